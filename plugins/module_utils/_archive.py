@@ -1,0 +1,209 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Read a docker archive: its manifest.json and a configuration, never its layers.
+
+Private to killinit.zot: it may change at any time.
+
+The format has no specification; what skopeo reads is in
+https://github.com/containers/image/tree/main/docker/internal/tarfile.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+import os
+import posixpath
+import shutil
+import tarfile
+import typing as t
+import zlib
+from dataclasses import dataclass
+
+from ansible_collections.killinit.zot.plugins.module_utils._image import InvalidImageError, json_object
+
+# manifest.json and configurations are far smaller; a registry need not take a manifest above 4 MiB either.
+_DOCUMENT_LIMIT = 4 * 1024 * 1024
+# All documents of one archive together: docker save writes one for each layer.
+_DOCUMENTS_LIMIT = 64 * 1024 * 1024
+
+_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+_UNREADABLE: tuple[type[Exception], ...] = (tarfile.TarError, OSError, ValueError)
+
+
+class InvalidArchiveError(ValueError):
+    """The file is no docker archive, or not one that can be pushed; the message says what is wrong, at which member."""
+
+
+class MissingLibraryError(RuntimeError):
+    """The archive is compressed in a way that this Python cannot read."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One image of an archive. *index* is its place in manifest.json, *count* how many images that lists."""
+
+    path: str
+    compression: str
+    config: t.Mapping[str, t.Any]
+    index: int
+    count: int
+
+
+def read(path: str, select: str | None = None) -> Archive:
+    """Read the one image of the archive, or the one that *select* names: by a reference, or by its index from 0.
+
+    Seeks from header to header in an uncompressed archive, so that the cost does not depend on its size; a compressed
+    one has to be read to its end. Raises InvalidArchiveError and MissingLibraryError.
+    """
+    compression = _compression(path)
+    documents = _documents(path, compression)
+    if "manifest.json" not in documents:
+        if "index.json" in documents:
+            raise InvalidArchiveError(
+                f"{path} is an OCI archive: it has index.json, but no manifest.json. Convert it with"
+                f" 'skopeo copy oci-archive:{path} docker-archive:FILE'"
+            )
+        raise InvalidArchiveError(f"{path} is no docker archive: the member manifest.json is missing")
+    images = _images(path, documents["manifest.json"])
+    index = _select(path, images, select)
+    name = images[index]["Config"]
+    if posixpath.normpath(name) not in documents:
+        raise InvalidArchiveError(
+            f"{path} lacks the configuration {name!r} that its manifest.json names, or it is no JSON"
+        )
+    try:
+        config = json_object(documents[posixpath.normpath(name)], f"the member {name!r} of {path}")
+    except InvalidImageError as error:
+        raise InvalidArchiveError(str(error)) from error
+    return Archive(path, compression, config, index, len(images))
+
+
+def expand(archive: Archive, target: str) -> None:
+    """Write the archive uncompressed to *target*, in pieces.
+
+    skopeo 1.9.3, which Debian 12 has, cannot read a docker archive in gzip; the others it would expand as well, once
+    for each tag. Raises OSError, as when the disk is full, and InvalidArchiveError.
+    """
+    try:
+        with _open(archive.path, archive.compression) as source, open(target, "xb") as expanded:
+            shutil.copyfileobj(source, expanded, 1024 * 1024)
+    except _damage(archive.compression) as error:
+        raise InvalidArchiveError(f"{archive.path} is cut short or damaged: {error}") from error
+
+
+def _compression(path: str) -> str:
+    if os.path.isdir(path):
+        raise InvalidArchiveError(f"{path} is a directory, not an archive")
+    try:
+        with open(path, "rb") as file:
+            start = file.read(6)
+    except OSError as error:
+        raise InvalidArchiveError(f"{path} cannot be read: {error.strerror}") from error
+    if not start:
+        raise InvalidArchiveError(f"{path} is empty")
+    return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
+
+
+def _open(path: str, compression: str) -> t.Any:
+    """The uncompressed bytes of the archive, as a file to read in a with statement."""
+    if compression == "gzip":
+        return gzip.open(path)
+    if compression == "bzip2":
+        return bz2.open(path)
+    if compression == "xz":
+        return lzma.open(path)
+    if compression == "zstd":
+        try:
+            import zstandard
+        except ImportError as error:
+            raise MissingLibraryError("zstandard") from error
+        # A parallel compressor writes several frames.
+        return zstandard.ZstdDecompressor().stream_reader(open(path, "rb"), read_across_frames=True, closefd=True)
+    return open(path, "rb")
+
+
+def _damage(compression: str) -> tuple[type[Exception], ...]:
+    """What a decompressor raises for a damaged file, besides OSError."""
+    if compression == "zstd":
+        import zstandard
+
+        return (zstandard.ZstdError,)
+    return (EOFError, zlib.error, lzma.LZMAError)
+
+
+def _documents(path: str, compression: str) -> dict[str, bytes]:
+    """Return the members that can be JSON, by name; in one pass, since the configuration may be the first of them."""
+    documents: dict[str, bytes] = {}
+    total, last = 0, None
+    try:
+        with _open(path, compression) as file, tarfile.open(fileobj=file, mode="r|" if compression else "r:") as tar:
+            for member in tar:
+                last = member.name
+                name = posixpath.normpath(member.name)
+                if not member.isreg() or name in documents:
+                    continue
+                if member.size > _DOCUMENT_LIMIT:
+                    if name == "manifest.json":
+                        raise InvalidArchiveError(f"{path}: manifest.json has {member.size} bytes, which none can have")
+                    continue
+                content = tar.extractfile(member)
+                if content is None or not (start := content.read(1)) or start not in b"{[":
+                    continue
+                documents[name] = start + content.read()
+                total += member.size
+                if total > _DOCUMENTS_LIMIT:
+                    raise InvalidArchiveError(f"{path} has more JSON than an archive can have, at the member {last!r}")
+    except (InvalidArchiveError, MissingLibraryError):
+        raise
+    except _UNREADABLE + _damage(compression) as error:
+        if last is None:
+            raise InvalidArchiveError(f"{path} is no docker archive: {error}") from error
+        raise InvalidArchiveError(f"{path} is cut short or damaged behind the member {last!r}: {error}") from error
+    return documents
+
+
+def _images(path: str, raw: bytes) -> list[dict[str, t.Any]]:
+    try:
+        images = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise InvalidArchiveError(f"the member manifest.json of {path} is not valid JSON: {error}") from error
+    if not isinstance(images, list) or not all(
+        isinstance(image, dict) and isinstance(image.get("Config"), str) for image in images
+    ):
+        raise InvalidArchiveError(f"the member manifest.json of {path} is no list of images with a Config")
+    if not images:
+        raise InvalidArchiveError(f"the member manifest.json of {path} lists no image")
+    return images
+
+
+def _select(path: str, images: t.Sequence[t.Mapping[str, t.Any]], select: str | None) -> int:
+    names = [[str(tag) for tag in image.get("RepoTags") or []] for image in images]
+    listing = ", ".join(f"{index}: {' '.join(tags) or '(no tag)'}" for index, tags in enumerate(names))
+    if select is None:
+        if len(images) > 1:
+            raise InvalidArchiveError(f"{path} holds {len(images)} images; choose one with archive_image: {listing}")
+        return 0
+    if select.isdecimal():
+        if int(select) < len(images):
+            return int(select)
+    else:
+        wanted = _familiar(select)
+        for index, tags in enumerate(names):
+            if wanted in map(_familiar, tags):
+                return index
+    raise InvalidArchiveError(f"{path} holds no image {select!r}; it holds {listing}")
+
+
+def _familiar(name: str) -> str:
+    """The name as docker shows it: podman and buildah write the registry in front, docker does not."""
+    if ":" not in name.rpartition("/")[2]:
+        name += ":latest"
+    for prefix in ("docker.io/", "localhost/", "library/"):
+        if name.startswith(prefix):
+            name = name[len(prefix) :]
+    return name

@@ -1,0 +1,117 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Parse, validate and print references.
+
+Private to killinit.zot: it may change at any time.
+
+The grammar is that of the distribution project, https://pkg.go.dev/github.com/distribution/reference: what passes here
+can stand in an argument list, a URL or a log line without quoting.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+_HOST = (
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:.]+\])"
+)
+_REGISTRY = re.compile(_HOST + r"(?::[0-9]{1,5})?")
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(_COMPONENT + r"(?:/" + _COMPONENT + r")*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+# The limit of the distribution project for registry and repository together.
+_NAME_LIMIT = 255
+
+
+class InvalidReferenceError(ValueError):
+    """The text is no reference, or no part of one; the message names the text and what is wrong with it."""
+
+
+def _require(pattern: re.Pattern[str], text: str, what: str, form: str) -> str:
+    if not pattern.fullmatch(text):
+        raise InvalidReferenceError(f"{text!r} is not a valid {what}: {form}")
+    return text
+
+
+def registry_name(text: str) -> str:
+    """Return *text* if it is C(host[:port]); raise InvalidReferenceError if not."""
+    return _require(_REGISTRY, text, "registry", "give host[:port], without a scheme and without a path")
+
+
+def repository_name(text: str) -> str:
+    """Return *text* if it is a repository; raise InvalidReferenceError if not."""
+    return _require(
+        _REPOSITORY, text, "repository", "lower-case letters, digits and single . _ - in parts that / separates"
+    )
+
+
+def tag_name(text: str) -> str:
+    """Return *text* if it is a tag; raise InvalidReferenceError if not."""
+    return _require(_TAG, text, "tag", "up to 128 letters, digits, _ . - that do not begin with . or -")
+
+
+def is_digest(text: str) -> bool:
+    """Say whether *text* is C(sha256:) and 64 hexadecimal digits."""
+    return bool(_DIGEST.fullmatch(text))
+
+
+@dataclass(frozen=True)
+class Reference:
+    """C(registry/repository:tag), C(registry/repository@digest), or both; the digest is then what counts."""
+
+    registry: str
+    repository: str
+    tag: str | None = None
+    digest: str | None = None
+
+    def __post_init__(self) -> None:
+        registry_name(self.registry)
+        repository_name(self.repository)
+        if len(self.registry) + 1 + len(self.repository) > _NAME_LIMIT:
+            raise InvalidReferenceError(f"{self.name!r} is longer than {_NAME_LIMIT} characters")
+        if self.tag is not None:
+            tag_name(self.tag)
+        if self.digest is not None:
+            _require(_DIGEST, self.digest, "digest", "sha256: and 64 hexadecimal digits")
+        if self.tag is None and self.digest is None:
+            raise InvalidReferenceError(f"{self.name!r} names no tag and no digest")
+
+    @classmethod
+    def parse(cls, text: str, *, registry: str | None = None) -> Reference:
+        """Read a reference; one without a registry is in *registry*, one without tag and digest means C(latest).
+
+        Raises InvalidReferenceError when it is none, or when no registry is known.
+        """
+        name, _at, digest = text.partition("@")
+        if _at and not digest:
+            raise InvalidReferenceError(f"{text!r} has nothing behind the @")
+        head, slash, tail = name.partition("/")
+        if slash and (head == "localhost" or any(mark in head for mark in ".:[")):
+            registry, name = head, tail
+        if registry is None:
+            raise InvalidReferenceError(f"{text!r} names no registry: write it in front, or set the option registry")
+        repository, colon, tag = name.partition(":")
+        if not colon:
+            return cls(registry, repository, None if digest else "latest", digest or None)
+        return cls(registry, repository, tag, digest or None)
+
+    @property
+    def name(self) -> str:
+        """The reference without tag and digest."""
+        return f"{self.registry}/{self.repository}"
+
+    def pinned(self, digest: str) -> Reference:
+        """The same repository at *digest*, without the tag."""
+        return replace(self, tag=None, digest=digest)
+
+    def tagged(self, tag: str) -> Reference:
+        """The same repository under *tag*, without the digest."""
+        return replace(self, tag=tag, digest=None)
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.digest}" if self.digest else f"{self.name}:{self.tag}"
