@@ -1,0 +1,40 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The registry options that all modules share.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible.module_utils.basic import env_fallback
+
+_REGISTRY_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
+    "registry": {"type": "str", "fallback": (env_fallback, ["ZOT_REGISTRY"])},
+    "username": {"type": "str", "fallback": (env_fallback, ["ZOT_USERNAME"])},
+    "password": {"type": "str", "no_log": True, "fallback": (env_fallback, ["ZOT_PASSWORD"])},
+    "authfile": {"type": "path", "fallback": (env_fallback, ["ZOT_AUTHFILE"])},
+    "ca_path": {"type": "path", "fallback": (env_fallback, ["ZOT_CA_PATH"])},
+    "validate_certs": {"type": "bool", "default": True, "fallback": (env_fallback, ["ZOT_VALIDATE_CERTS"])},
+    "timeout": {"type": "int", "default": 600},
+    "retries": {"type": "int", "default": 3},
+    "skopeo_path": {"type": "path"},
+    "crane_path": {"type": "path"},
+}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The options of one module beside the shared ones, and the rules between them."""
+
+    options: t.Mapping[str, dict[str, t.Any]]
+    rules: t.Mapping[str, t.Any] = field(default_factory=dict)
+
+    def for_module(self) -> dict[str, t.Any]:
+        """The arguments of AnsibleModule."""
+        return {"argument_spec": {**_REGISTRY_OPTIONS, **self.options}, **self.rules}

@@ -1,0 +1,369 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The registry as the modules see it.
+
+Private to killinit.zot: it may change at any time.
+
+Reads by crane, which prints manifest and configuration byte for byte; writes images by skopeo and indexes by crane.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import itertools
+import os
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+
+from ansible_collections.killinit.zot.plugins.module_utils import _crane, _skopeo
+from ansible_collections.killinit.zot.plugins.module_utils._archive import (
+    Archive,
+    InvalidArchiveError,
+    MissingLibraryError,
+    expand,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._credentials import (
+    Credentials,
+    environment,
+    is_loopback,
+    policy,
+    private_directory,
+    without_plain_http,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._image import (
+    Image,
+    InvalidImageError,
+    Manifest,
+    json_object,
+    sha256,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._reference import (
+    InvalidReferenceError,
+    Reference,
+    registry_name,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._runner import (
+    Runner,
+    ended_by_signals,
+    find_tool,
+)
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+A = t.TypeVar("A")
+B = t.TypeVar("B")
+
+
+@contextlib.contextmanager
+def open_registry(module: AnsibleModule) -> t.Iterator[Registry]:
+    """The registry of a task, by the options that all modules share. At the end nothing of it is left.
+
+    Raises ZotError for an option that cannot be used.
+    """
+    params = module.params
+    with ended_by_signals() as first, invalid_options(), private_directory(module.tmpdir) as directory:
+        if params["registry"]:
+            registry_name(params["registry"])
+        credentials = Credentials(
+            directory,
+            registry=params["registry"],
+            username=params["username"],
+            password=params["password"],
+            authfile=params["authfile"],
+        )
+        empty = os.path.join(directory, "empty")
+        os.mkdir(empty)
+        # crane takes a reference for a file if there is one of that name: let there be none.
+        runner = Runner(timeout=params["timeout"], retries=params["retries"], directory=empty, hide=credentials.hide)
+        first.append(runner.end)
+        try:
+            yield Registry(
+                params["registry"],
+                runner=runner,
+                credentials=credentials,
+                variables=environment(directory, ca_path=params["ca_path"]),
+                validate_certs=params["validate_certs"],
+                skopeo_path=params["skopeo_path"],
+                crane_path=params["crane_path"],
+            )
+        finally:
+            runner.end()
+
+
+@contextlib.contextmanager
+def invalid_options() -> t.Iterator[None]:
+    """Turn what the values refuse into the error of an option."""
+    try:
+        yield
+    except InvalidReferenceError as error:
+        raise ZotError("invalid_option", str(error)) from error
+
+
+class Registry:
+    """Looks and writes. Every method raises ZotError; a look is tried again where that can help, a write is not."""
+
+    def __init__(
+        self,
+        name: str | None,
+        *,
+        runner: Runner,
+        credentials: Credentials,
+        variables: t.Mapping[str, str],
+        validate_certs: bool,
+        skopeo_path: str | None,
+        crane_path: str | None,
+    ) -> None:
+        """*name* is the registry of references that name none."""
+        self.name = name
+        self.retry = runner.retry
+        self._runner = runner
+        self._credentials = credentials
+        self._variables = variables
+        self._validate_certs = validate_certs
+        self._skopeo_path = skopeo_path
+        self._crane = find_tool(crane_path, "crane")
+        self._directory = credentials.directory
+        self._policy = policy(self._directory)
+
+    def reference(self, repository: str, tag: str) -> Reference:
+        """A reference into this registry."""
+        if not self.name:
+            raise ZotError(
+                "invalid_option",
+                "no registry is named",
+                hint="Set the option registry, or ZOT_REGISTRY in the environment.",
+            )
+        with invalid_options():
+            if repository.startswith(f"{self.name}/"):
+                raise InvalidReferenceError(f"repository {repository!r} begins with the registry: leave that out")
+            return Reference(self.name, repository, tag)
+
+    def manifest(self, reference: Reference) -> Manifest | None:
+        """The manifest or index behind a reference; None when it is absent, and only then."""
+        command = _crane.manifest(self._crane, str(reference), insecure=not self._validate_certs)
+        raw = self._look(command, reference)
+        if raw is None:
+            return None
+        with self._sound(reference):
+            manifest = Manifest.parse(raw)
+            if reference.digest and reference.digest != manifest.digest:
+                raise InvalidImageError(f"its digest is {manifest.digest}")
+            return manifest
+
+    def image(self, reference: Reference) -> Image:
+        """What a reference means, with the configuration where it means one image.
+
+        Manifest and configuration are asked for at once; one that does not belong to the other is asked for again.
+        """
+        command = _crane.config(self._crane, str(reference), insecure=not self._validate_certs)
+
+        def configuration() -> bytes | ZotError | None:
+            try:
+                return self._look(command, reference)
+            except ZotError as error:
+                return error
+
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            pending = pool.submit(configuration)
+            manifest = self.manifest(reference)
+            raw = pending.result()
+        if manifest is None or manifest.is_index:
+            return Image(reference, manifest)
+        if not isinstance(raw, bytes) or sha256(raw) != manifest.config_digest:
+            pinned = reference.pinned(manifest.digest)
+            command = _crane.config(self._crane, str(pinned), insecure=not self._validate_certs)
+            raw = self._look(command, pinned)
+        with self._sound(reference):
+            if raw is None or sha256(raw) != manifest.config_digest:
+                raise InvalidImageError("its configuration is not there")
+            return Image(reference, manifest, json_object(raw, "its configuration"))
+
+    def digest(self, reference: Reference) -> str | None:
+        """The digest behind a reference, without its manifest; None when it is absent."""
+        command = _crane.digest(self._crane, str(reference), insecure=not self._validate_certs)
+        raw = self._look(command, reference)
+        return None if raw is None else raw.decode(errors="replace").strip()
+
+    def tags(self, reference: Reference) -> list[str] | None:
+        """The tags of the reference's repository, as the registry orders them; None when the repository is absent."""
+        command = _crane.tags(self._crane, reference.name, insecure=not self._validate_certs)
+        raw = self._look(command, reference)
+        return None if raw is None else _crane.parse_tags(raw)
+
+    def nearest_tags(self, reference: Reference) -> str:
+        """For a reference that is absent: the tags that its author may have meant, as a sentence for people."""
+        tags = self.tags(reference)
+        if not tags:
+            return f"{reference.name} holds no tag at all: push the image first."
+        near = difflib.get_close_matches(reference.tag or "", tags, n=5, cutoff=0.4) or tags[-5:]
+        return f"{reference.name} holds {len(tags)} tags; the nearest are {', '.join(near)}."
+
+    @contextlib.contextmanager
+    def readable(self, archive: Archive) -> t.Iterator[str]:
+        """A path under which skopeo can read an archive: its own, or that of a copy which is gone at the end."""
+        if not archive.compression and ":" not in archive.path:
+            yield archive.path
+            return
+        with private_directory(self._directory) as directory:
+            path = os.path.join(directory, "archive.tar")
+            try:
+                if archive.compression:
+                    expand(archive, path)
+                else:
+                    # skopeo takes what follows a colon for an image in the archive, and there is no way to quote it.
+                    os.symlink(os.path.abspath(archive.path), path)
+            except OSError as error:
+                raise ZotError(
+                    "tool_failed",
+                    f"cannot expand {archive.path} into {directory}: {error.strerror}",
+                    hint="Make room there, point remote_tmp (ansible.cfg) to a place that has it, or give the archive"
+                    " uncompressed.",
+                ) from error
+            yield path
+
+    def copy(self, path: str, archive: Archive, reference: Reference) -> str:
+        """Push the image of an archive, whose readable *path* is given; return the digest that skopeo reports."""
+        with private_directory(self._directory) as directory:
+            digestfile = os.path.join(directory, "digest")
+
+            def command(verify_tls: bool) -> list[str]:
+                return _skopeo.copy(
+                    find_tool(self._skopeo_path, "skopeo"),
+                    archive=path,
+                    index=archive.index if archive.count > 1 else None,
+                    destination=str(reference),
+                    authfile=self._credentials.config,
+                    digestfile=digestfile,
+                    tmpdir=directory,
+                    policy=self._policy,
+                    verify_tls=verify_tls,
+                )
+
+            what = f"cannot push {archive.path} to {reference}"
+            try:
+                self._run(command(self._validate_certs), reference, what, _skopeo.message)
+            except ZotError as error:
+                if "server gave HTTP response" in error.stderr and is_loopback(reference.registry):
+                    # As crane does. An address of another machine stays an error.
+                    self._run(command(False), reference, what, _skopeo.message)
+                elif error.error_class == "rate_limited" and not self.tags(reference):
+                    # skopeo does not show the limit by which crane's words tell Zot's quota of repositories from its
+                    # limit of requests. The quota refuses the first manifest of a new repository, and no other.
+                    raise ZotError(
+                        "quota_exceeded", error.message, command=error.command, rc=error.rc, stderr=error.stderr
+                    ) from error
+                else:
+                    raise
+            with open(digestfile) as file:
+                return file.read().strip()
+
+    def append(self, manifests: t.Iterable[Reference], reference: Reference) -> None:
+        """Write a new index of *manifests* under a tag."""
+        members = [str(member) for member in manifests]
+        command = _crane.append(self._crane, members, str(reference), insecure=not self._validate_certs)
+        self._run(command, reference, f"cannot write the index {reference}", _crane.message, names=members)
+
+    def tag(self, source: Reference, tag: str) -> None:
+        """Give what *source* means the further tag *tag*."""
+        command = _crane.tag(self._crane, str(source), tag, insecure=not self._validate_certs)
+        self._run(command, source, f"cannot tag {source} as {tag}", _crane.message)
+
+    def write(self, reference: Reference, action: t.Callable[[], t.Any], is_done: t.Callable[[Image], bool]) -> Image:
+        """Run *action*, which writes *reference*, and return what the reference then means.
+
+        After an error worth a retry it looks before it writes again: the write may have landed and only its answer been
+        lost, or Zot may have dropped the tag (https://github.com/project-zot/zot/blob/main/pkg/api/routes.go,
+        UpdateManifest). The last error says what the reference means now.
+        """
+        tries = itertools.count()
+
+        def attempt() -> Image:
+            if next(tries):
+                now = self.image(reference)
+                if is_done(now):
+                    return now
+            action()
+            return self.image(reference)
+
+        try:
+            return self.retry(attempt)
+        except ZotError as error:
+            if not error.retryable:
+                raise
+            try:
+                now = self.image(reference)
+            except ZotError:
+                error.message += f"; what {reference} holds now is not known"
+                raise error from None
+            if is_done(now):
+                return now
+            error.message += f"; {reference} now holds {now.digest or 'nothing'}"
+            raise
+
+    def require_skopeo(self) -> None:
+        """Raise ZotError when there is no skopeo: before anything is written, and in a dry run, too."""
+        find_tool(self._skopeo_path, "skopeo")
+
+    def _look(self, command: t.Sequence[str], reference: Reference) -> bytes | None:
+        """Run a command that reads; None when what it asks for is absent."""
+        try:
+            return self.retry(lambda: self._run(command, reference, f"cannot read {reference}", _crane.message))
+        except ZotError as error:
+            if error.error_class == "not_found":
+                return None
+            raise
+
+    def _run(
+        self,
+        command: t.Sequence[str],
+        reference: Reference,
+        what: str,
+        message: t.Callable[[str], str],
+        names: t.Sequence[str] = (),
+    ) -> bytes:
+        origin = self._credentials.cover(reference.registry, reference.repository)
+        variables = self._variables
+        if self._validate_certs:
+            variables = without_plain_http(variables, reference.registry)
+        try:
+            return self._runner.run(
+                command,
+                what=what,
+                environment=variables,
+                message=message,
+                names=[str(reference), reference.name, *names],
+            )
+        except ZotError as error:
+            error.hint = error.hint.replace("{credentials}", origin)
+            raise
+
+    @contextlib.contextmanager
+    def _sound(self, reference: Reference) -> t.Iterator[None]:
+        try:
+            yield
+        except InvalidImageError as error:
+            raise ZotError(
+                "tool_failed",
+                f"{reference}: the registry's answer is not usable: {error}",
+                hint="Push the image again; if that does not help, ask the registry's operator.",
+            ) from error
+
+
+@contextlib.contextmanager
+def invalid_archives() -> t.Iterator[None]:
+    """Turn what _archive refuses into the errors of the modules."""
+    try:
+        yield
+    except InvalidArchiveError as error:
+        raise ZotError("archive_invalid", str(error)) from error
+    except MissingLibraryError as error:
+        raise ZotError(
+            "tool_missing",
+            f"the Python library {error} is needed to read an archive that is compressed with zstd",
+            hint=f"Install {error} for the Python that runs the module, or give the archive uncompressed.",
+        ) from error

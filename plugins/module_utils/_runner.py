@@ -1,0 +1,179 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Run a tool: time limit, process group, retries, and its standard error as an error.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import threading
+import typing as t
+
+from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError, classify
+
+if t.TYPE_CHECKING:
+    from types import FrameType
+
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+T = t.TypeVar("T")
+
+
+class Terminated(BaseException):
+    """Somebody asked the task to end. No Exception, so that only the clean-up on the way out sees it."""
+
+
+class Runner:
+    """Runs tools on behalf of one task, each in a process group of its own, none of which outlives the task."""
+
+    def __init__(
+        self,
+        *,
+        timeout: int,
+        retries: int,
+        directory: str,
+        hide: t.Callable[[str], str],
+    ) -> None:
+        """*timeout* is in seconds, for one run; *directory* is where the tools run; *hide* takes secrets out."""
+        self._timeout = timeout
+        self._retries = retries
+        self._directory = directory
+        self._hide = hide
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.RLock()  # a signal can come while its own thread holds it
+        self._over = threading.Event()
+
+    def run(
+        self,
+        command: t.Sequence[str],
+        *,
+        what: str,
+        environment: t.Mapping[str, str],
+        message: t.Callable[[str], str],
+        names: t.Sequence[str] = (),
+    ) -> bytes:
+        """Return the standard output of one run.
+
+        *what* begins the error, as in "cannot read REFERENCE"; *message* finds the error in the tool's standard error;
+        *names* are the references in the command. Raises ZotError.
+        """
+        process = self._start(command, what, environment)
+        try:
+            stdout, stderr = process.communicate(timeout=self._timeout)
+        except subprocess.TimeoutExpired:
+            _kill_group(process)
+            process.communicate()
+            raise ZotError(
+                "unavailable",
+                f"{what}: {command[0]} did not end within {self._timeout} seconds and was stopped",
+                hint="Check the registry and the network, or raise the option timeout.",
+                command=command,
+            ) from None
+        finally:
+            with self._lock:
+                self._running.discard(process)
+        if process.returncode == 0:
+            return stdout
+        text = self._hide(stderr.decode(errors="replace"))
+        said = message(text)
+        raise ZotError(
+            classify(said, names=names),
+            f"{what}: {said or f'{command[0]} ended with {process.returncode} and said nothing'}",
+            command=command,
+            rc=process.returncode,
+            stderr=text,
+        )
+
+    def retry(self, action: t.Callable[[], T]) -> T:
+        """Return what *action* returns; after an error worth a retry wait and call it again, as often as retries say.
+
+        Waits longer each time, with jitter, and at least as long as the registry asked for.
+        """
+        for attempt in range(self._retries):
+            try:
+                return action()
+            except ZotError as error:
+                if not error.retryable:
+                    raise
+                wait = min(_FIRST_WAIT * 2**attempt, _LONGEST_WAIT) * random.uniform(0.5, 1.0)
+                self._over.wait(max(wait, min(error.retry_after or 0, self._timeout)))
+        return action()
+
+    def end(self) -> None:
+        """Kill what still runs and start nothing any more."""
+        with self._lock:
+            self._over.set()
+            for process in self._running:
+                _kill_group(process)
+
+    def _start(self, command: t.Sequence[str], what: str, environment: t.Mapping[str, str]) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._over.is_set():
+                raise ZotError("tool_failed", f"{what}: the task was ended")
+            try:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env=dict(environment),
+                    cwd=self._directory,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise ZotError(
+                    "tool_missing", f"{what}: cannot start {command[0]}: {error.strerror}", command=command
+                ) from error
+            self._running.add(process)
+            return process
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def find_tool(path: str | None, name: str) -> str:
+    """Return the absolute path of a program: the option's, or that in PATH. Raises ZotError when there is none."""
+    found = shutil.which(path or name)
+    if not found:
+        where = f"the option {name}_path names {path}, which is no program" if path else f"{name} is not in PATH"
+        raise ZotError("tool_missing", f"cannot find {name}: {where}")
+    return os.path.abspath(found)
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> t.Iterator[list[t.Callable[[], None]]]:
+    """Let SIGTERM, SIGHUP and SIGINT end the task by way of its clean-up instead of on the spot.
+
+    Gives the list of what is to be called first: threads that wait for a tool would otherwise hold the clean-up up.
+    """
+    first: list[t.Callable[[], None]] = []
+
+    def end(number: int, _frame: FrameType | None) -> t.NoReturn:
+        for call in first:
+            call()
+        raise Terminated(f"signal {number}")
+
+    before = {number: signal.signal(number, end) for number in _SIGNALS}
+    try:
+        yield first
+    except Terminated as error:
+        raise ZotError(
+            "tool_failed",
+            f"the task was ended by {error}",
+            hint="Run it again: it looks at what is there and does what is left.",
+        ) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
