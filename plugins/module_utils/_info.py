@@ -1,0 +1,103 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Look at images and repositories, changing nothing.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._image import Image
+from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry, invalid_options
+
+Query = t.Callable[[t.Mapping[str, t.Any]], t.Any]
+
+
+def compile_query(expression: str) -> Query:
+    """Return what applies a JMESPath expression to a result.
+
+    Raises ZotError when it is no such expression, or when jmespath is missing.
+    """
+    try:
+        import jmespath
+    except ImportError as error:
+        raise ZotError(
+            "tool_missing",
+            "the Python library jmespath is needed for the option query",
+            hint="Install jmespath for the Python that runs the module.",
+        ) from error
+    try:
+        compiled = jmespath.compile(expression)
+    except jmespath.exceptions.JMESPathError as error:
+        raise ZotError("invalid_option", f"query {expression!r} is not a JMESPath expression: {error}") from error
+
+    def apply(result: t.Mapping[str, t.Any]) -> t.Any:
+        try:
+            return compiled.search(result)
+        except jmespath.exceptions.JMESPathError as error:
+            raise ZotError("invalid_option", f"query {expression!r} does not fit the result: {error}") from error
+
+    return apply
+
+
+def look(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Look at the images and repositories of a task's *params*. Raises ZotError; what is absent is no error."""
+    query = compile_query(params["query"]) if params["query"] else None
+    with invalid_options():
+        images = [Reference.parse(text, registry=registry.name) for text in params["images"]]
+    repositories = [registry.reference(text, "latest") for text in params["repositories"]]
+    with ThreadPoolExecutor(max_workers=params["parallel"]) as pool:
+        found = dict(zip(dict.fromkeys(images), pool.map(lambda each: _image(registry, each), dict.fromkeys(images))))
+        listed = list(pool.map(registry.tags, repositories))
+    result: dict[str, t.Any] = {
+        "changed": False,
+        "images": [found[reference] for reference in images],
+        "repositories": [
+            {
+                "registry": reference.registry,
+                "repository": reference.repository,
+                "exists": tags is not None,
+                "tags": tags or [],
+            }
+            for reference, tags in zip(repositories, listed)
+        ],
+    }
+    if query:
+        result["result"] = query(result)
+    return result
+
+
+def _image(registry: Registry, reference: Reference) -> dict[str, t.Any]:
+    image = registry.image(reference)
+    children = []
+    if image.manifest and image.manifest.is_index:
+        with invalid_options():
+            pinned = [reference.pinned(entry.digest) for entry in image.manifest.entries]
+        children = [registry.manifest(each) for each in pinned]
+        image = replace(image, children=tuple(child for child in children if child))
+    return {**image.for_ansible(), **_details(image, children)}
+
+
+def _details(image: Image, children: t.Sequence[t.Any]) -> dict[str, t.Any]:
+    manifest = image.manifest
+    return {
+        "manifest": manifest.document if manifest else None,
+        "config": image.config,
+        "manifests": [
+            {
+                "platform": str(entry.platform) if entry.platform else None,
+                "digest": entry.digest,
+                "size": child.size if child else None,
+                "manifest": child.document if child else None,
+            }
+            for entry, child in zip(manifest.entries if manifest else (), children)
+        ],
+    }

@@ -1,0 +1,180 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Push archives under their tags, each only where the tag does not hold its image.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ansible_collections.killinit.zot.plugins.module_utils._archive import Archive, read
+from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._image import Image, InvalidImageError, Platform, content
+from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
+from ansible_collections.killinit.zot.plugins.module_utils._reference import InvalidReferenceError, Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry, invalid_archives, invalid_options
+
+# How many tags are asked at once for whether they hold the image that is about to lose one.
+_TAGS_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class PushRequest:
+    """One archive and where it is to go; the references are valid, the archive is not read yet."""
+
+    archive: str
+    archive_image: str | None
+    references: tuple[Reference, ...]
+    platform: Platform | None
+    force: bool
+    keep_previous: str | None
+
+    @classmethod
+    def from_params(cls, registry: Registry, params: t.Mapping[str, t.Any]) -> PushRequest:
+        """Raises ZotError for an option that cannot be used."""
+        if not params["tags"]:
+            raise ZotError("invalid_option", f"tags is empty for {params['archive']}")
+        references = tuple(registry.reference(params["repository"], tag) for tag in dict.fromkeys(params["tags"]))
+        try:
+            platform = Platform.parse(params["platform"]) if params["platform"] else None
+        except ValueError as error:
+            raise ZotError("invalid_option", str(error)) from error
+        request = cls(
+            params["archive"], params["archive_image"], references, platform, params["force"], params["keep_previous"]
+        )
+        if request.keep_previous:
+            with invalid_options():
+                for reference in references:
+                    if request.keeper(reference) in references:
+                        raise InvalidReferenceError(
+                            f"keep_previous {request.keep_previous!r} is one of the tags to push"
+                        )
+        return request
+
+    def keeper(self, reference: Reference) -> Reference:
+        """The reference under which the image that loses *reference* stays reachable."""
+        return reference.tagged((self.keep_previous or "").replace("{tag}", reference.tag or ""))
+
+
+def push(registry: Registry, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
+    """Push the archive, or the list of archives, of a task's *params*; with *dry_run* only say what would be pushed.
+
+    One archive that fails does not stop the others. Raises ZotError.
+    """
+    single = params["images"] is None
+    requests = [PushRequest.from_params(registry, item) for item in ([params] if single else params["images"])]
+    _require_distinct(requests)
+
+    def one(request: PushRequest) -> Outcome:
+        return _push(registry, request, dry_run=dry_run)
+
+    with ThreadPoolExecutor(max_workers=params["parallel"]) as pool:
+        return report(list(pool.map(one, requests)), single=single)
+
+
+def _push(registry: Registry, request: PushRequest, *, dry_run: bool) -> Outcome:
+    with Outcome(request.references) as outcome, invalid_archives():
+        archive = read(request.archive, request.archive_image)
+        wanted = _content(archive)
+        _require_platform(archive, request.platform)
+        stale = []
+        for reference in request.references:
+            image = registry.image(reference)
+            equal = _holds(image, wanted) and not request.force
+            outcome.found(image, settled=equal)
+            if not equal:
+                stale.append(image)
+        if not stale:
+            return outcome
+        registry.require_skopeo()
+        if dry_run:
+            for image in stale:
+                planned = Image(image.reference, None, archive.config)
+                outcome.wrote(planned, kept=_kept(registry, request, image))
+            return outcome
+        with registry.readable(archive) as path:
+            for image in stale:
+                kept = _kept(registry, request, image)
+                if kept and image.digest:
+                    registry.tag(image.reference.pinned(image.digest), kept.tag or "")
+                after = _write(registry, archive, path, image, wanted, force=request.force)
+                outcome.wrote(after, kept=kept)
+    return outcome
+
+
+def _write(
+    registry: Registry, archive: Archive, path: str, before: Image, wanted: t.Mapping[str, t.Any], *, force: bool
+) -> Image:
+    reported = []
+
+    def landed(now: Image) -> bool:
+        return _holds(now, wanted) and not (force and now.digest == before.digest)
+
+    after = registry.write(
+        before.reference, lambda: reported.append(registry.copy(path, archive, before.reference)), landed
+    )
+    if reported and after.digest != reported[-1]:
+        raise ZotError(
+            "tool_failed",
+            f"{before.reference} holds {after.digest or 'nothing'}, but skopeo reported {reported[-1]}",
+            hint="Somebody else pushed this tag at the same time: see to it that one does, and run the task again.",
+        )
+    return after
+
+
+def _holds(image: Image, wanted: t.Mapping[str, t.Any]) -> bool:
+    if image.config is None:
+        return False
+    try:
+        return content(image.config) == wanted
+    except InvalidImageError:
+        return False
+
+
+def _kept(registry: Registry, request: PushRequest, image: Image) -> Reference | None:
+    """Where to keep the image that *request* pushes from its tag; None when another tag will still hold it.
+
+    Zot drops a manifest at once with its last tag: https://github.com/project-zot/zot/issues/4444
+    """
+    if not request.keep_previous or not image.digest:
+        return None
+    going = {reference.tag for reference in request.references}
+    others = [tag for tag in reversed(registry.tags(image.reference) or []) if tag not in going]
+    with ThreadPoolExecutor(max_workers=_TAGS_AT_ONCE) as pool:
+        for start in range(0, len(others), _TAGS_AT_ONCE):
+            some = [image.reference.tagged(tag) for tag in others[start : start + _TAGS_AT_ONCE]]
+            if image.digest in pool.map(registry.digest, some):
+                return None
+    return request.keeper(image.reference)
+
+
+def _content(archive: Archive) -> dict[str, t.Any]:
+    try:
+        return content(archive.config)
+    except InvalidImageError as error:
+        raise ZotError("archive_invalid", f"the configuration in {archive.path} cannot be used: {error}") from error
+
+
+def _require_platform(archive: Archive, wanted: Platform | None) -> None:
+    found = Platform.of(archive.config)
+    if wanted and (found is None or found.normalized != wanted.normalized):
+        raise ZotError(
+            "platform_mismatch", f"{archive.path} is for {found or 'no platform it names'}, not for {wanted}"
+        )
+
+
+def _require_distinct(requests: t.Sequence[PushRequest]) -> None:
+    owners: dict[Reference, str] = {}
+    for request in requests:
+        for reference in request.references:
+            if reference in owners:
+                raise ZotError(
+                    "invalid_option", f"{owners[reference]} and {request.archive} are both to be pushed to {reference}"
+                )
+            owners[reference] = request.archive

@@ -1,0 +1,282 @@
+#!/usr/bin/python
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: zot_image_info
+short_description: Look at images and repositories in a Zot registry
+version_added: 0.1.0
+author:
+  - killinit.zot contributors (@killinit)
+description:
+  - Reads manifests, configurations and tags with crane, and changes nothing.
+  - A reference or a repository that is absent is no error. Anything else that keeps the module from looking is one,
+    so that
+    V(exists=false) can be relied on.
+  - A Zot registry that syncs on demand may fetch an image from elsewhere when it is looked at.
+extends_documentation_fragment:
+  - killinit.zot._registry
+  - killinit.zot._attributes
+attributes:
+  diff_mode:
+    support: N/A
+options:
+  images:
+    description:
+      - References, C([registry/]repository[:tag][@digest]). One without a registry is in O(registry), one without tag
+        and digest means
+        C(latest).
+      - The first part names a registry if it has a dot or a colon in it, or is C(localhost).
+    type: list
+    elements: str
+    default: []
+  repositories:
+    description: Repositories in O(registry), whose tags are listed.
+    type: list
+    elements: str
+    default: []
+  query:
+    description:
+      - A JMESPath expression, which is applied to the result (RV(images), RV(repositories)); its value is in
+        RV(result).
+      - Needs the Python library jmespath.
+    type: str
+  parallel:
+    description: How many references are looked at at once.
+    type: int
+    default: 8
+seealso:
+  - module: killinit.zot.zot_push
+  - module: killinit.zot.zot_index
+  - name: JMESPath
+    description: The query language.
+    link: https://jmespath.org/
+"""
+
+EXAMPLES = r"""
+- name: See what latest means, and which tags there are
+  killinit.zot.zot_image_info:
+    registry: oci.killinit.cc
+    images:
+      - openclaw/openclaw:latest
+      - openclaw/workspace:latest
+    repositories:
+      - openclaw/openclaw
+  register: there
+
+- name: Read one thing of the result
+  killinit.zot.zot_image_info:
+    registry: oci.killinit.cc
+    images:
+      - openclaw/openclaw:latest
+    query: images[0].digest
+  register: latest
+"""
+
+RETURN = r"""
+images:
+  description: For each of O(images), in their order, what it means.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    reference:
+      description: The reference that was asked for.
+      type: str
+      returned: always
+      sample: oci.killinit.cc/openclaw/openclaw:latest
+    registry:
+      description: Its registry.
+      type: str
+      returned: always
+      sample: oci.killinit.cc
+    repository:
+      description: Its repository.
+      type: str
+      returned: always
+      sample: openclaw/openclaw
+    tag:
+      description: Its tag; V(null) for a reference by digest.
+      type: str
+      returned: always
+      sample: latest
+    digest:
+      description: The digest of the manifest or index; V(null) where there is none yet.
+      type: str
+      returned: always
+      sample: sha256:bb1e27b0ad7f5e3a7f0e5b3bd8b0d6a1f1cf5a4d5c0f8b0d2d1c6d1c3f2f9a11
+    pinned:
+      description: The reference by digest, which a moving tag cannot change.
+      type: str
+      returned: always
+      sample: oci.killinit.cc/openclaw/openclaw@sha256:bb1e27b0ad7f5e3a7f0e5b3bd8b0d6a1f1cf5a4d5c0f8b0d2d1c6d1c3f2f9a11
+    media_type:
+      description: The media type of the manifest or index.
+      type: str
+      returned: always
+      sample: application/vnd.oci.image.manifest.v1+json
+    platforms:
+      description: The platforms, each C(os/architecture[/variant]).
+      type: list
+      elements: str
+      returned: always
+      sample:
+        - linux/amd64
+    size:
+      description: The bytes of configuration and layers, as they are transferred; of an index, of all its platforms.
+      type: int
+      returned: always
+      sample: 1048576
+    created:
+      description: When the image was built, as its configuration says; V(null) for an index.
+      type: str
+      returned: always
+      sample: "2026-11-23T12:00:00Z"
+    labels:
+      description: The labels of the configuration; empty for an index.
+      type: dict
+      returned: always
+      sample:
+        org.opencontainers.image.version: "1.0"
+    exists:
+      description: Whether the registry has it.
+      type: bool
+      returned: always
+      sample: true
+    manifest:
+      description: The manifest or index as the registry has it; V(null) if it is absent.
+      type: dict
+      returned: always
+    config:
+      description: The configuration; V(null) for an index, and if it is absent.
+      type: dict
+      returned: always
+    manifests:
+      description: What an index lists, in its order; empty for a single manifest.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        platform:
+          description: The platform; V(null) for an attestation.
+          type: str
+          returned: always
+          sample: linux/amd64
+        digest:
+          description: The digest of the manifest.
+          type: str
+          returned: always
+          sample: sha256:bb1e27b0ad7f5e3a7f0e5b3bd8b0d6a1f1cf5a4d5c0f8b0d2d1c6d1c3f2f9a11
+        size:
+          description: The bytes of its configuration and layers; V(null) if the registry has lost it.
+          type: int
+          returned: always
+          sample: 524288
+        manifest:
+          description: The manifest; V(null) if the registry has lost it.
+          type: dict
+          returned: always
+repositories:
+  description: For each of O(repositories), in their order, its tags.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    registry:
+      description: The registry.
+      type: str
+      returned: always
+      sample: oci.killinit.cc
+    repository:
+      description: The repository.
+      type: str
+      returned: always
+      sample: openclaw/openclaw
+    exists:
+      description: Whether the registry has it.
+      type: bool
+      returned: always
+      sample: true
+    tags:
+      description: The tags, as the registry orders them.
+      type: list
+      elements: str
+      returned: always
+      sample:
+        - 3f2c1ab
+        - latest
+result:
+  description: The value of O(query).
+  type: raw
+  returned: when O(query) is given
+  sample: sha256:bb1e27b0ad7f5e3a7f0e5b3bd8b0d6a1f1cf5a4d5c0f8b0d2d1c6d1c3f2f9a11
+error_class:
+  description:
+    - What went wrong. One of V(unauthorized), V(denied), V(not_found), V(manifest_invalid), V(rate_limited),
+      V(quota_exceeded),
+      V(unavailable), V(tls), V(archive_invalid), V(platform_mismatch), V(tool_missing), V(tool_failed),
+      V(invalid_option).
+  type: str
+  returned: failure
+  sample: unauthorized
+retryable:
+  description: Whether the same task can succeed later, without anybody changing anything.
+  type: bool
+  returned: failure
+  sample: false
+hint:
+  description: What to do now.
+  type: str
+  returned: failure
+  sample: "The registry does not accept the credentials: user 'ci' from ZOT_USERNAME."
+cmd:
+  description: The command that failed; it holds no secret. Empty if the failure was not that of a command.
+  type: list
+  elements: str
+  returned: failure
+  sample: []
+rc:
+  description: Its exit code.
+  type: int
+  returned: failure
+  sample: 1
+stderr:
+  description: What it wrote to standard error.
+  type: str
+  returned: failure
+  sample: ""
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.killinit.zot.plugins.module_utils._argspec import Spec
+from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._info import look
+from ansible_collections.killinit.zot.plugins.module_utils._registry import open_registry
+
+SPEC = Spec(
+    {
+        "images": {"type": "list", "elements": "str", "default": []},
+        "repositories": {"type": "list", "elements": "str", "default": []},
+        "query": {"type": "str"},
+        "parallel": {"type": "int", "default": 8},
+    }
+)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
+    try:
+        with open_registry(module) as registry:
+            result = look(registry, module.params)
+    except ZotError as error:
+        module.fail_json(**error.for_ansible())
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
