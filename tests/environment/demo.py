@@ -1,0 +1,105 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The demo: a release to a real registry, as an engineer would type it. `./dev demo` runs it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from images import Images, build
+from registry import Registry, running
+
+ROOT = Path(__file__).resolve().parents[2]
+REPOSITORY = "openclaw/openclaw"
+
+
+class DemoError(Exception):
+    """A step did not do what it is to show."""
+
+
+def say(text: str) -> None:
+    """Print a heading."""
+    print(f"\n\033[1m# {text}\033[0m" if sys.stdout.isatty() else f"\n# {text}", flush=True)
+
+
+def show(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Print a command as one would type it, run it, and print what it says."""
+    print(f"$ {' '.join(command)}", flush=True)
+    run = subprocess.run(
+        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    print(re.sub(r"\n{2,}", "\n", run.stdout).strip(), flush=True)
+    return run
+
+
+def publish(release: dict[str, Any], directory: Path, environment: dict[str, str], *, changed: int) -> None:
+    """Run the playbook with the variables of a release; raise DemoError unless *changed* tasks changed something."""
+    path = directory / f"release-{release['zot_publish_revision']}.json"
+    path.write_text(json.dumps(release, indent=2))
+    run = show(["ansible-playbook", "killinit.zot.publish", "--diff", "--extra-vars", f"@{path}"], environment)
+    if run.returncode or f"changed={changed} " not in run.stdout:
+        raise DemoError(f"that was to end with changed={changed}")
+
+
+def release(revision: str, images: Images, amd64: str) -> dict[str, Any]:
+    """The variables of a release of two architectures."""
+    archives = {"amd64": str(images[amd64]), "arm64": str(images["buildah-arm64"])}
+    return {
+        "zot_publish_revision": revision,
+        "zot_publish_images": [{"repository": REPOSITORY, "archives": archives}],
+    }
+
+
+def refuse(registry: Registry, images: Images, directory: Path, environment: dict[str, str]) -> None:
+    """Show what the registry answers to `crane push` of the same file; raise DemoError if it takes it."""
+    account = f"{registry.writer.username}:{registry.writer.password}".encode()
+    auths = {"auths": {registry.host: {"auth": base64.b64encode(account).decode()}}}
+    (directory / "config.json").write_text(json.dumps(auths))
+    run = show(
+        ["crane", "push", str(images["buildah-amd64"]), f"{registry.host}/{REPOSITORY}:by-crane"],
+        {**environment, "DOCKER_CONFIG": str(directory), "SSL_CERT_FILE": str(registry.ca)},
+    )
+    if run.returncode == 0 or "MANIFEST_INVALID" not in run.stdout:
+        raise DemoError("the registry was to refuse that as MANIFEST_INVALID")
+    print("It takes OCI manifests only. zot_push has skopeo convert the image, so it is accepted.")
+
+
+def main() -> None:
+    """Run it from beginning to end."""
+    images = build(ROOT / ".cache" / "images")
+    with tempfile.TemporaryDirectory(prefix="zot-demo-") as temporary, running() as registry:
+        directory = Path(temporary)
+        say(f"A {registry.kind} listens on https://{registry.host}; the account is in the environment")
+        environment = {
+            **os.environ,
+            "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false",
+            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ZOT_REGISTRY": registry.host,
+            "ZOT_USERNAME": registry.writer.username,
+            "ZOT_PASSWORD": registry.writer.password,
+            "ZOT_CA_PATH": str(registry.ca),
+        }
+        say("Publish two architectures: two archives in, an index under the revision and under latest out")
+        first = release("3f2c1ab", images, "buildah-amd64")
+        publish(first, directory, environment, changed=2)
+        say("Again: nothing changed, and nothing was written")
+        publish(first, directory, environment, changed=0)
+        say("A new revision, in which one architecture is different: latest moves")
+        publish(release("9d0e4f7", images, "changed-layer"), directory, environment, changed=2)
+        say("Why not crane push, with the same file?")
+        refuse(registry, images, directory, environment)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,492 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Starts and stops a real registry on loopback, for the tests and for the demo.
+
+The registry is Zot if ZOT_BINARY names it or if it is on PATH. Otherwise it is the stand-in: CNCF Distribution (it is
+Debian's docker-registry) behind nginx, which adds TLS, accounts and Zot's own rules: stand-in.nginx.conf, stand-in.lua.
+
+Both have the same two accounts: the writer may do everything, except that in the repositories `immutable/**` it cannot
+move a tag or delete one; the reader may only read. Everything lies in one directory, which stop() removes.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import trustme
+
+HERE = Path(__file__).resolve().parent
+NGINX_MODULES = Path("/usr/lib/nginx/modules")
+START_SECONDS = 30
+STOP_SECONDS = 10
+PORT_ATTEMPTS = 5
+
+# The requests of this file itself go to repositories below this one, and requests() leaves them out.
+OWN_PATH = "/v2/environment-own/"
+
+STATE_FILE = "state.json"
+PROCESSES_FILE = "processes.json"
+ZOT_LOG = "zot.log"
+NGINX_LOG = "requests.log"
+
+# Those that this Python started, so that an ended one is reaped and leaves no zombie.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+class RegistryError(Exception):
+    """The registry cannot be started, or does not do what it should."""
+
+
+class _PortTaken(RegistryError):
+    """Somebody else took the port between finding it free and listening on it."""
+
+
+@dataclass(frozen=True)
+class Account:
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request that the registry has answered; the path is without its query."""
+
+    method: str
+    path: str
+    status: int
+
+
+@dataclass(frozen=True)
+class Registry:
+    kind: str  # "zot" or "stand-in"
+    host: str  # "127.0.0.1:PORT"
+    ca: Path  # also there, but of no use, when tls is false
+    directory: Path
+    writer: Account
+    reader: Account
+    tls: bool = True
+
+    def requests(self) -> list[Request]:
+        """Every request that the registry has answered since it started, read from the registry's own log.
+
+        A log line may be written a moment after the client has its answer. So a request of our own goes out first, and
+        the log is complete as soon as it holds that one: whoever had an answer before the call finds it in the list.
+        Requests refused for their rate are not in it, because Zot does not log them.
+        """
+        marker = _own_path()
+        _ask(self, marker)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            requests = _read_zot_log(self) if self.kind == "zot" else _read_nginx_log(self)
+            if any(request.path == marker for request in requests):
+                return [request for request in requests if not request.path.startswith(OWN_PATH)]
+            time.sleep(0.02)
+        raise RegistryError(f"{self.kind} did not log {marker}\n{_logs(self.directory)}")
+
+
+def start(
+    directory: Path | None = None, *, rate: int | None = None, quota: int | None = None, tls: bool = True
+) -> Registry:
+    """Starts a registry and returns when it answers.
+
+    directory: where everything goes; it must be new or empty. rate: how many requests a second the registry answers for
+    one path; the others get a 429. quota: how many repositories it takes; a manifest for one more gets a 429.
+    """
+    attempts = PORT_ATTEMPTS
+    while True:
+        made = _prepare(directory)
+        try:
+            return _launch(made, rate=rate, quota=quota, tls=tls)
+        except BaseException as error:
+            clear_away(made)
+            attempts -= 1
+            if not isinstance(error, _PortTaken) or attempts == 0:
+                raise
+
+
+def stop(registry: Registry) -> None:
+    """Ends the registry, also one that another Python started, and removes its directory."""
+    clear_away(registry.directory)
+
+
+def clear_away(directory: Path) -> bool:
+    """Ends and removes whatever start() left in this directory, also half of it; false if that is nothing."""
+    if not (directory / PROCESSES_FILE).exists():
+        return False
+    _end_all(directory)
+    shutil.rmtree(directory)
+    return True
+
+
+@contextlib.contextmanager
+def running(
+    directory: Path | None = None, *, rate: int | None = None, quota: int | None = None, tls: bool = True
+) -> Iterator[Registry]:
+    """A registry for the time of a `with` block."""
+    registry = start(directory, rate=rate, quota=quota, tls=tls)
+    try:
+        yield registry
+    finally:
+        stop(registry)
+
+
+def load(directory: Path) -> Registry | None:
+    """The registry that start() left in this directory, or None. It may have ended since: see is_running()."""
+    try:
+        state = json.loads((directory / STATE_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return Registry(
+        kind=state["kind"],
+        host=state["host"],
+        ca=Path(state["ca"]),
+        directory=directory,
+        writer=Account(**state["writer"]),
+        reader=Account(**state["reader"]),
+        tls=state["tls"],
+    )
+
+
+def is_running(registry: Registry) -> bool:
+    processes = _processes(registry.directory)
+    return bool(processes) and all(_is_alive(process) for process in processes)
+
+
+# --- starting ---------------------------------------------------------------------------------------------------------
+
+
+def _prepare(directory: Path | None) -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="zot-registry-")) if directory is None else directory.absolute()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # stop() removes the directory: what somebody else keeps in it must not go with it.
+    if any(directory.iterdir()):
+        raise RegistryError(f"{directory} is not empty")
+    _write(directory / PROCESSES_FILE, "[]")
+    return directory
+
+
+def _launch(directory: Path, *, rate: int | None, quota: int | None, tls: bool) -> Registry:
+    zot = _find_zot()
+    registry = Registry(
+        kind="zot" if zot else "stand-in",
+        host=f"127.0.0.1:{_free_port()}",
+        ca=directory / "ca.pem",
+        directory=directory,
+        writer=Account("writer", secrets.token_urlsafe(24)),
+        reader=Account("reader", secrets.token_urlsafe(24)),
+        tls=tls,
+    )
+    _write_certificates(registry)
+    _write_htpasswd(registry)
+    if zot:
+        _launch_zot(registry, zot, rate, quota)
+    else:
+        _launch_stand_in(registry, rate, quota)
+    _wait_until_it_answers(registry)
+    _write(directory / STATE_FILE, json.dumps(asdict(registry), default=str, indent=2))
+    return registry
+
+
+def _find_zot() -> str | None:
+    named = os.environ.get("ZOT_BINARY")
+    if named and not os.access(named, os.X_OK):
+        raise RegistryError(f"ZOT_BINARY is {named}, which is no program")
+    return named or shutil.which("zot")
+
+
+def _find_program(name: str, package: str) -> str:
+    # A user's PATH often lacks the directories of the system's servers.
+    found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise RegistryError(f"no registry to start: there is no zot, and no {name} (Debian package {package}) either")
+    return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    """Only the owner may read what is written here: passwords, keys, and the configurations that name them."""
+    path.touch(mode=0o600)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _write_certificates(registry: Registry) -> None:
+    ca = trustme.CA(organization_name="killinit.zot tests")
+    server = ca.issue_cert("127.0.0.1", "localhost")
+    _write(registry.ca, ca.cert_pem.bytes())
+    _write(registry.directory / "server.pem", b"".join(pem.bytes() for pem in server.cert_chain_pems))
+    _write(registry.directory / "server.key", server.private_key_pem.bytes())
+
+
+def _write_htpasswd(registry: Registry) -> None:
+    # The lowest cost: the passwords are random and live for a test run, and every request pays for the check.
+    lines = [
+        f"{account.username}:{bcrypt.hashpw(account.password.encode(), bcrypt.gensalt(rounds=4)).decode()}\n"
+        for account in (registry.writer, registry.reader)
+    ]
+    _write(registry.directory / "htpasswd", "".join(lines))
+
+
+def _launch_zot(registry: Registry, zot: str, rate: int | None, quota: int | None) -> None:
+    directory = registry.directory
+    address, port = registry.host.split(":")
+
+    def may(account: Account, *actions: str) -> dict[str, list[str]]:
+        return {"users": [account.username], "actions": list(actions)}
+
+    reading = may(registry.reader, "read")
+    http: dict[str, Any] = {
+        "address": address,
+        "port": port,
+        "auth": {"htpasswd": {"path": str(directory / "htpasswd")}},
+        "accessControl": {
+            "repositories": {
+                "**": {"policies": [may(registry.writer, "read", "create", "update", "delete"), reading]},
+                "immutable/**": {"policies": [may(registry.writer, "read", "create"), reading]},
+            }
+        },
+    }
+    storage: dict[str, Any] = {"rootDirectory": str(directory / "storage")}
+    if registry.tls:
+        http["tls"] = {"cert": str(directory / "server.pem"), "key": str(directory / "server.key")}
+    if rate is not None:
+        http["ratelimit"] = {"rate": rate}
+    if quota is not None:
+        storage["maxRepos"] = quota
+    config = {
+        "distSpecVersion": "1.1.1",
+        "storage": storage,
+        "http": http,
+        "log": {"level": "info", "output": str(directory / ZOT_LOG)},
+    }
+    _write(directory / "zot.json", json.dumps(config, indent=2))
+    _spawn(directory, [zot, "serve", str(directory / "zot.json")], "zot-output.log")
+
+
+def _launch_stand_in(registry: Registry, rate: int | None, quota: int | None) -> None:
+    directory = registry.directory
+    distribution = _find_program("docker-registry", "docker-registry")
+    nginx = _find_program("nginx", "nginx")
+    if not (NGINX_MODULES / "ngx_http_lua_module.so").exists():
+        raise RegistryError(f"nginx has no Lua in {NGINX_MODULES} (Debian package libnginx-mod-http-lua)")
+
+    behind = f"127.0.0.1:{_free_port()}"
+    _write(
+        directory / "distribution.json",  # it reads YAML, which JSON is
+        json.dumps(
+            {
+                "version": "0.1",
+                "log": {"level": "info", "accesslog": {"disabled": True}},
+                "storage": {
+                    "filesystem": {"rootdirectory": str(directory / "storage")},
+                    "delete": {"enabled": True},
+                },
+                # Zot's Location headers are relative, too.
+                "http": {"addr": behind, "relativeurls": True},
+            },
+            indent=2,
+        ),
+    )
+
+    certificates = f"ssl_certificate {directory}/server.pem;\n    ssl_certificate_key {directory}/server.key;"
+    zone = f"limit_req_zone $binary_remote_addr$uri zone=rate:1m rate={rate}r/s;"
+    # Zot lets through a whole second's worth at once, and nothing waits.
+    limit = "limit_req zone=rate nodelay;" if rate == 1 else f"limit_req zone=rate burst={(rate or 1) - 1} nodelay;"
+    values = {
+        "@DIRECTORY@": str(directory),
+        "@MODULES@": str(NGINX_MODULES),
+        "@RULES@": str(HERE / "stand-in.lua"),
+        "@LISTEN@": f"{registry.host} ssl" if registry.tls else registry.host,
+        "@CERTIFICATES@": certificates if registry.tls else "",
+        "@DISTRIBUTION@": behind,
+        "@RATE_ZONE@": zone if rate is not None else "",
+        "@RATE_LIMIT@": limit if rate is not None else "",
+        "@QUOTA@": str(quota) if quota is not None else "nil",
+    }
+    config = (HERE / "stand-in.nginx.conf").read_text(encoding="utf-8")
+    for placeholder, value in values.items():
+        config = config.replace(placeholder, value)
+    _write(directory / "nginx.conf", config)
+
+    _spawn(directory, [distribution, "serve", str(directory / "distribution.json")], "distribution.log")
+    _spawn(
+        directory,
+        [nginx, "-p", str(directory), "-c", str(directory / "nginx.conf"), "-e", str(directory / "nginx-error.log")],
+        "nginx-output.log",
+    )
+
+
+def _wait_until_it_answers(registry: Registry) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if not is_running(registry):
+            logs = _logs(registry.directory)
+            failure = _PortTaken if "address already in use" in logs.lower() else RegistryError
+            raise failure(f"{registry.kind} ended while it started\n{logs}")
+        # A repository that is not there: only a registry that works, and knows this run's accounts, says 404.
+        if _ask(registry, _own_path(), registry.reader) == 404:
+            return
+        time.sleep(0.1)
+    raise RegistryError(f"{registry.kind} did not answer within {START_SECONDS} s\n{_logs(registry.directory)}")
+
+
+def _logs(directory: Path) -> str:
+    tails = []
+    for log in sorted(directory.glob("*.log")):
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
+        tails.append("\n".join([f"--- {log.name}", *lines]))
+    return "\n".join(tails)
+
+
+# --- asking it, and reading its log -----------------------------------------------------------------------------------
+
+
+def _own_path() -> str:
+    # A new path each time: Zot limits the rate of each path for itself, so ours are never refused.
+    return f"{OWN_PATH}{secrets.token_hex(8)}/tags/list"
+
+
+def _ask(registry: Registry, path: str, account: Account | None = None) -> int | None:
+    """The status that a GET is answered with, or None without an answer."""
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]  # loopback is not for a proxy
+    if registry.tls:
+        handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(registry.ca))))
+    request = urllib.request.Request(f"{'https' if registry.tls else 'http'}://{registry.host}{path}")
+    if account is not None:
+        credentials = base64.b64encode(f"{account.username}:{account.password}".encode()).decode()
+        request.add_header("Authorization", f"Basic {credentials}")
+    try:
+        with urllib.request.build_opener(*handlers).open(request, timeout=5) as response:
+            status: int = response.status
+            return status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+    except OSError:
+        return None
+
+
+def _log_records(log: Path) -> Iterator[dict[str, Any]]:
+    with log.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.endswith("\n"):  # else it is being written just now
+                yield json.loads(line)
+
+
+def _read_zot_log(registry: Registry) -> list[Request]:
+    return [
+        Request(record["method"], record["path"].split("?")[0], record["statusCode"])
+        for record in _log_records(registry.directory / ZOT_LOG)
+        if record["message"] == "HTTP API"
+    ]
+
+
+def _read_nginx_log(registry: Registry) -> list[Request]:
+    return [
+        Request(record["method"], record["path"], int(record["status"]))
+        for record in _log_records(registry.directory / NGINX_LOG)
+    ]
+
+
+# --- processes --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Process:
+    """A process id alone may belong to somebody else later on; together with the time of its start it cannot."""
+
+    pid: int
+    started: str
+
+
+def _spawn(directory: Path, command: list[str], log: str) -> None:
+    # Nothing of our environment: these programs take options from variables, too.
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(directory)}
+    with (directory / log).open("wb") as output:
+        # In a session of its own, so that a Ctrl-C in the tests does not end it before the tests are through.
+        child = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    _children[child.pid] = child
+    started = _stat(child.pid)[1]
+    processes = [*_processes(directory), _Process(child.pid, started)]
+    _write(directory / PROCESSES_FILE, json.dumps([asdict(process) for process in processes]))
+
+
+def _processes(directory: Path) -> list[_Process]:
+    try:
+        records = json.loads((directory / PROCESSES_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    return [_Process(**record) for record in records]
+
+
+def _stat(pid: int) -> tuple[str, str]:
+    """The state of a process and the time it started, empty if there is none; see proc(5)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return "", ""
+    after_name = stat.rpartition(")")[2].split()
+    return after_name[0], after_name[19]
+
+
+def _is_alive(process: _Process) -> bool:
+    child = _children.get(process.pid)
+    if child is not None:
+        if child.poll() is None:
+            return True
+        del _children[process.pid]
+        return False
+    state, started = _stat(process.pid)
+    return started == process.started and state not in ("", "Z")
+
+
+def _end_all(directory: Path) -> None:
+    # The last one first: nginx before what it stands in front of.
+    for process in reversed(_processes(directory)):
+        _end(process)
+
+
+def _end(process: _Process) -> None:
+    for request in (signal.SIGTERM, signal.SIGKILL):
+        if _is_alive(process):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, request)
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline:
+            if not _is_alive(process):
+                return
+            time.sleep(0.02)
+    raise RegistryError(f"process {process.pid} does not end")

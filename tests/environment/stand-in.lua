@@ -1,0 +1,86 @@
+-- Copyright (c) 2026, killinit.zot contributors
+-- GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+-- SPDX-License-Identifier: GPL-3.0-or-later
+
+-- Zot's rules that Distribution does not have, in the order in which Zot looks at them: permissions, the quota, the media
+-- type. nginx has checked the password before check() is called.
+
+local rules = { quota = nil }
+
+local repositories = ngx.shared.repositories
+local tags = ngx.shared.tags
+
+local READS = { GET = true, HEAD = true }
+local MEDIA_TYPES = {
+    ["application/vnd.oci.image.manifest.v1+json"] = true,
+    ["application/vnd.oci.image.index.v1+json"] = true,
+}
+
+-- The repository and the tag or digest, or nil if the request is not for a manifest.
+local function manifest_of(path)
+    return path:match("^/v2/(.+)/manifests/([^/]+)$")
+end
+
+local function refuse(status, code, message, detail)
+    ngx.status = status
+    ngx.header["Content-Type"] = "application/json"
+    local body = string.format('{"errors":[{"code":"%s","message":"%s","detail":%s}]}', code, message, detail)
+    ngx.header["Content-Length"] = #body
+    ngx.print(body)
+    return ngx.exit(status)
+end
+
+local function deny()
+    ngx.header["WWW-Authenticate"] = 'Basic realm="Authorization Required"'
+    return refuse(403, "DENIED", "requested access to the resource is denied",
+        '{"description":"the account may not do this to the resource"}')
+end
+
+function rules.check()
+    local method, path = ngx.req.get_method(), ngx.var.uri
+    local repository, reference = manifest_of(path)
+
+    if READS[method] then
+        -- Distribution says MANIFEST_UNKNOWN here, too.
+        if repository and not repositories:get(repository) then
+            return refuse(404, "NAME_UNKNOWN", "repository name not known to registry",
+                string.format('{"description":"no such repository","name":"%s"}', repository))
+        end
+        return
+    end
+
+    if ngx.var.remote_user ~= "writer" then
+        return deny()
+    end
+    if path:find("^/v2/immutable/") then
+        if method == "DELETE" or (method == "PUT" and repository and tags:get(repository .. ":" .. reference)) then
+            return deny()
+        end
+    end
+
+    if method ~= "PUT" or not repository then
+        return
+    end
+    if rules.quota and not repositories:get(repository) and #repositories:get_keys(0) >= rules.quota then
+        return refuse(429, "TOOMANYREQUESTS", "too many requests",
+            string.format('{"description":"no room for another repository","limit":"%d"}', rules.quota))
+    end
+    local media_type = ngx.var.http_content_type or ""
+    if not MEDIA_TYPES[media_type] then
+        return refuse(415, "MANIFEST_INVALID", "manifest invalid",
+            string.format('{"description":"not a media type of OCI","mediaType":"%s"}', (media_type:gsub('[%c"\\]', ""))))
+    end
+end
+
+-- Called before the answer leaves, so that the next request already meets what this one has created.
+function rules.remember()
+    local repository, reference = manifest_of(ngx.var.uri)
+    if repository and ngx.req.get_method() == "PUT" and ngx.status == 201 then
+        repositories:set(repository, true)
+        if not reference:find(":") then
+            tags:set(repository .. ":" .. reference, true)
+        end
+    end
+end
+
+return rules
