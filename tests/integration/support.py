@@ -1,0 +1,57 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which tools to test with, and what the tests read out of a run."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Module = Callable[..., dict[str, Any]]
+Bare = Callable[..., subprocess.CompletedProcess[str]]
+ReadsOnly = Callable[[], AbstractContextManager[None]]
+
+
+def _programs(name: str) -> list[str]:
+    """The programs of that name: the one in PATH, and those that ZOT_TEST_SKOPEO or ZOT_TEST_CRANE list."""
+    listed = os.environ.get(f"ZOT_TEST_{name.upper()}", "").split(os.pathsep)
+    found = [shutil.which(name), *listed]
+    return list(dict.fromkeys(filter(None, found)))
+
+
+@dataclass(frozen=True)
+class Tools:
+    """One skopeo and one crane."""
+
+    skopeo: str
+    crane: str
+
+    def __str__(self) -> str:
+        return f"skopeo {_version(self.skopeo)}, crane {_version(self.crane)}"
+
+    def options(self) -> dict[str, str]:
+        """The module options that choose them."""
+        return {"skopeo_path": self.skopeo, "crane_path": self.crane}
+
+
+def _version(program: str) -> str:
+    argument = "--version" if "skopeo" in Path(program).name else "version"
+    return subprocess.run([program, argument], capture_output=True, text=True, check=True).stdout.split()[-1]
+
+
+PAIRS = [Tools(*pair) for pair in itertools.product(_programs("skopeo"), _programs("crane"))]
+
+
+def recap(run: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """The counts of localhost in the recap of a playbook's run."""
+    line = next(line for line in run.stdout.splitlines() if line.startswith("localhost") and "ok=" in line)
+    return {key: int(value) for key, _equals, value in (word.partition("=") for word in line.split()[2:])}

@@ -1,0 +1,102 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""zot_image_info on the real registry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+from integration.support import Bare, Module, ReadsOnly, Tools
+
+from environment.images import Images
+from environment.registry import Registry
+
+KEYS = {
+    *("reference", "registry", "repository", "tag", "digest", "pinned", "media_type", "platforms", "size", "created"),
+    *("labels", "exists"),
+}
+
+
+@pytest.fixture
+def released(images: Images, repository: str, module: Module) -> str:
+    """A repository with two architectures and their index under r1."""
+    for name in ("amd64", "arm64"):
+        module("zot_push", archive=str(images[f"buildah-{name}"]), repository=repository, tags=[f"r1-{name}"])
+    assert module("zot_index", repository=repository, manifests=["r1-amd64", "r1-arm64"], tags=["r1"])["changed"]
+    return repository
+
+
+def test_what_is_there(
+    tools: Tools, released: str, registry: Registry, module: Module, bare: Bare, reads_only: ReadsOnly
+) -> None:
+    """A tag, a digest, an index, a missing tag, a missing repository: as crane shows them, and no error."""
+    name = f"{registry.host}/{released}"
+    image = bare("crane", "manifest", f"{name}:r1-amd64").stdout
+    index = bare("crane", "manifest", f"{name}:r1").stdout
+    digest = f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
+    asked = [f"{name}:r1-amd64", f"{released}@{digest}", f"{released}:r1", f"{released}:none", "no/where:1"]
+    with reads_only():
+        result = module("zot_image_info", images=asked, repositories=[released, "no/where"], **tools.options())
+    tag, pinned, both, absent, nowhere = result["images"]
+
+    assert result["changed"] is False
+    assert all(shown.keys() >= KEYS for shown in result["images"])
+    assert tag["digest"] == pinned["digest"] == digest
+    assert tag["pinned"] == f"{name}@{digest}"
+    assert (tag["tag"], pinned["tag"], pinned["reference"]) == ("r1-amd64", None, f"{name}@{digest}")
+    assert tag["manifest"] == json.loads(image)
+    assert tag["config"] == json.loads(bare("crane", "config", f"{name}:r1-amd64").stdout)
+    assert tag["labels"] == tag["config"]["config"]["Labels"] != {}
+    assert tag["created"] == tag["config"]["created"]
+    assert tag["size"] == sum(blob["size"] for blob in (tag["manifest"]["config"], *tag["manifest"]["layers"]))
+    assert both["manifest"] == json.loads(index)
+    assert both["config"] is None
+    assert both["platforms"] == [entry["platform"] for entry in both["manifests"]] == ["linux/amd64", "linux/arm64"]
+    assert both["manifests"][0]["manifest"] == tag["manifest"]
+    for missing in (absent, nowhere):
+        assert (missing["exists"], missing["digest"], missing["manifest"], missing["config"]) == (False, *[None] * 3)
+    assert result["repositories"][0]["exists"] is True
+    assert sorted(result["repositories"][0]["tags"]) == ["r1", "r1-amd64", "r1-arm64"]
+    assert result["repositories"][1]["exists"] is False
+    assert result["repositories"][1]["tags"] == []
+
+
+def test_index_of_arm_alone(tools: Tools, images: Images, repository: str, module: Module) -> None:
+    """Trap 9: crane itself would look for linux/amd64 in it."""
+    module("zot_push", archive=str(images["buildah-arm-v7"]), repository=repository, tags=["arm"])
+    module("zot_index", repository=repository, manifests=["arm"], tags=["1"])
+    shown = module("zot_image_info", images=[f"{repository}:1"], **tools.options())["images"][0]
+    assert (shown["platforms"], shown["config"]) == (["linux/arm/v7"], None)
+
+
+def test_two_hundred_references(released: str, module: Module) -> None:
+    """In one task, in their order, also when one comes twice."""
+    asked = [f"{released}:{tag}" for tag in ("r1-amd64", "none", "r1", "r1-arm64")] * 50
+    result = module("zot_image_info", images=asked)
+    assert [shown["reference"].partition("/")[2] for shown in result["images"]] == asked
+    assert [shown["exists"] for shown in result["images"]] == [True, False, True, True] * 50
+
+
+def test_query(released: str, module: Module) -> None:
+    """As `| jq` in the runbook."""
+    query = "images[].{tag: tag, platforms: platforms[]} | [?tag == 'r1'].platforms | [0]"
+    result = module("zot_image_info", images=[f"{released}:r1"], query=query)
+    assert result["result"] == ["linux/amd64", "linux/arm64"]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [("images[", "is not a JMESPath expression"), ("to_number(images)", None), ("sum(images)", "fit")],
+)
+def test_query_that_cannot_be_applied(query: str, said: str | None, released: str, module: Module) -> None:
+    """A wrong expression is an error; one that finds nothing is not."""
+    result = module("zot_image_info", images=[f"{released}:r1"], query=query)
+    if said is None:
+        assert (result["failed"], result["result"]) == (False, None)
+    else:
+        assert result["error_class"] == "invalid_option"
+        assert said in result["msg"]
