@@ -97,7 +97,9 @@ def publish_plan(
         if repository in seen:
             raise AnsibleFilterError(f"{repository} is listed twice: give one image all its archives")
         seen.add(repository)
-        further = [tag for tag in dict.fromkeys(image.get("tags") or tags) if tag != revision]
+        further = [
+            tag for tag in dict.fromkeys(tags if image.get("tags") is None else image["tags"]) if tag != revision
+        ]
         name = f"{registry}/{repository}"
         if archive:
             plan["references"] += [f"{name}:{tag}" for tag in (revision, *further)]

@@ -21,7 +21,6 @@ import posixpath
 import shutil
 import tarfile
 import typing as t
-import zlib
 from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._image import InvalidImageError, json_object
@@ -32,7 +31,6 @@ _DOCUMENT_LIMIT = 4 * 1024 * 1024
 _DOCUMENTS_LIMIT = 64 * 1024 * 1024
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-_UNREADABLE: tuple[type[Exception], ...] = (tarfile.TarError, OSError, ValueError)
 
 
 class InvalidArchiveError(ValueError):
@@ -87,12 +85,14 @@ def expand(archive: Archive, target: str) -> None:
     """Write the archive uncompressed to *target*, in pieces.
 
     skopeo 1.9.3, which Debian 12 has, cannot read a docker archive in gzip; the others it would expand as well, once
-    for each tag. Raises OSError, as when the disk is full, and InvalidArchiveError.
+    for each tag. Raises OSError when it cannot be written, and InvalidArchiveError.
     """
     try:
         with _open(archive.path, archive.compression) as source, open(target, "xb") as expanded:
             shutil.copyfileobj(source, expanded, 1024 * 1024)
-    except _damage(archive.compression) as error:
+        # zstandard takes the end of a file for the end of its data.
+        _documents(target, "")
+    except (EOFError, InvalidArchiveError) as error:
         raise InvalidArchiveError(f"{archive.path} is cut short or damaged: {error}") from error
 
 
@@ -109,31 +109,50 @@ def _compression(path: str) -> str:
     return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
 
 
+class _Stream:
+    """The uncompressed bytes of an archive. What is wrong with the file is an EOFError, which no disk raises."""
+
+    def __init__(self, file: t.Any) -> None:
+        self._file = file
+        self._empty = 0
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            data: bytes = self._file.read(size)
+        except EOFError:
+            raise
+        except Exception as error:  # each decompressor has its own, and two of them raise OSError
+            raise EOFError(str(error)) from error
+        self._empty = 0 if data else self._empty + 1
+        if self._empty > 8:
+            # tarfile would go on until it has seen as many bytes as a header promised.
+            raise EOFError("it ends in the middle of a member")
+        return data
+
+    def __enter__(self) -> _Stream:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._file.close()
+
+
 def _open(path: str, compression: str) -> t.Any:
-    """The uncompressed bytes of the archive, as a file to read in a with statement."""
-    if compression == "gzip":
-        return gzip.open(path)
-    if compression == "bzip2":
-        return bz2.open(path)
-    if compression == "xz":
-        return lzma.open(path)
+    """The archive's uncompressed bytes, for a with statement; they can be sought in if they were never compressed."""
+    if not compression:
+        return open(path, "rb")
     if compression == "zstd":
         try:
             import zstandard
         except ImportError as error:
             raise MissingLibraryError("zstandard") from error
         # A parallel compressor writes several frames.
-        return zstandard.ZstdDecompressor().stream_reader(open(path, "rb"), read_across_frames=True, closefd=True)
-    return open(path, "rb")
-
-
-def _damage(compression: str) -> tuple[type[Exception], ...]:
-    """What a decompressor raises for a damaged file, besides OSError."""
-    if compression == "zstd":
-        import zstandard
-
-        return (zstandard.ZstdError,)
-    return (EOFError, zlib.error, lzma.LZMAError)
+        reader = zstandard.ZstdDecompressor().stream_reader(
+            open(path, "rb"),  # noqa: SIM115 - closed with the reader
+            read_across_frames=True,
+            closefd=True,
+        )
+        return _Stream(reader)
+    return _Stream({"gzip": gzip, "bzip2": bz2, "xz": lzma}[compression].open(path))
 
 
 def _documents(path: str, compression: str) -> dict[str, bytes]:
@@ -160,7 +179,7 @@ def _documents(path: str, compression: str) -> dict[str, bytes]:
                     raise InvalidArchiveError(f"{path} has more JSON than an archive can have, at the member {last!r}")
     except (InvalidArchiveError, MissingLibraryError):
         raise
-    except _UNREADABLE + _damage(compression) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         if last is None:
             raise InvalidArchiveError(f"{path} is no docker archive: {error}") from error
         raise InvalidArchiveError(f"{path} is cut short or damaged behind the member {last!r}: {error}") from error
@@ -182,7 +201,8 @@ def _images(path: str, raw: bytes) -> list[dict[str, t.Any]]:
 
 
 def _select(path: str, images: t.Sequence[t.Mapping[str, t.Any]], select: str | None) -> int:
-    names = [[str(tag) for tag in image.get("RepoTags") or []] for image in images]
+    listed = [image.get("RepoTags") for image in images]
+    names = [[str(tag) for tag in tags] if isinstance(tags, list) else [] for tags in listed]
     listing = ", ".join(f"{index}: {' '.join(tags) or '(no tag)'}" for index, tags in enumerate(names))
     if select is None:
         if len(images) > 1:

@@ -266,14 +266,16 @@ def _entry(document: dict[str, t.Any], name: str) -> dict[str, t.Any] | None:
         bare = bare.rstrip("/")
         for version in ("/v1", "/v2"):
             bare = bare[: -len(version)] if bare.endswith(version) else bare
-        if (
-            bare == name
-            and isinstance(entry, dict)
-            and any(entry.get(field) for field in ("auth", "password", "identitytoken"))
-        ):
-            if entry.get("auth") or entry.get("identitytoken"):
-                return entry
-            plain = f"{entry.get('username', '')}:{entry['password']}"
+        # What is no text can be no credential.
+        fields = (
+            {field: value for field, value in entry.items() if isinstance(value, str)}
+            if isinstance(entry, dict)
+            else {}
+        )
+        if bare == name and any(fields.get(field) for field in ("auth", "password", "identitytoken")):
+            if fields.get("auth") or fields.get("identitytoken"):
+                return fields
+            plain = f"{fields.get('username', '')}:{fields['password']}"
             return {"auth": base64.b64encode(plain.encode()).decode()}
     return None
 

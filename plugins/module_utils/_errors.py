@@ -41,6 +41,8 @@ _SIGNS: t.Sequence[tuple[str, re.Pattern[str]]] = [
     (error_class, re.compile(pattern, re.IGNORECASE | re.DOTALL))
     for error_class, pattern in (
         ("unavailable", r"TLS handshake timeout"),
+        # skopeo reads its source: a layer, at which the modules have not looked.
+        ("archive_invalid", r"(?:source|type for) docker-archive:|loading tar component|to find its size"),
         (
             "tls",
             r"x509:|tls: |server gave HTTP response to HTTPS client|HTTP request (?:was sent )?to (?:an )?HTTPS",
@@ -57,14 +59,13 @@ _SIGNS: t.Sequence[tuple[str, re.Pattern[str]]] = [
             (
                 r"connection refused|connection reset|broken pipe|no such host|no route to host|network is unreachable"
                 r"|i/o timeout|context deadline exceeded|unexpected EOF|: EOF\b|server misbehaving|name resolution"
-                r"|\b(?:status(?: code)?:?|StatusCode:) 5[0-9][0-9]\b"
+                r"|\b(?:status(?: code)?:?|StatusCode:|from registry) 5[0-9][0-9]\b|\b5[0-9][0-9] \([A-Z][A-Za-z ]+\)"
             ),
         ),
         ("tool_missing", r"error getting credentials.*executable file not found"),
-        ("tool_failed", r"no space left on device"),
     )
 ]
-_URL = re.compile(r"\"?https?://[^\s\"]+\"?:?")
+_URL = re.compile(r"\"?https?://[^\s\"]+\"?")
 _RETRY_AFTER = re.compile(r"retry[- ]after:? *\"?([0-9]{1,5})\b", re.IGNORECASE)
 
 
@@ -94,6 +95,9 @@ class ZotError(Exception):
         self.rc = rc
         self.stderr = stderr
         self.result = dict(result or {})
+
+    def __str__(self) -> str:
+        return self.message
 
     @property
     def retryable(self) -> bool:

@@ -10,13 +10,12 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry, invalid_options
+from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry, at_once, invalid_options
 
 Query = t.Callable[[t.Mapping[str, t.Any]], t.Any]
 
@@ -54,7 +53,7 @@ def look(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     with invalid_options():
         images = [Reference.parse(text, registry=registry.name) for text in params["images"]]
     repositories = [registry.reference(text, "latest") for text in params["repositories"]]
-    with ThreadPoolExecutor(max_workers=params["parallel"]) as pool:
+    with at_once(params["parallel"]) as pool:
         found = dict(zip(dict.fromkeys(images), pool.map(lambda each: _image(registry, each), dict.fromkeys(images))))
         listed = list(pool.map(registry.tags, repositories))
     result: dict[str, t.Any] = {

@@ -17,8 +17,13 @@ from ansible_collections.killinit.zot.plugins.module_utils._archive import Archi
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._image import Image, InvalidImageError, Platform, content
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
-from ansible_collections.killinit.zot.plugins.module_utils._reference import InvalidReferenceError, Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry, invalid_archives, invalid_options
+from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry import (
+    Registry,
+    at_once,
+    invalid_archives,
+    invalid_options,
+)
 
 # How many tags are asked at once for whether they hold the image that is about to lose one.
 _TAGS_AT_ONCE = 8
@@ -46,15 +51,16 @@ class PushRequest:
         except ValueError as error:
             raise ZotError("invalid_option", str(error)) from error
         request = cls(
-            params["archive"], params["archive_image"], references, platform, params["force"], params["keep_previous"]
+            params["archive"],
+            params["archive_image"],
+            references,
+            platform,
+            bool(params["force"]),
+            params["keep_previous"],
         )
-        if request.keep_previous:
-            with invalid_options():
-                for reference in references:
-                    if request.keeper(reference) in references:
-                        raise InvalidReferenceError(
-                            f"keep_previous {request.keep_previous!r} is one of the tags to push"
-                        )
+        with invalid_options():
+            for reference in references if request.keep_previous else ():
+                request.keeper(reference)
         return request
 
     def keeper(self, reference: Reference) -> Reference:
@@ -74,7 +80,7 @@ def push(registry: Registry, params: t.Mapping[str, t.Any], *, dry_run: bool) ->
     def one(request: PushRequest) -> Outcome:
         return _push(registry, request, dry_run=dry_run)
 
-    with ThreadPoolExecutor(max_workers=params["parallel"]) as pool:
+    with at_once(params["parallel"]) as pool:
         return report(list(pool.map(one, requests)), single=single)
 
 
@@ -93,14 +99,17 @@ def _push(registry: Registry, request: PushRequest, *, dry_run: bool) -> Outcome
         if not stale:
             return outcome
         registry.require_skopeo()
+        # Two tags may lose the same image: it is kept once.
+        keepers = {image.digest: image.reference for image in reversed(stale) if _must_keep(registry, request, image)}
+        kept_for = {reference: request.keeper(reference) for reference in keepers.values()}
         if dry_run:
             for image in stale:
                 planned = Image(image.reference, None, archive.config)
-                outcome.wrote(planned, kept=_kept(registry, request, image))
+                outcome.wrote(planned, kept=kept_for.get(image.reference))
             return outcome
         with registry.readable(archive) as path:
             for image in stale:
-                kept = _kept(registry, request, image)
+                kept = kept_for.get(image.reference)
                 if kept and image.digest:
                     registry.tag(image.reference.pinned(image.digest), kept.tag or "")
                 after = _write(registry, archive, path, image, wanted, force=request.force)
@@ -137,21 +146,21 @@ def _holds(image: Image, wanted: t.Mapping[str, t.Any]) -> bool:
         return False
 
 
-def _kept(registry: Registry, request: PushRequest, image: Image) -> Reference | None:
-    """Where to keep the image that *request* pushes from its tag; None when another tag will still hold it.
+def _must_keep(registry: Registry, request: PushRequest, image: Image) -> bool:
+    """Whether the image that *request* pushes from a tag has no other tag that will still hold it.
 
     Zot drops a manifest at once with its last tag: https://github.com/project-zot/zot/issues/4444
     """
     if not request.keep_previous or not image.digest:
-        return None
+        return False
     going = {reference.tag for reference in request.references}
     others = [tag for tag in reversed(registry.tags(image.reference) or []) if tag not in going]
     with ThreadPoolExecutor(max_workers=_TAGS_AT_ONCE) as pool:
         for start in range(0, len(others), _TAGS_AT_ONCE):
             some = [image.reference.tagged(tag) for tag in others[start : start + _TAGS_AT_ONCE]]
             if image.digest in pool.map(registry.digest, some):
-                return None
-    return request.keeper(image.reference)
+                return False
+    return True
 
 
 def _content(archive: Archive) -> dict[str, t.Any]:
@@ -162,7 +171,10 @@ def _content(archive: Archive) -> dict[str, t.Any]:
 
 
 def _require_platform(archive: Archive, wanted: Platform | None) -> None:
-    found = Platform.of(archive.config)
+    try:
+        found = Platform.of(archive.config)
+    except InvalidImageError as error:
+        raise ZotError("archive_invalid", f"the configuration in {archive.path} cannot be used: {error}") from error
     if wanted and (found is None or found.normalized != wanted.normalized):
         raise ZotError(
             "platform_mismatch", f"{archive.path} is for {found or 'no platform it names'}, not for {wanted}"
@@ -178,3 +190,11 @@ def _require_distinct(requests: t.Sequence[PushRequest]) -> None:
                     "invalid_option", f"{owners[reference]} and {request.archive} are both to be pushed to {reference}"
                 )
             owners[reference] = request.archive
+    for request in requests:
+        for reference in request.references if request.keep_previous else ():
+            if request.keeper(reference) in owners:
+                raise ZotError(
+                    "invalid_option",
+                    f"keep_previous of {request.archive} names {request.keeper(reference)}, which is one of the tags to"
+                    " push",
+                )

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import itertools
 import os
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
@@ -93,6 +92,13 @@ def open_registry(module: AnsibleModule) -> t.Iterator[Registry]:
             )
         finally:
             runner.end()
+
+
+def at_once(parallel: int) -> ThreadPoolExecutor:
+    """The threads for the option parallel; raises ZotError if it is less than one."""
+    if parallel < 1:
+        raise ZotError("invalid_option", f"parallel is {parallel}, but at least one has to be done at a time")
+    return ThreadPoolExecutor(max_workers=parallel)
 
 
 @contextlib.contextmanager
@@ -280,30 +286,36 @@ class Registry:
         lost, or Zot may have dropped the tag (https://github.com/project-zot/zot/blob/main/pkg/api/routes.go,
         UpdateManifest). The last error says what the reference means now.
         """
-        tries = itertools.count()
+        failures: list[ZotError] = []
 
         def attempt() -> Image:
-            if next(tries):
+            if failures:
                 now = self.image(reference)
                 if is_done(now):
                     return now
-            action()
+            try:
+                action()
+            except ZotError as error:
+                failures.append(error)
+                raise
             return self.image(reference)
 
         try:
             return self.retry(attempt)
         except ZotError as error:
-            if not error.retryable:
-                raise
+            # Why it could not be written says more than why it could not be looked at afterwards.
+            failure = failures[-1] if failures else error
+            if not failure.retryable:
+                raise failure from None
             try:
                 now = self.image(reference)
             except ZotError:
-                error.message += f"; what {reference} holds now is not known"
-                raise error from None
+                failure.message += f"; what {reference} holds now is not known"
+                raise failure from None
             if is_done(now):
                 return now
-            error.message += f"; {reference} now holds {now.digest or 'nothing'}"
-            raise
+            failure.message += f"; {reference} now holds {now.digest or 'nothing'}"
+            raise failure from None
 
     def require_skopeo(self) -> None:
         """Raise ZotError when there is no skopeo: before anything is written, and in a dry run, too."""

@@ -51,6 +51,7 @@ def message(stderr: str) -> str:
     """The error of a run in skopeo's own words, without time and level; the last line where there is no such error."""
     found = _FATAL.findall(stderr)
     if found:
-        return re.sub(r"\\(.)", r"\1", found[-1])
+        # The text is quoted as Go quotes it; what matters are quotes and line ends.
+        return re.sub(r"\\(.)", lambda escape: {"n": "\n", "t": "\t"}.get(escape[1], escape[1]), found[-1])
     found = _TERMINAL_FATAL.findall(stderr)
     return found[-1].strip() if found else (stderr.strip().splitlines() or [""])[-1]

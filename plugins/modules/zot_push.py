@@ -53,9 +53,8 @@ options:
     description: Refuse the archive unless it is for this platform, C(os/architecture[/variant]).
     type: str
   force:
-    description: Push even where a tag holds the image already.
+    description: Push even where a tag holds the image already. Normally that is not done.
     type: bool
-    default: false
   keep_previous:
     description:
       - A tag that is given to the image that is about to lose its last tag. Zot forgets an image at once with its
@@ -145,7 +144,7 @@ image:
   description: The image under the first tag.
   type: dict
   returned: when O(archive) is given
-  contains:
+  contains: &image
     reference:
       description: The reference that was asked for.
       type: str
@@ -214,70 +213,7 @@ images:
   type: list
   elements: dict
   returned: when O(images) is given
-  contains:
-    reference:
-      description: The reference that was asked for.
-      type: str
-      returned: always
-      sample: oci.killinit.cc/openclaw/openclaw:latest
-    registry:
-      description: Its registry.
-      type: str
-      returned: always
-      sample: oci.killinit.cc
-    repository:
-      description: Its repository.
-      type: str
-      returned: always
-      sample: openclaw/openclaw
-    tag:
-      description: Its tag; V(null) for a reference by digest.
-      type: str
-      returned: always
-      sample: latest
-    digest:
-      description: The digest of the manifest or index; V(null) where there is none yet.
-      type: str
-      returned: always
-      sample: sha256:bb1e27b0ad7f5e3a7f0e5b3bd8b0d6a1f1cf5a4d5c0f8b0d2d1c6d1c3f2f9a11
-    pinned:
-      description: The reference by digest, which a moving tag cannot change.
-      type: str
-      returned: always
-      sample: oci.killinit.cc/openclaw/openclaw@sha256:bb1e27b0ad7f5e3a7f0e5b3bd8b0d6a1f1cf5a4d5c0f8b0d2d1c6d1c3f2f9a11
-    media_type:
-      description: The media type of the manifest or index.
-      type: str
-      returned: always
-      sample: application/vnd.oci.image.manifest.v1+json
-    platforms:
-      description: The platforms, each C(os/architecture[/variant]).
-      type: list
-      elements: str
-      returned: always
-      sample:
-        - linux/amd64
-    size:
-      description: The bytes of configuration and layers, as they are transferred; of an index, of all its platforms.
-      type: int
-      returned: always
-      sample: 1048576
-    created:
-      description: When the image was built, as its configuration says; V(null) for an index.
-      type: str
-      returned: always
-      sample: "2026-11-23T12:00:00Z"
-    labels:
-      description: The labels of the configuration; empty for an index.
-      type: dict
-      returned: always
-      sample:
-        org.opencontainers.image.version: "1.0"
-    exists:
-      description: Whether the registry has it.
-      type: bool
-      returned: always
-      sample: true
+  contains: *image
 tags:
   description: What became of each tag, in the order of the options.
   type: list
@@ -357,13 +293,14 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry import open
 _TARGET: dict[str, dict[str, t.Any]] = {
     "archive_image": {"type": "str"},
     "platform": {"type": "str"},
-    "force": {"type": "bool", "default": False},
     "keep_previous": {"type": "str"},
 }
 SPEC = Spec(
     {
         **_TARGET,
         "archive": {"type": "path"},
+        # Without a default, so that it can be told from what was not given.
+        "force": {"type": "bool"},
         "repository": {"type": "str"},
         "tags": {"type": "list", "elements": "str", "aliases": ["tag"]},
         "images": {
@@ -372,6 +309,7 @@ SPEC = Spec(
             "options": {
                 **_TARGET,
                 "archive": {"type": "path", "required": True},
+                "force": {"type": "bool", "default": False},
                 "repository": {"type": "str", "required": True},
                 "tags": {"type": "list", "elements": "str", "required": True, "aliases": ["tag"]},
             },
@@ -382,7 +320,7 @@ SPEC = Spec(
         "required_one_of": [("archive", "images")],
         "mutually_exclusive": [
             (option, "images")
-            for option in ("archive", "archive_image", "repository", "tags", "platform", "keep_previous")
+            for option in ("archive", "archive_image", "repository", "tags", "platform", "force", "keep_previous")
         ],
         "required_by": {"archive": ("repository", "tags")},
     },

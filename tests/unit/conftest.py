@@ -1,0 +1,426 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the unit tests share: archives, an in-memory registry behind Runner.run, and a module run to its result."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import tarfile
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from ansible_collections.killinit.zot.plugins.module_utils import _runner
+from ansible_collections.killinit.zot.plugins.module_utils._credentials import (
+    Credentials,
+    environment,
+    private_directory,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError, classify
+from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry
+
+# A slow machine is no failure.
+settings.register_profile("unit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unit")
+
+HOST = "127.0.0.1:5000"
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+CAPTURED = json.loads((Path(__file__).parent / "captured.json").read_text(encoding="utf-8"))
+
+
+def captured_text(scenario: str, *, tool: str, command: str = "") -> str:
+    """What *tool* (a name and version) printed in a scenario of captured.json."""
+    texts = [
+        output["stderr"]
+        for output in CAPTURED["outputs"]
+        if output["scenario"] == scenario and tool in output["tools"] and output["command"].startswith(command)
+    ]
+    assert texts, f"captured.json has no {scenario} of {tool}"
+    return texts[0]
+
+
+def _digest(raw: bytes) -> str:
+    return f"sha256:{hashlib.sha256(raw).hexdigest()}"
+
+
+def _json(value: t.Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def docker_config(**changes: t.Any) -> dict[str, t.Any]:
+    """A configuration as docker save writes it; keys with a value of None are left out."""
+    config: dict[str, t.Any] = {
+        "architecture": "amd64",
+        "os": "linux",
+        "created": "2026-11-23T10:00:00.5Z",
+        "config": {
+            "Hostname": "builder",
+            "Env": ["DEMO=one"],
+            "Entrypoint": ["/program"],
+            "Labels": {"org.example.first": "one", "org.example.second": "two"},
+            "Healthcheck": {"Test": ["CMD", "true"]},
+        },
+        "docker_version": "25.0.0",
+        "history": [{"created": "2026-11-23T10:00:00Z", "created_by": "COPY program /"}],
+        "rootfs": {"type": "layers", "diff_ids": [_digest(b"layer one")]},
+        **changes,
+    }
+    return {name: value for name, value in config.items() if value is not None}
+
+
+def write_archive(path: Path, *configs: dict[str, t.Any], tags: t.Sequence[t.Sequence[str]] = ()) -> Path:
+    """A docker archive of one image for each configuration; a name that ends with .gz is compressed."""
+    buffer = io.BytesIO()
+    manifest = []
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for number, config in enumerate(configs or (docker_config(),)):
+            raw = _json(config)
+            name = f"{_digest(raw)[7:]}.json"
+            _add(tar, name, raw)
+            _add(tar, f"layer-{number}/layer.tar", b"layer one")
+            names = list(tags[number]) if number < len(tags) else [f"localhost/demo:{number}"]
+            manifest.append({"Config": name, "RepoTags": names, "Layers": [f"layer-{number}/layer.tar"]})
+        _add(tar, "manifest.json", _json(manifest))
+    data = buffer.getvalue()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
+
+
+@dataclass
+class Fault:
+    """An answer that goes wrong: for *times* commands of *verb* whose last argument ends with *target*."""
+
+    verb: str
+    target: str
+    stderr: str
+    times: int = 1
+    landed: bool = False  # the write is done, and only its answer is lost
+    drops: bool = False  # the tag is gone afterwards, as after a 500 of Zot
+    rc: int = 1
+
+
+@dataclass
+class FakeRegistry:
+    """A registry in memory that understands the commands for crane and skopeo, in place of Runner.run."""
+
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    manifests: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    commands: list[list[str]] = field(default_factory=list)
+    environments: list[dict[str, str]] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    salt: str = "skopeo"  # another salt: the same image, but other bytes
+    reports: str | None = None  # what skopeo reports as the digest instead of the truth
+    newer_crane: bool = True  # writes artifactType into an index
+
+    @property
+    def writes(self) -> list[str]:
+        """The commands that wrote, in short: verb and target."""
+        found = []
+        for command in self.commands:
+            verb, arguments = _verb(command)
+            if verb in ("copy", "append"):
+                found.append(f"{verb} {arguments[-1].partition(HOST + '/')[2]}")
+            elif verb == "tag":
+                found.append(f"tag {arguments[0].partition(HOST + '/')[2]} {arguments[1]}")
+        return found
+
+    def fail(self, verb: str, target: str, scenario: str, tool: str = "", **more: t.Any) -> None:
+        """Answer a command as captured.json has it."""
+        tool = tool or ("skopeo 1.9.3" if verb == "copy" else "crane 0.22.1")
+        self.faults.append(Fault(verb, target, captured_text(scenario, tool=tool), **more))
+
+    def put(self, repository: str, tag: str | None, config: dict[str, t.Any] | None = None, salt: str = "") -> str:
+        """Have an image there already; return its digest."""
+        raw = _json(oci_config(docker_config() if config is None else config))
+        self.blobs[_digest(raw)] = raw
+        salt = salt or self.salt
+        layers = [
+            {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": _digest(salt.encode()), "size": 1000}
+        ]
+        entry = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": _digest(raw), "size": len(raw)}
+        document = {"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": entry, "layers": layers}
+        return self.put_manifest(repository, tag, document)
+
+    def put_index(self, repository: str, tag: str | None, *digests: str, more: t.Sequence[t.Any] = ()) -> str:
+        """Have an index of manifests there already; *more* are entries that are no images."""
+        entries = [self._entry(repository, digest) for digest in digests]
+        document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [*entries, *more]}
+        return self.put_manifest(repository, tag, document)
+
+    def put_manifest(self, repository: str, tag: str | None, document: dict[str, t.Any]) -> str:
+        raw = _json(document)
+        self.manifests.setdefault(repository, {})[_digest(raw)] = raw
+        if tag is not None:
+            self.tags.setdefault(repository, {})[tag] = _digest(raw)
+        return _digest(raw)
+
+    def _entry(self, repository: str, digest: str) -> dict[str, t.Any]:
+        raw = self.manifests[repository][digest]
+        entry: dict[str, t.Any] = {"mediaType": MANIFEST_TYPE, "size": len(raw), "digest": digest}
+        config = json.loads(self.blobs[json.loads(raw)["config"]["digest"]])
+        entry["platform"] = {name: config[name] for name in ("architecture", "os", "variant") if name in config}
+        if self.newer_crane:
+            entry["artifactType"] = "application/vnd.oci.image.config.v1+json"
+        return entry
+
+    def run(
+        self,
+        _runner: t.Any,
+        command: t.Sequence[str],
+        *,
+        what: str,
+        environment: t.Mapping[str, str],
+        message: t.Callable[[str], str],
+        names: t.Sequence[str] = (),
+    ) -> bytes:
+        """In place of Runner.run."""
+        self.commands.append(list(command))
+        self.environments.append(dict(environment))
+        verb, arguments = _verb(command)
+        fault = self._fault(verb, arguments)
+        try:
+            if fault and not fault.landed:
+                raise _ToolError(fault.stderr, fault.rc)
+            output: bytes = getattr(self, f"_do_{verb}")(*arguments)
+            if fault:
+                raise _ToolError(fault.stderr, fault.rc)
+        except _ToolError as error:
+            if fault and fault.drops:
+                repository, tag = _split(_target(verb, arguments))
+                self.tags.get(repository, {}).pop(tag, None)
+            said = message(error.stderr)
+            raise ZotError(
+                classify(said, names=names), f"{what}: {said}", command=command, rc=error.rc, stderr=error.stderr
+            ) from None
+        return output
+
+    def _fault(self, verb: str, arguments: t.Sequence[str]) -> Fault | None:
+        for fault in self.faults:
+            if fault.verb == verb and fault.times and _target(verb, arguments).endswith(fault.target):
+                fault.times -= 1
+                return fault
+        return None
+
+    def _resolve(self, reference: str, verb: str) -> tuple[str, str, bytes]:
+        repository, name = _split(reference)
+        if repository not in self.manifests:
+            raise _ToolError(_absent("absent-repository", verb, "demo/none", "1", repository, name))
+        digest = name if name.startswith("sha256:") else self.tags.get(repository, {}).get(name, "")
+        if digest not in self.manifests[repository]:
+            raise _ToolError(_absent("absent-tag", verb, "demo/app", "nope", repository, name))
+        return repository, digest, self.manifests[repository][digest]
+
+    def _do_manifest(self, reference: str) -> bytes:
+        return self._resolve(reference, "manifest")[2]
+
+    def _do_digest(self, reference: str) -> bytes:
+        return self._resolve(reference, "digest")[1].encode() + b"\n"
+
+    def _do_config(self, reference: str) -> bytes:
+        repository, _found, raw = self._resolve(reference, "config")
+        document = json.loads(raw)
+        for entry in document.get("manifests", []):
+            if entry.get("platform") == {"architecture": "amd64", "os": "linux"}:
+                document = json.loads(self._resolve(f"{HOST}/{repository}@{entry['digest']}", "config")[2])
+        if "manifests" in document:
+            raise _ToolError(captured_text("config-of-arm-only-index", tool="crane 0.22.1"))
+        return self.blobs[document["config"]["digest"]]
+
+    def _do_ls(self, name: str) -> bytes:
+        repository = name.partition("/")[2]
+        if repository not in self.manifests:
+            raise _ToolError(_absent("absent-repository", "ls", "demo/none", "1", repository, ""))
+        return "".join(f"{tag}\n" for tag in sorted(self.tags.get(repository, {}))).encode()
+
+    def _do_tag(self, reference: str, tag: str) -> bytes:
+        repository, digest, _raw = self._resolve(reference, "manifest")
+        self.tags[repository][tag] = digest
+        return b""
+
+    def _do_append(self, *arguments: str) -> bytes:
+        members = [value for option, value in zip(arguments, arguments[1:]) if option == "--manifest"]
+        repository, tag = _split(arguments[-1])
+        entries = []
+        for member in members:
+            _repository, digest, raw = self._resolve(member, "manifest")
+            document = json.loads(raw)
+            entries += document["manifests"] if "manifests" in document else [self._entry(repository, digest)]
+        document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}
+        return self.put_manifest(repository, tag, document).encode()
+
+    def _do_copy(self, *arguments: str) -> bytes:
+        options = dict(argument.partition("=")[::2] for argument in arguments[:-2])
+        source, target = arguments[-2].partition(":")[2], arguments[-1].partition("://")[2]
+        path, _colon, index = source.partition(":@")
+        with tarfile.open(path) as tar:
+            images = json.load(t.cast("t.IO[bytes]", tar.extractfile("manifest.json")))
+            assert index or len(images) == 1, "skopeo refuses an archive of several images without an index"
+            name = images[int(index or 0)]["Config"]
+            config = json.load(t.cast("t.IO[bytes]", tar.extractfile(name)))
+        repository, tag = _split(target)
+        digest = self.put(repository, tag, config)
+        Path(options["--digestfile"]).write_text(self.reports or digest, encoding="utf-8")
+        return b""
+
+
+class _ToolError(Exception):
+    def __init__(self, stderr: str, rc: int = 1) -> None:
+        super().__init__(stderr)
+        self.stderr = stderr
+        self.rc = rc
+
+
+def _verb(command: t.Sequence[str]) -> tuple[str, list[str]]:
+    arguments = [each for each in command[1:] if each != "--insecure"]
+    if os.path.basename(command[0]) == "skopeo":
+        return "copy", arguments[arguments.index("copy") + 1 :]
+    if arguments[:2] == ["index", "append"]:
+        return "append", arguments[2:]
+    return arguments[0], arguments[1:]
+
+
+def _target(verb: str, arguments: t.Sequence[str]) -> str:
+    if verb == "tag":
+        return f"{arguments[0].rpartition('@')[0] or arguments[0].rpartition(':')[0]}:{arguments[1]}"
+    return arguments[-1].partition("://")[2] or arguments[-1]
+
+
+def _split(reference: str) -> tuple[str, str]:
+    name = reference.partition("/")[2]
+    repository, _at, digest = name.partition("@")
+    return (repository, digest) if digest else t.cast("tuple[str, str]", name.rpartition(":")[::2])
+
+
+def _absent(scenario: str, verb: str, old: str, old_tag: str, repository: str, tag: str) -> str:
+    text = captured_text(scenario, tool="crane 0.22.1", command=f"crane {verb}")
+    text = text.replace(f"{old}:{old_tag}", f"{repository}:{tag}").replace(f"manifests/{old_tag}:", f"manifests/{tag}:")
+    return text.replace(f"reference:{old_tag}]", f"reference:{tag}]").replace(old, repository)
+
+
+def oci_config(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The configuration as skopeo writes it to an OCI registry: without Docker's own fields, in another order."""
+    container = {
+        key: value for key, value in config.get("config", {}).items() if key not in ("Hostname", "Healthcheck")
+    }
+    kept = {key: value for key, value in config.items() if key not in ("docker_version", "config")}
+    return {**dict(reversed(list(kept.items()))), "config": dict(reversed(list(container.items())))}
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing of the machine's accounts, settings and programs."""
+    home = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):
+        if name.startswith(("ZOT_", "XDG_")) or "proxy" in name.lower():
+            monkeypatch.delenv(name)
+    for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "SSL_CERT_DIR", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(home / "run"))
+
+
+@pytest.fixture
+def tools(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory in PATH, and alone in it, with a crane and a skopeo that do nothing."""
+    directory = tmp_path_factory.mktemp("bin")
+    for name in ("crane", "skopeo"):
+        program = directory / name
+        program.write_text("#!/bin/false\n", encoding="utf-8")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(directory))
+    return directory
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tools: Path) -> FakeRegistry:
+    """The registry in memory, in place of every run of a tool; nobody waits between two tries."""
+    assert tools.is_dir()
+    fake = FakeRegistry()
+
+    def run(runner: t.Any, command: t.Sequence[str], **more: t.Any) -> bytes:
+        return fake.run(runner, command, **more)
+
+    monkeypatch.setattr(_runner.Runner, "run", run)
+    monkeypatch.setattr(_runner, "_FIRST_WAIT", 0.0)
+    return fake
+
+
+@pytest.fixture
+def registry(fake: FakeRegistry, tmp_path: Path) -> t.Iterator[Registry]:
+    """What _push, _index and _info work on, with the registry in memory behind it."""
+    assert fake.commands == []
+    with private_directory(str(tmp_path)) as directory:
+        credentials = Credentials(directory, registry=HOST, username="ci", password="s3cret", authfile=None)
+        runner = _runner.Runner(timeout=5, retries=2, directory=directory, hide=credentials.hide)
+        yield Registry(
+            HOST,
+            runner=runner,
+            credentials=credentials,
+            variables=environment(directory, ca_path=None),
+            validate_certs=True,
+            skopeo_path=None,
+            crane_path=None,
+        )
+
+
+RunModule = t.Callable[..., t.Dict[str, t.Any]]  # noqa: UP006 - Python 3.9 evaluates it
+
+
+@pytest.fixture
+def run_module(fake: FakeRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> RunModule:
+    """Runs main() of a module and returns its result, without the invocation; an option that is None is not given."""
+    assert fake.commands == []
+    testing = pytest.importorskip("ansible.module_utils.testing", reason="ansible-core before 2.17")
+    temporary = tmp_path / "remote"
+    temporary.mkdir()
+
+    def run(main: t.Callable[[], None], *, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
+        arguments = {
+            "registry": HOST,
+            "username": "ci",
+            "password": "s3cret",
+            "retries": 2,
+            "_ansible_check_mode": check,
+            "_ansible_diff": True,
+            "_ansible_tmpdir": str(temporary),
+            **options,
+        }
+        arguments = {name: value for name, value in arguments.items() if value is not None}
+        with testing.patch_module_args(arguments), pytest.raises(SystemExit) as exit_:
+            main()
+        output = capsys.readouterr().out
+        assert "s3cret" not in output
+        assert list(temporary.iterdir()) == []
+        result: dict[str, t.Any] = json.loads(output)
+        assert result.get("failed", False) is bool(exit_.value.code)
+        result.pop("invocation", None)
+        return result
+
+    return run
+
+
+@pytest.fixture(name="write_archive")
+def _write_archive() -> t.Callable[..., Path]:
+    return write_archive
+
+
+@pytest.fixture(name="docker_config")
+def _docker_config() -> t.Callable[..., dict[str, t.Any]]:
+    return docker_config

@@ -1,0 +1,427 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import bz2
+import errno
+import gzip
+import hashlib
+import importlib
+import io
+import json
+import lzma
+import signal
+import sys
+import tarfile
+import tempfile
+import typing as t
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.killinit.zot.plugins.module_utils import _archive
+from ansible_collections.killinit.zot.plugins.module_utils._archive import (
+    InvalidArchiveError,
+    MissingLibraryError,
+    expand,
+    read,
+)
+
+CONFIG = {"architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": ["sha256:1"]}}
+
+
+def tar(members: t.Iterable[tuple[str, bytes | None]], **options: t.Any) -> bytes:
+    """A tar of files; one without content is a directory."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", **options) as archive:
+        for name, content in members:
+            member = tarfile.TarInfo(name)
+            if content is None:
+                member.type = tarfile.DIRTYPE
+            else:
+                member.size = len(content)
+            archive.addfile(member, io.BytesIO(content or b""))
+    return buffer.getvalue()
+
+
+def manifest(*images: tuple[str, t.Sequence[str] | None]) -> tuple[str, bytes]:
+    return "manifest.json", json.dumps(
+        [{"Config": config, "RepoTags": tags, "Layers": ["l/layer.tar"]} for config, tags in images]
+    ).encode()
+
+
+def config(**changes: t.Any) -> bytes:
+    return json.dumps({**CONFIG, **changes}).encode()
+
+
+LAYER = ("l/layer.tar", b"x" * 3000)
+GOOD = tar([LAYER, ("c.json", config()), manifest(("c.json", ["demo/app:1"]))])
+SEVERAL = tar(
+    [
+        LAYER,
+        ("a.json", config(architecture="amd64")),
+        ("b.json", config(architecture="arm64")),
+        ("c.json", config(architecture="arm")),
+        manifest(
+            ("a.json", ["demo/app:amd64", "demo/app:latest"]),
+            ("b.json", ["localhost/demo/app:arm64"]),
+            ("c.json", None),
+        ),
+    ]
+)
+
+
+def zstd(data: bytes) -> bytes:
+    return pytest.importorskip("zstandard").ZstdCompressor().compress(data)  # type: ignore[no-any-return]
+
+
+def checked_zstd(data: bytes) -> bytes:
+    zstandard = pytest.importorskip("zstandard")
+    return zstandard.ZstdCompressor(write_checksum=True).compress(data)  # type: ignore[no-any-return]
+
+
+COMPRESSORS: dict[str, t.Callable[[bytes], bytes]] = {
+    "": lambda data: data,
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": zstd,
+}
+
+
+class _HangsError(BaseException):
+    """No Exception: nothing may take it for damage of the archive."""
+
+
+@pytest.fixture(autouse=True)
+def _no_test_hangs() -> t.Iterator[None]:
+    def end(*_arguments: object) -> t.NoReturn:
+        raise _HangsError
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "app.tar"
+
+
+@pytest.mark.parametrize("compression", COMPRESSORS)
+def test_read(path: Path, compression: str) -> None:
+    path.write_bytes(COMPRESSORS[compression](GOOD))
+    archive = read(str(path))
+    assert (archive.path, archive.compression, archive.config, archive.index, archive.count) == (
+        str(path),
+        compression,
+        CONFIG,
+        0,
+        1,
+    )
+
+
+@pytest.mark.parametrize("compression", [name for name in COMPRESSORS if name])
+def test_expand(path: Path, tmp_path: Path, compression: str) -> None:
+    path.write_bytes(COMPRESSORS[compression](GOOD))
+    expand(read(str(path)), str(tmp_path / "plain"))
+    assert (tmp_path / "plain").read_bytes() == GOOD
+
+
+def test_several_frames_of_zstd(path: Path) -> None:
+    """As a parallel compressor writes them."""
+    path.write_bytes(zstd(GOOD[:2000]) + zstd(GOOD[2000:]))
+    assert read(str(path)).config == CONFIG
+
+
+@pytest.mark.parametrize("compression", [name for name in COMPRESSORS if name])
+def test_expand_of_one_that_is_cut_short(path: Path, tmp_path: Path, compression: str) -> None:
+    path.write_bytes(COMPRESSORS[compression](GOOD))
+    archive = read(str(path))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InvalidArchiveError, match="cut short or damaged"):
+        expand(archive, str(tmp_path / "plain"))
+
+
+@pytest.mark.parametrize("compression", [name for name in COMPRESSORS if name])
+def test_expand_of_one_with_a_wrong_checksum(path: Path, tmp_path: Path, compression: str) -> None:
+    """It is the archive that is damaged: no matter of the disk, which is what an OSError is taken for."""
+    packed = checked_zstd(GOOD) if compression == "zstd" else COMPRESSORS[compression](GOOD)
+    path.write_bytes(packed)
+    archive = read(str(path))
+    place = {"gzip": -6, "bzip2": -4, "xz": -20, "zstd": -2}[compression]
+    damaged = bytearray(packed)
+    damaged[place] ^= 0xFF
+    path.write_bytes(damaged)
+    with pytest.raises(InvalidArchiveError, match="cut short or damaged"):
+        expand(archive, str(tmp_path / "plain"))
+
+
+def test_expand_onto_a_full_disk(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path.write_bytes(gzip.compress(GOOD))
+    monkeypatch.setattr(_archive.shutil, "copyfileobj", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        expand(read(str(path)), str(tmp_path / "plain"))
+
+
+def test_expand_writes_over_nothing(path: Path, tmp_path: Path) -> None:
+    path.write_bytes(gzip.compress(GOOD))
+    (tmp_path / "plain").write_text("mine")
+    with pytest.raises(FileExistsError):
+        expand(read(str(path)), str(tmp_path / "plain"))
+
+
+def test_zstd_without_its_library(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_bytes(zstd(GOOD))
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    with pytest.raises(MissingLibraryError, match=r"^zstandard$"):
+        read(str(path))
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        pytest.param([("c.json", config()), manifest(("c.json", None)), LAYER], CONFIG, id="layers last"),
+        pytest.param([("./c.json", config()), manifest(("c.json", []))], CONFIG, id="with ./ in the archive"),
+        pytest.param([("c.json", config()), manifest(("./c.json", []))], CONFIG, id="with ./ in the manifest"),
+        pytest.param(
+            [
+                ("blobs", None),
+                ("blobs/sha256/c", config()),
+                manifest(("blobs/sha256/c", [])),
+                ("index.json", b'{"manifests":[]}'),
+                ("oci-layout", b'{"imageLayoutVersion":"1.0.0"}'),
+            ],
+            CONFIG,
+            id="as Docker 25 saves",
+        ),
+        pytest.param(
+            [("c.json", config()), manifest(("c.json", [])), ("c.json", config(os="windows"))],
+            CONFIG,
+            id="first of two",
+        ),
+        pytest.param(
+            [("big", b"{" * 5_000_000), ("c.json", config()), manifest(("c.json", []))], CONFIG, id="a big file"
+        ),
+    ],
+)
+def test_forms(path: Path, members: list[tuple[str, bytes | None]], expected: dict[str, t.Any]) -> None:
+    path.write_bytes(tar(members))
+    assert read(str(path)).config == expected
+
+
+def test_long_names_in_the_format_of_pax(path: Path) -> None:
+    name = "d" * 150 + "/" + "c" * 150
+    path.write_bytes(tar([(name, config()), manifest((name, []))], format=tarfile.PAX_FORMAT))
+    assert read(str(path)).config == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("select", "index"),
+    [
+        ("0", 0),
+        ("2", 2),
+        ("demo/app:amd64", 0),
+        ("demo/app:latest", 0),
+        ("demo/app", 0),
+        ("demo/app:arm64", 1),
+        ("localhost/demo/app:arm64", 1),
+        ("docker.io/demo/app:arm64", 1),
+    ],
+)
+def test_select(path: Path, select: str, index: int) -> None:
+    path.write_bytes(SEVERAL)
+    archive = read(str(path), select)
+    assert (archive.index, archive.count, archive.config["architecture"]) == (
+        index,
+        3,
+        ["amd64", "arm64", "arm"][index],
+    )
+
+
+@pytest.mark.parametrize("select", ["3", "-1", "demo/app:none", "app", "", "²", "@0", "0x1"])
+def test_select_what_is_not_there(path: Path, select: str) -> None:
+    path.write_bytes(SEVERAL)
+    with pytest.raises(
+        InvalidArchiveError, match=r"holds no image .*; it holds 0: demo/app:amd64 demo/app:latest, 1: "
+    ):
+        read(str(path), select)
+
+
+def test_several_images_and_no_choice(path: Path) -> None:
+    path.write_bytes(SEVERAL)
+    with pytest.raises(
+        InvalidArchiveError, match=r"holds 3 images; choose one with archive_image: 0: demo/app:amd64 .* 2: \(no tag\)"
+    ):
+        read(str(path))
+
+
+def test_a_library_image_by_its_long_name(path: Path) -> None:
+    path.write_bytes(tar([("c.json", config()), manifest(("c.json", ["busybox:1"]))]))
+    assert read(str(path), "docker.io/library/busybox:1").index == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        pytest.param(b"", "is empty", id="empty"),
+        pytest.param(b"This is a text.\n" * 500, "is no docker archive", id="a text"),
+        pytest.param(GOOD[:1000], "cut short or damaged behind the member 'l/layer.tar'", id="cut in a layer"),
+        pytest.param(gzip.compress(GOOD)[:-30], "ended before the end-of-stream marker", id="cut gzip"),
+        pytest.param(gzip.compress(b"text"), "is no docker archive", id="a compressed text"),
+        pytest.param(b"\x1f\x8b", "is no docker archive", id="two bytes of gzip"),
+        pytest.param(tar([]), "manifest.json is missing", id="a tar of nothing"),
+        pytest.param(tar([LAYER]), "manifest.json is missing", id="no manifest"),
+        pytest.param(tar([("index.json", b"{}")]), "is an OCI archive", id="only OCI"),
+        pytest.param(tar([manifest(("c.json", []))]), "lacks the configuration 'c.json'", id="no configuration"),
+        pytest.param(
+            tar([manifest(("c.json", [])), ("c.json", b"x")]), "lacks the configuration", id="config is a text"
+        ),
+        pytest.param(
+            tar([manifest(("c.json", [])), ("c.json", b"{")]), "the member 'c.json' of .* not valid", id="cut config"
+        ),
+        pytest.param(tar([manifest(("c.json", [])), ("c.json", b"[]")]), "no JSON object", id="config is a list"),
+        pytest.param(tar([("manifest.json", b"[")]), "manifest.json .* not valid JSON", id="cut manifest"),
+        pytest.param(tar([("manifest.json", b"{}")]), "no list of images", id="manifest is an object"),
+        pytest.param(tar([("manifest.json", b"[]")]), "lists no image", id="manifest of nothing"),
+        pytest.param(tar([("manifest.json", b"[1]")]), "no list of images", id="manifest of numbers"),
+        pytest.param(tar([("manifest.json", b'[{"Config":1}]')]), "no list of images", id="Config is a number"),
+        pytest.param(tar([("manifest.json", b"[" * 99_999)]), "not valid JSON", id="deep manifest"),
+        pytest.param(tar([("manifest.json", b"[" * 4_194_305)]), "which none can have", id="big manifest"),
+        pytest.param(tar([("manifest.json", None)]), "manifest.json is missing", id="manifest is a directory"),
+    ],
+)
+def test_refused(path: Path, data: bytes, message: str) -> None:
+    path.write_bytes(data)
+    with pytest.raises(InvalidArchiveError, match=message):
+        read(str(path))
+
+
+def test_more_json_than_can_be(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_archive, "_DOCUMENTS_LIMIT", 1000)
+    path.write_bytes(tar([(f"{number}.json", b"{" * 400) for number in range(3)]))
+    with pytest.raises(InvalidArchiveError, match=r"more JSON .* at the member '2\.json'"):
+        read(str(path))
+
+
+def test_a_directory(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArchiveError, match="is a directory"):
+        read(str(tmp_path))
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArchiveError, match=r"none.tar cannot be read: No such file or directory"):
+        read(str(tmp_path / "none.tar"))
+
+
+def test_a_sparse_layer_of_a_terabyte_costs_nothing(tmp_path: Path) -> None:
+    """Nothing of a layer is read: the archive is a file with a hole."""
+    path = tmp_path / "huge.tar"
+    member = tarfile.TarInfo("l/layer.tar")
+    member.size = 1 << 40
+    with path.open("wb") as file:
+        file.write(member.tobuf(tarfile.GNU_FORMAT))
+        try:
+            file.seek(1 << 40, io.SEEK_CUR)
+            file.write(tar([("c.json", config()), manifest(("c.json", []))]))
+        except OSError:
+            pytest.skip("no file can be so large here")
+    assert read(str(path)).config == CONFIG
+
+
+def outcome(data: bytes, select: str | None = None) -> str:
+    """What becomes of some bytes: anything but a result or InvalidArchiveError is let through, and fails the test."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "app.tar"
+        path.write_bytes(data)
+        try:
+            archive = read(str(path), select)
+            if archive.compression:
+                expand(archive, str(Path(folder) / "plain"))
+        except InvalidArchiveError as error:
+            return str(error)
+    return hashlib.sha256(json.dumps(archive.config).encode()).hexdigest()
+
+
+@settings(max_examples=150)
+@given(st.sampled_from([b"", b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"]), st.binary(max_size=1500))
+def test_any_bytes(magic: bytes, data: bytes) -> None:
+    assert outcome(magic + data)
+
+
+@settings(max_examples=400)
+@given(
+    st.sampled_from(["", "gzip", "bzip2", "xz", "zstd"]),
+    st.lists(st.tuples(st.floats(0, 0.999), st.binary(min_size=1, max_size=12)), min_size=1, max_size=3),
+    st.floats(0, 1),
+)
+# A header that gives its size in base 256, as a negative number; one whose number is no number.
+@example("", [(124 / len(GOOD), b"\xff" * 12)], 1.0)
+@example("", [(124 / len(GOOD), b"\x80" + b"\xff" * 11)], 1.0)
+def test_any_mutation(compression: str, changes: list[tuple[float, bytes]], end: float) -> None:
+    data = bytearray(COMPRESSORS[compression](GOOD))
+    for place, patch in changes:
+        start = int(place * len(data))
+        data[start : start + len(patch)] = patch
+    assert outcome(bytes(data[: int(end * len(data)) or 1]))
+
+
+NAMES = ["manifest.json", "c.json", "./c.json", "/c.json", "../c.json", "index.json", "a" * 120, ""]
+CONTENT = st.sampled_from(
+    [config(), manifest(("c.json", None))[1], manifest(("../c.json", ["x"]))[1], b"[]", b"{}", b"[{}]", b"{", b"[\x00"]
+) | st.binary(max_size=40)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(st.sampled_from(NAMES), CONTENT), max_size=4), st.sampled_from([None, "0", "1", "x:1", "٣"]))
+def test_any_members(members: list[tuple[str, bytes]], select: str | None) -> None:
+    assert outcome(tar(members), select)
+
+
+@pytest.mark.parametrize(
+    "tags", [[1], "text", {"a": 1}, 5, True], ids=["numbers", "a text", "an object", "a number", "true"]
+)
+def test_tags_that_are_no_list_of_texts(tags: t.Any) -> None:
+    data = tar([("c.json", config()), ("manifest.json", json.dumps([{"Config": "c.json", "RepoTags": tags}]).encode())])
+    assert outcome(data)
+
+
+def headers(number: bytes) -> bytes:
+    """A valid checksum over a header whose size is *number*."""
+    header = bytearray(GOOD[:512])
+    header[124:136] = number
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + GOOD[512:]
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(b"\xff" * 12, id="-1"),
+        pytest.param(b"\xff" * 10 + b"\x00\x00", id="-65536"),
+        pytest.param(b"\x80" + b"\xff" * 11, id="huge"),
+        pytest.param(b"\x80\x00\x00\x00\x7f" + b"\xff" * 7, id="the longest file"),
+        pytest.param(b"-0000000001\0", id="a minus"),
+        pytest.param(b"xxxxxxxxxxx\0", id="no number"),
+    ],
+)
+@pytest.mark.parametrize("compression", ["", "gzip"])
+def test_sizes_that_cannot_be(number: bytes, compression: str) -> None:
+    signal.alarm(3)
+    assert outcome(COMPRESSORS[compression](headers(number)))
+
+
+def test_the_module_needs_no_zstandard(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    path.write_bytes(GOOD)
+    assert importlib.import_module(_archive.__name__).read(str(path)).config == CONFIG

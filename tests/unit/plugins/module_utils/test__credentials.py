@@ -1,0 +1,454 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import stat
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.killinit.zot.plugins.module_utils import _credentials
+from ansible_collections.killinit.zot.plugins.module_utils._credentials import (
+    Credentials,
+    environment,
+    is_loopback,
+    policy,
+    private_directory,
+    without_plain_http,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
+
+HOST = "h.example:5000"
+
+
+def encoded(username: str, password: str) -> str:
+    return base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
+AUTH = encoded("me", "s3cret")
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> str:
+    path = tmp_path / "private"
+    path.mkdir(mode=0o700)
+    return str(path)
+
+
+class Make(t.Protocol):
+    def __call__(self, **options: str | None) -> Credentials: ...
+
+
+@pytest.fixture
+def make(directory: str) -> Make:
+    def make(**options: str | None) -> Credentials:
+        none = dict.fromkeys(("registry", "username", "password", "authfile"))
+        return Credentials(directory, **{**none, "registry": HOST, **options})  # type: ignore[arg-type]
+
+    return make
+
+
+def written(credentials: Credentials) -> dict[str, t.Any]:
+    document: dict[str, t.Any] = json.loads(Path(credentials.config).read_text())
+    return document
+
+
+def authfile(path: Path, auths: t.Any = None, **more: t.Any) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"auths": {} if auths is None else auths, **more}))
+    return str(path)
+
+
+def test_nothing_is_written_before_it_is_needed(make: Make) -> None:
+    assert written(make(username="me", password="s3cret")) == {"auths": {}, "credHelpers": {}}
+
+
+def test_username(make: Make) -> None:
+    credentials = make(username="me", password="s3cret")
+    assert credentials.cover(HOST, "demo/app") == "user 'me' from the option username"
+    assert written(credentials)["auths"] == {HOST: {"auth": AUTH}}
+
+
+def test_username_out_of_the_environment(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOT_USERNAME", "me")
+    assert make(username="me", password="s3cret").cover(HOST, "demo/app") == "user 'me' from ZOT_USERNAME"
+
+
+def test_username_is_for_its_registry_only(make: Make) -> None:
+    credentials = make(username="me", password="s3cret")
+    assert credentials.cover("other.example", "demo/app") == f"none, since username and password are for {HOST}"
+    assert written(credentials)["auths"] == {}
+
+
+def test_a_password_with_colons_and_umlauts(make: Make) -> None:
+    credentials = make(username="me", password="ä:b:c")
+    credentials.cover(HOST, "app")
+    assert base64.b64decode(written(credentials)["auths"][HOST]["auth"]).decode() == "me:ä:b:c"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param({"username": "me"}, "username is given without password", id="no password"),
+        pytest.param(
+            {"username": "me", "password": "x", "authfile": "/f"}, "authfile and username are both", id="both"
+        ),
+        pytest.param({"username": "me", "password": "x", "registry": None}, "not the registry", id="no registry"),
+    ],
+)
+def test_options_that_do_not_go_together(make: Make, options: dict[str, str | None], message: str) -> None:
+    with pytest.raises(ZotError, match=message) as raised:
+        make(**options)
+    assert raised.value.error_class == "invalid_option"
+
+
+def test_an_auth_file_of_the_task_comes_before_a_username_of_the_environment(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOT_USERNAME", "env")
+    path = authfile(tmp_path / "auth.json", {HOST: {"auth": AUTH}})
+    found = make(username="env", password="other", authfile=path).cover(HOST, "app")
+    assert found == f"the entry {HOST} of {path}"
+
+
+def test_a_username_of_the_task_comes_before_an_auth_file_of_the_environment(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = authfile(tmp_path / "auth.json", {HOST: {"auth": encoded("file", "x")}})
+    monkeypatch.setenv("ZOT_AUTHFILE", path)
+    credentials = make(username="me", password="s3cret", authfile=path)
+    assert credentials.cover(HOST, "app") == "user 'me' from the option username"
+
+
+@pytest.mark.parametrize(
+    ("key", "repository", "expected"),
+    [
+        pytest.param(HOST, "demo/app", HOST, id="host"),
+        pytest.param(f"{HOST}/demo/app", "demo/app", f"{HOST}/demo/app", id="repository"),
+        pytest.param(f"{HOST}/demo", "demo/app", f"{HOST}/demo/app", id="namespace"),
+        pytest.param(f"https://{HOST}", "demo/app", HOST, id="scheme"),
+        pytest.param(f"https://{HOST}/v2/", "demo/app", HOST, id="scheme and version"),
+        pytest.param(f"{HOST}/v1", "demo/app", HOST, id="version 1"),
+        pytest.param(f"{HOST}/", "demo/app", HOST, id="slash"),
+    ],
+)
+def test_a_key_that_fits(make: Make, tmp_path: Path, key: str, repository: str, expected: str) -> None:
+    credentials = make(authfile=authfile(tmp_path / "auth.json", {key: {"auth": AUTH}}))
+    assert credentials.cover(HOST, repository).startswith("the entry ")
+    assert written(credentials)["auths"] == {expected: {"auth": AUTH}}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param("h.example", id="without the port"),
+        pytest.param(f"x{HOST}", id="a longer host"),
+        pytest.param(f"{HOST}/demo/ap", id="half a repository"),
+        pytest.param(f"{HOST}/demo/app/sub", id="below"),
+        pytest.param("other.example", id="another"),
+    ],
+)
+def test_a_key_that_does_not_fit(make: Make, tmp_path: Path, key: str) -> None:
+    path = authfile(tmp_path / "auth.json", {key: {"auth": AUTH}})
+    credentials = make(authfile=path)
+    assert credentials.cover(HOST, "demo/app") == f"none: {path} has no entry for {HOST}"
+    assert written(credentials)["auths"] == {}
+
+
+def test_the_longest_key_wins(make: Make, tmp_path: Path) -> None:
+    keys = {HOST: "host", f"{HOST}/demo": "namespace", f"{HOST}/demo/app": "repository"}
+    path = authfile(tmp_path / "auth.json", {key: {"auth": encoded(name, "x")} for key, name in keys.items()})
+    credentials = make(authfile=path)
+    assert credentials.cover(HOST, "demo/app") == f"the entry {HOST}/demo/app of {path}"
+    assert credentials.cover(HOST, "demo/web") == f"the entry {HOST}/demo of {path}"
+    assert credentials.cover(HOST, "other/app") == f"the entry {HOST} of {path}"
+    assert written(credentials)["auths"] == {
+        HOST: {"auth": encoded("host", "x")},
+        f"{HOST}/demo/web": {"auth": encoded("namespace", "x")},
+        f"{HOST}/demo/app": {"auth": encoded("repository", "x")},
+    }
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        pytest.param({"username": "me", "password": "s3cret"}, {"auth": AUTH}, id="username and password"),
+        pytest.param({"identitytoken": "t0ken"}, {"identitytoken": "t0ken"}, id="identity token"),
+    ],
+)
+def test_forms_of_an_entry(make: Make, tmp_path: Path, entry: dict[str, str], expected: dict[str, str]) -> None:
+    credentials = make(authfile=authfile(tmp_path / "auth.json", {HOST: entry}))
+    credentials.cover(HOST, "app")
+    assert written(credentials)["auths"] == {HOST: expected}
+
+
+@pytest.mark.parametrize("entry", [{}, {"auth": ""}, [], None, {"email": "x"}], ids=str)
+def test_an_entry_without_credentials_is_none(make: Make, tmp_path: Path, entry: t.Any) -> None:
+    credentials = make(authfile=authfile(tmp_path / "auth.json", {HOST: entry}))
+    assert credentials.cover(HOST, "app").startswith("none: ")
+
+
+@pytest.mark.parametrize(
+    "entry", [{"auth": 5}, {"password": 5, "username": None}, {"auth": "not base64!"}, {"auth": "ä"}], ids=str
+)
+def test_an_entry_that_is_damaged_ends_in_no_traceback(make: Make, tmp_path: Path, entry: dict[str, t.Any]) -> None:
+    credentials = make(authfile=authfile(tmp_path / "auth.json", {HOST: entry}))
+    try:
+        assert credentials.cover(HOST, "app")
+    except ZotError as error:
+        assert error.error_class == "invalid_option"  # noqa: PT017 - either will do
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", '{"auths": []}', '{"auths": 5}', '{"auths": {"s3cret'],
+    ids=["empty", "cut", "list", "auths a list", "auths a number", "cut in a secret"],
+)
+def test_an_auth_file_that_is_none(make: Make, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "auth.json"
+    path.write_text(content)
+    with pytest.raises(ZotError, match=f"the auth file {path} ") as raised:
+        make(authfile=str(path)).cover(HOST, "app")
+    assert raised.value.error_class == "invalid_option"
+    assert "s3cret" not in str(raised.value.for_ansible())
+
+
+def test_an_auth_file_that_is_not_there(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(ZotError, match=r"authfile .* cannot be read: No such file"):
+        make(authfile=str(tmp_path / "none")).cover(HOST, "app")
+
+
+@pytest.fixture
+def usual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Where skopeo and crane look by themselves, in their order."""
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "first.json"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    return {
+        "REGISTRY_AUTH_FILE": tmp_path / "first.json",
+        "XDG_RUNTIME_DIR": tmp_path / "run/containers/auth.json",
+        "XDG_CONFIG_HOME": tmp_path / "config/containers/auth.json",
+        "DOCKER_CONFIG": tmp_path / "docker/config.json",
+    }
+
+
+@pytest.mark.parametrize("place", ["REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "DOCKER_CONFIG"])
+def test_the_usual_places(make: Make, usual: dict[str, Path], place: str) -> None:
+    path = authfile(usual[place], {HOST: {"auth": AUTH}})
+    assert make().cover(HOST, "app") == f"the entry {HOST} of {path}"
+
+
+def test_the_first_of_the_usual_places_wins(make: Make, usual: dict[str, Path]) -> None:
+    for path in reversed(list(usual.values())):
+        authfile(path, {HOST: {"auth": AUTH}})
+    assert make().cover(HOST, "app") == f"the entry {HOST} of {usual['REGISTRY_AUTH_FILE']}"
+
+
+def test_a_place_without_the_entry_is_passed_over(make: Make, usual: dict[str, Path]) -> None:
+    authfile(usual["XDG_RUNTIME_DIR"], {"other.example": {"auth": AUTH}})
+    path = authfile(usual["DOCKER_CONFIG"], {HOST: {"auth": AUTH}})
+    assert make().cover(HOST, "app") == f"the entry {HOST} of {path}"
+
+
+def test_home_without_any_variable(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    path = authfile(Path.home() / ".docker/config.json", {HOST: {"auth": AUTH}})
+    assert make().cover(HOST, "app") == f"the entry {HOST} of {path}"
+
+
+def test_no_credentials_anywhere(make: Make) -> None:
+    assert make().cover(HOST, "app") == "none were given"
+
+
+@pytest.fixture
+def helper(tools: Path) -> str:
+    program = tools / "docker-credential-x"
+    program.write_text('#!/bin/sh\necho \'{"Username":"me","Secret":"s3cret"}\'\n')
+    program.chmod(0o755)
+    return "x"
+
+
+@pytest.mark.parametrize(
+    "settings", [{"credHelpers": {HOST: "x"}}, {"credsStore": "x"}], ids=["credHelpers", "credsStore"]
+)
+def test_credential_helper(make: Make, tmp_path: Path, helper: str, settings: dict[str, t.Any]) -> None:
+    path = authfile(tmp_path / "config.json", {HOST: {}}, **settings)
+    credentials = make(authfile=path)
+    assert credentials.cover(HOST, "app") == f"docker-credential-{helper}, which {path} names"
+    assert written(credentials) == {"auths": {}, "credHelpers": {HOST: helper}}
+
+
+def test_credential_helper_of_another_registry(make: Make, tmp_path: Path, helper: str) -> None:
+    credentials = make(authfile=authfile(tmp_path / "config.json", credHelpers={"other.example": helper}))
+    assert credentials.cover(HOST, "app").startswith("none: ")
+
+
+def test_credential_helper_that_is_not_there(make: Make, tmp_path: Path, tools: Path) -> None:
+    assert not (tools / "docker-credential-nope").exists()
+    credentials = make(authfile=authfile(tmp_path / "config.json", credsStore="nope"))
+    with pytest.raises(ZotError, match="docker-credential-nope, which is not in PATH") as raised:
+        credentials.cover(HOST, "app")
+    assert raised.value.error_class == "tool_missing"
+
+
+def test_a_file_is_asked_once(make: Make, tmp_path: Path) -> None:
+    path = authfile(tmp_path / "auth.json", {HOST: {"auth": AUTH}})
+    credentials = make(authfile=path)
+    first = credentials.cover(HOST, "app")
+    os.unlink(path)
+    assert credentials.cover(HOST, "app") == first
+
+
+def test_the_file_is_for_its_owner_only(make: Make) -> None:
+    credentials = make(username="me", password="s3cret")
+    credentials.cover(HOST, "app")
+    assert stat.S_IMODE(os.stat(credentials.config).st_mode) == 0o600
+    assert os.listdir(credentials.directory) == ["config.json"]
+
+
+@pytest.mark.parametrize("secret", ["s3cret", AUTH], ids=["password", "auth"])
+def test_hide_a_username_and_password(make: Make, secret: str) -> None:
+    credentials = make(username="me", password="s3cret")
+    credentials.cover(HOST, "app")
+    assert credentials.hide(f"header: {secret}!") == "header: ********!"
+
+
+@pytest.mark.parametrize("secret", ["s3cret", AUTH, "t0ken"], ids=["password", "auth", "identity token"])
+def test_hide_an_entry(make: Make, tmp_path: Path, secret: str) -> None:
+    credentials = make(authfile=authfile(tmp_path / "auth.json", {HOST: {"auth": AUTH, "identitytoken": "t0ken"}}))
+    credentials.cover(HOST, "app")
+    assert secret not in credentials.hide(f"header: {secret}!")
+
+
+def test_hide_leaves_the_rest(make: Make) -> None:
+    assert make().hide("all of it") == "all of it"
+
+
+def test_private_directory_has_mode_0700(tmp_path: Path) -> None:
+    with private_directory(str(tmp_path)) as path:
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o700
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_private_directory_is_gone_after_an_exception(tmp_path: Path, error: type[BaseException]) -> None:
+    with pytest.raises(error), private_directory(str(tmp_path)) as path:  # noqa: PT012
+        (Path(path) / "config.json").write_text("s3cret")
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_environment_has_no_secret_of_ours(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ZOT_USERNAME", "ZOT_PASSWORD", "ZOT_AUTHFILE"):
+        monkeypatch.setenv(name, "s3cret")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
+    found = environment(directory, ca_path=None)
+    assert "s3cret" not in found.values()
+    assert (found["DOCKER_CONFIG"], found["HTTPS_PROXY"]) == (directory, "http://proxy.example")
+    assert "SSL_CERT_DIR" not in found
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(None, "/etc/ssl/certs:/etc/pki/tls/certs"), ("/own/certificates", "/own/certificates")],
+    ids=["the system's", "SSL_CERT_DIR"],
+)
+def test_ca_beside_the_others(
+    directory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str | None, after: str
+) -> None:
+    if before:
+        monkeypatch.setenv("SSL_CERT_DIR", before)
+    (tmp_path / "ca.pem").write_text("a certificate")
+    ours, others = environment(directory, ca_path=str(tmp_path / "ca.pem"))["SSL_CERT_DIR"].split(":", 1)
+    assert others == after
+    assert [path.read_text() for path in Path(ours).iterdir()] == ["a certificate"]
+    assert Path(ours).parent == Path(directory)
+
+
+def test_ca_that_is_not_there(directory: str, tmp_path: Path) -> None:
+    with pytest.raises(ZotError, match=r"ca_path .*none.pem cannot be read: No such file") as raised:
+        environment(directory, ca_path=str(tmp_path / "none.pem"))
+    assert raised.value.error_class == "invalid_option"
+
+
+@pytest.mark.parametrize(
+    "registry", ["192.168.7.7", "192.168.7.7:5000", "10.0.0.1:443", "172.16.0.1", "zot.local", "zot.local:5000"]
+)
+def test_plain_http_is_kept_from_private_addresses(registry: str) -> None:
+    found = without_plain_http({"HTTPS_PROXY": "http://proxy.example"}, registry)
+    assert {name: found[name] for name in ("HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy")} == {
+        "HTTP_PROXY": "http://127.0.0.1:1",
+        "http_proxy": "http://127.0.0.1:1",
+        "NO_PROXY": "",
+        "no_proxy": "",
+    }
+    assert found["HTTPS_PROXY"] == "http://proxy.example"
+
+
+@pytest.mark.parametrize("registry", ["oci.killinit.cc", "127.0.0.1:5000", "localhost:5000", "[::1]:5000", "8.8.8.8"])
+def test_other_addresses_keep_their_environment(registry: str) -> None:
+    before = {"HTTP_PROXY": "http://proxy.example", "NO_PROXY": "x"}
+    assert without_plain_http(before, registry) == before
+
+
+def test_a_registry_that_no_proxy_is_for_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NO_PROXY has to go, so the proxy for HTTPS has to go with it."""
+    monkeypatch.setenv("no_proxy", "192.168.7.7")
+    monkeypatch.setenv("https_proxy", "http://proxy.example")
+    found = without_plain_http(dict(os.environ), "192.168.7.7:5000")
+    assert "https_proxy" not in found
+
+
+@pytest.mark.parametrize(
+    ("registry", "expected"),
+    [
+        ("127.0.0.1:5000", True),
+        ("127.9.9.9", True),
+        ("localhost", True),
+        ("localhost:5000", True),
+        ("[::1]:5000", True),
+        ("[::1]", True),
+        ("192.168.7.7:5000", False),
+        ("localhost.example:5000", False),
+        ("127.example", False),
+    ],
+)
+def test_is_loopback(registry: str, expected: bool) -> None:
+    assert is_loopback(registry) is expected
+
+
+@pytest.fixture
+def no_policy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    path = tmp_path / "etc/policy.json"
+    path.parent.mkdir()
+    monkeypatch.setattr(_credentials, "_POLICIES", (str(path),))
+    return path
+
+
+def test_policy_where_there_is_none(directory: str, no_policy: Path) -> None:
+    assert not no_policy.exists()
+    path = policy(directory)
+    assert path is not None
+    assert json.loads(Path(path).read_text()) == {
+        "default": [{"type": "reject"}],
+        "transports": {"docker-archive": {"": [{"type": "insecureAcceptAnything"}]}},
+    }
+
+
+def test_policy_of_the_machine(directory: str, no_policy: Path) -> None:
+    no_policy.write_text("{}")
+    assert policy(directory) is None
+
+
+def test_policy_of_the_user(directory: str, no_policy: Path) -> None:
+    assert not no_policy.exists()
+    own = Path.home() / ".config/containers/policy.json"
+    own.parent.mkdir(parents=True)
+    own.write_text("{}")
+    assert policy(directory) is None

@@ -1,0 +1,146 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.killinit.zot.plugins.module_utils import _crane, _errors, _skopeo
+from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError, classify
+
+OUTPUTS: list[dict[str, t.Any]] = json.loads((Path(__file__).parents[2] / "captured.json").read_text(encoding="utf-8"))[
+    "outputs"
+]
+
+
+def outputs(*, fooling: bool) -> list[t.Any]:
+    """A parameter for each captured output."""
+    return [
+        pytest.param(
+            output,
+            id=f"{output['scenario']}-{output['tools'][0]}-{' '.join(output['command'].split()[1:3])[:40]}-{number}",
+        )
+        for number, output in enumerate(OUTPUTS)
+        if output["scenario"].startswith("fooling") is fooling
+    ]
+
+
+def message(output: dict[str, t.Any]) -> str:
+    """What the runner finds in it, and has classified."""
+    tool = _skopeo if output["tools"][0].startswith("skopeo") else _crane
+    return tool.message(output["stderr"])
+
+
+@pytest.mark.parametrize("output", outputs(fooling=False))
+def test_class_of_what_the_tools_print(output: dict[str, t.Any]) -> None:
+    assert classify(message(output), names=output["names"]) == output["error_class"]
+
+
+@pytest.mark.parametrize("output", outputs(fooling=True))
+def test_names_do_not_fool(output: dict[str, t.Any]) -> None:
+    """Tags and repositories are called MANIFEST_UNKNOWN, 429, denied, 401, x509, quota, unauthorized."""
+    assert classify(message(output), names=output["names"]) == output["error_class"]
+
+
+# The word stands where only the name is: without the names the answer would be the wrong one.
+@pytest.mark.parametrize(
+    ("name", "stderr", "expected"),
+    [
+        pytest.param(
+            "h/manifest-unknown:MANIFEST_UNKNOWN",
+            "Error: fetching manifest h/manifest-unknown:MANIFEST_UNKNOWN: connection refused",
+            "unavailable",
+            id="tag before a colon",
+        ),
+        pytest.param(
+            "h/denied:denied",
+            'Error: reading image "h/denied:denied": no such host',
+            "unavailable",
+            id="in quotation marks",
+        ),
+        pytest.param("h/x509", "reading tags for h/x509: dial: i/o timeout", "unavailable", id="repository"),
+        pytest.param("h/x509", 'Get "https://h/v2/x509:": connection reset', "unavailable", id="in an address"),
+    ],
+)
+def test_a_name_is_left_out(name: str, stderr: str, expected: str) -> None:
+    assert classify(stderr, names=[name]) == expected
+
+
+@pytest.mark.parametrize(
+    ("stderr", "expected"),
+    [
+        pytest.param('Get "https://h/v2/": net/http: TLS handshake timeout', "unavailable", id="TLS handshake timeout"),
+        pytest.param('Get "https://h/v2/": dial tcp 192.0.2.1:443: i/o timeout', "unavailable", id="i/o timeout"),
+        pytest.param("something quite new", "tool_failed", id="never seen before"),
+        pytest.param("", "tool_failed", id="nothing"),
+        pytest.param("write /tmp/x: no space left on device", "tool_failed", id="disk full"),
+    ],
+)
+def test_class_of_what_could_not_be_captured(stderr: str, expected: str) -> None:
+    assert classify(stderr) == expected
+
+
+@pytest.mark.parametrize("error_class", ["rate_limited", "unavailable"])
+def test_worth_a_retry(error_class: str) -> None:
+    assert ZotError(error_class, "m").retryable
+
+
+@pytest.mark.parametrize("error_class", sorted(set(_errors._HINTS) - {"rate_limited", "unavailable"}))
+def test_not_worth_a_retry(error_class: str) -> None:
+    assert not ZotError(error_class, "m").retryable
+
+
+@pytest.mark.parametrize(
+    ("stderr", "seconds"),
+    [
+        pytest.param("429 Too Many Requests, Retry-After: 7", 7, id="as a header"),
+        pytest.param('retry after "30" seconds', 30, id="in words"),
+        pytest.param("retrying GET https://h/v2/", None, id="only retrying"),
+        pytest.param("", None, id="nothing"),
+    ],
+)
+def test_retry_after(stderr: str, seconds: int | None) -> None:
+    assert ZotError("rate_limited", "m", stderr=stderr).retry_after == seconds
+
+
+def test_for_ansible_has_every_documented_key() -> None:
+    error = ZotError(
+        "denied",
+        "cannot push.",
+        hint="Ask.",
+        command=["crane", "tag"],
+        rc=1,
+        stderr="DENIED: no",
+        result={"changed": True},
+    )
+    assert error.for_ansible() == {
+        "msg": "cannot push. Ask.",
+        "error_class": "denied",
+        "retryable": False,
+        "hint": "Ask.",
+        "cmd": ["crane", "tag"],
+        "rc": 1,
+        "stderr": "DENIED: no",
+        "changed": True,
+    }
+
+
+def test_a_hint_may_be_empty() -> None:
+    assert ZotError("denied", "m", hint="").hint == ""
+
+
+def test_every_class_of_an_output_has_a_hint() -> None:
+    assert {output["error_class"] for output in OUTPUTS} <= set(_errors._HINTS)
+
+
+def test_captured_outputs_name_no_machine() -> None:
+    text = json.dumps(OUTPUTS)
+    addresses = set(re.findall(r"\b[0-9]{1,3}(?:\.[0-9]{1,3}){3}\b", text))
+    assert addresses <= {"127.0.0.1", "192.0.2.53"}
+    assert not re.search(r"/(?:tmp|root|home|work)/", text)

@@ -1,0 +1,400 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import typing as t
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.killinit.zot.plugins.module_utils._image import (
+    Image,
+    InvalidImageError,
+    Manifest,
+    Platform,
+    content,
+    instant,
+    json_object,
+    sha256,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+REFERENCE = Reference("h.example", "demo/app", "1")
+
+
+@pytest.mark.parametrize("text", ["linux/amd64", "linux/arm/v7", "windows/amd64"])
+def test_platform_is_printed_as_it_is_read(text: str) -> None:
+    assert str(Platform.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "Linux/amd64", "linux/amd64\n", "linux amd64"]
+)
+def test_platform_refuses(text: str) -> None:
+    with pytest.raises(ValueError, match="not a platform: write os/architecture"):
+        Platform.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        ("linux/arm64", "linux/arm64/v8", True),
+        ("linux/arm64", "linux/arm64/8", True),
+        ("linux/arm64", "linux/arm64/v9", False),
+        ("linux/arm", "linux/arm/v7", True),
+        ("linux/arm/7", "linux/arm/v7", True),
+        ("linux/arm/v6", "linux/arm/v7", False),
+        ("linux/amd64", "linux/arm64", False),
+        ("linux/amd64", "windows/amd64", False),
+        ("linux/amd64", "linux/amd64/v2", False),
+    ],
+)
+def test_platforms_compare_as_containerd_does(left: str, right: str, same: bool) -> None:
+    assert (Platform.parse(left).normalized == Platform.parse(right).normalized) is same
+
+
+def test_two_versions_of_windows_are_two_platforms() -> None:
+    fields = {"os": "windows", "architecture": "amd64"}
+    assert Platform.of({**fields, "os.version": "10.0.1"}) != Platform.of({**fields, "os.version": "10.0.2"})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param({"os": "linux"}, id="only the system"),
+        pytest.param({"os": "", "architecture": "amd64"}, id="an empty system"),
+        pytest.param({"os": "unknown", "architecture": "unknown"}, id="an attestation"),
+    ],
+)
+def test_no_platform(fields: dict[str, t.Any]) -> None:
+    assert Platform.of(fields) is None
+
+
+def test_manifest() -> None:
+    raw = json.dumps(
+        {
+            "mediaType": MANIFEST,
+            "config": {"digest": "sha256:c", "size": 10},
+            "layers": [{"size": 100}, {"size": 1000}],
+        }
+    ).encode()
+    manifest = Manifest.parse(raw)
+    assert (manifest.digest, manifest.media_type, manifest.config_digest, manifest.size, manifest.is_index) == (
+        sha256(raw),
+        MANIFEST,
+        "sha256:c",
+        1110,
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"), [({"manifests": []}, INDEX), ({"layers": []}, MANIFEST)], ids=["index", "manifest"]
+)
+def test_the_media_type_may_be_missing(document: dict[str, t.Any], expected: str) -> None:
+    assert Manifest.parse(json.dumps(document).encode()).media_type == expected
+
+
+def index(*entries: tuple[str, str, dict[str, t.Any]]) -> Manifest:
+    manifests = []
+    for platform, digest, more in entries:
+        names = zip(("os", "architecture", "variant"), platform.split("/"))
+        manifests.append({"digest": digest, "platform": dict(names), **more})
+    return Manifest.parse(json.dumps({"mediaType": INDEX, "manifests": manifests}).encode())
+
+
+BASE = index(("linux/amd64", "sha256:a", {}), ("linux/arm64", "sha256:b", {}))
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        pytest.param(index(("linux/arm64", "sha256:b", {}), ("linux/amd64", "sha256:a", {})), True, id="order"),
+        pytest.param(
+            index(("linux/amd64", "sha256:a", {"artifactType": "x"}), ("linux/arm64", "sha256:b", {"size": 5})),
+            True,
+            id="a newer crane",
+        ),
+        pytest.param(
+            index(
+                ("linux/amd64", "sha256:a", {}), ("linux/arm64", "sha256:b", {}), ("unknown/unknown", "sha256:x", {})
+            ),
+            True,
+            id="an attestation",
+        ),
+        pytest.param(
+            index(("linux/amd64", "sha256:a", {}), ("linux/arm64/v8", "sha256:b", {})),
+            True,
+            id="another word for arm64",
+        ),
+        pytest.param(index(("linux/amd64", "sha256:b", {}), ("linux/arm64", "sha256:a", {})), False, id="exchanged"),
+        pytest.param(index(("linux/amd64", "sha256:a", {})), False, id="one is missing"),
+        pytest.param(
+            index(("linux/amd64", "sha256:a", {}), ("linux/arm64", "sha256:b", {}), ("linux/arm64", "sha256:b", {})),
+            False,
+            id="one comes twice",
+        ),
+    ],
+)
+def test_same_index(other: Manifest, same: bool) -> None:
+    assert (BASE.by_platform == other.by_platform) is same
+
+
+def test_image_that_is_absent() -> None:
+    assert Image(REFERENCE).for_ansible() == {
+        "reference": "h.example/demo/app:1",
+        "registry": "h.example",
+        "repository": "demo/app",
+        "tag": "1",
+        "digest": None,
+        "pinned": None,
+        "media_type": None,
+        "platforms": [],
+        "size": None,
+        "created": None,
+        "labels": {},
+        "exists": False,
+    }
+
+
+def test_image() -> None:
+    manifest = Manifest("sha256:" + "a" * 64, MANIFEST, {}, size=5)
+    config = {"os": "linux", "architecture": "arm", "variant": "v7", "created": "now", "config": {"Labels": {"a": "b"}}}
+    assert Image(REFERENCE, manifest, config).for_ansible() == {
+        "reference": "h.example/demo/app:1",
+        "registry": "h.example",
+        "repository": "demo/app",
+        "tag": "1",
+        "digest": manifest.digest,
+        "pinned": f"h.example/demo/app@{manifest.digest}",
+        "media_type": MANIFEST,
+        "platforms": ["linux/arm/v7"],
+        "size": 5,
+        "created": "now",
+        "labels": {"a": "b"},
+        "exists": True,
+    }
+
+
+def test_the_size_of_an_index_is_that_of_its_children() -> None:
+    children = (Manifest("sha256:a", MANIFEST, {}, size=5), Manifest("sha256:b", MANIFEST, {}, size=6))
+    assert Image(REFERENCE, index(), None, children).for_ansible()["size"] == 11
+
+
+def test_the_platforms_of_an_index_keep_their_order_and_spelling() -> None:
+    found = index(
+        ("linux/arm64/v8", "sha256:b", {}), ("unknown/unknown", "sha256:x", {}), ("linux/amd64", "sha256:a", {})
+    )
+    assert Image(REFERENCE, found).platforms == ["linux/arm64/v8", "linux/amd64"]
+
+
+CONFIG: dict[str, t.Any] = {
+    "architecture": "amd64",
+    "os": "linux",
+    "created": "2026-11-23T10:00:00Z",
+    "config": {"Env": ["A=1", "B=2"], "Labels": {"a": "1", "b": "2"}, "Cmd": ["x"]},
+    "rootfs": {"type": "layers", "diff_ids": ["sha256:1", "sha256:2"]},
+    "history": [{"created": "2026-11-23T10:00:00Z", "created_by": "x"}],
+}
+
+
+def changed(**changes: t.Any) -> dict[str, t.Any]:
+    return {**CONFIG, **changes}
+
+
+def container(**changes: t.Any) -> dict[str, t.Any]:
+    return changed(config={**CONFIG["config"], **changes})
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(container(Labels={"b": "2", "a": "1"}), id="labels in another order"),
+        pytest.param(container(User="", Volumes=None, Entrypoint=[], ExposedPorts={}), id="empty fields"),
+        pytest.param(
+            container(Healthcheck={"Test": ["NONE"]}, OnBuild=["RUN x"], Hostname="h", Shell=["sh"]), id="Docker's"
+        ),
+        pytest.param(changed(docker_version="25", id="x", container_config={"Cmd": ["y"]}), id="Docker's at the top"),
+        pytest.param(changed(created="2026-11-23T11:00:00.000+01:00"), id="another zone"),
+        pytest.param(changed(variant="", author=None), id="empty at the top"),
+        pytest.param(
+            changed(
+                history=[{"created": "2026-11-23T10:00:00Z", "created_by": "x", "empty_layer": False, "author": ""}]
+            ),
+            id="empty in the history",
+        ),
+        pytest.param(dict(reversed(list(CONFIG.items()))), id="order of the keys"),
+    ],
+)
+def test_same_content(other: dict[str, t.Any]) -> None:
+    assert content(other) == content(CONFIG)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(container(Labels={"a": "1"}), id="a label less"),
+        pytest.param(container(Labels={"a": "1", "b": "3"}), id="a label's value"),
+        pytest.param(container(Env=["B=2", "A=1"]), id="order of the environment"),
+        pytest.param(container(Cmd=["y"]), id="Cmd"),
+        pytest.param(container(Entrypoint=["y"]), id="Entrypoint"),
+        pytest.param(container(User="1000"), id="User"),
+        pytest.param(container(WorkingDir="/w"), id="WorkingDir"),
+        pytest.param(container(ExposedPorts={"80/tcp": {}}), id="ExposedPorts"),
+        pytest.param(container(Volumes={"/v": {}}), id="Volumes"),
+        pytest.param(container(StopSignal="SIGINT"), id="StopSignal"),
+        pytest.param(container(ArgsEscaped=True), id="ArgsEscaped"),
+        pytest.param(changed(rootfs={"diff_ids": ["sha256:1"]}), id="a layer less"),
+        pytest.param(changed(rootfs={"diff_ids": ["sha256:2", "sha256:1"]}), id="order of the layers"),
+        pytest.param(changed(rootfs=None), id="no layer"),
+        pytest.param(changed(architecture="arm64"), id="architecture"),
+        pytest.param(changed(os="windows"), id="os"),
+        pytest.param(changed(variant="v8"), id="variant"),
+        pytest.param(changed(author="me"), id="author"),
+        pytest.param({**CONFIG, "os.version": "10"}, id="os.version"),
+        pytest.param({**CONFIG, "os.features": ["x"]}, id="os.features"),
+        pytest.param(changed(created="2026-11-23T10:00:00.000000001Z"), id="a nanosecond"),
+        pytest.param(changed(created=None), id="no time"),
+        pytest.param(changed(history=[]), id="no history"),
+        pytest.param(changed(history=[{"created": "2026-11-23T10:00:00Z", "created_by": "y"}]), id="a step"),
+        pytest.param(
+            changed(history=[{"created": "2026-11-23T10:00:01Z", "created_by": "x"}]), id="the time of a step"
+        ),
+    ],
+)
+def test_other_content(other: dict[str, t.Any]) -> None:
+    assert content(other) != content(CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("2026-11-23T10:00:00Z", "2026-11-23T10:00:00z"),
+        ("2026-11-23T10:00:00Z", "2026-11-23t10:00:00.000Z"),
+        ("2026-11-23T10:00:00.5Z", "2026-11-23T10:00:00.500+00:00"),
+        ("2026-11-23T23:30:00-01:00", "2026-11-24T00:30:00Z"),
+        ("2026-11-23T10:00:00+05:30", "2026-11-23T04:30:00Z"),
+        ("2026-11-23T10:00:00-03:30", "2026-11-23T13:30:00Z"),
+        (None, ""),
+    ],
+)
+def test_same_instant(left: str | None, right: str | None) -> None:
+    assert instant(left) == instant(right)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("2026-11-23T10:00:00.123456789Z", "2026-11-23T10:00:00.123456788Z"),
+        ("2026-11-23T10:00:00.05Z", "2026-11-23T10:00:00.5Z"),
+        ("0001-01-01T00:00:00Z", None),
+        ("2026-13-23T10:00:00Z", "2026-12-23T10:00:00Z"),
+        ("yesterday", "today"),
+        ("yesterday", None),
+    ],
+)
+def test_other_instant(left: str | None, right: str | None) -> None:
+    assert instant(left) != instant(right)
+
+
+@given(
+    st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(2100, 1, 1)),
+    st.integers(-14 * 60, 14 * 60),
+    st.integers(0, 3),
+)
+def test_an_instant_is_one_in_every_zone(utc: datetime, minutes: int, zeros: int) -> None:
+    zone = timezone(timedelta(minutes=minutes))
+    here = utc.replace(tzinfo=timezone.utc).astimezone(zone)
+    text = f"{here:%Y-%m-%dT%H:%M:%S}.{here.microsecond:06}{'0' * zeros}"
+    offset = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+    assert instant(text + offset) == instant(f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond:06}Z")
+
+
+JSON: st.SearchStrategy[t.Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+# The names that count, with anything behind them.
+NAMES = ["config", "rootfs", "history", "created", "diff_ids", "Labels", "Env", "os", "architecture", "variant"]
+NAMES += ["os.version", "os.features", "mediaType", "manifests", "layers", "digest", "size", "platform", "author"]
+DOCUMENTS = st.dictionaries(st.sampled_from(NAMES), st.dictionaries(st.sampled_from(NAMES), JSON, max_size=4) | JSON)
+
+
+@given(DOCUMENTS)
+def test_content_of_any_json(document: dict[str, t.Any]) -> None:
+    try:
+        found = content(document)
+    except InvalidImageError:
+        return
+    assert json.dumps(found) == json.dumps(content(json.loads(json.dumps(document))))
+
+
+@given(DOCUMENTS)
+def test_manifest_of_any_json(document: dict[str, t.Any]) -> None:
+    raw = json.dumps(document).encode()
+    try:
+        manifest = Manifest.parse(raw)
+        image = Image(REFERENCE, manifest, document)
+        result = image.for_ansible()
+    except InvalidImageError:
+        return
+    assert result["digest"] == sha256(raw)
+    assert manifest.by_platform == sorted(manifest.by_platform)
+    assert isinstance(result["size"], int)
+
+
+@given(st.binary(max_size=30))
+def test_any_bytes_are_an_object_or_refused(raw: bytes) -> None:
+    try:
+        found = json_object(raw, "it")
+    except InvalidImageError:
+        return
+    assert isinstance(found, dict)
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        pytest.param(b"[]", "it is no JSON object", id="a list"),
+        pytest.param(b"{", "it is not valid JSON", id="cut short"),
+        pytest.param(b"\xff\xfe", "it is not valid JSON", id="no text"),
+        pytest.param(b"[" * 100_000, "it is not valid JSON", id="deep"),
+    ],
+)
+def test_json_object_refuses(raw: bytes, message: str) -> None:
+    with pytest.raises(InvalidImageError, match=message):
+        json_object(raw, "it")
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"config": []}, None),
+        ({"config": [1]}, "config is no JSON object"),
+        ({"layers": {"a": 1}}, "layers is no list of JSON objects"),
+        ({"layers": [1]}, "layers is no list of JSON objects"),
+        ({"config": {"size": "1"}}, "size is no number"),
+        ({"mediaType": 1}, "mediaType is no text"),
+    ],
+)
+def test_manifest_says_what_is_wrong(document: dict[str, t.Any], message: str | None) -> None:
+    raw = json.dumps(document).encode()
+    if message is None:
+        assert Manifest.parse(raw).config_digest == ""
+        return
+    with pytest.raises(InvalidImageError, match=message):
+        Manifest.parse(raw)
+
+
+def test_content_refuses_layers_that_are_no_list() -> None:
+    with pytest.raises(InvalidImageError, match=r"rootfs\.diff_ids"):
+        content({"rootfs": {"diff_ids": "sha256:1"}})

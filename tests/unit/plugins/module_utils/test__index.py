@@ -1,0 +1,288 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+
+from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._index import write_index
+from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry
+
+HOST = "127.0.0.1:5000"
+ATTESTATION = {
+    "mediaType": "application/vnd.oci.image.manifest.v1+json",
+    "digest": "sha256:" + "e" * 64,
+    "size": 5,
+    "platform": {"architecture": "unknown", "os": "unknown"},
+}
+
+
+def params(*manifests: str, tags: t.Sequence[str] = ("1",), platforms: t.Any = None, **more: t.Any) -> dict[str, t.Any]:
+    members = list(manifests) or ["1-amd64", "1-arm64"]
+    return {"repository": "demo/app", "tags": list(tags), "manifests": members, "platforms": platforms, **more}
+
+
+@pytest.fixture(autouse=True)
+def members(fake: t.Any, docker_config: t.Any) -> dict[str, str]:
+    """The digest of each tag that is there."""
+    for tag, changes in {
+        "1-amd64": {},
+        "1-arm64": {"architecture": "arm64"},
+        "1-arm-v7": {"architecture": "arm", "variant": "v7"},
+    }.items():
+        fake.put("demo/app", tag, docker_config(**changes))
+    return dict(fake.tags["demo/app"])
+
+
+def entries(fake: t.Any, tag: str) -> list[str]:
+    raw = fake.manifests["demo/app"][fake.tags["demo/app"][tag]]
+    return [entry["digest"] for entry in json.loads(raw)["manifests"]]
+
+
+def test_a_new_index(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
+    result = write_index(registry, params(), dry_run=False)
+    assert entries(fake, "1") == [members["1-amd64"], members["1-arm64"]]
+    assert (result["changed"], result["image"]["platforms"]) == (True, ["linux/amd64", "linux/arm64"])
+    assert result["manifests"] == [
+        {"platform": "linux/amd64", "digest": members["1-amd64"]},
+        {"platform": "linux/arm64", "digest": members["1-arm64"]},
+    ]
+
+
+def test_the_members_are_pinned_and_sorted(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
+    write_index(registry, params("1-arm64", "1-amd64"), dry_run=False)
+    command = next(command for command in fake.commands if "append" in command)
+    assert [part for part in command if "@" in part] == [
+        f"{HOST}/demo/app@{members['1-amd64']}",
+        f"{HOST}/demo/app@{members['1-arm64']}",
+    ]
+
+
+def test_members_by_digest(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
+    write_index(registry, params(members["1-amd64"], "1-arm64"), dry_run=False)
+    assert entries(fake, "1") == [members["1-amd64"], members["1-arm64"]]
+
+
+@pytest.mark.parametrize("again", [["1-amd64", "1-arm64"], ["1-arm64", "1-amd64"]], ids=["the same", "another order"])
+def test_the_same_index_is_not_written(registry: Registry, fake: t.Any, again: list[str]) -> None:
+    write_index(registry, params(), dry_run=False)
+    before = list(fake.writes)
+    assert write_index(registry, params(*again), dry_run=False)["changed"] is False
+    assert fake.writes == before
+
+
+def test_an_index_of_another_crane_is_the_same(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
+    fake.newer_crane = False
+    fake.put_index("demo/app", "1", members["1-arm64"], members["1-amd64"])
+    fake.newer_crane = True
+    assert write_index(registry, params(), dry_run=False)["changed"] is False
+
+
+def test_an_index_with_an_attestation_more_is_the_same(
+    registry: Registry, fake: t.Any, members: dict[str, str]
+) -> None:
+    fake.put_index("demo/app", "1", members["1-amd64"], members["1-arm64"], more=[ATTESTATION])
+    assert write_index(registry, params(), dry_run=False)["changed"] is False
+
+
+def test_a_member_that_moved(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
+    write_index(registry, params(), dry_run=False)
+    digest = fake.put("demo/app", "1-arm64", docker_config(architecture="arm64", author="new"))
+    assert write_index(registry, params(), dry_run=False)["changed"] is True
+    assert digest in entries(fake, "1")
+
+
+def test_a_platform_more(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
+    write_index(registry, params(), dry_run=False)
+    write_index(registry, params("1-amd64", "1-arm-v7", "1-arm64"), dry_run=False)
+    assert sorted(entries(fake, "1")) == sorted(members.values())
+
+
+def test_the_second_tag_gets_the_digest_of_the_first(registry: Registry, fake: t.Any) -> None:
+    write_index(registry, params(tags=["1", "latest"]), dry_run=False)
+    digest = fake.tags["demo/app"]["1"]
+    assert fake.writes == ["append demo/app:1", f"tag demo/app@{digest} latest"]
+    assert fake.tags["demo/app"]["latest"] == digest
+
+
+@pytest.mark.parametrize(("there", "absent"), [("1", "latest"), ("latest", "1")])
+def test_only_one_of_two_tags_holds_it(registry: Registry, fake: t.Any, there: str, absent: str) -> None:
+    write_index(registry, params(tags=[there]), dry_run=False)
+    fake.commands.clear()
+    result = write_index(registry, params(tags=["1", "latest"]), dry_run=False)
+    assert fake.writes == [f"tag demo/app@{fake.tags['demo/app'][there]} {absent}"]
+    assert {tag["reference"].rpartition(":")[2]: tag["changed"] for tag in result["tags"]} == {
+        there: False,
+        absent: True,
+    }
+
+
+def test_a_tag_that_holds_an_image_becomes_the_index(registry: Registry, fake: t.Any) -> None:
+    fake.put("demo/app", "1")
+    assert write_index(registry, params(), dry_run=False)["changed"] is True
+
+
+def test_a_dry_run(registry: Registry, fake: t.Any) -> None:
+    result = write_index(registry, params(tags=["1", "latest"]), dry_run=True)
+    assert fake.writes == []
+    assert (result["changed"], result["image"]["platforms"], result["image"]["digest"]) == (
+        True,
+        ["linux/amd64", "linux/arm64"],
+        None,
+    )
+
+
+def test_an_index_among_the_members(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
+    """Its entries are taken; an attestation of it is kept, and not counted."""
+    fake.put_index("demo/app", "child", members["1-amd64"], members["1-arm64"], more=[ATTESTATION])
+    result = write_index(registry, params("child", "1-arm-v7"), dry_run=False)
+    assert sorted(entries(fake, "1")) == sorted([*members.values(), ATTESTATION["digest"]])
+    assert [each["platform"] for each in result["manifests"]] == ["linux/amd64", "linux/arm/v7", "linux/arm64"]
+    assert write_index(registry, params("child", "1-arm-v7"), dry_run=False)["changed"] is False
+
+
+def test_the_size_is_that_of_all_members(registry: Registry) -> None:
+    result = write_index(registry, params(), dry_run=False)
+    assert result["image"]["size"] > 2000
+
+
+def test_a_missing_member(registry: Registry, fake: t.Any) -> None:
+    with pytest.raises(ZotError, match=r"^cannot write the index: .*demo/app:1-amd46 is not there$") as raised:
+        write_index(registry, params("1-amd46", "1-arm64"), dry_run=False)
+    assert raised.value.error_class == "not_found"
+    assert "the nearest are 1-amd64" in raised.value.hint
+    assert fake.writes == []
+
+
+def test_two_missing_members(registry: Registry) -> None:
+    with pytest.raises(ZotError, match=r"demo/app:x, .*demo/app:y are not there"):
+        write_index(registry, params("x", "y"), dry_run=True)
+
+
+def test_a_missing_child_of_a_member(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
+    fake.put_index("demo/app", "child", members["1-amd64"])
+    del fake.manifests["demo/app"][members["1-amd64"]], fake.tags["demo/app"]["1-amd64"]
+    with pytest.raises(ZotError, match="is not there") as raised:
+        write_index(registry, params("child"), dry_run=False)
+    assert raised.value.error_class == "not_found"
+
+
+def test_a_platform_that_comes_twice(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
+    fake.put("demo/app", "2-arm64", docker_config(architecture="arm64", variant="v8", author="other"))
+    with pytest.raises(ZotError, match=r"demo/app:1-arm64 and .*demo/app:2-arm64 are both for linux/arm64") as raised:
+        write_index(registry, params("1-amd64", "1-arm64", "2-arm64"), dry_run=False)
+    assert raised.value.error_class == "platform_mismatch"
+    assert fake.writes == []
+
+
+def test_a_member_that_is_named_twice_is_one(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
+    write_index(registry, params("1-amd64", "1-amd64"), dry_run=False)
+    assert entries(fake, "1") == [members["1-amd64"]]
+
+
+def test_one_manifest_under_two_names(registry: Registry, members: dict[str, str]) -> None:
+    with pytest.raises(ZotError, match="are both for linux/amd64"):
+        write_index(registry, params("1-amd64", members["1-amd64"]), dry_run=False)
+
+
+def test_a_member_without_a_platform(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
+    fake.put("demo/app", "bare", docker_config(os=None, architecture=None))
+    with pytest.raises(ZotError, match="demo/app:bare names no platform") as raised:
+        write_index(registry, params("1-amd64", "bare"), dry_run=False)
+    assert raised.value.error_class == "platform_mismatch"
+    assert fake.writes == []
+
+
+@pytest.mark.parametrize(
+    "platforms",
+    [["linux/amd64", "linux/arm64"], ["linux/arm64/v8", "linux/amd64"], None, []],
+    ids=["both", "another word", "none", "empty"],
+)
+def test_the_platforms_fit(registry: Registry, platforms: list[str] | None) -> None:
+    assert write_index(registry, params(platforms=platforms), dry_run=False)["changed"] is True
+
+
+@pytest.mark.parametrize(
+    "platforms", [["linux/amd64"], ["linux/amd64", "linux/arm64", "linux/arm/v7"], ["linux/amd64", "linux/s390x"]]
+)
+def test_the_platforms_do_not_fit(registry: Registry, fake: t.Any, platforms: list[str]) -> None:
+    with pytest.raises(ZotError, match="would be for linux/amd64, linux/arm64, not for linux/") as raised:
+        write_index(registry, params(platforms=platforms), dry_run=False)
+    assert raised.value.error_class == "platform_mismatch"
+    assert fake.writes == []
+
+
+def test_two_versions_of_windows(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
+    """The same printed platform, but two images: no duplicate."""
+    for tag in ("10.1", "10.2"):
+        fake.put("demo/app", tag, docker_config(os="windows", **{"os.version": tag}))
+    fake_entry = fake._entry
+
+    def entry(repository: str, digest: str) -> t.Any:
+        found = fake_entry(repository, digest)
+        config = json.loads(fake.manifests[repository][digest])["config"]["digest"]
+        found["platform"]["os.version"] = json.loads(fake.blobs[config])["os.version"]
+        return found
+
+    fake._entry = entry
+    assert write_index(registry, params("10.1", "10.2"), dry_run=False)["changed"] is True
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param({"tags": []}, "tags is empty", id="no tag"),
+        pytest.param({"manifests": []}, "manifests is empty", id="no manifest"),
+        pytest.param({"manifests": ["a/b"]}, "not a valid tag", id="a reference"),
+        pytest.param({"manifests": ["sha256:abc"]}, "not a valid tag", id="half a digest"),
+        pytest.param({"platforms": ["amd64"]}, "is not a platform", id="half a platform"),
+        pytest.param({"tags": ["1-amd64"]}, "an index of itself", id="itself"),
+        pytest.param({"repository": "Demo"}, "not a valid repository", id="a capital"),
+    ],
+)
+def test_options_that_cannot_be_used(registry: Registry, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
+    with pytest.raises(ZotError, match=message) as raised:
+        write_index(registry, {**params(), **options}, dry_run=False)
+    assert raised.value.error_class == "invalid_option"
+    assert fake.commands == []
+
+
+@pytest.mark.parametrize("verb", ["manifest", "config"])
+def test_an_error_while_looking_is_not_absence(registry: Registry, fake: t.Any, verb: str) -> None:
+    fake.fail(verb, "", "bad-password", times=99)
+    with pytest.raises(ZotError) as raised:
+        write_index(registry, params(), dry_run=False)
+    assert raised.value.error_class == "unauthorized"
+    assert fake.writes == []
+
+
+def test_the_answer_of_the_write_is_lost(registry: Registry, fake: t.Any) -> None:
+    fake.fail("append", "demo/app:1", "answer-cut-short", landed=True)
+    assert write_index(registry, params(), dry_run=False)["changed"] is True
+    assert fake.writes == ["append demo/app:1"]
+
+
+def test_the_second_tag_is_refused(registry: Registry, fake: t.Any) -> None:
+    fake.fail("tag", "demo/app:latest", "immutable-tag", tool="crane 0.22.1")
+    with pytest.raises(ZotError, match=r"^1 of 2 tags are in place, 1 failed: cannot tag ") as raised:
+        write_index(registry, params(tags=["1", "latest"]), dry_run=False)
+    result = raised.value.for_ansible()
+    assert (result["error_class"], result["changed"]) == ("denied", True)
+
+
+def test_somebody_else_writes_the_tag_at_the_same_time(registry: Registry, fake: t.Any, monkeypatch: t.Any) -> None:
+    real = fake._do_append
+
+    def append(*arguments: str) -> bytes:
+        output: bytes = real(*arguments)
+        fake.put("demo/app", "1", salt="somebody else")
+        return output
+
+    monkeypatch.setattr(fake, "_do_append", append)
+    with pytest.raises(ZotError, match="does not hold the index that was written"):
+        write_index(registry, params(), dry_run=False)

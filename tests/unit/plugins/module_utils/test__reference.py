@@ -1,0 +1,149 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.killinit.zot.plugins.module_utils._reference import (
+    InvalidReferenceError,
+    Reference,
+    is_digest,
+    registry_name,
+    repository_name,
+    tag_name,
+)
+
+DIGEST = f"sha256:{'0123456789abcdef' * 4}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(
+            "oci.killinit.cc/openclaw/openclaw:1", ("oci.killinit.cc", "openclaw/openclaw", "1", None), id="tag"
+        ),
+        pytest.param("h.example/app", ("h.example", "app", "latest", None), id="latest is meant"),
+        pytest.param(f"h.example/app@{DIGEST}", ("h.example", "app", None, DIGEST), id="digest"),
+        pytest.param(f"h.example/app:1@{DIGEST}", ("h.example", "app", "1", DIGEST), id="tag and digest"),
+        pytest.param("localhost/app:1", ("localhost", "app", "1", None), id="localhost"),
+        pytest.param("localhost:5000/app:1", ("localhost:5000", "app", "1", None), id="port"),
+        pytest.param("[::1]:5000/app:1", ("[::1]:5000", "app", "1", None), id="IPv6"),
+        pytest.param("openclaw/app:1", ("default:5000", "openclaw/app", "1", None), id="default registry"),
+        pytest.param("app", ("default:5000", "app", "latest", None), id="only a repository"),
+    ],
+)
+def test_parse(text: str, expected: tuple[str, str, str | None, str | None]) -> None:
+    found = Reference.parse(text, registry="default:5000")
+    assert (found.registry, found.repository, found.tag, found.digest) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("https://h.example/app:1", id="a scheme"),
+        pytest.param("h.example/app:", id="an empty tag"),
+        pytest.param("h.example/app@", id="an empty digest"),
+        pytest.param("h.example/app@sha256:abc", id="a short digest"),
+        pytest.param(f"h.example/app@{DIGEST.upper()}", id="a digest in capitals"),
+        pytest.param(f"h.example/app@{DIGEST}@{DIGEST}", id="two digests"),
+        pytest.param("h.example/App:1", id="a capital"),
+        pytest.param("h.example/a//b:1", id="an empty part"),
+        pytest.param("h.example/../b:1", id="a path upwards"),
+        pytest.param("h.example/a..b:1", id="two dots"),
+        pytest.param("h.example/a___b:1", id="three underscores"),
+        pytest.param("h.example/app:1:2", id="two tags"),
+        pytest.param("h.example/app:-1", id="a tag that is an option"),
+        pytest.param("h.example/app:.1", id="a tag that begins with a dot"),
+        pytest.param("-h.example/app:1", id="a host that is an option"),
+        pytest.param("--config=x/app:1", id="an option"),
+        pytest.param("h.example:port/app:1", id="a port that is no number"),
+        pytest.param("h_x.example/app:1", id="an underscore in a host"),
+        pytest.param("h.example/app:" + "a" * 129, id="a long tag"),
+        pytest.param("h.example/" + "a" * 246 + ":1", id="a long name"),
+        pytest.param("h.example/app:1\n", id="a newline"),
+        pytest.param("h.example/app\n:1", id="a newline in the middle"),
+        pytest.param("user@h.example/app:1", id="an account"),
+    ],
+)
+def test_parse_refuses(text: str) -> None:
+    with pytest.raises(InvalidReferenceError):
+        Reference.parse(text, registry="default:5000")
+
+
+def test_parse_without_a_registry() -> None:
+    with pytest.raises(InvalidReferenceError, match=r"names no registry: .* option registry"):
+        Reference.parse("openclaw/app:1")
+
+
+def test_the_longest_name_and_tag_pass() -> None:
+    text = "h.example/" + "a" * 245 + ":" + "b" * 128
+    assert str(Reference.parse(text)) == text
+
+
+def test_neither_tag_nor_digest() -> None:
+    with pytest.raises(InvalidReferenceError, match="no tag and no digest"):
+        Reference("h.example", "app")
+
+
+def test_pinned_drops_the_tag() -> None:
+    assert str(Reference("h.example", "app", "1").pinned(DIGEST)) == f"h.example/app@{DIGEST}"
+
+
+def test_tagged_drops_the_digest() -> None:
+    assert str(Reference("h.example", "app", None, DIGEST).tagged("2")) == "h.example/app:2"
+
+
+@pytest.mark.parametrize(("text", "expected"), [(DIGEST, True), (DIGEST + "\n", False), (DIGEST[:-1], False)])
+def test_is_digest(text: str, expected: bool) -> None:
+    assert is_digest(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("check", "text"),
+    [(registry_name, "h.example/app"), (repository_name, "app:1"), (tag_name, "a/b")],
+    ids=["registry", "repository", "tag"],
+)
+def test_the_message_names_the_text(check: object, text: str) -> None:
+    with pytest.raises(InvalidReferenceError, match=f"^'{text}' is not a valid "):
+        check(text)  # type: ignore[operator]
+
+
+HOSTS = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9-]{0,8}[A-Za-z0-9])?(\.[a-z0-9]{1,5}){1,3}(:[0-9]{1,5})?", fullmatch=True)
+PARTS = st.from_regex(r"[a-z0-9]{1,5}((\.|_|__|-{1,3})[a-z0-9]{1,4}){0,3}", fullmatch=True)
+TAGS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", fullmatch=True)
+DIGESTS = st.from_regex(r"sha256:[0-9a-f]{64}", fullmatch=True)
+
+
+@given(HOSTS, st.lists(PARTS, min_size=1, max_size=4).map("/".join), st.none() | TAGS, st.none() | DIGESTS)
+def test_printed_and_parsed_is_the_same(host: str, repository: str, tag: str | None, digest: str | None) -> None:
+    reference = Reference(host, repository, tag or (None if digest else "latest"), digest)
+    expected = Reference(host, repository, None, digest) if digest else reference
+    assert Reference.parse(str(reference)) == expected
+
+
+# What nearly is a reference, with one character that may not be there.
+@given(
+    st.sampled_from(["", "h.example/", "h.example/app", "h.example/app:1", f"h.example/app@{DIGEST}"]),
+    st.sampled_from(list("\n\r\t \x00'\"\\$`;&|<>(){}*?~#%=,!^äé\u202e\u212a\u0663\uff11")),
+    st.integers(0, 90),
+)
+def test_no_character_that_needs_quoting_passes(start: str, character: str, place: int) -> None:
+    text = start[:place] + character + start[place:]
+    with pytest.raises(InvalidReferenceError):
+        Reference.parse(text, registry="h.example")
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_refused_or_harmless(text: str) -> None:
+    try:
+        printed = str(Reference.parse(text, registry="h.example"))
+    except InvalidReferenceError:
+        return
+    assert printed.isascii()
+    assert not set(printed) & set(" \t\r\n'\"\\$`;&|<>(){}*?~#%=,!^")
+    assert not printed.startswith("-")

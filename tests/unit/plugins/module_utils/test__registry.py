@@ -1,0 +1,423 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.killinit.zot.plugins.module_utils import _registry
+from ansible_collections.killinit.zot.plugins.module_utils._archive import (
+    Archive,
+    InvalidArchiveError,
+    MissingLibraryError,
+    read,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._image import Image
+from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry import (
+    Registry,
+    invalid_archives,
+    open_registry,
+)
+
+HOST = "127.0.0.1:5000"
+APP = Reference(HOST, "demo/app", "1")
+
+
+def test_manifest(registry: Registry, fake: t.Any) -> None:
+    digest = fake.put("demo/app", "1")
+    manifest = registry.manifest(APP)
+    assert manifest is not None
+    assert manifest.digest == digest
+
+
+@pytest.mark.parametrize("look", ["manifest", "image", "digest", "tags"])
+def test_an_absent_repository(registry: Registry, look: str) -> None:
+    found = getattr(registry, look)(APP)
+    assert (found.manifest if isinstance(found, Image) else found) is None
+
+
+@pytest.mark.parametrize("look", ["manifest", "image", "digest"])
+def test_an_absent_tag(registry: Registry, fake: t.Any, look: str) -> None:
+    fake.put("demo/app", "2")
+    found = getattr(registry, look)(APP)
+    assert (found.manifest if isinstance(found, Image) else found) is None
+
+
+# The scenario, the class, and how often it is asked: once more for each of the two retries where that can help.
+@pytest.mark.parametrize(
+    ("scenario", "error_class", "times"),
+    [
+        ("bad-password", "unauthorized", 1),
+        ("no-credentials", "unauthorized", 1),
+        ("reader-pushes", "denied", 1),
+        ("unknown-authority", "tls", 1),
+        ("plain-http", "tls", 1),
+        ("status-500", "unavailable", 3),
+        ("status-503", "unavailable", 3),
+        ("rate-limit", "rate_limited", 3),
+        ("connection-refused", "unavailable", 3),
+        ("no-such-host", "unavailable", 3),
+        ("answer-cut-short", "unavailable", 3),
+        ("config-of-arm-only-index", "tool_failed", 1),
+    ],
+)
+@pytest.mark.parametrize(("look", "verb"), [("manifest", "manifest"), ("digest", "digest"), ("image", "manifest")])
+def test_an_error_is_never_absence(
+    registry: Registry, fake: t.Any, look: str, verb: str, scenario: str, error_class: str, times: int
+) -> None:
+    fake.put("demo/app", "1")
+    fake.fail(verb, "demo/app:1", scenario, times=99)
+    with pytest.raises(ZotError) as raised:
+        getattr(registry, look)(APP)
+    assert raised.value.error_class == error_class
+    assert sum(command[1] == verb for command in fake.commands) == times
+
+
+def test_a_look_is_tried_again(registry: Registry, fake: t.Any) -> None:
+    digest = fake.put("demo/app", "1")
+    fake.fail("digest", "demo/app:1", "status-503", times=2)
+    assert registry.digest(APP) == digest
+
+
+def test_the_hint_names_the_credentials(registry: Registry, fake: t.Any) -> None:
+    fake.fail("manifest", "demo/app:1", "bad-password")
+    with pytest.raises(ZotError, match="cannot read") as raised:
+        registry.manifest(APP)
+    assert raised.value.hint == "The registry does not accept the credentials: user 'ci' from the option username."
+
+
+def test_image(registry: Registry, fake: t.Any) -> None:
+    fake.put("demo/app", "1")
+    image = registry.image(APP)
+    assert (image.platforms, image.for_ansible()["labels"]) == (
+        ["linux/amd64"],
+        {"org.example.first": "one", "org.example.second": "two"},
+    )
+
+
+def test_image_of_an_index_of_other_platforms(registry: Registry, fake: t.Any) -> None:
+    """crane cannot show a configuration of it, which is no error."""
+    arm = fake.put("demo/app", "arm", {"os": "linux", "architecture": "arm", "rootfs": {"diff_ids": []}})
+    fake.put_index("demo/app", "1", arm)
+    image = registry.image(APP)
+    assert (image.platforms, image.config) == (["linux/arm"], None)
+
+
+def test_image_of_an_index_has_no_configuration(registry: Registry, fake: t.Any) -> None:
+    fake.put_index("demo/app", "1", fake.put("demo/app", "amd64"))
+    assert registry.image(APP).config is None
+
+
+def test_image_whose_tag_moves_between_the_two_looks(registry: Registry, fake: t.Any, monkeypatch: t.Any) -> None:
+    """Manifest and configuration are asked for at once: they must belong to each other."""
+    fake.put("demo/app", "1")
+    other = {"os": "linux", "architecture": "arm64", "rootfs": {"diff_ids": []}}
+    stale = fake.blobs[json.loads(fake.manifests["demo/app"][fake.put("demo/app", None, other)])["config"]["digest"]]
+    real = fake._do_config
+    monkeypatch.setattr(fake, "_do_config", lambda reference: real(reference) if "@" in reference else stale)
+    assert registry.image(APP).platforms == ["linux/amd64"]
+
+
+def test_image_whose_configuration_is_not_there(registry: Registry, fake: t.Any) -> None:
+    fake.put("demo/app", "1")
+    fake.fail("config", "demo/app:1", "absent-tag")
+    fake.faults.append(type(fake.faults[0])("config", "", fake.faults[0].stderr))
+    with pytest.raises(ZotError, match="the registry's answer is not usable: its configuration is not there"):
+        registry.image(APP)
+
+
+def test_a_configuration_that_cannot_be_read_is_an_error(registry: Registry, fake: t.Any) -> None:
+    fake.put("demo/app", "1")
+    fake.fail("config", "demo/app:1", "bad-password")
+    fake.faults.append(type(fake.faults[0])("config", "", fake.faults[0].stderr, times=9))
+    with pytest.raises(ZotError) as raised:
+        registry.image(APP)
+    assert raised.value.error_class == "unauthorized"
+
+
+def test_a_digest_that_the_bytes_do_not_have(registry: Registry, fake: t.Any) -> None:
+    digest = fake.put("demo/app", "1")
+    fake.manifests["demo/app"][digest] += b" "
+    with pytest.raises(ZotError, match="not usable: its digest is sha256:"):
+        registry.manifest(APP.pinned(digest))
+
+
+@pytest.mark.parametrize("raw", [b"<html>", b"[]", b'{"layers": 5}', b""], ids=["HTML", "list", "number", "nothing"])
+def test_an_answer_that_is_no_manifest(registry: Registry, fake: t.Any, raw: bytes) -> None:
+    digest = fake.put("demo/app", "1")
+    fake.manifests["demo/app"][digest] = raw
+    with pytest.raises(ZotError, match="the registry's answer is not usable") as raised:
+        registry.manifest(APP)
+    assert raised.value.error_class == "tool_failed"
+
+
+def test_tags(registry: Registry, fake: t.Any) -> None:
+    for tag in ("2", "1"):
+        fake.put("demo/app", tag)
+    assert registry.tags(APP) == ["1", "2"]
+
+
+def test_nearest_tags(registry: Registry, fake: t.Any) -> None:
+    for tag in ("3f2c1ab-amd64", "3f2c1ab-arm64", "latest"):
+        fake.put("demo/app", tag)
+    hint = registry.nearest_tags(APP.tagged("3f2c1ab-arm46"))
+    assert hint.startswith(f"{HOST}/demo/app holds 3 tags; the nearest are 3f2c1ab-arm64, 3f2c1ab-amd64")
+    assert "latest" not in hint
+
+
+def test_nearest_tags_where_none_is_near(registry: Registry, fake: t.Any) -> None:
+    fake.put("demo/app", "zzz")
+    assert registry.nearest_tags(APP) == f"{HOST}/demo/app holds 1 tags; the nearest are zzz."
+
+
+def test_nearest_tags_of_nothing(registry: Registry) -> None:
+    assert registry.nearest_tags(APP) == f"{HOST}/demo/app holds no tag at all: push the image first."
+
+
+def test_reference_with_the_registry_in_the_repository(registry: Registry) -> None:
+    with pytest.raises(ZotError, match="begins with the registry: leave that out"):
+        registry.reference(f"{HOST}/demo/app", "1")
+
+
+def archive(tmp_path: Path, name: str = "app.tar") -> Archive:
+    # The file is of no matter here, only its path.
+    return Archive(str(tmp_path / name), "gzip" if name.endswith("gz") else "", {}, 0, 1)
+
+
+def test_readable_is_the_file_itself(registry: Registry, tmp_path: Path) -> None:
+    with registry.readable(archive(tmp_path)) as path:
+        assert path == str(tmp_path / "app.tar")
+
+
+def test_readable_with_a_colon_in_the_path(registry: Registry, tmp_path: Path, monkeypatch: t.Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "with:colon.tar").write_text("content")
+    with registry.readable(Archive("with:colon.tar", "", {}, 0, 1)) as path:
+        assert ":" not in path
+        assert Path(path).read_text() == "content"
+    assert not os.path.lexists(path)
+
+
+def test_readable_of_a_compressed_archive(registry: Registry, tmp_path: Path, write_archive: t.Any) -> None:
+    plain, packed = write_archive(tmp_path / "app.tar"), write_archive(tmp_path / "app.tar.gz")
+    with registry.readable(read(str(packed))) as path:
+        assert Path(path).read_bytes() == plain.read_bytes()
+        assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
+    assert not os.path.exists(path)
+
+
+def test_readable_on_a_full_disk(registry: Registry, tmp_path: Path, monkeypatch: t.Any) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_registry, "expand", full)
+    readable = registry.readable(archive(tmp_path, "app.tar.gz"))
+    with pytest.raises(ZotError, match=r"cannot expand .*app\.tar\.gz into .*: No space left on device") as raised:
+        readable.__enter__()
+    assert "remote_tmp" in raised.value.hint
+    assert list(tmp_path.rglob("archive.tar")) == []
+
+
+def test_an_error_of_the_push_is_not_one_of_the_disk(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "a:b.tar").write_text("")
+    with pytest.raises(FileNotFoundError), registry.readable(archive(tmp_path, "a:b.tar")):
+        raise FileNotFoundError("the digest file")
+
+
+def test_copy(registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
+    path = write_archive(tmp_path / "app.tar")
+    digest = registry.copy(str(path), read(str(path)), APP)
+    assert fake.tags == {"demo/app": {"1": digest}}
+
+
+def test_copy_in_plain_http_on_this_machine(
+    registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.Any
+) -> None:
+    path = write_archive(tmp_path / "app.tar")
+    fake.fail("copy", "demo/app:1", "plain-http")
+    registry.copy(str(path), read(str(path)), APP)
+    assert ["--dest-tls-verify=false" in command for command in fake.commands] == [False, True]
+
+
+def test_copy_in_plain_http_to_another_machine(
+    registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.Any
+) -> None:
+    path = write_archive(tmp_path / "app.tar")
+    fake.fail("copy", "demo/app:1", "plain-http")
+    with pytest.raises(ZotError) as raised:
+        registry.copy(str(path), read(str(path)), Reference("registry.example:5000", "demo/app", "1"))
+    assert raised.value.error_class == "tls"
+    assert len(fake.commands) == 1
+
+
+@pytest.mark.parametrize(("there", "expected"), [(False, "quota_exceeded"), (True, "rate_limited")])
+def test_quota_or_rate_limit(
+    registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.Any, there: bool, expected: str
+) -> None:
+    """skopeo's words are the same; the quota refuses only the first manifest of a repository."""
+    path = write_archive(tmp_path / "app.tar")
+    if there:
+        fake.put("demo/app", "old")
+    fake.fail("copy", "demo/app:1", "quota")
+    with pytest.raises(ZotError) as raised:
+        registry.copy(str(path), read(str(path)), APP)
+    assert raised.value.error_class == expected
+
+
+def test_crane_cannot_fall_back_to_plain_http(registry: Registry, fake: t.Any) -> None:
+    registry.digest(Reference("192.168.7.7:5000", "demo/app", "1"))
+    assert fake.environments[0]["HTTP_PROXY"] == "http://127.0.0.1:1"
+
+
+class TestWrite:
+    """Registry.write: it looks before it writes again."""
+
+    @pytest.fixture
+    def done(self, registry: Registry, fake: t.Any) -> t.Callable[..., Image]:
+        source = fake.put("demo/app", "source")
+
+        def write() -> Image:
+            return registry.write(
+                APP, lambda: registry.tag(APP.pinned(source), "1"), lambda image: image.digest == source
+            )
+
+        return write
+
+    def test_it_works(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        assert done().digest == fake.tags["demo/app"]["source"]
+        assert len(fake.writes) == 1
+
+    def test_an_answer_that_was_lost(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        fake.fail("tag", "demo/app:1", "answer-cut-short", tool="crane 0.22.1", landed=True, times=9)
+        assert done().digest == fake.tags["demo/app"]["source"]
+        assert len(fake.writes) == 1
+
+    def test_a_write_that_did_not_land(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        fake.fail("tag", "demo/app:1", "status-503")
+        assert done().digest == fake.tags["demo/app"]["source"]
+        assert len(fake.writes) == 2
+
+    def test_a_500_that_dropped_the_tag(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        fake.put("demo/app", "1", salt="before")
+        fake.fail("tag", "demo/app:1", "status-500", drops=True)
+        assert done().digest == fake.tags["demo/app"]["1"]
+        assert len(fake.writes) == 2
+
+    def test_the_last_error_says_what_is_there(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        before = fake.put("demo/app", "1", salt="before")
+        fake.fail("tag", "demo/app:1", "status-503", times=99)
+        with pytest.raises(ZotError) as raised:
+            done()
+        assert raised.value.message.endswith(f"; {HOST}/demo/app:1 now holds {before}")
+
+    def test_the_last_error_says_that_nothing_is_there(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        fake.put("demo/app", "1", salt="before")
+        fake.fail("tag", "demo/app:1", "status-500", times=99, drops=True)
+        with pytest.raises(ZotError) as raised:
+            done()
+        assert raised.value.message.endswith(" now holds nothing")
+
+    def test_the_last_answer_was_lost(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        fake.fail("tag", "demo/app:1", "status-503", times=2)
+        fake.fail("tag", "demo/app:1", "answer-cut-short", tool="crane 0.22.1", landed=True)
+        assert done().digest == fake.tags["demo/app"]["source"]
+        assert len(fake.writes) == 3
+
+    def test_nobody_knows(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        fake.fail("tag", "demo/app:1", "status-503", times=99)
+        fake.fail("manifest", "demo/app:1", "status-503", times=99)
+        with pytest.raises(ZotError) as raised:
+            done()
+        assert raised.value.message.endswith(f"what {HOST}/demo/app:1 holds now is not known")
+
+    def test_no_second_try_of_what_is_denied(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        fake.fail("tag", "demo/app:1", "immutable-tag", times=99)
+        with pytest.raises(ZotError) as raised:
+            done()
+        assert raised.value.error_class == "denied"
+        assert len(fake.writes) == 1
+
+
+class Module:
+    """What open_registry needs of AnsibleModule."""
+
+    def __init__(self, tmpdir: Path, **params: t.Any) -> None:
+        self.tmpdir = str(tmpdir)
+        self.params = {
+            "registry": HOST,
+            "username": None,
+            "password": None,
+            "authfile": None,
+            "ca_path": None,
+            "validate_certs": True,
+            "timeout": 5,
+            "retries": 0,
+            "skopeo_path": None,
+            "crane_path": None,
+            **params,
+        }
+
+
+def test_open_registry_leaves_nothing(fake: t.Any, tmp_path: Path) -> None:
+    with open_registry(t.cast("t.Any", Module(tmp_path, username="me", password="s3cret"))) as registry:
+        registry.digest(APP)
+        assert len(list(tmp_path.iterdir())) == 1
+    assert fake.commands
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_insecure_reaches_both_tools(fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
+    (tmp_path / "t").mkdir()
+    path = write_archive(tmp_path / "app.tar")
+    with open_registry(t.cast("t.Any", Module(tmp_path / "t", validate_certs=False))) as registry:
+        registry.copy(str(path), read(str(path)), APP)
+        registry.image(APP)
+    assert "--dest-tls-verify=false" in fake.commands[0]
+    assert all(command[1] == "--insecure" for command in fake.commands[1:])
+
+
+@pytest.mark.parametrize("registry", ["https://h.example", "h.example/", "-x", "h example"])
+def test_open_registry_refuses_a_name(fake: t.Any, tmp_path: Path, registry: str) -> None:
+    opened = open_registry(t.cast("t.Any", Module(tmp_path, registry=registry)))
+    with pytest.raises(ZotError, match="is not a valid registry") as raised:
+        opened.__enter__()
+    assert raised.value.error_class == "invalid_option"
+    assert fake.commands == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_registry_at_all(fake: t.Any, tmp_path: Path) -> None:
+    opened = open_registry(t.cast("t.Any", Module(tmp_path, registry=None)))
+    with opened as registry, pytest.raises(ZotError, match="no registry is named"):
+        registry.reference("demo/app", "1")
+    assert fake.commands == []
+
+
+def test_no_crane(tools: Path, tmp_path: Path) -> None:
+    (tools / "crane").unlink()
+    with pytest.raises(ZotError, match="crane is not in PATH"), open_registry(t.cast("t.Any", Module(tmp_path))):
+        pytest.fail("it is open")
+
+
+@pytest.mark.parametrize(
+    ("error", "error_class", "message"),
+    [
+        (InvalidArchiveError("it is cut"), "archive_invalid", "it is cut"),
+        (MissingLibraryError("zstandard"), "tool_missing", "the Python library zstandard is needed"),
+    ],
+    ids=["archive", "library"],
+)
+def test_invalid_archives(error: Exception, error_class: str, message: str) -> None:
+    with pytest.raises(ZotError, match=message) as raised, invalid_archives():
+        raise error
+    assert raised.value.error_class == error_class

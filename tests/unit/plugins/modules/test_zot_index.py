@@ -1,0 +1,109 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.killinit.zot.plugins.modules import zot_index
+
+HOST = "127.0.0.1:5000"
+INDEX = "application/vnd.oci.image.index.v1+json"
+
+
+@pytest.fixture(autouse=True)
+def members(fake: t.Any, docker_config: t.Any) -> dict[str, str]:
+    fake.put("demo/app", "amd64")
+    fake.put("demo/app", "arm64", docker_config(architecture="arm64"))
+    return dict(fake.tags["demo/app"])
+
+
+@pytest.fixture
+def options() -> dict[str, t.Any]:
+    return {"repository": "demo/app", "tags": ["1", "latest"], "manifests": ["amd64", "arm64"]}
+
+
+def image(digest: str | None, size: int | None) -> dict[str, t.Any]:
+    return {
+        "reference": f"{HOST}/demo/app:1",
+        "registry": HOST,
+        "repository": "demo/app",
+        "tag": "1",
+        "digest": digest,
+        "pinned": f"{HOST}/demo/app@{digest}" if digest else None,
+        "media_type": INDEX if digest else None,
+        "platforms": ["linux/amd64", "linux/arm64"],
+        "size": size,
+        "created": None,
+        "labels": {},
+        "exists": digest is not None,
+    }
+
+
+def expected(members: dict[str, str], digest: str | None, size: int | None, *, changed: bool) -> dict[str, t.Any]:
+    platforms = ["linux/amd64", "linux/arm64"]
+    references = [f"{HOST}/demo/app:{tag}" for tag in ("1", "latest")]
+    tags = [
+        {"reference": reference, "digest": digest, "changed": changed, "kept": None, "error": None}
+        for reference in references
+    ]
+    diff = [
+        {
+            "before_header": reference,
+            "after_header": reference,
+            "before": {"reference": reference, "digest": None, "platforms": []},
+            "after": {"reference": reference, "digest": digest or "(known after the push)", "platforms": platforms},
+        }
+        for reference in references
+    ]
+    return {
+        "changed": changed,
+        "image": image(digest, size),
+        "tags": tags,
+        "diff": diff if changed else [],
+        "manifests": [{"platform": f"linux/{name}", "digest": members[name]} for name in ("amd64", "arm64")],
+    }
+
+
+def test_changed_and_then_unchanged(
+    run_module: t.Any, fake: t.Any, members: dict[str, str], options: dict[str, t.Any]
+) -> None:
+    first = run_module(zot_index.main, **options)
+    digest, size = fake.tags["demo/app"]["1"], first["image"]["size"]
+    assert size > 2000
+    assert first == expected(members, digest, size, changed=True)
+    writes = list(fake.writes)
+    assert run_module(zot_index.main, **options) == expected(members, digest, size, changed=False)
+    assert fake.writes == writes
+
+
+def test_check_mode(run_module: t.Any, fake: t.Any, members: dict[str, str], options: dict[str, t.Any]) -> None:
+    result = run_module(zot_index.main, check=True, **options)
+    assert result == expected(members, None, None, changed=True)
+    assert fake.writes == []
+
+
+def test_failure(run_module: t.Any, fake: t.Any, options: dict[str, t.Any]) -> None:
+    result = run_module(zot_index.main, **{**options, "manifests": ["amd64", "arm46"]})
+    hint = f"Push what is missing first. {HOST}/demo/app holds 2 tags; the nearest are arm64, amd64."
+    assert result == {
+        "failed": True,
+        "msg": f"cannot write the index: {HOST}/demo/app:arm46 is not there. {hint}",
+        "error_class": "not_found",
+        "retryable": False,
+        "hint": hint,
+        "cmd": [],
+        "rc": None,
+        "stderr": "",
+    }
+    assert fake.writes == []
+
+
+@pytest.mark.parametrize("missing", ["repository", "tags", "manifests"])
+def test_required(run_module: t.Any, fake: t.Any, options: dict[str, t.Any], missing: str) -> None:
+    del options[missing]
+    assert run_module(zot_index.main, **options)["msg"] == f"missing required arguments: {missing}"
+    assert fake.commands == []
