@@ -84,14 +84,15 @@ class Runner:
                 self._running.discard(process)
         if process.returncode == 0:
             return stdout
-        text = self._hide(stderr.decode(errors="replace"))
+        text = stderr.decode(errors="replace")
         said = message(text)
+        # Classified before it is hidden: a short secret can be part of any word.
         raise ZotError(
             classify(said, names=names),
-            f"{what}: {said or f'{command[0]} ended with {process.returncode} and said nothing'}",
+            f"{what}: {self._hide(said) or f'{command[0]} ended with {process.returncode} and said nothing'}",
             command=command,
             rc=process.returncode,
-            stderr=text,
+            stderr=self._hide(text),
         )
 
     def retry(self, action: t.Callable[[], T]) -> T:

@@ -69,6 +69,13 @@ def test_it_runs_in_the_directory(runner: Runner, tmp_path: Path) -> None:
     assert run(runner, "pwd -P").decode().strip() == str(tmp_path.resolve())
 
 
+def test_a_short_secret_does_not_spoil_the_class(tmp_path: Path) -> None:
+    runner = Runner(timeout=10, retries=0, directory=str(tmp_path), hide=lambda text: text.replace("p", "***"))
+    with pytest.raises(ZotError) as raised:
+        run(runner, "echo 'http: server gave HTTP response to HTTPS client' >&2; exit 1")
+    assert (raised.value.error_class, "p" in raised.value.stderr) == ("tls", False)
+
+
 def test_failure(runner: Runner) -> None:
     with pytest.raises(ZotError) as raised:
         run(runner, "echo 'DENIED: s3cret' >&2; exit 3")
