@@ -21,6 +21,8 @@ from nox.command import CommandFailed
 ROOT = Path(__file__).resolve().parent
 CACHE = ROOT / ".cache"
 COLLECTIONS = CACHE / "collections"
+# pytest-ansible ends in December 2026, and puts an importer of its own in the way: the tests are plain pytest.
+PYTEST = ("pytest", "-p", "no:pytest-ansible")
 
 nox.options.default_venv_backend = "none"
 nox.options.envdir = CACHE / "nox"
@@ -35,9 +37,9 @@ os.environ.update(
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """Run lint, units, sanity, integration and demo; arguments go to pytest"""
-    for name in ("lint", "units", "sanity", "integration", "demo"):
-        session.notify(name, session.posargs if name in ("units", "integration") else [])
+    """Run lint, units, sanity, integration, cluster and demo-cluster; arguments go to pytest"""
+    for name in ("lint", "units", "sanity", "integration", "cluster", "demo-cluster"):
+        session.notify(name, session.posargs if name in ("units", "integration", "cluster") else [])
 
 
 @nox.session
@@ -78,10 +80,9 @@ def units(session: nox.Session) -> None:
     # A selection of tests covers little.
     threshold = [] if session.posargs else ["--cov-fail-under=95"]
     session.run(
-        *("pytest", "--override-ini=testpaths=tests/unit", "--ansible-unit-inject-only"),
+        *(*PYTEST, "--override-ini=testpaths=tests/unit"),
         *("--cov=plugins", "--cov-report=term", *threshold),
         *session.posargs,
-        # conftest.py is imported before pytest-ansible lets it find the collection.
         env={"PYTHONPATH": str(COLLECTIONS)},
     )
 
@@ -104,15 +105,45 @@ def integration(session: nox.Session) -> None:
     """Test modules, roles and playbooks against a real registry; arguments go to pytest"""
     provide_collections(session)
     env = {"PYTHONPATH": str(COLLECTIONS), "ZOT_TEST_CRANE": os.pathsep.join(older_cranes(session))}
-    command = ("pytest", "--override-ini=testpaths=tests/integration", "-p", "no:pytest_ansible", "--numprocesses=2")
+    command = (*PYTEST, "--override-ini=testpaths=tests/integration", "--numprocesses=2")
     session.run(*command, *session.posargs, env=env)
+
+
+@nox.session
+def cluster(session: nox.Session) -> None:
+    """Test the roles on a real Kubernetes, which is built the first time (15 minutes); arguments go to pytest"""
+    provide_collections(session)
+    build_cluster(session)
+    command = (*PYTEST, "--override-ini=testpaths=tests/cluster")
+    session.run(*command, *session.posargs, env={"PYTHONPATH": str(COLLECTIONS)})
+
+
+@nox.session(name="demo-cluster")
+def demo_cluster(session: nox.Session) -> None:
+    """Show the demo with a real Kubernetes, which is built the first time: deploy, publish anew, restart, prove"""
+    provide_collections(session)
+    build_cluster(session)
+    session.run("python", "tests/environment/demo.py", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session
+def molecule(session: nox.Session) -> None:
+    """Take each role through check, converge, idempotence and verify; arguments go to molecule"""
+    provide_collections(session)
+    build_cluster(session)
+    with tempfile.TemporaryDirectory(prefix="molecule-", dir=CACHE) as state:
+        try:
+            command = ("molecule", "-c", "extensions/molecule/config.yml", "test", *(session.posargs or ["--all"]))
+            session.run(*command, env={"MOLECULE_EPHEMERAL_DIRECTORY": state})
+        finally:  # broken off, molecule leaves running what it has started
+            session.run("python", "tests/environment", "stop", f"--directory={state}/environment", silent=True)
 
 
 @nox.session
 def demo(session: nox.Session) -> None:
     """Show the main job: two architectures published, published again, and a new revision"""
     provide_collections(session)
-    session.run("python", "tests/environment/demo.py", *session.posargs)
+    session.run("python", "tests/environment/demo.py", *session.posargs, env={"PYTHONPATH": "tests"})
 
 
 @nox.session
@@ -170,6 +201,12 @@ def older_cranes(session: nox.Session) -> list[str]:
             session.run("go", "install", package, env={"GOBIN": str(folder), "GOFLAGS": "-modcacherw"})
         paths.append(str(folder / "crane"))
     return paths
+
+
+def build_cluster(session: nox.Session) -> None:
+    """Build what the cluster of the tests runs, as far as it is not there."""
+    program = "from environment import cluster; cluster.build(lambda text: print(text, flush=True))"
+    session.run("python", "-c", program, env={"PYTHONPATH": "tests"})
 
 
 @contextmanager

@@ -392,7 +392,7 @@ def _write_configurations(directory: Path, registry: Registry, api: _Api) -> Non
         directory / "tokens.csv",
         "".join(f'{token},{user},{user},"{group}"\n' for token, user, group in api.users.values()),
     )
-    for name, (token, user, _) in api.users.items():
+    for name, (token, user, *_groups) in api.users.items():
         _write_json(directory / name, _kubeconfig(api, user, token))
 
     _write_json(directory / "kubelet.json", _kubelet(api))

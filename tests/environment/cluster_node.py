@@ -75,7 +75,7 @@ def main(directory: Path) -> int:
     # A thread could wait for it, but not next to a namespace for processes to come.
     select.select([os.pidfd_open(first), *([sys.stdin] if plan["tied"] else [])], [], [])
     end()
-    _, status = os.waitpid(first, 0)
+    status = os.waitpid(first, 0)[1]
     return 0 if os.waitstatus_to_exitcode(status) == -signal.SIGKILL else 1
 
 

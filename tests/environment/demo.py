@@ -16,8 +16,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from images import Images, build
-from registry import Registry, running
+from environment import cluster
+from environment.images import Images, build
+from environment.registry import Registry, running
 
 ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY = "openclaw/openclaw"
@@ -74,6 +75,58 @@ def refuse(registry: Registry, images: Images, directory: Path, environment: dic
     print("It takes OCI manifests only. zot_push has skopeo convert the image, so it is accepted.")
 
 
+def roll_out(registry: Registry, images: Images, directory: Path, environment: dict[str, str]) -> None:
+    """Deploy latest to a real Kubernetes, release a new revision, and show that its pods run it."""
+    say("A Kubernetes of one node pulls from it: a namespace, its pull secret, and a deployment of latest")
+    with cluster.running(registry) as kubernetes:
+        environment |= {"K8S_AUTH_KUBECONFIG": str(kubernetes.kubeconfig), "KUBECONFIG": str(kubernetes.kubeconfig)}
+        environment["PATH"] = f"{kubernetes.kubectl.parent}:{environment['PATH']}"
+        manifest = directory / "openclaw.json"
+        manifest.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects(registry)}))
+        show(["kubectl", "apply", "--filename", str(manifest)], environment)
+        show(["kubectl", "rollout", "status", "--namespace=openclaw", "deployment/openclaw"], environment)
+        say("The whole runbook in one command: publish, verify the pull secret, restart what is stale, prove it")
+        variables = directory / "release-77aa01c.json"
+        variables.write_text(json.dumps(release("77aa01c", images, "changed-env"), indent=2))
+        command = ["ansible-playbook", "killinit.zot.release", "--extra-vars", f"@{variables}"]
+        for changed in (3, 0):
+            run = show(command, environment)
+            if run.returncode or f"changed={changed} " not in run.stdout:
+                raise DemoError(f"that was to end with changed={changed}")
+        show(["kubectl", "get", "pods", "--namespace=openclaw", "--output=wide"], environment)
+
+
+def objects(registry: Registry) -> list[dict[str, Any]]:
+    """A namespace, the pull secret of the account that may only read, and a deployment of latest."""
+    account = registry.reader
+    auths = {"auths": {registry.host: {"username": account.username, "password": account.password}}}
+    labels = {"app.kubernetes.io/name": "openclaw"}
+    pod = {
+        "hostNetwork": True,
+        "terminationGracePeriodSeconds": 1,
+        "imagePullSecrets": [{"name": "zot-pull-secret"}],
+        "containers": [{"name": "openclaw", "image": f"{registry.host}/{REPOSITORY}:latest"}],
+    }
+    specification = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
+    here = {"namespace": "openclaw"}
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "openclaw"}},
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "zot-pull-secret", **here},
+            "type": "kubernetes.io/dockerconfigjson",
+            "stringData": {".dockerconfigjson": json.dumps(auths)},
+        },
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "openclaw", "labels": labels, **here},
+            "spec": {"replicas": 2, **specification},
+        },
+    ]
+
+
 def main() -> None:
     """Run it from beginning to end."""
     images = build(ROOT / ".cache" / "images")
@@ -99,6 +152,12 @@ def main() -> None:
         publish(release("9d0e4f7", images, "changed-layer"), directory, environment, changed=2)
         say("Why not crane push, with the same file?")
         refuse(registry, images, directory, environment)
+        if cluster.is_built() and os.geteuid() == 0:
+            roll_out(registry, images, directory, environment)
+        elif cluster.is_built():
+            say("The part with a Kubernetes is for root: sudo ./dev demo-cluster")
+        else:
+            say("The part with a Kubernetes has to be built first, in about 15 minutes: ./dev demo-cluster")
 
 
 if __name__ == "__main__":

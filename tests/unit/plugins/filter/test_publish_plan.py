@@ -36,6 +36,7 @@ def test_index_of_several_architectures() -> None:
         "manifests": ["rev-amd64", "rev-arm-v7"],
         "platforms": ["linux/amd64", "linux/arm/v7"],
         "tags": ["rev", "latest"],
+        "references": ["h/demo/app:rev", "h/demo/app:latest"],
     }
 
 
