@@ -62,8 +62,8 @@ _value:
       elements: dict
     indexes:
       description:
-        - The indexes to write then, each with the options of zot_index, and with C(image), what the result of that
-          will be as far as it can be known before.
+        - The indexes to write then, each with the options of zot_index, with C(references), all that it is to be
+          under, and with C(image), what the result will be as far as it can be known before.
       type: list
       elements: dict
     moves:
@@ -125,6 +125,7 @@ def publish_plan(
                 "manifests": list(names.values()),
                 "platforms": [f"linux/{architecture}" for architecture in archives],
                 "tags": [revision, *further],
+                "references": [f"{name}:{tag}" for tag in (revision, *further)],
                 "image": _planned(registry, repository, revision, list(archives)),
             }
         )

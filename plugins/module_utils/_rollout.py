@@ -1,0 +1,366 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Judge which workloads run something else than their tags mean, what cures them, and how far the cure is.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+
+from ansible_collections.killinit.zot.plugins.module_utils._workload import (
+    ImageUse,
+    Object,
+    image_uses,
+    name_of,
+    owner_of,
+    template_of,
+)
+
+# As kubectl rollout restart: https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/objectrestarter.go
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+# What the image volumes of a pod held when it was started. Kubernetes itself says so only behind the feature gate
+# ImageVolumeWithDigest: https://github.com/kubernetes/enhancements/issues/5365
+VOLUMES = "zot.killinit.cc/image-volumes"
+
+# A pull failed and is given up for a while, or will never be tried. The first ErrImagePull may still be cured by the
+# second try.
+_CANNOT_PULL = frozenset({"ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_NOTHING: t.Mapping[str, t.Any] = {"namespace": None, "pods": 0, "images": [], "patch": None}
+_STATUS_OF = {"containers": "containerStatuses", "initContainers": "initContainerStatuses"}
+
+
+def asked(workloads: t.Iterable[Object], registry: str, only: t.Collection[str]) -> list[str]:
+    """The references to look up to judge *workloads*: each image of *registry* once, by its tag if it has one.
+
+    *only* are the names of those that count, as C(deployment/openclaw); if it is empty, all do.
+    """
+    found: dict[str | None, None] = {}
+    for workload in _selected(workloads, only):
+        for use in image_uses(template_of(workload)["spec"]):
+            reference = use.reference()
+            if reference and reference.registry == registry:
+                found[_asked(use)] = None
+    return [text for text in found if text]
+
+
+def judge(
+    workloads: t.Iterable[Object],
+    pods: t.Iterable[Object],
+    images: t.Iterable[Object],
+    *,
+    only: t.Collection[str],
+    moving: t.Collection[str],
+    pin: bool,
+    stamp: str,
+) -> list[dict[str, t.Any]]:
+    """Say of each workload that uses one of *images* whether it is stale, why, and what is to be done.
+
+    *images* are results of zot_image_info, *only* is as for asked(), *moving* are references that would mean another
+    image if this were no dry run, *pin* allows to set a digest where a restart would not help, *stamp* is the time that
+    a restart writes. The shape is that of the filter rollout_plan.
+    """
+    known = _Known(images, moving)
+    living = _by_owner(pods)
+    selected = _selected(workloads, only)
+    there = {name_of(workload) for workload in selected}
+    judged: list[dict[str, t.Any]] = [
+        {**_NOTHING, "workload": name, "action": "blocked", "why": "it is not in the namespace"}
+        for name in only
+        if name not in there
+    ]
+    for workload in selected:
+        own = living.get((workload["kind"], workload["metadata"]["name"]), [])
+        uses = [
+            (use, _judge_use(use, image, known, own, pin=pin))
+            for use in image_uses(template_of(workload)["spec"])
+            for image in known.by_reference(_asked(use))
+        ]
+        if uses:
+            action, why = _decide(workload, uses, pin=pin)
+            judged.append(
+                {
+                    "workload": name_of(workload),
+                    "namespace": workload["metadata"]["namespace"],
+                    "pods": len(own),
+                    "images": [verdict for _use, verdict in uses],
+                    "action": action,
+                    "why": why,
+                    "patch": _patch(workload, uses, action, stamp) if action in ("restart", "pin") else None,
+                }
+            )
+    return judged
+
+
+def progress(
+    plan: t.Iterable[Object], workloads: t.Iterable[Object], pods: t.Iterable[Object], *, stamp: str
+) -> list[dict[str, str]]:
+    """Say of each workload that *plan* restarts or pins whether that is C(done), C(waiting) or C(failed), and why."""
+    current = {name_of(workload): workload for workload in workloads}
+    living = _by_owner(pods)
+    states = []
+    for entry in plan:
+        if entry["action"] not in ("restart", "pin"):
+            continue
+        workload = current.get(entry["workload"])
+        if workload is None:
+            state, why = "failed", "it is gone"
+        else:
+            own = living.get((workload["kind"], workload["metadata"]["name"]), [])
+            new = [pod for pod in own if (pod["metadata"].get("annotations") or {}).get(RESTARTED_AT) == stamp]
+            state, why = _state(workload, new)
+        states.append({"workload": entry["workload"], "state": state, "why": why})
+    return states
+
+
+def report(
+    plan: t.Sequence[Object], progress: t.Sequence[Object], after: t.Sequence[Object], *, verify: bool
+) -> dict[str, t.Any]:
+    """Sum up: C(ok), C(problems) as sentences, and C(workloads) with what became of each.
+
+    *after* is the verdict once everything was done, or empty; with *verify* nothing was to be done, so that what is
+    stale is a problem.
+    """
+    states = {entry["workload"]: entry for entry in progress}
+    later = {entry["workload"]: entry for entry in after}
+    workloads, problems = [], []
+    for entry in plan:
+        name = entry["workload"]
+        state, now = states.get(name), later.get(name)
+        workloads.append(
+            {
+                **{key: value for key, value in entry.items() if key not in ("patch", "namespace")},
+                "state": state["state"] if state else None,
+                "after": now["images"] if now else None,
+            }
+        )
+        if entry["action"] == "blocked" or (verify and entry["action"] != "none"):
+            problems.append(f"{name}: {entry['why']}")
+        elif state and state["state"] == "failed":
+            problems.append(f"{name}: {state['why']}. It was left like that; the old pods that are ready go on.")
+        elif state and state["state"] == "waiting":
+            problems.append(f"{name}: not finished in time: {state['why']}. It was left like that.")
+        elif now and now["action"] != "none":
+            problems.append(f"{name}: it was restarted, and still: {now['why']}")
+    return {"ok": not problems, "problems": problems, "workloads": workloads}
+
+
+def _selected(workloads: t.Iterable[Object], only: t.Collection[str]) -> list[Object]:
+    return [workload for workload in workloads if not only or name_of(workload) in only]
+
+
+def _asked(use: ImageUse) -> str | None:
+    reference = use.reference()
+    if reference is None:
+        return None
+    return str(reference.tagged(reference.tag) if reference.tag else reference)
+
+
+def _by_owner(pods: t.Iterable[Object]) -> dict[tuple[str, str], list[Object]]:
+    found: dict[tuple[str, str], list[Object]] = {}
+    for pod in pods:
+        owner = owner_of(pod)
+        over = pod["metadata"].get("deletionTimestamp") or pod["status"].get("phase") in ("Succeeded", "Failed")
+        if owner and not over:
+            found.setdefault(owner, []).append(pod)
+    return found
+
+
+class _Known:
+    """What the registry says of images, by tag and by digest."""
+
+    def __init__(self, images: t.Iterable[Object], moving: t.Collection[str]) -> None:
+        self.moving = moving
+        self._references = {image["reference"]: image for image in images}
+        self._digests = {image["digest"]: image for image in self._references.values() if image["exists"]}
+
+    def by_reference(self, reference: str | None) -> list[Object]:
+        """The image of that reference, or nothing."""
+        return [self._references[reference]] if reference in self._references else []
+
+    def same(self, running: str, image: Object) -> bool:
+        """Whether what a pod reports as *running* is *image*.
+
+        A runtime may name it by the digest of the index, of a platform's manifest, or of a configuration; and, since
+        it keeps images by their configuration, by any other name that it pulled the same one under.
+        """
+        digest, wanted = _digest(running), _configurations(image)
+        if digest in (image["digest"], *(entry["digest"] for entry in image["manifests"]), *wanted.values()):
+            return True
+        other = _configurations(self._digests[digest]) if digest in self._digests else {}
+        # Which platform the node has is not known here: what both are for must be the same.
+        shared = wanted.keys() & other.keys()
+        return bool(shared) and all(wanted[platform] == other[platform] for platform in shared)
+
+
+def _configurations(image: Object) -> dict[str, str]:
+    """The digest of the configuration for each platform."""
+    documents = [(entry["platform"], entry["manifest"] or {}) for entry in image["manifests"]]
+    documents += [(platform, image["manifest"]) for platform in image["platforms"] if not image["manifests"]]
+    return {platform: document["config"]["digest"] for platform, document in documents if platform and document}
+
+
+def _digest(reported: str) -> str:
+    return str(_DIGEST.findall(reported)[-1])
+
+
+def _judge_use(use: ImageUse, image: Object, known: _Known, pods: t.Sequence[Object], *, pin: bool) -> dict[str, t.Any]:
+    reference = use.reference()
+    pinned = reference.digest if reference else None
+    reported = [_reported(use, pod) for pod in pods]
+    running = sorted({text for text in reported if text})
+    old = [text for text in running if not known.same(text, image)] if image["exists"] else []
+    where = f"{use.kind} {use.name}"
+    if image["reference"] in known.moving:
+        verdict, why = "stale", f"{where}: {_asked(use)} would mean another image"
+    elif not image["exists"]:
+        verdict, why = "absent", f"{where}: {use.image} is not in the registry"
+    elif pinned and not (pin and reference and reference.tag):
+        verdict, why = "pinned", f"{where}: {use.image} is pinned"
+    elif old:
+        names = ", ".join(_short(_digest(text)) for text in old)
+        verdict, why = "stale", f"{where} runs {names}, but {_asked(use)} means {_short(image['digest'])} now"
+    elif use.kind == "image volume" and None in reported:
+        verdict = "stale"
+        why = f"{where}: Kubernetes does not say what it holds, and no annotation {VOLUMES} remembers it"
+    else:
+        verdict = "fresh" if running else "not running"
+        why = f"{where}: {verdict}"
+    return {
+        "kind": use.kind,
+        "name": use.name,
+        "image": use.image,
+        "pull_policy": use.pull_policy,
+        "wanted": pinned if verdict == "pinned" else image["digest"],
+        "running": running,
+        "old": old,
+        "verdict": verdict,
+        "why": why,
+    }
+
+
+def _reported(use: ImageUse, pod: Object) -> str | None:
+    """What the pod says it runs, or mounts: C(repository@digest), or a bare digest."""
+    if use.kind == "image volume":
+        return _mounted(use, pod)
+    for status in pod["status"].get(_STATUS_OF[use.path[0]]) or []:
+        image = status.get("imageID") or ""
+        if status["name"] == use.name and _DIGEST.search(image):
+            return str(image).replace("docker-pullable://", "")
+    return None
+
+
+def _mounted(use: ImageUse, pod: Object) -> str | None:
+    for statuses in _STATUS_OF.values():
+        for status in pod["status"].get(statuses) or []:
+            for mount in status.get("volumeMounts") or []:
+                source = ((mount.get("volumeStatus") or {}).get("image") or {}).get("imageRef") or ""
+                if mount["name"] == use.name and _DIGEST.search(source):
+                    return str(source)
+    try:
+        remembered = json.loads((pod["metadata"].get("annotations") or {}).get(VOLUMES, "{}"))
+    except ValueError:
+        return None
+    digest = remembered.get(use.name) if isinstance(remembered, dict) else None
+    return digest if isinstance(digest, str) and _DIGEST.fullmatch(digest) else None
+
+
+def _decide(workload: Object, uses: t.Sequence[tuple[ImageUse, Object]], *, pin: bool) -> tuple[str, str]:
+    stale = [(use, verdict) for use, verdict in uses if verdict["verdict"] == "stale"]
+    absent = [verdict for _use, verdict in uses if verdict["verdict"] == "absent"]
+    strategy = workload["spec"].get("updateStrategy") or {}
+    if absent:
+        return "blocked", "; ".join(verdict["why"] for verdict in absent) + ": publish it first"
+    if not stale:
+        return "none", "; ".join(verdict["why"] for _use, verdict in uses)
+    why = "; ".join(verdict["why"] for _use, verdict in stale)
+    if workload["spec"].get("paused"):
+        return "blocked", f"{why}; its rollouts are paused: kubectl rollout resume {name_of(workload)}"
+    if strategy.get("type") == "OnDelete":
+        return "blocked", f"{why}; its update strategy is OnDelete: delete its pods"
+    if (strategy.get("rollingUpdate") or {}).get("partition"):
+        return "blocked", f"{why}; its update strategy has a partition, below which no pod is updated: set it to 0"
+    cached = [use for use, _verdict in stale if use.pull_policy != "Always"]
+    if cached and not pin:
+        names = ", ".join(f"{use.kind} {use.name}" for use in cached)
+        return "blocked", (
+            f"{why}; a restart cannot cure {names}, since its pull policy {cached[0].pull_policy} takes what the node"
+            " has: set Always, or let zot_rollout_pin set the digest"
+        )
+    return ("pin" if cached else "restart"), why
+
+
+def _patch(workload: Object, uses: t.Sequence[tuple[ImageUse, Object]], action: str, stamp: str) -> dict[str, t.Any]:
+    annotations = {RESTARTED_AT: stamp}
+    volumes = {use.name: verdict["wanted"] for use, verdict in uses if use.kind == "image volume"}
+    if volumes:
+        annotations[VOLUMES] = json.dumps(volumes, sort_keys=True)
+    template: dict[str, t.Any] = {"metadata": {"annotations": annotations}}
+    if action == "pin":
+        specification: dict[str, list[dict[str, t.Any]]] = {}
+        for use, verdict in uses:
+            if verdict["verdict"] == "stale" and use.pull_policy != "Always":
+                # The tag stays in front of the digest, so that the next release knows what to follow.
+                pinned = f"{_asked(use)}@{verdict['wanted']}"
+                fields = {"image": {"reference": pinned}} if use.kind == "image volume" else {"image": pinned}
+                specification.setdefault(use.path[0], []).append({"name": use.name, **fields})
+        template["spec"] = specification
+    return {
+        "apiVersion": "apps/v1",
+        "kind": workload["kind"],
+        "metadata": {name: workload["metadata"][name] for name in ("name", "namespace")},
+        "spec": {"template": template},
+    }
+
+
+def _state(workload: Object, new: t.Sequence[Object]) -> tuple[str, str]:
+    specification, status = workload["spec"], workload.get("status") or {}
+    waiting = [(pod, *reason) for pod in new for reason in _waiting(pod)]
+    for pod, reason, message in waiting:
+        if reason in _CANNOT_PULL:
+            return "failed", f"pod {pod['metadata']['name']} cannot pull: {reason}: {message}"
+    if specification.get("paused"):
+        return "failed", f"its rollouts are paused: kubectl rollout resume {name_of(workload)}"
+    for condition in status.get("conditions") or []:
+        if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
+            return "failed", "; ".join([condition.get("message") or "ProgressDeadlineExceeded", *_unready(waiting)])
+    if workload["kind"] == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled", 0)
+        updated, ready = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
+        whole = status.get("currentNumberScheduled", 0)
+    else:
+        wanted = specification.get("replicas", 1)
+        updated, whole = status.get("updatedReplicas", 0), status.get("replicas", 0)
+        ready = status.get("availableReplicas", 0)
+    seen = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
+    if seen and wanted == updated == whole == ready:
+        return "done", f"{ready} of {wanted} pods are updated and available"
+    text = f"{updated if seen else 0} of {wanted} pods are updated, {ready} available"
+    return "waiting", "; ".join([text, *_unready(waiting)])
+
+
+def _waiting(pod: Object) -> t.Iterator[tuple[str, str]]:
+    for statuses in _STATUS_OF.values():
+        for status in pod["status"].get(statuses) or []:
+            state = (status.get("state") or {}).get("waiting")
+            if state:
+                yield state.get("reason", ""), state.get("message", "")
+
+
+def _unready(waiting: t.Iterable[tuple[Object, str, str]]) -> list[str]:
+    # ContainerCreating and PodInitializing say nothing.
+    return [
+        f"pod {pod['metadata']['name']}: {reason}{': ' if message else ''}{message}"
+        for pod, reason, message in waiting
+        if reason not in ("", "ContainerCreating", "PodInitializing")
+    ]
+
+
+def _short(digest: str) -> str:
+    return digest[:19]

@@ -1,0 +1,89 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Read Deployments, StatefulSets, DaemonSets and their pods as the Kubernetes API gives them.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.killinit.zot.plugins.module_utils._reference import InvalidReferenceError, Reference
+
+Object = t.Mapping[str, t.Any]
+
+
+@dataclass(frozen=True)
+class ImageUse:
+    """One image that a pod template names.
+
+    *kind* is C(container), C(init container) or C(image volume), *name* that of the container or volume, *path* where
+    the image stands in the pod's specification: C(containers), C(initContainers) or C(volumes), and the index there.
+    """
+
+    kind: str
+    name: str
+    image: str
+    pull_policy: str
+    path: tuple[str, int]
+
+    def reference(self) -> Reference | None:
+        """The image as a reference, or None if it is malformed or of Docker Hub, which has no registry in front."""
+        try:
+            return Reference.parse(self.image)
+        except InvalidReferenceError:
+            return None
+
+
+def name_of(workload: Object) -> str:
+    """Kind and name, as C(kubectl) writes them: C(deployment/openclaw)."""
+    return f"{workload['kind'].lower()}/{workload['metadata']['name']}"
+
+
+def template_of(workload: Object) -> Object:
+    """The pod template."""
+    return t.cast("Object", workload["spec"]["template"])
+
+
+def image_uses(specification: Object) -> list[ImageUse]:
+    """Every image that a pod's specification names, with the pull policy that Kubernetes takes where none is given.
+
+    https://kubernetes.io/docs/concepts/containers/images/#imagepullpolicy-defaulting
+    """
+    uses = []
+    for section, kind in (("initContainers", "init container"), ("containers", "container")):
+        for index, container in enumerate(specification.get(section) or []):
+            uses.append(_use(kind, container["name"], container, "image", "imagePullPolicy", (section, index)))
+    for index, volume in enumerate(specification.get("volumes") or []):
+        if volume.get("image"):
+            uses.append(
+                _use("image volume", volume["name"], volume["image"], "reference", "pullPolicy", ("volumes", index))
+            )
+    return uses
+
+
+def _use(kind: str, name: str, fields: Object, image: str, policy: str, path: tuple[str, int]) -> ImageUse:
+    text = fields.get(image) or ""
+    last = text.rpartition("/")[2]
+    latest = "@" not in text and (":" not in last or last.endswith(":latest"))
+    return ImageUse(kind, name, text, fields.get(policy) or ("Always" if latest else "IfNotPresent"), path)
+
+
+def owner_of(pod: Object) -> tuple[str, str] | None:
+    """Kind and name of the Deployment, StatefulSet or DaemonSet that a pod belongs to; None if it has none of them.
+
+    A Deployment's pod is owned by a ReplicaSet, which is called C(DEPLOYMENT-HASH); the hash is a label of the pod.
+    """
+    for owner in pod["metadata"].get("ownerReferences") or []:
+        if not owner.get("controller"):
+            continue
+        if owner["kind"] in ("StatefulSet", "DaemonSet"):
+            return owner["kind"], owner["name"]
+        code = (pod["metadata"].get("labels") or {}).get("pod-template-hash")
+        if owner["kind"] == "ReplicaSet" and code and owner["name"].endswith(f"-{code}"):
+            return "Deployment", owner["name"][: -len(code) - 1]
+    return None
