@@ -37,8 +37,8 @@ os.environ.update(
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """Run lint, units, sanity, integration, cluster and demo-cluster; arguments go to pytest"""
-    for name in ("lint", "units", "sanity", "integration", "cluster", "demo-cluster"):
+    """Run lint, units, sanity, integration, cluster, molecule and demo-cluster; arguments go to pytest"""
+    for name in ("lint", "units", "sanity", "integration", "cluster", "molecule", "demo-cluster"):
         session.notify(name, session.posargs if name in ("units", "integration", "cluster") else [])
 
 

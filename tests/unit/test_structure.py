@@ -15,6 +15,7 @@ PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 OURS = "ansible_collections.killinit.zot.plugins.module_utils"
 FILES = sorted(PLUGINS.rglob("*.py"))
 UTILS = sorted(PLUGINS.glob("module_utils/*.py"))
+TASKS = sorted((PLUGINS.parent / "roles").glob("*/tasks/*.yml"))
 
 VALUES = {"_reference", "_image", "_archive"}
 TOOLS = {"_skopeo", "_crane", "_runner", "_credentials", "_registry"}
@@ -118,3 +119,12 @@ def test_a_module_is_documentation_spec_and_main(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     functions = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
     assert functions == ["main"]
+
+
+@pytest.mark.parametrize("path", TASKS, ids=lambda path: "/".join(path.parts[-3:]))
+def test_nested_imports_name_the_role(path: Path) -> None:
+    """A bare name is looked for in ./tasks of the current directory first, unless it stands in main.yml."""
+    if path.name != "main.yml":
+        for line in path.read_text().splitlines():
+            if "import_tasks:" in line:
+                assert "role_path" in line
