@@ -147,7 +147,7 @@ def report(
         elif state and state["state"] == "waiting":
             problems.append(f"{name}: not finished in time: {state['why']}. It was left like that.")
         elif now and now["action"] != "none":
-            problems.append(f"{name}: it was restarted, and still: {now['why']}")
+            problems.append(f"{name}: {'it was restarted, and still: ' if state else ''}{now['why']}")
     return {"ok": not problems, "problems": problems, "workloads": workloads}
 
 
@@ -203,7 +203,11 @@ def _configurations(image: Object) -> dict[str, str]:
     """The digest of the configuration for each platform."""
     documents = [(entry["platform"], entry["manifest"] or {}) for entry in image["manifests"]]
     documents += [(platform, image["manifest"]) for platform in image["platforms"] if not image["manifests"]]
-    return {platform: document["config"]["digest"] for platform, document in documents if platform and document}
+    return {
+        platform: document["config"]["digest"]
+        for platform, document in documents
+        if platform and document and "config" in document
+    }
 
 
 def _digest(reported: str) -> str:
@@ -217,12 +221,12 @@ def _judge_use(use: ImageUse, image: Object, known: _Known, pods: t.Sequence[Obj
     running = sorted({text for text in reported if text})
     old = [text for text in running if not known.same(text, image)] if image["exists"] else []
     where = f"{use.kind} {use.name}"
-    if image["reference"] in known.moving:
-        verdict, why = "stale", f"{where}: {_asked(use)} would mean another image"
+    if pinned and not (pin and reference and reference.tag):
+        verdict, why = "pinned", f"{where}: {use.image} is pinned"
+    elif image["reference"] in known.moving:
+        verdict, why = "stale" if pods else "not running", f"{where}: {_asked(use)} would mean another image"
     elif not image["exists"]:
         verdict, why = "absent", f"{where}: {use.image} is not in the registry"
-    elif pinned and not (pin and reference and reference.tag):
-        verdict, why = "pinned", f"{where}: {use.image} is pinned"
     elif old:
         names = ", ".join(_short(_digest(text)) for text in old)
         verdict, why = "stale", f"{where} runs {names}, but {_asked(use)} means {_short(image['digest'])} now"
@@ -286,14 +290,26 @@ def _decide(workload: Object, uses: t.Sequence[tuple[ImageUse, Object]], *, pin:
         return "blocked", f"{why}; its update strategy is OnDelete: delete its pods"
     if (strategy.get("rollingUpdate") or {}).get("partition"):
         return "blocked", f"{why}; its update strategy has a partition, below which no pod is updated: set it to 0"
-    cached = [use for use, _verdict in stale if use.pull_policy != "Always"]
-    if cached and not pin:
-        names = ", ".join(f"{use.kind} {use.name}" for use in cached)
+    never = [use for use, _verdict in stale if use.pull_policy == "Never"]
+    if never:
+        return "blocked", f"{why}; {_listed(never)} is never pulled, since its pull policy is Never: set Always"
+    held = [use for use, _verdict in stale if _is_held(use)]
+    if held and not pin:
         return "blocked", (
-            f"{why}; a restart cannot cure {names}, since its pull policy {cached[0].pull_policy} takes what the node"
-            " has: set Always, or let zot_rollout_pin set the digest"
+            f"{why}; a restart cannot cure {_listed(held)}, since its pull policy {held[0].pull_policy} takes what the"
+            " node has: set Always, or let zot_rollout_pin set the digest"
         )
-    return ("pin" if cached else "restart"), why
+    return ("pin" if held else "restart"), why
+
+
+def _is_held(use: ImageUse) -> bool:
+    """Whether a new pod would have the same image again: by its pull policy, or by a digest behind the tag."""
+    reference = use.reference()
+    return use.pull_policy != "Always" or bool(reference and reference.digest)
+
+
+def _listed(uses: t.Iterable[ImageUse]) -> str:
+    return ", ".join(f"{use.kind} {use.name}" for use in uses)
 
 
 def _patch(workload: Object, uses: t.Sequence[tuple[ImageUse, Object]], action: str, stamp: str) -> dict[str, t.Any]:
@@ -305,7 +321,7 @@ def _patch(workload: Object, uses: t.Sequence[tuple[ImageUse, Object]], action: 
     if action == "pin":
         specification: dict[str, list[dict[str, t.Any]]] = {}
         for use, verdict in uses:
-            if verdict["verdict"] == "stale" and use.pull_policy != "Always":
+            if verdict["verdict"] == "stale" and _is_held(use):
                 # The tag stays in front of the digest, so that the next release knows what to follow.
                 pinned = f"{_asked(use)}@{verdict['wanted']}"
                 fields = {"image": {"reference": pinned}} if use.kind == "image volume" else {"image": pinned}
@@ -327,7 +343,8 @@ def _state(workload: Object, new: t.Sequence[Object]) -> tuple[str, str]:
             return "failed", f"pod {pod['metadata']['name']} cannot pull: {reason}: {message}"
     if specification.get("paused"):
         return "failed", f"its rollouts are paused: kubectl rollout resume {name_of(workload)}"
-    for condition in status.get("conditions") or []:
+    seen = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
+    for condition in (status.get("conditions") or []) if seen else []:
         if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
             return "failed", "; ".join([condition.get("message") or "ProgressDeadlineExceeded", *_unready(waiting)])
     if workload["kind"] == "DaemonSet":
@@ -338,7 +355,6 @@ def _state(workload: Object, new: t.Sequence[Object]) -> tuple[str, str]:
         wanted = specification.get("replicas", 1)
         updated, whole = status.get("updatedReplicas", 0), status.get("replicas", 0)
         ready = status.get("availableReplicas", 0)
-    seen = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
     if seen and wanted == updated == whole == ready:
         return "done", f"{ready} of {wanted} pods are updated and available"
     text = f"{updated if seen else 0} of {wanted} pods are updated, {ready} available"

@@ -68,8 +68,9 @@ def image_uses(specification: Object) -> list[ImageUse]:
 
 def _use(kind: str, name: str, fields: Object, image: str, policy: str, path: tuple[str, int]) -> ImageUse:
     text = fields.get(image) or ""
-    last = text.rpartition("/")[2]
-    latest = "@" not in text and (":" not in last or last.endswith(":latest"))
+    bare, digest = text.partition("@")[::2]
+    last = bare.rpartition("/")[2]
+    latest = last.endswith(":latest") or (":" not in last and not digest)
     return ImageUse(kind, name, text, fields.get(policy) or ("Always" if latest else "IfNotPresent"), path)
 
 

@@ -1,0 +1,106 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: pull_secret_probes
+short_description: Say which images to read with which account of a pull secret
+version_added: 0.1.0
+author:
+  - killinit.zot contributors (@killinit)
+description:
+  - Lists what M(killinit.zot.zot_image_info) has to read to prove that a pull secret is good for what the workloads of
+    its namespace need, once for each repository and each account that kubelet would try for it.
+  - The result holds passwords. Use it with C(no_log).
+options:
+  _input:
+    description:
+      - What there is in the cluster, a dictionary with C(name) and C(namespace) of the pull secret, C(only), the
+        workloads that are asked for as C(deployment/openclaw) (empty means all), C(refused), the sentences of
+        P(killinit.zot.cluster_error#filter) about what could not be read, and these lists of objects as
+        C(kubernetes.core.k8s_info) returns them, each null where it could not be read -
+        C(secret), C(workloads), C(service_accounts), and C(elsewhere), the namespaces that have such a secret.
+    type: dict
+    required: true
+  registry:
+    description: The registry, as C(host[:port]).
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Read the images with the accounts of the secret
+  killinit.zot.zot_image_info:
+    images: "{{ item.images }}"
+    username: "{{ item.username }}"
+    password: "{{ item.password }}"
+  loop: "{{ view | killinit.zot.pull_secret_probes('oci.killinit.cc') }}"
+  register: probed
+  failed_when: false
+  no_log: true
+  vars:
+    view:
+      name: zot-pull-secret
+      namespace: openclaw
+      only: []
+      refused: []
+      secret: "{{ secret.resources }}"
+      elsewhere: null
+      workloads: "{{ deployments.resources }}"
+      service_accounts: "{{ accounts.resources }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The images to read.
+  type: list
+  elements: dict
+  contains:
+    repository:
+      description: As C(registry/repository).
+      type: str
+    images:
+      description: The references that the workloads have in it.
+      type: list
+      elements: str
+    entry:
+      description: The key of the entry, as kubelet understands it.
+      type: str
+    username:
+      description: Its account.
+      type: str
+    password:
+      description: Its password.
+      type: str
+"""
+
+import typing as t
+
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import PullSecret, needed
+
+
+def pull_secret_probes(view: t.Mapping[str, t.Any], registry: str) -> list[dict[str, t.Any]]:
+    """Return what to read with which account."""
+    return [
+        {
+            "repository": repository,
+            "images": images,
+            "entry": entry.key,
+            "username": entry.username,
+            "password": entry.password,
+        }
+        for secret in view["secret"] or ()
+        for repository, images in needed(view, registry).items()
+        for entry in PullSecret.read(secret).for_image(repository)
+        if entry.is_complete
+    ]
+
+
+class FilterModule:
+    """The filter."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """Its name, as Ansible asks for it."""
+        return {"pull_secret_probes": pull_secret_probes}
