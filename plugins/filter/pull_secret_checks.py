@@ -180,7 +180,7 @@ def _json(subject: str, secret: PullSecret) -> _Check:
 def _entry(subject: str, secret: PullSecret, registry: str, fitting: t.Mapping[str, list[Entry]]) -> _Check:
     without = [name for name, entries in fitting.items() if not entries]
     if without:
-        keys = ", ".join(printable(entry.name) for entry in secret.entries)
+        keys = ", ".join(sorted(printable(entry.name) for entry in secret.entries))
         message = f"none of its entries is for {', '.join(without)}; it has {keys or 'none'}"
         remedy = f"Give it an entry with the key {registry}, host and port as in the images: {_CURE} does."
         return _Check("entry", subject, "failed", message, remedy)

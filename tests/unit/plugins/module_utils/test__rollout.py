@@ -642,7 +642,7 @@ class TestSelection:
             name = f"w{number}"
             workloads.append(workload(container(f"{APP}:{number % 5}"), name=name, init=[container(name="setup")]))
             running = f"{APP}@{OTHER if number % 10 == 3 else INDEX}"
-            pods += [pod(running, of=name, init={"setup": f"{APP}@{INDEX}"}) for _ in range(10)]
+            pods += [pod(running, of=name, init={"setup": f"{APP}@{INDEX}"}) for _rest in range(10)]
         started = time.perf_counter()
         references = asked(workloads, REGISTRY, [])
         found = plan(workloads, pods, [image(reference) for reference in references])
