@@ -1,0 +1,165 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""kubectl in a namespace, objects for it, and accounts with the least rights."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import yaml
+
+from environment.cluster import Cluster
+from environment.registry import Account, Registry
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """Run kubectl as an administrator in one namespace: kubectl("rollout", "status", …)."""
+
+    cluster: Cluster
+    namespace: str
+
+    def __call__(self, *arguments: str, given: Any = None) -> str:
+        """What it prints; *given* goes to its input as JSON."""
+        program = [str(self.cluster.kubectl), f"--kubeconfig={self.cluster.kubeconfig}"]
+        command = [*program, f"--namespace={self.namespace}", *arguments]
+        text = None if given is None else json.dumps(given)
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{' '.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+    def get(self, *arguments: str) -> dict[str, Any]:
+        """An object, or a list of them."""
+        found: dict[str, Any] = json.loads(self("get", *arguments, "--output=json"))
+        return found
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        """Create objects, or change them."""
+        for each in objects:
+            self("apply", "--filename=-", given=each)
+
+
+def auth(username: str, password: str) -> str:
+    """The field auth of an entry."""
+    return base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
+def secret(
+    name: str, content: Any, *, kind: str = "kubernetes.io/dockerconfigjson", key: str = ".dockerconfigjson"
+) -> dict[str, Any]:
+    """A Secret; *content* is written as JSON if it is no text."""
+    text = content if isinstance(content, str) else json.dumps(content)
+    data = {key: base64.b64encode(text.encode()).decode()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": kind, "data": data}
+
+
+def pull_secret(registry: Registry, account: Account, name: str = "zot-pull-secret") -> dict[str, Any]:
+    """The pull secret of an account for the registry."""
+    return secret(name, {"auths": {registry.host: {"auth": auth(account.username, account.password)}}})
+
+
+def role_of(role: str, name: str | None = None) -> dict[str, Any]:
+    """The Role in the README of a role; *name* says which, if there are several."""
+    text = (ROOT / "roles" / role / "README.md").read_text(encoding="utf-8")
+    for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
+        document = yaml.safe_load(block)
+        if isinstance(document, dict) and document["kind"] == "Role" and name in (None, document["metadata"]["name"]):
+            return document
+    raise LookupError(f"the README of {role} has no Role {name or ''}")
+
+
+def restricted(
+    kubectl: Kubectl,
+    cluster: Cluster,
+    role: str,
+    directory: Path,
+    *,
+    name: str | None = None,
+    without: Collection[tuple[str, str]] = (),
+) -> Path:
+    """A kubeconfig of the service account `least`, which has the Role `least` out of a README, and nothing more.
+
+    *without* leaves rights out, each as (verb, resource). Called again it gives `least` other rights.
+    """
+    single = [
+        {**rule, "resources": [resource], "verbs": [verb]}
+        for rule in role_of(role, name)["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+        if (verb, resource) not in without
+    ]
+    rbac, least = "rbac.authorization.k8s.io", {"name": "least"}
+    account = {"kind": "ServiceAccount", "name": "least", "namespace": kubectl.namespace}
+    kubectl.apply(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": least},
+        {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": least, "rules": single},
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "RoleBinding",
+            "metadata": least,
+            "subjects": [account],
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "least"},
+        },
+    )
+    config = yaml.safe_load(cluster.kubeconfig.read_text(encoding="utf-8"))
+    for user in config["users"]:
+        user["user"] = {"token": kubectl("create", "token", "least").strip()}
+    path = directory / "least.kubeconfig"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return path
+
+
+def workload(image: str, *, kind: str = "Deployment", name: str = "openclaw", **changes: Any) -> dict[str, Any]:
+    """A workload of one container. *changes*: replicas, policy, init, volume, secret, spec, container."""
+    labels = {"app": name}
+    container = {"name": "app", "image": image, "imagePullPolicy": changes.get("policy", "Always")}
+    pod: dict[str, Any] = {
+        "hostNetwork": True,
+        "terminationGracePeriodSeconds": 1,
+        "imagePullSecrets": [{"name": changes.get("secret", "zot-pull-secret")}],
+        "containers": [container | changes.get("container", {})],
+    }
+    if "volume" in changes:
+        pod["volumes"] = [{"name": "workspace", "image": {"reference": changes["volume"], "pullPolicy": "Always"}}]
+        pod["containers"][0]["volumeMounts"] = [{"name": "workspace", "mountPath": "/workspace"}]
+    specification: dict[str, Any] = {
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": pod},
+        **({} if kind == "DaemonSet" else {"replicas": changes.get("replicas", 1)}),
+        **changes.get("spec", {}),
+    }
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "labels": labels}, "spec": specification}
+
+
+def ready(kubectl: Kubectl, *names: str) -> None:
+    """Wait until workloads are rolled out."""
+    for name in names:
+        kubectl("rollout", "status", name, "--timeout=60s")
+
+
+def pods(kubectl: Kubectl, app: str = "openclaw") -> dict[str, str]:
+    """The uid of each pod of an application, and the digest that its container reports."""
+    found = kubectl.get("pods", f"--selector=app={app}")["items"]
+    return {
+        pod["metadata"]["uid"]: pod["status"]["containerStatuses"][0]["imageID"].rpartition("@")[2]
+        for pod in found
+        if "deletionTimestamp" not in pod["metadata"]
+    }
+
+
+def report(run: CompletedProcess[str], name: str = "zot_rollout_report") -> dict[str, Any]:
+    """The report of a role, which the playbook passed on with set_stats."""
+    assert run.returncode == 0, run.stdout + run.stderr
+    return json.loads(re.search(r"RUN: (\{.*\})", run.stdout).group(1))[name]

@@ -1,0 +1,68 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The whole runbook in one command: `ansible-playbook killinit.zot.release`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from subprocess import CompletedProcess
+from typing import Any
+
+from cluster.support import Kubectl, pods, pull_secret, ready, report, workload
+from integration.support import Module, recap
+
+from environment.cluster import Cluster
+from environment.images import Images
+from environment.registry import Registry
+
+
+def test_release(
+    images: Images,
+    registry: Registry,
+    repository: str,
+    kubectl: Kubectl,
+    cluster: Cluster,
+    environment: dict[str, str],
+    playbook: Callable[..., CompletedProcess[str]],
+    module: Module,
+) -> None:
+    """Publish, verify, restart, prove; foretold by check mode, and nothing the next time."""
+    environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_SHOW_CUSTOM_STATS": "true"}
+
+    def release(revision: str, amd64: str, *options: str) -> CompletedProcess[str]:
+        archives = {"amd64": str(images[amd64]), "arm64": str(images["buildah-arm64"])}
+        variables: dict[str, Any] = {
+            "zot_namespace": kubectl.namespace,
+            "zot_publish_revision": revision,
+            "zot_publish_images": [{"repository": f"{repository}/openclaw", "archives": archives}],
+        }
+        return playbook("killinit.zot.release", *options, **variables)
+
+    latest = f"{registry.host}/{repository}/openclaw:latest"
+    kubectl.apply(pull_secret(registry, registry.reader))
+    first = release("r1", "buildah-amd64")
+    assert recap(first)["failed"] == 0, first.stdout + first.stderr
+    kubectl.apply(workload(latest, replicas=2))
+    ready(kubectl, "deployment/openclaw")
+    before = pods(kubectl)
+
+    planned = release("r2", "changed-layer", "--check")
+    assert pods(kubectl) == before
+    done = release("r2", "changed-layer")
+    after = pods(kubectl)
+    again = release("r2", "changed-layer")
+
+    assert [recap(run)["changed"] for run in (planned, done, again)] == [3, 3, 0]
+    for run in (planned, done):
+        assert [entry["action"] for entry in report(run)["workloads"]] == ["restart"]
+    assert sorted(report(planned, "zot_publish_report")["written"]) == sorted(
+        report(done, "zot_publish_report")["written"]
+    )
+    assert report(done, "zot_pull_secret_report")["ok"] is True
+    assert pods(kubectl) == after
+    assert not after.keys() & before.keys()
+    shown = module("zot_image_info", images=[latest])["images"][0]
+    assert set(after.values()) <= {shown["digest"], *(entry["digest"] for entry in shown["manifests"])}
+    assert report(done)["workloads"][0]["after"][0]["verdict"] == "fresh"

@@ -1,0 +1,215 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The role zot_rollout on a real cluster: restart what is stale, nothing else, and prove it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+from cluster.support import Kubectl, pods, pull_secret, ready, report, restricted, workload
+from integration.support import recap
+
+from environment.cluster import Cluster
+from environment.registry import Registry
+
+Playbook = Callable[..., CompletedProcess[str]]
+Restart = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture
+def restart(
+    playbook: Playbook,
+    environment: dict[str, str],
+    cluster: Cluster,
+    kubectl: Kubectl,
+    registry: Registry,
+    tmp_path: Path,
+) -> Restart:
+    """Run killinit.zot.restart in the namespace of the test, with the least rights."""
+    kubectl.apply(pull_secret(registry, registry.reader))
+    environment["K8S_AUTH_KUBECONFIG"] = str(restricted(kubectl, cluster, "zot_rollout", tmp_path))
+    environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
+
+    def run(*options: str, **variables: Any) -> CompletedProcess[str]:
+        return playbook("killinit.zot.restart", *options, zot_namespace=kubectl.namespace, **variables)
+
+    return run
+
+
+def test_only_what_is_stale_restarts(push: Callable[..., str], restart: Restart, kubectl: Kubectl) -> None:
+    """Of each kind; foretold by check mode, proved by digests, and nothing the next time."""
+    moving, still = push("buildah-amd64", "moving"), push("changed-env", "still")
+    kubectl.apply(
+        workload(moving, name="deployment", replicas=2),
+        workload(moving, kind="StatefulSet", name="stateful"),
+        workload(moving, kind="DaemonSet", name="daemon"),
+        workload(still, name="other"),
+    )
+    names = ["deployment/deployment", "statefulset/stateful", "daemonset/daemon"]
+    ready(kubectl, *names, "deployment/other")
+    assert recap(restart())["changed"] == 0
+    before = {app: pods(kubectl, app) for app in ("deployment", "stateful", "daemon", "other")}
+
+    push("changed-layer", "moving")
+    planned = restart("--check")
+    assert {app: pods(kubectl, app) for app in before} == before
+    done = restart()
+    after = {app: pods(kubectl, app) for app in before}
+    again = restart()
+
+    assert [recap(run)["changed"] for run in (planned, done, again)] == [1, 1, 0]
+    for run in (planned, done):
+        actions = {entry["workload"]: entry["action"] for entry in report(run)["workloads"]}
+        assert actions == {**dict.fromkeys(names, "restart"), "deployment/other": "none"}
+    assert report(done)["ok"] is True
+    assert {app: pods(kubectl, app) for app in before} == after
+    assert after["other"] == before["other"]
+    for app in ("deployment", "stateful", "daemon"):
+        assert len(after[app]) == len(before[app])
+        assert not after[app].keys() & before[app].keys()
+        assert set(after[app].values()).isdisjoint(before[app].values())
+    stamp = kubectl.get("deployment", "deployment")["spec"]["template"]["metadata"]["annotations"]
+    assert "kubectl.kubernetes.io/restartedAt" in stamp
+
+
+def test_stale_image_volume(push: Callable[..., str], restart: Restart, kubectl: Kubectl) -> None:
+    """The first time nobody knows what it holds; then the annotation does, and its pods mount the new content."""
+    image, volume = push("buildah-amd64"), push("changed-env", "workspace")
+    kubectl.apply(workload(image, volume=volume))
+    ready(kubectl, "deployment/openclaw")
+    first = report(restart())
+    assert "Kubernetes does not say what it holds" in first["workloads"][0]["why"]
+    assert recap(restart())["changed"] == 0
+    before = pods(kubectl)
+    wanted = _program_in_volume(kubectl)
+
+    push("changed-layer", "workspace")
+    second = report(restart())
+    assert "image volume workspace runs sha256:" in second["workloads"][0]["why"]
+    assert not pods(kubectl).keys() & before.keys()
+    assert _program_in_volume(kubectl) != wanted
+    assert recap(restart())["changed"] == 0
+
+
+def _program_in_volume(kubectl: Kubectl) -> list[tuple[str, int]]:
+    """The files of the image volume, as the pod's own mount shows them: names and sizes."""
+    (uid,) = pods(kubectl)
+    pod = next(pod for pod in kubectl.get("pods")["items"] if pod["metadata"]["uid"] == uid)
+    container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
+    for group in Path("/sys/fs/cgroup").rglob(f"*{container}*"):
+        for process in (group / "cgroup.procs").read_text().split():
+            mount = Path("/proc", process, "root/workspace")
+            return sorted((str(path.relative_to(mount)), path.stat().st_size) for path in mount.rglob("*"))
+    raise AssertionError(f"no process of {container}")
+
+
+def test_pull_policy_that_a_restart_cannot_cure(push: Callable[..., str], restart: Restart, kubectl: Kubectl) -> None:
+    """It says so, and restarts nothing; with zot_rollout_pin it sets the digest, and follows the tag from then on."""
+    image = push("buildah-amd64")
+    kubectl.apply(workload(image, policy="IfNotPresent"))
+    ready(kubectl, "deployment/openclaw")
+    before = pods(kubectl)
+    for archive in ("changed-layer", "changed-label"):
+        push(archive)
+        if archive == "changed-layer":
+            refused = restart()
+            assert refused.returncode == 2
+            assert "a restart cannot cure container app" in refused.stdout + refused.stderr
+            assert pods(kubectl) == before
+        pinned = report(restart(zot_rollout_pin=True))
+        assert [entry["action"] for entry in pinned["workloads"]] == ["pin"]
+        assert not pods(kubectl).keys() & before.keys()
+        before = pods(kubectl)
+        container = kubectl.get("deployment", "openclaw")["spec"]["template"]["spec"]["containers"][0]
+        assert container["image"] == f"{image}@{pinned['workloads'][0]['images'][0]['wanted']}"
+        assert set(before.values()) == {pinned["workloads"][0]["images"][0]["wanted"]}
+        assert recap(restart(zot_rollout_pin=True))["changed"] == 0
+
+
+def test_absent_tag_is_left_alone(push: Callable[..., str], restart: Restart, kubectl: Kubectl) -> None:
+    """A restart would only break what runs."""
+    image = push("buildah-amd64")
+    kubectl.apply(workload(image.replace(":latest", ":gone")))
+    refused = restart()
+    assert refused.returncode == 2
+    assert f"{image.replace(':latest', ':gone')} is not in the registry: publish it first" in refused.stdout
+
+
+@pytest.mark.parametrize("case", ["credentials", "paused", "deadline", "time"])
+def test_rollout_that_cannot_finish(
+    case: str, push: Callable[..., str], restart: Restart, kubectl: Kubectl, registry: Registry
+) -> None:
+    """It ends early, with the reason, and says what it left; the old pod goes on."""
+    image = push("buildah-amd64")
+    probe = {"exec": {"command": ["/no/such/program"]}, "periodSeconds": 1}
+    spec = {"progressDeadlineSeconds": 6} if case == "deadline" else {}
+    kubectl.apply(workload(image, spec=spec))
+    ready(kubectl, "deployment/openclaw")
+    before = pods(kubectl)
+    push("changed-layer")
+    variables: dict[str, Any] = {}
+    if case == "credentials":
+        account = type(registry.reader)(registry.reader.username, "wrong")
+        kubectl.apply(pull_secret(registry, account))
+        said = "cannot pull: ImagePullBackOff"
+    elif case == "paused":
+        kubectl("rollout", "pause", "deployment/openclaw")
+        said = "its rollouts are paused: kubectl rollout resume deployment/openclaw"
+    else:
+        # A pod that is never ready: the readiness probe comes with the image that the restart would pull anyway.
+        patch = {"spec": {"template": {"spec": {"containers": [{"name": "app", "readinessProbe": probe}]}}}}
+        kubectl("patch", "deployment/openclaw", "--patch", json.dumps(patch))
+        said = "has timed out progressing" if case == "deadline" else "not finished in time: "
+        variables["zot_rollout_timeout"] = 60 if case == "deadline" else 4
+    started = time.monotonic()
+    run = restart(**variables)
+    assert run.returncode == 2
+    assert said in run.stdout + run.stderr
+    assert time.monotonic() - started < 90
+    assert before.keys() <= pods(kubectl).keys()
+
+
+def test_names_and_labels(push: Callable[..., str], restart: Restart, kubectl: Kubectl) -> None:
+    """Only what is asked for is restarted; what is asked for and not there is named."""
+    image = push("buildah-amd64")
+    kubectl.apply(workload(image, name="one"), workload(image, name="two"), workload(image, name="three"))
+    ready(kubectl, "deployment/one", "deployment/two", "deployment/three")
+    push("changed-layer")
+    by_name = report(restart(zot_rollout_workloads=["deployment/one"]))
+    assert [entry["workload"] for entry in by_name["workloads"]] == ["deployment/one"]
+    by_label = report(restart(zot_rollout_selectors=["app=two"]))
+    assert [(entry["workload"], entry["action"]) for entry in by_label["workloads"]] == [("deployment/two", "restart")]
+    missing = restart(zot_rollout_workloads=["deployment/four"])
+    assert missing.returncode == 2
+    assert "deployment/four: it is not in the namespace" in missing.stdout
+    verified = restart(zot_rollout_state="verify")
+    assert verified.returncode == 2
+    assert "deployment/three: container app runs sha256:" in verified.stdout
+
+
+@pytest.mark.parametrize(("resource", "verb"), [("pods", "list"), ("deployments", "patch")])
+def test_missing_right_is_named(
+    resource: str, verb: str, push: Callable[..., str], restart: Restart, kubectl: Kubectl
+) -> None:
+    """By verb, resource and namespace."""
+    image = push("buildah-amd64")
+    kubectl.apply(workload(image))
+    ready(kubectl, "deployment/openclaw")
+    push("changed-layer")
+    role = kubectl.get("role", "least")
+    for rule in role["rules"]:
+        if resource in rule["resources"]:
+            rule["verbs"] = [each for each in rule["verbs"] if each != verb] or ["watch"]
+    kubectl.apply({key: role[key] for key in ("apiVersion", "kind", "metadata", "rules")})
+    refused = restart()
+    assert refused.returncode == 2
+    group = "" if resource == "pods" else ".apps"
+    assert f"may not {verb} {resource}{group} in namespace {kubectl.namespace}" in refused.stdout + refused.stderr

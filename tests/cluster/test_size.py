@@ -1,0 +1,95 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A namespace with 1,000 pods in 100 workloads is judged with a handful of calls and one look-up for each image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from subprocess import CompletedProcess
+from typing import Any
+
+import kubernetes
+from cluster.support import Kubectl, report, workload
+from integration.support import Module, recap
+
+from environment.cluster import Cluster
+from environment.images import Images
+from environment.registry import Registry
+
+WORKLOADS, PODS, IMAGES = 100, 10, 20
+OLD = f"sha256:{'0' * 64}"
+
+
+def _lists(kubectl: Kubectl) -> int:
+    """How many lists of one namespace the API server has answered; its own controllers watch all namespaces."""
+    lines = kubectl("get", "--raw=/metrics").splitlines()
+    resources = "deployments|statefulsets|daemonsets|pods"
+    pattern = rf'apiserver_request_total\{{.*resource="({resources})".*scope="namespace".*verb="LIST".*\}} (\d+)'
+    return sum(int(found.group(2)) for found in (re.match(pattern, line) for line in lines) if found)
+
+
+def _give_status(kubectl: Kubectl, cluster: Cluster, digests: dict[str, str], stale: str) -> None:
+    """Let every pod report what it runs: no node runs them, since they are gated."""
+    with kubernetes.config.new_client_from_config(str(cluster.kubeconfig)) as client:
+        api = kubernetes.client.CoreV1Api(client)
+
+        def patch(pod: Any) -> None:
+            image = pod.spec.containers[0].image
+            running = OLD if pod.metadata.labels["app"] == stale else digests[image]
+            status = {"name": "app", "image": image, "imageID": f"{image.rpartition(':')[0]}@{running}"}
+            status |= {"ready": True, "restartCount": 0}
+            body = {"status": {"containerStatuses": [status]}}
+            api.patch_namespaced_pod_status(pod.metadata.name, kubectl.namespace, body)
+
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            list(pool.map(patch, api.list_namespaced_pod(kubectl.namespace).items))
+
+
+def _wait_for_pods(kubectl: Kubectl) -> None:
+    for name in range(WORKLOADS):
+        kubectl("wait", f"deployment/app-{name}", f"--for=jsonpath={{.status.replicas}}={PODS}", "--timeout=120s")
+
+
+def test_thousand_pods(
+    images: Images,
+    registry: Registry,
+    repository: str,
+    kubectl: Kubectl,
+    cluster: Cluster,
+    environment: dict[str, str],
+    playbook: Callable[..., CompletedProcess[str]],
+    module: Module,
+) -> None:
+    """Four calls to the cluster; each image once; the one stale workload is found."""
+    environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_SHOW_CUSTOM_STATS": "true"}
+    tags = [f"tag-{number}" for number in range(IMAGES)]
+    pushed = module("zot_push", archive=str(images["buildah-amd64"]), repository=repository, tags=tags)
+    assert not pushed["failed"], pushed
+    digests = {tag["reference"]: tag["digest"] for tag in pushed["tags"]}
+    gates = {"schedulingGates": [{"name": "test.zot/never"}]}
+    objects = []
+    for number in range(WORKLOADS):
+        entry = workload(list(digests)[number % IMAGES], name=f"app-{number}", replicas=PODS)
+        entry["spec"]["template"]["spec"] |= gates
+        objects.append(entry)
+    kubectl.apply(*objects)
+    _wait_for_pods(kubectl)
+    _give_status(kubectl, cluster, digests, stale="app-42")
+
+    lists, asked = _lists(kubectl), len(registry.requests())
+    run = playbook("killinit.zot.restart", "--check", zot_namespace=kubectl.namespace)
+    looks = [request.path for request in registry.requests()[asked:] if "/manifests/" in request.path]
+
+    found = report(run)
+    assert recap(run)["changed"] == 1
+    assert len(found["workloads"]) == WORKLOADS
+    assert sum(entry["pods"] for entry in found["workloads"]) == WORKLOADS * PODS
+    assert [entry["workload"] for entry in found["workloads"] if entry["action"] != "none"] == ["deployment/app-42"]
+    assert _lists(kubectl) - lists <= 4
+    # The tags, and what the one stale workload says it runs; one look is two requests, manifest and configuration.
+    assert len(set(looks)) == IMAGES + 1
+    assert len(looks) <= 2 * (IMAGES + 1)
