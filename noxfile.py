@@ -114,7 +114,7 @@ def cluster(session: nox.Session) -> None:
     """Test the roles on a real Kubernetes, which is built the first time (15 minutes); arguments go to pytest"""
     provide_collections(session)
     build_cluster(session)
-    command = (*PYTEST, "--override-ini=testpaths=tests/cluster", "--numprocesses=2")
+    command = (*PYTEST, "--override-ini=testpaths=tests/cluster")
     session.run(*command, *session.posargs, env={"PYTHONPATH": str(COLLECTIONS)})
 
 
