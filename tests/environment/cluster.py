@@ -22,7 +22,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -38,7 +37,7 @@ import trustme
 
 from environment import cluster_node, cluster_parts
 from environment.cluster_parts import ClusterError, build, is_built
-from environment.registry import Registry
+from environment.registry import Registry, free_port, write_private
 
 __all__ = [
     "Cluster",
@@ -228,7 +227,7 @@ class _Api:
     """The address of the API server, and who may ask it."""
 
     def __init__(self, directory: Path) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.server = f"https://127.0.0.1:{self.port}"
         self.ca = trustme.CA(organization_name="killinit.zot tests")
         self.ca_file = directory / "ca.pem"
@@ -304,8 +303,8 @@ def _plan(directory: Path, api: _Api, *, detached: bool) -> dict[str, Any]:
     """What cluster_node.py does, in this order."""
     containerd, kubernetes = cluster_parts.CONTAINERD, cluster_parts.KUBERNETES
     kubectl = [str(cluster_parts.KUBECTL), f"--kubeconfig={directory}/{KUBECONFIG_FILE}", "--cache-dir=/run/kubectl"]
-    peer = f"http://127.0.0.1:{_free_port()}"
-    store = f"http://127.0.0.1:{_free_port()}"
+    peer = f"http://127.0.0.1:{free_port()}"
+    store = f"http://127.0.0.1:{free_port()}"
 
     def program(path: Path | str, *arguments: str) -> dict[str, Any]:
         return {"start": Path(path).name, "command": [str(path), *arguments]}
@@ -382,13 +381,13 @@ def _plan(directory: Path, api: _Api, *, detached: bool) -> dict[str, Any]:
 
 
 def _write_configurations(directory: Path, registry: Registry, api: _Api) -> None:
-    _write(api.ca_file, api.ca.cert_pem.bytes())
+    write_private(api.ca_file, api.ca.cert_pem.bytes())
     _write_certificate(directory / "server", api.ca.issue_cert("127.0.0.1", "localhost"))
     # kubelet knows the API server by this, and lets it read logs and run commands.
     client = api.ca.issue_cert("localhost", common_name="kube-apiserver", organization_name="system:masters")
     _write_certificate(directory / "kubelet-client", client)
-    _write(directory / "service-account.key", api.ca.issue_cert("localhost").private_key_pem.bytes())
-    _write(
+    write_private(directory / "service-account.key", api.ca.issue_cert("localhost").private_key_pem.bytes())
+    write_private(
         directory / "tokens.csv",
         "".join(f'{token},{user},{user},"{group}"\n' for token, user, group in api.users.values()),
     )
@@ -396,7 +395,7 @@ def _write_configurations(directory: Path, registry: Registry, api: _Api) -> Non
         _write_json(directory / name, _kubeconfig(api, user, token))
 
     _write_json(directory / "kubelet.json", _kubelet(api))
-    _write(directory / "containerd.toml", _containerd(directory))
+    write_private(directory / "containerd.toml", _containerd(directory))
     (directory / "cni").mkdir()
     # The node is ready only with a network. This one needs no program, and its name says what a pod did wrong.
     network = {"cniVersion": "1.0.0", "name": "none", "plugins": [{"type": "none-use-hostNetwork-true"}]}
@@ -426,7 +425,7 @@ def _kubelet(api: _Api) -> dict[str, Any]:
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "address": "127.0.0.1",
-        "port": _free_port(),
+        "port": free_port(),
         "healthzPort": 0,
         "authentication": {"anonymous": {"enabled": False}, "x509": {"clientCAFile": str(api.ca_file)}},
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
@@ -501,29 +500,16 @@ def _trust(directory: Path, host: str, ca: Path | None, server: str) -> None:
     if ca is not None:
         shutil.copyfile(ca, home / "ca.pem")
         settings["ca"] = "ca.pem"
-    _write(home / "hosts.toml", "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items()))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _write(path: Path, content: str | bytes) -> None:
-    """Only the owner may read what is written here: tokens, keys, and the configurations that name them."""
-    path.touch(mode=0o600)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    write_private(home / "hosts.toml", "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items()))
 
 
 def _write_json(path: Path, content: Any) -> None:
-    _write(path, json.dumps(content, indent=2))
+    write_private(path, json.dumps(content, indent=2))
 
 
 def _write_certificate(path: Path, certificate: trustme.LeafCert) -> None:
-    _write(path.with_suffix(".pem"), b"".join(pem.bytes() for pem in certificate.cert_chain_pems))
-    _write(path.with_suffix(".key"), certificate.private_key_pem.bytes())
+    write_private(path.with_suffix(".pem"), b"".join(pem.bytes() for pem in certificate.cert_chain_pems))
+    write_private(path.with_suffix(".key"), certificate.private_key_pem.bytes())
 
 
 # --- ending -----------------------------------------------------------------------------------------------------------

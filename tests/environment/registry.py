@@ -181,7 +181,7 @@ def _prepare(directory: Path | None) -> Path:
     # stop() removes the directory: what somebody else keeps in it must not go with it.
     if any(directory.iterdir()):
         raise RegistryError(f"{directory} is not empty")
-    _write(directory / PROCESSES_FILE, "[]")
+    write_private(directory / PROCESSES_FILE, "[]")
     return directory
 
 
@@ -189,7 +189,7 @@ def _launch(directory: Path, *, rate: int | None, quota: int | None, tls: bool) 
     zot = _find_zot()
     registry = Registry(
         kind="zot" if zot else "stand-in",
-        host=f"127.0.0.1:{_free_port()}",
+        host=f"127.0.0.1:{free_port()}",
         ca=directory / "ca.pem",
         directory=directory,
         writer=Account("writer", secrets.token_urlsafe(24)),
@@ -203,7 +203,7 @@ def _launch(directory: Path, *, rate: int | None, quota: int | None, tls: bool) 
     else:
         _launch_stand_in(registry, rate, quota)
     _wait_until_it_answers(registry)
-    _write(directory / STATE_FILE, json.dumps(asdict(registry), default=str, indent=2))
+    write_private(directory / STATE_FILE, json.dumps(asdict(registry), default=str, indent=2))
     return registry
 
 
@@ -222,14 +222,15 @@ def _find_program(name: str, package: str) -> str:
     return found
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody has at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _write(path: Path, content: str | bytes) -> None:
+def write_private(path: Path, content: str | bytes) -> None:
     """Only the owner may read what is written here: passwords, keys, and the configurations that name them."""
     path.touch(mode=0o600)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -238,9 +239,9 @@ def _write(path: Path, content: str | bytes) -> None:
 def _write_certificates(registry: Registry) -> None:
     ca = trustme.CA(organization_name="killinit.zot tests")
     server = ca.issue_cert("127.0.0.1", "localhost")
-    _write(registry.ca, ca.cert_pem.bytes())
-    _write(registry.directory / "server.pem", b"".join(pem.bytes() for pem in server.cert_chain_pems))
-    _write(registry.directory / "server.key", server.private_key_pem.bytes())
+    write_private(registry.ca, ca.cert_pem.bytes())
+    write_private(registry.directory / "server.pem", b"".join(pem.bytes() for pem in server.cert_chain_pems))
+    write_private(registry.directory / "server.key", server.private_key_pem.bytes())
 
 
 def _write_htpasswd(registry: Registry) -> None:
@@ -249,7 +250,7 @@ def _write_htpasswd(registry: Registry) -> None:
         f"{account.username}:{bcrypt.hashpw(account.password.encode(), bcrypt.gensalt(rounds=4)).decode()}\n"
         for account in (registry.writer, registry.reader)
     ]
-    _write(registry.directory / "htpasswd", "".join(lines))
+    write_private(registry.directory / "htpasswd", "".join(lines))
 
 
 def _launch_zot(registry: Registry, zot: str, rate: int | None, quota: int | None) -> None:
@@ -284,7 +285,7 @@ def _launch_zot(registry: Registry, zot: str, rate: int | None, quota: int | Non
         "http": http,
         "log": {"level": "info", "output": str(directory / ZOT_LOG)},
     }
-    _write(directory / "zot.json", json.dumps(config, indent=2))
+    write_private(directory / "zot.json", json.dumps(config, indent=2))
     _spawn(directory, [zot, "serve", str(directory / "zot.json")], "zot-output.log")
 
 
@@ -295,8 +296,8 @@ def _launch_stand_in(registry: Registry, rate: int | None, quota: int | None) ->
     if not (NGINX_MODULES / "ngx_http_lua_module.so").exists():
         raise RegistryError(f"nginx has no Lua in {NGINX_MODULES} (Debian package libnginx-mod-http-lua)")
 
-    behind = f"127.0.0.1:{_free_port()}"
-    _write(
+    behind = f"127.0.0.1:{free_port()}"
+    write_private(
         directory / "distribution.json",  # it reads YAML, which JSON is
         json.dumps(
             {
@@ -331,7 +332,7 @@ def _launch_stand_in(registry: Registry, rate: int | None, quota: int | None) ->
     config = (HERE / "stand-in.nginx.conf").read_text(encoding="utf-8")
     for placeholder, value in values.items():
         config = config.replace(placeholder, value)
-    _write(directory / "nginx.conf", config)
+    write_private(directory / "nginx.conf", config)
 
     _spawn(directory, [distribution, "serve", str(directory / "distribution.json")], "distribution.log")
     _spawn(
@@ -441,7 +442,7 @@ def _spawn(directory: Path, command: list[str], log: str) -> None:
     _children[child.pid] = child
     started = _stat(child.pid)[1]
     processes = [*_processes(directory), _Process(child.pid, started)]
-    _write(directory / PROCESSES_FILE, json.dumps([asdict(process) for process in processes]))
+    write_private(directory / PROCESSES_FILE, json.dumps([asdict(process) for process in processes]))
 
 
 def _processes(directory: Path) -> list[_Process]:
