@@ -375,6 +375,22 @@ class TestPods:
         entry = one(workload(), pod(f"{APP}@{INDEX}"), other)
         assert (entry["pods"], entry["action"]) == ((2, "restart") if counted else (1, "none"))
 
+    @pytest.mark.parametrize(
+        "status",
+        [
+            pytest.param({"phase": "Pending"}, id="not scheduled"),
+            pytest.param({}, id="just created"),
+            pytest.param({"containerStatuses": None, "initContainerStatuses": None}, id="null"),
+            pytest.param({"containerStatuses": [{"name": "app"}]}, id="no imageID"),
+        ],
+    )
+    def test_a_pod_that_reports_nothing_yet(self, status: Dict) -> None:
+        """Its volume holds what it was started with; its container will pull what is new."""
+        remembered = {VOLUMES: json.dumps({"workspace": INDEX})}
+        started = {**pod(annotations=remembered), "status": status}
+        entry = one(workload(volumes=[volume()]), started, images=[image(), image(f"{DATA}:latest")])
+        assert (entry["pods"], verdicts(entry), entry["action"]) == (1, ["not running", "fresh"], "none")
+
     def test_no_pod(self) -> None:
         entry = one(workload(replicas=0))
         assert (entry["pods"], verdicts(entry), entry["action"], entry["patch"]) == (0, ["not running"], "none", None)

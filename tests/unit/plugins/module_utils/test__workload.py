@@ -138,6 +138,7 @@ def pod(*owners: tuple[str, str, bool], code: str | None = None) -> dict[str, t.
         pytest.param(pod(("ReplicaSet", "a-77", True), code="78"), None, id="of a ReplicaSet with another hash"),
         pytest.param(pod(("ReplicaSet", "a77", True), code="77"), None, id="the hash is part of the name"),
         pytest.param(pod(("Job", "a", True)), None, id="of a Job"),
+        pytest.param(pod(("Fleet", "a-77", True), code="77"), None, id="of another kind with a hash"),
         pytest.param(pod(("StatefulSet", "a", False)), None, id="not its controller"),
         pytest.param(pod(("Node", "n", False), ("DaemonSet", "a", True)), ("DaemonSet", "a"), id="the second controls"),
     ],
