@@ -14,20 +14,9 @@ description:
   - Says whether the pods of a namespace can pull from a registry with a pull secret, and what to do if not.
   - It is what R(the role zot_pull_secret,ansible_collections.killinit.zot.zot_pull_secret_role) runs on. Nothing in
     the result is secret.
+extends_documentation_fragment:
+  - killinit.zot._pull_secret
 options:
-  _input:
-    description:
-      - What there is in the cluster, a dictionary with C(name) and C(namespace) of the pull secret, C(only), the
-        workloads that are asked for as C(deployment/openclaw) (empty means all), C(refused), the sentences of
-        P(killinit.zot.cluster_error#filter) about what could not be read, and these lists of objects as
-        C(kubernetes.core.k8s_info) returns them, each null where it could not be read -
-        C(secret), C(workloads), C(service_accounts), and C(elsewhere), the namespaces that have such a secret.
-    type: dict
-    required: true
-  registry:
-    description: The registry, as C(host[:port]).
-    type: str
-    required: true
   probed:
     description:
       - The C(results) of M(killinit.zot.zot_image_info) in a loop over what

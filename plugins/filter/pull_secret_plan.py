@@ -14,20 +14,9 @@ description:
   - Turns the failed checks of P(killinit.zot.pull_secret_checks#filter) into objects for C(kubernetes.core.k8s). What
     is good stays as it is, and so do the entries for other registries.
   - The result holds passwords. Use it with C(no_log).
+extends_documentation_fragment:
+  - killinit.zot._pull_secret
 options:
-  _input:
-    description:
-      - What there is in the cluster, a dictionary with C(name) and C(namespace) of the pull secret, C(only), the
-        workloads that are asked for as C(deployment/openclaw) (empty means all), C(refused), the sentences of
-        P(killinit.zot.cluster_error#filter) about what could not be read, and these lists of objects as
-        C(kubernetes.core.k8s_info) returns them, each null where it could not be read -
-        C(secret), C(workloads), C(service_accounts), and C(elsewhere), the namespaces that have such a secret.
-    type: dict
-    required: true
-  registry:
-    description: The registry, as C(host[:port]).
-    type: str
-    required: true
   checks:
     description: What P(killinit.zot.pull_secret_checks#filter) says of it.
     type: list

@@ -14,20 +14,8 @@ description:
   - Lists what M(killinit.zot.zot_image_info) has to read to prove that a pull secret is good for what the workloads of
     its namespace need, once for each repository and each account that kubelet would try for it.
   - The result holds passwords. Use it with C(no_log).
-options:
-  _input:
-    description:
-      - What there is in the cluster, a dictionary with C(name) and C(namespace) of the pull secret, C(only), the
-        workloads that are asked for as C(deployment/openclaw) (empty means all), C(refused), the sentences of
-        P(killinit.zot.cluster_error#filter) about what could not be read, and these lists of objects as
-        C(kubernetes.core.k8s_info) returns them, each null where it could not be read -
-        C(secret), C(workloads), C(service_accounts), and C(elsewhere), the namespaces that have such a secret.
-    type: dict
-    required: true
-  registry:
-    description: The registry, as C(host[:port]).
-    type: str
-    required: true
+extends_documentation_fragment:
+  - killinit.zot._pull_secret
 """
 
 EXAMPLES = r"""

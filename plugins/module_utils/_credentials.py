@@ -162,7 +162,7 @@ def without_plain_http(environment: t.Mapping[str, str], registry: str) -> dict[
     nobody answers, stops that.
     """
     result = dict(environment)
-    host = re.sub(r":[0-9]+$", "", registry)
+    host = _host(registry)
     if host.endswith(".local") or _is_private(host):
         if urllib.request.proxy_bypass(host):
             for name in ("HTTPS_PROXY", "https_proxy"):
@@ -174,10 +174,14 @@ def without_plain_http(environment: t.Mapping[str, str], registry: str) -> dict[
 
 def is_loopback(registry: str) -> bool:
     """Whether *registry* is on this machine, where plain HTTP shows nothing to anybody."""
-    host = re.sub(r":[0-9]+$", "", registry).strip("[]")
+    host = _host(registry).strip("[]")
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return host == "localhost"
+
+
+def _host(registry: str) -> str:
+    return re.sub(r":[0-9]+$", "", registry)
 
 
 def _is_private(host: str) -> bool:

@@ -17,7 +17,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotErr
 from ansible_collections.killinit.zot.plugins.module_utils._image import Image, Manifest, Platform
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
 from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference, is_digest
-from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry, invalid_options
+from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry, invalid_options, platform_option
 
 _LOOKS_AT_ONCE = 8
 
@@ -36,17 +36,14 @@ class IndexRequest:
         for option in ("tags", "manifests"):
             if not params[option]:
                 raise ZotError("invalid_option", f"{option} is empty for the index in {params['repository']}")
-        references = tuple(registry.reference(params["repository"], tag) for tag in dict.fromkeys(params["tags"]))
+        references = registry.references(params["repository"], params["tags"])
         with invalid_options():
             members = tuple(
                 references[0].pinned(text) if is_digest(text) else references[0].tagged(text)
                 for text in dict.fromkeys(params["manifests"])
             )
         wanted = params["platforms"]
-        try:
-            platforms = frozenset(Platform.parse(text).normalized for text in wanted) if wanted else None
-        except ValueError as error:
-            raise ZotError("invalid_option", str(error)) from error
+        platforms = frozenset(platform_option(text).normalized for text in wanted) if wanted else None
         for reference in references:
             if reference in members:
                 raise ZotError("invalid_option", f"{reference} is to become an index of itself")

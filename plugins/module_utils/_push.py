@@ -23,6 +23,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry import (
     at_once,
     invalid_archives,
     invalid_options,
+    platform_option,
 )
 
 # How many tags are asked at once for whether they hold the image that is about to lose one.
@@ -45,16 +46,12 @@ class PushRequest:
         """Raises ZotError for an option that cannot be used."""
         if not params["tags"]:
             raise ZotError("invalid_option", f"tags is empty for {params['archive']}")
-        references = tuple(registry.reference(params["repository"], tag) for tag in dict.fromkeys(params["tags"]))
-        try:
-            platform = Platform.parse(params["platform"]) if params["platform"] else None
-        except ValueError as error:
-            raise ZotError("invalid_option", str(error)) from error
+        references = registry.references(params["repository"], params["tags"])
         request = cls(
             params["archive"],
             params["archive_image"],
             references,
-            platform,
+            platform_option(params["platform"]) if params["platform"] else None,
             bool(params["force"]),
             params["keep_previous"],
         )
@@ -87,8 +84,8 @@ def push(registry: Registry, params: t.Mapping[str, t.Any], *, dry_run: bool) ->
 def _push(registry: Registry, request: PushRequest, *, dry_run: bool) -> Outcome:
     with Outcome(request.references) as outcome, invalid_archives():
         archive = read(request.archive, request.archive_image)
-        wanted = _content(archive)
-        _require_platform(archive, request.platform)
+        wanted, platform = _judged(archive)
+        _require_platform(archive, platform, request.platform)
         stale = []
         for reference in request.references:
             image = registry.image(reference)
@@ -163,18 +160,15 @@ def _must_keep(registry: Registry, request: PushRequest, image: Image) -> bool:
     return True
 
 
-def _content(archive: Archive) -> dict[str, t.Any]:
+def _judged(archive: Archive) -> tuple[dict[str, t.Any], Platform | None]:
+    """What makes the archive's image itself, and its platform."""
     try:
-        return content(archive.config)
+        return content(archive.config), Platform.of(archive.config)
     except InvalidImageError as error:
         raise ZotError("archive_invalid", f"the configuration in {archive.path} cannot be used: {error}") from error
 
 
-def _require_platform(archive: Archive, wanted: Platform | None) -> None:
-    try:
-        found = Platform.of(archive.config)
-    except InvalidImageError as error:
-        raise ZotError("archive_invalid", f"the configuration in {archive.path} cannot be used: {error}") from error
+def _require_platform(archive: Archive, found: Platform | None, wanted: Platform | None) -> None:
     if wanted and (found is None or found.normalized != wanted.normalized):
         raise ZotError(
             "platform_mismatch", f"{archive.path} is for {found or 'no platform it names'}, not for {wanted}"

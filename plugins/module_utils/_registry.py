@@ -37,6 +37,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._image import (
     Image,
     InvalidImageError,
     Manifest,
+    Platform,
     json_object,
     sha256,
 )
@@ -53,9 +54,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._runner import (
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
-
-A = t.TypeVar("A")
-B = t.TypeVar("B")
 
 
 @contextlib.contextmanager
@@ -110,6 +108,14 @@ def invalid_options() -> t.Iterator[None]:
         raise ZotError("invalid_option", str(error)) from error
 
 
+def platform_option(text: str) -> Platform:
+    """The platform that an option names; raises ZotError if it is none."""
+    try:
+        return Platform.parse(text)
+    except ValueError as error:
+        raise ZotError("invalid_option", str(error)) from error
+
+
 class Registry:
     """Looks and writes. Every method raises ZotError; a look is tried again where that can help, a write is not."""
 
@@ -126,11 +132,10 @@ class Registry:
     ) -> None:
         """*name* is the registry of references that name none."""
         self.name = name
-        self.retry = runner.retry
         self._runner = runner
         self._credentials = credentials
         self._variables = variables
-        self._validate_certs = validate_certs
+        self._insecure = not validate_certs
         self._skopeo_path = skopeo_path
         self._crane = find_tool(crane_path, "crane")
         self._directory = credentials.directory
@@ -149,9 +154,13 @@ class Registry:
                 raise InvalidReferenceError(f"repository {repository!r} begins with the registry: leave that out")
             return Reference(self.name, repository, tag)
 
+    def references(self, repository: str, tags: t.Iterable[str]) -> tuple[Reference, ...]:
+        """References into this registry, one for each tag, none twice."""
+        return tuple(self.reference(repository, tag) for tag in dict.fromkeys(tags))
+
     def manifest(self, reference: Reference) -> Manifest | None:
         """The manifest or index behind a reference; None when it is absent, and only then."""
-        command = _crane.manifest(self._crane, str(reference), insecure=not self._validate_certs)
+        command = _crane.manifest(self._crane, str(reference), insecure=self._insecure)
         raw = self._look(command, reference)
         if raw is None:
             return None
@@ -166,7 +175,7 @@ class Registry:
 
         Manifest and configuration are asked for at once; one that does not belong to the other is asked for again.
         """
-        command = _crane.config(self._crane, str(reference), insecure=not self._validate_certs)
+        command = _crane.config(self._crane, str(reference), insecure=self._insecure)
 
         def configuration() -> bytes | ZotError | None:
             try:
@@ -182,7 +191,7 @@ class Registry:
             return Image(reference, manifest)
         if not isinstance(raw, bytes) or sha256(raw) != manifest.config_digest:
             pinned = reference.pinned(manifest.digest)
-            command = _crane.config(self._crane, str(pinned), insecure=not self._validate_certs)
+            command = _crane.config(self._crane, str(pinned), insecure=self._insecure)
             raw = self._look(command, pinned)
         with self._sound(reference):
             if raw is None or sha256(raw) != manifest.config_digest:
@@ -191,13 +200,13 @@ class Registry:
 
     def digest(self, reference: Reference) -> str | None:
         """The digest behind a reference, without its manifest; None when it is absent."""
-        command = _crane.digest(self._crane, str(reference), insecure=not self._validate_certs)
+        command = _crane.digest(self._crane, str(reference), insecure=self._insecure)
         raw = self._look(command, reference)
         return None if raw is None else raw.decode(errors="replace").strip()
 
     def tags(self, reference: Reference) -> list[str] | None:
         """The tags of the reference's repository, as the registry orders them; None when the repository is absent."""
-        command = _crane.tags(self._crane, reference.name, insecure=not self._validate_certs)
+        command = _crane.tags(self._crane, reference.name, insecure=self._insecure)
         raw = self._look(command, reference)
         return None if raw is None else _crane.parse_tags(raw)
 
@@ -252,7 +261,7 @@ class Registry:
 
             what = f"cannot push {archive.path} to {reference}"
             try:
-                self._run(command(self._validate_certs), reference, what, _skopeo.message)
+                self._run(command(not self._insecure), reference, what, _skopeo.message)
             except ZotError as error:
                 if "server gave HTTP response" in error.stderr and is_loopback(reference.registry):
                     # As crane does. An address of another machine stays an error.
@@ -271,12 +280,12 @@ class Registry:
     def append(self, manifests: t.Iterable[Reference], reference: Reference) -> None:
         """Write a new index of *manifests* under a tag."""
         members = [str(member) for member in manifests]
-        command = _crane.append(self._crane, members, str(reference), insecure=not self._validate_certs)
+        command = _crane.append(self._crane, members, str(reference), insecure=self._insecure)
         self._run(command, reference, f"cannot write the index {reference}", _crane.message, names=members)
 
     def tag(self, source: Reference, tag: str) -> None:
         """Give what *source* means the further tag *tag*."""
-        command = _crane.tag(self._crane, str(source), tag, insecure=not self._validate_certs)
+        command = _crane.tag(self._crane, str(source), tag, insecure=self._insecure)
         self._run(command, source, f"cannot tag {source} as {tag}", _crane.message)
 
     def write(self, reference: Reference, action: t.Callable[[], t.Any], is_done: t.Callable[[Image], bool]) -> Image:
@@ -301,7 +310,7 @@ class Registry:
             return self.image(reference)
 
         try:
-            return self.retry(attempt)
+            return self._runner.retry(attempt)
         except ZotError as error:
             # Why it could not be written says more than why it could not be looked at afterwards.
             failure = failures[-1] if failures else error
@@ -324,7 +333,7 @@ class Registry:
     def _look(self, command: t.Sequence[str], reference: Reference) -> bytes | None:
         """Run a command that reads; None when what it asks for is absent."""
         try:
-            return self.retry(lambda: self._run(command, reference, f"cannot read {reference}", _crane.message))
+            return self._runner.retry(lambda: self._run(command, reference, f"cannot read {reference}", _crane.message))
         except ZotError as error:
             if error.error_class == "not_found":
                 return None
@@ -340,7 +349,7 @@ class Registry:
     ) -> bytes:
         origin = self._credentials.cover(reference.registry, reference.repository)
         variables = self._variables
-        if self._validate_certs:
+        if not self._insecure:
             variables = without_plain_http(variables, reference.registry)
         try:
             return self._runner.run(
