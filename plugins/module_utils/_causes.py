@@ -264,7 +264,10 @@ class _Judge:
                 digests = [(looked[each] or {}).get("digest") or "" for each in found]
                 names = [f"{name} ({digest[:19]})" if digest else name for name, digest in zip(names, digests)]
                 cause, message = "digest_missing", f"{reference.repository} no longer holds {reference.digest[:19]}"
-        message += f"; the nearest are {', '.join(names)}" if names else ", and nothing like it"
+        if names:
+            message += f"; nearest to it: {', '.join(names)}"
+        else:
+            message += ", and nothing like it"
         commands = self._commands.set_image(others[0]) if others else []
         remedy = f"{_PUBLISH}, or take what is there:" if commands else f"{_PUBLISH}."
         return Cause(cause, message, remedy, commands, self._said or _ASKED)

@@ -79,9 +79,9 @@ class Commands:
             "zot_pull_secret_state": "present",
             # What else is wrong is not its business here.
             "zot_pull_secret_fail": "false",
+            "zot_registry": registry,
             "zot_namespace": self._namespace,
             "zot_pull_secret_name": secret,
-            "zot_registry": registry,
         }
         extra = shlex.quote(" ".join(f"{name}={value}" for name, value in variables.items()))
         role = "--module-name=ansible.builtin.include_role --args=name=killinit.zot.zot_pull_secret"

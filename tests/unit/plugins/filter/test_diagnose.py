@@ -184,7 +184,7 @@ class TestAbsence:
         looked.append(image(f"openclaw/openclaw@{DIGEST}", created="2026-11-02T00:00:00Z"))
         (cause,) = causes(scene, asked=asked, looked=looked)
         assert cause["cause"] == "tag_missing"
-        assert cause["message"] == "openclaw/openclaw has no tag 3; the nearest are 3-arm64, 31, 30"
+        assert cause["message"] == "openclaw/openclaw has no tag 3; nearest to it: 3-arm64, 31, 30"
         assert cause["commands"] == [
             f"kubectl --namespace=openclaw set image deployment/tagmissing app={REGISTRY}/openclaw/openclaw:31"
         ]
@@ -199,7 +199,7 @@ class TestAbsence:
         asked = [answer("openclaw/opencalw", absent("openclaw/opencalw:1"), tags=None)]
         (cause,) = causes(view("repomissing"), asked=asked, catalog=["openclaw/workspace", "openclaw/openclaw"])
         assert cause["cause"] == "repository_missing"
-        assert "the nearest are openclaw/openclaw, openclaw/workspace" in cause["message"]
+        assert "nearest to it: openclaw/openclaw, openclaw/workspace" in cause["message"]
         assert cause["commands"][0].endswith(f" app={REGISTRY}/openclaw/openclaw:1")
 
     def test_a_repository_of_which_no_catalog_is_known(self) -> None:
@@ -212,7 +212,7 @@ class TestAbsence:
         looked = [image("openclaw/openclaw:1"), image("openclaw/openclaw:2", digest=None)]
         (cause,) = causes(view(app), asked=[answer("openclaw/openclaw", gone)], looked=looked)
         assert cause["cause"] == "digest_missing"
-        assert "no longer holds sha256:000000000000; the nearest are " in cause["message"]
+        assert "no longer holds sha256:000000000000; nearest to it: " in cause["message"]
         assert "1 (sha256:111111111111)" in cause["message"]
 
     def test_of_an_image_volume(self) -> None:
