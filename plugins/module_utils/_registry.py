@@ -45,6 +45,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._reference import (
     InvalidReferenceError,
     Reference,
     registry_name,
+    repository_name,
+    tag_name,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._runner import (
     Runner,
@@ -90,6 +92,8 @@ def open_registry(module: AnsibleModule) -> t.Iterator[Registry]:
             )
         finally:
             runner.end()
+            # A registry may send back what it was sent, in a label for instance.
+            module.no_log_values.update(credentials.secrets)
 
 
 def at_once(parallel: int) -> ThreadPoolExecutor:
@@ -164,7 +168,7 @@ class Registry:
         raw = self._look(command, reference)
         if raw is None:
             return None
-        with self._sound(reference):
+        with self.sound(reference):
             manifest = Manifest.parse(raw)
             if reference.digest and reference.digest != manifest.digest:
                 raise InvalidImageError(f"its digest is {manifest.digest}")
@@ -193,7 +197,7 @@ class Registry:
             pinned = reference.pinned(manifest.digest)
             command = _crane.config(self._crane, str(pinned), insecure=self._insecure)
             raw = self._look(command, pinned)
-        with self._sound(reference):
+        with self.sound(reference):
             if raw is None or sha256(raw) != manifest.config_digest:
                 raise InvalidImageError("its configuration is not there")
             return Image(reference, manifest, json_object(raw, "its configuration"))
@@ -208,14 +212,19 @@ class Registry:
         """The tags of the reference's repository, as the registry orders them; None when the repository is absent."""
         command = _crane.tags(self._crane, reference.name, insecure=self._insecure)
         raw = self._look(command, reference)
-        return None if raw is None else _crane.parse_lines(raw)
+        if raw is None:
+            return None
+        with self.sound(reference):
+            return [tag_name(tag) for tag in _crane.parse_lines(raw)]
 
     def catalog(self) -> list[str]:
         """The repositories of the registry that the account may see."""
         whole = self.reference("catalog", "latest")  # by whatever name: it is the registry's own credentials that count
         command = _crane.catalog(self._crane, whole.registry, insecure=self._insecure)
         what = f"cannot list the repositories of {whole.registry}"
-        return _crane.parse_lines(self._runner.retry(lambda: self._run(command, whole, what, _crane.message)))
+        raw = self._runner.retry(lambda: self._run(command, whole, what, _crane.message))
+        with self.sound(whole):
+            return [repository_name(name) for name in _crane.parse_lines(raw)]
 
     def nearest_tags(self, reference: Reference) -> str:
         """For a reference that is absent: the tags that its author may have meant, as a sentence for people."""
@@ -371,10 +380,11 @@ class Registry:
             raise
 
     @contextlib.contextmanager
-    def _sound(self, reference: Reference) -> t.Iterator[None]:
+    def sound(self, reference: Reference) -> t.Iterator[None]:
+        """Turn what is wrong with an answer for *reference* into an error of the registry."""
         try:
             yield
-        except InvalidImageError as error:
+        except (InvalidImageError, InvalidReferenceError) as error:
             raise ZotError(
                 "tool_failed",
                 f"{reference}: the registry's answer is not usable: {error}",

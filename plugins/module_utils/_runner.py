@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -45,6 +46,8 @@ class Runner:
         hide: t.Callable[[str], str],
     ) -> None:
         """*timeout* is in seconds, for one run; *directory* is where the tools run; *hide* takes secrets out."""
+        # A core dump would hold the credentials, ours and that of a tool.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         self._timeout = timeout
         self._retries = retries
         self._directory = directory

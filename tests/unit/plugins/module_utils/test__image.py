@@ -368,11 +368,19 @@ def test_any_bytes_are_an_object_or_refused(raw: bytes) -> None:
         pytest.param(b"{", "it is not valid JSON", id="cut short"),
         pytest.param(b"\xff\xfe", "it is not valid JSON", id="no text"),
         pytest.param(b"[" * 100_000, "it is not valid JSON", id="deep"),
+        pytest.param(b'{"a":' * 65 + b"0" + b"}" * 65, "more than 64 levels", id="too deep to be printed"),
+        pytest.param(b'{"a": NaN}', "it is not valid JSON: NaN", id="NaN"),
     ],
 )
 def test_json_object_refuses(raw: bytes, message: str) -> None:
     with pytest.raises(InvalidImageError, match=message):
         json_object(raw, "it")
+
+
+def test_half_a_pair_is_read_as_go_reads_it() -> None:
+    """skopeo writes it so, and Ansible cannot take it as it stands."""
+    found = json_object(rb'{"\udc00": ["\ud800x", "\ud83d\ude00"]}', "it")
+    assert found == {"\ufffd": ["\ufffdx", "\U0001f600"]}
 
 
 @pytest.mark.parametrize(

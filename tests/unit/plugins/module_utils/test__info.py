@@ -118,6 +118,7 @@ def test_without_a_query_there_is_no_result(registry: Registry) -> None:
     [
         pytest.param({"query": "images["}, "is not a JMESPath expression", id="query"),
         pytest.param({"query": "nofunction(@)", "images": []}, "does not fit|is not a JMESPath", id="function"),
+        pytest.param({"query": "[" * 5000}, "is not a JMESPath expression", id="deep query"),
         pytest.param({"images": ["Demo/app:1"]}, "not a valid repository", id="image"),
         pytest.param({"images": ["https://h.example/app"]}, "not a valid", id="address"),
         pytest.param({"repositories": ["demo/app:1"]}, "not a valid repository", id="repository"),
@@ -136,6 +137,14 @@ def test_parallel_below_one(registry: Registry, parallel: int) -> None:
     with pytest.raises(ZotError) as raised:
         look(registry, params(parallel=parallel))
     assert raised.value.error_class == "invalid_option"
+
+
+def test_an_index_with_a_digest_that_is_none(registry: Registry, fake: t.Any) -> None:
+    """It is the registry's fault, and of no option."""
+    fake.put_index("demo/app", "1", more=[{"digest": "../../etc/passwd"}])
+    with pytest.raises(ZotError, match="answer is not usable: .* is not a valid digest") as raised:
+        look(registry, params(images=["demo/app:1"]))
+    assert raised.value.error_class == "tool_failed"
 
 
 def test_a_query_that_does_not_fit_the_result() -> None:

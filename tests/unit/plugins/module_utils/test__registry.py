@@ -167,6 +167,14 @@ def test_tags(registry: Registry, fake: t.Any) -> None:
     assert registry.tags(APP) == ["1", "2"]
 
 
+@pytest.mark.parametrize("tag", ["\x1b[2J", "-x", "a\nb c", "", "a" * 129])
+def test_tags_that_cannot_be(registry: Registry, fake: t.Any, tag: str) -> None:
+    fake.put("demo/app", tag)
+    with pytest.raises(ZotError, match="the registry's answer is not usable: .* is not a valid tag") as raised:
+        registry.tags(APP)
+    assert raised.value.error_class == "tool_failed"
+
+
 def test_nearest_tags(registry: Registry, fake: t.Any) -> None:
     for tag in ("3f2c1ab-amd64", "3f2c1ab-arm64", "latest"):
         fake.put("demo/app", tag)
@@ -353,6 +361,7 @@ class Module:
 
     def __init__(self, tmpdir: Path, **params: t.Any) -> None:
         self.tmpdir = str(tmpdir)
+        self.no_log_values: set[str] = set()
         self.params = {
             "registry": HOST,
             "username": None,
@@ -374,6 +383,14 @@ def test_open_registry_leaves_nothing(fake: t.Any, tmp_path: Path) -> None:
         assert len(list(tmp_path.iterdir())) == 1
     assert fake.commands
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_sent_is_hidden_in_the_result(fake: t.Any, tmp_path: Path) -> None:
+    """A registry may send it back, in a label for instance."""
+    module = Module(tmp_path, username="me", password="s3cret")
+    with open_registry(t.cast("t.Any", module)) as registry:
+        registry.digest(APP)
+    assert module.no_log_values == {"s3cret", "bWU6czNjcmV0"}
 
 
 def test_insecure_reaches_both_tools(fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:

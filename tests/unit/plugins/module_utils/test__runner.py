@@ -57,6 +57,11 @@ def test_standard_output(runner: Runner) -> None:
     assert run(runner, "printf 'a\\000b\\n'; echo noise >&2") == b"a\0b\n"
 
 
+def test_no_core_dump(runner: Runner) -> None:
+    """It would hold the credentials."""
+    assert run(runner, "ulimit -c") == b"0\n"
+
+
 def test_nothing_on_standard_input(runner: Runner) -> None:
     assert run(runner, "cat; echo end") == b"end\n"
 
