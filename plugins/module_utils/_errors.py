@@ -44,8 +44,10 @@ _SIGNS: t.Sequence[tuple[str, re.Pattern[str]]] = [
         # skopeo reads its source: a layer, at which the modules have not looked.
         (
             "archive_invalid",
-            r"(?:source|type for) docker-archive:|loading tar component|to find its size"
-            r"|reading blob \S+: (?:file does not exist|Error reading tar archive component)",
+            (
+                r"(?:source|type for) docker-archive:|loading tar component|to find its size"
+                r"|reading blob \S+: (?:file does not exist|Error reading tar archive component)"
+            ),
         ),
         (
             "tls",
@@ -129,7 +131,7 @@ class ZotError(Exception):
 
 
 def _shown(text: str, line_end: str) -> str:
-    """*text* without what a terminal obeys, which Ansible would pass on: a registry or an archive may have written it."""
+    """*text* without what a terminal obeys: a registry may have written it, and Ansible passes it on."""
     lines = ("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in text.expandtabs().split("\n"))
     return line_end.join(lines)
 

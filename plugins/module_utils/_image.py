@@ -46,7 +46,7 @@ class Platform:
     def parse(cls, text: str) -> Platform:
         """Read C(os/architecture[/variant]); raises ValueError when the text is none."""
         parts = text.split("/")
-        if len(parts) not in (2, 3) or not all(re.fullmatch(r"[a-z0-9_.-]+", part) for part in parts):
+        if len(parts) not in (2, 3) or not all(re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", part) for part in parts):
             raise ValueError(f"{text!r} is not a platform: write os/architecture[/variant], as in linux/arm/v7")
         return cls(*parts)
 

@@ -35,13 +35,13 @@ def compile_query(expression: str) -> Query:
         ) from error
     try:
         compiled = jmespath.compile(expression)
-    except (jmespath.exceptions.JMESPathError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # JMESPathError is a ValueError
         raise ZotError("invalid_option", f"query {expression!r} is not a JMESPath expression: {error}") from error
 
     def apply(result: t.Mapping[str, t.Any]) -> t.Any:
         try:
             return compiled.search(result)
-        except jmespath.exceptions.JMESPathError as error:
+        except (ValueError, TypeError, RecursionError) as error:  # JMESPathError is a ValueError
             raise ZotError("invalid_option", f"query {expression!r} does not fit the result: {error}") from error
 
     return apply

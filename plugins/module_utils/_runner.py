@@ -25,6 +25,7 @@ if t.TYPE_CHECKING:
     from types import FrameType
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
+_LONGEST_END = 16 * 1024
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 T = t.TypeVar("T")
@@ -87,7 +88,7 @@ class Runner:
                 self._running.discard(process)
         if process.returncode == 0:
             return stdout
-        text = stderr.decode(errors="replace")
+        text = _ends(stderr).decode(errors="replace")
         said = message(text)
         # Classified before it is hidden: a short secret can be part of any word.
         raise ZotError(
@@ -140,6 +141,11 @@ class Runner:
                 ) from error
             self._running.add(process)
             return process
+
+
+def _ends(output: bytes) -> bytes:
+    """Beginning and end of what may have any length: a registry can make a tool repeat what it says."""
+    return output if len(output) <= 2 * _LONGEST_END else output[:_LONGEST_END] + b" ... " + output[-_LONGEST_END:]
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

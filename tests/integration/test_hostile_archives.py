@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Archives that somebody made to do harm: refused with a message, or pushed as what they are, and nothing else happens."""
+"""Archives made to do harm: refused with a message, or pushed as what they are, and nothing else happens."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ from typing import Any
 import pytest
 import zstandard
 from integration.support import Module
-
-from environment.registry import Registry
 
 GIB = 1 << 30
 
@@ -202,7 +200,7 @@ HARMLESS: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused(name: str, tmp_path: Path, repository: str, registry: Registry, module: Module) -> None:
+def test_refused(name: str, tmp_path: Path, repository: str, module: Module) -> None:
     """In bounded time; nothing is pushed, and nothing that a terminal obeys is in the message."""
     path = tmp_path / "archive"
     write, said = REFUSED[name]

@@ -35,7 +35,8 @@ def test_platform_is_printed_as_it_is_read(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "Linux/amd64", "linux/amd64\n", "linux amd64"]
+    "text",
+    ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "Linux/amd64", "linux/amd64\n", "linux amd64", "linux/.."],
 )
 def test_platform_refuses(text: str) -> None:
     with pytest.raises(ValueError, match="not a platform: write os/architecture"):
