@@ -201,6 +201,7 @@ def content(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     an absent one are one thing, as they are to skopeo. Raises InvalidImageError when the list of layers is none.
     """
     rootfs, container = _object(config, "rootfs"), _object(config, "config")
+    _object(container, "Labels")
     if not isinstance(rootfs.get("diff_ids"), (list, type(None))):
         raise InvalidImageError("rootfs.diff_ids of the configuration is no list")
     return {

@@ -200,7 +200,9 @@ class Registry:
         with self.sound(reference):
             if raw is None or sha256(raw) != manifest.config_digest:
                 raise InvalidImageError("its configuration is not there")
-            return Image(reference, manifest, json_object(raw, "its configuration"))
+            image = Image(reference, manifest, json_object(raw, "its configuration"))
+            image.for_ansible()  # what cannot be shown is found here, and not at the end of the task
+            return image
 
     def digest(self, reference: Reference) -> str | None:
         """The digest behind a reference, without its manifest; None when it is absent."""

@@ -25,7 +25,7 @@ if t.TYPE_CHECKING:
     from types import FrameType
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
-_LONGEST_END = 16 * 1024
+_LONGEST_END = 4 * 1024
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 T = t.TypeVar("T")

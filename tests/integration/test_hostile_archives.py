@@ -166,6 +166,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "deep config": (_with(config=b'{"a":' * 100_000), "not valid JSON"),
     "config too deep to be printed": (_with(config=DEEP), "more than 64 levels"),
     "config with NaN": (_with(config=b'{"a": NaN}'), "not valid JSON"),
+    "labels that are a list": (_with(config=json.dumps({**CONFIG, "config": {"Labels": ["a"]}}).encode()), "Labels is"),
     "number of 5000 digits": (_with(config=b'{"a": ' + b"9" * 5000 + b"}"), "not valid JSON"),
     "tags with escapes": (_with(manifest=LISTED), r"\x1b[2J\x1b[31m"),
     "bomb of gzip": (_bomb(gzip.compress), "grows to more than 200 times its size"),

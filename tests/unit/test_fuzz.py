@@ -204,5 +204,5 @@ LONG = {
 @pytest.mark.parametrize("text", LONG)
 @pytest.mark.parametrize("name", TARGETS)
 def test_long_input(name: str, text: str) -> None:
-    """32 KiB of one text, which is what is kept of the output of a tool."""
-    feed(name, (LONG[text] * 32_768)[:32_768])
+    """8 KiB of one text, which is what is kept of the output of a tool."""
+    feed(name, (LONG[text] * 8192)[:8192])

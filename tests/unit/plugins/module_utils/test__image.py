@@ -404,6 +404,11 @@ def test_manifest_says_what_is_wrong(document: dict[str, t.Any], message: str | 
         Manifest.parse(raw)
 
 
-def test_content_refuses_layers_that_are_no_list() -> None:
-    with pytest.raises(InvalidImageError, match=r"rootfs\.diff_ids"):
-        content({"rootfs": {"diff_ids": "sha256:1"}})
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [({"rootfs": {"diff_ids": "sha256:1"}}, r"rootfs\.diff_ids"), ({"config": {"Labels": ["a"]}}, "Labels is no")],
+    ids=["layers", "labels"],
+)
+def test_content_refuses_what_is_of_the_wrong_kind(document: dict[str, t.Any], message: str) -> None:
+    with pytest.raises(InvalidImageError, match=message):
+        content(document)

@@ -128,6 +128,13 @@ def test_image_whose_tag_moves_between_the_two_looks(registry: Registry, fake: t
     assert registry.image(APP).platforms == ["linux/amd64"]
 
 
+def test_image_that_cannot_be_shown(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
+    """It is an error now, and no exception when the result is written."""
+    fake.put("demo/app", "1", docker_config() | {"config": {"Labels": ["a"]}})
+    with pytest.raises(ZotError, match="answer is not usable: Labels is no JSON object"):
+        registry.image(APP)
+
+
 def test_image_whose_configuration_is_not_there(registry: Registry, fake: t.Any) -> None:
     fake.put("demo/app", "1")
     fake.fail("config", "demo/app:1", "absent-tag")
