@@ -207,7 +207,7 @@ def _documents(path: str, compression: str) -> dict[str, bytes]:
     try:
         with _open(path, compression) as stream, tarfile.open(fileobj=t.cast("t.Any", stream), mode="r:") as tar:
             for member in tar:
-                tar.members.clear()  # it would keep all of them
+                t.cast("t.Any", tar).members.clear()  # it would keep all of them
                 stream.allow(_HEADER_LIMIT)
                 last = member.name
                 name = posixpath.normpath(member.name)

@@ -18,12 +18,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.killinit.zot.plugins.module_utils import _crane, _skopeo
-from ansible_collections.killinit.zot.plugins.module_utils._archive import (
-    Archive,
-    InvalidArchiveError,
-    MissingLibraryError,
-    expand,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._archive import Archive, expand
 from ansible_collections.killinit.zot.plugins.module_utils._credentials import (
     Credentials,
     environment,
@@ -92,8 +87,8 @@ def open_registry(module: AnsibleModule) -> t.Iterator[Registry]:
             )
         finally:
             runner.end()
-            # A registry may send back what it was sent, in a label for instance.
-            module.no_log_values.update(credentials.secrets)
+            # A registry may send it back, in a label for instance. What is shorter can be part of any word.
+            module.no_log_values.update(secret for secret in credentials.secrets if len(secret) >= 8)
 
 
 def at_once(parallel: int) -> ThreadPoolExecutor:
@@ -392,18 +387,3 @@ class Registry:
                 f"{reference}: the registry's answer is not usable: {error}",
                 hint="Push the image again; if that does not help, ask the registry's operator.",
             ) from error
-
-
-@contextlib.contextmanager
-def invalid_archives() -> t.Iterator[None]:
-    """Turn what _archive refuses into the errors of the modules."""
-    try:
-        yield
-    except InvalidArchiveError as error:
-        raise ZotError("archive_invalid", str(error)) from error
-    except MissingLibraryError as error:
-        raise ZotError(
-            "tool_missing",
-            f"the Python library {error} is needed to read an archive that is compressed with zstd",
-            hint=f"Install {error} for the Python that runs the module, or give the archive uncompressed.",
-        ) from error

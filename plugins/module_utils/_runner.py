@@ -88,15 +88,16 @@ class Runner:
                 self._running.discard(process)
         if process.returncode == 0:
             return stdout
-        text = _ends(stderr).decode(errors="replace")
-        said = message(text)
-        # Classified before it is hidden: a short secret can be part of any word.
+        text = stderr.decode(errors="replace")
+        # Cut after it is hidden, or half a secret could be left.
+        shown = _ends(self._hide(text))
         raise ZotError(
-            classify(said, names=names),
-            f"{what}: {self._hide(said) or f'{command[0]} ended with {process.returncode} and said nothing'}",
+            # Classified before it is hidden: a short secret can be part of any word.
+            classify(message(_ends(text)), names=names),
+            f"{what}: {message(shown) or f'{command[0]} ended with {process.returncode} and said nothing'}",
             command=command,
             rc=process.returncode,
-            stderr=self._hide(text),
+            stderr=shown,
         )
 
     def retry(self, action: t.Callable[[], T]) -> T:
@@ -143,9 +144,9 @@ class Runner:
             return process
 
 
-def _ends(output: bytes) -> bytes:
+def _ends(text: str) -> str:
     """Beginning and end of what may have any length: a registry can make a tool repeat what it says."""
-    return output if len(output) <= 2 * _LONGEST_END else output[:_LONGEST_END] + b" ... " + output[-_LONGEST_END:]
+    return text if len(text) <= 2 * _LONGEST_END else f"{text[:_LONGEST_END]} ... {text[-_LONGEST_END:]}"
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -77,7 +77,7 @@ def skopeo(data: bytes) -> None:
 def crane(data: bytes) -> None:
     """What crane says when it fails, and the tags that it lists."""
     _printed(_crane.message(data.decode(errors="replace")))
-    assert not any("\n" in tag for tag in _crane.parse_tags(data))
+    assert not any("\n" in tag for tag in _crane.parse_lines(data))
 
 
 def pull_secret(data: bytes) -> None:

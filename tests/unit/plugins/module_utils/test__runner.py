@@ -107,6 +107,13 @@ def test_of_a_long_output_the_ends_are_shown(runner: Runner) -> None:
     assert len(raised.value.stderr) < 10_000
 
 
+def test_no_half_of_a_secret_is_shown(runner: Runner) -> None:
+    script = "{ head -c 4093 /dev/zero | tr '\\0' x; echo s3cret; head -c 9000 /dev/zero; } >&2; exit 1"
+    with pytest.raises(ZotError) as raised:
+        run(runner, script)
+    assert "s3c" not in raised.value.stderr
+
+
 def test_output_that_is_no_text(runner: Runner) -> None:
     with pytest.raises(ZotError) as raised:
         run(runner, "printf '\\377 denied: x' >&2; exit 1")
