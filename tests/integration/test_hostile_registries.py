@@ -95,7 +95,11 @@ def _index(*entries: Any) -> bytes:
 
 
 def _image(
-    manifest: bytes | None = None, config: bytes | None = None, tags: Any = ("1",), media_type: str = MANIFEST
+    manifest: bytes | None = None,
+    config: bytes | None = None,
+    tags: Any = ("1",),
+    media_type: str = MANIFEST,
+    repository: str = "a",
 ) -> Answers:
     """A registry with the repository a, whose every tag means one image."""
     config = _config() if config is None else config
@@ -107,7 +111,9 @@ def _image(
             return Answer(manifest, 200, {"Content-Type": media_type, "Docker-Content-Digest": _digest(manifest)})
         if path.endswith(_digest(config)):
             return Answer(config)
-        return {"/v2/": Answer(b"{}"), "/v2/a/tags/list": Answer(listed)}.get(path, ABSENT)
+        catalog = json.dumps({"repositories": [repository]}).encode()
+        found = {"/v2/": b"{}", "/v2/a/tags/list": listed, "/v2/_catalog": catalog}
+        return Answer(found[path]) if path in found else ABSENT
 
     return answer
 
@@ -176,6 +182,8 @@ REGISTRIES: dict[str, tuple[Answers, str | None]] = {
     "tags that are null": (_image(tags=b'{"tags": null}'), None),
     "tags that are no JSON": (_image(tags=b"<html>\x1b[2J"), "tool_failed"),
     "tags without end": (_image(tags=[f"tag-{number}" for number in range(50_000)]), None),
+    "repository with escapes": (_image(repository=ESCAPES), "tool_failed"),
+    "repository with a path": (_image(repository="../../etc/passwd"), "tool_failed"),
     "error with escapes": (_refusal(403, ESCAPES), "denied"),
     "error of 50 KiB": (_refusal(403, "TOOMANYREQUESTS: " * 1500), "rate_limited"),
     "error of 1 MiB": (_refusal(403, "TOOMANYREQUESTS: " * 60_000), "tool_failed"),
@@ -203,7 +211,7 @@ def test_registry(name: str, images: Images, module: Module) -> None:
     with _serving(answers) as host:
         started = time.monotonic()
         results = [
-            module("zot_image_info", registry=host, images=["a:1"], repositories=["a"], **given),
+            module("zot_image_info", registry=host, images=["a:1"], repositories=["a"], catalog=True, **given),
             module("zot_push", registry=host, tags=["1"], check=True, diff=True, **archive, **given),
             module("zot_index", registry=host, check=True, diff=True, **joined, **given),
         ]
