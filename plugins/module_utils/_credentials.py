@@ -56,7 +56,8 @@ class Credentials:
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], str] = {}
         self._written: dict[str, dict[str, t.Any]] = {"auths": {}, "credHelpers": {}}
-        self._secrets: set[str] = set()
+        # What the tools were given so far, plain and as it is sent.
+        self.secrets: set[str] = set()
         self._write()
 
     def cover(self, registry: str, repository: str) -> str:
@@ -72,7 +73,7 @@ class Credentials:
 
     def hide(self, text: str) -> str:
         """Take every secret that the tools were given out of *text*."""
-        for secret in self._secrets:
+        for secret in self.secrets:
             text = text.replace(secret, "********")
         return text
 
@@ -108,10 +109,10 @@ class Credentials:
         return f"none: {self._authfile} has no entry for {registry}" if self._authfile else "none were given"
 
     def _put(self, key: str, entry: dict[str, t.Any]) -> None:
-        self._secrets.update(value for name, value in entry.items() if name != "username" and isinstance(value, str))
+        self.secrets.update(value for name, value in entry.items() if name != "username" and isinstance(value, str))
         with contextlib.suppress(ValueError):
-            self._secrets.add(base64.b64decode(entry.get("auth", "")).decode().partition(":")[2])
-        self._secrets.discard("")
+            self.secrets.add(base64.b64decode(entry.get("auth", "")).decode().partition(":")[2])
+        self.secrets.discard("")
         self._written["auths"][key] = entry
         self._write()
 
@@ -145,9 +146,10 @@ def environment(directory: str, *, ca_path: str | None) -> dict[str, str]:
         os.mkdir(certificates, 0o700)
         try:
             shutil.copyfile(ca_path, os.path.join(certificates, "ca.crt"))
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a ValueError for a path that no system can have
+            reason = error.strerror if isinstance(error, OSError) else error
             raise ZotError(
-                "invalid_option", f"ca_path {ca_path} cannot be read: {error.strerror}", hint="Give a PEM file."
+                "invalid_option", f"ca_path {ca_path} cannot be read: {reason}", hint="Give a PEM file."
             ) from error
         # Beside the system's bundle, which SSL_CERT_FILE would replace.
         result["SSL_CERT_DIR"] = f"{certificates}:{os.environ.get('SSL_CERT_DIR', _GO_CERTIFICATES)}"

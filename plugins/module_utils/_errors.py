@@ -42,7 +42,13 @@ _SIGNS: t.Sequence[tuple[str, re.Pattern[str]]] = [
     for error_class, pattern in (
         ("unavailable", r"TLS handshake timeout"),
         # skopeo reads its source: a layer, at which the modules have not looked.
-        ("archive_invalid", r"(?:source|type for) docker-archive:|loading tar component|to find its size"),
+        (
+            "archive_invalid",
+            (
+                r"(?:source|type for) docker-archive:|loading tar component|to find its size"
+                r"|reading blob \S+: (?:file does not exist|Error reading tar archive component)"
+            ),
+        ),
         (
             "tls",
             r"x509:|tls: |server gave HTTP response to HTTPS client|HTTP request (?:was sent )?to (?:an )?HTTPS",
@@ -113,15 +119,21 @@ class ZotError(Exception):
     def for_ansible(self) -> dict[str, t.Any]:
         """The arguments of C(fail_json)."""
         return {
-            "msg": f"{self.message.rstrip('.')}. {self.hint}",
+            "msg": _shown(f"{self.message.strip().rstrip('.')}. {self.hint}", " "),
             "error_class": self.error_class,
             "retryable": self.retryable,
-            "hint": self.hint,
+            "hint": _shown(self.hint, " "),
             "cmd": list(self.command),
             "rc": self.rc,
-            "stderr": self.stderr,
+            "stderr": _shown(self.stderr, "\n"),
             **self.result,
         }
+
+
+def _shown(text: str, line_end: str) -> str:
+    """*text* without what a terminal obeys: a registry may have written it, and Ansible passes it on."""
+    lines = ("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in text.expandtabs().split("\n"))
+    return line_end.join(lines)
 
 
 def classify(stderr: str, *, names: t.Iterable[str] = ()) -> str:

@@ -136,9 +136,11 @@ def _children(
     known = {member.digest: member.manifest for member in members}
     found = []
     for _platform, digest in entries:
-        manifest = known.get(digest) or registry.manifest(repository.pinned(digest))
+        with registry.sound(repository):
+            pinned = repository.pinned(digest)
+        manifest = known.get(digest) or registry.manifest(pinned)
         if manifest is None:
-            raise ZotError("not_found", f"cannot write the index: {repository.pinned(digest)} is not there")
+            raise ZotError("not_found", f"cannot write the index: {pinned} is not there")
         found.append(manifest)
     return tuple(found)
 

@@ -18,12 +18,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.killinit.zot.plugins.module_utils import _crane, _skopeo
-from ansible_collections.killinit.zot.plugins.module_utils._archive import (
-    Archive,
-    InvalidArchiveError,
-    MissingLibraryError,
-    expand,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._archive import Archive, expand
 from ansible_collections.killinit.zot.plugins.module_utils._credentials import (
     Credentials,
     environment,
@@ -45,6 +40,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._reference import (
     InvalidReferenceError,
     Reference,
     registry_name,
+    repository_name,
+    tag_name,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._runner import (
     Runner,
@@ -90,6 +87,8 @@ def open_registry(module: AnsibleModule) -> t.Iterator[Registry]:
             )
         finally:
             runner.end()
+            # A registry may send it back, in a label for instance. What is shorter can be part of any word.
+            module.no_log_values.update(secret for secret in credentials.secrets if len(secret) >= 8)
 
 
 def at_once(parallel: int) -> ThreadPoolExecutor:
@@ -164,7 +163,7 @@ class Registry:
         raw = self._look(command, reference)
         if raw is None:
             return None
-        with self._sound(reference):
+        with self.sound(reference):
             manifest = Manifest.parse(raw)
             if reference.digest and reference.digest != manifest.digest:
                 raise InvalidImageError(f"its digest is {manifest.digest}")
@@ -193,10 +192,12 @@ class Registry:
             pinned = reference.pinned(manifest.digest)
             command = _crane.config(self._crane, str(pinned), insecure=self._insecure)
             raw = self._look(command, pinned)
-        with self._sound(reference):
+        with self.sound(reference):
             if raw is None or sha256(raw) != manifest.config_digest:
                 raise InvalidImageError("its configuration is not there")
-            return Image(reference, manifest, json_object(raw, "its configuration"))
+            image = Image(reference, manifest, json_object(raw, "its configuration"))
+            image.for_ansible()  # what cannot be shown is found here, and not at the end of the task
+            return image
 
     def digest(self, reference: Reference) -> str | None:
         """The digest behind a reference, without its manifest; None when it is absent."""
@@ -208,14 +209,19 @@ class Registry:
         """The tags of the reference's repository, as the registry orders them; None when the repository is absent."""
         command = _crane.tags(self._crane, reference.name, insecure=self._insecure)
         raw = self._look(command, reference)
-        return None if raw is None else _crane.parse_lines(raw)
+        if raw is None:
+            return None
+        with self.sound(reference):
+            return [tag_name(tag) for tag in _crane.parse_lines(raw)]
 
     def catalog(self) -> list[str]:
         """The repositories of the registry that the account may see."""
         whole = self.reference("catalog", "latest")  # by whatever name: it is the registry's own credentials that count
         command = _crane.catalog(self._crane, whole.registry, insecure=self._insecure)
         what = f"cannot list the repositories of {whole.registry}"
-        return _crane.parse_lines(self._runner.retry(lambda: self._run(command, whole, what, _crane.message)))
+        raw = self._runner.retry(lambda: self._run(command, whole, what, _crane.message))
+        with self.sound(whole):
+            return [repository_name(name) for name in _crane.parse_lines(raw)]
 
     def nearest_tags(self, reference: Reference) -> str:
         """For a reference that is absent: the tags that its author may have meant, as a sentence for people."""
@@ -371,27 +377,13 @@ class Registry:
             raise
 
     @contextlib.contextmanager
-    def _sound(self, reference: Reference) -> t.Iterator[None]:
+    def sound(self, reference: Reference) -> t.Iterator[None]:
+        """Turn what is wrong with an answer for *reference* into an error of the registry."""
         try:
             yield
-        except InvalidImageError as error:
+        except (InvalidImageError, InvalidReferenceError) as error:
             raise ZotError(
                 "tool_failed",
                 f"{reference}: the registry's answer is not usable: {error}",
                 hint="Push the image again; if that does not help, ask the registry's operator.",
             ) from error
-
-
-@contextlib.contextmanager
-def invalid_archives() -> t.Iterator[None]:
-    """Turn what _archive refuses into the errors of the modules."""
-    try:
-        yield
-    except InvalidArchiveError as error:
-        raise ZotError("archive_invalid", str(error)) from error
-    except MissingLibraryError as error:
-        raise ZotError(
-            "tool_missing",
-            f"the Python library {error} is needed to read an archive that is compressed with zstd",
-            hint=f"Install {error} for the Python that runs the module, or give the archive uncompressed.",
-        ) from error

@@ -35,6 +35,7 @@ options:
     description:
       - The archive, a C(.tar), or one compressed with gzip, bzip2, xz or zstd.
       - A compressed one is expanded into the temporary directory of the task (C(remote_tmp)) when it has to be pushed.
+      - A compressed one is refused when it grows to more than 200 times its size, unless that is less than 256 MiB.
     type: path
   archive_image:
     description:

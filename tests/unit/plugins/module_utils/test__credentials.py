@@ -371,9 +371,12 @@ def test_ca_beside_the_others(
     assert Path(ours).parent == Path(directory)
 
 
-def test_ca_that_is_not_there(directory: str, tmp_path: Path) -> None:
-    with pytest.raises(ZotError, match=r"ca_path .*none.pem cannot be read: No such file") as raised:
-        environment(directory, ca_path=str(tmp_path / "none.pem"))
+@pytest.mark.parametrize(
+    ("name", "reason"), [("none.pem", "No such file"), ("a\0b", "embedded null byte")], ids=["none", "a zero"]
+)
+def test_ca_that_is_not_there(directory: str, tmp_path: Path, name: str, reason: str) -> None:
+    with pytest.raises(ZotError, match=rf"ca_path .* cannot be read: {reason}") as raised:
+        environment(directory, ca_path=str(tmp_path / name))
     assert raised.value.error_class == "invalid_option"
 
 

@@ -131,6 +131,27 @@ def test_for_ansible_has_every_documented_key() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "reading blob sha256:ca19: file does not exist",
+        'reading blob sha256:ca19: Error reading tar archive component "layer.tar": not a regular file',
+    ],
+)
+def test_a_layer_that_is_no_file_is_the_archives_fault(said: str) -> None:
+    assert classify(said) == "archive_invalid"
+
+
+def test_nothing_that_a_terminal_obeys_leaves() -> None:
+    """What a registry says must neither colour the output nor look like a line of it."""
+    said = "DENIED: \x1b[2J\x9b31m\u202e\ud800\x00\nok: [localhost]\t"
+    found = ZotError("denied", said, hint=said, stderr=said).for_ansible()
+    shown = r"DENIED: \x1b[2J\x9b31m\u202e\ud800\x00"
+    assert found["msg"] == f"{shown} ok: [localhost]. {found['hint']}"
+    assert found["hint"].startswith(f"{shown} ok: [localhost] ")
+    assert found["stderr"].startswith(f"{shown}\nok: [localhost] ")
+
+
 def test_a_hint_may_be_empty() -> None:
     assert ZotError("denied", "m", hint="").hint == ""
 

@@ -16,8 +16,6 @@ import pytest
 from ansible_collections.killinit.zot.plugins.module_utils import _registry
 from ansible_collections.killinit.zot.plugins.module_utils._archive import (
     Archive,
-    InvalidArchiveError,
-    MissingLibraryError,
     read,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
@@ -25,7 +23,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry import (
     Registry,
-    invalid_archives,
     open_registry,
 )
 
@@ -128,6 +125,13 @@ def test_image_whose_tag_moves_between_the_two_looks(registry: Registry, fake: t
     assert registry.image(APP).platforms == ["linux/amd64"]
 
 
+def test_image_that_cannot_be_shown(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
+    """It is an error now, and no exception when the result is written."""
+    fake.put("demo/app", "1", docker_config() | {"config": {"Labels": ["a"]}})
+    with pytest.raises(ZotError, match="answer is not usable: Labels is no JSON object"):
+        registry.image(APP)
+
+
 def test_image_whose_configuration_is_not_there(registry: Registry, fake: t.Any) -> None:
     fake.put("demo/app", "1")
     fake.fail("config", "demo/app:1", "absent-tag")
@@ -165,6 +169,14 @@ def test_tags(registry: Registry, fake: t.Any) -> None:
     for tag in ("2", "1"):
         fake.put("demo/app", tag)
     assert registry.tags(APP) == ["1", "2"]
+
+
+@pytest.mark.parametrize("tag", ["\x1b[2J", "-x", "a\nb c", "", "a" * 129])
+def test_tags_that_cannot_be(registry: Registry, fake: t.Any, tag: str) -> None:
+    fake.put("demo/app", tag)
+    with pytest.raises(ZotError, match=r"the registry's answer is not usable: .* is not a valid tag") as raised:
+        registry.tags(APP)
+    assert raised.value.error_class == "tool_failed"
 
 
 def test_nearest_tags(registry: Registry, fake: t.Any) -> None:
@@ -353,6 +365,7 @@ class Module:
 
     def __init__(self, tmpdir: Path, **params: t.Any) -> None:
         self.tmpdir = str(tmpdir)
+        self.no_log_values: set[str] = set()
         self.params = {
             "registry": HOST,
             "username": None,
@@ -374,6 +387,16 @@ def test_open_registry_leaves_nothing(fake: t.Any, tmp_path: Path) -> None:
         assert len(list(tmp_path.iterdir())) == 1
     assert fake.commands
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_sent_is_hidden_in_the_result(fake: t.Any, tmp_path: Path) -> None:
+    """A registry may send it back, in a label for instance."""
+    for password, hidden in (("s3cret", {"bWU6czNjcmV0"}), ("s3cret99", {"s3cret99", "bWU6czNjcmV0OTk="})):
+        module = Module(tmp_path, username="me", password=password)
+        with open_registry(t.cast("t.Any", module)) as registry:
+            registry.digest(APP)
+        assert fake.commands
+        assert module.no_log_values == hidden
 
 
 def test_insecure_reaches_both_tools(fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
@@ -407,17 +430,3 @@ def test_no_crane(tools: Path, tmp_path: Path) -> None:
     (tools / "crane").unlink()
     with pytest.raises(ZotError, match="crane is not in PATH"), open_registry(t.cast("t.Any", Module(tmp_path))):
         pytest.fail("it is open")
-
-
-@pytest.mark.parametrize(
-    ("error", "error_class", "message"),
-    [
-        (InvalidArchiveError("it is cut"), "archive_invalid", "it is cut"),
-        (MissingLibraryError("zstandard"), "tool_missing", "the Python library zstandard is needed"),
-    ],
-    ids=["archive", "library"],
-)
-def test_invalid_archives(error: Exception, error_class: str, message: str) -> None:
-    with pytest.raises(ZotError, match=message) as raised, invalid_archives():
-        raise error
-    assert raised.value.error_class == error_class
