@@ -23,6 +23,8 @@ CACHE = ROOT / ".cache"
 COLLECTIONS = CACHE / "collections"
 # pytest-ansible ends in December 2026, and puts an importer of its own in the way: the tests are plain pytest.
 PYTEST = ("pytest", "-p", "no:pytest-ansible")
+# `ansible` 13 is not for an older one; awx.awx itself is content with any.
+AWX_PYTHON = "3.12"
 
 nox.options.default_venv_backend = "none"
 nox.options.envdir = CACHE / "nox"
@@ -37,9 +39,9 @@ os.environ.update(
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """Run lint, units, sanity, integration, cluster, molecule and demo-cluster; arguments go to pytest"""
-    for name in ("lint", "units", "sanity", "integration", "cluster", "molecule", "demo-cluster"):
-        session.notify(name, session.posargs if name in ("units", "integration", "cluster") else [])
+    """Run lint, units, sanity, package, integration, cluster, molecule and demo-cluster; arguments go to pytest"""
+    for name in ("lint", "units", "sanity", "package", "integration", "cluster", "molecule", "demo-cluster"):
+        session.notify(name, session.posargs if name in ("units", "package", "integration", "cluster") else [])
 
 
 @nox.session
@@ -101,6 +103,14 @@ def sanity(session: nox.Session) -> None:
 
 
 @nox.session
+def package(session: nox.Session) -> None:
+    """Test what users get: the tarball installed, in an execution environment and in AWX; arguments go to pytest"""
+    provide_collections(session)
+    command = (*PYTEST, "--override-ini=testpaths=tests/packaging")
+    session.run(*command, *session.posargs, env={"PYTHONPATH": str(COLLECTIONS)})
+
+
+@nox.session
 def integration(session: nox.Session) -> None:
     """Test modules, roles and playbooks against a real registry; arguments go to pytest"""
     provide_collections(session)
@@ -156,10 +166,16 @@ def environment(session: nox.Session) -> None:
 @nox.session
 def requirements(session: nox.Session) -> None:
     """Pin the newest versions of requirements/*.in in requirements/*.txt"""
-    common = "--quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-header --python-version=3.11"
-    for name, *more in (("dev",), ("go", "--no-deps"), ("collections", "--no-deps")):
+    common = "--quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-header"
+    for name, python, *more in (
+        ("dev", "3.11"),
+        ("importer", "3.11"),
+        ("go", "3.11", "--no-deps"),
+        ("collections", "3.11", "--no-deps"),
+        ("awx", AWX_PYTHON, "--no-deps"),
+    ):
         files = (f"requirements/{name}.in", f"--output-file=requirements/{name}.txt")
-        session.run("uv", "pip", "compile", *common.split(), *more, *files)
+        session.run("uv", "pip", "compile", *common.split(), f"--python-version={python}", *more, *files)
 
 
 def provide_collections(session: nox.Session) -> None:
@@ -169,25 +185,33 @@ def provide_collections(session: nox.Session) -> None:
     with suppress(FileExistsError):
         (home / "killinit" / "zot").symlink_to("../../../..")
 
-    # Galaxy cannot be reached everywhere; the package `ansible` holds the same collection.
-    pins = ROOT / "requirements" / "collections.txt"
-    stamp = home / "kubernetes" / "stamp"
-    wanted = f"{sys.version}\n{pins.read_text()}"
+    # Galaxy cannot be reached everywhere; the package `ansible` holds the same collections.
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    fetch_collection(session, "kubernetes", "core", pins="collections", python=python)
+    fetch_collection(session, "awx", "awx", pins="awx", python=AWX_PYTHON)
+
+
+def fetch_collection(session: nox.Session, namespace: str, name: str, *, pins: str, python: str) -> None:
+    """Unpack one collection out of the package `ansible` that requirements/PINS.txt has for that Python."""
+    home = COLLECTIONS / "ansible_collections"
+    requirements = ROOT / "requirements" / f"{pins}.txt"
+    stamp = home / namespace / "stamp"
+    wanted = f"{python}\n{requirements.read_text()}"
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    session.log("Fetching kubernetes.core: 52 MB, about 5 s")
-    with tempfile.TemporaryDirectory(dir=CACHE) as name:
-        folder = Path(name)
-        download = "python -m pip download --quiet --no-deps --only-binary=:all:"
-        session.run(*download.split(), f"--dest={folder}", f"--requirement={pins}")
+    session.log(f"Fetching {namespace}.{name}: 50 MB, about 5 s")
+    with tempfile.TemporaryDirectory(dir=CACHE) as directory:
+        folder = Path(directory)
+        download = f"python -m pip download --quiet --no-deps --only-binary=:all: --python-version={python}"
+        session.run(*download.split(), f"--dest={folder}", f"--requirement={requirements}")
         (wheel,) = folder.glob("*.whl")
         with ZipFile(wheel) as archive:
-            core = [each for each in archive.namelist() if each.startswith("ansible_collections/kubernetes/core/")]
-            archive.extractall(folder, core)
-        unpacked = folder / "ansible_collections" / "kubernetes"
+            inside = f"ansible_collections/{namespace}/{name}/"
+            archive.extractall(folder, [each for each in archive.namelist() if each.startswith(inside)])
+        unpacked = folder / "ansible_collections" / namespace
         (unpacked / "stamp").write_text(wanted)
-        shutil.rmtree(home / "kubernetes", ignore_errors=True)
-        unpacked.rename(home / "kubernetes")
+        shutil.rmtree(home / namespace, ignore_errors=True)
+        unpacked.rename(home / namespace)
 
 
 def older_cranes(session: nox.Session) -> list[str]:
