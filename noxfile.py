@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -154,6 +155,33 @@ def demo(session: nox.Session) -> None:
     """Show the main job: two architectures published, published again, and a new revision"""
     provide_collections(session)
     session.run("python", "tests/environment/demo.py", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Release a version: ./dev release 1.2.3 sets it, writes the changelog, commits, tags, and builds the tarball"""
+    version = session.posargs[0] if len(session.posargs) == 1 else ""
+    galaxy = ROOT / "galaxy.yml"
+    if not re.fullmatch(r"\d+\.\d+\.\d+", version):
+        session.error("give one version, as in ./dev release 1.2.3")
+    if session.run("git", "status", "--porcelain", silent=True):
+        session.error("commit what is changed, or stash it: git status")
+    if session.run("git", "tag", "--list", version, silent=True):
+        session.error(f"{version} is released already")
+    if not list(ROOT.glob("changelogs/fragments/*.yml")):
+        session.error("changelogs/fragments says of nothing that it has changed")
+
+    provide_collections(session)
+    galaxy.write_text(re.sub(r"^version: .*$", f"version: {version}", galaxy.read_text(), flags=re.MULTILINE))
+    session.run("antsibull-changelog", "release")
+    session.run("git", "add", "galaxy.yml", "changelogs", "CHANGELOG.md")
+    session.run("git", "commit", "--quiet", f"--message=Release {version}")
+    session.run("git", "tag", "--annotate", f"--message=killinit.zot {version}", version)
+    # Of what is committed, and nothing that merely lies about.
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        session.run("git", "clone", "--quiet", f"--branch={version}", str(ROOT), folder, silent=True)
+        session.run("ansible-galaxy", "collection", "build", folder, f"--output-path={ROOT}")
+    session.log(f"Have a look at it, then: git push --follow-tags, and publish killinit-zot-{version}.tar.gz")
 
 
 @nox.session

@@ -54,7 +54,7 @@ def copy_checkout(run: Run) -> Callable[[Path], Path]:
             if name and (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
-        run("git", "init", "--quiet", cwd=folder)
+        run("git", "init", "--quiet", "--initial-branch=main", cwd=folder)
         run("git", "add", ".", cwd=folder)
         author = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.com")
         run("git", *author, "commit", "--quiet", "--message=All of it", cwd=folder)
