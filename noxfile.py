@@ -9,6 +9,7 @@ import ast
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ COLLECTIONS = CACHE / "collections"
 PYTEST = ("pytest", "-p", "no:pytest-ansible")
 # `ansible` 13 is not for an older one; awx.awx itself is content with any.
 AWX_PYTHON = "3.12"
+# Modules run from Python 3.9 on; up to 3.10 there is no ansible-core that is supported.
+CORES = {"3.9": "2.15", "3.10": "2.17", "3.11": "2.19", "3.12": "2.20", "3.13": "2.21"}
 
 nox.options.default_venv_backend = "none"
 nox.options.envdir = CACHE / "nox"
@@ -40,9 +43,20 @@ os.environ.update(
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """Run lint, units, sanity, package, integration, cluster, molecule and demo-cluster; arguments go to pytest"""
-    for name in ("lint", "units", "sanity", "package", "integration", "cluster", "molecule", "demo-cluster"):
-        session.notify(name, session.posargs if name in ("units", "package", "integration", "cluster") else [])
+    """Run all but demo, release and what changes files; arguments go to pytest"""
+    with_pytest = ("units", "versions", "package", "integration", "cluster")
+    for name in (
+        "lint",
+        "units",
+        "versions",
+        "sanity",
+        "package",
+        "integration",
+        "cluster",
+        "molecule",
+        "demo-cluster",
+    ):
+        session.notify(name, session.posargs if name in with_pytest else [])
 
 
 @nox.session
@@ -88,6 +102,28 @@ def units(session: nox.Session) -> None:
         *session.posargs,
         env={"PYTHONPATH": str(COLLECTIONS)},
     )
+
+
+@nox.session
+def versions(session: nox.Session) -> None:
+    """Run the units on each Python that this machine has, each with another ansible-core; arguments go to pytest"""
+    provide_collections(session)
+    told = []
+    for version, core in CORES.items():
+        python = find_python(version)
+        if python is None:
+            told.append(f"NOT on Python {version}, which is not on this machine")
+            continue
+        packages = (f"ansible-core~={core}.0", "pytest", "pytest-xdist", "hypothesis", "jmespath", "zstandard")
+        command = ("uv", "run", "--quiet", "--no-project", "--isolated", f"--python={python}")
+        session.run(
+            *(*command, *(f"--with={each}" for each in packages)),
+            *("python", "-m", "pytest", "--override-ini=testpaths=tests/unit", "--numprocesses=2", "--quiet"),
+            *session.posargs,
+            env={"PYTHONPATH": str(COLLECTIONS)},
+        )
+        told.append(f"on Python {version} with ansible-core {core}")
+    session.log("The units have run " + ", ".join(told))
 
 
 @nox.session
@@ -241,6 +277,15 @@ def fetch_collection(session: nox.Session, namespace: str, name: str, *, pins: s
         (unpacked / "stamp").write_text(wanted)
         shutil.rmtree(home / namespace, ignore_errors=True)
         unpacked.rename(home / namespace)
+
+
+def find_python(version: str) -> str | None:
+    """A Python of that version, also one that pyenv has. Its shim may stand in PATH for one that it does not have."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for path in (shutil.which(f"python{version}"), *sorted(map(str, pyenv.glob(f"{version}.*/bin/python")))):
+        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return path
+    return None
 
 
 def importer(session: nox.Session) -> Path:
