@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
+from environment import awx
 from environment.images import Images
 from environment.registry import Registry
 
@@ -72,6 +73,13 @@ def test_image_has_the_tools(tarball: Path, run: Callable[..., str], tmp_path: P
 def job(installed: Path, images: Images, registry: Registry, repository: str, tmp_path: Path) -> Path:
     """The private data of a job, as AWX lays them out: the demo's release, its playbook by path out of a project."""
     archives = {"amd64": str(images["buildah-amd64"]), "arm64": str(images["buildah-arm64"])}
+    awx_yml = (ROOT / "playbooks/vars/awx.yml").read_text().replace("!unsafe", "")
+    account = {
+        "host": registry.host,
+        "username": registry.writer.username,
+        "password": registry.writer.password,
+        "ca": registry.ca.read_text(),
+    }
     local = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
     contents = {
         "env/extravars": {
@@ -79,10 +87,7 @@ def job(installed: Path, images: Images, registry: Registry, repository: str, tm
             "zot_publish_images": [{"repository": repository, "archives": archives}],
         },
         "env/envvars": {
-            "ZOT_REGISTRY": registry.host,
-            "ZOT_USERNAME": registry.writer.username,
-            "ZOT_PASSWORD": registry.writer.password,
-            "ZOT_CA_PATH": str(registry.ca),
+            **awx.inject(yaml.safe_load(awx_yml)["zot_awx_credential_type"], account, tmp_path),
             # What is the same in every execution environment.
             "ANSIBLE_COLLECTIONS_PATH": str(installed),
             "ANSIBLE_HOME": str(tmp_path / "runner"),
