@@ -43,19 +43,10 @@ os.environ.update(
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """Run all but demo, release and what changes files; arguments go to pytest"""
+    """Run everything that tests, from lint to demo-cluster; arguments go to pytest"""
     with_pytest = ("units", "versions", "package", "integration", "cluster")
-    for name in (
-        "lint",
-        "units",
-        "versions",
-        "sanity",
-        "package",
-        "integration",
-        "cluster",
-        "molecule",
-        "demo-cluster",
-    ):
+    names = ("lint", "units", "versions", "sanity", "package", "integration", "cluster", "molecule", "demo-cluster")
+    for name in names:
         session.notify(name, session.posargs if name in with_pytest else [])
 
 
@@ -144,7 +135,7 @@ def package(session: nox.Session) -> None:
     """Test what users get: the tarball installed, in an execution environment and in AWX; arguments go to pytest"""
     provide_collections(session)
     env = {"PYTHONPATH": str(COLLECTIONS), "ZOT_TEST_IMPORTER": str(importer(session))}
-    command = (*PYTEST, "--override-ini=testpaths=tests/packaging", "--numprocesses=2")
+    command = (*PYTEST, "--override-ini=testpaths=tests/packaging", "--numprocesses=2", "--dist=loadfile")
     session.run(*command, *session.posargs, env=env)
 
 

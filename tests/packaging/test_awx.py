@@ -22,6 +22,7 @@ from environment import awx
 from environment.awx import Awx
 
 ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 PLAYBOOKS = sorted(f"playbooks/{path.name}" for path in ROOT.glob("playbooks/*.yml") if path.name != "awx.yml")
 # What AWX may ask for an option of that type: it has neither booleans nor lists that one types.
 TYPES = {"str": "text", "path": "text", "list": "text", "int": "integer", "bool": "multiplechoice"}
@@ -33,10 +34,10 @@ def server() -> Iterator[Awx]:
         yield server
 
 
-def set_up(server: Awx, *, token: str = awx.TOKEN, **variables: Any) -> subprocess.CompletedProcess[str]:
+def set_up(server: Awx, variables: str = "{}", token: str = awx.TOKEN) -> subprocess.CompletedProcess[str]:
     """Run the playbook."""
     environment = {**os.environ, "CONTROLLER_HOST": server.url, "CONTROLLER_OAUTH_TOKEN": token}
-    command = ["ansible-playbook", str(ROOT / "playbooks/awx.yml"), "--extra-vars", json.dumps(variables)]
+    command = ["ansible-playbook", str(ROOT / "playbooks/awx.yml"), "--extra-vars", variables]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -146,13 +147,25 @@ def test_again_nothing_changes(done: Awx) -> None:
     assert len(done.writes) == before
 
 
-def test_credentials_are_given_to_each_job(done: Awx) -> None:
-    kind = done.named("credential_types", "Zot registry")["id"]
-    numbers = [done.make("credentials", name=name, credential_type=kind)["id"] for name in ("registry", "cluster")]
-    run = set_up(done, zot_awx_credentials=["registry", "cluster"])
-    assert run.returncode == 0, run.stdout
-    for template in done.resources["job_templates"].values():
-        assert sorted(done.associations[f"{template['url']}credentials/"]) == numbers
+def test_as_readme_has_it(tmp_path: Path) -> None:
+    """Another organization, its execution environment, its credentials for each job, and its images."""
+    (example,) = re.findall(r"^```yaml\n(# awx\.yml\n.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    (tmp_path / "awx.yml").write_text(example)
+    with awx.running(PLAYBOOKS) as server:
+        server.make("organizations", name="Platform")
+        kind = server.make("credential_types", name="Any", kind="cloud")["id"]
+        names = ("ci at oci.killinit.cc", "the cluster")
+        numbers = [server.make("credentials", name=name, credential_type=kind)["id"] for name in names]
+        run = set_up(server, f"@{tmp_path}/awx.yml")
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert (
+            server.named("projects", "killinit.zot")["organization"] == server.named("organizations", "Platform")["id"]
+        )
+        assert server.named("execution_environments", "killinit.zot")["image"] in example
+        for template in server.resources["job_templates"].values():
+            assert sorted(server.associations[f"{template['url']}credentials/"]) == numbers
+        fixed = json.loads(server.named("job_templates", "Zot | Release")["extra_vars"])
+    assert fixed["zot_publish_images"][0]["archive"] == "/dist/{{ zot_publish_revision }}.tar"
 
 
 def test_refusals_are_seen(server: Awx) -> None:
@@ -160,7 +173,7 @@ def test_refusals_are_seen(server: Awx) -> None:
     assert refused.returncode == 2
     assert "HTTP 401" in refused.stdout + refused.stderr
     template = {"name": "Other", "description": "", "playbook": "playbooks/other.yml", "survey": []}
-    refused = set_up(server, zot_awx_job_templates=[template])
+    refused = set_up(server, json.dumps({"zot_awx_job_templates": [template]}))
     assert refused.returncode == 2
     assert "Playbook not found for project" in refused.stdout + refused.stderr
 
