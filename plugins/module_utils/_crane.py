@@ -36,6 +36,11 @@ def tags(program: str, repository: str, *, insecure: bool) -> list[str]:
     return _command(program, insecure, "ls", repository)
 
 
+def catalog(program: str, registry: str, *, insecure: bool) -> list[str]:
+    """Print the repositories of a registry that the account may see, one a line, whatever the number of pages."""
+    return _command(program, insecure, "catalog", registry)
+
+
 def tag(program: str, reference: str, new: str, *, insecure: bool) -> list[str]:
     """Give what *reference* means the further tag *new*."""
     return _command(program, insecure, "tag", reference, new)
@@ -47,8 +52,8 @@ def append(program: str, manifests: t.Iterable[str], target: str, *, insecure: b
     return _command(program, insecure, "index", "append", *members, "--tag", target)
 
 
-def parse_tags(stdout: bytes) -> list[str]:
-    """The tags that C(crane ls) printed."""
+def parse_lines(stdout: bytes) -> list[str]:
+    """What C(crane ls) or C(crane catalog) printed."""
     return stdout.decode(errors="replace").split("\n")[:-1]
 
 

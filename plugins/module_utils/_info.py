@@ -69,6 +69,8 @@ def look(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             for reference, tags in zip(repositories, listed)
         ],
     }
+    if params["catalog"]:
+        result["catalog"] = registry.catalog()
     if query:
         result["result"] = query(result)
     return result

@@ -9,6 +9,7 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
+import os
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -48,7 +49,8 @@ class PushRequest:
             raise ZotError("invalid_option", f"tags is empty for {params['archive']}")
         references = registry.references(params["repository"], params["tags"])
         request = cls(
-            params["archive"],
+            # skopeo runs in another directory.
+            os.path.abspath(params["archive"]),
             params["archive_image"],
             references,
             platform_option(params["platform"]) if params["platform"] else None,

@@ -208,7 +208,14 @@ class Registry:
         """The tags of the reference's repository, as the registry orders them; None when the repository is absent."""
         command = _crane.tags(self._crane, reference.name, insecure=self._insecure)
         raw = self._look(command, reference)
-        return None if raw is None else _crane.parse_tags(raw)
+        return None if raw is None else _crane.parse_lines(raw)
+
+    def catalog(self) -> list[str]:
+        """The repositories of the registry that the account may see."""
+        whole = self.reference("catalog", "latest")  # by whatever name: it is the registry's own credentials that count
+        command = _crane.catalog(self._crane, whole.registry, insecure=self._insecure)
+        what = f"cannot list the repositories of {whole.registry}"
+        return _crane.parse_lines(self._runner.retry(lambda: self._run(command, whole, what, _crane.message)))
 
     def nearest_tags(self, reference: Reference) -> str:
         """For a reference that is absent: the tags that its author may have meant, as a sentence for people."""

@@ -82,6 +82,9 @@ def judge(
             for use in image_uses(template_of(workload)["spec"])
             for image in known.by_reference(_asked(use))
         ]
+        if only and not uses:
+            why = "it uses no image of the registry"
+            judged.append({**_NOTHING, "workload": name_of(workload), "action": "blocked", "why": why})
         if uses:
             action, why = _decide(workload, uses, pin=pin)
             judged.append(
@@ -323,7 +326,8 @@ def _patch(workload: Object, uses: t.Sequence[tuple[ImageUse, Object]], action: 
         for use, verdict in uses:
             if verdict["verdict"] == "stale" and _is_held(use):
                 # The tag stays in front of the digest, so that the next release knows what to follow.
-                pinned = f"{_asked(use)}@{verdict['wanted']}"
+                # In a dry run it may not be there yet.
+                pinned = f"{_asked(use)}@{verdict['wanted']}" if verdict["wanted"] else _asked(use)
                 fields = {"image": {"reference": pinned}} if use.kind == "image volume" else {"image": pinned}
                 specification.setdefault(use.path[0], []).append({"name": use.name, **fields})
         template["spec"] = specification
@@ -341,8 +345,6 @@ def _state(workload: Object, new: t.Sequence[Object]) -> tuple[str, str]:
     for pod, reason, message in waiting:
         if reason in _CANNOT_PULL:
             return "failed", f"pod {pod['metadata']['name']} cannot pull: {reason}: {message}"
-    if specification.get("paused"):
-        return "failed", f"its rollouts are paused: kubectl rollout resume {name_of(workload)}"
     seen = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
     for condition in (status.get("conditions") or []) if seen else []:
         if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
@@ -357,6 +359,8 @@ def _state(workload: Object, new: t.Sequence[Object]) -> tuple[str, str]:
         ready = status.get("availableReplicas", 0)
     if seen and wanted == updated == whole == ready:
         return "done", f"{ready} of {wanted} pods are updated and available"
+    if specification.get("paused"):
+        return "failed", f"its rollouts are paused: kubectl rollout resume {name_of(workload)}"
     text = f"{updated if seen else 0} of {wanted} pods are updated, {ready} available"
     return "waiting", "; ".join([text, *_unready(waiting)])
 

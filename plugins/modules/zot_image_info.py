@@ -38,10 +38,14 @@ options:
     type: list
     elements: str
     default: []
+  catalog:
+    description: Whether the repositories of O(registry) are listed, as far as the account may see them.
+    type: bool
+    default: false
   query:
     description:
-      - A JMESPath expression, which is applied to the result (RV(images), RV(repositories)); its value is in
-        RV(result).
+      - A JMESPath expression, which is applied to the result (RV(images), RV(repositories), RV(catalog)); its value is
+        in RV(result).
       - Needs the Python library jmespath.
     type: str
   parallel:
@@ -208,6 +212,14 @@ repositories:
       sample:
         - 3f2c1ab
         - latest
+catalog:
+  description: The repositories of O(registry).
+  type: list
+  elements: str
+  returned: when O(catalog) is true
+  sample:
+    - openclaw/openclaw
+    - openclaw/workspace
 result:
   description: The value of O(query).
   type: raw
@@ -261,6 +273,7 @@ SPEC = Spec(
     {
         "images": {"type": "list", "elements": "str", "default": []},
         "repositories": {"type": "list", "elements": "str", "default": []},
+        "catalog": {"type": "bool", "default": False},
         "query": {"type": "str"},
         "parallel": {"type": "int", "default": 8},
     }

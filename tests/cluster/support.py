@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import subprocess
@@ -70,14 +71,14 @@ def pull_secret(registry: Registry, account: Account, name: str = "zot-pull-secr
     return secret(name, {"auths": {registry.host: {"auth": auth(account.username, account.password)}}})
 
 
-def role_of(role: str, name: str | None = None) -> dict[str, Any]:
-    """The Role in the README of a role; *name* says which, if there are several."""
+def role_of(role: str, name: str | None = None, kind: str = "Role") -> dict[str, Any]:
+    """The Role, or the ClusterRole, in the README of a role; *name* says which, if there are several."""
     text = (ROOT / "roles" / role / "README.md").read_text(encoding="utf-8")
     for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
         document = yaml.safe_load(block)
-        if isinstance(document, dict) and document["kind"] == "Role" and name in (None, document["metadata"]["name"]):
+        if isinstance(document, dict) and document["kind"] == kind and name in (None, document["metadata"]["name"]):
             return document
-    raise LookupError(f"the README of {role} has no Role {name or ''}")
+    raise LookupError(f"the README of {role} has no {kind} {name or ''}")
 
 
 def restricted(
@@ -93,26 +94,10 @@ def restricted(
 
     *without* leaves rights out, each as (verb, resource). Called again it gives `least` other rights.
     """
-    single = [
-        {**rule, "resources": [resource], "verbs": [verb]}
-        for rule in role_of(role, name)["rules"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-        if (verb, resource) not in without
-    ]
-    rbac, least = "rbac.authorization.k8s.io", {"name": "least"}
-    account = {"kind": "ServiceAccount", "name": "least", "namespace": kubectl.namespace}
-    kubectl.apply(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": least},
-        {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": least, "rules": single},
-        {
-            "apiVersion": f"{rbac}/v1",
-            "kind": "RoleBinding",
-            "metadata": least,
-            "subjects": [account],
-            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "least"},
-        },
-    )
+    kubectl.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "least"}})
+    _grant(kubectl, role_of(role, name), "least", without)
+    with contextlib.suppress(LookupError):
+        _grant(kubectl, role_of(role, kind="ClusterRole"), f"least-{kubectl.namespace}", without)
     config = yaml.safe_load(cluster.kubeconfig.read_text(encoding="utf-8"))
     for user in config["users"]:
         user["user"] = {"token": kubectl("create", "token", "least").strip()}
@@ -121,14 +106,36 @@ def restricted(
     return path
 
 
+def _grant(kubectl: Kubectl, role: dict[str, Any], name: str, without: Collection[tuple[str, str]]) -> None:
+    """Give `least` the rights of a Role or a ClusterRole under another name."""
+    group, kind, metadata = "rbac.authorization.k8s.io", role["kind"], {"name": name}
+    single = [
+        {**rule, "resources": [resource], "verbs": [verb]}
+        for rule in role["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+        if (verb, resource) not in without
+    ]
+    kubectl.apply(
+        {"apiVersion": f"{group}/v1", "kind": kind, "metadata": metadata, "rules": single},
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": f"{kind}Binding",
+            "metadata": metadata,
+            "subjects": [{"kind": "ServiceAccount", "name": "least", "namespace": kubectl.namespace}],
+            "roleRef": {"apiGroup": group, "kind": kind, "name": name},
+        },
+    )
+
+
 def workload(image: str, *, kind: str = "Deployment", name: str = "openclaw", **changes: Any) -> dict[str, Any]:
-    """A workload of one container. *changes*: replicas, policy, init, volume, secret, spec, container."""
-    labels = {"app": name}
+    """A workload of one container. *changes*: replicas, policy, volume, secret, labels, spec, container."""
+    labels = {"app": name, **changes.get("labels", {})}
     container = {"name": "app", "image": image, "imagePullPolicy": changes.get("policy", "Always")}
     pod: dict[str, Any] = {
         "hostNetwork": True,
         "terminationGracePeriodSeconds": 1,
-        "imagePullSecrets": [{"name": changes.get("secret", "zot-pull-secret")}],
+        "imagePullSecrets": [{"name": each} for each in [changes.get("secret", "zot-pull-secret")] if each],
         "containers": [container | changes.get("container", {})],
     }
     if "volume" in changes:

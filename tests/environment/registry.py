@@ -269,6 +269,7 @@ def _launch_zot(registry: Registry, zot: str, rate: int | None, quota: int | Non
             "repositories": {
                 "**": {"policies": [may(registry.writer, "read", "create", "update", "delete"), reading]},
                 "immutable/**": {"policies": [may(registry.writer, "read", "create"), reading]},
+                "private/**": {"policies": [may(registry.writer, "read", "create", "update", "delete")]},
             }
         },
     }

@@ -40,6 +40,9 @@ function rules.check()
     local method, path = ngx.req.get_method(), ngx.var.uri
     local repository, reference = manifest_of(path)
 
+    if path:find("^/v2/private/") and ngx.var.remote_user ~= "writer" then
+        return deny()
+    end
     if READS[method] then
         -- Distribution says MANIFEST_UNKNOWN here, too.
         if repository and not repositories:get(repository) then

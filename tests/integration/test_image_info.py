@@ -81,6 +81,13 @@ def test_two_hundred_references(released: str, module: Module) -> None:
     assert [shown["exists"] for shown in result["images"]] == [True, False, True, True] * 50
 
 
+def test_catalog(released: str, module: Module) -> None:
+    """What the account may see; with a wrong one it is an error, not an empty list."""
+    assert released in module("zot_image_info", catalog=True)["catalog"]
+    refused = module("zot_image_info", catalog=True, username="writer", password="wrong")
+    assert (refused["error_class"], "cannot list the repositories" in refused["msg"]) == ("unauthorized", True)
+
+
 def test_query(released: str, module: Module) -> None:
     """As `| jq` in the runbook."""
     query = "images[].{tag: tag, platforms: platforms[]} | [?tag == 'r1'].platforms | [0]"

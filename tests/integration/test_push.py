@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 import time
 from pathlib import Path
@@ -217,6 +218,15 @@ def test_keep_previous(images: Images, registry: Registry, repository: str, modu
         with_revision["image"]["digest"],
         first["image"]["digest"],
     ]
+
+
+def test_a_relative_path(
+    tmp_path: Path, images: Images, repository: str, module: Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It starts where the module does, and skopeo, which does not run there, finds the same file."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copyfile(images["buildah-amd64"], "app.tar")
+    assert module("zot_push", archive="app.tar", repository=repository, tags=["1"])["changed"]
 
 
 def test_judging_does_not_read_the_layers(tmp_path: Path, images: Images, repository: str, module: Module) -> None:

@@ -249,6 +249,9 @@ class FakeRegistry:
             raise _ToolError(_absent("absent-repository", "ls", "demo/none", "1", repository, ""))
         return "".join(f"{tag}\n" for tag in sorted(self.tags.get(repository, {}))).encode()
 
+    def _do_catalog(self, _registry: str) -> bytes:
+        return "".join(f"{name}\n" for name in sorted(self.manifests)).encode()
+
     def _do_tag(self, reference: str, tag: str) -> bytes:
         repository, digest, _raw = self._resolve(reference, "manifest")
         self.tags[repository][tag] = digest

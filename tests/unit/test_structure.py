@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 OURS = "ansible_collections.killinit.zot.plugins.module_utils"
@@ -109,6 +111,21 @@ def test_imports_are_no_circle() -> None:
 def test_only_the_edge_knows_ansible(path: Path) -> None:
     knows = {name for name in imports(path) if name.split(".")[0] == "ansible"}
     assert not knows or path.stem in ("_runner", "_argspec")
+
+
+SPECS = sorted((PLUGINS.parent / "roles").glob("*/meta/argument_specs.yml"))
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.parts[-3])
+def test_roles_convert_their_variables(path: Path) -> None:
+    """On the command line and in AWX they are texts, and `false` is a text that is true. Modules convert them."""
+    options = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+    tasks = "".join(each.read_text(encoding="utf-8") for each in sorted(path.parents[1].glob("tasks/*.yml")))
+    for name, option in options.items():
+        if option["type"] in ("bool", "int") and name != "zot_validate_certs":
+            uses = re.findall(rf"\b{name}\b(?: \| (\w+))?", tasks)
+            assert uses
+            assert set(uses) == {option["type"]}, name
 
 
 MODULES = sorted(PLUGINS.glob("modules/*.py"))

@@ -48,8 +48,8 @@ def test_command(command: list[str], expected: str) -> None:
         pytest.param(b"latest\n", ["latest"], id="one"),
     ],
 )
-def test_parse_tags(stdout: bytes, expected: list[str]) -> None:
-    assert _crane.parse_tags(stdout) == expected
+def test_parse_lines(stdout: bytes, expected: list[str]) -> None:
+    assert _crane.parse_lines(stdout) == expected
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ HOST = "127.0.0.1:5000"
 
 
 def params(**options: t.Any) -> dict[str, t.Any]:
-    return {"images": [], "repositories": [], "query": None, "parallel": 8, **options}
+    return {"images": [], "repositories": [], "catalog": False, "query": None, "parallel": 8, **options}
 
 
 def test_a_tag(registry: Registry, fake: t.Any) -> None:
@@ -94,6 +94,13 @@ def test_an_error_is_not_absence(registry: Registry, fake: t.Any, scenario: str)
     fake.fail("manifest", "demo/app:1", scenario, times=99)
     with pytest.raises(ZotError, match="cannot read"):
         look(registry, params(images=["demo/app:1"]))
+
+
+def test_catalog(registry: Registry, fake: t.Any) -> None:
+    for repository in ("demo/web", "demo/app"):
+        fake.put(repository, "1")
+    assert look(registry, params(catalog=True))["catalog"] == ["demo/app", "demo/web"]
+    assert "catalog" not in look(registry, params())
 
 
 def test_query(registry: Registry, fake: t.Any) -> None:

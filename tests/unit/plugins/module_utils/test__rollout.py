@@ -538,11 +538,26 @@ class TestPinned:
         own = workload(container(f"{APP}:1@{OTHER}", "IfNotPresent"))
         assert one(own, pod(f"{APP}@{OTHER}"), images=[gone(f"{APP}:1")])["action"] == "none"
 
+    def test_foretold_for_a_tag_that_is_published_only_then(self) -> None:
+        """In check mode nobody knows its digest."""
+        own = workload(container(policy="IfNotPresent"))
+        tag = f"{APP}:latest"
+        entry = one(own, pod(f"{APP}@{OTHER}"), images=[gone(tag)], moving=[tag], pin=True)
+        assert entry["action"] == "pin"
+        assert entry["patch"]["spec"]["template"]["spec"]["containers"][0]["image"] == tag
+
     def test_never_pulled_is_not_pinned(self) -> None:
         """The node would not fetch the digest: ErrImageNeverPull."""
         own = workload(container(policy="Never"))
         entry = one(own, pod(f"{APP}@{OTHER}"), pin=True)
         assert entry["action"] == "blocked"
+
+
+def test_a_workload_that_was_asked_for_and_uses_nothing_of_the_registry() -> None:
+    own = workload(container("ghcr.io/openclaw/openclaw:latest"))
+    entry = one(own, pod(f"{APP}@{OTHER}"), only=["deployment/app"])
+    assert (entry["action"], entry["why"]) == ("blocked", "it uses no image of the registry")
+    assert plan([own], [pod(f"{APP}@{OTHER}")]) == []
 
 
 class TestBlocked:
@@ -890,6 +905,11 @@ class TestProgress:
         current = counts(updated=0)
         current["spec"]["paused"] = True
         assert far(current) == ("failed", "its rollouts are paused: kubectl rollout resume deployment/app")
+
+    def test_paused_when_it_had_finished(self) -> None:
+        current = counts()
+        current["spec"]["paused"] = True
+        assert far(current)[0] == "done"
 
     @pytest.mark.parametrize(
         ("condition", "state", "why"),

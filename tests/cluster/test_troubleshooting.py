@@ -1,0 +1,131 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the guide to troubleshooting shows is what happens; with ZOT_TEST_WRITE_DOCS=1 it is written anew."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+from cluster.support import Kubectl, pull_secret, ready, workload
+from cluster.test_diagnose import LABELS, WRONG, until_they_fail
+from integration.fixtures import Bare
+
+from environment.cluster import Cluster
+from environment.images import Images
+from environment.registry import Account, Registry
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/docsite/rst/guide_troubleshooting.rst"
+Shown = Callable[[str, str], None]
+
+
+@pytest.fixture
+def shown(registry: Registry, repository: str, kubectl: Kubectl) -> Shown:
+    """Hold the page against the output of a command, in which names are replaced that differ from run to run."""
+
+    def compare(command: str, output: str) -> None:
+        for found, told in (
+            (re.escape(f"{registry.host}/{repository}"), "oci.killinit.cc/openclaw"),
+            (re.escape(registry.host), "oci.killinit.cc"),
+            (re.escape(repository), "openclaw"),
+            (kubectl.namespace, "openclaw"),
+            (r"sha256:[0-9a-f]{12,}", "sha256:…"),
+            (r"openclaw-[0-9a-f]{8,10}-[0-9a-z]{5}", "openclaw-7d4b9c6f5-x2x4q"),
+            (r"pod on \S+", "pod on node-1"),
+            (r"map\[.*\]", "map[…]"),
+            (r"^(\d{4}/.*|.*existing blob:.*|.*pushed blob:.*)\n", ""),
+            (r"(created: ').*'", r"\1…'"),
+            (r"(size: )\d+", r"\g<1>…"),
+            (r"(io.buildah.version: ).*", r"\1…"),
+        ):
+            output = re.sub(found, told, output, flags=re.MULTILINE)
+        lines = "".join(f"    {line.rstrip()}\n" for line in output.strip().splitlines())
+        text = PAGE.read_text(encoding="utf-8")
+        block = re.search(rf"^    \$ {re.escape(command)}\n((?:    .*\n)*)", text, re.MULTILINE)
+        assert block, f"the page does not show {command}"
+        if os.environ.get("ZOT_TEST_WRITE_DOCS"):
+            PAGE.write_text(text[: block.start(1)] + lines + text[block.end(1) :], encoding="utf-8")
+        else:  # where a line is wrapped depends on the names
+            assert block[1].split() == lines.split()
+
+    return compare
+
+
+def _between(run: CompletedProcess[str], start: str, end: str) -> str:
+    """What a playbook printed from one text to another, without these."""
+    found = re.search(rf"{start}(.*?){end}", run.stdout + run.stderr, re.DOTALL)
+    assert found, run.stdout + run.stderr
+    return f"…\n{found[1].strip()}"
+
+
+def test_manifest_invalid(
+    shown: Shown,
+    images: Images,
+    registry: Registry,
+    repository: str,
+    bare: Bare,
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    """What crane gets, and what the module gets."""
+    shutil.copyfile(images["buildah-amd64"], tmp_path / "openclaw.tar")
+    refused = bare("crane", "push", str(tmp_path / "openclaw.tar"), f"{registry.host}/{repository}/openclaw:1")
+    assert refused.returncode
+    shown("crane push openclaw.tar oci.killinit.cc/openclaw/openclaw:1", refused.stderr)
+    arguments = f"archive=openclaw.tar repository={repository}/openclaw tag=1"
+    done = subprocess.run(
+        ["ansible", "localhost", "-m", "killinit.zot.zot_push", "-a", arguments],
+        env={**environment, "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    command = 'ansible localhost -m killinit.zot.zot_push -a "archive=openclaw.tar repository=openclaw/openclaw tag=1"'
+    shown(command, done.stdout)
+
+
+def test_image_pull_back_off(
+    shown: Shown,
+    push: Callable[..., str],
+    registry: Registry,
+    kubectl: Kubectl,
+    cluster: Cluster,
+    environment: dict[str, str],
+    playbook: Callable[..., CompletedProcess[str]],
+) -> None:
+    """Two causes, in the order in which they are to be mended."""
+    latest = push("buildah-amd64", "openclaw")
+    kubectl.apply(pull_secret(registry, Account(registry.reader.username, WRONG)))
+    kubectl.apply(workload(latest.replace(":latest", ":1"), labels=LABELS))
+    until_they_fail(kubectl, 1)
+    environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"}
+    run = playbook("killinit.zot.diagnose", zot_namespace=kubectl.namespace)
+    shown("ansible-playbook killinit.zot.diagnose", _between(run, "Action failed: ", r"\nOrigin: "))
+
+
+def test_stale_image(
+    shown: Shown,
+    push: Callable[..., str],
+    registry: Registry,
+    kubectl: Kubectl,
+    cluster: Cluster,
+    environment: dict[str, str],
+    playbook: Callable[..., CompletedProcess[str]],
+) -> None:
+    """What was restarted, and why."""
+    latest = push("buildah-amd64", "openclaw")
+    kubectl.apply(pull_secret(registry, registry.reader), workload(latest, labels=LABELS))
+    ready(kubectl, "deployment/openclaw")
+    push("changed-env", "openclaw")
+    environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"}
+    run = playbook("killinit.zot.restart", zot_namespace=kubectl.namespace)
+    shown("ansible-playbook killinit.zot.restart", _between(run, r"Show what became of each workload\] \*+\n", r"\n\n"))

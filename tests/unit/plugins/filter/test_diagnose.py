@@ -1,0 +1,507 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The filters of zot_diagnose one after the other, as the role calls them, on captured pods and events."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.killinit.zot.plugins.filter.diagnose_failures import FilterModule as Failures
+from ansible_collections.killinit.zot.plugins.filter.diagnose_lines import FilterModule as Lines
+from ansible_collections.killinit.zot.plugins.filter.diagnose_nearest import FilterModule as Nearest
+from ansible_collections.killinit.zot.plugins.filter.diagnose_probes import FilterModule as Probes
+from ansible_collections.killinit.zot.plugins.filter.diagnose_questions import FilterModule as Questions
+from ansible_collections.killinit.zot.plugins.filter.diagnose_report import FilterModule as Report
+
+PULLS = json.loads((Path(__file__).parents[2] / "captured_pulls.json").read_text(encoding="utf-8"))
+NOW = 1795489470.0  # 2026-11-24T03:04:30Z
+REGISTRY = "127.0.0.1:5000"
+DIGEST = f"sha256:{'1' * 64}"
+
+_FILTERS: dict[str, t.Callable[..., t.Any]] = {}
+for _module in (Failures, Lines, Nearest, Probes, Questions, Report):
+    _FILTERS |= _module().filters()
+
+
+def call(name: str, *arguments: t.Any, **options: t.Any) -> t.Any:
+    """A filter, as a template calls it."""
+    return _FILTERS[f"diagnose_{name}"](*arguments, **options)
+
+
+def secret(name: str, entries: t.Any, kind: str = "kubernetes.io/dockerconfigjson") -> dict[str, t.Any]:
+    """A result of k8s_info in the loop over the names."""
+    text = json.dumps({"auths": entries}).encode()
+    data = {".dockerconfigjson": base64.b64encode(text).decode()}
+    return {"item": name, "resources": [{"metadata": {"name": name}, "type": kind, "data": data}]}
+
+
+def entry(username: str = "reader", password: str = "s3cret") -> dict[str, str]:
+    return {"auth": base64.b64encode(f"{username}:{password}".encode()).decode()}
+
+
+SECRETS = [
+    secret("zot-pull-secret", {REGISTRY: entry()}),
+    secret("wrong", {REGISTRY: entry(password="wr0ng")}),
+    secret("otherhost", {"other.example:5000": entry()}),
+    secret("opaque", {REGISTRY: entry()}, kind="Opaque"),
+    secret("notbase64", {REGISTRY: {"auth": "%%%"}}),
+    {"item": "nowhere", "resources": []},
+]
+NODE = {
+    "metadata": {"name": "127.0.0.1"},
+    "status": {"nodeInfo": {"operatingSystem": "linux", "architecture": "amd64"}},
+}
+
+
+def view(*apps: str, scene: str = "early", wait: float = 60, **changes: t.Any) -> dict[str, t.Any]:
+    """What there is in the cluster, with the failures of some Deployments; *change* may alter each failure."""
+    found = call("failures", PULLS[scene]["pods"], PULLS[scene]["events"], NOW, wait)
+    chosen = [each for each in found if not apps or each["subject"].partition("/")[2] in apps]
+    for each in chosen:
+        each.update(changes.pop("change", {}) if len(chosen) == 1 else {})
+    return {
+        "namespace": "openclaw",
+        "registry": REGISTRY,
+        "secret": "zot-pull-secret",
+        "failures": chosen,
+        "secrets": SECRETS,
+        "service_accounts": [{"metadata": {"name": "default"}}],
+        "nodes": [NODE],
+        **changes,
+    }
+
+
+def image(reference: str, *, platforms: t.Sequence[str] = ("linux/amd64",), **more: t.Any) -> dict[str, t.Any]:
+    """A result of zot_image_info, as far as it is read."""
+    known = {"exists": True, "digest": DIGEST, "manifests": [], "created": None, "size": 2_000_000}
+    return {"reference": f"{REGISTRY}/{reference}", "platforms": list(platforms), **known, **more}
+
+
+def absent(reference: str) -> dict[str, t.Any]:
+    return image(reference, platforms=(), exists=False, digest=None)
+
+
+def answer(repository: str, *images: dict[str, t.Any], tags: t.Sequence[str] | None = ("1", "2")) -> dict[str, t.Any]:
+    """A result for the operator."""
+    listed = {"repository": repository, "exists": tags is not None, "tags": list(tags or ())}
+    return {"item": {"repository": repository}, "images": list(images), "repositories": [listed]}
+
+
+def as_pod(result: dict[str, t.Any], name: str = "zot-pull-secret") -> dict[str, t.Any]:
+    """The same for a pod's account."""
+    return {**result, "item": {**result["item"], "secret": name}}
+
+
+def refused(error_class: str, name: str = "zot-pull-secret", repository: str = "openclaw/openclaw") -> dict[str, t.Any]:
+    return {"item": {"repository": repository, "secret": name}, "error_class": error_class, "msg": "it says no"}
+
+
+def causes(scene: dict[str, t.Any], **answers: t.Any) -> list[dict[str, t.Any]]:
+    """Of the only finding."""
+    findings = call("report", scene, answers)
+    assert len(findings) == 1, findings
+    return list(findings[0]["causes"])
+
+
+def names(found: t.Iterable[t.Mapping[str, t.Any]]) -> list[str]:
+    return [each["cause"] for each in found]
+
+
+THERE = answer("openclaw/openclaw", image("openclaw/openclaw:1"))
+
+
+@pytest.mark.parametrize(
+    ("app", "expected", "said"),
+    [
+        ("malformed", "reference_malformed", "'127.0.0.1:5000/OpenClaw/openclaw:1' is no image reference"),
+        ("nohost", "host_unknown", "cannot resolve the name nosuch.invalid"),
+        ("refused", "connection_refused", "connections to 127.0.0.1:1"),
+        ("plain", "plain_http", "plain.test:5000 does not speak TLS"),
+        ("untrusted", "certificate_not_trusted", "the certificate of untrusted.test:5000"),
+        ("nosecret", "secret_not_named", "neither the pod nor its service account default names a pull secret"),
+        ("secretmissing", "secret_missing", "there is no secret nowhere in namespace openclaw"),
+        ("opaque", "secret_type", "the secret opaque is of type Opaque"),
+        ("notbase64", "secret_unreadable", "has an auth that is not base64"),
+        ("otherhost", "secret_without_entry", f"no entry for {REGISTRY}/openclaw/openclaw, but for other.example:5000"),
+        ("wrong", "credentials_refused", f"the account of the entry {REGISTRY} of the secret wrong (401)"),
+    ],
+)
+def test_what_the_cluster_alone_shows(app: str, expected: str, said: str) -> None:
+    """The registry could not be asked at all."""
+    (cause,) = causes(view(app))
+    assert (cause["cause"], said in cause["message"]) == (expected, True), cause["message"]
+    assert cause["remedy"].endswith(":") == bool(cause["commands"])
+    assert cause["evidence"]
+
+
+def test_a_reference_that_lower_case_does_not_mend() -> None:
+    (cause,) = causes(view("malformed", change={"image": f"{REGISTRY}/openclaw/openclaw:"}))
+    assert (cause["cause"], cause["commands"]) == ("reference_malformed", [])
+
+
+def test_an_image_of_docker_hub() -> None:
+    """It is not asked, and kubelet's word counts."""
+    scene = view("repomissing", change={"image": "nginx:none"})
+    assert call("questions", scene) == []
+    assert call("nearest", scene, {}) == []
+    (cause,) = causes(scene)
+    assert cause["message"].startswith("docker.io says that it has no nginx:none")
+
+
+def test_never() -> None:
+    asked = [answer("openclaw/openclaw", image("openclaw/openclaw:2"))]
+    probed = [as_pod(asked[0])]
+    (cause,) = causes(view("never"), asked=asked, probed=probed)
+    assert cause["cause"] == "pull_policy_never"
+    patch = "'spec: {template: {spec: {containers: [{name: app, imagePullPolicy: Always}]}}}'"
+    assert cause["commands"] == [f"kubectl --namespace=openclaw patch deployment/never --patch {patch}"]
+
+
+class TestAbsence:
+    def test_a_tag(self) -> None:
+        """The newest of those that are like it; what is not for the node is no remedy."""
+        tags = ["30", "3-arm64", "31"]
+        asked = [answer("openclaw/openclaw", absent("openclaw/openclaw:3"), tags=tags)]
+        scene = view("tagmissing")
+        nearest = call("nearest", scene, {"asked": asked})
+        assert sorted(nearest) == sorted(f"{REGISTRY}/openclaw/openclaw:{tag}" for tag in tags)
+        index = image("openclaw/openclaw:31", manifests=[{"digest": DIGEST}])
+        looked = [
+            image("openclaw/openclaw:30", created="2026-11-01T00:00:00Z"),
+            image("openclaw/openclaw:3-arm64", created="2026-11-03T00:00:00Z", platforms=["linux/arm64"]),
+            index,
+        ]
+        further = call("nearest", scene, {"asked": asked, "looked": looked})
+        assert further == [f"{REGISTRY}/openclaw/openclaw@{DIGEST}"]
+        looked.append(image(f"openclaw/openclaw@{DIGEST}", created="2026-11-02T00:00:00Z"))
+        (cause,) = causes(scene, asked=asked, looked=looked)
+        assert cause["cause"] == "tag_missing"
+        assert cause["message"] == "openclaw/openclaw has no tag 3; nearest to it: 3-arm64, 31, 30"
+        assert cause["commands"] == [
+            f"kubectl --namespace=openclaw set image deployment/tagmissing app={REGISTRY}/openclaw/openclaw:31"
+        ]
+
+    def test_no_tag_at_all(self) -> None:
+        asked = [answer("openclaw/openclaw", absent("openclaw/openclaw:3"), tags=[])]
+        (cause,) = causes(view("tagmissing"), asked=asked)
+        assert cause["message"] == "openclaw/openclaw has no tag 3, and nothing like it"
+        assert cause["commands"] == []
+
+    def test_a_repository(self) -> None:
+        asked = [answer("openclaw/opencalw", absent("openclaw/opencalw:1"), tags=None)]
+        (cause,) = causes(view("repomissing"), asked=asked, catalog=["openclaw/workspace", "openclaw/openclaw"])
+        assert cause["cause"] == "repository_missing"
+        assert "nearest to it: openclaw/openclaw, openclaw/workspace" in cause["message"]
+        assert cause["commands"][0].endswith(f" app={REGISTRY}/openclaw/openclaw:1")
+
+    def test_a_repository_of_which_no_catalog_is_known(self) -> None:
+        asked = [answer("openclaw/opencalw", absent("openclaw/opencalw:1"), tags=None)]
+        assert causes(view("repomissing"), asked=asked)[0]["commands"] == []
+
+    @pytest.mark.parametrize("app", ["digestgone", "tagdigestgone"])
+    def test_a_digest(self, app: str) -> None:
+        gone = absent(f"openclaw/openclaw@sha256:{'0' * 64}")
+        looked = [image("openclaw/openclaw:1"), image("openclaw/openclaw:2", digest=None)]
+        (cause,) = causes(view(app), asked=[answer("openclaw/openclaw", gone)], looked=looked)
+        assert cause["cause"] == "digest_missing"
+        assert "no longer holds sha256:000000000000; nearest to it: " in cause["message"]
+        assert "1 (sha256:111111111111)" in cause["message"]
+
+    def test_of_an_image_volume(self) -> None:
+        asked = [answer("openclaw/workspace", absent("openclaw/workspace:gone"), tags=["latest"])]
+        (cause,) = causes(view("volume"), asked=asked)
+        volume = f"{{name: workspace, image: {{reference: {REGISTRY}/openclaw/workspace:latest}}}}"
+        patch = f"'spec: {{template: {{spec: {{volumes: [{volume}]}}}}}}'"
+        assert cause["commands"] == [f"kubectl --namespace=openclaw patch deployment/volume --patch {patch}"]
+
+    def test_told_by_kubelet_alone(self) -> None:
+        """Repository or tag: it does not say."""
+        (cause,) = causes(view("repomissing"))
+        assert cause["cause"] == "tag_missing"
+        assert "repository, tag or digest is wrong" in cause["message"]
+
+    def test_the_pods_account_sees_it_where_the_operator_may_not_look(self) -> None:
+        probed = [as_pod(answer("openclaw/openclaw", absent("openclaw/openclaw:3")))]
+        asked = [{"item": {"repository": "openclaw/openclaw"}, "error_class": "unauthorized", "msg": "no"}]
+        assert names(causes(view("tagmissing"), asked=asked, probed=probed)) == ["tag_missing"]
+
+
+class TestAccess:
+    def test_probes(self) -> None:
+        """Each account once for each repository; of no secret that kubelet cannot read."""
+        probes = call("probes", view())
+        told = {(each["secret"], each["repository"], each["password"]) for each in probes}
+        assert told == {
+            ("zot-pull-secret", "openclaw/openclaw", "s3cret"),
+            ("zot-pull-secret", "openclaw/opencalw", "s3cret"),
+            ("zot-pull-secret", "openclaw/workspace", "s3cret"),
+            ("wrong", "openclaw/openclaw", "wr0ng"),
+        }
+        assert len(probes) == len(told)
+
+    def test_questions(self) -> None:
+        """Of the registry alone, and what is malformed is no question."""
+        found = {each["repository"]: each["images"] for each in call("questions", view())}
+        assert list(found) == ["openclaw/openclaw", "openclaw/opencalw", "openclaw/workspace"] or set(found) == {
+            "openclaw/openclaw",
+            "openclaw/opencalw",
+            "openclaw/workspace",
+        }
+        assert all(text.startswith(f"{REGISTRY}/") for images in found.values() for text in images)
+
+    def test_refused(self) -> None:
+        (cause,) = causes(view("wrong"), asked=[THERE], probed=[refused("unauthorized", "wrong")])
+        assert cause["cause"] == "credentials_refused"
+        assert "zot_pull_secret_name=wrong" in cause["commands"][0]
+        assert cause["commands"][1].startswith("kubectl --namespace=openclaw delete pod wrong-")
+
+    def test_denied(self) -> None:
+        """The account is good, and may not read: another password would not help."""
+        (cause,) = causes(view("wrong"), asked=[THERE], probed=[refused("denied", "wrong")])
+        assert (cause["cause"], cause["commands"]) == ("read_denied", [])
+
+    def test_refused_and_absent(self) -> None:
+        """The operator sees what the pod's account would meet next."""
+        asked = [answer("openclaw/openclaw", absent("openclaw/openclaw:1"), tags=["2"])]
+        found = causes(view("wrong"), asked=asked, probed=[refused("unauthorized", "wrong")])
+        assert names(found) == ["credentials_refused", "tag_missing"]
+
+    def test_no_secret_and_none_to_name(self) -> None:
+        scene = view("nosecret", secrets=[{"item": "zot-pull-secret", "resources": []}])
+        found = causes(scene, asked=[THERE])
+        assert names(found) == ["secret_missing", "secret_not_named"]
+        assert found[1]["commands"][0] == (
+            "kubectl --namespace=openclaw patch serviceaccount default"
+            " --patch 'imagePullSecrets: [{name: zot-pull-secret}]'"
+        )
+
+    def test_the_service_account_was_told_too_late(self) -> None:
+        accounts = [{"metadata": {"name": "default"}, "imagePullSecrets": [{"name": "zot-pull-secret"}]}]
+        scene = view("nosecret", service_accounts=accounts)
+        (cause,) = causes(scene, asked=[THERE], probed=[as_pod(THERE)])
+        assert "the pod was made before its service account default named zot-pull-secret" in cause["message"]
+        assert [command.split()[2] for command in cause["commands"]] == ["delete"]
+
+    @pytest.mark.parametrize(
+        ("error_class", "expected"),
+        [
+            ("unauthorized", ["credentials_refused", "secret_not_named"]),
+            ("denied", ["read_denied", "secret_not_named"]),
+            ("unavailable", ["secret_not_named"]),
+        ],
+    )
+    def test_no_secret_and_the_one_to_name_is_no_good(self, error_class: str, expected: list[str]) -> None:
+        assert names(causes(view("nosecret"), asked=[THERE], probed=[refused(error_class)])) == expected
+
+    def test_an_incomplete_entry(self) -> None:
+        scene = view("wrong", secrets=[secret("wrong", {REGISTRY: {"username": "reader"}})])
+        (cause,) = causes(scene, asked=[THERE])
+        assert (cause["cause"], "lacks user name or password" in cause["message"]) == ("secret_without_entry", True)
+
+    def test_of_several_secrets_only_the_one_that_should_be_for_it(self) -> None:
+        scene = view("otherhost", change={"secrets": ["opaque", "zot-pull-secret"]})
+        scene["secrets"] = [SECRETS[3], secret("zot-pull-secret", {"x.example": entry()})]
+        assert names(causes(scene, asked=[THERE])) == ["secret_without_entry"]
+
+    def test_a_secret_that_may_not_be_read(self) -> None:
+        scene = view("wrong", secrets=[{"item": "wrong", "failed": True, "msg": "forbidden"}])
+        (cause,) = causes(scene, asked=[THERE])
+        assert (cause["cause"], "could not be read from here" in cause["message"]) == ("unknown", True)
+
+    def test_another_registry_may_be_open_to_everybody(self) -> None:
+        """No word of the secret, as long as it asks for none."""
+        assert names(causes(view("untrusted"))) == ["certificate_not_trusted"]
+
+    def test_the_registry_does_not_answer_here(self) -> None:
+        """Then kubelet's word counts."""
+        found = causes(view("wrong"), asked=[refused("unavailable")], probed=[refused("unavailable", "wrong")])
+        assert names(found) == ["credentials_refused"]
+
+
+class TestPlatform:
+    INDEX = image("openclaw/workspace:latest", platforms=["linux/arm64"], manifests=[{"digest": DIGEST}])
+
+    def test_of_an_index(self) -> None:
+        (cause,) = causes(view("platform"), asked=[answer("openclaw/workspace", self.INDEX)])
+        assert cause["message"] == "the index has no image for linux/amd64, but for linux/arm64"
+        assert cause["commands"] == []
+
+    def test_another_node_could_run_it(self) -> None:
+        other = copy.deepcopy(NODE)
+        other["metadata"]["name"] = "other"
+        other["status"]["nodeInfo"]["architecture"] = "arm64"
+        (cause,) = causes(view("platform", nodes=[NODE, other]), asked=[answer("openclaw/workspace", self.INDEX)])
+        patch = "'spec: {template: {spec: {nodeSelector: {kubernetes.io/arch: arm64}}}}'"
+        assert cause["commands"] == [f"kubectl --namespace=openclaw patch deployment/platform --patch {patch}"]
+
+    @pytest.mark.parametrize("nodes", [None, [NODE]])
+    def test_told_by_kubelet_alone(self, nodes: t.Any) -> None:
+        assert names(causes(view("platform", nodes=nodes))) == ["platform_missing"]
+
+    def test_it_fits_now(self) -> None:
+        whole = {**self.INDEX, "platforms": ["linux/arm64", "linux/amd64"]}
+        assert names(causes(view("platform"), asked=[answer("openclaw/workspace", whole)])) == ["works_now"]
+
+    def test_of_a_program_that_ends_at_once(self) -> None:
+        foreign = image("openclaw/openclaw:arm64", platforms=["linux/arm64/v8"])
+        (cause,) = causes(view("foreign"), asked=[answer("openclaw/openclaw", foreign)])
+        assert cause["cause"] == "architecture_wrong"
+        assert "it is for linux/arm64/v8 and the node for linux/amd64" in cause["message"]
+
+    def test_a_program_that_says_so_itself(self) -> None:
+        scene = view("foreign", change={"said": "it ended with exit code 1: exec /app: exec format error"})
+        assert names(causes(scene)) == ["architecture_wrong"]
+
+    @pytest.mark.parametrize("nodes", [None, [NODE]])
+    def test_a_program_that_ends_for_reasons_of_its_own(self, nodes: t.Any) -> None:
+        """That is no failed pull."""
+        asked = [answer("openclaw/openclaw", image("openclaw/openclaw:arm64"))]
+        assert call("report", view("foreign", nodes=nodes), {"asked": asked}) == []
+
+
+class TestNothingWrong:
+    def test_it_works_now(self) -> None:
+        (cause,) = causes(view("wrong"), asked=[THERE], probed=[as_pod(THERE, "wrong")])
+        assert cause["cause"] == "works_now"
+        assert "kubelet tries again in about 10 s" in cause["remedy"]
+        assert cause["commands"][0].startswith("kubectl --namespace=openclaw delete pod ")
+
+    def test_a_pod_that_nobody_would_make_again(self) -> None:
+        scene = view("wrong", change={"subject": "pod/alone", "next_try": None})
+        (cause,) = causes(scene, asked=[THERE], probed=[as_pod(THERE, "wrong")])
+        assert (cause["commands"], cause["remedy"]) == ([], "Wait, kubelet tries again within 5 minutes.")
+
+    def test_a_first_pull_goes_on(self) -> None:
+        scene = view("slow", wait=10, registry="slow.test:5000")
+        there = {**image("openclaw/openclaw:1"), "reference": "slow.test:5000/openclaw/openclaw:1"}
+        scene["secrets"] = [secret("zot-pull-secret", {"slow.test:5000": entry()})]
+        asked = [answer("openclaw/openclaw", there)]
+        (cause,) = causes(scene, asked=asked, probed=[as_pod(asked[0])])
+        assert (cause["cause"], cause["evidence"]) == ("pulling", "2.0 MB are to be pulled")
+
+    def test_nobody_says_why(self) -> None:
+        scene = view("slow", wait=10)
+        (cause,) = causes(scene)
+        assert (cause["cause"], cause["message"]) == ("unknown", "nobody says why")
+        scene["failures"][0]["said"] = "something unheard of"
+        assert causes(scene)[0]["message"] == "the reason is not one that is known here"
+
+
+class TestNetwork:
+    def test_it_answers_from_here(self) -> None:
+        scene = view("refused", registry="127.0.0.1:1")
+        scene["secrets"] = [secret("zot-pull-secret", {"127.0.0.1:1": entry()})]
+        there = {**image("openclaw/openclaw:1"), "reference": "127.0.0.1:1/openclaw/openclaw:1"}
+        asked = [answer("openclaw/openclaw", there)]
+        (cause,) = causes(scene, asked=asked, probed=[as_pod(asked[0])])
+        assert cause["message"].endswith("though it answers from here")
+        assert cause["commands"] == []
+
+    @pytest.mark.parametrize("app", ["refused", "nohost", "plain", "untrusted"])
+    def test_another_registry_may_be_meant(self, app: str) -> None:
+        (cause,) = causes(view(app))
+        assert cause["remedy"].endswith(f"If {REGISTRY} is meant:")
+        assert cause["commands"][0].endswith(f"app={REGISTRY}/openclaw/openclaw:1")
+
+    @pytest.mark.parametrize(
+        ("said", "expected"),
+        [
+            (PULLS["elsewhere"][4]["said"], "disk_full"),
+            ("429 Too Many Requests", "rate_limited"),
+            ("toomanyrequests: too many requests limit:3", "quota_exceeded"),
+            ("503 Service Unavailable", "registry_failing"),
+            ("i/o timeout", "timed_out"),
+        ],
+    )
+    def test_what_no_secret_can_mend(self, said: str, expected: str) -> None:
+        scene = view("wrong", change={"said": said})
+        assert names(causes(scene, asked=[THERE], probed=[as_pod(THERE, "wrong")])) == [expected]
+
+
+class TestFindings:
+    def test_alike_pods_are_one(self) -> None:
+        (found,) = call("report", view("tagmissing"), {})
+        assert (found["pods"], len(found["pod_names"]), found["nodes"]) == (3, 3, ["127.0.0.1"])
+        assert (found["subject"], found["uses"]) == ("deployment/tagmissing", ["container app"])
+
+    def test_also_if_kubelet_has_other_words_for_some(self) -> None:
+        """As when it pulls only so many at a time."""
+        scene = view("tagmissing")
+        scene["failures"][0]["said"] = "pull QPS exceeded"
+        asked = [answer("openclaw/openclaw", absent("openclaw/openclaw:3"))]
+        probed = [as_pod(asked[0])]
+        (found,) = call("report", scene, {"asked": asked, "probed": probed})
+        assert found["pods"] == 3
+        assert found["causes"][0]["evidence"].endswith(":3: not found")
+
+    def test_many_pods_are_restarted_together(self) -> None:
+        scene = view("wrong")
+        scene["failures"] = [{**scene["failures"][0], "pod": f"wrong-{number}"} for number in range(50)]
+        (found,) = call("report", scene, {"probed": [refused("unauthorized", "wrong")]})
+        assert found["pods"] == 50
+        assert found["causes"][0]["commands"][1] == "kubectl --namespace=openclaw rollout restart deployment/wrong"
+
+    def test_what_passes_by_itself_comes_last(self) -> None:
+        scene = view("wrong", "repomissing", "tagmissing")
+        findings = call("report", scene, {"asked": [THERE], "probed": [as_pod(THERE, "wrong")]})
+        order = [each["subject"].partition("/")[2] for each in findings]
+        assert order[0] == "tagmissing"
+        assert order[-1] == "wrong"
+
+    def test_nothing_secret_is_in_it(self) -> None:
+        probed = [refused("unauthorized", "wrong")]
+        text = json.dumps(call("report", view(), {"probed": probed}))
+        for hidden in ("s3cret", "wr0ng", entry()["auth"], entry(password="wr0ng")["auth"]):
+            assert hidden not in text
+
+
+@pytest.mark.parametrize("kind", ["job", "pod", "replicaset"])
+def test_what_cannot_be_changed_gets_no_command(kind: str) -> None:
+    """A Job's template is fixed, and so are the volumes of a pod."""
+    scene = view("volume", change={"subject": f"{kind}/x"})
+    asked = [answer("openclaw/workspace", absent("openclaw/workspace:gone"), tags=["latest"])]
+    assert causes(scene, asked=asked)[0]["commands"] == []
+    never = view("never", change={"subject": f"{kind}/x"})
+    there = answer("openclaw/openclaw", image("openclaw/openclaw:2"))
+    assert causes(never, asked=[there], probed=[as_pod(there)])[0]["commands"] == []
+
+
+def test_the_nodes_of_a_job_cannot_be_chosen() -> None:
+    """Nor those of a pod that is there."""
+    other = copy.deepcopy(NODE)
+    other["status"]["nodeInfo"]["architecture"] = "arm64"
+    other["metadata"]["name"] = "other"
+    scene = view("platform", nodes=[NODE, other], change={"subject": "job/x"})
+    assert causes(scene, asked=[answer("openclaw/workspace", TestPlatform.INDEX)])[0]["commands"] == []
+
+
+def test_an_init_container_and_a_pod_of_its_own() -> None:
+    scene = view("tagmissing")
+    scene["failures"] = [{**scene["failures"][0], "use": "init container", "name": "first", "subject": "pod/alone"}]
+    asked = [answer("openclaw/openclaw", absent("openclaw/openclaw:3"), tags=["2"])]
+    assert causes(scene, asked=asked)[0]["commands"] == [
+        f"kubectl --namespace=openclaw set image pod/alone first={REGISTRY}/openclaw/openclaw:2"
+    ]
+
+
+def test_lines() -> None:
+    """Prose fits a terminal, a command is one line."""
+    findings = call("report", view(), {"catalog": ["openclaw/openclaw"]})
+    lines = call("lines", findings)
+    assert f"{REGISTRY}/openclaw/openclaw:3" in lines
+    assert "  container app of deployment/tagmissing, 3 pods on 127.0.0.1" in lines
+    commands = {command for each in findings for cause in each["causes"] for command in cause["commands"]}
+    assert commands <= {line.strip() for line in lines}
+    assert all(len(line) <= 100 or line.strip() in commands or " " not in line.strip() for line in lines)
+    assert not any('"' in command for command in commands)
+    brief = call("lines", findings, brief=True)
+    assert len(brief) == len(findings)
+    assert any(line.startswith(f"{REGISTRY}/openclaw/openclaw:3 of deployment/tagmissing: ") for line in brief)
