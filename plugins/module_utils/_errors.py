@@ -31,7 +31,7 @@ _HINTS: t.Mapping[str, str] = {
     "platform_mismatch": "Give the archive or the manifest of the platform that was asked for.",
     "tool_missing": "Install it (skopeo: the system's package; crane: github.com/google/go-containerregistry), or say"
     " where it is with the options skopeo_path and crane_path.",
-    "tool_failed": "The tool's own words are in stderr.",
+    "tool_failed": "Look at the tool's own words in stderr, put right what they name, and run the task again.",
     "invalid_option": "Correct the option and run the task again; nothing was written.",
 }
 
@@ -58,7 +58,8 @@ _SIGNS: t.Sequence[tuple[str, re.Pattern[str]]] = [
             "unavailable",
             (
                 r"connection refused|connection reset|broken pipe|no such host|no route to host|network is unreachable"
-                r"|i/o timeout|context deadline exceeded|unexpected EOF|: EOF\b|server misbehaving|name resolution"
+                r"|i/o timeout|use of closed network connection"
+                r"|context deadline exceeded|unexpected EOF|: EOF\b|server misbehaving|name resolution"
                 r"|\b(?:status(?: code)?:?|StatusCode:|from registry) 5[0-9][0-9]\b|\b5[0-9][0-9] \([A-Z][A-Za-z ]+\)"
             ),
         ),
