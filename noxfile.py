@@ -37,9 +37,9 @@ os.environ.update(
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """Run lint, units, sanity, integration, cluster, molecule and demo-cluster; arguments go to pytest"""
-    for name in ("lint", "units", "sanity", "integration", "cluster", "molecule", "demo-cluster"):
-        session.notify(name, session.posargs if name in ("units", "integration", "cluster") else [])
+    """Run lint, units, sanity, integration, reliability, cluster, molecule and demo-cluster; arguments go to pytest"""
+    for name in ("lint", "units", "sanity", "integration", "reliability", "cluster", "molecule", "demo-cluster"):
+        session.notify(name, session.posargs if name in ("units", "integration", "reliability", "cluster") else [])
 
 
 @nox.session
@@ -106,6 +106,16 @@ def integration(session: nox.Session) -> None:
     provide_collections(session)
     env = {"PYTHONPATH": str(COLLECTIONS), "ZOT_TEST_CRANE": os.pathsep.join(older_cranes(session))}
     command = (*PYTEST, "--override-ini=testpaths=tests/integration", "--numprocesses=2")
+    session.run(*command, *session.posargs, env=env)
+
+
+@nox.session
+def reliability(session: nox.Session) -> None:
+    """Test what faults, load and a second operator do to a release (10 minutes); arguments go to pytest"""
+    provide_collections(session)
+    env = {"PYTHONPATH": str(COLLECTIONS), "ZOT_TEST_CRANE": os.pathsep.join(older_cranes(session))}
+    # Most of the time they wait for one another's time-outs.
+    command = (*PYTEST, "--override-ini=testpaths=tests/reliability", "--numprocesses=4")
     session.run(*command, *session.posargs, env=env)
 
 
