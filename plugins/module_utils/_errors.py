@@ -29,8 +29,8 @@ _HINTS: t.Mapping[str, str] = {
     " validate_certs to false.",
     "archive_invalid": "Write the archive again, with docker save, podman save or buildah push docker-archive:FILE.",
     "platform_mismatch": "Give the archive or the manifest of the platform that was asked for.",
-    "tool_missing": "Install it (skopeo: the system's package; crane: github.com/google/go-containerregistry), or say"
-    " where it is with the options skopeo_path and crane_path.",
+    "tool_missing": "Install it (skopeo 1.9 or later: the system's package; crane 0.20 or later:"
+    " github.com/google/go-containerregistry), or say where it is with the options skopeo_path and crane_path.",
     "tool_failed": "Look at the tool's own words in stderr, put right what they name, and run the task again.",
     "invalid_option": "Correct the option and run the task again; nothing was written.",
 }
@@ -64,6 +64,8 @@ _SIGNS: t.Sequence[tuple[str, re.Pattern[str]]] = [
             ),
         ),
         ("tool_missing", r"error getting credentials.*executable file not found"),
+        # One that is too old, or another program altogether.
+        ("tool_missing", r'unknown (?:shorthand )?flag: |unknown command "|flag provided but not defined'),
     )
 ]
 _URL = re.compile(r"\"?https?://[^\s\"]+\"?")

@@ -9,11 +9,17 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._archive import Archive, read
+from ansible_collections.killinit.zot.plugins.module_utils._archive import (
+    Archive,
+    InvalidArchiveError,
+    MissingLibraryError,
+    read,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._image import Image, InvalidImageError, Platform, content
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
@@ -21,7 +27,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._reference import Ref
 from ansible_collections.killinit.zot.plugins.module_utils._registry import (
     Registry,
     at_once,
-    invalid_archives,
     invalid_options,
     platform_option,
 )
@@ -192,3 +197,18 @@ def _require_distinct(requests: t.Sequence[PushRequest]) -> None:
                     f"keep_previous of {request.archive} names {request.keeper(reference)}, which is one of the tags to"
                     " push",
                 )
+
+
+@contextlib.contextmanager
+def invalid_archives() -> t.Iterator[None]:
+    """Turn what _archive refuses into the errors of the modules."""
+    try:
+        yield
+    except InvalidArchiveError as error:
+        raise ZotError("archive_invalid", str(error)) from error
+    except MissingLibraryError as error:
+        raise ZotError(
+            "tool_missing",
+            f"the Python library {error} is needed to read an archive that is compressed with zstd",
+            hint=f"Install {error} for the Python that runs the module, or give the archive uncompressed.",
+        ) from error

@@ -19,12 +19,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.killinit.zot.plugins.module_utils import _crane, _skopeo
-from ansible_collections.killinit.zot.plugins.module_utils._archive import (
-    Archive,
-    InvalidArchiveError,
-    MissingLibraryError,
-    expand,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._archive import Archive, expand
 from ansible_collections.killinit.zot.plugins.module_utils._credentials import (
     Credentials,
     environment,
@@ -46,6 +41,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._image import (
 from ansible_collections.killinit.zot.plugins.module_utils._reference import (
     InvalidReferenceError,
     Reference,
+    is_digest,
     registry_name,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._runner import (
@@ -281,8 +277,16 @@ class Registry:
                     ) from error
                 else:
                     raise
-            with open(digestfile) as file:
-                return file.read().strip()
+            digest = ""
+            with contextlib.suppress(OSError, ValueError), open(digestfile) as file:
+                digest = file.read().strip()
+            if not is_digest(digest):
+                raise ZotError(
+                    "tool_failed",
+                    f"{what}: skopeo named no digest, so what {reference} holds now is not known",
+                    hint="See to it that skopeo_path, or PATH, leads to a real skopeo, and run the task again.",
+                )
+            return digest
 
     def append(self, manifests: t.Iterable[Reference], reference: Reference) -> None:
         """Write a new index of *manifests* under a tag."""
@@ -388,18 +392,3 @@ class Registry:
                 f"{reference}: the registry's answer is not usable: {error}",
                 hint="Push the image again; if that does not help, ask the registry's operator.",
             ) from error
-
-
-@contextlib.contextmanager
-def invalid_archives() -> t.Iterator[None]:
-    """Turn what _archive refuses into the errors of the modules."""
-    try:
-        yield
-    except InvalidArchiveError as error:
-        raise ZotError("archive_invalid", str(error)) from error
-    except MissingLibraryError as error:
-        raise ZotError(
-            "tool_missing",
-            f"the Python library {error} is needed to read an archive that is compressed with zstd",
-            hint=f"Install {error} for the Python that runs the module, or give the archive uncompressed.",
-        ) from error

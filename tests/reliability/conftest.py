@@ -105,7 +105,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Publisher]]:
     """Start a module in a process of its own: start("zot_push", proxy, archive=…), by a proxy or a registry."""
     started: list[Publisher] = []
 
-    def run(name: str, at: Proxy | Registry, *, prefix: Sequence[str] = (), **options: Any) -> Publisher:
+    def run(
+        name: str, at: Proxy | Registry, *, prefix: Sequence[str] = (), own: str | None = None, **options: Any
+    ) -> Publisher:
         # One directory for all, as all tasks on a host have it.
         temporary = tmp_path / "ansible"
         temporary.mkdir(exist_ok=True)
@@ -118,7 +120,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Publisher]]:
             "retries": 0,
             **options,
         }
-        started.append(Publisher(name, arguments, temporary, prefix))
+        started.append(Publisher(name, arguments, temporary, prefix, own))
         return started[-1]
 
     yield run

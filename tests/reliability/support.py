@@ -125,11 +125,15 @@ with patch_module_args(arguments):
     main()
 """
 
-    def __init__(self, name: str, arguments: dict[str, Any], temporary: Path, prefix: Sequence[str] = ()) -> None:
-        """*prefix* is what comes before the command, as in C(unshare --mount)."""
+    def __init__(
+        self, name: str, arguments: dict[str, Any], temporary: Path, prefix: Sequence[str] = (), own: str | None = None
+    ) -> None:
+        """*prefix* is what comes before the command, and may make the directory *own* in *temporary* that only it sees.
+
+        Ansible makes one for each task, in the one of all tasks, and so do we.
+        """
         self.temporary = temporary
-        # As Ansible does it: one for each task, in that of all tasks.
-        self._own = tempfile.mkdtemp(prefix="ansible-tmp-", dir=temporary)
+        self._own = str(temporary / own) if own else tempfile.mkdtemp(prefix="ansible-tmp-", dir=temporary)
         self.process = subprocess.Popen(
             [*prefix, sys.executable, "-c", self._PROGRAM],
             stdin=subprocess.PIPE,

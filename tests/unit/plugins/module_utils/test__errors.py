@@ -54,6 +54,14 @@ def test_a_connection_that_broke_in_the_middle_of_a_blob() -> None:
     assert classify(said, names=["h/a:1"]) == "unavailable"
 
 
+@pytest.mark.parametrize(
+    "said",
+    ['unknown command "index" for "crane"', "unknown flag: --digestfile", "flag provided but not defined: -digestfile"],
+)
+def test_a_tool_that_is_too_old(said: str) -> None:
+    assert classify(said) == "tool_missing"
+
+
 # The word stands where only the name is: without the names the answer would be the wrong one.
 @pytest.mark.parametrize(
     ("name", "stderr", "expected"),

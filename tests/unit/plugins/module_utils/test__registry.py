@@ -16,8 +16,6 @@ import pytest
 from ansible_collections.killinit.zot.plugins.module_utils import _registry
 from ansible_collections.killinit.zot.plugins.module_utils._archive import (
     Archive,
-    InvalidArchiveError,
-    MissingLibraryError,
     read,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
@@ -25,7 +23,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry import (
     Registry,
-    invalid_archives,
     open_registry,
 )
 
@@ -240,6 +237,16 @@ def test_copy(registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.
     assert fake.tags == {"demo/app": {"1": digest}}
 
 
+@pytest.mark.parametrize("report", ["", "rubbish\n"])
+def test_copy_that_names_no_digest(
+    registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.Any, report: str
+) -> None:
+    path = write_archive(tmp_path / "app.tar")
+    fake.reports = report
+    with pytest.raises(ZotError, match=r"skopeo named no digest, so what .* holds now is not known"):
+        registry.copy(str(path), read(str(path)), APP)
+
+
 def test_copy_in_plain_http_on_this_machine(
     registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.Any
 ) -> None:
@@ -424,17 +431,3 @@ def test_no_crane(tools: Path, tmp_path: Path) -> None:
     (tools / "crane").unlink()
     with pytest.raises(ZotError, match="crane is not in PATH"), open_registry(t.cast("t.Any", Module(tmp_path))):
         pytest.fail("it is open")
-
-
-@pytest.mark.parametrize(
-    ("error", "error_class", "message"),
-    [
-        (InvalidArchiveError("it is cut"), "archive_invalid", "it is cut"),
-        (MissingLibraryError("zstandard"), "tool_missing", "the Python library zstandard is needed"),
-    ],
-    ids=["archive", "library"],
-)
-def test_invalid_archives(error: Exception, error_class: str, message: str) -> None:
-    with pytest.raises(ZotError, match=message) as raised, invalid_archives():
-        raise error
-    assert raised.value.error_class == error_class
