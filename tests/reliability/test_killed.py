@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -110,14 +111,14 @@ def test_module_is_killed(
         running.process.wait()
         left = list(running.temporary.glob("ansible-*/zot-*"))
         assert [path.stat().st_mode & 0o777 for path in left] == [0o700]
-        happened(f"{number.name} to the module", "killed")
+        happened(f"{number.name} to the module", "unfinished")
     else:
         result = running.result()
         assert (result["failed"], result["error_class"]) == (True, "tool_failed")
         assert f"signal {number.value}" in result["msg"]
         assert "Run it again" in result["hint"]
         assert not tools_of(proxy.host)
-        happened(f"{number.name} to the module", "said so")
+        happened(f"{number.name} to the module", "unfinished")
     proxy.set()
     wait_until(lambda: not tools_of(proxy.host), "what the killed module has started ends")
     # What SIGKILL leaves running comes to its own end.
@@ -126,3 +127,56 @@ def test_module_is_killed(
     assert (again["failed"], again["changed"]) == (False, True)
     assert sorted(held(registry, repository)) == ["1", "latest"]
     assert not list(running.temporary.glob("ansible-*/zot-*"))
+
+
+PLAY = """\
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - killinit.zot.zot_push: {archive: "{{ archive }}", repository: "{{ repository }}", tags: ["1", latest]}
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_ansible_is_killed(
+    number: signal.Signals,
+    proxy: Proxy,
+    registry: Registry,
+    work: dict[str, Any],
+    repository: str,
+    environment: dict[str, str],
+    happened: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    """In the middle of a blob. The module ends with Ansible; after SIGKILL it finishes, and then cleans up."""
+    environment |= {"ZOT_REGISTRY": proxy.host, "ZOT_CA_PATH": str(proxy.ca)}
+    play = tmp_path / "play.yml"
+    play.write_text(PLAY)
+    command = ["ansible-playbook", str(play), "-e", f"archive={work['archive']} repository={repository}"]
+
+    def run() -> subprocess.Popen[str]:
+        piped = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.Popen(command, env=environment, start_new_session=True, **piped)
+
+    def left() -> list[str]:
+        directories = [str(path) for path in Path(environment["HOME"]).glob("tmp/ansible-*/zot-*")]
+        return [*tools_of(proxy.host), *directories]
+
+    proxy.set(BLOB)
+    killed = run()
+    _hold(proxy, BLOB)
+    killed.send_signal(number)
+    if number != signal.SIGKILL:
+        wait_until(lambda: not left(), "everything ends, though the registry does not answer")
+    proxy.set()
+    output, _none = killed.communicate(timeout=60)
+    assert killed.returncode != 0
+    assert "Traceback" not in output
+    wait_until(lambda: not left(), "everything ends")
+    happened(f"{number.name} to ansible-playbook", "unfinished" if number != signal.SIGKILL else "finished")
+    assert sorted(held(registry, repository)) == (["1", "latest"] if number == signal.SIGKILL else [])
+
+    again = run()
+    output, _none = again.communicate(timeout=60)
+    assert again.returncode == 0, output
+    assert sorted(held(registry, repository)) == ["1", "latest"]
