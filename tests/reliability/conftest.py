@@ -35,6 +35,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-table", action="store_true", help="write the table in docs/reliability.md")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that the others are done beside it."""
+    items.sort(key=lambda item: "test_soak" not in item.nodeid)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Begin to count, in the process that starts the others."""
     config.stash[HAPPENED] = {}

@@ -18,7 +18,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from integration.support import Module, recap
+from integration.support import Module, Tools, recap
 from reliability.support import archive, held, require_truth, tools_of
 
 from environment.faults import Fault, Proxy
@@ -229,3 +229,43 @@ def test_fault(
     start = len(registry.requests())
     assert work.run(through)["changed"] is False
     assert not [request for request in registry.requests()[start:] if request.method not in ("GET", "HEAD")]
+
+
+@pytest.mark.parametrize("place", ["GET .*/manifests/", "GET .*/blobs/", "PUT .*/manifests/", "POST .*/blobs/"])
+def test_credentials_do_not_follow_a_redirect(
+    place: str,
+    tools: Tools,
+    proxy: Proxy,
+    through: Module,
+    repository: str,
+    happened: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    """Whatever the version of the tools."""
+    path = str(archive(tmp_path / "1.tar"))
+    options = {"archive": path, "repository": repository, "tags": ["1"], **tools.options()}
+    if place.startswith("GET"):
+        assert through("zot_push", **options)["changed"]
+    proxy.set(Fault("redirect", place))
+    result = through("zot_push", **options)
+    seen = proxy.seen()
+    assert [each for each in seen if each.what == "redirect"]
+    assert not [each for each in seen if each.what == "elsewhere" and each.credentials]
+    happened("redirect to another host", result["error_class"] if result["failed"] else "finished")
+
+
+def test_registry_leads_a_blob_to_another_host(
+    proxy: Proxy, through: Module, repository: str, happened: Callable[..., None], tmp_path: Path
+) -> None:
+    """skopeo takes the credentials with it, as far as 1.9.3 goes; what the documentation says of it is counted here."""
+    proxy.set(Fault("redirect", "POST .*/blobs/", status=202))
+    path = str(archive(tmp_path / "1.tar"))
+    result = through("zot_push", archive=path, repository=repository, tags=["1"])
+    elsewhere = [each for each in proxy.seen() if each.what == "elsewhere"]
+    proxy.set()
+    assert elsewhere
+    assert result["failed"] is True
+    assert result["tags"][0]["digest"] is None
+    followed = any(each.credentials for each in elsewhere)
+    happened("the registry sends a blob to another host", "credentials followed" if followed else result["error_class"])
+    assert through("zot_push", archive=path, repository=repository, tags=["1"])["changed"] is True
