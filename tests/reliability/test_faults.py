@@ -224,7 +224,7 @@ def test_fault(
     assert again["changed"] == (after != between)
     written = {request.path.rpartition("/")[2] for request in registry.requests()[start:] if request.method == "PUT"}
     assert not {tag for tag, digest in between.items() if after[tag] == digest} & written
-    if not again["changed"]:
+    if not again["changed"] or who == "zot_publish":  # that the role changes nothing then is tested without faults
         return
     start = len(registry.requests())
     assert work.run(through)["changed"] is False
