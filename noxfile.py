@@ -44,9 +44,8 @@ os.environ.update(
 @nox.session
 def test(session: nox.Session) -> None:
     """Run everything that tests, from lint to demo-cluster; arguments go to pytest"""
-    with_pytest = ("units", "versions", "package", "integration", "cluster")
-    names = ("lint", "units", "versions", "sanity", "package", "integration", "cluster", "molecule", "demo-cluster")
-    for name in names:
+    with_pytest = ("units", "versions", "package", "integration", "reliability", "cluster")
+    for name in ("lint", "units", "versions", "sanity", *with_pytest[2:], "molecule", "demo-cluster"):
         session.notify(name, session.posargs if name in with_pytest else [])
 
 
@@ -145,6 +144,16 @@ def integration(session: nox.Session) -> None:
     provide_collections(session)
     env = {"PYTHONPATH": str(COLLECTIONS), "ZOT_TEST_CRANE": os.pathsep.join(older_cranes(session))}
     command = (*PYTEST, "--override-ini=testpaths=tests/integration", "--numprocesses=2")
+    session.run(*command, *session.posargs, env=env)
+
+
+@nox.session
+def reliability(session: nox.Session) -> None:
+    """Test what faults, load and a second operator do to a release (10 minutes); arguments go to pytest"""
+    provide_collections(session)
+    env = {"PYTHONPATH": str(COLLECTIONS), "ZOT_TEST_CRANE": os.pathsep.join(older_cranes(session))}
+    # Most of the time they wait for one another's time-outs.
+    command = (*PYTEST, "--override-ini=testpaths=tests/reliability", "--numprocesses=4")
     session.run(*command, *session.posargs, env=env)
 
 

@@ -29,9 +29,9 @@ _HINTS: t.Mapping[str, str] = {
     " validate_certs to false.",
     "archive_invalid": "Write the archive again, with docker save, podman save or buildah push docker-archive:FILE.",
     "platform_mismatch": "Give the archive or the manifest of the platform that was asked for.",
-    "tool_missing": "Install it (skopeo: the system's package; crane: github.com/google/go-containerregistry), or say"
-    " where it is with the options skopeo_path and crane_path.",
-    "tool_failed": "The tool's own words are in stderr.",
+    "tool_missing": "Install it (skopeo 1.9 or later: the system's package; crane 0.20 or later:"
+    " github.com/google/go-containerregistry), or say where it is with the options skopeo_path and crane_path.",
+    "tool_failed": "Look at the tool's own words in stderr, put right what they name, and run the task again.",
     "invalid_option": "Correct the option and run the task again; nothing was written.",
 }
 
@@ -64,11 +64,14 @@ _SIGNS: t.Sequence[tuple[str, re.Pattern[str]]] = [
             "unavailable",
             (
                 r"connection refused|connection reset|broken pipe|no such host|no route to host|network is unreachable"
-                r"|i/o timeout|context deadline exceeded|unexpected EOF|: EOF\b|server misbehaving|name resolution"
+                r"|i/o timeout|use of closed network connection"
+                r"|context deadline exceeded|unexpected EOF|: EOF\b|server misbehaving|name resolution"
                 r"|\b(?:status(?: code)?:?|StatusCode:|from registry) 5[0-9][0-9]\b|\b5[0-9][0-9] \([A-Z][A-Za-z ]+\)"
             ),
         ),
         ("tool_missing", r"error getting credentials.*executable file not found"),
+        # One that is too old, or another program altogether.
+        ("tool_missing", r'unknown (?:shorthand )?flag: |unknown command "|flag provided but not defined'),
     )
 ]
 _URL = re.compile(r"\"?https?://[^\s\"]+\"?")

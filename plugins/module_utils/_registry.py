@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
+import re
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,6 +26,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._credentials import (
     is_loopback,
     policy,
     private_directory,
+    task_directory,
     without_plain_http,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
@@ -39,6 +41,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._image import (
 from ansible_collections.killinit.zot.plugins.module_utils._reference import (
     InvalidReferenceError,
     Reference,
+    is_digest,
     registry_name,
     repository_name,
     tag_name,
@@ -60,7 +63,7 @@ def open_registry(module: AnsibleModule) -> t.Iterator[Registry]:
     Raises ZotError for an option that cannot be used.
     """
     params = module.params
-    with ended_by_signals() as first, invalid_options(), private_directory(module.tmpdir) as directory:
+    with ended_by_signals() as first, invalid_options(), task_directory(module.tmpdir) as directory:
         if params["registry"]:
             registry_name(params["registry"])
         credentials = Credentials(
@@ -279,16 +282,29 @@ class Registry:
                 if "server gave HTTP response" in error.stderr and is_loopback(reference.registry):
                     # As crane does. An address of another machine stays an error.
                     self._run(command(False), reference, what, _skopeo.message)
-                elif error.error_class == "rate_limited" and not self.tags(reference):
+                elif (
+                    error.error_class == "rate_limited"
+                    and not re.search(r"StatusCode: 429|429 \(", error.stderr)
+                    and not self.tags(reference)
+                ):
                     # skopeo does not show the limit by which crane's words tell Zot's quota of repositories from its
-                    # limit of requests. The quota refuses the first manifest of a new repository, and no other.
+                    # limit of requests. The quota answers with an error code, which skopeo shows without the status,
+                    # and refuses the first manifest of a new repository and no other.
                     raise ZotError(
                         "quota_exceeded", error.message, command=error.command, rc=error.rc, stderr=error.stderr
                     ) from error
                 else:
                     raise
-            with open(digestfile) as file:
-                return file.read().strip()
+            digest = ""
+            with contextlib.suppress(OSError, ValueError), open(digestfile) as file:
+                digest = file.read().strip()
+            if not is_digest(digest):
+                raise ZotError(
+                    "tool_failed",
+                    f"{what}: skopeo named no digest, so what {reference} holds now is not known",
+                    hint="See to it that skopeo_path, or PATH, leads to a real skopeo, and run the task again.",
+                )
+            return digest
 
     def append(self, manifests: t.Iterable[Reference], reference: Reference) -> None:
         """Write a new index of *manifests* under a tag."""
@@ -306,25 +322,33 @@ class Registry:
 
         After an error worth a retry it looks before it writes again: the write may have landed and only its answer been
         lost, or Zot may have dropped the tag (https://github.com/project-zot/zot/blob/main/pkg/api/routes.go,
-        UpdateManifest). The last error says what the reference means now.
+        UpdateManifest). What was written is not written again because the look at it failed. The last error says what
+        the reference means now.
         """
         failures: list[ZotError] = []
+        written = False
 
         def attempt() -> Image:
-            if failures:
+            nonlocal written
+            if failures and not written:
                 now = self.image(reference)
                 if is_done(now):
                     return now
-            try:
-                action()
-            except ZotError as error:
-                failures.append(error)
-                raise
+            if not written:
+                try:
+                    action()
+                except ZotError as error:
+                    failures.append(error)
+                    raise
+                written = True
             return self.image(reference)
 
         try:
             return self._runner.retry(attempt)
         except ZotError as error:
+            if written:
+                error.message = f"{reference} was written, but what it holds now is not known: {error.message}"
+                raise
             # Why it could not be written says more than why it could not be looked at afterwards.
             failure = failures[-1] if failures else error
             if not failure.retryable:

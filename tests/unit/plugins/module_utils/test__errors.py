@@ -48,6 +48,20 @@ def test_names_do_not_fool(output: dict[str, t.Any]) -> None:
     assert classify(message(output), names=output["names"]) == output["error_class"]
 
 
+def test_a_connection_that_broke_in_the_middle_of_a_blob() -> None:
+    """skopeo 1.9.3, after the registry has reset it."""
+    said = 'writing blob: Patch "https://h/v2/a/blobs/uploads/1": use of closed network connection'
+    assert classify(said, names=["h/a:1"]) == "unavailable"
+
+
+@pytest.mark.parametrize(
+    "said",
+    ['unknown command "index" for "crane"', "unknown flag: --digestfile", "flag provided but not defined: -digestfile"],
+)
+def test_a_tool_that_is_too_old(said: str) -> None:
+    assert classify(said) == "tool_missing"
+
+
 # The word stands where only the name is: without the names the answer would be the wrong one.
 @pytest.mark.parametrize(
     ("name", "stderr", "expected"),

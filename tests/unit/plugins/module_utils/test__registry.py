@@ -252,6 +252,16 @@ def test_copy(registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.
     assert fake.tags == {"demo/app": {"1": digest}}
 
 
+@pytest.mark.parametrize("report", ["", "rubbish\n"])
+def test_copy_that_names_no_digest(
+    registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.Any, report: str
+) -> None:
+    path = write_archive(tmp_path / "app.tar")
+    fake.reports = report
+    with pytest.raises(ZotError, match=r"skopeo named no digest, so what .* holds now is not known"):
+        registry.copy(str(path), read(str(path)), APP)
+
+
 def test_copy_in_plain_http_on_this_machine(
     registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.Any
 ) -> None:
@@ -284,6 +294,15 @@ def test_quota_or_rate_limit(
     with pytest.raises(ZotError) as raised:
         registry.copy(str(path), read(str(path)), APP)
     assert raised.value.error_class == expected
+
+
+def test_rate_limit_of_a_new_repository(registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
+    """The status is in skopeo's words only where the answer had no error code, as the quota's has."""
+    path = write_archive(tmp_path / "app.tar")
+    fake.fail("copy", "demo/app:1", "rate-limit")
+    with pytest.raises(ZotError) as raised:
+        registry.copy(str(path), read(str(path)), APP)
+    assert raised.value.error_class == "rate_limited"
 
 
 def test_crane_cannot_fall_back_to_plain_http(registry: Registry, fake: t.Any) -> None:
@@ -351,6 +370,14 @@ class TestWrite:
         with pytest.raises(ZotError) as raised:
             done()
         assert raised.value.message.endswith(f"what {HOST}/demo/app:1 holds now is not known")
+
+    def test_written_and_not_to_be_seen(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        """It is not written again because a look at it fails."""
+        fake.fail("manifest", "demo/app:1", "status-503", times=99)
+        with pytest.raises(ZotError) as raised:
+            done()
+        assert raised.value.message.startswith(f"{HOST}/demo/app:1 was written, but what it holds now is not known: ")
+        assert len(fake.writes) == 1
 
     def test_no_second_try_of_what_is_denied(self, done: t.Callable[..., Image], fake: t.Any) -> None:
         fake.fail("tag", "demo/app:1", "immutable-tag", times=99)
