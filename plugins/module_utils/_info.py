@@ -14,8 +14,9 @@ from dataclasses import replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._image import Image
+from ansible_collections.killinit.zot.plugins.module_utils._options import at_once, invalid_options
 from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry, at_once, invalid_options
+from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry
 
 Query = t.Callable[[t.Mapping[str, t.Any]], t.Any]
 

@@ -23,13 +23,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._archive import (
 )
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._image import Image, InvalidImageError, Platform, content
+from ansible_collections.killinit.zot.plugins.module_utils._options import at_once, invalid_options, platform_option
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
 from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry import (
     Registry,
-    at_once,
-    invalid_options,
-    platform_option,
 )
 
 # How many tags are asked at once for whether they hold the image that is about to lose one.

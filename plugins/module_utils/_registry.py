@@ -34,10 +34,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._image import (
     Image,
     InvalidImageError,
     Manifest,
-    Platform,
     json_object,
     sha256,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._options import invalid_options
 from ansible_collections.killinit.zot.plugins.module_utils._reference import (
     InvalidReferenceError,
     Reference,
@@ -92,30 +92,6 @@ def open_registry(module: AnsibleModule) -> t.Iterator[Registry]:
             runner.end()
             # A registry may send it back, in a label for instance. What is shorter can be part of any word.
             module.no_log_values.update(secret for secret in credentials.secrets if len(secret) >= 8)
-
-
-def at_once(parallel: int) -> ThreadPoolExecutor:
-    """The threads for the option parallel; raises ZotError if it is less than one."""
-    if parallel < 1:
-        raise ZotError("invalid_option", f"parallel is {parallel}, but at least one has to be done at a time")
-    return ThreadPoolExecutor(max_workers=parallel)
-
-
-@contextlib.contextmanager
-def invalid_options() -> t.Iterator[None]:
-    """Turn what the values refuse into the error of an option."""
-    try:
-        yield
-    except InvalidReferenceError as error:
-        raise ZotError("invalid_option", str(error)) from error
-
-
-def platform_option(text: str) -> Platform:
-    """The platform that an option names; raises ZotError if it is none."""
-    try:
-        return Platform.parse(text)
-    except ValueError as error:
-        raise ZotError("invalid_option", str(error)) from error
 
 
 class Registry:
