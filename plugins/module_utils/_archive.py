@@ -87,6 +87,27 @@ def read(path: str, select: str | None = None) -> Archive:
     return Archive(path, compression, config, index, len(images))
 
 
+def layers(path: str, index: int) -> list[tuple[int, int]]:
+    """Where the layers of one image begin and end in an uncompressed archive, in their order, none twice.
+
+    Raises InvalidArchiveError.
+    """
+    try:
+        with tarfile.open(path, "r:") as tar:
+            members = {posixpath.normpath(member.name): member for member in tar}
+            manifest = tar.extractfile(members["manifest.json"])
+            images = _images(path, manifest.read() if manifest else b"")
+        found = []
+        for name in images[index]["Layers"]:
+            member = members[posixpath.normpath(name)]
+            if member.issym():  # docker save writes a layer of two images once
+                member = members[posixpath.normpath(posixpath.join(posixpath.dirname(member.name), member.linkname))]
+            found.append((member.offset_data, member.offset_data + member.size))
+    except (tarfile.TarError, OSError, LookupError, TypeError) as error:
+        raise InvalidArchiveError(f"{path} does not show where its layers are: {error}") from error
+    return list(dict.fromkeys(found))
+
+
 def expand(archive: Archive, target: str) -> None:
     """Write the archive uncompressed to *target*, in pieces.
 

@@ -30,6 +30,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._archive import (
     InvalidArchiveError,
     MissingLibraryError,
     expand,
+    layers,
     read,
 )
 
@@ -497,3 +498,54 @@ def test_the_module_needs_no_zstandard(monkeypatch: pytest.MonkeyPatch, path: Pa
     monkeypatch.setitem(sys.modules, "zstandard", None)
     path.write_bytes(GOOD)
     assert importlib.import_module(_archive.__name__).read(str(path)).config == CONFIG
+
+
+def layered(path: Path, names: t.Any, links: t.Mapping[str, str] | None = None) -> str:
+    with tarfile.open(path, "w") as tar_file:
+        for name, content in (("a/layer.tar", b"aaaa"), ("b/layer.tar", b"bb")):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar_file.addfile(member, io.BytesIO(content))
+        for name, target in (links or {}).items():
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, target
+            tar_file.addfile(member)
+        raw = json.dumps([{"Config": "other", "Layers": []}, {"Config": "config", "Layers": names}]).encode()
+        member = tarfile.TarInfo("manifest.json")
+        member.size = len(raw)
+        tar_file.addfile(member, io.BytesIO(raw))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["a/layer.tar", "b/layer.tar"], [b"aaaa", b"bb"]),
+        (["b/layer.tar", "./a/layer.tar"], [b"bb", b"aaaa"]),
+        (["b/layer.tar", "c/layer.tar", "b/layer.tar"], [b"bb", b"aaaa"]),
+        (["a/layer.tar", "c/layer.tar"], [b"aaaa"]),
+        ([], []),
+    ],
+)
+def test_places_of_layers(names: list[str], found: list[bytes], tmp_path: Path) -> None:
+    path = layered(tmp_path / "a.tar", names, {"c/layer.tar": "../a/layer.tar"})
+    raw = Path(path).read_bytes()
+    assert [raw[start:end] for start, end in layers(path, 1)] == found
+    assert layers(path, 0) == []
+
+
+@pytest.mark.parametrize("names", [None, 1, [1], ["none"], ["c/layer.tar"]])
+def test_places_of_layers_that_are_not_there(names: t.Any, tmp_path: Path) -> None:
+    path = layered(tmp_path / "a.tar", names, {"c/layer.tar": "../none/layer.tar"})
+    with pytest.raises(InvalidArchiveError, match="does not show where its layers are"):
+        layers(path, 1)
+
+
+def test_places_of_layers_in_no_archive(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    path.write_bytes(b"no archive")
+    for name in (path, tmp_path / "none.tar"):
+        with pytest.raises(InvalidArchiveError, match="does not show where its layers are"):
+            layers(str(name), 0)
+    with pytest.raises(InvalidArchiveError, match="does not show where its layers are"):
+        layers(layered(path, []), 2)
