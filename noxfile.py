@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,8 +39,8 @@ os.environ.update(
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """Run lint, units, sanity, integration, cluster, molecule and demo-cluster; arguments go to pytest"""
-    for name in ("lint", "units", "sanity", "integration", "cluster", "molecule", "demo-cluster"):
+    """Run lint, docs, units, sanity, integration, cluster, molecule and demo-cluster; arguments go to pytest"""
+    for name in ("lint", "docs", "units", "sanity", "integration", "cluster", "molecule", "demo-cluster"):
         session.notify(name, session.posargs if name in ("units", "integration", "cluster") else [])
 
 
@@ -64,6 +66,25 @@ def lint(session: nox.Session) -> None:
             failed.append(command)
     if failed:
         session.error("failed: " + ", ".join(failed))
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the pages of the collection, and refuse a reference that leads nowhere: .cache/docs/build/html"""
+    provide_collections(session)
+    site = CACHE / "docs"
+    shutil.rmtree(site, ignore_errors=True)
+    site.mkdir()
+    command = "antsibull-docs sphinx-init --use-current --squash-hierarchy --fail-on-error"
+    session.run(*command.split(), f"--dest-dir={site}", "--project=killinit.zot", "killinit.zot")
+    # The guides include files from there.
+    (site / "examples").symlink_to(ROOT / "docs" / "examples")
+    write_inventory(site / "ansible.inv")
+    mapping = {"ansible": ("https://docs.ansible.com/projects/ansible/latest/", "../ansible.inv")}
+    with (site / "conf.py").open("a") as settings:
+        settings.write(f"\nintersphinx_mapping = {mapping}\n")
+    session.run("bash", f"{site}/build.sh", silent=True)
+    session.log(f"The pages begin with {site}/build/html/index.html")
 
 
 @nox.session(name="format")
@@ -188,6 +209,23 @@ def provide_collections(session: nox.Session) -> None:
         (unpacked / "stamp").write_text(wanted)
         shutil.rmtree(home / "kubernetes", ignore_errors=True)
         unpacked.rename(home / "kubernetes")
+
+
+def write_inventory(path: Path) -> None:
+    """What ours points at in the pages of Ansible, in Sphinx's format: their own list cannot be fetched everywhere."""
+    core = "ansible_collections.kubernetes.core"
+    pages = {
+        "ansible_configuration_settings": "reference_appendices/config",
+        "common_return_values": "reference_appendices/common_return_values",
+        f"{core}.k8s_info_module": "collections/kubernetes/core/k8s_info_module",
+        f"{core}.k8s_module": "collections/kubernetes/core/k8s_module",
+        f"{core}.k8s_module__parameter-state": "collections/kubernetes/core/k8s_module",
+    }
+    lines = [
+        f"{label} std:label -1 {page}.html#{re.sub('[^a-z0-9]+', '-', label)} {label}\n" for label, page in pages.items()
+    ]
+    header = "# Sphinx inventory version 2\n# Project: Ansible\n# Version:\n# zlib\n"
+    path.write_bytes(header.encode() + zlib.compress("".join(lines).encode()))
 
 
 def older_cranes(session: nox.Session) -> list[str]:
