@@ -35,6 +35,10 @@ options:
     type: list
     elements: str
     default: []
+  directory:
+    description: What the path of an archive is relative to. If empty, that is left to the modules.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -77,13 +81,14 @@ _value:
       elements: str
 """
 
+import os.path
 import typing as t
 
 from ansible.errors import AnsibleFilterError
 
 
 def publish_plan(
-    images: list[dict[str, t.Any]], registry: str, revision: str, tags: t.Sequence[str] = ()
+    images: list[dict[str, t.Any]], registry: str, revision: str, tags: t.Sequence[str] = (), directory: str = ""
 ) -> dict[str, list[t.Any]]:
     """Return C(pushes), C(indexes), C(moves) and C(references); raises AnsibleFilterError for an image that is
     none."""
@@ -102,6 +107,7 @@ def publish_plan(
         ]
         name = f"{registry}/{repository}"
         if archive:
+            archive = _located(archive, directory)
             plan["references"] += [f"{name}:{tag}" for tag in (revision, *further)]
             plan["pushes"].append({"archive": archive, "repository": repository, "tags": [revision]})
             if further:
@@ -112,7 +118,7 @@ def publish_plan(
         plan["references"] += [f"{name}:{tag}" for tag in (*names.values(), revision, *further)]
         plan["pushes"] += [
             {
-                "archive": path,
+                "archive": _located(path, directory),
                 "repository": repository,
                 "tags": [names[architecture]],
                 "platform": f"linux/{architecture}",
@@ -130,6 +136,11 @@ def publish_plan(
             }
         )
     return plan
+
+
+def _located(archive: str, directory: str) -> str:
+    # The modules know what these two mean.
+    return archive if archive.startswith(("~", "$")) else os.path.join(directory, archive)
 
 
 def _planned(registry: str, repository: str, tag: str, architectures: t.Iterable[str]) -> dict[str, t.Any]:

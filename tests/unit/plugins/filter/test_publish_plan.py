@@ -28,6 +28,16 @@ def test_pushes_of_several_architectures() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("archive", "found"),
+    [("a.tar", "/here/a.tar"), ("/a.tar", "/a.tar"), ("~/a.tar", "~/a.tar"), ("$HOME/a.tar", "$HOME/a.tar")],
+)
+def test_archives_are_relative_to_a_directory(archive: str, found: str) -> None:
+    images = [{**APP, "archives": {"amd64": archive}}, {**TOOL, "archive": archive}]
+    made = publish_plan(images, "h", "rev", ["latest"], "/here")
+    assert {push["archive"] for push in made["pushes"] + made["moves"]} == {found}
+
+
 def test_index_of_several_architectures() -> None:
     (index,) = plan(APP)["indexes"]
     assert index.pop("image")["reference"] == "h/demo/app:rev"
