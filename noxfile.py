@@ -75,8 +75,9 @@ def docs(session: nox.Session) -> None:
     site = CACHE / "docs"
     shutil.rmtree(site, ignore_errors=True)
     site.mkdir()
+    names = ("--project=killinit.zot", "--copyright=killinit.zot contributors")
     command = "antsibull-docs sphinx-init --use-current --squash-hierarchy --fail-on-error"
-    session.run(*command.split(), f"--dest-dir={site}", "--project=killinit.zot", "killinit.zot")
+    session.run(*command.split(), f"--dest-dir={site}", *names, "killinit.zot")
     # The guides include files from there.
     (site / "examples").symlink_to(ROOT / "docs" / "examples")
     write_inventory(site / "ansible.inv")
@@ -222,7 +223,8 @@ def write_inventory(path: Path) -> None:
         f"{core}.k8s_module__parameter-state": "collections/kubernetes/core/k8s_module",
     }
     lines = [
-        f"{label} std:label -1 {page}.html#{re.sub('[^a-z0-9]+', '-', label)} {label}\n" for label, page in pages.items()
+        f"{label} std:label -1 {page}.html#{re.sub('[^a-z0-9]+', '-', label)} {label}\n"
+        for label, page in pages.items()
     ]
     header = "# Sphinx inventory version 2\n# Project: Ansible\n# Version:\n# zlib\n"
     path.write_bytes(header.encode() + zlib.compress("".join(lines).encode()))
