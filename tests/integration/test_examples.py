@@ -26,17 +26,17 @@ from environment.registry import Registry
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 
 BLOCKS = blocks()
-COMMANDS = [
+COMMANDS = dict.fromkeys(
     (block.page, command) for block in BLOCKS if block.language in ("sh", "console") for command in block.commands
-]
+)
 SETTINGS = {"ZOT_REGISTRY", "ZOT_USERNAME", "ZOT_PASSWORD", "K8S_AUTH_KUBECONFIG"}
 # What needs Galaxy, which is not everywhere.
 ELSEWHERE = {"ansible-galaxy collection install killinit.zot"}
 RUNBOOK = (
     "skopeo copy docker-archive:",
-    "crane manifest",
-    "crane digest",
-    "crane ls",
+    "crane manifest REF",
+    "crane digest REF",
+    "crane ls REPOSITORY",
     "skopeo inspect docker://",
     "crane index append",
     "crane auth login",
@@ -100,7 +100,7 @@ def shell(registry: Registry, images: Images, environment: dict[str, str], tmp_p
     def run(command: str, page: str = "", files: dict[str, str] | None = None, **more: str) -> Any:
         shown = {block.file: block.text for block in blocks(page) if block.file} if page else {}
         for name, text in {**shown, **(files or {})}.items():
-            (directory / name).parent.mkdir(exist_ok=True, parents=True)
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
             (directory / name).write_text(here(text), encoding="utf-8")
         given = {**{name: here(value) for name, value in more.items()}, **environment}
         return subprocess.run(
