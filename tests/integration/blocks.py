@@ -65,7 +65,10 @@ def blocks(*pages: str) -> list[Block]:
 
 
 def _of(page: str, text: str) -> Iterator[Block]:
-    for language, content in (FENCED if page.endswith(".md") else DIRECTIVE).findall(text):
+    found = (FENCED if page.endswith(".md") else DIRECTIVE).findall(text)
+    marks = re.findall(r"^ *```\w*$|(?:code-block|literalinclude)::|^(?!\.\. ).*::$", text, re.MULTILINE)
+    assert len(marks) == len(found) * (2 if page.endswith(".md") else 1), f"{page} has blocks that are not seen"
+    for language, content in found:
         if "/" in language:  # a file that is included
             included = (ROOT / page).parent / language
             yield Block(page, "yaml", f"# {included.name}\n{included.read_text(encoding='utf-8')}")

@@ -92,7 +92,6 @@ def shell(registry: Registry, images: Images, environment: dict[str, str], tmp_p
     ):
         shutil.copyfile(images[archive], dist / f"{name}.tar")
     (dist / "openclaw-arm64.tar.gz").write_bytes(gzip.compress((dist / "openclaw-arm64.tar").read_bytes()))
-    shutil.copyfile(dist / "openclaw-amd64.tar", directory / "openclaw.tar")
 
     def here(text: str) -> str:
         return text.replace("oci.killinit.cc", registry.host)
@@ -170,7 +169,7 @@ def test_rights(block: Block) -> None:
 
 @pytest.mark.parametrize("block", _of_kind("variables"), ids=str)
 def test_variables(block: Block) -> None:
-    """A command of the same page has them. It is run above, or its syntax is checked, which reads them."""
+    """A command of the same page reads them; it is run above, or by tests/cluster."""
     assert any(f"@{block.file}" in each.text for each in blocks(block.page) if each.text != block.text)
 
 
