@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -45,7 +46,7 @@ os.environ.update(
 def test(session: nox.Session) -> None:
     """Run everything that tests, from lint to demo-cluster; arguments go to pytest"""
     with_pytest = ("units", "versions", "package", "integration", "reliability", "cluster")
-    for name in ("lint", "units", "versions", "sanity", *with_pytest[2:], "molecule", "demo-cluster"):
+    for name in ("lint", "docs", "units", "versions", "sanity", *with_pytest[2:], "molecule", "demo-cluster"):
         session.notify(name, session.posargs if name in with_pytest else [])
 
 
@@ -71,6 +72,26 @@ def lint(session: nox.Session) -> None:
             failed.append(command)
     if failed:
         session.error("failed: " + ", ".join(failed))
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the pages of the collection, and refuse a reference that leads nowhere: .cache/docs/build/html"""
+    provide_collections(session)
+    site = CACHE / "docs"
+    shutil.rmtree(site, ignore_errors=True)
+    site.mkdir()
+    names = ("--project=killinit.zot", "--copyright=killinit.zot contributors")
+    command = "antsibull-docs sphinx-init --use-current --squash-hierarchy --fail-on-error"
+    session.run(*command.split(), f"--dest-dir={site}", *names, "killinit.zot")
+    # The guides include files from there.
+    (site / "examples").symlink_to(ROOT / "docs" / "examples")
+    write_inventory(site / "ansible.inv")
+    mapping = {"ansible": ("https://docs.ansible.com/projects/ansible/latest/", "../ansible.inv")}
+    with (site / "conf.py").open("a") as settings:
+        settings.write(f"\nintersphinx_mapping = {mapping}\n")
+    session.run("bash", f"{site}/build.sh", silent=True)
+    session.log(f"The pages begin with {site}/build/html/index.html")
 
 
 @nox.session(name="format")
@@ -302,6 +323,24 @@ def importer(session: nox.Session) -> Path:
             session.run(f"{home}/bin/python", "-m", "pip", "install", "--quiet", "--no-deps", f"--requirement={pins}")
         (home / "stamp").write_text(wanted)
     return home / "bin"
+
+
+def write_inventory(path: Path) -> None:
+    """What ours points at in the pages of Ansible, in Sphinx's format: their own list cannot be fetched everywhere."""
+    core = "ansible_collections.kubernetes.core"
+    pages = {
+        "ansible_configuration_settings": "reference_appendices/config",
+        "common_return_values": "reference_appendices/common_return_values",
+        f"{core}.k8s_info_module": "collections/kubernetes/core/k8s_info_module",
+        f"{core}.k8s_module": "collections/kubernetes/core/k8s_module",
+        f"{core}.k8s_module__parameter-state": "collections/kubernetes/core/k8s_module",
+    }
+    lines = [
+        f"{label} std:label -1 {page}.html#{re.sub('[^a-z0-9]+', '-', label)} {label}\n"
+        for label, page in pages.items()
+    ]
+    header = "# Sphinx inventory version 2\n# Project: Ansible\n# Version:\n# zlib\n"
+    path.write_bytes(header.encode() + zlib.compress("".join(lines).encode()))
 
 
 def older_cranes(session: nox.Session) -> list[str]:

@@ -111,14 +111,14 @@ images:
       description: The digest of the manifest or index; V(null) where there is none yet.
       type: str
       returned: always
-      sample: sha256:bb1e27b0ad7f5e3a7f0e5b3bd8b0d6a1f1cf5a4d5c0f8b0d2d1c6d1c3f2f9a11
+      sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
     pinned:
-      description: The reference by digest, which a moving tag cannot change.
+      description: The reference by digest, which a moving tag cannot change; V(null) if it is absent.
       type: str
       returned: always
-      sample: oci.killinit.cc/openclaw/openclaw@sha256:bb1e27b0ad7f5e3a7f0e5b3bd8b0d6a1f1cf5a4d5c0f8b0d2d1c6d1c3f2f9a11
+      sample: oci.killinit.cc/openclaw/openclaw@sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
     media_type:
-      description: The media type of the manifest or index.
+      description: The media type of the manifest or index; V(null) if it is absent.
       type: str
       returned: always
       sample: application/vnd.oci.image.manifest.v1+json
@@ -130,21 +130,23 @@ images:
       sample:
         - linux/amd64
     size:
-      description: The bytes of configuration and layers, as they are transferred; of an index, of all its platforms.
+      description:
+        - The bytes of configuration and layers, as they are transferred; of an index, of all its platforms.
+        - V(null) if it is absent.
       type: int
       returned: always
-      sample: 1048576
+      sample: 672547
     created:
       description: When the image was built, as its configuration says; V(null) for an index.
       type: str
       returned: always
-      sample: "2026-11-23T12:00:00Z"
+      sample: "2023-11-14T22:13:20Z"
     labels:
       description: The labels of the configuration; empty for an index.
       type: dict
       returned: always
       sample:
-        org.opencontainers.image.version: "1.0"
+        io.buildah.version: 1.28.2
     exists:
       description: Whether the registry has it.
       type: bool
@@ -154,10 +156,39 @@ images:
       description: The manifest or index as the registry has it; V(null) if it is absent.
       type: dict
       returned: always
+      sample:
+        schemaVersion: 2
+        mediaType: application/vnd.oci.image.manifest.v1+json
+        config:
+          mediaType: application/vnd.oci.image.config.v1+json
+          digest: sha256:1fd6b7597613bd13440bc8c1a887fbfb71a98ee3c0111bbc4d943a9d9dfea34f
+          size: 432
+        layers:
+          - mediaType: application/vnd.oci.image.layer.v1.tar+gzip
+            digest: sha256:bba3865e8a07779e5517d2879baab4d7c4f71c25129fc0678741522798562a85
+            size: 672115
     config:
       description: The configuration; V(null) for an index, and if it is absent.
       type: dict
       returned: always
+      sample:
+        created: "2023-11-14T22:13:20Z"
+        architecture: amd64
+        os: linux
+        config:
+          Entrypoint:
+            - /program
+          Env:
+            - DEMO=one
+          Labels:
+            io.buildah.version: 1.28.2
+        rootfs:
+          type: layers
+          diff_ids:
+            - sha256:d52c2f5a94a01e372b0f95c9043d7aa66eff9eb8062d35c49905cb5c9dfde241
+        history:
+          - created: "2023-11-14T22:13:20Z"
+            created_by: /bin/sh
     manifests:
       description: What an index lists, in its order; empty for a single manifest.
       type: list
@@ -173,16 +204,27 @@ images:
           description: The digest of the manifest.
           type: str
           returned: always
-          sample: sha256:bb1e27b0ad7f5e3a7f0e5b3bd8b0d6a1f1cf5a4d5c0f8b0d2d1c6d1c3f2f9a11
+          sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
         size:
           description: The bytes of its configuration and layers; V(null) if the registry has lost it.
           type: int
           returned: always
-          sample: 524288
+          sample: 672547
         manifest:
           description: The manifest; V(null) if the registry has lost it.
           type: dict
           returned: always
+          sample:
+            schemaVersion: 2
+            mediaType: application/vnd.oci.image.manifest.v1+json
+            config:
+              mediaType: application/vnd.oci.image.config.v1+json
+              digest: sha256:1fd6b7597613bd13440bc8c1a887fbfb71a98ee3c0111bbc4d943a9d9dfea34f
+              size: 432
+            layers:
+              - mediaType: application/vnd.oci.image.layer.v1.tar+gzip
+                digest: sha256:bba3865e8a07779e5517d2879baab4d7c4f71c25129fc0678741522798562a85
+                size: 672115
 repositories:
   description: For each of O(repositories), in their order, its tags.
   type: list
@@ -224,7 +266,7 @@ result:
   description: The value of O(query).
   type: raw
   returned: when O(query) is given
-  sample: sha256:bb1e27b0ad7f5e3a7f0e5b3bd8b0d6a1f1cf5a4d5c0f8b0d2d1c6d1c3f2f9a11
+  sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
 error_class:
   description:
     - What went wrong. One of V(unauthorized), V(denied), V(not_found), V(manifest_invalid), V(rate_limited),
@@ -251,7 +293,7 @@ cmd:
   returned: failure
   sample: []
 rc:
-  description: Its exit code.
+  description: Its exit code; V(null) if the failure was not that of a command.
   type: int
   returned: failure
   sample: 1

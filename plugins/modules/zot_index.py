@@ -77,7 +77,7 @@ RETURN = r"""
 image:
   description: The index under the first tag.
   type: dict
-  returned: always
+  returned: success, and a failure in which the tags were looked at
   contains:
     reference:
       description: The reference that was asked for.
@@ -103,17 +103,17 @@ image:
       description: The digest of the manifest or index; V(null) where there is none yet.
       type: str
       returned: always
-      sample: sha256:bb1e27b0ad7f5e3a7f0e5b3bd8b0d6a1f1cf5a4d5c0f8b0d2d1c6d1c3f2f9a11
+      sample: sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
     pinned:
-      description: The reference by digest, which a moving tag cannot change.
+      description: The reference by digest, which a moving tag cannot change; V(null) where there is none yet.
       type: str
       returned: always
-      sample: oci.killinit.cc/openclaw/openclaw@sha256:bb1e27b0ad7f5e3a7f0e5b3bd8b0d6a1f1cf5a4d5c0f8b0d2d1c6d1c3f2f9a11
+      sample: oci.killinit.cc/openclaw/openclaw@sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
     media_type:
-      description: The media type of the manifest or index.
+      description: The media type of the manifest or index; V(null) where there is none yet.
       type: str
       returned: always
-      sample: application/vnd.oci.image.manifest.v1+json
+      sample: application/vnd.oci.image.index.v1+json
     platforms:
       description: The platforms, each C(os/architecture[/variant]).
       type: list
@@ -121,22 +121,23 @@ image:
       returned: always
       sample:
         - linux/amd64
+        - linux/arm64
     size:
-      description: The bytes of configuration and layers, as they are transferred; of an index, of all its platforms.
+      description:
+        - The bytes of configuration and layers, as they are transferred; of an index, of all its platforms.
+        - V(null) where there is none yet.
       type: int
       returned: always
-      sample: 1048576
+      sample: 1287304
     created:
       description: When the image was built, as its configuration says; V(null) for an index.
       type: str
       returned: always
-      sample: "2026-11-23T12:00:00Z"
     labels:
       description: The labels of the configuration; empty for an index.
       type: dict
       returned: always
-      sample:
-        org.opencontainers.image.version: "1.0"
+      sample: {}
     exists:
       description: Whether the registry has it.
       type: bool
@@ -157,12 +158,12 @@ manifests:
       description: The digest of its manifest.
       type: str
       returned: always
-      sample: sha256:bb1e27b0ad7f5e3a7f0e5b3bd8b0d6a1f1cf5a4d5c0f8b0d2d1c6d1c3f2f9a11
+      sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
 tags:
   description: What became of each tag, in the order of the options.
   type: list
   elements: dict
-  returned: always
+  returned: success, and a failure in which the tags were looked at
   contains:
     reference:
       description: The reference.
@@ -173,14 +174,16 @@ tags:
       description: What it means now; V(null) in check mode where it would be written, and where it is absent.
       type: str
       returned: always
-      sample: sha256:bb1e27b0ad7f5e3a7f0e5b3bd8b0d6a1f1cf5a4d5c0f8b0d2d1c6d1c3f2f9a11
+      sample: sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
     changed:
       description: Whether it was written.
       type: bool
       returned: always
       sample: true
     kept:
-      description: The reference under which the image that it meant before stays reachable, if that was needed.
+      description:
+        - The reference under which the image that it meant before stays reachable.
+        - V(null) if there was nothing to keep.
       type: str
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw:latest-previous
@@ -214,7 +217,7 @@ cmd:
   returned: failure
   sample: []
 rc:
-  description: Its exit code.
+  description: Its exit code; V(null) if the failure was not that of a command.
   type: int
   returned: failure
   sample: 1

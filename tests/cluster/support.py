@@ -156,9 +156,9 @@ def ready(kubectl: Kubectl, *names: str) -> None:
         kubectl("rollout", "status", name, "--timeout=60s")
 
 
-def pods(kubectl: Kubectl, app: str = "openclaw") -> dict[str, str]:
+def pods(kubectl: Kubectl, app: str = "openclaw", *, label: str = "app") -> dict[str, str]:
     """The uid of each pod of an application, and the digest that its container reports."""
-    found = kubectl.get("pods", f"--selector=app={app}")["items"]
+    found = kubectl.get("pods", f"--selector={label}={app}")["items"]
     return {
         pod["metadata"]["uid"]: pod["status"]["containerStatuses"][0]["imageID"].rpartition("@")[2]
         for pod in found

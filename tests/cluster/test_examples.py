@@ -1,0 +1,95 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The guide to releases, from nothing to pods: its playbooks, its files and its commands."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cluster.support import Kubectl, pods, report
+from integration.blocks import blocks
+from integration.support import Module, recap
+
+from environment.cluster import Cluster
+from environment.images import Images
+from environment.registry import Registry
+
+PROVISION = "ansible-playbook provision.yml --extra-vars zot_publish_revision=3f2c1ab --extra-vars @pull-account.yml"
+INCLUDE = "ansible-playbook site.yml"
+RELEASE = (
+    "ansible-playbook killinit.zot.release --extra-vars @release.yml --check --diff",
+    "ansible-playbook killinit.zot.release --extra-vars @release.yml --diff",
+)
+PAGE = "docs/docsite/rst/guide_release.rst"
+
+
+@pytest.fixture
+def nowhere(cluster: Cluster, tmp_path: Path) -> Iterator[Kubectl]:
+    """kubectl for a namespace that is not there yet."""
+    run = Kubectl(cluster, f"test-{abs(hash(tmp_path)):x}")
+    yield run
+    run("delete", "namespace", run.namespace, "--wait=false", "--ignore-not-found")
+
+
+def test_guide_to_releases(
+    images: Images,
+    registry: Registry,
+    nowhere: Kubectl,
+    cluster: Cluster,
+    environment: dict[str, str],
+    module: Module,
+    tmp_path: Path,
+) -> None:
+    """Provision, provision again without a change, release out of another playbook, and once more."""
+    (tmp_path / "dist").mkdir()
+    for architecture in ("amd64", "arm64"):
+        shutil.copyfile(images[f"buildah-{architecture}"], tmp_path / f"dist/openclaw-{architecture}.tar")
+    account = {"pull_username": registry.reader.username, "pull_password": registry.reader.password}
+    (tmp_path / "pull-account.yml").write_text(json.dumps(account))
+    shown = {block.file: block.text for block in blocks(PAGE) if block.file}
+    # The pods of this cluster have no network of their own.
+    provision = shown["provision.yml"].replace(
+        "imagePullSecrets:", "hostNetwork: true\n                imagePullSecrets:"
+    )
+    (tmp_path / "provision.yml").write_text(provision)
+    (tmp_path / "site.yml").write_text(shown["site.yml"])
+    variables = shown["release.yml"].replace("zot_namespace: openclaw", f"zot_namespace: {nowhere.namespace}")
+    (tmp_path / "release.yml").write_text(variables)
+    commands = [command for block in blocks(PAGE) for command in block.commands if block.language == "console"]
+    environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_SHOW_CUSTOM_STATS": "true"}
+
+    def run(command: str, *options: str) -> subprocess.CompletedProcess[str]:
+        assert command in commands
+        whole = [*shlex.split(command), *options]
+        done = subprocess.run(whole, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    here = f"--extra-vars=zot_namespace={nowhere.namespace}"
+    first, again = run(PROVISION, here), run(PROVISION, here)
+    assert recap(first)["changed"] > 3
+    assert recap(again)["changed"] == 0
+    index = module("zot_image_info", images=["openclaw/openclaw:3f2c1ab"])["images"][0]
+    (deployment,) = nowhere.get("deployments")["items"]
+    assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == index["pinned"]
+    assert deployment["status"]["availableReplicas"] == 1
+    (running,) = pods(nowhere, label="app.kubernetes.io/name").values()
+    assert running in (index["digest"], *(entry["digest"] for entry in index["manifests"]))
+
+    released = run(INCLUDE, here)
+    assert report(released, "zot_publish_report")["written"]
+    assert report(released, "zot_rollout_report")["ok"] is True
+    assert f'"msg": "{report(released, "zot_publish_report")["images"][0]["pinned"]}"' in released.stdout
+    for command in RELEASE:
+        done = run(command)
+        assert recap(done)["changed"] == 0
+        assert report(done, "zot_publish_report")["revision"] == "3f2c1ab"
+        assert report(done)["namespace"] == nowhere.namespace

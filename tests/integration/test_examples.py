@@ -1,0 +1,218 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every example of the documentation works. What needs a cluster is run by tests/cluster, the rest here."""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from integration.blocks import PAGES, ROOT, Block, blocks
+from integration.support import recap
+
+from environment.images import Images
+from environment.registry import Registry
+
+Shell = Callable[..., subprocess.CompletedProcess[str]]
+
+BLOCKS = blocks()
+COMMANDS = dict.fromkeys(
+    (block.page, command) for block in BLOCKS if block.language in ("sh", "console") for command in block.commands
+)
+SETTINGS = {"ZOT_REGISTRY", "ZOT_USERNAME", "ZOT_PASSWORD", "K8S_AUTH_KUBECONFIG"}
+# What needs Galaxy, which is not everywhere.
+ELSEWHERE = {"ansible-galaxy collection install killinit.zot"}
+RUNBOOK = (
+    "skopeo copy docker-archive:",
+    "crane manifest REF",
+    "crane digest REF",
+    "crane ls REPOSITORY",
+    "skopeo inspect docker://",
+    "crane index append",
+    "crane auth login",
+    "--creds",
+    "--authfile",
+    "kubectl get secret zot-pull-secret",
+    "kubectl describe pod",
+    "kubectl rollout restart deployment",
+)
+# These can do without a cluster.
+LONELY = {"publish", "zot_publish", "zot_push", "zot_index", "zot_image_info", "image_table", "publish_plan"}
+WITH_A_CLUSTER = [f"killinit.zot.{name}" for name in ("release", "verify", "restart", "diagnose")]
+CLUSTER_TESTS = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("tests/cluster/*.py")))
+
+
+def _is_lonely(text: str) -> bool:
+    names = set(re.findall(r"killinit\.zot\.(\w+)", text))
+    return bool(names) and names <= LONELY and "kubernetes.core" not in text
+
+
+def _kind(block: Block) -> str:
+    """What a block is; a test below is for each kind."""
+    if block.language in ("sh", "console"):
+        return "commands"
+    assert block.language == "yaml", f"no test knows what {block} is"
+    content = block.content
+    if isinstance(content, list):
+        return "playbook"
+    if content.get("kind") in ("Role", "ClusterRole"):
+        return "rights"
+    if any(isinstance(each, dict) and each.keys() & {"script", "publish"} for each in content.values()):
+        return "pipeline"
+    if block.file:
+        return "variables"
+    raise AssertionError(f"no test knows what {block} is")
+
+
+def _of_kind(kind: str) -> list[Block]:
+    return [block for block in BLOCKS if _kind(block) == kind]
+
+
+@pytest.fixture
+def shell(registry: Registry, images: Images, environment: dict[str, str], tmp_path: Path) -> Shell:
+    """Run a command of a page, beside the archives and the files that the page shows."""
+    directory = tmp_path / "project"
+    dist = directory / "dist"
+    dist.mkdir(parents=True)
+    for name, archive in (
+        ("openclaw-amd64", "buildah-amd64"),
+        ("openclaw-arm64", "buildah-arm64"),
+        ("openclaw-armv7", "buildah-arm-v7"),
+        ("workspace", "skopeo-amd64"),
+    ):
+        shutil.copyfile(images[archive], dist / f"{name}.tar")
+    (dist / "openclaw-arm64.tar.gz").write_bytes(gzip.compress((dist / "openclaw-arm64.tar").read_bytes()))
+
+    def here(text: str) -> str:
+        return text.replace("oci.killinit.cc", registry.host)
+
+    def run(command: str, page: str = "", files: dict[str, str] | None = None, **more: str) -> Any:
+        shown = {block.file: block.text for block in blocks(page) if block.file} if page else {}
+        for name, text in {**shown, **(files or {})}.items():
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (directory / name).write_text(here(text), encoding="utf-8")
+        given = {**{name: here(value) for name, value in more.items()}, **environment}
+        return subprocess.run(
+            ["sh", "-euc", here(command)], env=given, cwd=directory, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+@pytest.mark.parametrize(("page", "command"), COMMANDS, ids=[f"{page}: {command}" for page, command in COMMANDS])
+def test_command(page: str, command: str, shell: Shell) -> None:
+    """It is run here, or its syntax is checked below, or another test runs it."""
+    name, *rest = command.split()
+    if name == "export":
+        assert {setting.partition("=")[0] for setting in rest} <= SETTINGS
+    elif name == "./dev":
+        assert f"\ndef {rest[0].replace('-', '_')}(" in (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    elif command in CLUSTER_TESTS or command in ELSEWHERE:
+        pass
+    elif _is_lonely(command):
+        run = shell(command, page)
+        assert run.returncode == 0, run.stdout + run.stderr
+    else:
+        assert name == "ansible-playbook", f"no test runs {command}"
+        assert rest[0] in WITH_A_CLUSTER
+
+
+def test_syntax(shell: Shell) -> None:
+    """Of the playbooks that need a cluster, those of the collection and those of the pages."""
+    shown = [block.text for block in _of_kind("playbook") if not _is_lonely(block.text)]
+    files = {f"example-{number}.yml": text for number, text in enumerate(shown)}
+    assert files
+    run = shell(" ".join(["ansible-playbook", "--syntax-check", *WITH_A_CLUSTER, *files]), files=files)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.count("playbook: ") == len(files) + len(WITH_A_CLUSTER)
+
+
+@pytest.mark.parametrize("block", [block for block in _of_kind("playbook") if _is_lonely(block.text)], ids=str)
+def test_playbook(block: Block, shell: Shell) -> None:
+    """Those that need no cluster are run."""
+    run = shell("ansible-playbook example.yml", files={"example.yml": block.text})
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("block", _of_kind("pipeline"), ids=str)
+def test_pipeline(block: Block, shell: Shell) -> None:
+    """Its commands, with the variables that it and the runner set."""
+    content = block.content
+    runner = {"CI_COMMIT_SHORT_SHA": "3f2c1ab", "GITHUB_SHA": "3f2c1ab00d9f3e1d5a4b8f66d1a3f0a9b7c2e4d1"}
+    jobs = content.get("jobs") or {name: job for name, job in content.items() if "script" in job}
+    steps = [step for job in jobs.values() for step in job.get("steps", [job])]
+    commands = [line for step in steps for line in (step.get("script") or [step.get("run")]) if line]
+    assert commands
+    for command in commands:
+        run = shell(command, block.page, **runner, **content.get("variables", {}))
+        assert recap(run)["failed"] == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("block", _of_kind("rights"), ids=str)
+def test_rights(block: Block) -> None:
+    """The tests of the role run with no more than these."""
+    role = Path(block.page).parent.name
+    name = block.content["metadata"]["name"]
+    assert re.search(rf'restricted\([^)]*"{role}"', CLUSTER_TESTS)
+    assert name == role.replace("_", "-") or f'"{name}"' in CLUSTER_TESTS
+
+
+@pytest.mark.parametrize("block", _of_kind("variables"), ids=str)
+def test_variables(block: Block) -> None:
+    """A command of the same page reads them; it is run above, or by tests/cluster."""
+    assert any(f"@{block.file}" in each.text for each in blocks(block.page) if each.text != block.text)
+
+
+def test_tasks_of_plugins(shell: Shell) -> None:
+    """The examples of the modules, and of the filters that need no cluster."""
+    names = ("zot_push", "zot_index", "zot_image_info", "image_table", "publish_plan")
+    tasks = [task for name in names for task in _examples(next(ROOT.glob(f"plugins/*/{name}.py")))]
+    play = [{"name": "Examples", "hosts": "localhost", "gather_facts": False, "tasks": tasks}]
+    run = shell("ansible-playbook example.yml", files={"example.yml": yaml.safe_dump(play)})
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert recap(run)["ok"] == len(tasks)
+
+
+def test_tasks_in_tables() -> None:
+    """What the README gives for a command of the runbook is a task, with options that the module has."""
+    found = re.findall(r"`(zot_\w+): (\{.*?\})`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(found) > 3
+    for name, options in found:
+        module = importlib.import_module(f"ansible_collections.killinit.zot.plugins.modules.{name}")
+        known = module.SPEC.for_module()["argument_spec"]
+        aliases = {alias for option in known.values() for alias in option.get("aliases", ())}
+        assert yaml.safe_load(options).keys() <= known.keys() | aliases
+
+
+@pytest.mark.parametrize("command", RUNBOOK)
+def test_runbook(command: str) -> None:
+    """Every command of the runbook has its line in the table of the README."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = re.search(r"^## From the runbook\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)
+    assert table
+    assert [line for line in table[1].splitlines() if command in line.rpartition(" | ")[0]]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_names(page: str) -> None:
+    """What a page calls by its full name is there."""
+    names = set(re.findall(r"killinit\.zot\.(?!docsite)(\w+)", (ROOT / page).read_text(encoding="utf-8")))
+    there = {path.stem for path in (*ROOT.glob("plugins/*/*.py"), *ROOT.glob("playbooks/*.yml"), *ROOT.glob("roles/*"))}
+    assert names - {"zot"} <= there  # the action group
+
+
+def _examples(plugin: Path) -> list[dict[str, Any]]:
+    found = re.search(r'^EXAMPLES = r"""\n(.*?)"""', plugin.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert found
+    tasks: list[dict[str, Any]] = yaml.safe_load(found[1])
+    return tasks
