@@ -9,6 +9,7 @@ import ast
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import zlib
@@ -25,6 +26,10 @@ CACHE = ROOT / ".cache"
 COLLECTIONS = CACHE / "collections"
 # pytest-ansible ends in December 2026, and puts an importer of its own in the way: the tests are plain pytest.
 PYTEST = ("pytest", "-p", "no:pytest-ansible")
+# `ansible` 13 is not for an older one; awx.awx itself is content with any.
+AWX_PYTHON = "3.12"
+# Modules run from Python 3.9 on; up to 3.10 there is no ansible-core that is supported.
+CORES = {"3.9": "2.15", "3.10": "2.17", "3.11": "2.19", "3.12": "2.20", "3.13": "2.21"}
 
 nox.options.default_venv_backend = "none"
 nox.options.envdir = CACHE / "nox"
@@ -39,9 +44,10 @@ os.environ.update(
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """Run lint, docs, units, sanity, integration, cluster, molecule and demo-cluster; arguments go to pytest"""
-    for name in ("lint", "docs", "units", "sanity", "integration", "cluster", "molecule", "demo-cluster"):
-        session.notify(name, session.posargs if name in ("units", "integration", "cluster") else [])
+    """Run everything that tests, from lint to demo-cluster; arguments go to pytest"""
+    with_pytest = ("units", "versions", "package", "integration", "reliability", "cluster")
+    for name in ("lint", "docs", "units", "versions", "sanity", *with_pytest[2:], "molecule", "demo-cluster"):
+        session.notify(name, session.posargs if name in with_pytest else [])
 
 
 @nox.session
@@ -110,6 +116,28 @@ def units(session: nox.Session) -> None:
 
 
 @nox.session
+def versions(session: nox.Session) -> None:
+    """Run the units on each Python that this machine has, each with another ansible-core; arguments go to pytest"""
+    provide_collections(session)
+    told = []
+    for version, core in CORES.items():
+        python = find_python(version)
+        if python is None:
+            told.append(f"NOT on Python {version}, which is not on this machine")
+            continue
+        packages = (f"ansible-core~={core}.0", "pytest", "pytest-xdist", "hypothesis", "jmespath", "zstandard")
+        command = ("uv", "run", "--quiet", "--no-project", "--isolated", f"--python={python}")
+        session.run(
+            *(*command, *(f"--with={each}" for each in packages)),
+            *("python", "-m", "pytest", "--override-ini=testpaths=tests/unit", "--numprocesses=2", "--quiet"),
+            *session.posargs,
+            env={"PYTHONPATH": str(COLLECTIONS)},
+        )
+        told.append(f"on Python {version} with ansible-core {core}")
+    session.log("The units have run " + ", ".join(told))
+
+
+@nox.session
 def sanity(session: nox.Session) -> None:
     """Ask ansible-test sanity what every collection must fulfil (the first time about a minute)"""
     provide_collections(session)
@@ -123,11 +151,30 @@ def sanity(session: nox.Session) -> None:
 
 
 @nox.session
+def package(session: nox.Session) -> None:
+    """Test what users get: the tarball installed, in an execution environment and in AWX; arguments go to pytest"""
+    provide_collections(session)
+    env = {"PYTHONPATH": str(COLLECTIONS), "ZOT_TEST_IMPORTER": str(importer(session))}
+    command = (*PYTEST, "--override-ini=testpaths=tests/packaging", "--numprocesses=2", "--dist=loadfile")
+    session.run(*command, *session.posargs, env=env)
+
+
+@nox.session
 def integration(session: nox.Session) -> None:
     """Test modules, roles and playbooks against a real registry; arguments go to pytest"""
     provide_collections(session)
     env = {"PYTHONPATH": str(COLLECTIONS), "ZOT_TEST_CRANE": os.pathsep.join(older_cranes(session))}
     command = (*PYTEST, "--override-ini=testpaths=tests/integration", "--numprocesses=2")
+    session.run(*command, *session.posargs, env=env)
+
+
+@nox.session
+def reliability(session: nox.Session) -> None:
+    """Test what faults, load and a second operator do to a release (10 minutes); arguments go to pytest"""
+    provide_collections(session)
+    env = {"PYTHONPATH": str(COLLECTIONS), "ZOT_TEST_CRANE": os.pathsep.join(older_cranes(session))}
+    # Most of the time they wait for one another's time-outs.
+    command = (*PYTEST, "--override-ini=testpaths=tests/reliability", "--numprocesses=4")
     session.run(*command, *session.posargs, env=env)
 
 
@@ -169,6 +216,33 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session
+def release(session: nox.Session) -> None:
+    """Release a version: ./dev release 1.2.3 sets it, writes the changelog, commits, tags, and builds the tarball"""
+    version = session.posargs[0] if len(session.posargs) == 1 else ""
+    galaxy = ROOT / "galaxy.yml"
+    if not re.fullmatch(r"\d+\.\d+\.\d+", version):
+        session.error("give one version, as in ./dev release 1.2.3")
+    if session.run("git", "status", "--porcelain", silent=True):
+        session.error("commit what is changed, or stash it: git status")
+    if session.run("git", "tag", "--list", version, silent=True):
+        session.error(f"{version} is released already")
+    if not list(ROOT.glob("changelogs/fragments/*.yml")):
+        session.error("changelogs/fragments says of nothing that it has changed")
+
+    provide_collections(session)
+    galaxy.write_text(re.sub(r"^version: .*$", f"version: {version}", galaxy.read_text(), flags=re.MULTILINE))
+    session.run("antsibull-changelog", "release")
+    session.run("git", "add", "galaxy.yml", "changelogs", "CHANGELOG.md")
+    session.run("git", "commit", "--quiet", f"--message=Release {version}")
+    session.run("git", "tag", "--annotate", f"--message=killinit.zot {version}", version)
+    # Of what is committed, and nothing that merely lies about.
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        session.run("git", "clone", "--quiet", f"--branch={version}", str(ROOT), folder, silent=True)
+        session.run("ansible-galaxy", "collection", "build", folder, f"--output-path={ROOT}")
+    session.log(f"Have a look at it, then: git push --follow-tags, and publish killinit-zot-{version}.tar.gz")
+
+
+@nox.session
 def environment(session: nox.Session) -> None:
     """Start the registry of the tests to try things by hand, or stop it: environment start, environment stop"""
     provide_collections(session)
@@ -178,10 +252,16 @@ def environment(session: nox.Session) -> None:
 @nox.session
 def requirements(session: nox.Session) -> None:
     """Pin the newest versions of requirements/*.in in requirements/*.txt"""
-    common = "--quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-header --python-version=3.11"
-    for name, *more in (("dev",), ("go", "--no-deps"), ("collections", "--no-deps")):
+    common = "--quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-header"
+    for name, python, *more in (
+        ("dev", "3.11"),
+        ("importer", "3.11"),
+        ("go", "3.11", "--no-deps"),
+        ("collections", "3.11", "--no-deps"),
+        ("awx", AWX_PYTHON, "--no-deps"),
+    ):
         files = (f"requirements/{name}.in", f"--output-file=requirements/{name}.txt")
-        session.run("uv", "pip", "compile", *common.split(), *more, *files)
+        session.run("uv", "pip", "compile", *common.split(), f"--python-version={python}", *more, *files)
 
 
 def provide_collections(session: nox.Session) -> None:
@@ -191,25 +271,58 @@ def provide_collections(session: nox.Session) -> None:
     with suppress(FileExistsError):
         (home / "killinit" / "zot").symlink_to("../../../..")
 
-    # Galaxy cannot be reached everywhere; the package `ansible` holds the same collection.
-    pins = ROOT / "requirements" / "collections.txt"
-    stamp = home / "kubernetes" / "stamp"
-    wanted = f"{sys.version}\n{pins.read_text()}"
+    # Galaxy cannot be reached everywhere; the package `ansible` holds the same collections.
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    fetch_collection(session, "kubernetes", "core", pins="collections", python=python)
+    fetch_collection(session, "awx", "awx", pins="awx", python=AWX_PYTHON)
+
+
+def fetch_collection(session: nox.Session, namespace: str, name: str, *, pins: str, python: str) -> None:
+    """Unpack one collection out of the package `ansible` that requirements/PINS.txt has for that Python."""
+    home = COLLECTIONS / "ansible_collections"
+    requirements = ROOT / "requirements" / f"{pins}.txt"
+    stamp = home / namespace / "stamp"
+    wanted = f"{python}\n{requirements.read_text()}"
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    session.log("Fetching kubernetes.core: 52 MB, about 5 s")
-    with tempfile.TemporaryDirectory(dir=CACHE) as name:
-        folder = Path(name)
-        download = "python -m pip download --quiet --no-deps --only-binary=:all:"
-        session.run(*download.split(), f"--dest={folder}", f"--requirement={pins}")
+    session.log(f"Fetching {namespace}.{name}: 50 MB, about 5 s")
+    with tempfile.TemporaryDirectory(dir=CACHE) as directory:
+        folder = Path(directory)
+        download = f"python -m pip download --quiet --no-deps --only-binary=:all: --python-version={python}"
+        session.run(*download.split(), f"--dest={folder}", f"--requirement={requirements}")
         (wheel,) = folder.glob("*.whl")
         with ZipFile(wheel) as archive:
-            core = [each for each in archive.namelist() if each.startswith("ansible_collections/kubernetes/core/")]
-            archive.extractall(folder, core)
-        unpacked = folder / "ansible_collections" / "kubernetes"
+            inside = f"ansible_collections/{namespace}/{name}/"
+            archive.extractall(folder, [each for each in archive.namelist() if each.startswith(inside)])
+        unpacked = folder / "ansible_collections" / namespace
         (unpacked / "stamp").write_text(wanted)
-        shutil.rmtree(home / "kubernetes", ignore_errors=True)
-        unpacked.rename(home / "kubernetes")
+        shutil.rmtree(home / namespace, ignore_errors=True)
+        unpacked.rename(home / namespace)
+
+
+def find_python(version: str) -> str | None:
+    """A Python of that version, also one that pyenv has. Its shim may stand in PATH for one that it does not have."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for path in (shutil.which(f"python{version}"), *sorted(map(str, pyenv.glob(f"{version}.*/bin/python")))):
+        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return path
+    return None
+
+
+def importer(session: nox.Session) -> Path:
+    """Where the programs of galaxy-importer are. It cannot live with nox, which wants a newer attrs."""
+    home = CACHE / "importer"
+    pins = ROOT / "requirements" / "importer.txt"
+    wanted = f"{sys.version}\n{pins.read_text()}"
+    if not (home / "stamp").exists() or (home / "stamp").read_text() != wanted:
+        session.log("Installing galaxy-importer: about 10 s")
+        session.run("python", "-m", "venv", "--clear", str(home))
+        try:  # as `dev` does it
+            session.run("uv", "pip", "install", "--quiet", f"--python={home}", f"--requirement={pins}")
+        except CommandFailed:
+            session.run(f"{home}/bin/python", "-m", "pip", "install", "--quiet", "--no-deps", f"--requirement={pins}")
+        (home / "stamp").write_text(wanted)
+    return home / "bin"
 
 
 def write_inventory(path: Path) -> None:

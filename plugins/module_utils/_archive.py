@@ -16,9 +16,9 @@ import bz2
 import gzip
 import json
 import lzma
+import math
 import os
 import posixpath
-import shutil
 import tarfile
 import typing as t
 from dataclasses import dataclass
@@ -29,6 +29,12 @@ from ansible_collections.killinit.zot.plugins.module_utils._image import Invalid
 _DOCUMENT_LIMIT = 4 * 1024 * 1024
 # All documents of one archive together: docker save writes one for each layer.
 _DOCUMENTS_LIMIT = 64 * 1024 * 1024
+# What stands before one member, long names included, and before all of them: 65,536 members have 32 MiB of headers.
+_HEADER_LIMIT = 1024 * 1024
+_HEADERS_LIMIT = 32 * 1024 * 1024
+# Images shrink to a third or a tenth. What grows beyond both of these would only fill memory and disk.
+_GROWTH_LIMIT, _ALWAYS_ALLOWED = 200, 256 * 1024 * 1024
+_PIECE = 1024 * 1024
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
@@ -81,6 +87,27 @@ def read(path: str, select: str | None = None) -> Archive:
     return Archive(path, compression, config, index, len(images))
 
 
+def layers(path: str, index: int) -> list[tuple[int, int]]:
+    """Where the layers of one image begin and end in an uncompressed archive, in their order, none twice.
+
+    Raises InvalidArchiveError.
+    """
+    try:
+        with tarfile.open(path, "r:") as tar:
+            members = {posixpath.normpath(member.name): member for member in tar}
+            manifest = tar.extractfile(members["manifest.json"])
+            images = _images(path, manifest.read() if manifest else b"")
+        found = []
+        for name in images[index]["Layers"]:
+            member = members[posixpath.normpath(name)]
+            if member.issym():  # docker save writes a layer of two images once
+                member = members[posixpath.normpath(posixpath.join(posixpath.dirname(member.name), member.linkname))]
+            found.append((member.offset_data, member.offset_data + member.size))
+    except (tarfile.TarError, OSError, LookupError, TypeError) as error:
+        raise InvalidArchiveError(f"{path} does not show where its layers are: {error}") from error
+    return list(dict.fromkeys(found))
+
+
 def expand(archive: Archive, target: str) -> None:
     """Write the archive uncompressed to *target*, in pieces.
 
@@ -89,7 +116,8 @@ def expand(archive: Archive, target: str) -> None:
     """
     try:
         with _open(archive.path, archive.compression) as source, open(target, "xb") as expanded:
-            shutil.copyfileobj(source, expanded, 1024 * 1024)
+            while piece := source.piece():
+                expanded.write(piece)
         # zstandard takes the end of a file for the end of its data.
         _documents(target, "")
     except (EOFError, InvalidArchiveError) as error:
@@ -102,32 +130,69 @@ def _compression(path: str) -> str:
     try:
         with open(path, "rb") as file:
             start = file.read(6)
-    except OSError as error:
-        raise InvalidArchiveError(f"{path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # a ValueError for a path that no system can have
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InvalidArchiveError(f"{path} cannot be read: {reason}") from error
     if not start:
         raise InvalidArchiveError(f"{path} is empty")
     return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
 
 
 class _Stream:
-    """The uncompressed bytes of an archive. What is wrong with the file is an EOFError, which no disk raises."""
+    """The uncompressed bytes of an archive, forward only. What is wrong with the file is an EOFError, as of no disk.
 
-    def __init__(self, file: t.Any) -> None:
+    tarfile believes what a header says: how long a name is, how many pieces a sparse member has. Here it gets no more
+    than headers and documents can need.
+    """
+
+    def __init__(self, file: t.Any, longest: float) -> None:
+        """*file* has at most *longest* uncompressed bytes."""
         self._file = file
-        self._empty = 0
+        self._longest = longest
+        self._seeks = longest == math.inf
+        self._position = self._read = 0
+        self.allow(_HEADER_LIMIT)
 
-    def read(self, size: int = -1) -> bytes:
+    def allow(self, size: int) -> None:
+        """Let tarfile read so many bytes before the next member."""
+        self._allowed = size
+
+    def read(self, size: int) -> bytes:
+        """What tarfile asks for."""
+        self._allowed -= size
+        self._read += size
+        if self._allowed < 0 or self._read > _HEADERS_LIMIT + _DOCUMENTS_LIMIT:
+            raise EOFError("its headers are longer than those of an archive can be")
+        return self.piece(size)
+
+    def piece(self, size: int = _PIECE) -> bytes:
+        """The next bytes, none at the end."""
         try:
             data: bytes = self._file.read(size)
         except EOFError:
             raise
         except Exception as error:  # each decompressor has its own, and two of them raise OSError
             raise EOFError(str(error)) from error
-        self._empty = 0 if data else self._empty + 1
-        if self._empty > 8:
-            # tarfile would go on until it has seen as many bytes as a header promised.
-            raise EOFError("it ends in the middle of a member")
+        self._position += len(data)
+        if self._position > self._longest:
+            raise EOFError(
+                f"it grows to more than {_GROWTH_LIMIT} times its size; give it uncompressed if that is meant"
+            )
         return data
+
+    def tell(self) -> int:
+        """Where it stands."""
+        return self._position
+
+    def seek(self, position: int) -> None:
+        """Leave out what lies before *position*."""
+        if position < self._position:
+            raise EOFError("a header gives a size that cannot be")
+        if self._seeks:
+            self._position = self._file.seek(position)
+        while self._position < position:
+            if not self.piece(min(_PIECE, position - self._position)):
+                raise EOFError("it ends in the middle of a member")
 
     def __enter__(self) -> _Stream:
         return self
@@ -136,10 +201,11 @@ class _Stream:
         self._file.close()
 
 
-def _open(path: str, compression: str) -> t.Any:
-    """The archive's uncompressed bytes, for a with statement; they can be sought in if they were never compressed."""
+def _open(path: str, compression: str) -> _Stream:
+    """The archive's uncompressed bytes, for a with statement."""
     if not compression:
-        return open(path, "rb")
+        return _Stream(open(path, "rb"), math.inf)
+    longest = max(_ALWAYS_ALLOWED, _GROWTH_LIMIT * os.path.getsize(path))
     if compression == "zstd":
         try:
             import zstandard
@@ -151,8 +217,8 @@ def _open(path: str, compression: str) -> t.Any:
             read_across_frames=True,
             closefd=True,
         )
-        return _Stream(reader)
-    return _Stream({"gzip": gzip, "bzip2": bz2, "xz": lzma}[compression].open(path))
+        return _Stream(reader, longest)
+    return _Stream({"gzip": gzip, "bzip2": bz2, "xz": lzma}[compression].open(path), longest)
 
 
 def _documents(path: str, compression: str) -> dict[str, bytes]:
@@ -160,8 +226,10 @@ def _documents(path: str, compression: str) -> dict[str, bytes]:
     documents: dict[str, bytes] = {}
     total, last = 0, None
     try:
-        with _open(path, compression) as file, tarfile.open(fileobj=file, mode="r|" if compression else "r:") as tar:
+        with _open(path, compression) as stream, tarfile.open(fileobj=t.cast("t.Any", stream), mode="r:") as tar:
             for member in tar:
+                t.cast("t.Any", tar).members.clear()  # it would keep all of them
+                stream.allow(_HEADER_LIMIT)
                 last = member.name
                 name = posixpath.normpath(member.name)
                 if not member.isreg() or name in documents:
@@ -170,6 +238,7 @@ def _documents(path: str, compression: str) -> dict[str, bytes]:
                     if name == "manifest.json":
                         raise InvalidArchiveError(f"{path}: manifest.json has {member.size} bytes, which none can have")
                     continue
+                stream.allow(_HEADER_LIMIT + member.size)
                 content = tar.extractfile(member)
                 if content is None or not (start := content.read(1)) or start not in b"{[":
                     continue
@@ -177,6 +246,8 @@ def _documents(path: str, compression: str) -> dict[str, bytes]:
                 total += member.size
                 if total > _DOCUMENTS_LIMIT:
                     raise InvalidArchiveError(f"{path} has more JSON than an archive can have, at the member {last!r}")
+            while compression and stream.piece():
+                pass  # its checksum comes last
     except (InvalidArchiveError, MissingLibraryError):
         raise
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
@@ -209,7 +280,8 @@ def _select(path: str, images: t.Sequence[t.Mapping[str, t.Any]], select: str | 
             raise InvalidArchiveError(f"{path} holds {len(images)} images; choose one with archive_image: {listing}")
         return 0
     if select.isdecimal():
-        if int(select) < len(images):
+        # Python refuses to read a number of 4301 digits.
+        if len(select) < 10 and int(select) < len(images):
             return int(select)
     else:
         wanted = _familiar(select)

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
+import glob
 import ipaddress
 import json
 import os
@@ -56,7 +58,8 @@ class Credentials:
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], str] = {}
         self._written: dict[str, dict[str, t.Any]] = {"auths": {}, "credHelpers": {}}
-        self._secrets: set[str] = set()
+        # What the tools were given so far, plain and as it is sent.
+        self.secrets: set[str] = set()
         self._write()
 
     def cover(self, registry: str, repository: str) -> str:
@@ -72,7 +75,7 @@ class Credentials:
 
     def hide(self, text: str) -> str:
         """Take every secret that the tools were given out of *text*."""
-        for secret in self._secrets:
+        for secret in self.secrets:
             text = text.replace(secret, "********")
         return text
 
@@ -108,29 +111,71 @@ class Credentials:
         return f"none: {self._authfile} has no entry for {registry}" if self._authfile else "none were given"
 
     def _put(self, key: str, entry: dict[str, t.Any]) -> None:
-        self._secrets.update(value for name, value in entry.items() if name != "username" and isinstance(value, str))
+        self.secrets.update(value for name, value in entry.items() if name != "username" and isinstance(value, str))
         with contextlib.suppress(ValueError):
-            self._secrets.add(base64.b64decode(entry.get("auth", "")).decode().partition(":")[2])
-        self._secrets.discard("")
+            self.secrets.add(base64.b64decode(entry.get("auth", "")).decode().partition(":")[2])
+        self.secrets.discard("")
         self._written["auths"][key] = entry
         self._write()
 
     def _write(self) -> None:
         # Beside it and over it: a tool that starts meanwhile reads the old file or the new one, never half of one.
-        handle, path = tempfile.mkstemp(dir=self.directory)
-        with os.fdopen(handle, "w") as file:
-            json.dump(self._written, file)
-        os.replace(path, self.config)
+        with _room(self.directory):
+            handle, path = tempfile.mkstemp(dir=self.directory)
+            with os.fdopen(handle, "w") as file:
+                json.dump(self._written, file)
+            os.replace(path, self.config)
+
+
+@contextlib.contextmanager
+def task_directory(tmpdir: str) -> t.Iterator[str]:
+    """The private directory of a task, in the *tmpdir* that Ansible gives it.
+
+    It first removes what tasks of the same user left when SIGKILL ended them: nobody holds the locks of those any more.
+    """
+    for path in glob.glob(os.path.join(glob.escape(os.path.dirname(tmpdir)), "ansible-*", "zot-*")):
+        with contextlib.suppress(OSError), _locked(os.path.dirname(path), fcntl.LOCK_EX | fcntl.LOCK_NB) as owner:
+            if owner == os.geteuid():
+                shutil.rmtree(path, ignore_errors=True)
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # some file systems have no locks
+            stack.enter_context(_locked(tmpdir, fcntl.LOCK_SH))
+        yield stack.enter_context(private_directory(tmpdir))
+
+
+@contextlib.contextmanager
+def _locked(directory: str, how: int) -> t.Iterator[int]:
+    """Hold the lock of a directory; gives the directory's owner."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, how)
+        yield os.fstat(handle).st_uid
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager
 def private_directory(parent: str) -> t.Iterator[str]:
-    """A directory of mode 0700 that is gone at the end, however that comes."""
-    path = tempfile.mkdtemp(prefix="zot-", dir=parent)
+    """A directory of mode 0700 that is gone at the end, however that comes. Raises ZotError if it cannot be made."""
+    with _room(parent):
+        path = tempfile.mkdtemp(prefix="zot-", dir=parent)
     try:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _room(directory: str) -> t.Iterator[None]:
+    """Turn a full or unwritable disk into an error that says so."""
+    try:
+        yield
+    except OSError as error:
+        raise ZotError(
+            "tool_failed",
+            f"cannot write into {directory}: {error.strerror}",
+            hint="Make room there, or point remote_tmp (ansible.cfg) to a place that has it, and run the task again.",
+        ) from error
 
 
 def environment(directory: str, *, ca_path: str | None) -> dict[str, str]:
@@ -141,14 +186,19 @@ def environment(directory: str, *, ca_path: str | None) -> dict[str, str]:
     result = {name: value for name, value in os.environ.items() if name not in _OURS}
     result["DOCKER_CONFIG"] = directory
     if ca_path:
-        certificates = os.path.join(directory, "certificates")
-        os.mkdir(certificates, 0o700)
         try:
-            shutil.copyfile(ca_path, os.path.join(certificates, "ca.crt"))
-        except OSError as error:
+            with open(ca_path, "rb") as file:
+                authority = file.read()
+        except (OSError, ValueError) as error:  # a ValueError for a path that no system can have
+            reason = error.strerror if isinstance(error, OSError) else error
             raise ZotError(
-                "invalid_option", f"ca_path {ca_path} cannot be read: {error.strerror}", hint="Give a PEM file."
+                "invalid_option", f"ca_path {ca_path} cannot be read: {reason}", hint="Give a PEM file."
             ) from error
+        certificates = os.path.join(directory, "certificates")
+        with _room(directory):
+            os.mkdir(certificates, 0o700)
+            with open(os.path.join(certificates, "ca.crt"), "wb") as file:
+                file.write(authority)
         # Beside the system's bundle, which SSL_CERT_FILE would replace.
         result["SSL_CERT_DIR"] = f"{certificates}:{os.environ.get('SSL_CERT_DIR', _GO_CERTIFICATES)}"
     return result
@@ -200,7 +250,7 @@ def policy(directory: str) -> str | None:
     if any(os.path.exists(path) for path in (usual, *_POLICIES)):
         return None
     path = os.path.join(directory, "policy.json")
-    with open(path, "w") as file:
+    with _room(directory), open(path, "w") as file:
         accept = {"docker-archive": {"": [{"type": "insecureAcceptAnything"}]}}
         json.dump({"default": [{"type": "reject"}], "transports": accept}, file)
     return path

@@ -29,9 +29,9 @@ _HINTS: t.Mapping[str, str] = {
     " validate_certs to false.",
     "archive_invalid": "Write the archive again, with docker save, podman save or buildah push docker-archive:FILE.",
     "platform_mismatch": "Give the archive or the manifest of the platform that was asked for.",
-    "tool_missing": "Install it (skopeo: the system's package; crane: github.com/google/go-containerregistry), or say"
-    " where it is with the options skopeo_path and crane_path.",
-    "tool_failed": "The tool's own words are in stderr.",
+    "tool_missing": "Install it (skopeo 1.9 or later: the system's package; crane 0.20 or later:"
+    " github.com/google/go-containerregistry), or say where it is with the options skopeo_path and crane_path.",
+    "tool_failed": "Look at the tool's own words in stderr, put right what they name, and run the task again.",
     "invalid_option": "Correct the option and run the task again; nothing was written.",
 }
 
@@ -42,7 +42,13 @@ _SIGNS: t.Sequence[tuple[str, re.Pattern[str]]] = [
     for error_class, pattern in (
         ("unavailable", r"TLS handshake timeout"),
         # skopeo reads its source: a layer, at which the modules have not looked.
-        ("archive_invalid", r"(?:source|type for) docker-archive:|loading tar component|to find its size"),
+        (
+            "archive_invalid",
+            (
+                r"(?:source|type for) docker-archive:|loading tar component|to find its size"
+                r"|reading blob \S+: (?:file does not exist|Error reading tar archive component)"
+            ),
+        ),
         (
             "tls",
             r"x509:|tls: |server gave HTTP response to HTTPS client|HTTP request (?:was sent )?to (?:an )?HTTPS",
@@ -58,11 +64,14 @@ _SIGNS: t.Sequence[tuple[str, re.Pattern[str]]] = [
             "unavailable",
             (
                 r"connection refused|connection reset|broken pipe|no such host|no route to host|network is unreachable"
-                r"|i/o timeout|context deadline exceeded|unexpected EOF|: EOF\b|server misbehaving|name resolution"
+                r"|i/o timeout|use of closed network connection"
+                r"|context deadline exceeded|unexpected EOF|: EOF\b|server misbehaving|name resolution"
                 r"|\b(?:status(?: code)?:?|StatusCode:|from registry) 5[0-9][0-9]\b|\b5[0-9][0-9] \([A-Z][A-Za-z ]+\)"
             ),
         ),
         ("tool_missing", r"error getting credentials.*executable file not found"),
+        # One that is too old, or another program altogether.
+        ("tool_missing", r'unknown (?:shorthand )?flag: |unknown command "|flag provided but not defined'),
     )
 ]
 _URL = re.compile(r"\"?https?://[^\s\"]+\"?")
@@ -113,15 +122,21 @@ class ZotError(Exception):
     def for_ansible(self) -> dict[str, t.Any]:
         """The arguments of C(fail_json)."""
         return {
-            "msg": f"{self.message.rstrip('.')}. {self.hint}",
+            "msg": _shown(f"{self.message.strip().rstrip('.')}. {self.hint}", " "),
             "error_class": self.error_class,
             "retryable": self.retryable,
-            "hint": self.hint,
+            "hint": _shown(self.hint, " "),
             "cmd": list(self.command),
             "rc": self.rc,
-            "stderr": self.stderr,
+            "stderr": _shown(self.stderr, "\n"),
             **self.result,
         }
+
+
+def _shown(text: str, line_end: str) -> str:
+    """*text* without what a terminal obeys: a registry may have written it, and Ansible passes it on."""
+    lines = ("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in text.expandtabs().split("\n"))
+    return line_end.join(lines)
 
 
 def classify(stderr: str, *, names: t.Iterable[str] = ()) -> str:

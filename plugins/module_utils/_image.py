@@ -24,6 +24,10 @@ _INDEX_TYPES = frozenset(
     {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
 )
 
+# What is deeper is no image, and Ansible could not print it.
+_DEPTH_LIMIT = 64
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 class InvalidImageError(ValueError):
     """A document of the registry or of an archive is not what the image specification says; the message says where."""
@@ -42,7 +46,7 @@ class Platform:
     def parse(cls, text: str) -> Platform:
         """Read C(os/architecture[/variant]); raises ValueError when the text is none."""
         parts = text.split("/")
-        if len(parts) not in (2, 3) or not all(re.fullmatch(r"[a-z0-9_.-]+", part) for part in parts):
+        if len(parts) not in (2, 3) or not all(re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", part) for part in parts):
             raise ValueError(f"{text!r} is not a platform: write os/architecture[/variant], as in linux/arm/v7")
         return cls(*parts)
 
@@ -197,6 +201,7 @@ def content(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     an absent one are one thing, as they are to skopeo. Raises InvalidImageError when the list of layers is none.
     """
     rootfs, container = _object(config, "rootfs"), _object(config, "config")
+    _object(container, "Labels")
     if not isinstance(rootfs.get("diff_ids"), (list, type(None))):
         raise InvalidImageError("rootfs.diff_ids of the configuration is no list")
     return {
@@ -239,12 +244,33 @@ def sha256(raw: bytes) -> str:
 def json_object(raw: bytes, what: str) -> dict[str, t.Any]:
     """Read one JSON object; raises InvalidImageError, which says *what* it is that cannot be read."""
     try:
-        document = json.loads(raw)
+        document = _plain(json.loads(raw, parse_constant=_refuse))
     except (ValueError, RecursionError) as error:
         raise InvalidImageError(f"{what} is not valid JSON: {error}") from error
     if not isinstance(document, dict):
         raise InvalidImageError(f"{what} is no JSON object")
     return document
+
+
+def _plain(value: t.Any, depth: int = 0) -> t.Any:
+    """*value* as Ansible can print it, or a ValueError.
+
+    Half a surrogate pair is no text: it becomes U+FFFD, as Go reads it (https://pkg.go.dev/encoding/json#Unmarshal).
+    """
+    if depth > _DEPTH_LIMIT:
+        raise ValueError(f"it has more than {_DEPTH_LIMIT} levels")
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_plain(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {_plain(name): _plain(item, depth + 1) for name, item in value.items()}
+    return value
+
+
+def _refuse(constant: str) -> t.NoReturn:
+    """Python's NaN and Infinity are no JSON."""
+    raise ValueError(constant)
 
 
 def _filled(fields: t.Mapping[str, t.Any], names: t.Iterable[str]) -> dict[str, t.Any]:

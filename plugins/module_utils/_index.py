@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._image import Image, Manifest, Platform
+from ansible_collections.killinit.zot.plugins.module_utils._options import invalid_options, platform_option
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
 from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference, is_digest
-from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry, invalid_options, platform_option
+from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry
 
 _LOOKS_AT_ONCE = 8
 
@@ -136,9 +137,11 @@ def _children(
     known = {member.digest: member.manifest for member in members}
     found = []
     for _platform, digest in entries:
-        manifest = known.get(digest) or registry.manifest(repository.pinned(digest))
+        with registry.sound(repository):
+            pinned = repository.pinned(digest)
+        manifest = known.get(digest) or registry.manifest(pinned)
         if manifest is None:
-            raise ZotError("not_found", f"cannot write the index: {repository.pinned(digest)} is not there")
+            raise ZotError("not_found", f"cannot write the index: {pinned} is not there")
         found.append(manifest)
     return tuple(found)
 

@@ -14,8 +14,9 @@ from dataclasses import replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._image import Image
+from ansible_collections.killinit.zot.plugins.module_utils._options import at_once, invalid_options
 from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry, at_once, invalid_options
+from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry
 
 Query = t.Callable[[t.Mapping[str, t.Any]], t.Any]
 
@@ -35,13 +36,13 @@ def compile_query(expression: str) -> Query:
         ) from error
     try:
         compiled = jmespath.compile(expression)
-    except jmespath.exceptions.JMESPathError as error:
+    except (ValueError, RecursionError) as error:  # JMESPathError is a ValueError
         raise ZotError("invalid_option", f"query {expression!r} is not a JMESPath expression: {error}") from error
 
     def apply(result: t.Mapping[str, t.Any]) -> t.Any:
         try:
             return compiled.search(result)
-        except jmespath.exceptions.JMESPathError as error:
+        except (ValueError, TypeError, RecursionError) as error:  # JMESPathError is a ValueError
             raise ZotError("invalid_option", f"query {expression!r} does not fit the result: {error}") from error
 
     return apply
@@ -80,7 +81,7 @@ def _image(registry: Registry, reference: Reference) -> dict[str, t.Any]:
     image = registry.image(reference)
     children = []
     if image.manifest and image.manifest.is_index:
-        with invalid_options():
+        with registry.sound(reference):
             pinned = [reference.pinned(entry.digest) for entry in image.manifest.entries]
         children = [registry.manifest(each) for each in pinned]
         image = replace(image, children=tuple(child for child in children if child))

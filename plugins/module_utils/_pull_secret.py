@@ -19,6 +19,7 @@ import json
 import re
 import typing as t
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from urllib.parse import unquote
 
 from ansible_collections.killinit.zot.plugins.module_utils._workload import image_uses, name_of, template_of
@@ -50,7 +51,7 @@ class Entry:
     which counts.
     """
 
-    name: str
+    name: str = field(repr=False)
     key: str
     username: str
     password: str = field(repr=False)
@@ -244,5 +245,5 @@ def _split_port(address: str) -> tuple[str, str]:
 
 
 def _fits_glob(glob: str, part: str) -> bool:
-    # Of Go's patterns an address can only have the star.
-    return bool(re.fullmatch(".*".join(map(re.escape, glob.split("*"))), part))
+    # Of Go's patterns an address can only have the star; fnmatch takes no longer for many of them.
+    return fnmatchcase(part, glob.replace("[", "[[]"))

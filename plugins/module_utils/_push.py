@@ -9,22 +9,25 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._archive import Archive, read
+from ansible_collections.killinit.zot.plugins.module_utils._archive import (
+    Archive,
+    InvalidArchiveError,
+    MissingLibraryError,
+    read,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._image import Image, InvalidImageError, Platform, content
+from ansible_collections.killinit.zot.plugins.module_utils._options import at_once, invalid_options, platform_option
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
 from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry import (
     Registry,
-    at_once,
-    invalid_archives,
-    invalid_options,
-    platform_option,
 )
 
 # How many tags are asked at once for whether they hold the image that is about to lose one.
@@ -84,7 +87,7 @@ def push(registry: Registry, params: t.Mapping[str, t.Any], *, dry_run: bool) ->
 
 
 def _push(registry: Registry, request: PushRequest, *, dry_run: bool) -> Outcome:
-    with Outcome(request.references) as outcome, invalid_archives():
+    with Outcome(request.references) as outcome, _invalid_archives():
         archive = read(request.archive, request.archive_image)
         wanted, platform = _judged(archive)
         _require_platform(archive, platform, request.platform)
@@ -194,3 +197,18 @@ def _require_distinct(requests: t.Sequence[PushRequest]) -> None:
                     f"keep_previous of {request.archive} names {request.keeper(reference)}, which is one of the tags to"
                     " push",
                 )
+
+
+@contextlib.contextmanager
+def _invalid_archives() -> t.Iterator[None]:
+    """Turn what _archive refuses into the errors of the module."""
+    try:
+        yield
+    except InvalidArchiveError as error:
+        raise ZotError("archive_invalid", str(error)) from error
+    except MissingLibraryError as error:
+        raise ZotError(
+            "tool_missing",
+            f"the Python library {error} is needed to read an archive that is compressed with zstd",
+            hint=f"Install {error} for the Python that runs the module, or give the archive uncompressed.",
+        ) from error

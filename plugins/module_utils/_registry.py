@@ -14,22 +14,19 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
+import re
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.killinit.zot.plugins.module_utils import _crane, _skopeo
-from ansible_collections.killinit.zot.plugins.module_utils._archive import (
-    Archive,
-    InvalidArchiveError,
-    MissingLibraryError,
-    expand,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._archive import Archive, expand
 from ansible_collections.killinit.zot.plugins.module_utils._credentials import (
     Credentials,
     environment,
     is_loopback,
     policy,
     private_directory,
+    task_directory,
     without_plain_http,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
@@ -37,14 +34,17 @@ from ansible_collections.killinit.zot.plugins.module_utils._image import (
     Image,
     InvalidImageError,
     Manifest,
-    Platform,
     json_object,
     sha256,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._options import invalid_options
 from ansible_collections.killinit.zot.plugins.module_utils._reference import (
     InvalidReferenceError,
     Reference,
+    is_digest,
     registry_name,
+    repository_name,
+    tag_name,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._runner import (
     Runner,
@@ -63,7 +63,7 @@ def open_registry(module: AnsibleModule) -> t.Iterator[Registry]:
     Raises ZotError for an option that cannot be used.
     """
     params = module.params
-    with ended_by_signals() as first, invalid_options(), private_directory(module.tmpdir) as directory:
+    with ended_by_signals() as first, invalid_options(), task_directory(module.tmpdir) as directory:
         if params["registry"]:
             registry_name(params["registry"])
         credentials = Credentials(
@@ -90,30 +90,8 @@ def open_registry(module: AnsibleModule) -> t.Iterator[Registry]:
             )
         finally:
             runner.end()
-
-
-def at_once(parallel: int) -> ThreadPoolExecutor:
-    """The threads for the option parallel; raises ZotError if it is less than one."""
-    if parallel < 1:
-        raise ZotError("invalid_option", f"parallel is {parallel}, but at least one has to be done at a time")
-    return ThreadPoolExecutor(max_workers=parallel)
-
-
-@contextlib.contextmanager
-def invalid_options() -> t.Iterator[None]:
-    """Turn what the values refuse into the error of an option."""
-    try:
-        yield
-    except InvalidReferenceError as error:
-        raise ZotError("invalid_option", str(error)) from error
-
-
-def platform_option(text: str) -> Platform:
-    """The platform that an option names; raises ZotError if it is none."""
-    try:
-        return Platform.parse(text)
-    except ValueError as error:
-        raise ZotError("invalid_option", str(error)) from error
+            # A registry may send it back, in a label for instance. What is shorter can be part of any word.
+            module.no_log_values.update(secret for secret in credentials.secrets if len(secret) >= 8)
 
 
 class Registry:
@@ -164,7 +142,7 @@ class Registry:
         raw = self._look(command, reference)
         if raw is None:
             return None
-        with self._sound(reference):
+        with self.sound(reference):
             manifest = Manifest.parse(raw)
             if reference.digest and reference.digest != manifest.digest:
                 raise InvalidImageError(f"its digest is {manifest.digest}")
@@ -193,10 +171,12 @@ class Registry:
             pinned = reference.pinned(manifest.digest)
             command = _crane.config(self._crane, str(pinned), insecure=self._insecure)
             raw = self._look(command, pinned)
-        with self._sound(reference):
+        with self.sound(reference):
             if raw is None or sha256(raw) != manifest.config_digest:
                 raise InvalidImageError("its configuration is not there")
-            return Image(reference, manifest, json_object(raw, "its configuration"))
+            image = Image(reference, manifest, json_object(raw, "its configuration"))
+            image.for_ansible()  # what cannot be shown is found here, and not at the end of the task
+            return image
 
     def digest(self, reference: Reference) -> str | None:
         """The digest behind a reference, without its manifest; None when it is absent."""
@@ -208,14 +188,19 @@ class Registry:
         """The tags of the reference's repository, as the registry orders them; None when the repository is absent."""
         command = _crane.tags(self._crane, reference.name, insecure=self._insecure)
         raw = self._look(command, reference)
-        return None if raw is None else _crane.parse_lines(raw)
+        if raw is None:
+            return None
+        with self.sound(reference):
+            return [tag_name(tag) for tag in _crane.parse_lines(raw)]
 
     def catalog(self) -> list[str]:
         """The repositories of the registry that the account may see."""
         whole = self.reference("catalog", "latest")  # by whatever name: it is the registry's own credentials that count
         command = _crane.catalog(self._crane, whole.registry, insecure=self._insecure)
         what = f"cannot list the repositories of {whole.registry}"
-        return _crane.parse_lines(self._runner.retry(lambda: self._run(command, whole, what, _crane.message)))
+        raw = self._runner.retry(lambda: self._run(command, whole, what, _crane.message))
+        with self.sound(whole):
+            return [repository_name(name) for name in _crane.parse_lines(raw)]
 
     def nearest_tags(self, reference: Reference) -> str:
         """For a reference that is absent: the tags that its author may have meant, as a sentence for people."""
@@ -273,16 +258,29 @@ class Registry:
                 if "server gave HTTP response" in error.stderr and is_loopback(reference.registry):
                     # As crane does. An address of another machine stays an error.
                     self._run(command(False), reference, what, _skopeo.message)
-                elif error.error_class == "rate_limited" and not self.tags(reference):
+                elif (
+                    error.error_class == "rate_limited"
+                    and not re.search(r"StatusCode: 429|429 \(", error.stderr)
+                    and not self.tags(reference)
+                ):
                     # skopeo does not show the limit by which crane's words tell Zot's quota of repositories from its
-                    # limit of requests. The quota refuses the first manifest of a new repository, and no other.
+                    # limit of requests. The quota answers with an error code, which skopeo shows without the status,
+                    # and refuses the first manifest of a new repository and no other.
                     raise ZotError(
                         "quota_exceeded", error.message, command=error.command, rc=error.rc, stderr=error.stderr
                     ) from error
                 else:
                     raise
-            with open(digestfile) as file:
-                return file.read().strip()
+            digest = ""
+            with contextlib.suppress(OSError, ValueError), open(digestfile) as file:
+                digest = file.read().strip()
+            if not is_digest(digest):
+                raise ZotError(
+                    "tool_failed",
+                    f"{what}: skopeo named no digest, so what {reference} holds now is not known",
+                    hint="See to it that skopeo_path, or PATH, leads to a real skopeo, and run the task again.",
+                )
+            return digest
 
     def append(self, manifests: t.Iterable[Reference], reference: Reference) -> None:
         """Write a new index of *manifests* under a tag."""
@@ -300,25 +298,33 @@ class Registry:
 
         After an error worth a retry it looks before it writes again: the write may have landed and only its answer been
         lost, or Zot may have dropped the tag (https://github.com/project-zot/zot/blob/main/pkg/api/routes.go,
-        UpdateManifest). The last error says what the reference means now.
+        UpdateManifest). What was written is not written again because the look at it failed. The last error says what
+        the reference means now.
         """
         failures: list[ZotError] = []
+        written = False
 
         def attempt() -> Image:
-            if failures:
+            nonlocal written
+            if failures and not written:
                 now = self.image(reference)
                 if is_done(now):
                     return now
-            try:
-                action()
-            except ZotError as error:
-                failures.append(error)
-                raise
+            if not written:
+                try:
+                    action()
+                except ZotError as error:
+                    failures.append(error)
+                    raise
+                written = True
             return self.image(reference)
 
         try:
             return self._runner.retry(attempt)
         except ZotError as error:
+            if written:
+                error.message = f"{reference} was written, but what it holds now is not known: {error.message}"
+                raise
             # Why it could not be written says more than why it could not be looked at afterwards.
             failure = failures[-1] if failures else error
             if not failure.retryable:
@@ -371,27 +377,13 @@ class Registry:
             raise
 
     @contextlib.contextmanager
-    def _sound(self, reference: Reference) -> t.Iterator[None]:
+    def sound(self, reference: Reference) -> t.Iterator[None]:
+        """Turn what is wrong with an answer for *reference* into an error of the registry."""
         try:
             yield
-        except InvalidImageError as error:
+        except (InvalidImageError, InvalidReferenceError) as error:
             raise ZotError(
                 "tool_failed",
                 f"{reference}: the registry's answer is not usable: {error}",
                 hint="Push the image again; if that does not help, ask the registry's operator.",
             ) from error
-
-
-@contextlib.contextmanager
-def invalid_archives() -> t.Iterator[None]:
-    """Turn what _archive refuses into the errors of the modules."""
-    try:
-        yield
-    except InvalidArchiveError as error:
-        raise ZotError("archive_invalid", str(error)) from error
-    except MissingLibraryError as error:
-        raise ZotError(
-            "tool_missing",
-            f"the Python library {error} is needed to read an archive that is compressed with zstd",
-            hint=f"Install {error} for the Python that runs the module, or give the archive uncompressed.",
-        ) from error

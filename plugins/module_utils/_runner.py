@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,7 @@ if t.TYPE_CHECKING:
     from types import FrameType
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
+_LONGEST_END = 4 * 1024
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 T = t.TypeVar("T")
@@ -45,6 +47,8 @@ class Runner:
         hide: t.Callable[[str], str],
     ) -> None:
         """*timeout* is in seconds, for one run; *directory* is where the tools run; *hide* takes secrets out."""
+        # A core dump would hold the credentials, ours and that of a tool.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         self._timeout = timeout
         self._retries = retries
         self._directory = directory
@@ -85,14 +89,15 @@ class Runner:
         if process.returncode == 0:
             return stdout
         text = stderr.decode(errors="replace")
-        said = message(text)
-        # Classified before it is hidden: a short secret can be part of any word.
+        # Cut after it is hidden, or half a secret could be left.
+        shown = _ends(self._hide(text))
         raise ZotError(
-            classify(said, names=names),
-            f"{what}: {self._hide(said) or f'{command[0]} ended with {process.returncode} and said nothing'}",
+            # Classified before it is hidden: a short secret can be part of any word.
+            classify(message(_ends(text)), names=names),
+            f"{what}: {message(shown) or f'{command[0]} ended with {process.returncode} and said nothing'}",
             command=command,
             rc=process.returncode,
-            stderr=self._hide(text),
+            stderr=shown,
         )
 
     def retry(self, action: t.Callable[[], T]) -> T:
@@ -137,6 +142,11 @@ class Runner:
                 ) from error
             self._running.add(process)
             return process
+
+
+def _ends(text: str) -> str:
+    """Beginning and end of what may have any length: a registry can make a tool repeat what it says."""
+    return text if len(text) <= 2 * _LONGEST_END else f"{text[:_LONGEST_END]} ... {text[-_LONGEST_END:]}"
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -310,7 +310,7 @@ def test_named_by_the_workload(scene: Scene, verify: Run, present: Run) -> None:
     assert refused.returncode == 2
     assert recap(refused)["changed"] == 0
     assert f"Add {NAME} to imagePullSecrets in its pod template" in _message(refused, "named")
-    only = verify(zot_pull_secret_workloads=["deployment/itself"])
+    only = verify(zot_pull_secret_workloads="deployment/itself")  # as it comes from a command line or a survey
     assert only.returncode == 0, only.stdout + only.stderr
     gone = verify(zot_pull_secret_workloads=["deployment/gone"])
     assert gone.returncode == 2

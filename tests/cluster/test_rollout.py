@@ -120,7 +120,7 @@ def test_pull_policy_that_a_restart_cannot_cure(push: Callable[..., str], restar
     for archive in ("changed-layer", "changed-label"):
         push(archive)
         if archive == "changed-layer":
-            refused = restart()
+            refused = restart(zot_rollout_pin="false")  # as it comes from a command line or a survey
             assert refused.returncode == 2
             assert "a restart cannot cure container app" in refused.stdout + refused.stderr
             assert pods(kubectl) == before
@@ -183,13 +183,16 @@ def test_names_and_labels(push: Callable[..., str], restart: Restart, kubectl: K
     kubectl.apply(workload(image, name="one"), workload(image, name="two"), workload(image, name="three"))
     ready(kubectl, "deployment/one", "deployment/two", "deployment/three")
     push("changed-layer")
-    by_name = report(restart(zot_rollout_workloads=["deployment/one"]))
+    typed = {"zot_rollout_workloads": "deployment/one", "zot_rollout_timeout": "60"}
+    by_name = report(restart(**typed))
     assert [entry["workload"] for entry in by_name["workloads"]] == ["deployment/one"]
     by_label = report(restart(zot_rollout_selectors=["app=two"]))
     assert [(entry["workload"], entry["action"]) for entry in by_label["workloads"]] == [("deployment/two", "restart")]
     missing = restart(zot_rollout_workloads=["deployment/four"])
     assert missing.returncode == 2
     assert "deployment/four: it is not in the namespace" in missing.stdout
+    typed = {"zot_rollout_workloads": "deployment/one, deployment/four", "zot_rollout_fail": "false"}
+    assert len(report(restart(**typed))["problems"]) == 1
     verified = restart(zot_rollout_state="verify")
     assert verified.returncode == 2
     assert "deployment/three: container app runs sha256:" in verified.stdout

@@ -138,6 +138,21 @@ def clear_away(directory: Path) -> bool:
     return True
 
 
+def crash(registry: Registry) -> None:
+    """Kills what keeps the images, with SIGKILL; of the stand-in it is Distribution, and nginx answers 502."""
+    process = _processes(registry.directory)[0]
+    os.kill(process.pid, signal.SIGKILL)
+    _end(process)
+
+
+def revive(registry: Registry) -> None:
+    """Starts again what crash() killed, with what it had stored, and returns when it answers."""
+    crashed, *others = _processes(registry.directory)
+    _spawn(registry.directory, crashed.command, crashed.log)
+    _remember(registry.directory, [_processes(registry.directory)[-1], *others])
+    _wait_until_it_answers(registry)
+
+
 @contextlib.contextmanager
 def running(
     directory: Path | None = None, *, rate: int | None = None, quota: int | None = None, tls: bool = True
@@ -424,12 +439,14 @@ class _Process:
 
     pid: int
     started: str
+    command: list[str]
+    log: str
 
 
 def _spawn(directory: Path, command: list[str], log: str) -> None:
     # Nothing of our environment: these programs take options from variables, too.
     environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(directory)}
-    with (directory / log).open("wb") as output:
+    with (directory / log).open("ab") as output:
         # In a session of its own, so that a Ctrl-C in the tests does not end it before the tests are through.
         child = subprocess.Popen(
             command,
@@ -442,7 +459,10 @@ def _spawn(directory: Path, command: list[str], log: str) -> None:
         )
     _children[child.pid] = child
     started = _stat(child.pid)[1]
-    processes = [*_processes(directory), _Process(child.pid, started)]
+    _remember(directory, [*_processes(directory), _Process(child.pid, started, command, log)])
+
+
+def _remember(directory: Path, processes: list[_Process]) -> None:
     write_private(directory / PROCESSES_FILE, json.dumps([asdict(process) for process in processes]))
 
 

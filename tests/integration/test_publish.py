@@ -140,6 +140,13 @@ def test_by_path_and_with_variables_of_the_roles(
     assert recap(run)["changed"] == 3
 
 
+def test_typed_at_a_command_line(release: dict[str, Any], playbook: Playbook, repository: str, module: Module) -> None:
+    """Or into a survey of AWX: a list is one text there."""
+    assert playbook("killinit.zot.publish", **release, zot_publish_tags="latest, stable").returncode == 0
+    found = module("zot_image_info", repositories=[f"{repository}/workspace"])["repositories"][0]
+    assert sorted(found["tags"]) == ["latest", "r1", "stable"]
+
+
 @pytest.mark.parametrize(
     ("broken", "said"),
     [

@@ -6,19 +6,21 @@
 
 from __future__ import annotations
 
-import base64
 import json
+import subprocess
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+from integration.secrets_seen import Watched, assert_nowhere, forms, talkative
 
 from environment.images import Images
 from environment.registry import Registry
+
+WRONG = "a-wrong-password-0815"
 
 PLAY = """\
 - name: Everything that takes a secret
@@ -49,55 +51,35 @@ PLAY = """\
         tags: [i]
       register: failed
       ignore_errors: true
+    - name: Be refused
+      killinit.zot.zot_image_info:
+        images: ["{{ repository }}:i"]
+        username: somebody
+        password: "{{ wrong }}"
+        authfile: ""
+      register: refused
+      ignore_errors: true
+    - name: Give what is no option
+      killinit.zot.zot_image_info:
+        images: ["{{ repository }}:i"]
+        passwort: x
+      register: mistaken
+      ignore_errors: true
+    - name: Crash
+      killinit.zot.zot_push:
+        archive: "{{ archive }}"
+        repository: "{{ repository }}"
+        tags: [c]
+        skopeo_path: "{{ crashing }}"
+      register: crashed
+      ignore_errors: true
     - name: Show
       ansible.builtin.debug:
-        msg: "{{ [pushed, joined, there, failed] | to_nice_json }}"
-    - name: Publish
-      ansible.builtin.include_role:
-        name: killinit.zot.zot_publish
-      vars:
-        zot_publish_revision: r1
-        zot_publish_images:
-          - repository: "{{ repository }}"
-            archive: "{{ archive }}"
+        msg: "{{ [pushed, joined, there, failed, refused, mistaken, crashed] | to_nice_json }}"
+
+- name: Publish
+  ansible.builtin.import_playbook: killinit.zot.publish
 """
-
-
-class ProcessList:
-    """What every user of the machine can read of the processes, and what skopeo and crane have in their environment."""
-
-    def __init__(self) -> None:
-        self.seen: set[str] = set()
-        self.tools = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sample)
-
-    def _sample(self) -> None:
-        while not self._stop.wait(0.003):
-            for process in Path("/proc").glob("[0-9]*"):
-                try:
-                    arguments = (process / "cmdline").read_bytes().decode(errors="replace")
-                    self.seen.add(arguments)
-                    program = Path(arguments.partition("\0")[0]).name
-                    if program in ("skopeo", "crane"):
-                        self.tools += 1
-                        self.seen.add((process / "environ").read_bytes().decode(errors="replace"))
-                except OSError:
-                    continue
-
-    def __enter__(self) -> ProcessList:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-
-def _forms(registry: Registry) -> list[str]:
-    password = registry.writer.password
-    pair = f"{registry.writer.username}:{password}"
-    return [password, base64.b64encode(password.encode()).decode(), base64.b64encode(pair.encode()).decode()]
 
 
 @pytest.fixture
@@ -107,7 +89,7 @@ def short_path() -> Iterator[Path]:
         yield Path(path)
 
 
-@pytest.mark.parametrize("place", ["environment", "options", "authfile"])
+@pytest.mark.parametrize("place", ["environment", "options", "authfile", "usual place", "vault"])
 def test_secret_is_nowhere(
     place: str,
     images: Images,
@@ -118,44 +100,64 @@ def test_secret_is_nowhere(
     tmp_path: Path,
     short_path: Path,
 ) -> None:
-    """At -vvv, with a log and a diff, with results printed, with an error among them."""
+    """At -vvvv, with logs, callbacks and a diff, with results printed, with errors and a crash among them."""
+    writer = registry.writer
+    account = {"username": writer.username, "password": writer.password}
     play = tmp_path / "play.yml"
     play.write_text(PLAY)
-    log = tmp_path / "ansible.log"
-    environment |= {"ANSIBLE_LOG_PATH": str(log), "TMPDIR": str(short_path)}
-    variables: dict[str, Any] = {"archive": str(images["gzip"]), "repository": repository}
+    crashing = tmp_path / "skopeo"
+    crashing.write_text('#!/bin/sh\nkill -SEGV "$$"\n')
+    crashing.chmod(0o755)
+    environment |= {**talkative(tmp_path), "TMPDIR": str(short_path)}
+    variables: dict[str, Any] = {
+        "archive": str(images["gzip"]),
+        "repository": repository,
+        "crashing": str(crashing),
+        "wrong": WRONG,
+        "zot_publish_revision": "r1",
+        "zot_publish_images": [{"repository": repository, "archive": str(images["gzip"])}],
+    }
+    options = ["-vvvv", "--diff"]
     kept = tmp_path / "kept"
     kept.mkdir()
     if place != "environment":
         del environment["ZOT_USERNAME"], environment["ZOT_PASSWORD"]
     if place == "options":
-        account = {"username": registry.writer.username, "password": registry.writer.password}
-        (tmp_path / "play.yml").write_text(
-            PLAY.replace(
-                "  tasks:", f"  module_defaults: {{group/killinit.zot.zot: {json.dumps(account)}}}\n  tasks:", 1
-            )
-        )
+        defaults = f"  module_defaults: {{group/killinit.zot.zot: {json.dumps(account)}}}\n  tasks:"
+        play.write_text(PLAY.replace("  tasks:", defaults, 1))
         variables |= {f"zot_{name}": value for name, value in account.items()}
-    if place == "authfile":
-        auth = {"auths": {registry.host: {"auth": _forms(registry)[2]}}}
+    if place in ("authfile", "usual place"):
+        auth = {"auths": {registry.host: {"auth": forms(**account)[2]}}}
         (kept / "config.json").write_text(json.dumps(auth))
-        environment["ZOT_AUTHFILE"] = str(kept / "config.json")
+        environment["ZOT_AUTHFILE" if place == "authfile" else "REGISTRY_AUTH_FILE"] = str(kept / "config.json")
+    if place == "vault":
+        defaults = "{username: '{{ zot_username }}', password: '{{ zot_password }}'}"
+        defaults = f"  module_defaults: {{group/killinit.zot.zot: {defaults}}}\n  tasks:"
+        play.write_text(PLAY.replace("  tasks:", defaults, 1))
+        options += _vault(kept, {f"zot_{name}": value for name, value in account.items()})
 
-    with ProcessList() as processes:
-        run = playbook(play, "-vvv", "--diff", **variables)
+    with Watched(Path(environment["HOME"])) as watched:
+        run = playbook(play, *options, **variables)
 
     assert run.returncode == 0, run.stdout + run.stderr
-    assert processes.tools > 0
-    ours = {play, kept / "config.json", tmp_path / "variables.json"}
-    left = [*tmp_path.rglob("*"), *short_path.rglob("*")]
-    files = [path for path in left if path.is_file() and path not in ours]
-    assert log in files
-    places = {
-        "output": run.stdout + run.stderr,
-        **{str(path): path.read_bytes().decode(errors="replace") for path in files},
-        **{f"process {number}": text for number, text in enumerate(processes.seen)},
-    }
-    for name, text in places.items():
-        for secret in _forms(registry):
-            assert secret not in text, f"{name} shows a secret"
-    assert not [path for path in left if path.name.startswith("zot-")]
+    assert "ignored=4" in run.stdout
+    for name in ("ansible.log", "everything.jsonl", "tree/localhost"):
+        assert (tmp_path / name).stat().st_size > 0
+    assert any((tmp_path / "junit").iterdir())
+    assert_nowhere(
+        [*forms(**account), *forms("somebody", WRONG)],
+        watched,
+        run,
+        [tmp_path, short_path],
+        ours={play, tmp_path / "variables.json", *kept.iterdir()},
+        given=["ZOT_PASSWORD"] if place == "environment" else [],
+    )
+
+
+def _vault(directory: Path, variables: dict[str, str]) -> list[str]:
+    """The options that give Ansible these variables out of a vault."""
+    (directory / "key").write_text("open sesame")
+    (directory / "vault.json").write_text(json.dumps(variables))
+    given = f"--vault-password-file={directory / 'key'}"
+    subprocess.run(["ansible-vault", "encrypt", given, str(directory / "vault.json")], check=True, capture_output=True)
+    return [given, "--extra-vars", f"@{directory / 'vault.json'}"]

@@ -279,7 +279,7 @@ class FakeRegistry:
             config = json.load(t.cast("t.IO[bytes]", tar.extractfile(name)))
         repository, tag = _split(target)
         digest = self.put(repository, tag, config)
-        Path(options["--digestfile"]).write_text(self.reports or digest, encoding="utf-8")
+        Path(options["--digestfile"]).write_text(digest if self.reports is None else self.reports, encoding="utf-8")
         return b""
 
 

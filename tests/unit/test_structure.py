@@ -25,7 +25,7 @@ TOOLS = {"_skopeo", "_crane", "_runner", "_credentials", "_registry"}
 FLOORS = (
     {"_push", "_index", "_info"},
     {"_outcome", "_registry"},
-    {"_skopeo", "_crane", "_credentials", "_runner", "_argspec"},
+    {"_skopeo", "_crane", "_credentials", "_runner", "_argspec", "_options"},
     {"_errors"},
     {"_archive"},
     {"_image"},

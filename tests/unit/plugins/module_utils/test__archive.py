@@ -5,17 +5,19 @@
 from __future__ import annotations
 
 import bz2
-import errno
 import gzip
 import hashlib
 import importlib
 import io
 import json
 import lzma
+import os
+import resource
 import signal
 import sys
 import tarfile
 import tempfile
+import tracemalloc
 import typing as t
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._archive import (
     InvalidArchiveError,
     MissingLibraryError,
     expand,
+    layers,
     read,
 )
 
@@ -163,14 +166,15 @@ def test_expand_of_one_with_a_wrong_checksum(path: Path, tmp_path: Path, compres
         expand(archive, str(tmp_path / "plain"))
 
 
-def test_expand_onto_a_full_disk(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_arguments: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
+def test_expand_onto_a_full_disk(path: Path, tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(GOOD))
-    monkeypatch.setattr(_archive.shutil, "copyfileobj", full)
-    with pytest.raises(OSError, match="No space left on device"):
-        expand(read(str(path)), str(tmp_path / "plain"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            expand(read(str(path)), str(tmp_path / "plain"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_expand_writes_over_nothing(path: Path, tmp_path: Path) -> None:
@@ -248,7 +252,7 @@ def test_select(path: Path, select: str, index: int) -> None:
     )
 
 
-@pytest.mark.parametrize("select", ["3", "-1", "demo/app:none", "app", "", "²", "@0", "0x1"])
+@pytest.mark.parametrize("select", ["3", "9" * 5000, "-1", "demo/app:none", "app", "", "²", "@0", "0x1"])
 def test_select_what_is_not_there(path: Path, select: str) -> None:
     path.write_bytes(SEVERAL)
     with pytest.raises(
@@ -338,6 +342,75 @@ def test_a_sparse_layer_of_a_terabyte_costs_nothing(tmp_path: Path) -> None:
     assert read(str(path)).config == CONFIG
 
 
+def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.size, member.type = size, kind
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+KINDS = {
+    "name": tarfile.GNUTYPE_LONGNAME,
+    "link": tarfile.GNUTYPE_LONGLINK,
+    "pax": tarfile.XHDTYPE,
+    "global": tarfile.XGLTYPE,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("compression", ["", "gzip"])
+def test_a_header_of_which_tarfile_would_read_all(path: Path, kind: str, compression: str) -> None:
+    """64 MiB of a long name, as a hole or compressed, are not read into memory."""
+    data = header("x", 1 << 26, KINDS[kind])
+    if compression:
+        path.write_bytes(gzip.compress(data + bytes(1 << 26)))
+    else:
+        path.write_bytes(data)
+        os.truncate(path, 1 << 27)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidArchiveError, match="headers are longer than"):
+            read(str(path))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_sparse_member_whose_map_has_no_end(path: Path) -> None:
+    """tarfile keeps as many numbers of it as it promises."""
+    records = "".join(f"{key}={value}\n" for key, value in (("GNU.sparse.major", 1), ("GNU.sparse.minor", 0)))
+    pax = "".join(f"{len(line) + 4} {line}\n" for line in records.splitlines()).encode()
+    member = header("x", len(pax), tarfile.XHDTYPE) + pax.ljust(512, b"\0") + header("y", 1 << 26)
+    path.write_bytes(member + b"9999999999\n" + b"0\n" * (1 << 20))
+    with pytest.raises(InvalidArchiveError, match="headers are longer than"):
+        read(str(path))
+
+
+def test_more_members_than_can_be(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_archive, "_DOCUMENTS_LIMIT", 0)
+    monkeypatch.setattr(_archive, "_HEADERS_LIMIT", 512 * 1000)
+    path.write_bytes(gzip.compress(header("x", 0) * 1001))
+    with pytest.raises(InvalidArchiveError, match="headers are longer than"):
+        read(str(path))
+
+
+@pytest.mark.parametrize("compression", [name for name in COMPRESSORS if name])
+def test_what_grows_without_bound(path: Path, tmp_path: Path, compression: str, monkeypatch: t.Any) -> None:
+    """Neither read to its end nor written to the disk."""
+    path.write_bytes(COMPRESSORS[compression](header("l/layer.tar", 1 << 23) + bytes(1 << 23) + GOOD))
+    archive = read(str(path))
+    monkeypatch.setattr(_archive, "_ALWAYS_ALLOWED", 1 << 20)
+    for action in (lambda: read(str(path)), lambda: expand(archive, str(tmp_path / "plain"))):
+        with pytest.raises(InvalidArchiveError, match="grows to more than 200 times its size"):
+            action()
+    assert (tmp_path / "plain").stat().st_size < 3 << 20
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"], ids=["a zero", "half a pair"])
+def test_a_path_that_cannot_be(name: str) -> None:
+    with pytest.raises(InvalidArchiveError, match="cannot be read"):
+        read(name)
+
+
 def outcome(data: bytes, select: str | None = None) -> str:
     """What becomes of some bytes: anything but a result or InvalidArchiveError is let through, and fails the test."""
     with tempfile.TemporaryDirectory() as folder:
@@ -425,3 +498,54 @@ def test_the_module_needs_no_zstandard(monkeypatch: pytest.MonkeyPatch, path: Pa
     monkeypatch.setitem(sys.modules, "zstandard", None)
     path.write_bytes(GOOD)
     assert importlib.import_module(_archive.__name__).read(str(path)).config == CONFIG
+
+
+def layered(path: Path, names: t.Any, links: t.Mapping[str, str] | None = None) -> str:
+    with tarfile.open(path, "w") as tar_file:
+        for name, content in (("a/layer.tar", b"aaaa"), ("b/layer.tar", b"bb")):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar_file.addfile(member, io.BytesIO(content))
+        for name, target in (links or {}).items():
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, target
+            tar_file.addfile(member)
+        raw = json.dumps([{"Config": "other", "Layers": []}, {"Config": "config", "Layers": names}]).encode()
+        member = tarfile.TarInfo("manifest.json")
+        member.size = len(raw)
+        tar_file.addfile(member, io.BytesIO(raw))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["a/layer.tar", "b/layer.tar"], [b"aaaa", b"bb"]),
+        (["b/layer.tar", "./a/layer.tar"], [b"bb", b"aaaa"]),
+        (["b/layer.tar", "c/layer.tar", "b/layer.tar"], [b"bb", b"aaaa"]),
+        (["a/layer.tar", "c/layer.tar"], [b"aaaa"]),
+        ([], []),
+    ],
+)
+def test_places_of_layers(names: list[str], found: list[bytes], tmp_path: Path) -> None:
+    path = layered(tmp_path / "a.tar", names, {"c/layer.tar": "../a/layer.tar"})
+    raw = Path(path).read_bytes()
+    assert [raw[start:end] for start, end in layers(path, 1)] == found
+    assert layers(path, 0) == []
+
+
+@pytest.mark.parametrize("names", [None, 1, [1], ["none"], ["c/layer.tar"]])
+def test_places_of_layers_that_are_not_there(names: t.Any, tmp_path: Path) -> None:
+    path = layered(tmp_path / "a.tar", names, {"c/layer.tar": "../none/layer.tar"})
+    with pytest.raises(InvalidArchiveError, match="does not show where its layers are"):
+        layers(path, 1)
+
+
+def test_places_of_layers_in_no_archive(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    path.write_bytes(b"no archive")
+    for name in (path, tmp_path / "none.tar"):
+        with pytest.raises(InvalidArchiveError, match="does not show where its layers are"):
+            layers(str(name), 0)
+    with pytest.raises(InvalidArchiveError, match="does not show where its layers are"):
+        layers(layered(path, []), 2)

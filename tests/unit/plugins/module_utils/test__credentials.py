@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import stat
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._credentials import (
     is_loopback,
     policy,
     private_directory,
+    task_directory,
     without_plain_http,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
@@ -331,6 +334,49 @@ def test_hide_leaves_the_rest(make: Make) -> None:
     assert make().hide("all of it") == "all of it"
 
 
+def test_what_a_killed_task_left_is_gone_after_the_next(tmp_path: Path) -> None:
+    """And nothing of a task that still runs, or of anybody else, is."""
+    killed, running, own = (tmp_path / f"ansible-tmp-{name}" for name in ("killed", "running", "own"))
+    for each in (killed, running, own):
+        each.mkdir()
+    left, other = killed / "zot-left", killed / "other"
+    left.mkdir()
+    other.mkdir()
+    (left / "config.json").write_text("s3cret")
+    (tmp_path / "ansible-link").symlink_to(killed)
+    with task_directory(str(running)) as theirs:
+        with task_directory(str(own)) as path:
+            assert Path(path).parent == own
+            assert Path(theirs).is_dir()
+        assert (left.exists(), other.exists()) == (False, True)
+    assert [*own.iterdir(), *running.iterdir()] == []
+
+
+def test_what_is_left_behind_a_link_stays(tmp_path: Path) -> None:
+    """Anybody can put a link into a directory that all may write to."""
+    (tmp_path / "elsewhere" / "zot-mine").mkdir(parents=True)
+    own = tmp_path / "tmp" / "ansible-tmp-own"
+    own.mkdir(parents=True)
+    (own.parent / "ansible-link").symlink_to(tmp_path / "elsewhere")
+    with task_directory(str(own)):
+        pass
+    assert (tmp_path / "elsewhere" / "zot-mine").is_dir()
+
+
+def test_full_disk(tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: object, **_options: object) -> t.NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    credentials = make(username="me", password="s3cret")
+    for function in ("mkdtemp", "mkstemp"):
+        monkeypatch.setattr(tempfile, function, full)
+    with pytest.raises(ZotError, match=f"cannot write into {tmp_path}: No space left on device") as raised:
+        private_directory(str(tmp_path)).__enter__()
+    assert "remote_tmp" in raised.value.hint
+    with pytest.raises(ZotError, match="No space left on device"):
+        credentials.cover(HOST, "demo/app")
+
+
 def test_private_directory_has_mode_0700(tmp_path: Path) -> None:
     with private_directory(str(tmp_path)) as path:
         assert stat.S_IMODE(os.stat(path).st_mode) == 0o700
@@ -371,9 +417,12 @@ def test_ca_beside_the_others(
     assert Path(ours).parent == Path(directory)
 
 
-def test_ca_that_is_not_there(directory: str, tmp_path: Path) -> None:
-    with pytest.raises(ZotError, match=r"ca_path .*none.pem cannot be read: No such file") as raised:
-        environment(directory, ca_path=str(tmp_path / "none.pem"))
+@pytest.mark.parametrize(
+    ("name", "reason"), [("none.pem", "No such file"), ("a\0b", "embedded null byte")], ids=["none", "a zero"]
+)
+def test_ca_that_is_not_there(directory: str, tmp_path: Path, name: str, reason: str) -> None:
+    with pytest.raises(ZotError, match=rf"ca_path .* cannot be read: {reason}") as raised:
+        environment(directory, ca_path=str(tmp_path / name))
     assert raised.value.error_class == "invalid_option"
 
 

@@ -48,6 +48,20 @@ def test_names_do_not_fool(output: dict[str, t.Any]) -> None:
     assert classify(message(output), names=output["names"]) == output["error_class"]
 
 
+def test_a_connection_that_broke_in_the_middle_of_a_blob() -> None:
+    """skopeo 1.9.3, after the registry has reset it."""
+    said = 'writing blob: Patch "https://h/v2/a/blobs/uploads/1": use of closed network connection'
+    assert classify(said, names=["h/a:1"]) == "unavailable"
+
+
+@pytest.mark.parametrize(
+    "said",
+    ['unknown command "index" for "crane"', "unknown flag: --digestfile", "flag provided but not defined: -digestfile"],
+)
+def test_a_tool_that_is_too_old(said: str) -> None:
+    assert classify(said) == "tool_missing"
+
+
 # The word stands where only the name is: without the names the answer would be the wrong one.
 @pytest.mark.parametrize(
     ("name", "stderr", "expected"),
@@ -129,6 +143,27 @@ def test_for_ansible_has_every_documented_key() -> None:
         "stderr": "DENIED: no",
         "changed": True,
     }
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "reading blob sha256:ca19: file does not exist",
+        'reading blob sha256:ca19: Error reading tar archive component "layer.tar": not a regular file',
+    ],
+)
+def test_a_layer_that_is_no_file_is_the_archives_fault(said: str) -> None:
+    assert classify(said) == "archive_invalid"
+
+
+def test_nothing_that_a_terminal_obeys_leaves() -> None:
+    """What a registry says must neither colour the output nor look like a line of it."""
+    said = "DENIED: \x1b[2J\x9b31m\u202e\ud800\x00\nok: [localhost]\t"
+    found = ZotError("denied", said, hint=said, stderr=said).for_ansible()
+    shown = r"DENIED: \x1b[2J\x9b31m\u202e\ud800\x00"
+    assert found["msg"] == f"{shown} ok: [localhost]. {found['hint']}"
+    assert found["hint"].startswith(f"{shown} ok: [localhost] ")
+    assert found["stderr"].startswith(f"{shown}\nok: [localhost] ")
 
 
 def test_a_hint_may_be_empty() -> None:

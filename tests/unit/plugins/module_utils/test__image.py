@@ -35,7 +35,8 @@ def test_platform_is_printed_as_it_is_read(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "Linux/amd64", "linux/amd64\n", "linux amd64"]
+    "text",
+    ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "Linux/amd64", "linux/amd64\n", "linux amd64", "linux/.."],
 )
 def test_platform_refuses(text: str) -> None:
     with pytest.raises(ValueError, match="not a platform: write os/architecture"):
@@ -368,11 +369,19 @@ def test_any_bytes_are_an_object_or_refused(raw: bytes) -> None:
         pytest.param(b"{", "it is not valid JSON", id="cut short"),
         pytest.param(b"\xff\xfe", "it is not valid JSON", id="no text"),
         pytest.param(b"[" * 100_000, "it is not valid JSON", id="deep"),
+        pytest.param(b'{"a":' * 65 + b"0" + b"}" * 65, "more than 64 levels", id="too deep to be printed"),
+        pytest.param(b'{"a": NaN}', "it is not valid JSON: NaN", id="NaN"),
     ],
 )
 def test_json_object_refuses(raw: bytes, message: str) -> None:
     with pytest.raises(InvalidImageError, match=message):
         json_object(raw, "it")
+
+
+def test_half_a_pair_is_read_as_go_reads_it() -> None:
+    """skopeo writes it so, and Ansible cannot take it as it stands."""
+    found = json_object(rb'{"\udc00": ["\ud800x", "\ud83d\ude00"]}', "it")
+    assert found == {"\ufffd": ["\ufffdx", "\U0001f600"]}
 
 
 @pytest.mark.parametrize(
@@ -395,6 +404,11 @@ def test_manifest_says_what_is_wrong(document: dict[str, t.Any], message: str | 
         Manifest.parse(raw)
 
 
-def test_content_refuses_layers_that_are_no_list() -> None:
-    with pytest.raises(InvalidImageError, match=r"rootfs\.diff_ids"):
-        content({"rootfs": {"diff_ids": "sha256:1"}})
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [({"rootfs": {"diff_ids": "sha256:1"}}, r"rootfs\.diff_ids"), ({"config": {"Labels": ["a"]}}, "Labels is no")],
+    ids=["layers", "labels"],
+)
+def test_content_refuses_what_is_of_the_wrong_kind(document: dict[str, t.Any], message: str) -> None:
+    with pytest.raises(InvalidImageError, match=message):
+        content(document)

@@ -159,6 +159,15 @@ def test_a_missing_member(registry: Registry, fake: t.Any) -> None:
     assert fake.writes == []
 
 
+def test_a_member_that_lists_what_is_no_digest(registry: Registry, fake: t.Any) -> None:
+    """It is the registry's fault, and that of no option."""
+    entry = {**ATTESTATION, "digest": "../../x", "platform": {"os": "linux", "architecture": "s390x"}}
+    fake.put_index("demo/app", "child", more=[entry])
+    with pytest.raises(ZotError, match="answer is not usable") as raised:
+        write_index(registry, params("child"), dry_run=False)
+    assert (raised.value.error_class, fake.writes) == ("tool_failed", [])
+
+
 def test_two_missing_members(registry: Registry) -> None:
     with pytest.raises(ZotError, match=r"demo/app:x, .*demo/app:y are not there"):
         write_index(registry, params("x", "y"), dry_run=True)

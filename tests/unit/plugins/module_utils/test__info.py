@@ -61,9 +61,11 @@ def test_an_index_whose_child_is_gone(registry: Registry, fake: t.Any) -> None:
 
 
 def test_an_index_with_a_digest_that_is_none(registry: Registry, fake: t.Any) -> None:
+    """It is the registry's fault, and that of no option."""
     fake.put_manifest("demo/app", "1", {"manifests": [{"digest": "sha512:abc"}]})
-    with pytest.raises(ZotError, match="not a valid digest"):
+    with pytest.raises(ZotError, match=r"answer is not usable: .* is not a valid digest") as raised:
         look(registry, params(images=["demo/app:1"]))
+    assert raised.value.error_class == "tool_failed"
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["tag", "repository"])
@@ -118,6 +120,7 @@ def test_without_a_query_there_is_no_result(registry: Registry) -> None:
     [
         pytest.param({"query": "images["}, "is not a JMESPath expression", id="query"),
         pytest.param({"query": "nofunction(@)", "images": []}, "does not fit|is not a JMESPath", id="function"),
+        pytest.param({"query": "[" * 5000}, "is not a JMESPath expression", id="deep query"),
         pytest.param({"images": ["Demo/app:1"]}, "not a valid repository", id="image"),
         pytest.param({"images": ["https://h.example/app"]}, "not a valid", id="address"),
         pytest.param({"repositories": ["demo/app:1"]}, "not a valid repository", id="repository"),
@@ -138,10 +141,11 @@ def test_parallel_below_one(registry: Registry, parallel: int) -> None:
     assert raised.value.error_class == "invalid_option"
 
 
-def test_a_query_that_does_not_fit_the_result() -> None:
-    query = compile_query("length(changed)")
+@pytest.mark.parametrize("expression", ["length(changed)", "[]" * 500, "images[::0]"], ids=["kind", "depth", "step"])
+def test_a_query_that_does_not_fit_the_result(expression: str) -> None:
+    query = compile_query(expression)
     with pytest.raises(ZotError, match="does not fit the result") as raised:
-        query({"changed": False})
+        query({"changed": False, "images": [1]})
     assert raised.value.error_class == "invalid_option"
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.killinit.zot.plugins.module_utils._archive import InvalidArchiveError, MissingLibraryError
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._push import push
+from ansible_collections.killinit.zot.plugins.module_utils._push import _invalid_archives, push
 from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry
 
 HOST = "127.0.0.1:5000"
@@ -386,3 +387,17 @@ def test_parallel_below_one(registry: Registry, app: Path, parallel: int) -> Non
 
 def test_no_images_at_all(registry: Registry) -> None:
     assert push(registry, several(), dry_run=False) == {"changed": False, "tags": [], "diff": [], "images": []}
+
+
+@pytest.mark.parametrize(
+    ("error", "error_class", "message"),
+    [
+        (InvalidArchiveError("it is cut"), "archive_invalid", "it is cut"),
+        (MissingLibraryError("zstandard"), "tool_missing", "the Python library zstandard is needed"),
+    ],
+    ids=["archive", "library"],
+)
+def test_invalid_archives(error: Exception, error_class: str, message: str) -> None:
+    with pytest.raises(ZotError, match=message) as raised, _invalid_archives():
+        raise error
+    assert raised.value.error_class == error_class

@@ -16,8 +16,6 @@ import pytest
 from ansible_collections.killinit.zot.plugins.module_utils import _registry
 from ansible_collections.killinit.zot.plugins.module_utils._archive import (
     Archive,
-    InvalidArchiveError,
-    MissingLibraryError,
     read,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
@@ -25,7 +23,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry import (
     Registry,
-    invalid_archives,
     open_registry,
 )
 
@@ -128,6 +125,13 @@ def test_image_whose_tag_moves_between_the_two_looks(registry: Registry, fake: t
     assert registry.image(APP).platforms == ["linux/amd64"]
 
 
+def test_image_that_cannot_be_shown(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
+    """It is an error now, and no exception when the result is written."""
+    fake.put("demo/app", "1", docker_config() | {"config": {"Labels": ["a"]}})
+    with pytest.raises(ZotError, match="answer is not usable: Labels is no JSON object"):
+        registry.image(APP)
+
+
 def test_image_whose_configuration_is_not_there(registry: Registry, fake: t.Any) -> None:
     fake.put("demo/app", "1")
     fake.fail("config", "demo/app:1", "absent-tag")
@@ -165,6 +169,14 @@ def test_tags(registry: Registry, fake: t.Any) -> None:
     for tag in ("2", "1"):
         fake.put("demo/app", tag)
     assert registry.tags(APP) == ["1", "2"]
+
+
+@pytest.mark.parametrize("tag", ["\x1b[2J", "-x", "a\nb c", "", "a" * 129])
+def test_tags_that_cannot_be(registry: Registry, fake: t.Any, tag: str) -> None:
+    fake.put("demo/app", tag)
+    with pytest.raises(ZotError, match=r"the registry's answer is not usable: .* is not a valid tag") as raised:
+        registry.tags(APP)
+    assert raised.value.error_class == "tool_failed"
 
 
 def test_nearest_tags(registry: Registry, fake: t.Any) -> None:
@@ -240,6 +252,16 @@ def test_copy(registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.
     assert fake.tags == {"demo/app": {"1": digest}}
 
 
+@pytest.mark.parametrize("report", ["", "rubbish\n"])
+def test_copy_that_names_no_digest(
+    registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.Any, report: str
+) -> None:
+    path = write_archive(tmp_path / "app.tar")
+    fake.reports = report
+    with pytest.raises(ZotError, match=r"skopeo named no digest, so what .* holds now is not known"):
+        registry.copy(str(path), read(str(path)), APP)
+
+
 def test_copy_in_plain_http_on_this_machine(
     registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.Any
 ) -> None:
@@ -272,6 +294,15 @@ def test_quota_or_rate_limit(
     with pytest.raises(ZotError) as raised:
         registry.copy(str(path), read(str(path)), APP)
     assert raised.value.error_class == expected
+
+
+def test_rate_limit_of_a_new_repository(registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
+    """The status is in skopeo's words only where the answer had no error code, as the quota's has."""
+    path = write_archive(tmp_path / "app.tar")
+    fake.fail("copy", "demo/app:1", "rate-limit")
+    with pytest.raises(ZotError) as raised:
+        registry.copy(str(path), read(str(path)), APP)
+    assert raised.value.error_class == "rate_limited"
 
 
 def test_crane_cannot_fall_back_to_plain_http(registry: Registry, fake: t.Any) -> None:
@@ -340,6 +371,14 @@ class TestWrite:
             done()
         assert raised.value.message.endswith(f"what {HOST}/demo/app:1 holds now is not known")
 
+    def test_written_and_not_to_be_seen(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        """It is not written again because a look at it fails."""
+        fake.fail("manifest", "demo/app:1", "status-503", times=99)
+        with pytest.raises(ZotError) as raised:
+            done()
+        assert raised.value.message.startswith(f"{HOST}/demo/app:1 was written, but what it holds now is not known: ")
+        assert len(fake.writes) == 1
+
     def test_no_second_try_of_what_is_denied(self, done: t.Callable[..., Image], fake: t.Any) -> None:
         fake.fail("tag", "demo/app:1", "immutable-tag", times=99)
         with pytest.raises(ZotError) as raised:
@@ -353,6 +392,7 @@ class Module:
 
     def __init__(self, tmpdir: Path, **params: t.Any) -> None:
         self.tmpdir = str(tmpdir)
+        self.no_log_values: set[str] = set()
         self.params = {
             "registry": HOST,
             "username": None,
@@ -374,6 +414,16 @@ def test_open_registry_leaves_nothing(fake: t.Any, tmp_path: Path) -> None:
         assert len(list(tmp_path.iterdir())) == 1
     assert fake.commands
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_sent_is_hidden_in_the_result(fake: t.Any, tmp_path: Path) -> None:
+    """A registry may send it back, in a label for instance."""
+    for password, hidden in (("s3cret", {"bWU6czNjcmV0"}), ("s3cret99", {"s3cret99", "bWU6czNjcmV0OTk="})):
+        module = Module(tmp_path, username="me", password=password)
+        with open_registry(t.cast("t.Any", module)) as registry:
+            registry.digest(APP)
+        assert fake.commands
+        assert module.no_log_values == hidden
 
 
 def test_insecure_reaches_both_tools(fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
@@ -407,17 +457,3 @@ def test_no_crane(tools: Path, tmp_path: Path) -> None:
     (tools / "crane").unlink()
     with pytest.raises(ZotError, match="crane is not in PATH"), open_registry(t.cast("t.Any", Module(tmp_path))):
         pytest.fail("it is open")
-
-
-@pytest.mark.parametrize(
-    ("error", "error_class", "message"),
-    [
-        (InvalidArchiveError("it is cut"), "archive_invalid", "it is cut"),
-        (MissingLibraryError("zstandard"), "tool_missing", "the Python library zstandard is needed"),
-    ],
-    ids=["archive", "library"],
-)
-def test_invalid_archives(error: Exception, error_class: str, message: str) -> None:
-    with pytest.raises(ZotError, match=message) as raised, invalid_archives():
-        raise error
-    assert raised.value.error_class == error_class

@@ -57,6 +57,11 @@ def test_standard_output(runner: Runner) -> None:
     assert run(runner, "printf 'a\\000b\\n'; echo noise >&2") == b"a\0b\n"
 
 
+def test_no_core_dump(runner: Runner) -> None:
+    """It would hold the credentials."""
+    assert run(runner, "ulimit -c") == b"0\n"
+
+
 def test_nothing_on_standard_input(runner: Runner) -> None:
     assert run(runner, "cat; echo end") == b"end\n"
 
@@ -92,6 +97,21 @@ def test_failure(runner: Runner) -> None:
 def test_failure_without_a_word(runner: Runner) -> None:
     with pytest.raises(ZotError, match=r"^cannot try: /bin/sh ended with 7 and said nothing$"):
         run(runner, "exit 7")
+
+
+def test_of_a_long_output_the_ends_are_shown(runner: Runner) -> None:
+    with pytest.raises(ZotError) as raised:
+        run(runner, "{ echo first; head -c 1000000 /dev/zero; echo last; } >&2; exit 1")
+    assert raised.value.stderr.startswith("first\n")
+    assert raised.value.stderr.endswith("last\n")
+    assert len(raised.value.stderr) < 10_000
+
+
+def test_no_half_of_a_secret_is_shown(runner: Runner) -> None:
+    script = "{ head -c 4093 /dev/zero | tr '\\0' x; echo s3cret; head -c 9000 /dev/zero; } >&2; exit 1"
+    with pytest.raises(ZotError) as raised:
+        run(runner, script)
+    assert "s3c" not in raised.value.stderr
 
 
 def test_output_that_is_no_text(runner: Runner) -> None:

@@ -1,0 +1,62 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""No secret of the registry, and none that lies in a pull secret, is seen when the playbooks for a cluster run."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+from cluster.support import Kubectl, auth, pull_secret, ready, secret, workload
+from integration.secrets_seen import Watched, assert_nowhere, forms, talkative
+
+from environment.cluster import Cluster
+from environment.images import Images
+from environment.registry import Registry
+
+OLD, OTHER = "an-old-password-0815", "that-of-another-registry-4711"
+
+
+def test_secrets_are_nowhere(
+    images: Images,
+    registry: Registry,
+    repository: str,
+    kubectl: Kubectl,
+    cluster: Cluster,
+    environment: dict[str, str],
+    playbook: Callable[..., CompletedProcess[str]],
+    push: Callable[[str, str], str],
+    tmp_path: Path,
+) -> None:
+    """release, which repairs a pull secret with an old password and restarts what is stale; then verify and restart."""
+    writer, reader = registry.writer, registry.reader
+    kubectl.apply(pull_secret(registry, reader), workload(push("buildah-amd64", "app")))
+    ready(kubectl, "deployment/openclaw")
+    entries = {registry.host: {"auth": auth(reader.username, OLD)}, "other.example": {"auth": auth("other", OTHER)}}
+    kubectl.apply(secret("zot-pull-secret", {"auths": entries}))
+
+    del environment["ZOT_USERNAME"], environment["ZOT_PASSWORD"]
+    variables = {
+        "zot_namespace": kubectl.namespace,
+        "zot_username": writer.username,
+        "zot_password": writer.password,
+        "zot_publish_revision": "r1",
+        "zot_publish_images": [{"repository": f"{repository}/app", "archive": str(images["changed-layer"])}],
+    }
+    secrets = [*forms(writer.username, writer.password), *forms(reader.username, reader.password)]
+    secrets += [*forms(reader.username, OLD), *forms("other", OTHER)]
+    environment |= {**talkative(tmp_path), "K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig)}
+    # Ansible puts a socket into it, whose path may not be long.
+    with tempfile.TemporaryDirectory() as temporary:
+        environment["TMPDIR"] = temporary
+        for name, more in (("release", {"zot_pull_secret_state": "present"}), ("verify", {}), ("restart", {})):
+            with Watched(Path(environment["HOME"])) as watched:
+                run = playbook(f"killinit.zot.{name}", "-vvvv", "--diff", **variables, **more)
+            assert run.returncode == 0, run.stdout + run.stderr
+            places = [tmp_path, Path(temporary)]
+            ours = [tmp_path / "variables.json"]
+            assert_nowhere(secrets, watched, run, places, ours=ours)

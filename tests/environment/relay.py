@@ -1,0 +1,51 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A slow network: a relay on loopback in front of a registry."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Iterator
+
+# The kernel would take some megabytes at once.
+BUFFER = 64 * 1024
+
+
+@contextlib.contextmanager
+def slow(host: str, rate: int) -> Iterator[str]:
+    """The address under which *host* can be reached; each connection sends it *rate* bytes a second at most."""
+    address, port = host.split(":")
+
+    class Relay(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection((address, int(port))) as there, contextlib.suppress(OSError):
+                back = threading.Thread(target=_pass_on, args=(there, self.request), daemon=True)
+                back.start()
+                _pass_on(self.request, there, rate)
+                back.join()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay, bind_and_activate=False) as server:
+        server.daemon_threads = True
+        server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        server.server_bind()
+        server.server_activate()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+
+
+def _pass_on(source: socket.socket, target: socket.socket, rate: int | None = None) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(BUFFER):
+            target.sendall(data)
+            if rate:
+                time.sleep(len(data) / rate)
+        target.shutdown(socket.SHUT_WR)

@@ -1,0 +1,139 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""An execution environment has all that the collection needs, and a job in one needs nothing else."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from environment import awx
+from environment.images import Images
+from environment.registry import Registry
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def foreign_imports() -> set[str]:
+    """What the collection imports that neither Python nor Ansible brings."""
+    found = set()
+    for path in ROOT.glob("plugins/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.split(".")[0])
+    return found - sys.stdlib_module_names - {"ansible", "ansible_collections"}
+
+
+def test_collection_names_its_requirements(installed: Path, run: Callable[..., str]) -> None:
+    """As ansible-builder finds them: its own, and those of the collection that it depends on."""
+    found = yaml.safe_load(run("ansible-builder", "introspect", "--sanitize", installed))
+    python = {re.split(r"[<>= #]", line)[0] for line in found["python"]}
+    ours = foreign_imports()
+    assert {"jmespath", "zstandard"} <= ours
+    assert python == {*ours, "kubernetes", "requests-oauthlib", "jsonpatch"}
+    assert "skopeo  # from collection killinit.zot" in found["system"]
+
+
+def test_image_has_the_tools(tarball: Path, run: Callable[..., str], tmp_path: Path) -> None:
+    definition = tmp_path / "execution-environment.yml"
+    definition.write_text((ROOT / definition.name).read_text())
+    (tmp_path / tarball.name).symlink_to(tarball)
+    context = tmp_path / "context"
+    run("ansible-builder", "create", "--file", definition, "--context", context, "--output-filename", "Containerfile")
+
+    assert (context / "_build/collection" / tarball.name).read_bytes() == tarball.read_bytes()
+    stages = re.split(r"^FROM .*$", (context / "Containerfile").read_text(), flags=re.MULTILINE)
+    _arguments, _base, galaxy, builder, final = stages
+    collections = re.findall(r"ansible-galaxy collection install .*", galaxy)
+    # First what it depends on, or it would be looked for a second time.
+    assert "requirements.yml" in collections[0]
+    assert "collection/*.tar.gz" in collections[1]
+    crane = re.search(r"^CRANE=(.*)$", (ROOT / "dev").read_text(), re.MULTILINE).group(1)
+    assert f"go install github.com/google/go-containerregistry/cmd/crane@{crane}\n" in builder
+    assert (ROOT / "requirements/go.in").read_text().split()[-1] in builder
+    assert final.index("install-from-bindep") < final.index("COPY --from=builder /build/crane /usr/local/bin/crane")
+
+
+@pytest.fixture
+def job(installed: Path, images: Images, registry: Registry, repository: str, tmp_path: Path) -> Path:
+    """The private data of a job, as AWX lays them out: the demo's release, its playbook by path out of a project."""
+    archives = {"amd64": str(images["buildah-amd64"]), "arm64": str(images["buildah-arm64"])}
+    awx_yml = (ROOT / "playbooks/vars/awx.yml").read_text().replace("!unsafe", "")
+    account = {
+        "host": registry.host,
+        "username": registry.writer.username,
+        "password": registry.writer.password,
+        "ca": registry.ca.read_text(),
+    }
+    local = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    contents = {
+        "env/extravars": {
+            "zot_publish_revision": "3f2c1ab",
+            "zot_publish_images": [{"repository": repository, "archives": archives}],
+        },
+        "env/envvars": {
+            **awx.inject(yaml.safe_load(awx_yml)["zot_awx_credential_type"], account, tmp_path),
+            # What is the same in every execution environment.
+            "ANSIBLE_COLLECTIONS_PATH": str(installed),
+            "ANSIBLE_HOME": str(tmp_path / "runner"),
+            "ANSIBLE_REMOTE_TMP": str(tmp_path / "runner/tmp"),
+        },
+        "inventory/hosts.json": {"all": {"hosts": {"localhost": local}}},
+    }
+    folder = tmp_path / "job"
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(json.dumps(content))
+    shutil.copytree(ROOT / "playbooks", folder / "project/playbooks")
+    return folder
+
+
+def runner(*arguments: str | Path, stdin: bytes = b"") -> bytes:
+    """What ansible-runner says, with nothing in the environment and nowhere to write but its folders."""
+    bare = {"PATH": os.environ["PATH"], "HOME": "/proc/nowhere"}  # not even root can make that
+    command = ["ansible-runner", *map(str, arguments)]
+    done = subprocess.run(command, env=bare, input=stdin, capture_output=True, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()[-5000:]
+    return done.stdout
+
+
+def outcome(job: Path) -> tuple[dict[str, Any], str]:
+    """What the job hands to the next one, as AWX reads it from the events, and all that was said in it."""
+    texts = [path.read_text() for path in job.glob("artifacts/**/job_events/*.json")]
+    events = [json.loads(text) for text in texts]
+    (stats,) = (event["event_data"] for event in events if event["event"] == "playbook_on_stats")
+    return {**stats["artifact_data"], "changed": stats["changed"].get("localhost", 0)}, "".join(texts)
+
+
+def test_job_as_awx_runs_it(job: Path, registry: Registry, tmp_path: Path) -> None:
+    """Sent to where it runs, run there, and what came back read; then once more at home."""
+    playbook = ("--playbook", "playbooks/publish.yml")
+    sent = runner("transmit", job, *playbook)
+    answered = runner("worker", "--private-data-dir", tmp_path / "worker", stdin=sent)
+    runner("process", job, stdin=answered)
+    first, said = outcome(job)
+    shutil.rmtree(job / "artifacts")
+    runner("run", job, *playbook)
+    second, said_again = outcome(job)
+
+    assert [first.pop("changed"), second.pop("changed")] == [2, 0]
+    assert first["zot_publish_report"]["written"]
+    assert not second["zot_publish_report"]["written"]
+    assert first["zot_publish_report"]["images"] == second["zot_publish_report"]["images"]
+    assert "3f2c1ab-arm64" in said
+    assert registry.writer.password not in said + said_again

@@ -1,0 +1,107 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The tarball is whole: everything in it is documented, and works from where it is installed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from environment.images import Images
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+# For developers only.
+NOT_FOR_USERS = ("tests", "extensions", "requirements", "noxfile.py", "dev", ".ci", "execution-environment.yml")
+
+
+def names(pattern: str) -> list[str]:
+    """The full names of what lies there."""
+    return [f"killinit.zot.{path.stem}" for path in sorted(ROOT.glob(pattern))]
+
+
+PLUGINS = {"module": names("plugins/modules/*.py"), "filter": names("plugins/filter/*.py"), "role": names("roles/*")}
+
+
+def code_blocks(language: str) -> list[str]:
+    """What README has in that language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def test_holds_what_users_need_and_no_more(tarball: Path) -> None:
+    with tarfile.open(tarball) as tar:
+        held = set(tar.getnames())
+    everything = {str(path.relative_to(ROOT)) for path in ROOT.glob("*/**/*") if "__pycache__" not in path.parts}
+    for folder in ("plugins", "roles", "playbooks", "meta", "LICENSES", "changelogs"):
+        wanted = {name for name in everything if name.startswith(f"{folder}/")} - {"changelogs/.plugin-cache.yaml"}
+        assert wanted, folder
+        assert wanted <= held
+    assert {"README.md", "LICENSE", "MANIFEST.json", "FILES.json"} <= held
+    assert not {name for name in held if name.split("/")[0] in NOT_FOR_USERS}
+    assert not {name for name in held if Path(name).name.startswith(".")}
+
+
+@pytest.mark.parametrize("kind", PLUGINS)
+def test_everything_is_documented(kind: str, installed: Path, run: Callable[..., str]) -> None:
+    shown = run("ansible-doc", "--type", kind, "--json", *PLUGINS[kind], ANSIBLE_COLLECTIONS_PATH=str(installed))
+    documents = json.loads(shown)
+    assert sorted(documents) == PLUGINS[kind]
+    for name, document in documents.items():
+        if kind == "role":
+            assert Path(document["path"]).is_relative_to(installed)
+            assert document["entry_points"]["main"]["short_description"], name
+            assert document["entry_points"]["main"]["options"], name
+        else:
+            assert Path(document["doc"]["filename"]).is_relative_to(installed)
+            assert document["doc"]["short_description"], name
+            assert document["examples"].strip(), name
+            assert document["return"], name
+
+
+@pytest.mark.parametrize("playbook", names("playbooks/*.yml"))
+def test_playbooks_are_found(playbook: str, installed: Path, run: Callable[..., str]) -> None:
+    """By the name of the collection, and all that they name is found, too."""
+    # Only the second path has awx.awx, which is no dependency.
+    paths = f"{installed}:{ROOT}/.cache/collections"
+    run("ansible-playbook", "--syntax-check", playbook, ANSIBLE_COLLECTIONS_PATH=paths)
+
+
+def test_the_first_minute(
+    installed: Path, images: Images, environment: dict[str, str], repository: str, tmp_path: Path
+) -> None:
+    """What README shows first, typed as it stands there; only registry and account are others."""
+    exports, command = code_blocks("sh")[0].strip().splitlines()
+    given = {word.partition("=")[0] for word in shlex.split(exports)[1:]}
+    assert given == {"ZOT_REGISTRY", "ZOT_USERNAME", "ZOT_PASSWORD"}
+
+    variables = code_blocks("yaml")[0]
+    assert variables.startswith("# release.yml\n")
+    (tmp_path / "release.yml").write_text(variables.replace("openclaw/", f"{repository}/"))
+    (tmp_path / "dist").mkdir()
+    for name, archive in (
+        ("openclaw-amd64", "buildah-amd64"),
+        ("openclaw-arm64", "buildah-arm64"),
+        ("workspace", "skopeo-amd64"),
+    ):
+        tar = tmp_path / "dist" / f"{name}.tar"
+        tar.symlink_to(images[archive])
+        assert str(tar.relative_to(tmp_path)) in variables
+
+    del environment["PYTHONPATH"]
+    environment["ANSIBLE_COLLECTIONS_PATH"] = str(installed)
+    for changed in (3, 0):
+        done = subprocess.run(
+            shlex.split(command), env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"changed={changed} " in done.stdout

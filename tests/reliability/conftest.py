@@ -1,0 +1,134 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the reliability tests share: a registry with a proxy in front that lets things go wrong.
+
+With --write-table a run of all of them writes what happened into docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from integration.support import Module
+from reliability.support import Publisher
+
+from environment import faults
+from environment.faults import Proxy
+from environment.registry import Registry
+
+# The registry, and ways to run the collection against it, are those of the integration tests.
+pytest_plugins = ("integration.fixtures",)
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
+HAPPENED = pytest.StashKey[dict[str, Counter[str]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --write-table."""
+    parser.addoption("--write-table", action="store_true", help="write the table in docs/reliability.md")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that the others are done beside it."""
+    items.sort(key=lambda item: "test_soak" not in item.nodeid)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin to count, in the process that starts the others."""
+    config.stash[HAPPENED] = {}
+    if config.getoption("--write-table") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Table(config.stash[HAPPENED]))
+
+
+class Table:
+    """Counts what the tests report by `happened`, and writes it down when all have passed."""
+
+    def __init__(self, happened: dict[str, Counter[str]]) -> None:
+        self._happened = happened
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count the cases of one test."""
+        for name, value in report.user_properties if report.when == "call" else ():
+            if name == "happened":
+                fault, ended, times = value
+                self._happened.setdefault(fault, Counter())[ended] += times
+
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        """Write the table."""
+        if exitstatus != pytest.ExitCode.OK:
+            return
+        rows = ["| what goes wrong | cases | what happened |", "|---|---|---|"]
+        for fault, endings in sorted(self._happened.items()):
+            said = ", ".join(f"{count} {ended}" for ended, count in sorted(endings.items()))
+            rows.append(f"| {fault} | {endings.total()} | {said} |")
+        table = "\n".join(rows)
+        before, begin, rest = DOCUMENT.read_text().partition("<!-- table -->")
+        _old, end, after = rest.partition("<!-- end of table -->")
+        DOCUMENT.write_text(f"{before}{begin}\n\n{table}\n\n{end}{after}")
+
+
+@pytest.fixture
+def happened(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Tell the table of a case and how it ended: happened("stall", "unavailable"), or of several at once."""
+
+    def tell(fault: str, ended: str, times: int = 1) -> None:
+        record_property("happened", [fault, ended, times])
+
+    return tell
+
+
+@pytest.fixture(scope="session")
+def shared_proxy(registry: Registry) -> Iterator[Proxy]:
+    """The proxy that the tests share."""
+    with faults.between(registry) as running:
+        yield running
+
+
+@pytest.fixture
+def proxy(shared_proxy: Proxy) -> Iterator[Proxy]:
+    """The proxy, with no fault before the test and none after it."""
+    shared_proxy.set()
+    yield shared_proxy
+    shared_proxy.set()
+
+
+@pytest.fixture
+def through(module: Module, proxy: Proxy) -> Module:
+    """Run a module as `module` does, but by way of the proxy."""
+    return partial(module, registry=proxy.host, ca_path=str(proxy.ca))
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Publisher]]:
+    """Start a module in a process of its own: start("zot_push", proxy, archive=…), by a proxy or a registry."""
+    started: list[Publisher] = []
+
+    def run(
+        name: str, at: Proxy | Registry, *, prefix: Sequence[str] = (), own: str | None = None, **options: Any
+    ) -> Publisher:
+        # One directory for all, as all tasks on a host have it.
+        temporary = tmp_path / "ansible"
+        temporary.mkdir(exist_ok=True)
+        writer = (at if isinstance(at, Registry) else at.registry).writer
+        arguments = {
+            "registry": at.host,
+            "ca_path": str(at.ca),
+            "username": writer.username,
+            "password": writer.password,
+            "retries": 0,
+            **options,
+        }
+        started.append(Publisher(name, arguments, temporary, prefix, own))
+        return started[-1]
+
+    yield run
+    for publisher in started:
+        publisher.process.kill()
+        publisher.process.wait()

@@ -1,0 +1,271 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every fault of the network and of the registry, once and for longer than the retries last, met by whatever publishes.
+
+However it ends, its result is true, the next run finishes the work, and what is done is not done again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+from integration.support import Module, Tools, recap
+from reliability.support import archive, held, require_truth, tools_of
+
+from environment.faults import Fault, Proxy
+from environment.registry import Registry
+
+Result = dict[str, Any]
+
+# Of the modules; skopeo and crane have tries of their own in each, which wait up to four seconds.
+SHORT = {"retries": 1, "timeout": 12}
+
+# What a fault is to hit.
+PLACES = {
+    "zot_push": {
+        "look": "GET .*/manifests/",
+        "start": "POST .*/blobs/",
+        "blob": "PATCH .*/blobs/",
+        "write": "PUT .*/manifests/1$",
+        "further": "PUT .*/manifests/latest$",
+    },
+    "zot_index": {
+        "look": "GET .*/manifests/",
+        "config": "GET .*/blobs/",
+        "write": "PUT .*/manifests/1$",
+        "further": "PUT .*/manifests/latest$",
+    },
+    "zot_image_info": {"look": "GET .*/manifests/", "config": "GET .*/blobs/"},
+    "zot_publish": {
+        "look": "GET .*/manifests/",
+        "blob": "PATCH .*/blobs/",
+        "write": "PUT .*/manifests/1-amd64$",
+        "further": "PUT .*/manifests/1$",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A fault, where it hits the modules and the role, and in which error classes it may end if it stays for longer
+    than the retries, and if it comes once; "finished" is success."""
+
+    fault: Fault
+    places: dict[str, str]
+    stays: set[str]
+    once: set[str]
+
+
+def _answer(status: int, **more: Any) -> Fault:
+    return Fault("status", status=status, **more)
+
+
+def _places(push: str, index: str, info: str, publish: str) -> dict[str, str]:
+    return dict(zip(PLACES, (push, index, info, publish)))
+
+
+WRITES = _places("write", "write", "look", "write")
+LOOKS = _places("look", "look", "look", "look")
+EVERYWHERE = _places("look start blob write further", "look config write further", "look config", "further")
+LATE = _places("blob further", "look further", "look config", "further")
+DONE, DOWN, LIMITED, REFUSED = {"finished"}, {"unavailable"}, {"rate_limited"}, {"unauthorized"}
+SLOW_DOWN = "Too Many Requests"
+WHO_ARE_YOU = {"WWW-Authenticate": 'Basic realm="registry"'}
+
+KINDS = {
+    "429": Kind(_answer(429, body=SLOW_DOWN), WRITES, LIMITED, DONE),
+    "429 with Retry-After": Kind(
+        _answer(429, body=SLOW_DOWN, headers={"Retry-After": "1"}),
+        _places("start further", "further", "look", "further"),
+        LIMITED,
+        DONE,
+    ),
+    "500": Kind(_answer(500), WRITES, DOWN, DONE),
+    "502": Kind(_answer(502), WRITES, DOWN, DONE),
+    "503": Kind(_answer(503), EVERYWHERE, DOWN, DONE),
+    "504": Kind(_answer(504), WRITES, DOWN, DONE),
+    # crane is asked twice for what it shows at once, and one good answer is enough.
+    "401 in the middle (a token that expires)": Kind(_answer(401, headers=WHO_ARE_YOU), LATE, REFUSED, REFUSED | DONE),
+    "reset in the middle of a blob": Kind(
+        Fault("break-request", size=300_000), _places("blob", "", "", "blob"), DOWN, DONE
+    ),
+    "reset in the middle of an answer": Kind(Fault("break-answer", size=100), LOOKS, DOWN, DONE),
+    "stall": Kind(Fault("stall"), LATE, DOWN, DONE),
+    "half an answer": Kind(Fault("half"), LOOKS, DOWN, DONE),
+    "slow answer": Kind(Fault("slow"), WRITES, DONE, DONE),
+    "wrong digest in a manifest": Kind(Fault("corrupt"), LOOKS, {"tool_failed"}, {"tool_failed"} | DONE),
+    "wrong digest in a header": Kind(Fault("digest"), WRITES, DONE, DONE),
+    "lost answer to a write": Kind(Fault("lost"), _places("write further", "write further", "", "further"), DONE, DONE),
+    "expired certificate": Kind(Fault("certificate", body="expired"), LOOKS, {"tls"}, {"tls"} | DONE),
+    "foreign certificate": Kind(Fault("certificate", body="foreign"), LOOKS, {"tls"}, {"tls"} | DONE),
+    "redirect to another host": Kind(
+        Fault("redirect"), WRITES, {"unauthorized", "tool_failed"}, {"unauthorized", "tool_failed"} | DONE
+    ),
+    "100 MB where a manifest was expected": Kind(Fault("huge"), LOOKS, {"tool_failed"}, {"tool_failed"} | DONE),
+}
+CASES = [
+    pytest.param(who, place, name, stays, id=f"{who}, {place}, {name}, {'stays' if stays else 'once'}")
+    for name, kind in KINDS.items()
+    for who, places in kind.places.items()
+    for place in places.split()
+    for stays in (False, True)
+    # The role does nothing but run the modules: what passes by itself it does not even see.
+    if stays or who != "zot_publish"
+]
+
+
+class Work:
+    """What one of the four has to do: two architectures or one, to the tags 1 and latest."""
+
+    def __init__(
+        self, who: str, repository: str, directory: Path, playbook: Callable[..., CompletedProcess[str]]
+    ) -> None:
+        self.who = who
+        self.repository = repository
+        self.directory = directory
+        self._playbook = playbook
+        self.archives = {
+            each: str(archive(directory / f"{each}.tar", architecture=each, size=1_000_000))
+            for each in ("amd64", "arm64")
+        }
+
+    def prepare(self, module: Module) -> None:
+        """What must be there before: members of an index, images to look at."""
+        members = {"zot_index": ["amd64", "arm64"], "zot_image_info": ["1"]}.get(self.who, [])
+        for tag, path in zip(members, self.archives.values()):
+            assert module("zot_push", archive=path, repository=self.repository, tags=[tag])["changed"]
+
+    def run(self, module: Module, **more: Any) -> Result:
+        """Do it, and give the result."""
+        if self.who == "zot_publish":
+            return self._publish({**SHORT, **more})
+        wanted: dict[str, Any] = {"repository": self.repository, "tags": ["1", "latest"]}
+        if self.who == "zot_push":
+            wanted["archive"] = self.archives["amd64"]
+        elif self.who == "zot_index":
+            wanted["manifests"] = ["amd64", "arm64"]
+        else:
+            wanted = {"images": [f"{self.repository}:1"]}
+        return module(self.who, **{**SHORT, **more, **wanted})
+
+    def _publish(self, short: dict[str, int]) -> Result:
+        modules = ("zot_push", "zot_index", "zot_image_info")
+        play = {
+            "hosts": "localhost",
+            "gather_facts": False,
+            "module_defaults": {f"killinit.zot.{name}": short for name in modules},
+            "roles": ["killinit.zot.zot_publish"],
+        }
+        path = self.directory / "play.yml"
+        path.write_text(json.dumps([play]))
+        images = [{"repository": self.repository, "archives": self.archives}]
+        done = self._playbook(path, zot_publish_revision="1", zot_publish_images=images)
+        output = done.stdout + done.stderr
+        assert "MODULE FAILURE" not in output
+        assert "Traceback" not in output
+        # One task fails, alone or as one of a loop.
+        said = re.search(r"^(?:fatal|failed): .*?=> (\{.*?\n?\})$", output, re.MULTILINE | re.DOTALL)
+        result = json.loads(said[1]) if said else {}
+        return {**result, "failed": done.returncode != 0, "changed": recap(done)["changed"] > 0}
+
+
+@pytest.mark.parametrize(("who", "place", "name", "stays"), CASES)
+def test_fault(
+    who: str,
+    place: str,
+    name: str,
+    stays: bool,
+    registry: Registry,
+    repository: str,
+    proxy: Proxy,
+    module: Module,
+    through: Module,
+    environment: dict[str, str],
+    playbook: Callable[..., CompletedProcess[str]],
+    tmp_path: Path,
+    happened: Callable[..., None],
+) -> None:
+    """It ends as it should, with a result that is true; what is left is done by the next run, and nothing else is."""
+    environment |= {"ZOT_REGISTRY": proxy.host, "ZOT_CA_PATH": str(proxy.ca)}
+    kind = KINDS[name]
+    work = Work(who, repository, tmp_path, playbook)
+    work.prepare(module)
+    before = held(registry, repository)
+
+    proxy.set(replace(kind.fault, where=PLACES[who][place], times=None if stays else 1))
+    result = work.run(through, **({"timeout": 3} if name == "stall" else {}))
+    met = proxy.seen()
+    proxy.set()
+
+    ended = result["error_class"] if result["failed"] else "finished"
+    happened(name, ended)
+    assert met, "no request met the fault"
+    assert ended in (kind.stays if stays else kind.once), result
+    between = held(registry, repository)
+    require_truth(result, before, between)
+    assert not tools_of(proxy.host)
+    # Whoever was redirected came without the credentials.
+    assert not [seen for seen in met if seen.what == "elsewhere" and seen.credentials]
+
+    start = len(registry.requests())
+    again = work.run(through)
+    assert again["failed"] is False, again
+    after = held(registry, repository)
+    assert after.keys() >= ({"1"} if who == "zot_image_info" else {"1", "latest"})
+    assert again["changed"] == (after != between)
+    written = {request.path.rpartition("/")[2] for request in registry.requests()[start:] if request.method == "PUT"}
+    assert not {tag for tag, digest in between.items() if after[tag] == digest} & written
+    if not again["changed"] or who == "zot_publish":  # that the role changes nothing then is tested without faults
+        return
+    start = len(registry.requests())
+    assert work.run(through)["changed"] is False
+    assert not [request for request in registry.requests()[start:] if request.method not in ("GET", "HEAD")]
+
+
+@pytest.mark.parametrize("place", ["GET .*/manifests/", "GET .*/blobs/", "PUT .*/manifests/", "POST .*/blobs/"])
+def test_credentials_do_not_follow_a_redirect(
+    place: str,
+    tools: Tools,
+    proxy: Proxy,
+    through: Module,
+    repository: str,
+    happened: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    """Whatever the version of the tools."""
+    path = str(archive(tmp_path / "1.tar"))
+    options = {"archive": path, "repository": repository, "tags": ["1"], **tools.options()}
+    if place.startswith("GET"):
+        assert through("zot_push", **options)["changed"]
+    proxy.set(Fault("redirect", place))
+    result = through("zot_push", **options)
+    seen = proxy.seen()
+    assert [each for each in seen if each.what == "redirect"]
+    assert not [each for each in seen if each.what == "elsewhere" and each.credentials]
+    happened("redirect to another host", result["error_class"] if result["failed"] else "finished")
+
+
+def test_registry_leads_a_blob_to_another_host(
+    proxy: Proxy, through: Module, repository: str, happened: Callable[..., None], tmp_path: Path
+) -> None:
+    """skopeo takes the credentials with it, as far as 1.9.3 goes; what the documentation says of it is counted here."""
+    proxy.set(Fault("redirect", "POST .*/blobs/", status=202))
+    path = str(archive(tmp_path / "1.tar"))
+    result = through("zot_push", archive=path, repository=repository, tags=["1"])
+    elsewhere = [each for each in proxy.seen() if each.what == "elsewhere"]
+    proxy.set()
+    assert elsewhere
+    assert result["failed"] is True
+    assert result["tags"][0]["digest"] is None
+    followed = any(each.credentials for each in elsewhere)
+    happened("the registry sends a blob to another host", "credentials followed" if followed else result["error_class"])
+    assert through("zot_push", archive=path, repository=repository, tags=["1"])["changed"] is True

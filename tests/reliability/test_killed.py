@@ -1,0 +1,182 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The registry, the module, or Ansible is killed in the middle of a push. The next run finishes it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reliability.support import Publisher, archive, held, require_truth, tools_of, wait_until
+
+from environment import faults
+from environment import registry as registries
+from environment.faults import Fault, Proxy
+from environment.registry import Registry
+
+BLOB = Fault("hold", "PATCH .*/blobs/", size=300_000, times=1)
+START = Callable[..., Publisher]
+
+
+@pytest.fixture
+def work(repository: str, tmp_path: Path) -> dict[str, Any]:
+    """A push of an image that nobody has."""
+    path = archive(tmp_path / "amd64.tar", size=2_000_000)
+    return {"archive": str(path), "repository": repository, "tags": ["1", "latest"], "retries": 1}
+
+
+def _hold(proxy: Proxy, fault: Fault) -> None:
+    """Wait until the fault holds a request."""
+    wait_until(proxy.seen, f"a request for {fault.where}")
+
+
+@pytest.fixture
+def mortal() -> Iterator[tuple[Registry, Proxy]]:
+    """A registry of the test's own, which it may kill."""
+    with registries.running() as registry, faults.between(registry) as proxy:
+        yield registry, proxy
+
+
+@pytest.mark.parametrize(
+    ("who", "fault"),
+    [
+        pytest.param("zot_push", BLOB, id="in a blob"),
+        pytest.param("zot_push", Fault("hold", "PUT .*/manifests/1$"), id="before the manifest"),
+        pytest.param("zot_push", Fault("hold", "PUT .*/manifests/latest$"), id="between two tags"),
+        pytest.param("zot_index", Fault("hold", "PUT .*/manifests/1$"), id="before the index"),
+        pytest.param("zot_index", Fault("hold", "PUT .*/manifests/latest$"), id="between two tags of an index"),
+    ],
+)
+def test_registry_is_killed(
+    who: str,
+    fault: Fault,
+    mortal: tuple[Registry, Proxy],
+    work: dict[str, Any],
+    start: START,
+    repository: str,
+    tmp_path: Path,
+    happened: Callable[..., None],
+) -> None:
+    """With SIGKILL; what was stored is there when it comes back."""
+    registry, proxy = mortal
+    if who == "zot_index":
+        for name in ("amd64", "arm64"):
+            path = archive(tmp_path / f"{name}.tar", architecture=name)
+            member = {"archive": str(path), "repository": repository, "tags": [name]}
+            assert start("zot_push", registry, **member).result()["changed"]
+        work = {"repository": repository, "manifests": ["amd64", "arm64"], "tags": ["1", "latest"], "retries": 1}
+    before = held(registry, repository)
+    proxy.set(fault)
+    running = start(who, proxy, **work)
+    _hold(proxy, fault)
+    registries.crash(registry)
+    proxy.release()
+    result = running.result()
+    proxy.set()
+    registries.revive(registry)
+
+    happened("SIGKILL to the registry", result["error_class"])
+    assert (result["failed"], result["error_class"]) == (True, "unavailable")
+    between = held(registry, repository)
+    require_truth(result, before, between)
+    assert not tools_of(proxy.host)
+    again = start(who, proxy, **work).result()
+    assert (again["failed"], again["changed"]) == (False, True)
+    require_truth(again, between, held(registry, repository))
+    assert [tag["changed"] for tag in again["tags"]] == [tag not in between for tag in ("1", "latest")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_module_is_killed(
+    number: signal.Signals,
+    proxy: Proxy,
+    registry: Registry,
+    work: dict[str, Any],
+    start: START,
+    repository: str,
+    happened: Callable[..., None],
+) -> None:
+    """In the middle of a blob. It says so, unless that was SIGKILL, and cleans up, at the latest in the next run."""
+    proxy.set(BLOB)
+    running = start("zot_push", proxy, **work)
+    _hold(proxy, BLOB)
+    running.process.send_signal(number)
+    if number == signal.SIGKILL:
+        running.process.wait()
+        left = list(running.temporary.glob("ansible-*/zot-*"))
+        assert [path.stat().st_mode & 0o777 for path in left] == [0o700]
+        happened(f"{number.name} to the module", "unfinished")
+    else:
+        result = running.result()
+        assert (result["failed"], result["error_class"]) == (True, "tool_failed")
+        assert f"signal {number.value}" in result["msg"]
+        assert "Run it again" in result["hint"]
+        assert not tools_of(proxy.host)
+        happened(f"{number.name} to the module", "unfinished")
+    proxy.set()
+    wait_until(lambda: not tools_of(proxy.host), "what the killed module has started ends")
+    # What SIGKILL leaves running comes to its own end.
+    assert held(registry, repository).keys() <= ({"1"} if number == signal.SIGKILL else set())
+    again = start("zot_push", proxy, **work).result()
+    assert (again["failed"], again["changed"]) == (False, True)
+    assert sorted(held(registry, repository)) == ["1", "latest"]
+    assert not list(running.temporary.glob("ansible-*/zot-*"))
+
+
+PLAY = """\
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - killinit.zot.zot_push: {archive: "{{ archive }}", repository: "{{ repository }}", tags: ["1", latest]}
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_ansible_is_killed(
+    number: signal.Signals,
+    proxy: Proxy,
+    registry: Registry,
+    work: dict[str, Any],
+    repository: str,
+    environment: dict[str, str],
+    happened: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    """In the middle of a blob. The module ends with Ansible; after SIGKILL it finishes, and then cleans up."""
+    environment |= {"ZOT_REGISTRY": proxy.host, "ZOT_CA_PATH": str(proxy.ca)}
+    play = tmp_path / "play.yml"
+    play.write_text(PLAY)
+    command = ["ansible-playbook", str(play), "-e", f"archive={work['archive']} repository={repository}"]
+
+    def run() -> subprocess.Popen[str]:
+        piped = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.Popen(command, env=environment, start_new_session=True, **piped)
+
+    def left() -> list[str]:
+        directories = [str(path) for path in Path(environment["HOME"]).glob("tmp/ansible-*/zot-*")]
+        return [*tools_of(proxy.host), *directories]
+
+    proxy.set(BLOB)
+    killed = run()
+    _hold(proxy, BLOB)
+    killed.send_signal(number)
+    if number != signal.SIGKILL:
+        wait_until(lambda: not left(), "everything ends, though the registry does not answer")
+    proxy.set()
+    output, _none = killed.communicate(timeout=60)
+    assert killed.returncode != 0
+    assert "Traceback" not in output
+    wait_until(lambda: not left(), "everything ends")
+    happened(f"{number.name} to ansible-playbook", "unfinished" if number != signal.SIGKILL else "finished")
+    assert sorted(held(registry, repository)) == (["1", "latest"] if number == signal.SIGKILL else [])
+
+    again = run()
+    output, _none = again.communicate(timeout=60)
+    assert again.returncode == 0, output
+    assert sorted(held(registry, repository)) == ["1", "latest"]

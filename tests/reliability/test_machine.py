@@ -1,0 +1,178 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The machine that publishes: a full disk, a root that cannot be written to, tools that are not what they should be."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from integration.support import Module
+from reliability.support import Publisher, archive, held, require_truth, wait_until
+
+from environment.images import Images
+from environment.registry import Registry
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+
+
+@pytest.fixture
+def work(repository: str, tmp_path: Path) -> dict[str, Any]:
+    """A push of an image that nobody has."""
+    path = archive(tmp_path / "amd64.tar", size=200_000)
+    return {"archive": str(path), "repository": repository, "tags": ["1"]}
+
+
+def _mounted(script: str) -> list[str]:
+    """What starts a module in a file system of its own, which *script* has changed."""
+    return ["unshare", "--mount", "sh", "-euc", f'{script}; exec "$@"', "sh"]
+
+
+@needs_root
+@pytest.mark.parametrize("room", ["nr_inodes=2", "nr_inodes=3", "size=4k", "size=64k"])
+def test_disk_full(
+    room: str,
+    work: dict[str, Any],
+    images: Images,
+    start: Callable[..., Publisher],
+    registry: Registry,
+    repository: str,
+    happened: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    """In the temporary directory: for the first file, for the next, for an archive that has to be expanded."""
+    work["archive"] = str(images["gzip"])
+    place = tmp_path / "ansible"
+    prefix = _mounted(f"mkdir -p {place}; mount -t tmpfs -o {room} none {place}; mkdir -p {place}/ansible-tmp-full")
+    result = start("zot_push", registry, prefix=prefix, own="ansible-tmp-full", **work).result()
+    happened("temporary directory full", result.get("error_class", "finished"))
+    assert (result["failed"], result["error_class"]) == (True, "tool_failed")
+    assert "No space left on device" in result["msg"]
+    assert "remote_tmp" in result["hint"]
+    require_truth(result, {}, held(registry, repository))
+    assert start("zot_push", registry, **work).result()["changed"] is True
+
+
+@needs_root
+@pytest.mark.parametrize("what", ["no policy.json", "HOME cannot be written to", "root cannot be written to"])
+def test_execution_environment(
+    what: str,
+    work: dict[str, Any],
+    start: Callable[..., Publisher],
+    registry: Registry,
+    repository: str,
+    happened: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    """As in a container: not even an XDG_RUNTIME_DIR. Nothing of it matters."""
+    (tmp_path / "ansible").mkdir()
+    empty = "for each in /etc/containers /usr/share/containers; do [ ! -e $each ] || mount -t tmpfs none $each; done"
+    script = {
+        "no policy.json": empty,
+        "HOME cannot be written to": f"mkdir {tmp_path}/home; mount -t tmpfs -o ro none {tmp_path}/home",
+        "root cannot be written to": f"mount --bind {tmp_path} {tmp_path}; mount -o remount,bind,ro /",
+    }[what]
+    script += f"; export HOME={tmp_path}/home; unset XDG_RUNTIME_DIR"
+    for changed in (True, False):
+        result = start("zot_push", registry, prefix=_mounted(script.replace("mkdir", "mkdir -p")), **work).result()
+        assert (result["failed"], result["changed"]) == (False, changed), result
+    assert list(held(registry, repository)) == ["1"]
+    happened(what, "finished")
+
+
+def _program(path: Path, script: str, mode: int = 0o755) -> str:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(mode)
+    return str(path)
+
+
+@pytest.mark.parametrize("tool", ["skopeo", "crane"])
+@pytest.mark.parametrize(
+    ("what", "error_class", "said"),
+    [
+        ("missing", "tool_missing", "which is no program"),
+        ("not executable", "tool_missing", "which is no program"),
+        ("no program", "tool_missing", "cannot start"),
+        ("too old", "tool_missing", "unknown"),
+        ("printing rubbish", "tool_failed", "usable|digest|holds nothing"),
+        ("failing with rubbish", "tool_failed", "�"),
+        ("failing in silence", "tool_failed", "ended with 3 and said nothing"),
+    ],
+)
+def test_tool(
+    tool: str,
+    what: str,
+    error_class: str,
+    said: str,
+    work: dict[str, Any],
+    module: Module,
+    registry: Registry,
+    repository: str,
+    happened: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    """The error names the tool, and where to get it."""
+    rubbish = r"printf 'a\000\377\033[31m{\n'; printf '\000\377\033[31m{\n' >&2"
+    path = tmp_path / "tool"
+    options = {
+        "missing": lambda: str(path),
+        "not executable": lambda: _program(path, "exit", 0o644),
+        "no program": lambda: str(path),
+        # crane does not know the options of skopeo, and says so as every program does that is made with cobra.
+        "too old": lambda: (
+            shutil.which("crane")
+            if tool == "skopeo"
+            else _program(path, """echo 'Error: unknown command "manifest" for "crane"' >&2; exit 1""")
+        ),
+        "printing rubbish": lambda: _program(path, rubbish),
+        "failing with rubbish": lambda: _program(path, f"{rubbish}; exit 1"),
+        "failing in silence": lambda: _program(path, "exit 3"),
+    }
+    if what == "no program":
+        path.write_bytes(b"\x7fELF and nothing else")
+        path.chmod(0o755)
+    result = module("zot_push", **work, **{f"{tool}_path": options[what]()})
+    happened(f"tool {what}", result.get("error_class", "finished"))
+    assert (result["failed"], result["error_class"]) == (True, error_class), result
+
+    assert re.search(said, result["msg"]), result["msg"]
+    require_truth(result, {}, held(registry, repository))
+    assert module("zot_push", **work)["changed"] is True
+
+
+@pytest.mark.parametrize("tool", ["skopeo", "crane"])
+def test_stalled_tool(
+    tool: str,
+    work: dict[str, Any],
+    module: Module,
+    registry: Registry,
+    repository: str,
+    happened: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    """At the time limit it ends, with all that it has started."""
+    children = tmp_path / "children"
+    path = _program(tmp_path / "tool", f"sleep 1000 & echo $$ $! >>{children}; wait")
+    result = module("zot_push", timeout=2, **work, **{f"{tool}_path": path})
+    assert (result["failed"], result["error_class"]) == (True, "unavailable")
+    assert "did not end within 2 seconds" in result["msg"]
+    pids = children.read_text().split()
+    assert len(pids) >= 2
+    wait_until(lambda: not any(_runs(pid) for pid in pids), "the tool and its children end", 5)
+    require_truth(result, {}, held(registry, repository))
+    happened("stalled tool", result["error_class"])
+    assert module("zot_push", **work)["changed"] is True
+
+
+def _runs(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -1,0 +1,150 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Two and eight publishers at once. What is there in the end is whole, and each said what was true when it said it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from integration.support import Module
+from reliability.support import Publisher, archive, held
+
+from environment.registry import Registry
+
+START = Callable[..., Publisher]
+MANY = pytest.mark.parametrize("many", [2, 8])
+
+
+def _whole(module: Module, repository: str) -> dict[str, dict[str, Any]]:
+    """Every tag of the repository with all that it needs: manifest, configuration, and what an index lists."""
+    tags = module("zot_image_info", repositories=[repository])["repositories"][0]["tags"]
+    there = module("zot_image_info", images=[f"{repository}:{tag}" for tag in tags])
+    assert there["failed"] is False, there
+    for image in there["images"]:
+        assert all(entry["manifest"] for entry in image["manifests"])
+        assert image["manifests"] or image["config"]
+    return {image["tag"]: image for image in there["images"]}
+
+
+def _counted(results: list[dict[str, Any]], fault: str, happened: Callable[..., None]) -> None:
+    for result in results:
+        happened(fault, result["error_class"] if result["failed"] else "finished")
+
+
+@MANY
+def test_same_tag(
+    many: int,
+    registry: Registry,
+    repository: str,
+    start: START,
+    module: Module,
+    happened: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    """Different images to one tag: it holds one of them, and who lost it to another says so or had it for a while."""
+    archives = [archive(tmp_path / f"{number}.tar", size=200_000) for number in range(many)]
+    options = {"repository": repository, "tags": ["1"], "retries": 3}
+    running = [start("zot_push", registry, archive=str(path), **options) for path in archives]
+    results = [publisher.result() for publisher in running]
+    pushed = {result["image"]["digest"] for result in results if not result["failed"]}
+    there = _whole(module, repository)
+    assert there.keys() == {"1"}
+    assert len(pushed) == len([result for result in results if not result["failed"]])
+    for result in results:
+        if result["failed"]:
+            assert result["error_class"] == "tool_failed"
+            assert "Somebody else pushed this tag at the same time" in result["hint"]
+    # Whoever came last was not disturbed any more, and says so.
+    assert there["1"]["digest"] in pushed
+    _counted(results, f"{many} publishers, one tag, different images", happened)
+
+
+@MANY
+def test_same_image(
+    many: int,
+    registry: Registry,
+    repository: str,
+    start: START,
+    module: Module,
+    happened: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    """One image to one tag, as two runs of the same pipeline do it."""
+    path = archive(tmp_path / "1.tar", size=200_000)
+    options = {"archive": str(path), "repository": repository, "tags": ["1"], "retries": 3}
+    results = [publisher.result() for publisher in [start("zot_push", registry, **options) for _ in range(many)]]
+    there = _whole(module, repository)
+    assert {result["image"]["digest"] for result in results if not result["failed"]} == {there["1"]["digest"]}
+    assert [result for result in results if result["changed"]]
+    assert module("zot_push", **options)["changed"] is False
+    _counted(results, f"{many} publishers, one tag, one image", happened)
+
+
+@MANY
+def test_different_tags(
+    many: int,
+    registry: Registry,
+    repository: str,
+    start: START,
+    module: Module,
+    happened: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    """In one repository: nobody disturbs anybody."""
+    running = []
+    for number in range(many):
+        path = archive(tmp_path / f"{number}.tar", size=200_000)
+        running.append(
+            start("zot_push", registry, archive=str(path), repository=repository, tags=[f"r{number}"], retries=3)
+        )
+    results = [publisher.result() for publisher in running]
+    assert [(result["failed"], result["changed"]) for result in results] == [(False, True)] * many, results
+    said = {result["image"]["tag"]: result["image"]["digest"] for result in results}
+    assert (
+        {tag: image["digest"] for tag, image in _whole(module, repository).items()}
+        == said
+        == held(registry, repository)
+    )
+    _counted(results, f"{many} publishers, different tags", happened)
+
+
+@MANY
+def test_same_index(
+    many: int,
+    registry: Registry,
+    repository: str,
+    start: START,
+    module: Module,
+    happened: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    """Each pushes its own two architectures and joins them under the tag that all share."""
+    members = []
+    for number in range(many):
+        pair = [f"r{number}-{architecture}" for architecture in ("amd64", "arm64")]
+        for tag in pair:
+            path = archive(tmp_path / f"{tag}.tar", architecture=tag.partition("-")[2])
+            assert module("zot_push", archive=str(path), repository=repository, tags=[tag])["changed"]
+        members.append(pair)
+    running = [
+        start("zot_index", registry, repository=repository, manifests=pair, tags=[f"r{number}", "latest"], retries=3)
+        for number, pair in enumerate(members)
+    ]
+    results = [publisher.result() for publisher in running]
+    there = _whole(module, repository)
+    indexes = [{there[tag]["digest"] for tag in pair} for pair in members]
+    for number, result in enumerate(results):
+        own, latest = result["tags"]
+        assert own["error"] is None
+        assert own["digest"] == there[f"r{number}"]["digest"]
+        assert {entry["digest"] for entry in there[f"r{number}"]["manifests"]} == indexes[number]
+        assert latest["error"] is None or "Somebody else wrote this tag" in latest["error"]["hint"]
+    assert {entry["digest"] for entry in there["latest"]["manifests"]} in indexes
+    winners = [there[f"r{number}"]["digest"] for number, result in enumerate(results) if not result["failed"]]
+    assert there["latest"]["digest"] in winners
+    _counted(results, f"{many} publishers, one index", happened)

@@ -1,0 +1,102 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Five hundred publishes of changing images, among random faults. In the end every tag is what the last result said.
+
+ZOT_TEST_SOAK is another number of publishes, and ZOT_TEST_SEED the seed of a run that is to be repeated. A machine that
+does not get through in half a second for each has to do with fewer, and the table shows how many.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from integration.support import Module
+from reliability.support import archive, held, require_truth
+
+from environment.faults import Fault, Proxy
+from environment.registry import Registry
+
+PUBLISHES = int(os.environ.get("ZOT_TEST_SOAK", "500"))
+SECONDS = PUBLISHES / 2
+AT_ONCE = 20
+IMAGES = 12
+TAGS = 60
+PLACES = ("", "GET .*/manifests/", "GET .*/blobs/", "(POST|PATCH) .*/blobs/", "PUT .*/blobs/", "PUT .*/manifests/")
+FAULTS = (
+    *(Fault("status", status=status) for status in (401, 429, 500, 502, 503, 504)),
+    *(Fault(what) for what in ("lost", "half", "slow")),
+    *(Fault(what, size=100) for what in ("break-request", "break-answer")),
+)
+
+
+def test_soak(
+    registry: Registry,
+    repository: str,
+    proxy: Proxy,
+    module: Module,
+    through: Module,
+    happened: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Twenty at a time, as a release of so many images is."""
+    # What is waited for is tested elsewhere: here it would only take time.
+    monkeypatch.setattr("ansible_collections.killinit.zot.plugins.module_utils._runner._FIRST_WAIT", 0.05)
+    seed = os.environ.get("ZOT_TEST_SEED") or secrets.token_hex(4)
+    print(f"ZOT_TEST_SEED={seed}")
+    chance = random.Random(seed)
+    archives = [str(archive(tmp_path / f"{number}.tar")) for number in range(IMAGES)]
+    said: dict[str, str] = {}  # by the last result that was sure of a tag
+    unsure: set[str] = set()
+    deadline = time.monotonic() + SECONDS
+    rounds = 0
+    while rounds * AT_ONCE < PUBLISHES and time.monotonic() < deadline:
+        rounds += 1
+        wanted = {f"t{tag}": chance.choice(archives) for tag in chance.sample(range(TAGS), AT_ONCE)}
+        fault = chance.choice(FAULTS)
+        proxy.set(
+            Fault(
+                fault.what,
+                chance.choice(PLACES),
+                after=chance.randrange(40),
+                times=chance.choice((0, 1, 2, 5, 20)),
+                status=fault.status,
+                size=fault.size,
+            )
+        )
+        before = held(registry, repository)
+        result = through(
+            "zot_push",
+            images=[{"archive": path, "repository": repository, "tags": [tag]} for tag, path in wanted.items()],
+            parallel=8,
+            retries=2,
+            timeout=60,
+        )
+        after = held(registry, repository)
+        require_truth(result, before, after)
+        for tag in result["tags"]:
+            name = tag["reference"].rpartition(":")[2]
+            happened("soak", (tag["error"] or {}).get("error_class", "finished"))
+            if tag["error"]:
+                unsure.add(name)
+            else:
+                said[name] = tag["digest"]
+                unsure.discard(name)
+        assert all(after[tag] == digest for tag, digest in said.items() if tag not in unsure)
+    proxy.set()
+    assert rounds > 1
+    # And what failed is finished by one more run.
+    images = [{"archive": archives[0], "repository": repository, "tags": [tag]} for tag in sorted(unsure)]
+    if images:
+        last = module("zot_push", images=images)
+        assert last["failed"] is False, last
+        said |= {tag["reference"].rpartition(":")[2]: tag["digest"] for tag in last["tags"]}
+    assert held(registry, repository) == said
