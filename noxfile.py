@@ -329,6 +329,7 @@ def write_inventory(path: Path) -> None:
     """What ours points at in the pages of Ansible, in Sphinx's format: their own list cannot be fetched everywhere."""
     core = "ansible_collections.kubernetes.core"
     pages = {
+        "action_plugins": "plugins/action",
         "ansible_configuration_settings": "reference_appendices/config",
         "common_return_values": "reference_appendices/common_return_values",
         f"{core}.k8s_info_module": "collections/kubernetes/core/k8s_info_module",

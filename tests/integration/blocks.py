@@ -48,8 +48,8 @@ class Block:
 
     @property
     def content(self) -> Any:
-        """The YAML in it."""
-        return yaml.safe_load(self.text)
+        """The YAML in it, without Ansible's own tag."""
+        return yaml.safe_load(self.text.replace("!unsafe ", ""))
 
     @property
     def commands(self) -> list[str]:

@@ -30,8 +30,14 @@ COMMANDS = dict.fromkeys(
     (block.page, command) for block in BLOCKS if block.language in ("sh", "console") for command in block.commands
 )
 SETTINGS = {"ZOT_REGISTRY", "ZOT_USERNAME", "ZOT_PASSWORD", "K8S_AUTH_KUBECONFIG"}
-# What needs Galaxy, which is not everywhere.
-ELSEWHERE = {"ansible-galaxy collection install killinit.zot"}
+SETTINGS |= {"CONTROLLER_HOST", "CONTROLLER_OAUTH_TOKEN"}
+# What tests/packaging does with the tarball, without Galaxy and without an engine for containers.
+ELSEWHERE = {
+    "ansible-galaxy collection install killinit.zot",
+    "ansible-galaxy collection build",
+    "ansible-builder build --tag killinit-zot",
+    "ansible-playbook killinit.zot.awx --extra-vars @awx.yml",
+}
 RUNBOOK = (
     "skopeo copy docker-archive:",
     "crane manifest REF",
