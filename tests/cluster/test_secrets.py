@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -32,7 +33,7 @@ def test_secrets_are_nowhere(
     push: Callable[[str, str], str],
     tmp_path: Path,
 ) -> None:
-    """release, which repairs a pull secret with an old password and restarts what is stale; then verify and restart."""
+    """release, which repairs a pull secret with an old password and restarts what is stale; then the others."""
     writer, reader = registry.writer, registry.reader
     kubectl.apply(pull_secret(registry, reader), workload(push("buildah-amd64", "app")))
     ready(kubectl, "deployment/openclaw")
@@ -53,10 +54,30 @@ def test_secrets_are_nowhere(
     # Ansible puts a socket into it, whose path may not be long.
     with tempfile.TemporaryDirectory() as temporary:
         environment["TMPDIR"] = temporary
-        for name, more in (("release", {"zot_pull_secret_state": "present"}), ("verify", {}), ("restart", {})):
+        for name, more, ends in (
+            ("release", {"zot_pull_secret_state": "present"}, 0),
+            ("verify", {}, 0),
+            ("restart", {}, 0),
+            ("diagnose", {"zot_diagnose_selectors": [], "zot_diagnose_secret": "old"}, 2),
+        ):
+            if name == "diagnose":
+                kubectl.apply(secret("old", {"auths": entries}))
+                kubectl.apply(workload(f"{registry.host}/{repository}/app:none", name="broken", secret="old"))
+                _wait_until_it_fails(kubectl, "broken")
             with Watched(Path(environment["HOME"])) as watched:
                 run = playbook(f"killinit.zot.{name}", "-vvvv", "--diff", **variables, **more)
-            assert run.returncode == 0, run.stdout + run.stderr
+            assert run.returncode == ends, run.stdout + run.stderr
             places = [tmp_path, Path(temporary)]
             ours = [tmp_path / "variables.json"]
             assert_nowhere(secrets, watched, run, places, ours=ours)
+
+
+def _wait_until_it_fails(kubectl: Kubectl, app: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        pods = kubectl.get("pods", f"--selector=app={app}")["items"]
+        states = [each["state"] for pod in pods for each in pod["status"].get("containerStatuses", [])]
+        if any("PullBackOff" in state.get("waiting", {}).get("reason", "") for state in states):
+            return
+        assert time.monotonic() < deadline, states
+        time.sleep(0.2)
