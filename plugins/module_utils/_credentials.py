@@ -25,10 +25,9 @@ import threading
 import typing as t
 import urllib.request
 
+from ansible_collections.killinit.zot.plugins.module_utils._certificates import further
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
 
-# Where Go looks for certificates besides its bundle, https://go.dev/src/crypto/x509/root_linux.go
-_GO_CERTIFICATES = "/etc/ssl/certs:/etc/pki/tls/certs"
 _POLICIES = ("/etc/containers/policy.json", "/usr/share/containers/policy.json")
 # Nothing of these may be seen in the environment of a tool.
 _OURS = ("ZOT_USERNAME", "ZOT_PASSWORD", "ZOT_AUTHFILE")
@@ -140,17 +139,20 @@ def environment(directory: str, *, ca_path: str | None) -> dict[str, str]:
     """
     result = {name: value for name, value in os.environ.items() if name not in _OURS}
     result["DOCKER_CONFIG"] = directory
+    certificates = os.path.join(directory, "certificates")
+    os.mkdir(certificates, 0o700)
+    bundle, more = further(result)
+    with open(os.path.join(certificates, "system.crt"), "wb") as file:
+        file.write(more)
+    # Beside the system's, not instead of them.
+    result.update(SSL_CERT_DIR=certificates, **({"SSL_CERT_FILE": bundle} if bundle else {}))
     if ca_path:
-        certificates = os.path.join(directory, "certificates")
-        os.mkdir(certificates, 0o700)
         try:
             shutil.copyfile(ca_path, os.path.join(certificates, "ca.crt"))
         except OSError as error:
             raise ZotError(
                 "invalid_option", f"ca_path {ca_path} cannot be read: {error.strerror}", hint="Give a PEM file."
             ) from error
-        # Beside the system's bundle, which SSL_CERT_FILE would replace.
-        result["SSL_CERT_DIR"] = f"{certificates}:{os.environ.get('SSL_CERT_DIR', _GO_CERTIFICATES)}"
     return result
 
 
