@@ -13,14 +13,25 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks import cluster, registry
 from benchmarks.measure import Cost
-from benchmarks.yardsticks import YARDSTICKS, Bench, Ratio
+from benchmarks.registry import Bench, Ratio
 from environment import registry as registries
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results.json"
 CACHE = ROOT / ".cache" / "benchmarks"
 RUNS = 10
+YARDSTICKS = {
+    "first": registry.first_push,
+    "first-many": registry.first_push_of_many,
+    "sizes": registry.sizes,
+    "task": registry.one_task,
+    "hundred": registry.many_archives,
+    "references": registry.many_references,
+    "release": cluster.release,
+    "crowd": cluster.crowded,
+}
 
 
 def show(costs: dict[str, Cost], ratios: list[Ratio]) -> None:
@@ -52,13 +63,13 @@ def main() -> int:
 
     ratios: list[Ratio] = []
     measured = {}
-    with tempfile.TemporaryDirectory(prefix="zot-bench-") as directory, registries.running() as registry:
-        print(f"Medians of {arguments.runs} runs of each side, on {registry.kind}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="zot-bench-") as directory, registries.running() as running:
+        print(f"Medians of {arguments.runs} runs of each side, on {running.kind}", flush=True)
         for name in chosen:
             print(f"\n{YARDSTICKS[name].__doc__}", flush=True)
             place = Path(directory) / name
             place.mkdir()
-            costs, found = YARDSTICKS[name](Bench(registry, place, CACHE / "archives", arguments.runs))
+            costs, found = YARDSTICKS[name](Bench(running, place, CACHE / "archives", arguments.runs))
             show(costs, found)
             measured[name] = {side: asdict(cost) for side, cost in costs.items()}
             ratios += found

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -23,6 +24,21 @@ def succeeded(side: str, code: int, output: str) -> None:
     """The run ended well."""
     if code != 0:
         raise DifferentWork(f"{side} ended with {code}:\n{output}")
+
+
+def same(side: str, what: str, found: Any, wanted: Any) -> None:
+    """Something is as it was to be."""
+    if found != wanted:
+        raise DifferentWork(f"{side}: {what} is {found}, not {wanted}")
+
+
+def report(side: str, output: str) -> dict[str, Any]:
+    """The report of zot_rollout, which a playbook has passed on with set_stats."""
+    found = re.search(r"RUN: (\{.*\})", output)
+    if not found:
+        raise DifferentWork(f"{side} has no report:\n{output}")
+    document: dict[str, Any] = json.loads(found[1])["zot_rollout_report"]
+    return document
 
 
 def nothing_written(side: str, requests: Sequence[Request]) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,9 +80,9 @@ class Bench:
         path.write_text("\n".join(["set -eu", *lines]))
         return ["sh", str(path)]
 
-    def run(self, command: Sequence[str], *, ours: bool = True, **more: str) -> str:
+    def run(self, command: Sequence[str], *, ours: bool = True, more: Mapping[str, str] | None = None) -> str:
         """Run something that is not measured; return what it prints."""
-        environment = variables(self.registry, self.directory, ours=ours) | more
+        environment = variables(self.registry, self.directory, ours=ours) | dict(more or {})
         done = subprocess.run(command, env=environment, cwd=self.directory, capture_output=True, text=True, check=False)
         checks.succeeded(command[0], done.returncode, done.stdout + done.stderr)
         return done.stdout
@@ -100,7 +100,7 @@ class Bench:
         kept = self.directory / "kept"
         before = set(kept.rglob("AnsiballZ_*.py"))
         adhoc = ["ansible", "localhost", f"--module-name={module}", f"--args={json.dumps(arguments)}"]
-        self.run(adhoc, ANSIBLE_KEEP_REMOTE_FILES="true", ANSIBLE_REMOTE_TMP=str(kept))
+        self.run(adhoc, more={"ANSIBLE_KEEP_REMOTE_FILES": "true", "ANSIBLE_REMOTE_TMP": str(kept)})
         (path,) = set(kept.rglob("AnsiballZ_*.py")) - before
         return path
 
@@ -128,7 +128,7 @@ def writes(bench: Bench, pushed: dict[str, Path]) -> Callable[[Run], None]:
     return check
 
 
-def _print(digests: str) -> dict[str, Any]:
+def shown(digests: str) -> dict[str, Any]:
     return {"ansible.builtin.debug": {"msg": f"{{{{ {digests} }}}}"}}
 
 
@@ -153,7 +153,7 @@ def first_push_of_many(bench: Bench) -> tuple[Costs, list[Ratio]]:
         f"bench/app-{number}:latest": bench.archive(f"first-20m-{number}", layers=2, size=10 * MB)
         for number in range(16)
     }
-    images = [_image(reference, path) for reference, path in archives.items()]
+    images = [image_of(reference, path) for reference, path in archives.items()]
     copies = [
         f"skopeo copy --quiet --format=oci docker-archive:{path} docker://$ZOT_REGISTRY/{reference}"
         for reference, path in archives.items()
@@ -202,16 +202,16 @@ def one_task(bench: Bench) -> tuple[Costs, list[Ratio]]:
     """Nothing to do, one archive, as a task, beside a task that runs crane digest"""
     path = bench.archive("again-10-mb", layers=1, size=10 * MB)
     push = {"archive": str(path), "repository": "bench/10-mb", "tags": ["latest"]}
-    bench.push([_image("bench/10-mb:latest", path)])
+    bench.push([image_of("bench/10-mb:latest", path)])
     command = "crane digest {{ lookup('ansible.builtin.env', 'ZOT_REGISTRY') }}/bench/10-mb:latest"
     loop = {"loop": f"{{{{ range({TASKS}) | list }}}}", "register": "found"}
-    ours = [{"killinit.zot.zot_push": push, **loop}, _print("found.results | map(attribute='image.digest')")]
-    bare = [{"ansible.builtin.command": command, **loop}, _print("found.results | map(attribute='stdout')")]
+    ours = [{"killinit.zot.zot_push": push, **loop}, shown("found.results | map(attribute='image.digest')")]
+    bare = [{"ansible.builtin.command": command, **loop}, shown("found.results | map(attribute='stdout')")]
     check = reads([bench.digest("bench/10-mb:latest")])
     sides = [
         Side("zot_push", bench.playbook("task", ours), check),
         Side("command: crane", bench.playbook("bare-task", bare), check, ours=False),
-        Side("no task", bench.playbook("no-task", [_print("1")]), lambda _run: None),
+        Side("no task", bench.playbook("no-task", [shown("1")]), lambda _run: None),
     ]
     costs = measure(sides, bench.runs, bench.shared, bench.directory)
     none = costs["no task"].seconds
@@ -221,11 +221,11 @@ def one_task(bench: Bench) -> tuple[Costs, list[Ratio]]:
 
 def many_archives(bench: Bench) -> tuple[Costs, list[Ratio]]:
     """Nothing to do, 100 archives in one task, beside a script of crane digest"""
-    images = _hundred(bench)
-    references = [f"{image['repository']}:{image['tags'][0]}" for image in images]
+    images = _hundred(bench, ["latest"])
+    references = [f"{image['repository']}:latest" for image in images]
     bench.push(images)
     ours = [{"killinit.zot.zot_push": {"images": images}, "register": "found"}]
-    ours.append(_print("found.images | map(attribute='digest')"))
+    ours.append(shown("found.images | map(attribute='digest')"))
     check = reads([bench.digest(reference) for reference in references])
     bare = [f"crane digest $ZOT_REGISTRY/{reference}" for reference in references]
     sides = [
@@ -239,7 +239,7 @@ def many_archives(bench: Bench) -> tuple[Costs, list[Ratio]]:
 
 def many_references(bench: Bench) -> tuple[Costs, list[Ratio]]:
     """200 references in one zot_image_info, beside a script of crane manifest"""
-    images = _hundred(bench)
+    images = _hundred(bench, ["latest", "stable"])
     bench.push(images)
     references = [f"{image['repository']}:{tag}" for image in images for tag in image["tags"]]
     digests = [bench.digest(reference) for reference in references]
@@ -251,7 +251,7 @@ def many_references(bench: Bench) -> tuple[Costs, list[Ratio]]:
             },
             "register": "found",
         },
-        _print("found.images | map(attribute='digest')"),
+        shown("found.images | map(attribute='digest')"),
     ]
     bare = [
         f"crane manifest $ZOT_REGISTRY/{reference} >manifests/{number}" for number, reference in enumerate(references)
@@ -274,27 +274,17 @@ def many_references(bench: Bench) -> tuple[Costs, list[Ratio]]:
     return costs, [Ratio("200 references in one zot_image_info", ratio, 0.4)]
 
 
-def _hundred(bench: Bench) -> list[dict[str, Any]]:
+def _hundred(bench: Bench, tags: list[str]) -> list[dict[str, Any]]:
     return [
         {
             "archive": str(bench.archive(f"small-{number}", layers=2, size=MB // 10)),
             "repository": f"bench/small-{number}",
-            "tags": ["latest", "stable"],
+            "tags": tags,
         }
         for number in range(100)
     ]
 
 
-def _image(reference: str, path: Path) -> dict[str, Any]:
+def image_of(reference: str, path: Path) -> dict[str, Any]:
     repository, tag = reference.rsplit(":", 1)
     return {"archive": str(path), "repository": repository, "tags": [tag]}
-
-
-YARDSTICKS = {
-    "first": first_push,
-    "first-many": first_push_of_many,
-    "sizes": sizes,
-    "task": one_task,
-    "hundred": many_archives,
-    "references": many_references,
-}

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.archives import MB
 from benchmarks.checks import DifferentWork
 from benchmarks.measure import Cost, Run, Scene, Side, fresh, measure
-from benchmarks.yardsticks import Bench, reads, writes
+from benchmarks.registry import Bench, reads, writes
 from environment.registry import Registry
 
 REFERENCE = "bench/one:latest"
