@@ -243,6 +243,13 @@ def release(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the collection beside the bare commands (an hour); arguments: names of yardsticks, --runs N, --help"""
+    provide_collections(session)
+    session.run("python", "-m", "benchmarks", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session
 def environment(session: nox.Session) -> None:
     """Start the registry of the tests to try things by hand, or stop it: environment start, environment stop"""
     provide_collections(session)

@@ -27,10 +27,9 @@ import threading
 import typing as t
 import urllib.request
 
+from ansible_collections.killinit.zot.plugins.module_utils._certificates import further
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
 
-# Where Go looks for certificates besides its bundle, https://go.dev/src/crypto/x509/root_linux.go
-_GO_CERTIFICATES = "/etc/ssl/certs:/etc/pki/tls/certs"
 _POLICIES = ("/etc/containers/policy.json", "/usr/share/containers/policy.json")
 # Nothing of these may be seen in the environment of a tool.
 _OURS = ("ZOT_USERNAME", "ZOT_PASSWORD", "ZOT_AUTHFILE")
@@ -185,6 +184,8 @@ def environment(directory: str, *, ca_path: str | None) -> dict[str, str]:
     """
     result = {name: value for name, value in os.environ.items() if name not in _OURS}
     result["DOCKER_CONFIG"] = directory
+    bundle, more = further(result)
+    authority = b""
     if ca_path:
         try:
             with open(ca_path, "rb") as file:
@@ -194,13 +195,14 @@ def environment(directory: str, *, ca_path: str | None) -> dict[str, str]:
             raise ZotError(
                 "invalid_option", f"ca_path {ca_path} cannot be read: {reason}", hint="Give a PEM file."
             ) from error
-        certificates = os.path.join(directory, "certificates")
-        with _room(directory):
-            os.mkdir(certificates, 0o700)
-            with open(os.path.join(certificates, "ca.crt"), "wb") as file:
-                file.write(authority)
-        # Beside the system's bundle, which SSL_CERT_FILE would replace.
-        result["SSL_CERT_DIR"] = f"{certificates}:{os.environ.get('SSL_CERT_DIR', _GO_CERTIFICATES)}"
+    certificates = os.path.join(directory, "certificates")
+    with _room(directory):
+        os.mkdir(certificates, 0o700)
+        for name, content in (("system.crt", more), ("ca.crt", authority)):
+            with open(os.path.join(certificates, name), "wb") as file:
+                file.write(content)
+    # Beside the system's, not instead of them.
+    result.update(SSL_CERT_DIR=certificates, **({"SSL_CERT_FILE": bundle} if bundle else {}))
     return result
 
 

@@ -12,11 +12,13 @@ import json
 import re
 import subprocess
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+import kubernetes
 import yaml
 
 from environment.cluster import Cluster
@@ -129,7 +131,7 @@ def _grant(kubectl: Kubectl, role: dict[str, Any], name: str, without: Collectio
 
 
 def workload(image: str, *, kind: str = "Deployment", name: str = "openclaw", **changes: Any) -> dict[str, Any]:
-    """A workload of one container. *changes*: replicas, policy, volume, secret, labels, spec, container."""
+    """A workload of one container. *changes*: replicas, policy, volume, secret, labels, spec, pod, container."""
     labels = {"app": name, **changes.get("labels", {})}
     container = {"name": "app", "image": image, "imagePullPolicy": changes.get("policy", "Always")}
     pod: dict[str, Any] = {
@@ -137,6 +139,7 @@ def workload(image: str, *, kind: str = "Deployment", name: str = "openclaw", **
         "terminationGracePeriodSeconds": 1,
         "imagePullSecrets": [{"name": each} for each in [changes.get("secret", "zot-pull-secret")] if each],
         "containers": [container | changes.get("container", {})],
+        **changes.get("pod", {}),
     }
     if "volume" in changes:
         pod["volumes"] = [{"name": "workspace", "image": {"reference": changes["volume"], "pullPolicy": "Always"}}]
@@ -148,6 +151,35 @@ def workload(image: str, *, kind: str = "Deployment", name: str = "openclaw", **
         **changes.get("spec", {}),
     }
     return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "labels": labels}, "spec": specification}
+
+
+def crowd(kubectl: Kubectl, digests: dict[str, str], *, workloads: int, pods: int, stale: str = "") -> None:
+    """Deployments app-0, app-1, … with as many pods each, on the images of *digests* in turn, and wait for them.
+
+    Every pod reports that it runs its image, those of *stale* another one; no node runs them, since they are gated.
+    """
+    gates = {"schedulingGates": [{"name": "test.zot/never"}]}
+    names = list(digests)
+    objects = [
+        workload(names[number % len(names)], name=f"app-{number}", replicas=pods, pod=gates)
+        for number in range(workloads)
+    ]
+    kubectl.apply({"apiVersion": "v1", "kind": "List", "items": objects})
+    for number in range(workloads):
+        kubectl("wait", f"deployment/app-{number}", f"--for=jsonpath={{.status.replicas}}={pods}", "--timeout=120s")
+    with kubernetes.config.new_client_from_config(str(kubectl.cluster.kubeconfig)) as client:
+        api = kubernetes.client.CoreV1Api(client)
+
+        def patch(pod: Any) -> None:
+            image = pod.spec.containers[0].image
+            running = f"sha256:{'0' * 64}" if pod.metadata.labels["app"] == stale else digests[image]
+            status = {"name": "app", "image": image, "imageID": f"{image.rpartition(':')[0]}@{running}"}
+            status |= {"ready": True, "restartCount": 0}
+            body = {"status": {"containerStatuses": [status]}}
+            api.patch_namespaced_pod_status(pod.metadata.name, kubectl.namespace, body)
+
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            list(pool.map(patch, api.list_namespaced_pod(kubectl.namespace).items))
 
 
 def ready(kubectl: Kubectl, *names: str) -> None:

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from subprocess import CompletedProcess
-from typing import Any
 
-import kubernetes
-from cluster.support import Kubectl, report, workload
+from cluster.support import Kubectl, crowd, report
 from integration.support import Module, recap
 
 from environment.cluster import Cluster
@@ -21,7 +18,6 @@ from environment.images import Images
 from environment.registry import Registry
 
 WORKLOADS, PODS, IMAGES = 100, 10, 20
-OLD = f"sha256:{'0' * 64}"
 
 
 def _lists(kubectl: Kubectl) -> int:
@@ -30,28 +26,6 @@ def _lists(kubectl: Kubectl) -> int:
     resources = "deployments|statefulsets|daemonsets|pods"
     pattern = rf'apiserver_request_total\{{.*resource="({resources})".*scope="namespace".*verb="LIST".*\}} (\d+)'
     return sum(int(found.group(2)) for found in (re.match(pattern, line) for line in lines) if found)
-
-
-def _give_status(kubectl: Kubectl, cluster: Cluster, digests: dict[str, str], stale: str) -> None:
-    """Let every pod report what it runs: no node runs them, since they are gated."""
-    with kubernetes.config.new_client_from_config(str(cluster.kubeconfig)) as client:
-        api = kubernetes.client.CoreV1Api(client)
-
-        def patch(pod: Any) -> None:
-            image = pod.spec.containers[0].image
-            running = OLD if pod.metadata.labels["app"] == stale else digests[image]
-            status = {"name": "app", "image": image, "imageID": f"{image.rpartition(':')[0]}@{running}"}
-            status |= {"ready": True, "restartCount": 0}
-            body = {"status": {"containerStatuses": [status]}}
-            api.patch_namespaced_pod_status(pod.metadata.name, kubectl.namespace, body)
-
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            list(pool.map(patch, api.list_namespaced_pod(kubectl.namespace).items))
-
-
-def _wait_for_pods(kubectl: Kubectl) -> None:
-    for name in range(WORKLOADS):
-        kubectl("wait", f"deployment/app-{name}", f"--for=jsonpath={{.status.replicas}}={PODS}", "--timeout=120s")
 
 
 def test_thousand_pods(
@@ -70,15 +44,7 @@ def test_thousand_pods(
     pushed = module("zot_push", archive=str(images["buildah-amd64"]), repository=repository, tags=tags)
     assert not pushed["failed"], pushed
     digests = {tag["reference"]: tag["digest"] for tag in pushed["tags"]}
-    gates = {"schedulingGates": [{"name": "test.zot/never"}]}
-    objects = []
-    for number in range(WORKLOADS):
-        entry = workload(list(digests)[number % IMAGES], name=f"app-{number}", replicas=PODS)
-        entry["spec"]["template"]["spec"] |= gates
-        objects.append(entry)
-    kubectl.apply(*objects)
-    _wait_for_pods(kubectl)
-    _give_status(kubectl, cluster, digests, stale="app-42")
+    crowd(kubectl, digests, workloads=WORKLOADS, pods=PODS, stale="app-42")
 
     lists, asked = _lists(kubectl), len(registry.requests())
     run = playbook("killinit.zot.restart", "--check", zot_namespace=kubectl.namespace)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 from integration.support import Bare, Module, ReadsOnly, Tools
@@ -107,3 +108,15 @@ def test_query_that_cannot_be_applied(query: str, said: str | None, released: st
     else:
         assert result["error_class"] == "invalid_option"
         assert said in result["msg"]
+
+
+def test_a_directory_of_certificates(
+    tools: Tools, released: str, registry: Registry, module: Module, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What SSL_CERT_DIR names is trusted, as the tools themselves would do."""
+    (tmp_path / "certificates").mkdir()
+    (tmp_path / "certificates" / "ours.pem").write_bytes(registry.ca.read_bytes())
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "certificates"))
+    result = module("zot_image_info", images=[f"{released}:r1"], ca_path=None, **tools.options())
+    assert not result["failed"], result
+    assert result["images"][0]["exists"]

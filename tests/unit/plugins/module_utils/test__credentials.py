@@ -397,24 +397,21 @@ def test_environment_has_no_secret_of_ours(directory: str, monkeypatch: pytest.M
     found = environment(directory, ca_path=None)
     assert "s3cret" not in found.values()
     assert (found["DOCKER_CONFIG"], found["HTTPS_PROXY"]) == (directory, "http://proxy.example")
-    assert "SSL_CERT_DIR" not in found
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [(None, "/etc/ssl/certs:/etc/pki/tls/certs"), ("/own/certificates", "/own/certificates")],
-    ids=["the system's", "SSL_CERT_DIR"],
-)
-def test_ca_beside_the_others(
-    directory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str | None, after: str
-) -> None:
-    if before:
-        monkeypatch.setenv("SSL_CERT_DIR", before)
+def test_ca_beside_the_others(directory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificates = [f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n" for name in ("one", "two")]
+    (tmp_path / "bundle").write_text(certificates[0])
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "two.pem").write_text("".join(certificates))
     (tmp_path / "ca.pem").write_text("a certificate")
-    ours, others = environment(directory, ca_path=str(tmp_path / "ca.pem"))["SSL_CERT_DIR"].split(":", 1)
-    assert others == after
-    assert [path.read_text() for path in Path(ours).iterdir()] == ["a certificate"]
-    assert Path(ours).parent == Path(directory)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "bundle"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "own"))
+    found = environment(directory, ca_path=str(tmp_path / "ca.pem"))
+    ours = Path(found["SSL_CERT_DIR"])
+    assert found["SSL_CERT_FILE"] == str(tmp_path / "bundle")
+    assert sorted(path.read_text() for path in ours.iterdir()) == [certificates[1], "a certificate"]
+    assert ours.parent == Path(directory)
 
 
 @pytest.mark.parametrize(

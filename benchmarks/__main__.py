@@ -1,0 +1,89 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the collection costs beside the bare commands: `./dev bench [YARDSTICK…] [--runs N]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks import cluster, registry
+from benchmarks.measure import Cost
+from benchmarks.registry import Bench, Ratio
+from environment import registry as registries
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results.json"
+CACHE = ROOT / ".cache" / "benchmarks"
+RUNS = 10
+YARDSTICKS = {
+    "first": registry.first_push,
+    "first-many": registry.first_push_of_many,
+    "sizes": registry.sizes,
+    "task": registry.one_task,
+    "hundred": registry.many_archives,
+    "references": registry.many_references,
+    "release": cluster.release,
+    "crowd": cluster.crowded,
+}
+
+
+def show(costs: dict[str, Cost], ratios: list[Ratio]) -> None:
+    """Print what one yardstick has found."""
+    for name, cost in costs.items():
+        print(
+            f"  {name:<16} {cost.seconds:8.2f} s  CPU {cost.cpu:7.2f} s  {cost.memory / 1e6:6.0f} MB"
+            f"  {cost.children:5} children  {cost.requests:5} requests"
+        )
+    for each in ratios:
+        print(
+            f"  {each.yardstick:<50} {each.ratio:6.2f}  limit {each.limit:.2f}  {'ok' if each.ok else 'MISSED'}",
+            flush=True,
+        )
+
+
+def main() -> int:
+    """Measure, print, write; 1 if a yardstick is missed."""
+    lines = "\n".join(f"  {name:<12} {function.__doc__}" for name, function in YARDSTICKS.items())
+    parser = argparse.ArgumentParser(
+        prog="./dev bench",
+        description=f"{__doc__}\n\nThe yardsticks, of which none means all:\n{lines}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("yardsticks", nargs="*", metavar="YARDSTICK", choices=[[], *YARDSTICKS])
+    parser.add_argument("--runs", type=int, default=RUNS, help="of each side (default: %(default)s)")
+    arguments = parser.parse_args()
+    chosen = arguments.yardsticks or list(YARDSTICKS)
+
+    ratios: list[Ratio] = []
+    measured = {}
+    with tempfile.TemporaryDirectory(prefix="zot-bench-") as directory, registries.running() as running:
+        print(f"Medians of {arguments.runs} runs of each side, on {running.kind}", flush=True)
+        for name in chosen:
+            print(f"\n{YARDSTICKS[name].__doc__}", flush=True)
+            place = Path(directory) / name
+            place.mkdir()
+            costs, found = YARDSTICKS[name](Bench(running, place, CACHE / "archives", arguments.runs))
+            show(costs, found)
+            measured[name] = {side: asdict(cost) for side, cost in costs.items()}
+            ratios += found
+
+    results = [{"yardstick": r.yardstick, "ratio": round(r.ratio, 3), "limit": r.limit, "ok": r.ok} for r in ratios]
+    # What is kept is whole: a part of it, or one of few runs, does not take its place.
+    whole = set(chosen) == set(YARDSTICKS) and arguments.runs >= RUNS
+    path = RESULTS if whole else CACHE / RESULTS.name
+    path.write_text(json.dumps(results, indent=2) + "\n")
+    (CACHE / "costs.json").write_text(json.dumps(measured, indent=2) + "\n")
+    missed = [each.yardstick for each in ratios if not each.ok]
+    print(f"\n{len(ratios) - len(missed)} of {len(ratios)} reached; {path.relative_to(ROOT)}", flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,290 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The yardsticks of the registry: what is measured beside what, and which ratio is to be reached."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import checks
+from benchmarks.archives import GIB, MB, archive, configuration
+from benchmarks.measure import Cost, Run, Side, fresh, measure, variables
+from environment.registry import Registry
+
+Costs = dict[str, Cost]
+TASKS = 10  # in one playbook, since the playbook itself costs more than a task
+SIZES = {"10 MB": (1, 10 * MB), "100 MB": (1, 100 * MB), "1 GiB": (1, GIB), "10 GiB": (10, GIB)}
+
+# Reads the module's own peak when it ends; that of wait4(2) would be the largest of module and tools.
+PEAK = """\
+import atexit, re, runpy, sys
+def note():
+    with open("/proc/self/status") as status, open(sys.argv[2], "w") as file:
+        file.write(re.search("VmHWM:\\\\s+([0-9]+) kB", status.read())[1])
+atexit.register(note)
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One line of the result."""
+
+    yardstick: str
+    ratio: float
+    limit: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is reached."""
+        return self.ratio <= self.limit
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the yardsticks share: a registry, a directory that is gone afterwards, archives that are kept."""
+
+    registry: Registry
+    directory: Path
+    archives: Path
+    runs: int
+
+    @contextmanager
+    def shared(self) -> Iterator[Registry]:
+        """The scene of runs that change nothing."""
+        yield self.registry
+
+    def archive(self, name: str, *, layers: int, size: int, sparse: bool = False) -> Path:
+        """An archive of that name."""
+        return archive(self.archives / f"{name}.tar", layers=layers, size=size, sparse=sparse)
+
+    def playbook(self, name: str, tasks: Sequence[dict[str, Any]]) -> list[str]:
+        """The command that runs these tasks on localhost."""
+        path = self.directory / f"{name}.yml"
+        path.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": list(tasks)}]))
+        return ["ansible-playbook", str(path)]
+
+    def script(self, name: str, lines: Sequence[str]) -> list[str]:
+        """The command that runs these lines one after the other."""
+        path = self.directory / f"{name}.sh"
+        path.write_text("\n".join(["set -eu", *lines]))
+        return ["sh", str(path)]
+
+    def run(self, command: Sequence[str], *, ours: bool = True, more: Mapping[str, str] | None = None) -> str:
+        """Run something that is not measured; return what it prints."""
+        environment = variables(self.registry, self.directory, ours=ours) | dict(more or {})
+        done = subprocess.run(command, env=environment, cwd=self.directory, capture_output=True, text=True, check=False)
+        checks.succeeded(command[0], done.returncode, done.stdout + done.stderr)
+        return done.stdout
+
+    def push(self, images: Sequence[dict[str, Any]]) -> None:
+        """Put archives in place for the yardsticks that find nothing to do."""
+        self.run(self.playbook("set-up", [{"killinit.zot.zot_push": {"images": list(images)}}]))
+
+    def digest(self, reference: str) -> str:
+        """What crane says of a reference without the registry's name."""
+        return self.run(["crane", "digest", f"{self.registry.host}/{reference}"], ours=False).strip()
+
+    def payload(self, module: str, arguments: dict[str, Any]) -> Path:
+        """The program that Ansible would start for a task, as it left it when it ran the task once."""
+        kept = self.directory / "kept"
+        before = set(kept.rglob("AnsiballZ_*.py"))
+        adhoc = ["ansible", "localhost", f"--module-name={module}", f"--args={json.dumps(arguments)}"]
+        self.run(adhoc, more={"ANSIBLE_KEEP_REMOTE_FILES": "true", "ANSIBLE_REMOTE_TMP": str(kept)})
+        (path,) = set(kept.rglob("AnsiballZ_*.py")) - before
+        return path
+
+
+def reads(expected: Sequence[str]) -> Callable[[Run], None]:
+    def check(run: Run) -> None:
+        checks.nothing_written(run.side, run.requests)
+        checks.digests_read(run.side, run.output, expected)
+
+    return check
+
+
+def writes(bench: Bench, pushed: dict[str, Path]) -> Callable[[Run], None]:
+    """The check that a run left these archives under these references, given without the registry's name."""
+
+    def check(run: Run) -> None:
+        paths = ["/v2/{}/manifests/{}".format(*reference.rsplit(":", 1)) for reference in pushed]
+        checks.manifests_written(run.side, run.requests, paths)
+        for reference, path in pushed.items():
+            name = f"{run.registry.host}/{reference}"
+            environment = variables(run.registry, bench.directory, ours=False)
+            crane = subprocess.run(["crane", "config", name], env=environment, capture_output=True, check=True)
+            checks.holds_image(run.side, name, json.loads(crane.stdout), configuration(path))
+
+    return check
+
+
+def shown(digests: str) -> dict[str, Any]:
+    return {"ansible.builtin.debug": {"msg": f"{{{{ {digests} }}}}"}}
+
+
+def first_push(bench: Bench) -> tuple[Costs, list[Ratio]]:
+    """First push of 1 GiB, 8 layers, half of it compressible, beside skopeo copy"""
+    path = bench.archive("first-1g", layers=8, size=GIB // 8)
+    task = {"killinit.zot.zot_push": {"archive": str(path), "repository": "bench/one", "tags": ["latest"]}}
+    copy = f"skopeo copy --quiet --format=oci docker-archive:{path} docker://$ZOT_REGISTRY/bench/one:latest"
+    check = writes(bench, {"bench/one:latest": path})
+    sides = [
+        Side("zot_push", bench.playbook("first", [task]), check),
+        Side("skopeo", bench.script("first", [copy]), check, ours=False),
+    ]
+    costs = measure(sides, bench.runs, fresh, bench.directory)
+    ratio = costs["zot_push"].seconds / costs["skopeo"].seconds
+    return costs, [Ratio("first push of 1 GiB", ratio, 1.05)]
+
+
+def first_push_of_many(bench: Bench) -> tuple[Costs, list[Ratio]]:
+    """First push of 16 images of 20 MB in one task, beside a script of skopeo copy"""
+    archives = {
+        f"bench/app-{number}:latest": bench.archive(f"first-20m-{number}", layers=2, size=10 * MB)
+        for number in range(16)
+    }
+    images = [image_of(reference, path) for reference, path in archives.items()]
+    copies = [
+        f"skopeo copy --quiet --format=oci docker-archive:{path} docker://$ZOT_REGISTRY/{reference}"
+        for reference, path in archives.items()
+    ]
+    check = writes(bench, archives)
+    sides = [
+        Side("zot_push", bench.playbook("many", [{"killinit.zot.zot_push": {"images": images}}]), check),
+        Side("skopeo", bench.script("many", copies), check, ours=False),
+    ]
+    costs = measure(sides, bench.runs, fresh, bench.directory)
+    ratio = costs["zot_push"].seconds / costs["skopeo"].seconds
+    return costs, [Ratio("first push of 16 images of 20 MB", ratio, 0.75)]
+
+
+def sizes(bench: Bench) -> tuple[Costs, list[Ratio]]:
+    """Nothing to do, the module alone, from 10 MB to 10 GiB; with its memory and its requests"""
+    sides, peaks = [], {}
+    for size, (layers, each) in SIZES.items():
+        name = size.replace(" ", "-").lower()
+        path = bench.archive(f"again-{name}", layers=layers, size=each, sparse=each * layers >= GIB)
+        arguments = {"archive": str(path), "repository": f"bench/{name}", "tags": ["latest"]}
+        payload = bench.payload("killinit.zot.zot_push", arguments)
+        check = reads([bench.digest(f"bench/{name}:latest")])
+        sides.append(Side(size, [sys.executable, str(payload)], check))
+        peaks[size] = [sys.executable, "-c", PEAK, str(payload), f"{name}.peak"]
+    costs = measure(sides, bench.runs, bench.shared, bench.directory)
+    smallest = costs["10 MB"]
+    results = [
+        Ratio(f"nothing to do, {size} beside 10 MB", cost.seconds / smallest.seconds, 1.1)
+        for size, cost in costs.items()
+        if size != "10 MB"
+    ]
+    memory = {}
+    for size in ("10 MB", "10 GiB"):
+        bench.run(peaks[size])
+        memory[size] = int((bench.directory / peaks[size][-1]).read_text())
+    results.append(Ratio("memory of the module, 10 GiB beside 10 MB", memory["10 GiB"] / memory["10 MB"], 1.05))
+    before = len(bench.registry.requests())
+    bench.run(sides[0].command)
+    asked = [request for request in bench.registry.requests()[before:] if request.path != "/v2/"]
+    results.append(Ratio("requests, nothing to do, one archive", len(asked), 3))
+    return costs, results
+
+
+def one_task(bench: Bench) -> tuple[Costs, list[Ratio]]:
+    """Nothing to do, one archive, as a task, beside a task that runs crane digest"""
+    path = bench.archive("again-10-mb", layers=1, size=10 * MB)
+    push = {"archive": str(path), "repository": "bench/10-mb", "tags": ["latest"]}
+    bench.push([image_of("bench/10-mb:latest", path)])
+    command = "crane digest {{ lookup('ansible.builtin.env', 'ZOT_REGISTRY') }}/bench/10-mb:latest"
+    loop = {"loop": f"{{{{ range({TASKS}) | list }}}}", "register": "found"}
+    ours = [{"killinit.zot.zot_push": push, **loop}, shown("found.results | map(attribute='image.digest')")]
+    bare = [{"ansible.builtin.command": command, **loop}, shown("found.results | map(attribute='stdout')")]
+    check = reads([bench.digest("bench/10-mb:latest")])
+    sides = [
+        Side("zot_push", bench.playbook("task", ours), check),
+        Side("command: crane", bench.playbook("bare-task", bare), check, ours=False),
+        Side("no task", bench.playbook("no-task", [shown("1")]), lambda _run: None),
+    ]
+    costs = measure(sides, bench.runs, bench.shared, bench.directory)
+    none = costs["no task"].seconds
+    ratio = (costs["zot_push"].seconds - none) / (costs["command: crane"].seconds - none)
+    return costs, [Ratio("nothing to do, one archive, as a task", ratio, 1.25)]
+
+
+def many_archives(bench: Bench) -> tuple[Costs, list[Ratio]]:
+    """Nothing to do, 100 archives in one task, beside a script of crane digest"""
+    images = _hundred(bench, ["latest"])
+    references = [f"{image['repository']}:latest" for image in images]
+    bench.push(images)
+    ours = [{"killinit.zot.zot_push": {"images": images}, "register": "found"}]
+    ours.append(shown("found.images | map(attribute='digest')"))
+    check = reads([bench.digest(reference) for reference in references])
+    bare = [f"crane digest $ZOT_REGISTRY/{reference}" for reference in references]
+    sides = [
+        Side("zot_push", bench.playbook("hundred", ours), check),
+        Side("crane", bench.script("hundred", bare), check, ours=False),
+    ]
+    costs = measure(sides, bench.runs, bench.shared, bench.directory)
+    ratio = costs["zot_push"].seconds / costs["crane"].seconds
+    return costs, [Ratio("nothing to do, 100 archives in one task", ratio, 0.7)]
+
+
+def many_references(bench: Bench) -> tuple[Costs, list[Ratio]]:
+    """200 references in one zot_image_info, beside a script of crane manifest"""
+    images = _hundred(bench, ["latest", "stable"])
+    bench.push(images)
+    references = [f"{image['repository']}:{tag}" for image in images for tag in image["tags"]]
+    digests = [bench.digest(reference) for reference in references]
+    (bench.directory / "manifests").mkdir()
+    ours = [
+        {
+            "killinit.zot.zot_image_info": {
+                "images": ["{{ lookup('ansible.builtin.env', 'ZOT_REGISTRY') }}/" + each for each in references]
+            },
+            "register": "found",
+        },
+        shown("found.images | map(attribute='digest')"),
+    ]
+    bare = [
+        f"crane manifest $ZOT_REGISTRY/{reference} >manifests/{number}" for number, reference in enumerate(references)
+    ]
+
+    def check_files(run: Run) -> None:
+        checks.nothing_written(run.side, run.requests)
+        files = sorted((run.directory / "manifests").iterdir(), key=lambda path: int(path.name))
+        read = [f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files]
+        checks.digests_read(run.side, "\n".join(read), digests)
+        for file in files:
+            file.unlink()
+
+    sides = [
+        Side("zot_image_info", bench.playbook("info", ours), reads(digests)),
+        Side("crane", bench.script("info", bare), check_files, ours=False),
+    ]
+    costs = measure(sides, bench.runs, bench.shared, bench.directory)
+    ratio = costs["zot_image_info"].seconds / costs["crane"].seconds
+    return costs, [Ratio("200 references in one zot_image_info", ratio, 0.4)]
+
+
+def _hundred(bench: Bench, tags: list[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "archive": str(bench.archive(f"small-{number}", layers=2, size=MB // 10)),
+            "repository": f"bench/small-{number}",
+            "tags": tags,
+        }
+        for number in range(100)
+    ]
+
+
+def image_of(reference: str, path: Path) -> dict[str, Any]:
+    repository, tag = reference.rsplit(":", 1)
+    return {"archive": str(path), "repository": repository, "tags": [tag]}
