@@ -15,7 +15,7 @@ import time
 
 begin = time.perf_counter()
 process = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
-_, status, usage = os.wait4(process, 0)
+_process, status, usage = os.wait4(process, 0)
 seconds = time.perf_counter() - begin
 cost = {"seconds": seconds, "cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss * 1024}
 with open(sys.argv[1], "w", encoding="utf-8") as file:

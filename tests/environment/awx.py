@@ -192,7 +192,7 @@ def _check_survey(survey: dict[str, Any]) -> None:
         if kind in CHOICES:
             if not set(default.splitlines()) <= set(question["choices"]):
                 raise Refusal(400, error=f"Default choice must be answered from the choices listed: {question}")
-        elif default != "" and type(default) is not QUESTIONS[kind]:
+        elif default != "" and (isinstance(default, bool) or not isinstance(default, QUESTIONS[kind])):
             raise Refusal(400, error=f"Default value expected to be {kind}: {question}")
 
 

@@ -77,7 +77,7 @@ def test_same_image(
     """One image to one tag, as two runs of the same pipeline do it."""
     path = archive(tmp_path / "1.tar", size=200_000)
     options = {"archive": str(path), "repository": repository, "tags": ["1"], "retries": 3}
-    results = [publisher.result() for publisher in [start("zot_push", registry, **options) for _ in range(many)]]
+    results = [publisher.result() for publisher in [start("zot_push", registry, **options) for _number in range(many)]]
     there = _whole(module, repository)
     assert {result["image"]["digest"] for result in results if not result["failed"]} == {there["1"]["digest"]}
     assert [result for result in results if result["changed"]]
