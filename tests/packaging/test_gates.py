@@ -40,8 +40,9 @@ BAD_FOR_LINT = {
         ("M(killinit.zot.zot_push)", "M(killinit.zot.zot_nowhere)"),
         "killinit.zot.zot_nowhere",
     ),
-    # The rule that the profile leaves out, so that it has to be asked for.
-    "ansible-lint": ("roles/zot_publish/tasks/push.yml", ("    images:", "    imagez:"), "args[module]"),
+    # The rule that the profile leaves out, so that it has to be asked for. Of zot_push, which has an action plugin, it
+    # knows nothing.
+    "ansible-lint": ("roles/zot_rollout/tasks/look.yml", ("    images:", "    imagez:"), "args[module]"),
 }
 
 
@@ -101,7 +102,7 @@ def test_units_with_little_coverage(bad: Path) -> None:
             test.unlink()
     output = refused(bad, "units")
     assert "Required test coverage of 95% not reached" in output
-    assert re.search(r"=+ \d+ passed in", output), output
+    assert re.search(r"=+ \d+ passed\b", output), output
 
 
 def test_sanity_with_an_undocumented_option(bad: Path) -> None:

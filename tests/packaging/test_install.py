@@ -80,7 +80,7 @@ def test_the_first_minute(
     installed: Path, images: Images, environment: dict[str, str], repository: str, tmp_path: Path
 ) -> None:
     """What README shows first, typed as it stands there; only registry and account are others."""
-    exports, command = code_blocks("sh")[0].strip().splitlines()
+    _install, exports, command = code_blocks("sh")[0].strip().splitlines()
     given = {word.partition("=")[0] for word in shlex.split(exports)[1:]}
     assert given == {"ZOT_REGISTRY", "ZOT_USERNAME", "ZOT_PASSWORD"}
 
