@@ -14,6 +14,8 @@ description:
   - A workload is stale if one of its pods runs an image that is not what its tag means in the registry now.
   - It is not stale if a pod reports the digest of the index, that of a platform's manifest, or that of a
     configuration.
+  - A digest that the registry has lost cannot be compared. It counts as stale, once. A pod that was restarted for what
+    its tag still means, and reports such a digest again, runs the image by another name; that is unknown, not stale.
 options:
   _input:
     description: Deployments, StatefulSets and DaemonSets, as M(kubernetes.core.k8s_info) returns them.
@@ -73,9 +75,10 @@ _value:
       type: int
     images:
       description:
-        - For each image C(kind), C(name), C(image), C(pull_policy), C(wanted) (a digest), C(running) and C(old)
-          (lists of what the pods report, and what of that is not wanted), C(verdict) and C(why).
-        - The verdict is one of V(fresh), V(stale), V(pinned), V(absent), V(not running).
+        - For each image C(kind), C(name), C(image), C(pull_policy), C(wanted) (a digest, or V(null) if O(moving) says
+          that it is not known yet), C(running) and C(old) (lists of what the pods report, and what of that is not
+          known to be wanted), C(verdict) and C(why).
+        - The verdict is one of V(fresh), V(stale), V(unknown), V(pinned), V(absent), V(not running).
       type: list
       elements: dict
     action:

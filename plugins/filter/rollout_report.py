@@ -52,6 +52,10 @@ _value:
       description: What is wrong, a sentence each.
       type: list
       elements: str
+    unproved:
+      description: What runs by a name that the registry does not know, so that no digest proves it, a sentence each.
+      type: list
+      elements: str
     workloads:
       description: The entries of the plan, with C(state) (V(done), V(waiting), V(failed) or V(null)) and C(after).
       type: list

@@ -9,10 +9,17 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
-import json
-import re
 import typing as t
 
+from ansible_collections.killinit.zot.plugins.module_utils._running import (
+    STATUS_OF,
+    VOLUMES,
+    Known,
+    digest_of,
+    memory,
+    reported_by,
+    started_with,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._workload import (
     ImageUse,
     Object,
@@ -24,16 +31,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._workload import (
 
 # As kubectl rollout restart: https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/objectrestarter.go
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
-# What the image volumes of a pod held when it was started. Kubernetes itself says so only behind the feature gate
-# ImageVolumeWithDigest: https://github.com/kubernetes/enhancements/issues/5365
-VOLUMES = "zot.killinit.cc/image-volumes"
 
 # A pull failed and is given up for a while, or will never be tried. The first ErrImagePull may still be cured by the
 # second try.
 _CANNOT_PULL = frozenset({"ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NOTHING: t.Mapping[str, t.Any] = {"namespace": None, "pods": 0, "images": [], "patch": None}
-_STATUS_OF = {"containers": "containerStatuses", "initContainers": "initContainerStatuses"}
 
 
 def asked(workloads: t.Iterable[Object], registry: str, only: t.Collection[str]) -> list[str]:
@@ -66,7 +68,7 @@ def judge(
     image if this were no dry run, *pin* allows to set a digest where a restart would not help, *stamp* is the time that
     a restart writes. The shape is that of the filter rollout_plan.
     """
-    known = _Known(images, moving)
+    known = Known(images, moving)
     living = _by_owner(pods)
     selected = _selected(workloads, only)
     there = {name_of(workload) for workload in selected}
@@ -125,14 +127,14 @@ def progress(
 def report(
     plan: t.Sequence[Object], progress: t.Sequence[Object], after: t.Sequence[Object], *, verify: bool
 ) -> dict[str, t.Any]:
-    """Sum up: C(ok), C(problems) as sentences, and C(workloads) with what became of each.
+    """Sum up: C(ok), C(problems) and C(unproved) as sentences, and C(workloads) with what became of each.
 
     *after* is the verdict once everything was done, or empty; with *verify* nothing was to be done, so that what is
     stale is a problem.
     """
     states = {entry["workload"]: entry for entry in progress}
     later = {entry["workload"]: entry for entry in after}
-    workloads, problems = [], []
+    workloads, problems, unproved = [], [], []
     for entry in plan:
         name = entry["workload"]
         state, now = states.get(name), later.get(name)
@@ -143,6 +145,8 @@ def report(
                 "after": now["images"] if now else None,
             }
         )
+        last = (now or entry)["images"]
+        unproved += [f"{name}: {use['why']}" for use in last if use["verdict"] == "unknown"]
         if entry["action"] == "blocked" or (verify and entry["action"] != "none"):
             problems.append(f"{name}: {entry['why']}")
         elif state and state["state"] == "failed":
@@ -151,7 +155,7 @@ def report(
             problems.append(f"{name}: not finished in time: {state['why']}. It was left like that.")
         elif now and now["action"] != "none":
             problems.append(f"{name}: {'it was restarted, and still: ' if state else ''}{now['why']}")
-    return {"ok": not problems, "problems": problems, "workloads": workloads}
+    return {"ok": not problems, "problems": problems, "unproved": unproved, "workloads": workloads}
 
 
 def _selected(workloads: t.Iterable[Object], only: t.Collection[str]) -> list[Object]:
@@ -175,67 +179,37 @@ def _by_owner(pods: t.Iterable[Object]) -> dict[tuple[str, str], list[Object]]:
     return found
 
 
-class _Known:
-    """What the registry says of images, by tag and by digest."""
-
-    def __init__(self, images: t.Iterable[Object], moving: t.Collection[str]) -> None:
-        self.moving = moving
-        self._references = {image["reference"]: image for image in images}
-        self._digests = {image["digest"]: image for image in self._references.values() if image["exists"]}
-
-    def by_reference(self, reference: str | None) -> list[Object]:
-        """The image of that reference, or nothing."""
-        return [self._references[reference]] if reference in self._references else []
-
-    def same(self, running: str, image: Object) -> bool:
-        """Whether what a pod reports as *running* is *image*.
-
-        A runtime may name it by the digest of the index, of a platform's manifest, or of a configuration; and, since
-        it keeps images by their configuration, by any other name that it pulled the same one under.
-        """
-        digest, wanted = _digest(running), _configurations(image)
-        if digest in (image["digest"], *(entry["digest"] for entry in image["manifests"]), *wanted.values()):
-            return True
-        other = _configurations(self._digests[digest]) if digest in self._digests else {}
-        # Which platform the node has is not known here: what both are for must be the same.
-        shared = wanted.keys() & other.keys()
-        return bool(shared) and all(wanted[platform] == other[platform] for platform in shared)
-
-
-def _configurations(image: Object) -> dict[str, str]:
-    """The digest of the configuration for each platform."""
-    documents = [(entry["platform"], entry["manifest"] or {}) for entry in image["manifests"]]
-    documents += [(platform, image["manifest"]) for platform in image["platforms"] if not image["manifests"]]
-    return {
-        platform: document["config"]["digest"]
-        for platform, document in documents
-        if platform and document and "config" in document
-    }
-
-
-def _digest(reported: str) -> str:
-    return str(_DIGEST.findall(reported)[-1])
-
-
-def _judge_use(use: ImageUse, image: Object, known: _Known, pods: t.Sequence[Object], *, pin: bool) -> dict[str, t.Any]:
+def _judge_use(use: ImageUse, image: Object, known: Known, pods: t.Sequence[Object], *, pin: bool) -> dict[str, t.Any]:
     reference = use.reference()
     pinned = reference.digest if reference else None
-    reported = [_reported(use, pod) for pod in pods]
-    running = sorted({text for text in reported if text})
+    reported = [(pod, reported_by(pod, use)) for pod in pods]
+    running = sorted({text for _pod, text in reported if text})
     old = [text for text in running if not known.same(text, image)] if image["exists"] else []
+    stale = {
+        text
+        for pod, text in reported
+        if text in old and (known.knows(text) or started_with(pod, use) != image["digest"])
+    }
+    wanted = image["digest"]
     where = f"{use.kind} {use.name}"
     if pinned and not (pin and reference and reference.tag):
-        verdict, why = "pinned", f"{where}: {use.image} is pinned"
+        verdict, why, wanted = "pinned", f"{where}: {use.image} is pinned", pinned
     elif image["reference"] in known.moving:
         verdict, why = "stale" if pods else "not running", f"{where}: {_asked(use)} would mean another image"
+        wanted = None
     elif not image["exists"]:
         verdict, why = "absent", f"{where}: {use.image} is not in the registry"
-    elif old:
-        names = ", ".join(_short(_digest(text)) for text in old)
-        verdict, why = "stale", f"{where} runs {names}, but {_asked(use)} means {_short(image['digest'])} now"
-    elif use.kind == "image volume" and None in reported:
+    elif stale:
+        verdict, why = "stale", f"{where} runs {_names(stale)}, but {_asked(use)} means {_short(wanted)} now"
+    elif use.kind == "image volume" and any(text is None for _pod, text in reported):
         verdict = "stale"
         why = f"{where}: Kubernetes does not say what it holds, and no annotation {VOLUMES} remembers it"
+    elif old:
+        verdict = "unknown"
+        why = (
+            f"{where} was started when {_asked(use)} meant {_short(wanted)}, as it does now; it reports {_names(old)},"
+            " which the registry does not know, so that digests prove nothing"
+        )
     else:
         verdict = "fresh" if running else "not running"
         why = f"{where}: {verdict}"
@@ -244,38 +218,12 @@ def _judge_use(use: ImageUse, image: Object, known: _Known, pods: t.Sequence[Obj
         "name": use.name,
         "image": use.image,
         "pull_policy": use.pull_policy,
-        "wanted": pinned if verdict == "pinned" else image["digest"],
+        "wanted": wanted,
         "running": running,
         "old": old,
         "verdict": verdict,
         "why": why,
     }
-
-
-def _reported(use: ImageUse, pod: Object) -> str | None:
-    """What the pod says it runs, or mounts: C(repository@digest), or a bare digest."""
-    if use.kind == "image volume":
-        return _mounted(use, pod)
-    for status in pod["status"].get(_STATUS_OF[use.path[0]]) or []:
-        image = status.get("imageID") or ""
-        if status["name"] == use.name and _DIGEST.search(image):
-            return str(image).replace("docker-pullable://", "")
-    return None
-
-
-def _mounted(use: ImageUse, pod: Object) -> str | None:
-    for statuses in _STATUS_OF.values():
-        for status in pod["status"].get(statuses) or []:
-            for mount in status.get("volumeMounts") or []:
-                source = ((mount.get("volumeStatus") or {}).get("image") or {}).get("imageRef") or ""
-                if mount["name"] == use.name and _DIGEST.search(source):
-                    return str(source)
-    try:
-        remembered = json.loads((pod["metadata"].get("annotations") or {}).get(VOLUMES, "{}"))
-    except ValueError:
-        return None
-    digest = remembered.get(use.name) if isinstance(remembered, dict) else None
-    return digest if isinstance(digest, str) and _DIGEST.fullmatch(digest) else None
 
 
 def _decide(workload: Object, uses: t.Sequence[tuple[ImageUse, Object]], *, pin: bool) -> tuple[str, str]:
@@ -316,11 +264,8 @@ def _listed(uses: t.Iterable[ImageUse]) -> str:
 
 
 def _patch(workload: Object, uses: t.Sequence[tuple[ImageUse, Object]], action: str, stamp: str) -> dict[str, t.Any]:
-    annotations = {RESTARTED_AT: stamp}
-    volumes = {use.name: verdict["wanted"] for use, verdict in uses if use.kind == "image volume"}
-    if volumes:
-        annotations[VOLUMES] = json.dumps(volumes, sort_keys=True)
-    template: dict[str, t.Any] = {"metadata": {"annotations": annotations}}
+    annotations = memory((use, verdict["wanted"]) for use, verdict in uses)
+    template: dict[str, t.Any] = {"metadata": {"annotations": {RESTARTED_AT: stamp, **annotations}}}
     if action == "pin":
         specification: dict[str, list[dict[str, t.Any]]] = {}
         for use, verdict in uses:
@@ -359,14 +304,14 @@ def _state(workload: Object, new: t.Sequence[Object]) -> tuple[str, str]:
         ready = status.get("availableReplicas", 0)
     if seen and wanted == updated == whole == ready:
         return "done", f"{ready} of {wanted} pods are updated and available"
-    if specification.get("paused"):
+    if seen and specification.get("paused"):
         return "failed", f"its rollouts are paused: kubectl rollout resume {name_of(workload)}"
     text = f"{updated if seen else 0} of {wanted} pods are updated, {ready} available"
     return "waiting", "; ".join([text, *_unready(waiting)])
 
 
 def _waiting(pod: Object) -> t.Iterator[tuple[str, str]]:
-    for statuses in _STATUS_OF.values():
+    for statuses in STATUS_OF.values():
         for status in pod["status"].get(statuses) or []:
             state = (status.get("state") or {}).get("waiting")
             if state:
@@ -380,6 +325,10 @@ def _unready(waiting: t.Iterable[tuple[Object, str, str]]) -> list[str]:
         for pod, reason, message in waiting
         if reason not in ("", "ContainerCreating", "PodInitializing")
     ]
+
+
+def _names(reported: t.Iterable[str]) -> str:
+    return ", ".join(_short(digest_of(text)) for text in sorted(reported))
 
 
 def _short(digest: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from cluster.support import Kubectl, pods, pull_secret, ready, report, restricted, workload
-from integration.support import recap
+from integration.support import Module, recap
 
 from environment.cluster import Cluster
 from environment.registry import Registry
@@ -109,6 +109,45 @@ def _program_in_volume(kubectl: Kubectl) -> list[tuple[str, int]]:
             mount = Path("/proc", process, "root/workspace")
             return sorted((str(path.relative_to(mount)), path.stat().st_size) for path in mount.rglob("*"))
     raise AssertionError(f"no process of {container}")
+
+
+def test_digest_that_the_registry_has_lost(
+    push: Callable[..., str],
+    restart: Restart,
+    kubectl: Kubectl,
+    registry: Registry,
+    repository: str,
+    module: Module,
+) -> None:
+    """The runtime names an image by another repository's index. It is restarted once, and unknown from then on."""
+    # No other test has the node pull this image, which would be one name more.
+    first, second = push("labels", "a"), push("labels", "b")
+    index = module("zot_index", repository=f"{repository}/a", manifests=["latest"], tags=["index"])["image"]["digest"]
+    kubectl.apply(workload(first.replace(":latest", ":index"), name="first"))
+    ready(kubectl, "deployment/first")
+    kubectl.apply(workload(second, name="second"))
+    ready(kubectl, "deployment/second")
+    assert set(pods(kubectl, "second").values()) == {index}
+    only = {"zot_rollout_workloads": ["deployment/second"]}
+    assert recap(restart(**only))["changed"] == 0
+
+    registry.forget(f"{repository}/a", index)
+    runs = [restart(**only), restart(**only), restart(**only, zot_rollout_state="verify")]
+    assert [recap(run)["changed"] for run in runs] == [1, 0, 0]
+    for run in runs:
+        assert report(run)["ok"] is True
+        assert [index[:19] in text for text in report(run)["unproved"]] == [True]
+        assert f"unproved: deployment/second: container app was started when {second} meant" in run.stdout
+    assert set(pods(kubectl, "second").values()) == {index}
+
+
+def test_workload_that_uses_nothing_of_the_registry(restart: Restart, kubectl: Kubectl) -> None:
+    """Named, it is a problem; not named, it is none of the role's business."""
+    kubectl.apply(workload("ghcr.io/openclaw/openclaw:latest", name="foreign", replicas=0))
+    refused = restart(zot_rollout_workloads=["deployment/foreign"])
+    assert refused.returncode == 2
+    assert "deployment/foreign: it uses no image of the registry" in refused.stdout
+    assert report(restart())["workloads"] == []
 
 
 def test_pull_policy_that_a_restart_cannot_cure(push: Callable[..., str], restart: Restart, kubectl: Kubectl) -> None:

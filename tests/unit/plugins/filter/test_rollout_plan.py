@@ -37,7 +37,7 @@ def test_a_tag_that_moved_back() -> None:
 def test_the_stamp_is_that_of_the_patch() -> None:
     (entry,) = rollout_plan(WORKLOADS, PODS, CLUSTER["images"], STAMP, False, ["daemonset/daemon"])
     annotations = entry["patch"]["spec"]["template"]["metadata"]["annotations"]
-    assert annotations == {"kubectl.kubernetes.io/restartedAt": STAMP}
+    assert annotations["kubectl.kubernetes.io/restartedAt"] == STAMP
 
 
 @pytest.mark.parametrize(("pin", "action"), [((), "blocked"), ((False,), "blocked"), ((True,), "pin")])

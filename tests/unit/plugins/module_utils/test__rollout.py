@@ -14,12 +14,12 @@ import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._rollout import (
     RESTARTED_AT,
-    VOLUMES,
     asked,
     judge,
     progress,
     report,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._running import CONTAINERS, VOLUMES
 
 CLUSTER = json.loads((Path(__file__).parents[2] / "captured_cluster.json").read_text(encoding="utf-8"))
 Dict = dict[str, t.Any]
@@ -38,7 +38,7 @@ def digest(number: int) -> str:
 
 # The index that a tag means, the manifests that it lists, and their configurations.
 INDEX, AMD, ARM, AMD_CONFIG, ARM_CONFIG = (digest(number) for number in range(0xA0, 0xA5))
-OTHER = digest(0xB0)
+OTHER, GONE = digest(0xB0), digest(0xB1)
 
 
 def image(reference: str = f"{APP}:latest", index: str = INDEX, **configs: str | None) -> Dict:
@@ -210,6 +210,24 @@ class TestCaptured:
             "statefulset/stateful": ("none", ["fresh"]),
             "daemonset/daemon": ("none", ["fresh"]),
         }
+
+    def test_a_name_that_the_registry_has_lost(self) -> None:
+        """The sidecar's tag has not moved; its runtime names it by the app's old index, which Zot has forgotten."""
+        state = copy.deepcopy(CLUSTER["done"])
+        (before,) = plan(state["workloads"], state["pods"], CLUSTER["moved"], only=["deployment/openclaw"])
+        assert (before["action"], verdicts(before)) == ("restart", ["stale", "fresh", "fresh"])
+        for each in state["pods"]:
+            each["metadata"]["annotations"] = before["patch"]["spec"]["template"]["metadata"]["annotations"]
+        (after,) = plan(state["workloads"], state["pods"], CLUSTER["moved"], only=["deployment/openclaw"])
+        assert (after["action"], verdicts(after)) == ("none", ["unknown", "fresh", "fresh"])
+        found = report([before], [{"workload": before["workload"], "state": "done", "why": ""}], [after], verify=False)
+        (doubt,) = found["unproved"]
+        assert (found["ok"], found["problems"]) == (True, [])
+        assert doubt == (
+            f"deployment/openclaw: init container sidecar was started when {REGISTRY}/openclaw/tool:latest meant"
+            f" {after['images'][0]['wanted'][:19]}, as it does now; it reports {OLD_INDEX[:19]}, which the registry"
+            " does not know, so that digests prove nothing"
+        )
 
     @pytest.mark.parametrize(
         ("scenario", "states"),
@@ -437,6 +455,7 @@ class TestVolumes:
             pytest.param({"mounts": [mount(f"{DATA}@{INDEX}")]}, "fresh", id="reported"),
             pytest.param({"mounts": [mount(f"{DATA}@{OTHER}")]}, "stale", id="reported old"),
             pytest.param({"mounts": [mount(None, "other"), mount(AMD_CONFIG)]}, "fresh", id="reported configuration"),
+            pytest.param({"mounts": [mount(f"{DATA}@{GONE}")], **remembers(KNOWN)}, "unknown", id="a lost one"),
             pytest.param({"mounts": [mount(f"{DATA}@{OTHER}")], **remembers(KNOWN)}, "stale", id="reported counts"),
             pytest.param(remembers(KNOWN), "fresh", id="remembered"),
             pytest.param(remembers(json.dumps({"workspace": OTHER})), "stale", id="remembered old"),
@@ -450,8 +469,8 @@ class TestVolumes:
     )
     def test_what_it_holds(self, changes: Dict, verdict: str) -> None:
         own = workload(volumes=[volume()])
-        entry = one(own, pod(f"{APP}@{INDEX}", **changes), images=[image(f"{DATA}:latest")])
-        assert verdicts(entry) == [verdict]
+        images = [image(f"{DATA}:latest"), single(f"{DATA}@{OTHER}", OTHER, digest(1))]
+        assert verdicts(one(own, pod(f"{APP}@{INDEX}", **changes), images=images)) == [verdict]
 
     @pytest.mark.parametrize(
         "text",
@@ -500,6 +519,60 @@ class TestVolumes:
         assert entry["why"].startswith("image volume workspace runs ")
 
 
+class TestUnknown:
+    """A name that the registry has lost: a restart is worth a try, and one only."""
+
+    NAME = f"{APP}@{GONE}"
+    KNOWN: t.ClassVar[Dict] = {"annotations": {CONTAINERS: json.dumps({"app": INDEX})}}
+
+    @pytest.mark.parametrize(
+        ("own", "pods", "verdict"),
+        [
+            pytest.param(container(), [pod(NAME)], "stale", id="of no restart"),
+            pytest.param(container(), [pod(NAME, **KNOWN)], "unknown", id="restarted"),
+            pytest.param(container(), [pod(GONE, **KNOWN)], "unknown", id="a bare digest"),
+            pytest.param(container(), [pod(f"ghcr.io/a/b@{GONE}", **KNOWN)], "unknown", id="of another registry"),
+            pytest.param(container(), [pod(f"{APP}@{OTHER}", **KNOWN)], "stale", id="the registry knows better"),
+            pytest.param(container(), [pod(NAME, **KNOWN), pod(NAME)], "stale", id="one was not restarted"),
+            pytest.param(
+                container(), [pod(NAME, **KNOWN), pod(f"{APP}@{OTHER}", **KNOWN)], "stale", id="one is surely old"
+            ),
+            pytest.param(container(), [pod(NAME, **KNOWN), pod(f"{APP}@{INDEX}")], "unknown", id="one is surely new"),
+            pytest.param(container(f"{APP}:2"), [pod(NAME, **KNOWN)], "stale", id="its tag means something else now"),
+            pytest.param(container(policy="IfNotPresent"), [pod(NAME, **KNOWN)], "stale", id="taken from the node"),
+            pytest.param(
+                container(f"{APP}:latest@{INDEX}", "IfNotPresent"), [pod(NAME, **KNOWN)], "unknown", id="set by a pin"
+            ),
+            pytest.param(
+                container(f"{APP}:latest@{OTHER}", "Always"), [pod(NAME, **KNOWN)], "stale", id="set by hand since"
+            ),
+            pytest.param(container(f"{APP}:latest@{INDEX}"), [pod(NAME)], "stale", id="of no pin"),
+        ],
+    )
+    def test_when_it_is_believed(self, own: Dict, pods: list[Dict], verdict: str) -> None:
+        """Only if the node had to take what the tag means, and nothing in the registry says otherwise."""
+        images = [image(), image(f"{APP}:2", OTHER, amd64=digest(1)), gone(self.NAME)]
+        entry = one(workload(own), *pods, images=images, pin=True)
+        assert verdicts(entry) == [verdict]
+        assert (entry["action"] == "none") is (verdict == "unknown")
+
+    def test_what_is_not_known_is_asked_about(self) -> None:
+        """By what is old, also where it is not stale."""
+        entry = one(workload(), pod(self.NAME, **self.KNOWN))
+        assert (verdicts(entry), entry["images"][0]["old"]) == (["unknown"], [self.NAME])
+
+    def test_an_index_that_has_lost_its_manifests_tells_nothing(self) -> None:
+        lost = image(self.NAME, GONE, amd64=None)
+        assert verdicts(one(workload(), pod(self.NAME, **self.KNOWN), images=[image(), lost])) == ["unknown"]
+
+    def test_only_what_is_stale_is_called_so(self) -> None:
+        pods = [pod(self.NAME, **self.KNOWN), pod(f"{APP}@{OTHER}")]
+        images = [image(), single(f"{APP}@{OTHER}", OTHER, digest(1))]
+        assert one(workload(), *pods, images=images)["why"] == (
+            f"container app runs {OTHER[:19]}, but {APP}:latest means {INDEX[:19]} now"
+        )
+
+
 class TestPinned:
     """Images with a digest, and what zot_rollout_pin makes of them."""
 
@@ -539,12 +612,16 @@ class TestPinned:
         assert one(own, pod(f"{APP}@{OTHER}"), images=[gone(f"{APP}:1")])["action"] == "none"
 
     def test_foretold_for_a_tag_that_is_published_only_then(self) -> None:
-        """In check mode nobody knows its digest."""
+        """In check mode nobody knows the digest that it will mean, and one that it means now would be wrong."""
         own = workload(container(policy="IfNotPresent"))
         tag = f"{APP}:latest"
-        entry = one(own, pod(f"{APP}@{OTHER}"), images=[gone(tag)], moving=[tag], pin=True)
-        assert entry["action"] == "pin"
-        assert entry["patch"]["spec"]["template"]["spec"]["containers"][0]["image"] == tag
+        for there in (gone(tag), image(tag)):
+            entry = one(own, pod(f"{APP}@{OTHER}"), images=[there], moving=[tag], pin=True)
+            assert (entry["action"], entry["images"][0]["wanted"]) == ("pin", None)
+            assert entry["patch"]["spec"]["template"] == {
+                "metadata": {"annotations": {RESTARTED_AT: STAMP}},
+                "spec": {"containers": [{"name": "app", "image": tag}]},
+            }
 
     def test_never_pulled_is_not_pinned(self) -> None:
         """The node would not fetch the digest: ErrImageNeverPull."""
@@ -715,12 +792,22 @@ class TestPatch:
     """What kubernetes.core has to apply."""
 
     def test_a_restart_is_that_of_kubectl(self) -> None:
+        """But for the memory of what was wanted."""
         entry = one(workload(kind="StatefulSet"), pod(f"{APP}@{OTHER}", kind="StatefulSet"))
         assert entry["patch"] == {
             "apiVersion": "apps/v1",
             "kind": "StatefulSet",
             "metadata": {"name": "app", "namespace": "openclaw"},
-            "spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": STAMP}}}},
+            "spec": {
+                "template": {
+                    "metadata": {
+                        "annotations": {
+                            "kubectl.kubernetes.io/restartedAt": STAMP,
+                            "zot.killinit.cc/containers": json.dumps({"app": INDEX}),
+                        }
+                    }
+                }
+            },
         }
 
     def test_volumes_are_remembered(self) -> None:
@@ -763,7 +850,13 @@ class TestPatch:
         entry = one(own, running, images=images, pin=True)
         assert (entry["action"], verdicts(entry)) == ("pin", ["stale", "stale", "stale", "fresh", "stale"])
         assert entry["patch"]["spec"]["template"] == {
-            "metadata": {"annotations": {RESTARTED_AT: STAMP, VOLUMES: json.dumps({"workspace": INDEX})}},
+            "metadata": {
+                "annotations": {
+                    RESTARTED_AT: STAMP,
+                    CONTAINERS: json.dumps(dict.fromkeys(["app", "app1", "app2", "setup"], INDEX)),
+                    VOLUMES: json.dumps({"workspace": INDEX}),
+                }
+            },
             "spec": {
                 "initContainers": [{"name": "setup", "image": f"{APP}:1@{INDEX}"}],
                 "containers": [{"name": "app1", "image": f"{APP}:1@{INDEX}"}],
@@ -906,10 +999,12 @@ class TestProgress:
         current["spec"]["paused"] = True
         assert far(current) == ("failed", "its rollouts are paused: kubectl rollout resume deployment/app")
 
-    def test_paused_when_it_had_finished(self) -> None:
-        current = counts()
+    @pytest.mark.parametrize(("seen", "state"), [(2, "done"), (1, "waiting")])
+    def test_paused_when_it_had_finished(self, seen: int, state: str) -> None:
+        """A pause is a new generation, too; until the controller has seen that, the counts say nothing."""
+        current = counts(seen=seen)
         current["spec"]["paused"] = True
-        assert far(current)[0] == "done"
+        assert far(current)[0] == state
 
     @pytest.mark.parametrize(
         ("condition", "state", "why"),
@@ -1062,4 +1157,20 @@ class TestReport:
         ]
 
     def test_nothing_uses_the_registry(self) -> None:
-        assert report([], [], [], verify=True) == {"ok": True, "problems": [], "workloads": []}
+        assert report([], [], [], verify=True) == {"ok": True, "problems": [], "unproved": [], "workloads": []}
+
+    @pytest.mark.parametrize(
+        ("before", "after", "unproved"),
+        [
+            pytest.param("unknown", [], ["so it is"], id="nothing was done"),
+            pytest.param("unknown", ["fresh"], [], id="cleared up"),
+            pytest.param("stale", ["unknown"], ["so it is"], id="after a restart"),
+            pytest.param("stale", [], [], id="stale is no doubt"),
+        ],
+    )
+    def test_unproved(self, before: str, after: list[str], unproved: list[str]) -> None:
+        """As it was in the end; no problem, since nothing is to be mended."""
+        first, *last = [entry("none", images=[{"verdict": verdict, "why": "so it is"}]) for verdict in (before, *after)]
+        found = report([first], [], last, verify=False)
+        assert found["unproved"] == [f"deployment/app: {text}" for text in unproved]
+        assert (found["ok"], found["problems"]) == (True, [])
