@@ -59,7 +59,7 @@ _value:
       description: Its node.
       type: str
     use:
-      description: V(container), V(init container) or V(image volume).
+      description: V(container), V(init container), V(ephemeral container) or V(image volume).
       type: str
     name:
       description: The container or the volume.

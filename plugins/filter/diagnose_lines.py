@@ -49,7 +49,7 @@ def diagnose_lines(findings: t.Sequence[t.Mapping[str, t.Any]], brief: bool = Fa
     """Return the findings as lines."""
     if brief:
         return [
-            f"{each['image']} of {each['subject']}: {'; '.join(cause['message'] for cause in each['causes'])}"
+            f"{_shown(each['image'])} of {each['subject']}: {'; '.join(cause['message'] for cause in each['causes'])}"
             for each in findings
         ]
     return [line for finding in findings for line in _finding(finding)]
@@ -58,7 +58,7 @@ def diagnose_lines(findings: t.Sequence[t.Mapping[str, t.Any]], brief: bool = Fa
 def _finding(finding: t.Mapping[str, t.Any]) -> t.Iterator[str]:
     count = finding["pods"]
     pods = f"{count} pods" if count > 1 else "1 pod"
-    yield finding["image"]
+    yield _shown(finding["image"])
     nodes = f" on {', '.join(finding['nodes'])}" if 0 < len(finding["nodes"]) <= _NODES else ""
     yield from _prose("", f"{', '.join(finding['uses'])} of {finding['subject']}, {pods}{nodes}")
     for cause in finding["causes"]:
@@ -68,6 +68,11 @@ def _finding(finding: t.Mapping[str, t.Any]) -> t.Iterator[str]:
     said = list(dict.fromkeys(cause["evidence"] for cause in finding["causes"] if cause["evidence"]))
     for evidence in said:
         yield from _prose("seen: ", evidence)
+
+
+def _shown(image: str) -> str:
+    """Without what a terminal obeys: a pod may name anything."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in image)
 
 
 def _prose(label: str, text: str) -> list[str]:

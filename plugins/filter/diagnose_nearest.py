@@ -11,8 +11,9 @@ version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - For each image that the registry does not have, the tags that are most like it. Asked again with these in
-    C(answers.looked), the manifests of those that are indexes, which tell how old they are.
+  - For each image that the registry does not have, the tags that are most like it, or where there is no such
+    repository, the same tag in those that are most like it. Asked again with these in C(answers.looked), the manifests
+    of those that are indexes, which tell how old they are.
 extends_documentation_fragment:
   - killinit.zot._diagnose
   - killinit.zot._diagnose.answers

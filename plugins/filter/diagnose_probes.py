@@ -11,7 +11,8 @@ version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - For each image of the registry that cannot be pulled, the accounts that kubelet would use, in its order.
+  - For each image of the registry that cannot be pulled, the accounts that kubelet would use, in its order, and none at
+    all where it finds none.
   - The result holds passwords; use it with C(no_log).
 extends_documentation_fragment:
   - killinit.zot._diagnose
@@ -43,7 +44,7 @@ _value:
       type: list
       elements: str
     secret:
-      description: The pull secret.
+      description: The pull secret, empty for no account at all.
       type: str
     username:
       description: The account.

@@ -27,9 +27,11 @@ class Commands:
         self._kubectl = f"kubectl --namespace={shlex.quote(namespace)}"
         self._namespace = namespace
         self._subject = str(failures[0]["subject"])
-        self._kind = self._subject.partition("/")[0]
-        self._names = {each["name"]: each["use"] for each in failures}
-        self._pods = sorted({each["pod"] for each in failures})
+        # What was added to a pod that runs cannot be changed, and is not worth a new pod, which would not have it.
+        lasting = [each for each in failures if each["use"] != "ephemeral container"]
+        self._kind = self._subject.partition("/")[0] if lasting else "pod"
+        self._names = {each["name"]: each["use"] for each in lasting}
+        self._pods = sorted({each["pod"] for each in lasting})
 
     def set_image(self, image: str) -> list[str]:
         """Let the pods use another image; nothing where a pod cannot be changed."""
@@ -41,7 +43,7 @@ class Commands:
         if volumes and self._kind in _TEMPLATES:
             changed = ", ".join(f"{{name: {name}, image: {{reference: {image}}}}}" for name in volumes)
             commands.append(self._patch(f"volumes: [{changed}]"))
-        return commands
+        return self._rolled_out(commands)
 
     def always_pull(self) -> list[str]:
         """Let kubelet pull the image."""
@@ -52,24 +54,38 @@ class Commands:
         for name, use in self._names.items():
             policy = "image: {pullPolicy: Always}" if use == "image volume" else "imagePullPolicy: Always"
             changed.setdefault(parts[use], []).append(f"{{name: {name}, {policy}}}")
-        return [self._patch(", ".join(f"{part}: [{', '.join(items)}]" for part, items in changed.items()))]
+        patch = self._patch(", ".join(f"{part}: [{', '.join(items)}]" for part, items in changed.items()))
+        return self._rolled_out([patch])
 
     def only_on(self, architecture: str) -> list[str]:
         """Let the pods run on nodes of an architecture only."""
         if self._kind not in _TEMPLATES:
             return []
-        return [self._patch(f"nodeSelector: {{kubernetes.io/arch: {architecture}}}")]
+        return self._rolled_out([self._patch(f"nodeSelector: {{kubernetes.io/arch: {architecture}}}")])
+
+    def pull_with(self, secret: str) -> list[str]:
+        """Let the pods name another pull secret, too."""
+        if self._kind not in _TEMPLATES:
+            return []
+        return self._rolled_out([self._patch(f"imagePullSecrets: [{{name: {secret}}}]")])
 
     def name_secret(self, account: str, secret: str) -> list[str]:
         """Give a service account a pull secret."""
         patch = shlex.quote(f"imagePullSecrets: [{{name: {secret}}}]")
         return [f"{self._kubectl} patch serviceaccount {shlex.quote(account)} --patch {patch}"]
 
-    def again(self) -> list[str]:
-        """Make the pods anew, which pull at once; nothing where nobody would make them."""
+    def make_pods(self, commands: t.Sequence[str]) -> bool:
+        """Whether these commands make the pods anew."""
+        return any(f" {self._subject} " in f"{command} " or command in self.again() for command in commands)
+
+    def again(self, *, changed: bool = False) -> list[str]:
+        """Make the pods anew, which pull at once; nothing where nobody would make them.
+
+        *changed* says that a command before has already put others into their place, whose names nobody knows.
+        """
         if self._kind == "pod":
             return []
-        if len(self._pods) > _FEW and self._kind in _TEMPLATES:
+        if (changed or len(self._pods) > _FEW) and self._kind in ("deployment", "daemonset"):
             return [f"{self._kubectl} rollout restart {self._subject}"]
         return [f"{self._kubectl} delete pod {' '.join(self._pods)}"]
 
@@ -86,6 +102,11 @@ class Commands:
         extra = shlex.quote(" ".join(f"{name}={value}" for name, value in variables.items()))
         role = "--module-name=ansible.builtin.include_role --args=name=killinit.zot.zot_pull_secret"
         return [f"ansible localhost {role} --extra-vars={extra}"]
+
+    def _rolled_out(self, commands: list[str]) -> list[str]:
+        # Before a StatefulSet makes a pod of the new template it waits for the old one, which never starts; the new one
+        # has its name: https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
+        return [*commands, *self.again()] if commands and self._kind == "statefulset" else commands
 
     def _patch(self, specification: str) -> str:
         # What begins with a brace kubectl takes for JSON.

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import difflib
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import FIELDS, Entry, PullSecret
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import FIELDS, Entry, PullSecret, secret_names
 from ansible_collections.killinit.zot.plugins.module_utils._reference import InvalidReferenceError, Reference
 
 Failure = t.Mapping[str, t.Any]
 Object = t.Mapping[str, t.Any]
 
 _NEAR = 5
+# As whom kubelet asks where it finds no account.
+_NOBODY = ("", Entry("", "", "", "", contradicts=False))
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,13 @@ class View:
         return reference if reference and reference.registry == self.registry else None
 
     def names(self, failure: Failure) -> list[str]:
-        """The pull secrets that count for a pod: its own, or the one that it should name."""
-        return failure["secrets"] or [self.secret]
+        """The pull secrets that count for a pod: its own, those that a new one gets, or the one that it should name."""
+        usual = [self.secret] if self.ours(failure) else []
+        return failure["secrets"] or self.of_account(failure) or usual
+
+    def of_account(self, failure: Failure) -> list[str]:
+        """The pull secrets that the service account names by now; a pod gets them when it is made."""
+        return secret_names((self.accounts or {}).get(failure["service_account"], {}))
 
     def entries(self, failure: Failure) -> list[tuple[str, Entry]]:
         """What kubelet tries for an image, one after the other, each with the name of its secret."""
@@ -70,8 +77,12 @@ class View:
         for name in self.names(failure):
             for secret in self.secrets.get(name) or ():
                 read = PullSecret.read(secret)
-                if read.type in FIELDS and not read.problems:
-                    found += [(name, entry) for entry in read.for_image(reference.name) if entry.is_complete]
+                if read.type not in FIELDS:
+                    continue
+                if read.problems:
+                    # Then kubelet uses none of the others, either.
+                    return []
+                found += [(name, entry) for entry in read.for_image(reference.name) if entry.is_complete]
         # The keys of all secrets together are what kubelet sorts.
         return sorted(found, key=lambda each: each[1].key, reverse=True)
 
@@ -89,7 +100,9 @@ class View:
         for failure in self.failures:
             reference = self.ours(failure)
             if reference:
-                asked |= {(reference.repository, *each): None for each in self.entries(failure)}
+                entries = self.entries(failure)
+                nobody = [] if failure["secrets"] and entries else [_NOBODY]
+                asked |= {(reference.repository, *each): None for each in [*entries, *nobody]}
         images = {each["repository"]: each["images"] for each in self.questions()}
         return [
             {
@@ -127,7 +140,7 @@ class Answers:
         )
 
     def of_pod(self, reference: Reference, names: t.Collection[str]) -> list[Object]:
-        """The results for the accounts of these secrets."""
+        """The results for the accounts of these secrets; the empty name stands for no account."""
         return [
             each
             for each in self.probed
@@ -154,10 +167,10 @@ class Answers:
         wanted: dict[str, None] = {}
         for failure in view.failures:
             reference = view.ours(failure)
-            results = self.of_pod(reference, view.names(failure)) if reference else []
+            results = self.of_pod(reference, [*view.names(failure), ""]) if reference else []
             image = self.image(reference, results) if reference else None
             if reference and image and not image["exists"]:
-                for each in self.near(reference, results):
+                for each in [*self.near(reference, results), *self.elsewhere(reference, results)]:
                     found = self.looked.get(str(each)) or {"manifests": []}
                     wanted |= dict.fromkeys([str(each), *(str(each.pinned(m["digest"])) for m in found["manifests"])])
         return [text for text in wanted if text not in self.looked]
@@ -165,8 +178,14 @@ class Answers:
     def near(self, reference: Reference, results: t.Sequence[Object]) -> list[Reference]:
         """The tags that may have been meant, the newest first as far as it is known."""
         tags = [tag for tag in self.tags(reference, results) or () if not tag.startswith("sha256-")]
-        found = [reference.tagged(tag) for tag in near(reference.tag or "latest", tags)]
-        return sorted(found, key=self._created, reverse=True)
+        nearest = [reference.tagged(tag) for tag in _near(reference.tag or "latest", tags)]
+        return sorted(nearest, key=self._created, reverse=True)
+
+    def elsewhere(self, reference: Reference, results: t.Sequence[Object]) -> list[Reference]:
+        """Where there is no such repository: the same in those that may have been meant, the nearest first."""
+        if self.tags(reference, results) is not None:
+            return []
+        return [replace(reference, repository=name) for name in _near(reference.repository, self.catalog)]
 
     def _created(self, reference: Reference) -> str:
         image: Object = self.looked.get(str(reference)) or {}
@@ -186,7 +205,7 @@ def parsed(failure: Failure) -> Reference | None:
         return None
 
 
-def near(name: str, names: t.Sequence[str]) -> list[str]:
+def _near(name: str, names: t.Sequence[str]) -> list[str]:
     """The names that are most like *name*, the nearest first."""
     return difflib.get_close_matches(name, names, n=_NEAR, cutoff=0.0)
 

@@ -31,16 +31,21 @@ _CANNOT_PULL = frozenset(
     }
 )
 _CRASHED = frozenset({"CrashLoopBackOff", "RunContainerError"})
-_STATUS_OF = {"containers": "containerStatuses", "initContainers": "initContainerStatuses"}
+_STATUS_OF = {
+    "containers": "containerStatuses",
+    "initContainers": "initContainerStatuses",
+    "ephemeralContainers": "ephemeralContainerStatuses",
+}
+# Reasons of events, in pkg/kubelet/events/event.go there; other controllers speak of images, too.
+_FAILED = frozenset({"Failed", "BackOff", "InspectFailed", "ErrImageNeverPull"})
 _LIMIT = 400
 
-_IMAGE = re.compile(r'image "((?:[^"\\]|\\.)*)"')
+_IMAGE = re.compile(r'image (?:(?:tag )?"((?:[^"\\]|\\.)*)"|pull failed for (\S+) because)')
 _PULL = re.compile(r'Failed to pull image "(?:[^"\\]|\\.)*": (.*)', re.DOTALL)
 _FRAMES = re.compile(
     r'(?:Back-off pulling image "(?:[^"\\]|\\.)*"(?:: |$)|(?:Err|Image|Registry|Signature)[A-Za-z]+: '
     r"|rpc error: code = \w+ desc = |failed to pull and unpack image \"[^\"]*\": )"
 )
-_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f]+")
 
 # In this order: a later sign may stand in the text of an earlier one. Texts of containerd 1.7 and 2.x, and of CRI-O.
 _WORDS: t.Sequence[tuple[str, re.Pattern[str]]] = [
@@ -71,6 +76,8 @@ _WORDS: t.Sequence[tuple[str, re.Pattern[str]]] = [
         ("denied", r"\b403\b|denied|forbidden"),
         ("absent", r"not found|manifest unknown|name unknown|not known to registry"),
         ("broken", r"\b5[0-9][0-9] [A-Z]|\b5[0-9][0-9] \("),
+        # All that an older kubelet tells of it.
+        ("refused", r"the registry is unavailable"),
     )
 ]
 
@@ -109,7 +116,8 @@ def _of_pod(pod: Object, events: t.Sequence[Object], now: float, wait: float) ->
     waiting = [(status.get("state") or {}).get("waiting") for status in statuses.values()]
     # An image volume is pulled before any container starts.
     held = bool(waiting) and all(waiting)
-    silent = held and now - _start(pod) > wait and not any(event.get("type") == "Warning" for event in events)
+    tells = any(event.get("type") == "Warning" or event.get("reason") == "Pulling" for event in events)
+    silent = held and not tells and now - _start(pod) > wait
     for use in image_uses(pod["spec"]):
         story = _Story(use.image, events)
         status = statuses.get((use.path[0], use.name)) or {}
@@ -146,8 +154,8 @@ def _state(use: ImageUse, status: Object, story: _Story) -> tuple[str, str]:
     reason, message = waiting.get("reason") or "", waiting.get("message") or ""
     # What keeps kubelet from reading a pull secret stands where the reason should be.
     if reason in _CANNOT_PULL or " " in reason:
-        named = _IMAGE.search(message)
-        if named and not _is(use.image, named[1]):
+        named = _named(message)
+        if named and not _is(use.image, named):
             return "", ""
         return "failed", message if reason != "ErrImagePull" or not story.said else story.said
     ended = [each["terminated"] for each in (state, status.get("lastState") or {}) if each.get("terminated")]
@@ -158,8 +166,14 @@ def _state(use: ImageUse, status: Object, story: _Story) -> tuple[str, str]:
 
 
 def _about(use: ImageUse, waiting: Object) -> str:
-    named = _IMAGE.search(waiting.get("message") or "")
-    return str(waiting["message"]) if named and _is(use.image, named[1]) else ""
+    message = str(waiting.get("message") or "")
+    return message if _is(use.image, _named(message)) else ""
+
+
+def _named(message: str) -> str:
+    """The image of which kubelet speaks, or nothing."""
+    found = _IMAGE.search(message)
+    return (found[1] or found[2]) if found else ""
 
 
 def _is(image: str, named: str) -> bool:
@@ -176,16 +190,15 @@ class _Story:
         failed: list[tuple[float, str]] = []
         pulled = 0.0
         for event in events:
-            named = _IMAGE.search(event.get("message") or "")
-            if not named or not _is(image, named[1]):
+            if not _is(image, _named(event.get("message") or "")):
                 continue
-            when = _time(event)
-            if event["reason"] == "Pulling":
+            when, reason = _time(event), event.get("reason")
+            if reason == "Pulling":
                 pulling.append(when)
-                self.tries += event.get("count") or 1
-            elif event["reason"] == "Pulled":
+                self.tries += event.get("count") or (event.get("series") or {}).get("count") or 1
+            elif reason == "Pulled":
                 pulled = max(pulled, when)
-            else:
+            elif reason in _FAILED:
                 failed.append((when, event["message"]))
         self.known = bool(pulling or failed or pulled)
         self.last = max([when for when, _text in failed], default=0.0)
@@ -234,5 +247,6 @@ def _clean(text: str) -> str:
     """Kubelet's words without its frames around the cause, on one line."""
     while _FRAMES.match(text):
         text = _FRAMES.sub("", text, count=1)
-    text = _UNPRINTABLE.sub(" ", text).strip()
-    return text if len(text) <= _LIMIT else f"{text[:_LIMIT]}…"
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    # What it comes from stands at the end.
+    return text if len(text) <= _LIMIT else f"{text[: _LIMIT // 4]} … {text[-3 * _LIMIT // 4 :]}"

@@ -21,8 +21,9 @@ Object = t.Mapping[str, t.Any]
 class ImageUse:
     """One image that a pod template names.
 
-    *kind* is C(container), C(init container) or C(image volume), *name* that of the container or volume, *path* where
-    the image stands in the pod's specification: C(containers), C(initContainers) or C(volumes), and the index there.
+    *kind* is C(container), C(init container), C(ephemeral container) or C(image volume), *name* that of the container
+    or volume, *path* where the image stands in the pod's specification: C(containers), C(initContainers),
+    C(ephemeralContainers) or C(volumes), and the index there.
     """
 
     kind: str
@@ -55,7 +56,11 @@ def image_uses(specification: Object) -> list[ImageUse]:
     https://kubernetes.io/docs/concepts/containers/images/#imagepullpolicy-defaulting
     """
     uses = []
-    for section, kind in (("initContainers", "init container"), ("containers", "container")):
+    for section, kind in (
+        ("initContainers", "init container"),
+        ("containers", "container"),
+        ("ephemeralContainers", "ephemeral container"),
+    ):
         for index, container in enumerate(specification.get(section) or []):
             uses.append(_use(kind, container["name"], container, "image", "imagePullPolicy", (section, index)))
     for index, volume in enumerate(specification.get("volumes") or []):

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from cluster.support import Kubectl, auth, pull_secret, ready, restricted, secret, workload
 from integration.support import Module
+from reliability.support import archive
 
 from environment.cluster import Cluster
 from environment.images import Images
@@ -44,6 +45,11 @@ def diagnose(
     """Run killinit.zot.diagnose in the namespace of the test, with the least rights; returns the run and its report."""
     environment["K8S_AUTH_KUBECONFIG"] = str(restricted(kubectl, cluster, "zot_diagnose", tmp_path))
     environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
+    # Whoever runs it is logged in, which is of no use to a pod.
+    login = Path(environment["HOME"]) / ".docker/config.json"
+    login.parent.mkdir()
+    entry = {"auth": auth(environment["ZOT_USERNAME"], environment["ZOT_PASSWORD"])}
+    login.write_text(json.dumps({"auths": {environment["ZOT_REGISTRY"]: entry}}))
 
     def run(*options: str, **variables: Any) -> tuple[CompletedProcess[str], dict[str, Any]]:
         done = playbook("killinit.zot.diagnose", *options, zot_namespace=kubectl.namespace, **variables)
@@ -71,8 +77,8 @@ def deploy(kubectl: Kubectl) -> Callable[..., None]:
 @pytest.fixture
 def released(images: Images, repository: str, module: Module, registry: Registry) -> str:
     """A repository: the tag 1; arm64, not for the node; the index `foreign` of that; `new`, which nobody pulls."""
-    for tag, archive in (("1", "buildah-amd64"), ("arm64", "buildah-arm64"), ("new", "changed-env")):
-        pushed = module("zot_push", archive=str(images[archive]), repository=f"{repository}/app", tags=[tag])
+    for tag, name in (("1", "buildah-amd64"), ("arm64", "buildah-arm64"), ("new", "changed-env")):
+        pushed = module("zot_push", archive=str(images[name]), repository=f"{repository}/app", tags=[tag])
         assert not pushed["failed"], pushed
     joined = module("zot_index", repository=f"{repository}/app", manifests=["arm64"], tags=["foreign"])
     assert not joined["failed"], joined
@@ -95,13 +101,13 @@ def until_they_fail(kubectl: Kubectl, count: int) -> None:
 
 
 class Answer(BaseHTTPRequestHandler):
-    """Answers every request with the same status and the same body."""
+    """A registry that answers every question with the same status and the same body."""
 
     status, body = 429, b""
 
     def do_GET(self) -> None:
         """Refuse."""
-        self.send_response(self.status)
+        self.send_response(200 if self.path == "/v2/" else self.status)
         self.send_header("Content-Length", str(len(self.body)))
         self.end_headers()
         self.wfile.write(b"" if self.command == "HEAD" else self.body)
@@ -113,9 +119,9 @@ class Answer(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def answering(status: int) -> Iterator[str]:
+def answering(status: int, body: bytes = b"") -> Iterator[str]:
     """A server that always answers so; yields its address."""
-    handler = type("Handler", (Answer,), {"status": status})
+    handler = type("Handler", (Answer,), {"status": status, "body": body})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"127.0.0.1:{server.server_port}"
@@ -162,9 +168,16 @@ def test_every_cause(
             "volume": (tag, {"volume": f"{released}:3"}, ["tag_missing"]),
             "unnamed": (tag, {"secret": None}, ["secret_not_named"]),
             "missing": (tag, {"secret": "nowhere"}, ["secret_missing"]),
+            "misspelt": (tag, {"secret": "zot pull secret"}, ["secret_missing"]),
             "elsewhere": (tag, {"secret": "elsewhere"}, ["secret_without_entry"]),
             "opaque": (tag, {"secret": "opaque"}, ["secret_type"]),
             "unreadable": (tag, {"secret": "unreadable"}, ["secret_unreadable"]),
+            # Kubelet gives up the good one, too.
+            "spoiled": (
+                tag,
+                {"pod": {"imagePullSecrets": [{"name": "zot-pull-secret"}, {"name": "unreadable"}]}},
+                ["secret_unreadable"],
+            ),
             "wrong": (tag, {"secret": "wrong"}, ["credentials_refused"]),
             "denied": (f"{host}/private/{name}:1", {}, ["read_denied"]),
             "index": (f"{released}:foreign", {}, ["platform_missing"]),
@@ -177,6 +190,12 @@ def test_every_cause(
             "refused": (f"127.0.0.1:1/{name}:1", {}, ["connection_refused"]),
             "unknown": (f"nowhere.invalid/{name}:1", {}, ["host_unknown"]),
             "malformed": (f"{host}/{name.replace('app', 'App')}:1", {}, ["reference_malformed"]),
+            "mount": (tag, {"volume": f"{host}/{name.replace('app', 'App')}:1"}, ["reference_malformed"]),
+            "first": (
+                tag,
+                {"pod": {"initContainers": [{"name": "first", "image": f"{released}:3"}]}},
+                ["tag_missing"],
+            ),
             "never": (f"{released}:new", {"policy": "Never"}, ["pull_policy_never"]),
             # Two at once: first the one without which the other is not even seen.
             "both": (f"{released}:3", {"secret": "wrong"}, ["credentials_refused", "tag_missing"]),
@@ -195,6 +214,9 @@ def test_every_cause(
 
     verdicts = {each["subject"]: [cause["cause"] for cause in each["causes"]] for each in report["findings"]}
     assert verdicts == {f"deployment/{each}": causes for each, (_image, _changes, causes) in broken.items()}
+    uses = {each["subject"].partition("/")[2]: each["uses"] for each in report["findings"]}
+    assert uses["volume"] == uses["mount"] == ["image volume workspace"]
+    assert uses["first"] == ["init container first"]
     assert {each["pods"] for each in report["findings"]} == {1}
     assert report["unseen"] == []
     by_name = {each["subject"].partition("/")[2]: each["causes"][0] for each in report["findings"]}
@@ -209,12 +231,20 @@ def test_every_cause(
         assert hidden not in run.stdout + run.stderr
 
 
+def typed(run: CompletedProcess[str]) -> list[str]:
+    """The commands that a run shows, as somebody copies them from the terminal."""
+    return re.findall(r"^ {6}(\S.*)$", run.stdout + run.stderr, re.MULTILINE)
+
+
 MENDED = {
     "nothing is there": ["secret_missing", "secret_not_named"],
     "wrong password, wrong tag": ["credentials_refused", "tag_missing"],
     "volume": ["tag_missing"],
     "never pulled": ["pull_policy_never"],
     "misnamed": ["host_unknown"],
+    "misspelt secret": ["secret_missing"],
+    "of a StatefulSet": ["tag_missing"],
+    "never pulled, and no secret": ["pull_policy_never", "secret_missing", "secret_not_named"],
 }
 
 
@@ -229,25 +259,29 @@ def test_the_remedy_mends(
     registry: Registry,
     environment: dict[str, str],
 ) -> None:
-    """Whoever types what it says, and nothing else, has a pod that runs."""
+    """Whoever copies what the terminal shows, line by line and nothing else, has a pod that runs."""
     tag = f"{released}:1"
-    if case == "nothing is there":
-        deploy("openclaw", tag, secret=None)
-    elif case == "wrong password, wrong tag":
+    if case == "wrong password, wrong tag":
         kubectl.apply(pull_secret(registry, Account(registry.reader.username, WRONG)))
-        deploy("openclaw", f"{released}:3")
-    else:
+    elif "secret_not_named" not in MENDED[case]:
         kubectl.apply(pull_secret(registry, registry.reader))
-        changes = {
-            "volume": (tag, {"volume": f"{released}:3"}),
-            "never pulled": (f"{released}:new", {"policy": "Never"}),
-            "misnamed": (tag.replace(registry.host, "nowhere.invalid"), {}),
-        }
-        deploy("openclaw", changes[case][0], **changes[case][1])
+    image, changes = {
+        "nothing is there": (tag, {"secret": None}),
+        "wrong password, wrong tag": (f"{released}:3", {}),
+        "volume": (tag, {"volume": f"{released}:3"}),
+        "never pulled": (f"{released}:new", {"policy": "Never"}),
+        "misnamed": (tag.replace(registry.host, "nowhere.invalid"), {}),
+        "misspelt secret": (tag, {"secret": "zot pull secret"}),
+        "of a StatefulSet": (f"{released}:3", {"kind": "StatefulSet", "replicas": 2}),
+        "never pulled, and no secret": (f"{released}:new", {"policy": "Never", "secret": None}),
+    }[case]
+    deploy("openclaw", image, **changes)
     until_they_fail(kubectl, 1)
-    _run, report = diagnose()
+    run, report = diagnose()
     (finding,) = report["findings"]
     assert [cause["cause"] for cause in finding["causes"]] == MENDED[case]
+    commands = typed(run)
+    assert commands == [command for cause in finding["causes"] for command in cause["commands"]]
 
     engineer = {
         **environment,
@@ -257,13 +291,12 @@ def test_the_remedy_mends(
         "ZOT_USERNAME": registry.reader.username,
         "ZOT_PASSWORD": registry.reader.password,
     }
-    for command in [command for cause in finding["causes"] for command in cause["commands"]]:
+    for command in commands:
         done = subprocess.run(["sh", "-c", command], env=engineer, capture_output=True, text=True, check=False)
-        # A pod that a command before has replaced is no longer there to be deleted.
-        assert done.returncode == 0 or "delete pod" in command, done.stdout + done.stderr
-    ready(kubectl, "deployment/openclaw")
+        assert done.returncode == 0, done.stdout + done.stderr
+    ready(kubectl, finding["subject"])
     deadline = time.monotonic() + 30
-    while len(kubectl.get("pods")["items"]) > 1:
+    while len(kubectl.get("pods")["items"]) > changes.get("replicas", 1):
         assert time.monotonic() < deadline, "the broken pod does not go"
         time.sleep(0.5)
     assert diagnose()[1]["ok"]
@@ -280,6 +313,8 @@ def test_fifty_pods_are_one_finding(
     (finding,) = report["findings"]
     assert (finding["pods"], len(finding["pod_names"]), report["pods"]) == (50, 50, 50)
     assert [cause["cause"] for cause in finding["causes"]] == ["tag_missing"]
+    # Whether something would be changed does not matter to one that changes nothing.
+    assert diagnose("--check")[1] == report
 
 
 def test_only_waiting_for_the_next_try(
@@ -305,6 +340,83 @@ def test_only_waiting_for_the_next_try(
     assert re.search(r"tries again in about \d+ s", cause["remedy"])
 
 
+def test_a_quota(deploy: Callable[..., None], diagnose: Diagnose, kubectl: Kubectl, cluster: Cluster) -> None:
+    """In the words of Zot (pkg/api/quota.go), of which kubelet hears no more than the number."""
+    error = {"code": "TOOMANYREQUESTS", "message": "too many requests", "detail": {"limit": "3"}}
+    with answering(429, json.dumps({"errors": [error]}).encode()) as host:
+        cluster.trust(host, None, f"http://{host}")
+        deploy("openclaw", f"{host}/openclaw/app:1", secret=None)
+        until_they_fail(kubectl, 1)
+        _run, report = diagnose(zot_registry=host)
+    assert report["findings"][0]["causes"][0]["cause"] == "quota_exceeded"
+
+
+def test_a_full_disk(
+    released: str,
+    deploy: Callable[..., None],
+    diagnose: Diagnose,
+    kubectl: Kubectl,
+    cluster: Cluster,
+    registry: Registry,
+    module: Module,
+    tmp_path: Path,
+) -> None:
+    """The pod is there, and only then the image, for which the node has no room."""
+    kubectl.apply(pull_secret(registry, registry.reader))
+    deploy("openclaw", f"{released}:3")
+    until_they_fail(kubectl, 1)
+    large = str(archive(tmp_path / "large.tar", size=500_000))
+    with cluster.without_room():
+        pushed = module("zot_push", archive=large, repository=released.partition("/")[2], tags=["3"])
+        assert not pushed["failed"], pushed
+        deadline = time.monotonic() + 120
+        while "no space left" not in kubectl("get", "pods", "--output=json"):
+            assert time.monotonic() < deadline, kubectl("get", "pods", "--output=json")
+            time.sleep(0.5)
+        _run, report = diagnose()
+    (finding,) = report["findings"]
+    assert [cause["cause"] for cause in finding["causes"]] == ["disk_full"]
+    assert finding["causes"][0]["evidence"].endswith("no space left on device")
+
+
+def test_a_registry_that_does_not_answer(
+    deploy: Callable[..., None], diagnose: Diagnose, kubectl: Kubectl, cluster: Cluster
+) -> None:
+    """Neither the node, whose first pull goes on for ever, nor us, who do not wait as long."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        cluster.trust(host, None, f"http://{host}")
+        deploy("openclaw", f"{host}/openclaw/app:1", secret=None)
+        deadline = time.monotonic() + 60
+        while "Pulling image" not in kubectl("get", "events", "--output=json"):
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        began = time.monotonic()
+        _run, report = diagnose(zot_registry=host, zot_diagnose_wait=1)
+    assert time.monotonic() - began < 120
+    assert [cause["cause"] for cause in report["findings"][0]["causes"]] == ["pulling"]
+    assert any("did not end within" in each for each in report["unseen"]), report["unseen"]
+
+
+def test_what_was_added_to_a_pod_that_runs(
+    released: str, deploy: Callable[..., None], diagnose: Diagnose, kubectl: Kubectl, registry: Registry
+) -> None:
+    """It is found, and nothing is proposed that ends the pod."""
+    kubectl.apply(pull_secret(registry, registry.reader))
+    deploy("openclaw", f"{released}:1")
+    ready(kubectl, "deployment/openclaw")
+    (pod,) = kubectl.get("pods")["items"]
+    kubectl("debug", pod["metadata"]["name"], f"--image={released}:3", "--container=debugger", "--attach=false")
+    deadline = time.monotonic() + 60
+    while "PullBackOff" not in kubectl("get", "pods", "--output=json"):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    _run, report = diagnose()
+    (finding,) = report["findings"]
+    assert finding["uses"] == ["ephemeral container debugger"]
+    assert [(cause["cause"], cause["commands"]) for cause in finding["causes"]] == [("tag_missing", [])]
+
+
 def test_nothing_fails(
     released: str, deploy: Callable[..., None], diagnose: Diagnose, kubectl: Kubectl, registry: Registry
 ) -> None:
@@ -318,7 +430,7 @@ def test_nothing_fails(
         assert time.monotonic() < until
     run, report = diagnose()
     assert (report["ok"], report["pods"], report["findings"]) == (True, 1, [])
-    assert f"1 pods in namespace {kubectl.namespace}, and none fails to pull" in run.stdout
+    assert f"no pod in namespace {kubectl.namespace} fails to pull; looked at: 1" in run.stdout
     _run, others = diagnose(zot_diagnose_selectors=["app=other"], zot_diagnose_wait=0)
     assert [each["subject"] for each in others["findings"]] == ["deployment/other"]
 

@@ -66,6 +66,7 @@ NODE_LOG = "node.log"
 KUBECONFIG_FILE = "kubeconfig"
 CERTIFICATES = "certs.d"
 FLEX_VOLUMES = "/var/lib/kubelet/flex-volumes"  # its default is made in /usr/libexec
+SNAPSHOTS = "/var/lib/containerd/io.containerd.snapshotter.v1.native/snapshots"
 
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -93,6 +94,23 @@ class Cluster:
         if self.directory is None:
             raise ClusterError(f"the nodes of the cluster in {EXISTING} are not ours to change")
         _trust(self.directory, host, ca, server or f"https://{host}")
+
+    @contextlib.contextmanager
+    def without_room(self) -> Iterator[None]:
+        """A node whose disk is full for the time of a `with` block, once there is a layer to be unpacked.
+
+        Only a pod whose sandbox is there already gets as far as to pull.
+        """
+        if self.directory is None:
+            raise ClusterError(f"the nodes of the cluster in {EXISTING} are not ours to change")
+        node = (self.directory / PID_FILE).read_text(encoding="utf-8")
+        first = Path(f"/proc/{node}/task/{node}/children").read_text(encoding="utf-8").split()[0]
+        inside = ["nsenter", f"--target={first}", "--mount", "--pid", "--"]
+        subprocess.run([*inside, "mount", "--types=tmpfs", "--options=size=64k", "none", SNAPSHOTS], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run([*inside, "umount", "--lazy", SNAPSHOTS], check=True)
 
 
 def start(registry: Registry, directory: Path | None = None, *, detached: bool = False) -> Cluster:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import re
 import typing as t
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.killinit.zot.plugins.filter import diagnose_report as report
 from ansible_collections.killinit.zot.plugins.filter.diagnose_failures import FilterModule as Failures
 from ansible_collections.killinit.zot.plugins.filter.diagnose_lines import FilterModule as Lines
 from ansible_collections.killinit.zot.plugins.filter.diagnose_nearest import FilterModule as Nearest
@@ -25,10 +27,22 @@ PULLS = json.loads((Path(__file__).parents[2] / "captured_pulls.json").read_text
 NOW = 1795489470.0  # 2026-11-24T03:04:30Z
 REGISTRY = "127.0.0.1:5000"
 DIGEST = f"sha256:{'1' * 64}"
+DOCUMENTED = set(re.findall(r"V\((\w+)\)", report.RETURN))
+TOO_MANY = "unexpected status from HEAD request to https://REG/v2/a/manifests/1: 429 Too Many Requests"
 
 _FILTERS: dict[str, t.Callable[..., t.Any]] = {}
 for _module in (Failures, Lines, Nearest, Probes, Questions, Report):
     _FILTERS |= _module().filters()
+
+
+TOLD: list[t.Any] = []
+
+
+@pytest.fixture(autouse=True)
+def _kept(hold: t.Callable[[t.Any], None]) -> t.Iterator[None]:
+    TOLD.clear()
+    yield
+    hold(TOLD)
 
 
 def call(name: str, *arguments: t.Any, **options: t.Any) -> t.Any:
@@ -108,6 +122,8 @@ def causes(scene: dict[str, t.Any], **answers: t.Any) -> list[dict[str, t.Any]]:
     """Of the only finding."""
     findings = call("report", scene, answers)
     assert len(findings) == 1, findings
+    TOLD.append(call("lines", findings))
+    assert {each["cause"] for each in findings[0]["causes"]} <= DOCUMENTED
     return list(findings[0]["causes"])
 
 
@@ -193,18 +209,37 @@ class TestAbsence:
         asked = [answer("openclaw/openclaw", absent("openclaw/openclaw:3"), tags=[])]
         (cause,) = causes(view("tagmissing"), asked=asked)
         assert cause["message"] == "openclaw/openclaw has no tag 3, and nothing like it"
-        assert cause["commands"] == []
+        assert cause["remedy"].startswith("Publish it (killinit.zot.publish). Kubelet pulls again by itself")
+        assert [command.split()[2] for command in cause["commands"]] == ["delete"]
 
     def test_a_repository(self) -> None:
-        asked = [answer("openclaw/opencalw", absent("openclaw/opencalw:1"), tags=None)]
-        (cause,) = causes(view("repomissing"), asked=asked, catalog=["openclaw/workspace", "openclaw/openclaw"])
+        """What is typed is an image that is there, and no other program."""
+        known = {
+            "asked": [answer("openclaw/opencalw", absent("openclaw/opencalw:1"), tags=None)],
+            "catalog": ["workspace", "openclaw/openclaw", "openclaw/openclaws"],
+        }
+        names_ = ["openclaw/openclaw", "openclaw/openclaws", "workspace"]
+        assert call("nearest", view("repomissing"), known) == [f"{REGISTRY}/{name}:1" for name in names_]
+        looked = [absent("openclaw/openclaw:1"), image("openclaw/openclaws:1"), image("workspace:1")]
+        (cause,) = causes(view("repomissing"), looked=looked, **known)
         assert cause["cause"] == "repository_missing"
-        assert "nearest to it: openclaw/openclaw, openclaw/workspace" in cause["message"]
-        assert cause["commands"][0].endswith(f" app={REGISTRY}/openclaw/openclaw:1")
+        assert "nearest to it: openclaw/openclaw, openclaw/openclaws, workspace" in cause["message"]
+        assert cause["commands"][0].endswith(f" app={REGISTRY}/openclaw/openclaws:1")
+        (cause,) = causes(view("repomissing"), looked=looked[::2], **known)
+        assert "set image" not in cause["commands"][0]
+
+    def test_a_repository_named_like_the_registry(self) -> None:
+        """Only the repository is replaced."""
+        told = answer("zot", {**absent(""), "reference": "zot.test/zot:1"}, tags=None)
+        known = {"asked": [told], "catalog": ["zoo"]}
+        scene = view("repomissing", registry="zot.test", change={"image": "zot.test/zot:1"})
+        (there,) = call("nearest", scene, known)
+        (cause,) = causes(scene, looked=[{**image(""), "reference": there}], **known)
+        assert cause["commands"][0].endswith(" app=zot.test/zoo:1")
 
     def test_a_repository_of_which_no_catalog_is_known(self) -> None:
         asked = [answer("openclaw/opencalw", absent("openclaw/opencalw:1"), tags=None)]
-        assert causes(view("repomissing"), asked=asked)[0]["commands"] == []
+        assert "set image" not in causes(view("repomissing"), asked=asked)[0]["commands"][0]
 
     @pytest.mark.parametrize("app", ["digestgone", "tagdigestgone"])
     def test_a_digest(self, app: str) -> None:
@@ -244,6 +279,8 @@ class TestAccess:
             ("zot-pull-secret", "openclaw/opencalw", "s3cret"),
             ("zot-pull-secret", "openclaw/workspace", "s3cret"),
             ("wrong", "openclaw/openclaw", "wr0ng"),
+            # For the pods whose secrets have no account, kubelet has none.
+            ("", "openclaw/openclaw", ""),
         }
         assert len(probes) == len(told)
 
@@ -264,9 +301,10 @@ class TestAccess:
         assert cause["commands"][1].startswith("kubectl --namespace=openclaw delete pod wrong-")
 
     def test_denied(self) -> None:
-        """The account is good, and may not read: another password would not help."""
+        """The account is good, and may not read: it is to be let, or to be another one."""
         (cause,) = causes(view("wrong"), asked=[THERE], probed=[refused("denied", "wrong")])
-        assert (cause["cause"], cause["commands"]) == ("read_denied", [])
+        assert cause["cause"] == "read_denied"
+        assert "zot_pull_secret_name=wrong" in cause["commands"][0]
 
     def test_refused_and_absent(self) -> None:
         """The operator sees what the pod's account would meet next."""
@@ -311,6 +349,81 @@ class TestAccess:
         scene["secrets"] = [SECRETS[3], secret("zot-pull-secret", {"x.example": entry()})]
         assert names(causes(scene, asked=[THERE])) == ["secret_without_entry"]
 
+    def test_what_is_missing_and_what_has_no_entry(self) -> None:
+        """Both, since either may be the one that was meant."""
+        scene = view("secretmissing", change={"secrets": ["nowhere", "zot-pull-secret", "otherhost"]})
+        scene["secrets"] = [SECRETS[5], secret("zot-pull-secret", {"x.example": entry()}), SECRETS[2]]
+        assert names(causes(scene, asked=[THERE])) == ["secret_missing", "secret_without_entry"]
+
+    def test_one_that_kubelet_cannot_read_spoils_the_others(self) -> None:
+        """Kubelet gives all of them up, though one would do."""
+        scene = view("notbase64", change={"secrets": ["zot-pull-secret", "notbase64"]})
+        assert {each["secret"] for each in call("probes", scene)} == {""}
+        probed = [as_pod(THERE), refused("unauthorized", "")]
+        assert names(causes(scene, asked=[THERE], probed=probed)) == ["secret_unreadable"]
+
+    def test_a_name_that_no_secret_can_have(self) -> None:
+        """It is in no command: Kubernetes takes any text there."""
+        name = "x zot_namespace=kube-system"
+        (cause,) = causes(view("secretmissing", change={"secrets": [name]}), asked=[THERE])
+        assert cause["cause"] == "secret_missing"
+        assert f"names the pull secret '{name}', and none can be called so" in cause["message"]
+        patch = "'spec: {template: {spec: {imagePullSecrets: [{name: zot-pull-secret}]}}}'"
+        assert cause["commands"] == [f"kubectl --namespace=openclaw patch deployment/secretmissing --patch {patch}"]
+
+    def test_the_service_account_names_another_one(self) -> None:
+        """The next pod gets that one, so it is the one that is asked."""
+        accounts = [{"metadata": {"name": "default"}, "imagePullSecrets": [{"name": "wrong"}]}]
+        scene = view("nosecret", service_accounts=accounts)
+        assert {each["secret"] for each in call("probes", scene)} == {"wrong", ""}
+        found = causes(scene, asked=[THERE], probed=[refused("unauthorized", "wrong"), refused("unauthorized", "")])
+        assert names(found) == ["credentials_refused", "secret_not_named"]
+        assert "before its service account default named wrong" in found[1]["message"]
+        assert found[1]["remedy"] == "Only a new pod gets it; make the pod anew:"
+
+    @pytest.mark.parametrize("app", ["nosecret", "otherhost"])
+    def test_a_registry_that_wants_no_account(self, app: str) -> None:
+        """Then no secret is missed."""
+        scene = view(app, change={"said": "dial tcp: i/o timeout"})
+        nobody = as_pod(THERE, "")
+        assert names(causes(scene, asked=[THERE], probed=[nobody])) == ["timed_out"]
+        wanted = causes(scene, asked=[THERE], probed=[refused("unauthorized", "")])
+        assert names(wanted)[0] == "timed_out"
+        assert len(wanted) == 2
+
+    @pytest.mark.parametrize(
+        ("app", "expected"),
+        [
+            ("wrong", "credentials_refused"),
+            ("secretmissing", "secret_missing"),
+            ("otherhost", "secret_without_entry"),
+            ("nosecret", "secret_not_named"),
+        ],
+    )
+    def test_another_registry_never_gets_our_account(self, app: str, expected: str) -> None:
+        """Neither from here nor by a command that puts it into a secret."""
+        scene = view(app, registry="zot.example")
+        assert call("probes", scene) == []
+        (cause,) = causes(scene)
+        assert cause["cause"] == expected
+        assert [command.split()[2] for command in cause["commands"]] == ["delete"]
+        assert f"account of {REGISTRY}" in cause["remedy"]
+        assert "ZOT_USERNAME" not in cause["remedy"]
+
+    def test_another_registry_lets_the_account_not_read(self) -> None:
+        scene = view("wrong", registry="zot.example", change={"said": "403 Forbidden"})
+        (cause,) = causes(scene)
+        assert (cause["cause"], "ZOT_USERNAME" in cause["remedy"]) == ("read_denied", False)
+
+    def test_a_registry_of_which_nobody_knows_whether_it_wants_one(self) -> None:
+        scene = view("nosecret", change={"said": "", "state": "waiting"})
+        assert names(causes(scene, asked=[refused("unavailable")], probed=[refused("unavailable", "")])) == ["pulling"]
+
+    def test_it_lets_everybody_in_but_not_with_a_wrong_password(self) -> None:
+        """Kubelet asks as nobody only where it finds no account at all."""
+        probed = [as_pod(THERE, ""), refused("unauthorized", "wrong")]
+        assert names(causes(view("wrong"), asked=[THERE], probed=probed)) == ["credentials_refused"]
+
     def test_a_secret_that_may_not_be_read(self) -> None:
         scene = view("wrong", secrets=[{"item": "wrong", "failed": True, "msg": "forbidden"}])
         (cause,) = causes(scene, asked=[THERE])
@@ -332,7 +445,7 @@ class TestPlatform:
     def test_of_an_index(self) -> None:
         (cause,) = causes(view("platform"), asked=[answer("openclaw/workspace", self.INDEX)])
         assert cause["message"] == "the index has no image for linux/amd64, but for linux/arm64"
-        assert cause["commands"] == []
+        assert not any("nodeSelector" in command for command in cause["commands"])
 
     def test_another_node_could_run_it(self) -> None:
         other = copy.deepcopy(NODE)
@@ -388,14 +501,24 @@ class TestNothingWrong:
         assert (cause["cause"], cause["evidence"]) == ("pulling", "2.0 MB are to be pulled")
 
     def test_nobody_says_why(self) -> None:
-        scene = view("slow", wait=10)
+        scene = view("slow", wait=10, change={"state": "failed"})
         (cause,) = causes(scene)
         assert (cause["cause"], cause["message"]) == ("unknown", "nobody says why")
         scene["failures"][0]["said"] = "something unheard of"
         assert causes(scene)[0]["message"] == "the reason is not one that is known here"
 
+    def test_a_first_pull_from_a_registry_that_is_not_asked(self) -> None:
+        (cause,) = causes(view("slow", wait=10))
+        assert (cause["cause"], cause["message"]) == ("pulling", "kubelet has not finished its first pull yet")
+
 
 class TestNetwork:
+    def test_a_quota(self) -> None:
+        """Kubelet knows only the number, which is that of a rate limit, too."""
+        scene = view("wrong", change={"said": TOO_MANY})
+        assert names(causes(scene, asked=[THERE], probed=[refused("rate_limited", "wrong")])) == ["rate_limited"]
+        assert names(causes(scene, asked=[THERE], probed=[refused("quota_exceeded", "wrong")])) == ["quota_exceeded"]
+
     def test_it_answers_from_here(self) -> None:
         scene = view("refused", registry="127.0.0.1:1")
         scene["secrets"] = [secret("zot-pull-secret", {"127.0.0.1:1": entry()})]
@@ -403,7 +526,9 @@ class TestNetwork:
         asked = [answer("openclaw/openclaw", there)]
         (cause,) = causes(scene, asked=asked, probed=[as_pod(asked[0])])
         assert cause["message"].endswith("though it answers from here")
-        assert cause["commands"] == []
+        # It may have been down for a while.
+        assert cause["remedy"].endswith("Kubelet pulls again by itself within 5 minutes, and at once in a new pod:")
+        assert [command.split()[2] for command in cause["commands"]] == ["delete"]
 
     @pytest.mark.parametrize("app", ["refused", "nohost", "plain", "untrusted"])
     def test_another_registry_may_be_meant(self, app: str) -> None:
@@ -468,7 +593,7 @@ def test_what_cannot_be_changed_gets_no_command(kind: str) -> None:
     """A Job's template is fixed, and so are the volumes of a pod."""
     scene = view("volume", change={"subject": f"{kind}/x"})
     asked = [answer("openclaw/workspace", absent("openclaw/workspace:gone"), tags=["latest"])]
-    assert causes(scene, asked=asked)[0]["commands"] == []
+    assert not [each for each in causes(scene, asked=asked)[0]["commands"] if "delete pod" not in each]
     never = view("never", change={"subject": f"{kind}/x"})
     there = answer("openclaw/openclaw", image("openclaw/openclaw:2"))
     assert causes(never, asked=[there], probed=[as_pod(there)])[0]["commands"] == []
@@ -480,7 +605,8 @@ def test_the_nodes_of_a_job_cannot_be_chosen() -> None:
     other["status"]["nodeInfo"]["architecture"] = "arm64"
     other["metadata"]["name"] = "other"
     scene = view("platform", nodes=[NODE, other], change={"subject": "job/x"})
-    assert causes(scene, asked=[answer("openclaw/workspace", TestPlatform.INDEX)])[0]["commands"] == []
+    (cause,) = causes(scene, asked=[answer("openclaw/workspace", TestPlatform.INDEX)])
+    assert not any("nodeSelector" in command for command in cause["commands"])
 
 
 def test_an_init_container_and_a_pod_of_its_own() -> None:
@@ -490,6 +616,60 @@ def test_an_init_container_and_a_pod_of_its_own() -> None:
     assert causes(scene, asked=asked)[0]["commands"] == [
         f"kubectl --namespace=openclaw set image pod/alone first={REGISTRY}/openclaw/openclaw:2"
     ]
+
+
+class TestOneAfterTheOther:
+    """Who types the commands in their order never needs one twice, and none names a pod that is gone by then."""
+
+    def test_the_pods_come_last(self) -> None:
+        scene = view("nosecret", secrets=[{"item": "zot-pull-secret", "resources": []}])
+        found = causes(scene, asked=[THERE])
+        typed = [command for each in found for command in each["commands"]]
+        assert [command.split()[0] for command in typed] == ["ansible", "kubectl", "kubectl"]
+        assert [command.split()[2] for command in typed[1:]] == ["patch", "delete"]
+        assert found[0]["remedy"].endswith("ZOT_USERNAME and ZOT_PASSWORD:")
+        assert found[1]["remedy"].endswith("name zot-pull-secret; make the pod anew:")
+
+    def test_another_image_is_in_new_pods(self) -> None:
+        asked = [answer("openclaw/openclaw", absent("openclaw/openclaw:1"), tags=["2"])]
+        found = causes(view("wrong"), asked=asked, probed=[refused("unauthorized", "wrong")])
+        typed = [command for each in found for command in each["commands"]]
+        assert [command.split()[0] for command in typed] == ["ansible", "kubectl"]
+        assert "set image" in typed[1]
+
+    def test_a_stateful_set_waits_for_its_broken_pod(self) -> None:
+        """It is to be deleted, and the next one has the same name."""
+        asked = [answer("openclaw/openclaw", absent("openclaw/openclaw:3"), tags=["2"])]
+        scene = view("tagmissing")
+        scene["failures"] = [{**scene["failures"][0], "subject": "statefulset/x", "pod": f"x-{n}"} for n in range(9)]
+        (cause,) = causes(scene, asked=asked)
+        assert [command.split()[2] for command in cause["commands"]] == ["set", "delete"]
+        assert cause["commands"][1].endswith(" x-6 x-7 x-8")
+
+    def test_pods_whose_names_nobody_knows_yet(self) -> None:
+        """The first command replaces them, before the last one mends what the new ones need."""
+        scene = view("never", change={"secrets": []}, secrets=[{"item": "zot-pull-secret", "resources": []}])
+        found = causes(scene, asked=[answer("openclaw/openclaw", image("openclaw/openclaw:2"))])
+        assert names(found) == ["pull_policy_never", "secret_missing", "secret_not_named"]
+        assert found[-1]["commands"][-1] == "kubectl --namespace=openclaw rollout restart deployment/never"
+
+
+def test_a_container_that_was_added_to_a_pod_that_runs() -> None:
+    """No command changes it, and none ends the pod for it."""
+    scene = view("wrong", change={"use": "ephemeral container", "name": "debugger"})
+    asked = [answer("openclaw/openclaw", absent("openclaw/openclaw:1"), tags=["2"])]
+    found = causes(scene, asked=asked, probed=[refused("unauthorized", "wrong")])
+    assert [command.split()[0] for each in found for command in each["commands"]] == ["ansible"]
+    assert found[1]["remedy"] == "Publish it (killinit.zot.publish). Kubelet pulls again by itself within 5 minutes."
+    (never,) = causes(view("never", change={"use": "ephemeral container", "name": "debugger"}), probed=[as_pod(THERE)])
+    assert never["commands"] == []
+
+
+def test_both_documents_list_the_same_causes() -> None:
+    readme = (Path(report.__file__).parents[2] / "roles/zot_diagnose/README.md").read_text(encoding="utf-8")
+    table = readme.partition("| cause | what shows it |")[2].partition("\n\n")[0]
+    first = "".join(re.findall(r"^\|([^|]*)\|", table, re.MULTILINE))
+    assert set(re.findall(r"`(\w+)`", first)) == DOCUMENTED
 
 
 def test_lines() -> None:
@@ -505,3 +685,12 @@ def test_lines() -> None:
     brief = call("lines", findings, brief=True)
     assert len(brief) == len(findings)
     assert any(line.startswith(f"{REGISTRY}/openclaw/openclaw:3 of deployment/tagmissing: ") for line in brief)
+
+
+@pytest.mark.parametrize("brief", [False, True])
+def test_a_terminal_obeys_nothing(brief: bool) -> None:
+    """A pod may name any text as its image."""
+    (finding,) = call("report", view("malformed", change={"image": "a\x1b[2J\u202eb"}), {})
+    lines = call("lines", [finding], brief=brief)
+    assert lines[0].startswith("a\\x1b[2J\\u202eb")
+    assert all(line.isprintable() for line in lines)

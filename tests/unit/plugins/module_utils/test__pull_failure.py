@@ -137,6 +137,15 @@ def test_a_first_pull_that_takes_long() -> None:
     assert find({"pods": PULLS["late"]["pods"], "events": PULLS["late"]["events"]})["slow"][0]["state"] == "failed"
 
 
+def test_a_first_pull_of_an_image_volume() -> None:
+    """The container, which waits for it, has not begun to pull."""
+    state = only("volume")
+    state["pods"][0]["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "ContainerCreating"}}
+    state["events"] = [event for event in state["events"] if event["reason"] in ("Scheduled", "Pulling")]
+    (found,) = find(state, now=NOW + 100)["volume"]
+    assert (found["use"], found["state"]) == ("image volume", "waiting")
+
+
 @pytest.mark.parametrize("other", ["Warning", "Normal"])
 def test_a_first_pull_of_which_no_event_is_left(other: str) -> None:
     """If nothing else holds the pod, it is that."""
@@ -182,6 +191,69 @@ def test_an_init_container_that_works_holds_no_failure() -> None:
     assert not find(state, now=NOW + 1000)
 
 
+def test_a_container_that_was_added_to_a_pod_that_runs() -> None:
+    state = only("good")
+    broken = only("tagmissing")
+    image = broken["pods"][0]["spec"]["containers"][0]["image"]
+    pod, uid = state["pods"][0], state["pods"][0]["metadata"]["uid"]
+    pod["spec"]["ephemeralContainers"] = [{"name": "debugger", "image": image}]
+    waits = {**broken["pods"][0]["status"]["containerStatuses"][0], "name": "debugger"}
+    pod["status"]["ephemeralContainerStatuses"] = [waits]
+    state["events"] += [{**event, "involvedObject": {"kind": "Pod", "uid": uid}} for event in broken["events"]]
+    (found,) = find(state)["good"]
+    assert (found["use"], found["name"], found["image"]) == ("ephemeral container", "debugger", image)
+    assert word(found["said"], image) == "absent"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        'Failed to apply default image tag "{}": couldn\'t parse image name "{}": invalid reference format',
+        "image pull failed for {} because the registry is unavailable: pinging container registry",
+    ],
+)
+def test_words_on_an_image_volume_of_other_forms(told: str) -> None:
+    """The container that waits for it is not to blame."""
+    state = only("volume")
+    image = f"{REGISTRY}/openclaw/workspace:gone"
+    waiting(state).update(reason="InvalidImageName", message=told.replace("{}", image))
+    (found,) = find(state)["volume"]
+    assert (found["use"], found["image"]) == ("image volume", image)
+    assert word(found["said"], found["image"]) in ("malformed", "refused")
+
+
+def test_a_full_disk() -> None:
+    """What it comes from stands at the end of a long text, which is cut in its middle."""
+    (found,) = find(PULLS["full"])["openclaw"]
+    assert word(found["said"], found["image"]) == "disk"
+    assert found["said"].startswith("failed to extract layer ")
+    assert found["said"].endswith("/data: no space left on device")
+
+
+def test_another_controller_speaks_of_the_image() -> None:
+    """It is no word of kubelet, whatever it says; and an event needs no reason."""
+    state = only("wrong")
+    told = find(state)["wrong"]
+    strange = copy.deepcopy(state["events"][-1])
+    strange.update(reason="Scanned", lastTimestamp="2026-11-24T03:04:29Z", type="Warning")
+    strange["message"] = f'Failed to pull image "{REGISTRY}/openclaw/openclaw:1": no space left on device'
+    without = {key: value for key, value in strange.items() if key != "reason"}
+    state["events"] += [strange, without]
+    assert find(state)["wrong"] == told
+
+
+def test_events_as_newer_clients_write_them() -> None:
+    """Their number and their time are in a series."""
+    state = only("wrong")
+    told = find(state)["wrong"]
+    for event in state["events"]:
+        if event.get("lastTimestamp"):
+            event["series"] = {"count": event.pop("count"), "lastObservedTime": event.pop("lastTimestamp")}
+            event.update(eventTime=event.pop("firstTimestamp"))
+    assert find(state)["wrong"] == told
+    assert told[0]["next_try"]
+
+
 def test_the_message_of_a_program_that_ended() -> None:
     state = only("foreign")
     status = state["pods"][0]["status"]["containerStatuses"][0]
@@ -209,9 +281,9 @@ def test_whom_to_change(owner: dict[str, t.Any], subject: str | None) -> None:
 
 def test_kubelets_words_cannot_harm_a_terminal_nor_fill_it() -> None:
     state = only("nosecret")
-    waiting(state)["message"] = "a\x1b[31m\nb" + "c" * 1000
+    waiting(state)["message"] = "a\x1b[31m\nb\u202e" + "c" * 1000
     (found,) = find(state)["nosecret"]
-    assert found["said"].startswith("a [31m b")
+    assert found["said"].startswith("a [31m b c")
     assert len(found["said"]) < 500
 
 

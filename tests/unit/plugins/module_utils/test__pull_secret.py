@@ -49,6 +49,7 @@ ACCOUNT = {"auth": encoded("ci:pass")}
         ("oci.killinit.cc:5000", "oci.killinit.cc:5000"),
         ("oci.killinit.cc/openclaw", "oci.killinit.cc/openclaw"),
         ("oci.killinit.cc?query=1", "oci.killinit.cc"),
+        ("oci.killinit.cc/a?from=http://x", "oci.killinit.cc/a"),
         ("https://user:pass@oci.killinit.cc", "oci.killinit.cc"),
         ("oci.killinit.cc/a%2Fb", "oci.killinit.cc/a/b"),
         ("[::1]:5000", "[::1]:5000"),
@@ -71,6 +72,7 @@ def test_a_key_is_shown_without_the_password_in_it() -> None:
     assert "hunter2" not in repr(Entry("https://user:hunter2@bad host", "", "", "", False))
     assert "hunter2" not in printable("https://user:hunter2@bad host")
     assert printable("https://user:hunter2@oci.killinit.cc") == "oci.killinit.cc"
+    assert printable("https://user:hun@ter2@bad host") == "'bad host'"
 
 
 @pytest.mark.parametrize(
@@ -115,6 +117,8 @@ def test_the_longest_match_comes_first() -> None:
         pytest.param({"Auth": ACCOUNT["auth"]}, ("ci", "pass"), False, id="as Go spells it"),
         pytest.param({"auth": encoded("ci:pa:ss")}, ("ci", "pa:ss"), False, id="a colon in the password"),
         pytest.param({"auth": encoded("ci:passw")[:-1]}, ("ci", "passw"), False, id="without padding"),
+        pytest.param({"auth": "Y2k6\r\ncGFzcw==\n"}, ("ci", "pass"), False, id="in lines"),
+        pytest.param({"auth": "Y2k6/w=="}, ("ci", "\ufffd"), False, id="a password that is no text"),
         pytest.param(None, ("", ""), False, id="null"),
     ],
 )
@@ -133,13 +137,20 @@ def test_account_of_an_entry(value: t.Any, account: tuple[str, str], contradicts
         ),
         pytest.param({"type": CONFIG, "data": None}, "it has no .dockerconfigjson, but nothing", id="no data"),
         pytest.param({"type": CONFIG, "data": {".dockerconfigjson": "%"}}, "is not JSON", id="no base64"),
+        pytest.param(
+            {"type": CONFIG, "data": {".dockerconfigjson": encoded('{"auths": {}}') + "!"}},
+            "is not JSON",
+            id="not all of it base64",
+        ),
         pytest.param(secret("hunter2"), "its .dockerconfigjson is not JSON", id="no JSON"),
         pytest.param(secret('{"auths": NaN}'), "is not JSON", id="NaN"),
         pytest.param(secret("[]"), "is not an object", id="a list"),
         pytest.param(secret({"auths": []}), "auths in its .dockerconfigjson is not an object", id="auths is a list"),
         pytest.param(secret({"HttpHeaders": 1, "auths": {}}), "HttpHeaders", id="headers"),
+        pytest.param(secret({"httpheaders": {"a": "b", "c": 1}}), "HttpHeaders", id="a header is a number"),
         pytest.param(auths(host=[]), "the entry host is not an object", id="entry is a list"),
         pytest.param(auths(host={"username": 1}), "has a username that is not a text", id="username is a number"),
+        pytest.param(auths(host={"email": 1}), "has a email that is not a text", id="email is a number"),
         pytest.param(auths(host={"auth": "%%%"}), "has an auth that is not base64", id="auth"),
         pytest.param(auths(host={"auth": encoded("hunter2")}), "not base64 of username:password", id="no colon"),
     ],
@@ -149,6 +160,23 @@ def test_what_kubelet_cannot_read(given: dict[str, t.Any], problem: str) -> None
     assert problem in "; ".join(read.problems)
     assert "hunter2" not in "; ".join(read.problems)
     assert read.entries == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b'{"HTTPHEADERS": {"a": "b"}, "Auths": {"h": {"auth": "Y2k6cGFzcw=="}}}', b'{"auths": {"h\xff": null}}'],
+    ids=["any spelling", "no UTF-8"],
+)
+def test_what_kubelet_can_read(text: bytes) -> None:
+    read = PullSecret.read({"type": CONFIG, "data": {".dockerconfigjson": base64.b64encode(text).decode()}})
+    assert (len(read.entries), read.problems) == (1, ())
+
+
+def test_a_type_that_is_not_said() -> None:
+    """The API says Opaque then."""
+    read = PullSecret.read({})
+    assert (read.type, read.data_key) == ("Opaque", ".dockerconfigjson")
+    assert PullSecret.read({"type": "kubernetes.io/dockercfg"}).data_key == ".dockercfg"
 
 
 @pytest.mark.parametrize("document", ["null", {}, {"auths": None}], ids=["null", "empty", "auths is null"])
