@@ -27,7 +27,7 @@ _BUNDLES = (
     "/etc/ssl/cert.pem",
 )
 _DIRECTORIES = "/etc/ssl/certs:/etc/pki/tls/certs"
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----")
 
 
 def further(environment: t.Mapping[str, str]) -> tuple[str | None, bytes]:

@@ -21,9 +21,9 @@ def manifest(program: str, reference: str, *, insecure: bool) -> list[str]:
     return _command(program, insecure, "manifest", reference)
 
 
-def config(program: str, reference: str, *, insecure: bool) -> list[str]:
-    """Print the configuration, byte for byte; of an index, that of its linux/amd64 manifest."""
-    return _command(program, insecure, "config", reference)
+def blob(program: str, reference: str, *, insecure: bool) -> list[str]:
+    """Print the blob of a digest, byte for byte; unlike C(crane config) it does not ask for a manifest first."""
+    return _command(program, insecure, "blob", reference)
 
 
 def digest(program: str, reference: str, *, insecure: bool) -> list[str]:

@@ -25,7 +25,6 @@ import shutil
 import tempfile
 import threading
 import typing as t
-import urllib.request
 
 from ansible_collections.killinit.zot.plugins.module_utils._certificates import further
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
@@ -216,6 +215,8 @@ def without_plain_http(environment: t.Mapping[str, str], registry: str) -> dict[
     result = dict(environment)
     host = _host(registry)
     if host.endswith(".local") or _is_private(host):
+        import urllib.request  # for these alone: it takes a twentieth of a module's start
+
         if urllib.request.proxy_bypass(host):
             for name in ("HTTPS_PROXY", "https_proxy"):
                 result.pop(name, None)

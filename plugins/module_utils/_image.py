@@ -175,9 +175,9 @@ class Image:
         }
 
 
-# What OCI keeps of a configuration, https://github.com/opencontainers/image-spec/blob/main/config.md. ArgsEscaped is
-# deprecated, but skopeo carries it over. Docker's own fields (Healthcheck, OnBuild, Shell, Hostname, …) are not here:
-# the conversion drops them.
+# What OCI keeps of a configuration, https://github.com/opencontainers/image-spec/blob/main/config.md, in the order of
+# its Go types. Docker's own fields (Healthcheck, OnBuild, Shell, Hostname, …) are not here: the conversion drops them.
+# Nor is ArgsEscaped, which BuildKit sets and only Windows heeds: skopeo drops it up to 1.11, and keeps it from 1.12 on.
 _TOP = ("architecture", "os", "variant", "os.version", "os.features", "author")
 _CONTAINER = (
     "User",
@@ -189,7 +189,6 @@ _CONTAINER = (
     "WorkingDir",
     "Labels",
     "StopSignal",
-    "ArgsEscaped",
 )
 _HISTORY = ("created_by", "author", "comment", "empty_layer")
 
@@ -213,6 +212,54 @@ def content(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         ],
         **_filled(config, _TOP),
     }
+
+
+# The Go types of image-spec in skopeo 1.13 and later, in 1.12 and Debian 12's 1.9.3, and in earlier ones: the order of
+# a platform's fields, and the fields of the container.
+_NEWER = ("architecture", "os", "os.version", "os.features", "variant")
+_OLDER = ("architecture", "variant", "os", "os.version", "os.features")
+_AGES = ((_NEWER, (*_CONTAINER, "ArgsEscaped")), (_OLDER, (*_CONTAINER, "ArgsEscaped")), (_OLDER, _CONTAINER))
+# What Go's encoding/json writes otherwise than Python: as if it were to stand in HTML.
+_ESCAPES = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
+
+
+def converted(config: t.Mapping[str, t.Any]) -> list[bytes]:
+    """Return the bytes that skopeo makes of a configuration for an OCI registry, one guess for each age of skopeo.
+
+    Which of them is right, if any, is for a digest to tell. Raises InvalidImageError as content() does.
+    https://github.com/containers/image/blob/main/internal/image/docker_schema2.go, convertToManifestOCI1
+    """
+    rootfs, container = _object(config, "rootfs"), _object(config, "config")
+    rest = {
+        "rootfs": {"type": rootfs.get("type") or "", "diff_ids": rootfs.get("diff_ids")},
+        "history": [{**_created(step), **_filled(step, _HISTORY)} for step in _objects(config, "history")],
+    }
+    found = []
+    for platform, kept in _AGES:
+        document = {
+            **_created(config),
+            **_filled(config, ("author",)),
+            **{name: config.get(name) or "" for name in platform if config.get(name) or name in ("architecture", "os")},
+            "config": {name: _sorted(value) for name, value in _filled(container, kept).items()},
+            **_filled(rest, rest),
+        }
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+        found.append(text.translate(_ESCAPES).encode())
+    return found
+
+
+def _created(fields: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The time in a configuration or a step of its history, as Go writes it: no zeros at its end, Z for UTC."""
+    text = fields.get("created")
+    found = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d*[1-9])?\.?0*(Z|[+-]\d\d:\d\d)", str(text))
+    if found:
+        seconds, fraction, zone = found.groups()
+        text = f"{seconds}{fraction or ''}{'Z' if zone[1:] == '00:00' else zone}"
+    return {"created": text} if text else {}
+
+
+def _sorted(value: t.Any) -> t.Any:
+    return dict(sorted(value.items())) if isinstance(value, dict) else value
 
 
 def instant(text: t.Any) -> tuple[str, str] | None:

@@ -22,7 +22,13 @@ from ansible_collections.killinit.zot.plugins.module_utils._archive import (
     read,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._image import Image, InvalidImageError, Platform, content
+from ansible_collections.killinit.zot.plugins.module_utils._image import (
+    Image,
+    InvalidImageError,
+    Platform,
+    content,
+    converted,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._options import at_once, invalid_options, platform_option
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
 from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
@@ -91,6 +97,7 @@ def _push(registry: Registry, request: PushRequest, *, dry_run: bool) -> Outcome
         archive = read(request.archive, request.archive_image)
         wanted, platform = _judged(archive)
         _require_platform(archive, platform, request.platform)
+        registry.expect(request.references[0], converted(archive.config))
         stale = []
         for reference in request.references:
             image = registry.image(reference)

@@ -15,8 +15,8 @@ import contextlib
 import difflib
 import os
 import re
+import threading
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.killinit.zot.plugins.module_utils import _crane, _skopeo
 from ansible_collections.killinit.zot.plugins.module_utils._archive import Archive, expand
@@ -118,6 +118,9 @@ class Registry:
         self._crane = find_tool(crane_path, "crane")
         self._directory = credentials.directory
         self._policy = policy(self._directory)
+        # By their pinned references, what has been read and what is expected: whatever has a digest is what is meant.
+        self._configurations: dict[str, bytes] = {}
+        self._asking: dict[str, threading.Event] = {}
 
     def reference(self, repository: str, tag: str) -> Reference:
         """A reference into this registry."""
@@ -149,34 +152,20 @@ class Registry:
             return manifest
 
     def image(self, reference: Reference) -> Image:
-        """What a reference means, with the configuration where it means one image.
-
-        Manifest and configuration are asked for at once; one that does not belong to the other is asked for again.
-        """
-        command = _crane.config(self._crane, str(reference), insecure=self._insecure)
-
-        def configuration() -> bytes | ZotError | None:
-            try:
-                return self._look(command, reference)
-            except ZotError as error:
-                return error
-
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            pending = pool.submit(configuration)
-            manifest = self.manifest(reference)
-            raw = pending.result()
+        """What a reference means, with the configuration where it means one image."""
+        manifest = self.manifest(reference)
         if manifest is None or manifest.is_index:
             return Image(reference, manifest)
-        if not isinstance(raw, bytes) or sha256(raw) != manifest.config_digest:
-            pinned = reference.pinned(manifest.digest)
-            command = _crane.config(self._crane, str(pinned), insecure=self._insecure)
-            raw = self._look(command, pinned)
         with self.sound(reference):
-            if raw is None or sha256(raw) != manifest.config_digest:
-                raise InvalidImageError("its configuration is not there")
+            raw = self._configuration(reference, manifest.config_digest)
             image = Image(reference, manifest, json_object(raw, "its configuration"))
             image.for_ansible()  # what cannot be shown is found here, and not at the end of the task
             return image
+
+    def expect(self, reference: Reference, configurations: t.Iterable[bytes]) -> None:
+        """Know these already, should the reference's repository have an image with one of them."""
+        for raw in configurations:
+            self._configurations[str(reference.pinned(sha256(raw)))] = raw
 
     def digest(self, reference: Reference) -> str | None:
         """The digest behind a reference, without its manifest; None when it is absent."""
@@ -327,7 +316,8 @@ class Registry:
                 raise
             # Why it could not be written says more than why it could not be looked at afterwards.
             failure = failures[-1] if failures else error
-            if not failure.retryable:
+            # crane itself writes again after a lost answer, which an immutable tag then denies.
+            if not failure.retryable and failure.error_class != "denied":
                 raise failure from None
             try:
                 now = self.image(reference)
@@ -343,12 +333,30 @@ class Registry:
         """Raise ZotError when there is no skopeo: before anything is written, and in a dry run, too."""
         find_tool(self._skopeo_path, "skopeo")
 
-    def _look(self, command: t.Sequence[str], reference: Reference) -> bytes | None:
-        """Run a command that reads; None when what it asks for is absent."""
+    def _configuration(self, reference: Reference, digest: str) -> bytes:
+        """The configuration of that digest; those who need one at the same time ask once."""
+        name = str(reference.pinned(digest))
+        done = threading.Event()
+        first = self._asking.setdefault(name, done)
+        if first is not done:
+            first.wait()
+        try:
+            if name not in self._configurations:
+                command = _crane.blob(self._crane, name, insecure=self._insecure)
+                raw = self._look(command, reference, absent="BLOB_UNKNOWN: ")
+                if raw is None or sha256(raw) != digest:
+                    raise InvalidImageError("its configuration is not there")
+                self._configurations[name] = raw
+            return self._configurations[name]
+        finally:
+            done.set()
+
+    def _look(self, command: t.Sequence[str], reference: Reference, *, absent: str | None = None) -> bytes | None:
+        """Run a command that reads; None when what it asks for is absent, for which *absent* may be a further sign."""
         try:
             return self._runner.retry(lambda: self._run(command, reference, f"cannot read {reference}", _crane.message))
         except ZotError as error:
-            if error.error_class == "not_found":
+            if error.error_class == "not_found" or (absent and absent in error.stderr):
                 return None
             raise
 

@@ -13,10 +13,12 @@ import contextlib
 import os
 import random
 import resource
+import selectors
 import shutil
 import signal
 import subprocess
 import threading
+import time
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError, classify
@@ -26,6 +28,9 @@ if t.TYPE_CHECKING:
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
 _LONGEST_END = 4 * 1024
+# Manifests and configurations have 4 MiB at the most, a list of a million tags about this. crane prints whatever comes.
+_LONGEST_OUTPUT = 32 * 1024 * 1024
+_PIECE = 64 * 1024
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 T = t.TypeVar("T")
@@ -73,14 +78,20 @@ class Runner:
         """
         process = self._start(command, what, environment)
         try:
-            stdout, stderr = process.communicate(timeout=self._timeout)
+            with process:  # closes its pipes and waits for it
+                stdout, stderr = _output(process, self._timeout)
         except subprocess.TimeoutExpired:
-            _kill_group(process)
-            process.communicate()
             raise ZotError(
                 "unavailable",
                 f"{what}: {command[0]} did not end within {self._timeout} seconds and was stopped",
                 hint="Check the registry and the network, or raise the option timeout.",
+                command=command,
+            ) from None
+        except _TooLong:
+            raise ZotError(
+                "tool_failed",
+                f"{what}: {command[0]} printed more than {_LONGEST_OUTPUT >> 20} MiB and was stopped",
+                hint="The registry answers with something else than it was asked for: ask its operator.",
                 command=command,
             ) from None
         finally:
@@ -142,6 +153,37 @@ class Runner:
                 ) from error
             self._running.add(process)
             return process
+
+
+class _TooLong(Exception):
+    """A tool prints without end."""
+
+
+def _output(process: subprocess.Popen[bytes], timeout: int) -> tuple[bytes, bytes]:
+    """Standard output and standard error until the process ends. Raises TimeoutExpired or _TooLong, and kills it."""
+    end = time.monotonic() + timeout
+    printed = {pipe.fileno(): bytearray() for pipe in (process.stdout, process.stderr) if pipe}
+    try:
+        with selectors.PollSelector() as selector:
+            for handle in printed:
+                selector.register(handle, selectors.EVENT_READ)
+            while selector.get_map():
+                ready = selector.select(end - time.monotonic())
+                if not ready:
+                    raise subprocess.TimeoutExpired(process.args, timeout)
+                for key, _events in ready:
+                    piece = os.read(key.fd, _PIECE)
+                    printed[key.fd] += piece
+                    if not piece:
+                        selector.unregister(key.fd)
+                    if len(printed[key.fd]) > _LONGEST_OUTPUT:
+                        raise _TooLong
+        process.wait(end - time.monotonic())
+    except (subprocess.TimeoutExpired, _TooLong):
+        _kill_group(process)
+        raise
+    stdout, stderr = map(bytes, printed.values())
+    return stdout, stderr
 
 
 def _ends(text: str) -> str:

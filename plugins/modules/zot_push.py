@@ -108,9 +108,8 @@ notes:
     a few megabytes more than are sent. The variable C(zot_push_progress) switches them off where it is V(false).
   - There are such lines where the task runs on the controller itself, under Linux, and not by C(become) as a user whose
     processes cannot be looked into. There are none with C(async), nor with C(no_log).
-  - With nothing to push this costs nothing that can be told from chance. The median of 100 tasks was 0.50 s, and 0.49 s
-    without it, a ratio of 1.03, taken in turn on 2026-11-24 on two busy cores, where half of the tasks of either kind
-    lay within 0.12 s.
+  - With nothing to push this costs nothing that can be told from chance, see
+    R(the guide to performance,ansible_collections.killinit.zot.docsite.guide_performance).
 seealso:
   - module: killinit.zot.zot_index
   - module: killinit.zot.zot_image_info

@@ -44,6 +44,7 @@ class Answer:
     body: bytes = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    endless: bool = False  # the body again and again
 
 
 # What is answered to a path, by somebody with this Authorization.
@@ -59,10 +60,14 @@ def _serving(answers: Answers) -> Iterator[str]:
             self.send_response(answer.status)
             for name, value in {"Content-Type": "application/json", **answer.headers}.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer.body)))
+            if not answer.endless:
+                self.send_header("Content-Length", str(len(answer.body)))
             self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(answer.body)
+            with contextlib.suppress(ConnectionError):
+                while self.command != "HEAD":
+                    self.wfile.write(answer.body)
+                    if not answer.endless:
+                        break
 
         do_HEAD = do_GET  # noqa: N815 - the names of the library
 
@@ -224,6 +229,24 @@ def test_registry(name: str, images: Images, module: Module) -> None:
             assert "root:" not in result["msg"]
             assert len(result["msg"]) < 50_000
     assert results[0].get("error_class") == error_class, results[0]
+
+
+def test_configuration_without_end(images: Images, module: Module) -> None:
+    """crane prints whatever comes until the digest is found to be another one, which here would be never."""
+    answers = _image()
+
+    def endless(path: str, authorization: str) -> Answer:
+        return Answer(bytes(1 << 16), endless=True) if "/blobs/" in path else answers(path, authorization)
+
+    given = {"username": None, "password": None, "ca_path": None, "validate_certs": False, "timeout": 60}
+    archive = {"archive": str(images["buildah-amd64"]), "repository": "a", "tags": ["1"]}
+    with _serving(endless) as host:
+        for result in (
+            module("zot_image_info", registry=host, images=["a:1"], **given),
+            module("zot_push", registry=host, **archive, **given),
+        ):
+            assert result["error_class"] == "tool_failed"
+            assert "crane printed more than 32 MiB and was stopped" in result["msg"]
 
 
 def _echo(_path: str, authorization: str) -> Answer:

@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import shutil
 import tarfile
 import time
@@ -18,6 +21,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotErr
 from environment.images import CHANGED, GOOD, Images
 from environment.registry import Registry
 
+CONFIGURATIONS = Path(__file__).parents[1] / "unit/captured_configurations.json"
 PLATFORMS = {"buildah-amd64": "linux/amd64", "buildah-arm64": "linux/arm64", "buildah-arm-v7": "linux/arm/v7"}
 
 
@@ -51,6 +55,84 @@ def test_push_then_push_again(
     assert again["diff"] == []
     if name in PLATFORMS:
         assert pushed["image"]["platforms"] == [PLATFORMS[name]]
+
+
+def _tar(files: dict[str, bytes]) -> bytes:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return target.getvalue()
+
+
+def _asked_again(
+    images: dict[str, Path], repository: str, module: Module, registry: Registry, **more: str
+) -> list[str]:
+    """Push each archive to the tag of its name, twice, and return what the registry was asked the second time."""
+    items = [{"archive": str(path), "repository": repository, "tags": [name]} for name, path in images.items()]
+    assert module("zot_push", images=items, **more)["changed"] is True
+    before = len(registry.requests())
+    assert module("zot_push", images=items, **more)["changed"] is False
+    asked = [f"{request.method} {request.path}" for request in registry.requests()[before:] if request.path != "/v2/"]
+    return sorted(asked)
+
+
+def _manifests(images: dict[str, Path], repository: str) -> list[str]:
+    return sorted(f"GET /v2/{repository}/manifests/{name}" for name in images)
+
+
+def test_nothing_to_do_asks_for_the_manifest_alone(
+    tools: Tools, images: Images, repository: str, module: Module, registry: Registry
+) -> None:
+    """Whoever wrote the archive: what skopeo made of its configuration is known by its digest."""
+    archives = {name: images[name] for name in GOOD if name != "two-images"}
+    assert _asked_again(archives, repository, module, registry, **tools.options()) == _manifests(archives, repository)
+
+
+@pytest.mark.parametrize("skopeo", dict.fromkeys(pair.skopeo for pair in PAIRS))
+def test_nothing_to_do_for_every_field_of_a_configuration(
+    skopeo: str, repository: str, module: Module, registry: Registry, tmp_path: Path
+) -> None:
+    """Docker's own, empty ones, and what Go writes otherwise than Python."""
+    layer = _tar({"a": b"a"})
+    manifest = json.dumps([{"Config": "config.json", "RepoTags": [], "Layers": ["layer.tar"]}]).encode()
+    archives = {}
+    for number, pair in enumerate(json.loads(CONFIGURATIONS.read_text())["pairs"]):
+        if f"sha256:{hashlib.sha256(layer).hexdigest()}" in pair["docker"]:
+            files = {"config.json": pair["docker"].encode(), "layer.tar": layer, "manifest.json": manifest}
+            archives[str(number)] = tmp_path / f"{number}.tar"
+            archives[str(number)].write_bytes(_tar(files))
+    assert len(archives) > 10
+    found = _asked_again(archives, repository, module, registry, skopeo_path=skopeo)
+    assert found == _manifests(archives, repository)
+
+
+def test_what_another_one_wrote_is_asked_for_once(
+    images: Images, repository: str, module: Module, registry: Registry, bare: Bare, tmp_path: Path
+) -> None:
+    """A configuration with the same meaning and other bytes is read, and once for all its tags."""
+    layout = tmp_path / "layout"
+    assert bare("skopeo", "copy", "--format=oci", f"docker-archive:{images['labels']}", f"dir:{layout}").returncode == 0
+    manifest = json.loads((layout / "manifest.json").read_text())
+    spaced = json.dumps(json.loads((layout / manifest["config"]["digest"][7:]).read_text()), indent=1).encode()
+    digest = hashlib.sha256(spaced).hexdigest()
+    (layout / digest).write_bytes(spaced)
+    manifest["config"] |= {"digest": f"sha256:{digest}", "size": len(spaced)}
+    (layout / "manifest.json").write_text(json.dumps(manifest))
+    for tag in ("1", "2"):
+        copied = bare("skopeo", "copy", f"dir:{layout}", f"docker://{registry.host}/{repository}:{tag}")
+        assert copied.returncode == 0, copied.stderr
+    before = len(registry.requests())
+    same = module("zot_push", archive=str(images["labels"]), repository=repository, tags=["1", "2"])
+    assert same["changed"] is False
+    asked = [request.path for request in registry.requests()[before:] if request.path != "/v2/"]
+    assert sorted(asked) == [
+        f"/v2/{repository}/blobs/sha256:{digest}",
+        f"/v2/{repository}/manifests/1",
+        f"/v2/{repository}/manifests/2",
+    ]
 
 
 @pytest.mark.parametrize("name", CHANGED)

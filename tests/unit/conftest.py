@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the unit tests share: archives, an in-memory registry behind Runner.run, and a module run to its result."""
+"""What the unit tests share: archives, an in-memory registry behind Runner.run, and a module run to its result.
+
+What the filters tell people is kept in said/, to be read whenever it changes: ./dev units -- --write-said
+"""
 
 from __future__ import annotations
 
@@ -36,6 +39,39 @@ HOST = "127.0.0.1:5000"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 CAPTURED = json.loads((Path(__file__).parent / "captured.json").read_text(encoding="utf-8"))
+SAID = Path(__file__).parent / "said"
+_WRITTEN = pytest.StashKey[t.Dict[str, t.Dict[str, t.Any]]]()  # noqa: UP006 - Python 3.9 evaluates it
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --write-said."""
+    parser.addoption("--write-said", action="store_true", help="write what filters say into tests/unit/said")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_WRITTEN] = {}
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    for name, said in session.config.stash[_WRITTEN].items():
+        text = json.dumps(said, ensure_ascii=False, indent=2, sort_keys=True)
+        (SAID / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
+
+
+@pytest.fixture
+def hold(request: pytest.FixtureRequest) -> t.Callable[[t.Any], None]:
+    """Hold what a test has been told against what it was told when somebody last read it."""
+    name, test = request.path.stem, request.node.nodeid.partition("::")[2]
+
+    def hold(told: t.Any) -> None:
+        found = json.loads(json.dumps(told))
+        if request.config.getoption("write_said"):
+            request.config.stash[_WRITTEN].setdefault(name, {})[test] = found
+        else:
+            kept = json.loads((SAID / f"{name}.json").read_text(encoding="utf-8"))
+            assert found == kept.get(test), "it says something else: read it, and keep it with --write-said"
+
+    return hold
 
 
 def captured_text(scenario: str, *, tool: str, command: str = "") -> str:
@@ -146,9 +182,12 @@ class FakeRegistry:
         tool = tool or ("skopeo 1.9.3" if verb == "copy" else "crane 0.22.1")
         self.faults.append(Fault(verb, target, captured_text(scenario, tool=tool), **more))
 
-    def put(self, repository: str, tag: str | None, config: dict[str, t.Any] | None = None, salt: str = "") -> str:
+    def put(
+        self, repository: str, tag: str | None, config: dict[str, t.Any] | bytes | None = None, salt: str = ""
+    ) -> str:
         """Have an image there already; return its digest."""
-        raw = _json(oci_config(docker_config() if config is None else config))
+        config = docker_config() if config is None else config
+        raw = config if isinstance(config, bytes) else _json(oci_config(config))
         self.blobs[_digest(raw)] = raw
         salt = salt or self.salt
         layers = [
@@ -233,15 +272,15 @@ class FakeRegistry:
     def _do_digest(self, reference: str) -> bytes:
         return self._resolve(reference, "digest")[1].encode() + b"\n"
 
-    def _do_config(self, reference: str) -> bytes:
-        repository, _found, raw = self._resolve(reference, "config")
-        document = json.loads(raw)
-        for entry in document.get("manifests", []):
-            if entry.get("platform") == {"architecture": "amd64", "os": "linux"}:
-                document = json.loads(self._resolve(f"{HOST}/{repository}@{entry['digest']}", "config")[2])
-        if "manifests" in document:
-            raise _ToolError(captured_text("config-of-arm-only-index", tool="crane 0.22.1"))
-        return self.blobs[document["config"]["digest"]]
+    def _do_blob(self, reference: str) -> bytes:
+        repository, digest = _split(reference)
+        raw = self.blobs.get(digest)
+        if raw is None or digest not in b"".join(self.manifests.get(repository, {}).values()).decode():
+            text = captured_text("absent-blob", tool="crane 0.22.1")
+            raise _ToolError(text.replace("demo/app", repository).replace(f"sha256:{'0' * 64}", digest))
+        if _digest(raw) != digest:
+            raise _ToolError(captured_text("blob-of-another-digest", tool="crane 0.22.1"))
+        return raw
 
     def _do_ls(self, name: str) -> bytes:
         repository = name.partition("/")[2]

@@ -143,6 +143,15 @@ def test_several_frames_of_zstd(path: Path) -> None:
     assert read(str(path)).config == CONFIG
 
 
+def test_cut_zstd(path: Path) -> None:
+    """zstandard takes the end of a file for the end of its data."""
+    path.write_bytes(zstd(tar([("l/layer.tar", b"0" * 5_000_000)])[:1000]))
+    with pytest.raises(
+        InvalidArchiveError, match=r"behind the member 'l/layer\.tar': it ends in the middle of a member$"
+    ):
+        read(str(path))
+
+
 @pytest.mark.parametrize("compression", [name for name in COMPRESSORS if name])
 def test_expand_of_one_that_is_cut_short(path: Path, tmp_path: Path, compression: str) -> None:
     path.write_bytes(COMPRESSORS[compression](GOOD))
@@ -257,8 +266,16 @@ def test_select_what_is_not_there(path: Path, select: str) -> None:
     path.write_bytes(SEVERAL)
     with pytest.raises(
         InvalidArchiveError, match=r"holds no image .*; it holds 0: demo/app:amd64 demo/app:latest, 1: "
-    ):
+    ) as error:
         read(str(path), select)
+    assert str(error.value).startswith(f"{path} holds no image {select!r}; ")
+
+
+def test_two_images_and_no_choice(path: Path) -> None:
+    path.write_bytes(tar([("c.json", config()), manifest(("c.json", ["a:1"]), ("c.json", ["b:1"]))]))
+    with pytest.raises(InvalidArchiveError) as error:
+        read(str(path))
+    assert str(error.value) == f"{path} holds 2 images; choose one with archive_image: 0: a:1, 1: b:1"
 
 
 def test_several_images_and_no_choice(path: Path) -> None:
@@ -306,8 +323,9 @@ def test_a_library_image_by_its_long_name(path: Path) -> None:
 )
 def test_refused(path: Path, data: bytes, message: str) -> None:
     path.write_bytes(data)
-    with pytest.raises(InvalidArchiveError, match=message):
+    with pytest.raises(InvalidArchiveError, match=message) as error:
         read(str(path))
+    assert str(path) in str(error.value)
 
 
 def test_more_json_than_can_be(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

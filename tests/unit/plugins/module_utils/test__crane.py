@@ -17,23 +17,25 @@ OUTPUTS: list[dict[str, t.Any]] = [each for each in CAPTURED["outputs"] if each[
 
 
 @pytest.mark.parametrize(
-    ("command", "expected"),
+    ("build", "arguments", "expected"),
     [
-        pytest.param(_crane.manifest("crane", "h/r:1", insecure=False), "crane manifest h/r:1", id="manifest"),
-        pytest.param(_crane.config("crane", "h/r:1", insecure=False), "crane config h/r:1", id="config"),
-        pytest.param(_crane.digest("crane", "h/r:1", insecure=False), "crane digest h/r:1", id="digest"),
-        pytest.param(_crane.tags("crane", "h/r", insecure=False), "crane ls h/r", id="tags"),
-        pytest.param(_crane.tag("crane", "h/r:1", "2", insecure=False), "crane tag h/r:1 2", id="tag"),
+        pytest.param(_crane.manifest, ("h/r:1",), "manifest h/r:1", id="manifest"),
+        pytest.param(_crane.blob, ("h/r@sha256:1",), "blob h/r@sha256:1", id="blob"),
+        pytest.param(_crane.digest, ("h/r:1",), "digest h/r:1", id="digest"),
+        pytest.param(_crane.tags, ("h/r",), "ls h/r", id="tags"),
+        pytest.param(_crane.catalog, ("h",), "catalog h", id="catalog"),
+        pytest.param(_crane.tag, ("h/r:1", "2"), "tag h/r:1 2", id="tag"),
         pytest.param(
-            _crane.append("crane", ["h/r:1", "h/r:2"], "h/r:i", insecure=False),
-            "crane index append --manifest h/r:1 --manifest h/r:2 --tag h/r:i",
+            _crane.append,
+            (["h/r:1", "h/r:2"], "h/r:i"),
+            "index append --manifest h/r:1 --manifest h/r:2 --tag h/r:i",
             id="append",
         ),
-        pytest.param(_crane.tags("crane", "h/r", insecure=True), "crane --insecure ls h/r", id="insecure"),
     ],
 )
-def test_command(command: list[str], expected: str) -> None:
-    assert command == expected.split()
+def test_command(build: t.Callable[..., list[str]], arguments: tuple[t.Any, ...], expected: str) -> None:
+    assert build("/bin/crane", *arguments, insecure=False) == ["/bin/crane", *expected.split()]
+    assert build("/bin/crane", *arguments, insecure=True) == ["/bin/crane", "--insecure", *expected.split()]
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,7 @@ def test_command(command: list[str], expected: str) -> None:
         ),
         pytest.param(b"", [], id="no tag at all"),
         pytest.param(b"latest\n", ["latest"], id="one"),
+        pytest.param(b"\xff\n", ["\ufffd"], id="no text"),
     ],
 )
 def test_parse_lines(stdout: bytes, expected: list[str]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import typing as t
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._image import (
     Manifest,
     Platform,
     content,
+    converted,
     instant,
     json_object,
     sha256,
@@ -88,6 +90,7 @@ def test_manifest() -> None:
         }
     ).encode()
     manifest = Manifest.parse(raw)
+    assert manifest.document == json.loads(raw)
     assert (manifest.digest, manifest.media_type, manifest.config_digest, manifest.size, manifest.is_index) == (
         sha256(raw),
         MANIFEST,
@@ -113,6 +116,27 @@ def index(*entries: tuple[str, str, dict[str, t.Any]]) -> Manifest:
 
 
 BASE = index(("linux/amd64", "sha256:a", {}), ("linux/arm64", "sha256:b", {}))
+
+
+def test_index() -> None:
+    found = index(
+        ("linux/arm64/v8", "sha256:b", {}), ("unknown/unknown", "sha256:x", {}), ("linux/arm", "sha256:a", {})
+    )
+    assert [(entry.digest, str(entry.platform)) for entry in found.entries] == [
+        ("sha256:b", "linux/arm64/v8"),
+        ("sha256:x", "None"),
+        ("sha256:a", "linux/arm"),
+    ]
+    assert [(str(platform), digest) for platform, digest in found.by_platform] == [
+        ("linux/arm/v7", "sha256:a"),
+        ("linux/arm64", "sha256:b"),
+    ]
+    assert [entry["digest"] for entry in found.document["manifests"]] == ["sha256:b", "sha256:x", "sha256:a"]
+
+
+def test_a_manifest_that_is_none() -> None:
+    with pytest.raises(InvalidImageError, match=r"^the manifest is no JSON object$"):
+        Manifest.parse(b"[]")
 
 
 @pytest.mark.parametrize(
@@ -223,6 +247,7 @@ def container(**changes: t.Any) -> dict[str, t.Any]:
         pytest.param(
             container(Healthcheck={"Test": ["NONE"]}, OnBuild=["RUN x"], Hostname="h", Shell=["sh"]), id="Docker's"
         ),
+        pytest.param(container(ArgsEscaped=True), id="ArgsEscaped, which skopeo 1.11 drops"),
         pytest.param(changed(docker_version="25", id="x", container_config={"Cmd": ["y"]}), id="Docker's at the top"),
         pytest.param(changed(created="2026-11-23T11:00:00.000+01:00"), id="another zone"),
         pytest.param(changed(variant="", author=None), id="empty at the top"),
@@ -252,7 +277,6 @@ def test_same_content(other: dict[str, t.Any]) -> None:
         pytest.param(container(ExposedPorts={"80/tcp": {}}), id="ExposedPorts"),
         pytest.param(container(Volumes={"/v": {}}), id="Volumes"),
         pytest.param(container(StopSignal="SIGINT"), id="StopSignal"),
-        pytest.param(container(ArgsEscaped=True), id="ArgsEscaped"),
         pytest.param(changed(rootfs={"diff_ids": ["sha256:1"]}), id="a layer less"),
         pytest.param(changed(rootfs={"diff_ids": ["sha256:2", "sha256:1"]}), id="order of the layers"),
         pytest.param(changed(rootfs=None), id="no layer"),
@@ -273,6 +297,30 @@ def test_same_content(other: dict[str, t.Any]) -> None:
 )
 def test_other_content(other: dict[str, t.Any]) -> None:
     assert content(other) != content(CONFIG)
+
+
+PAIRS = json.loads((Path(__file__).parents[2] / "captured_configurations.json").read_text(encoding="utf-8"))["pairs"]
+MADE = [
+    pytest.param(pair["docker"].encode(), made["config"].encode(), id=f"{pair['name']}, {made['tools'][0]}")
+    for pair in PAIRS
+    for made in pair["oci"]
+]
+
+
+@pytest.mark.parametrize(("docker", "oci"), MADE)
+def test_what_skopeo_makes_of_a_configuration(docker: bytes, oci: bytes) -> None:
+    """It is known to the byte, and is the same image."""
+    config = json_object(docker, "it")
+    assert oci in converted(config)
+    assert content(json_object(oci, "it")) == content(config)
+
+
+def test_every_age_of_skopeo_is_captured() -> None:
+    """A guess that is never right would be for nothing."""
+    right = {converted(json_object(docker, "it")).index(oci) for docker, oci in (each.values for each in MADE)}
+    guesses = converted({"architecture": "arm", "variant": "v7", "config": {"ArgsEscaped": True}})
+    assert len(set(guesses)) == len(guesses)
+    assert right == {0, 1, 2}
 
 
 @pytest.mark.parametrize(
@@ -336,7 +384,10 @@ def test_content_of_any_json(document: dict[str, t.Any]) -> None:
         found = content(document)
     except InvalidImageError:
         return
-    assert json.dumps(found) == json.dumps(content(json.loads(json.dumps(document))))
+    same = [json.dumps(document), *converted(document)]
+    assert {json.dumps(content(json.loads(each)), sort_keys=True) for each in same} == {
+        json.dumps(found, sort_keys=True)
+    }
 
 
 @given(DOCUMENTS)

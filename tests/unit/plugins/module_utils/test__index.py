@@ -261,7 +261,7 @@ def test_options_that_cannot_be_used(registry: Registry, fake: t.Any, options: d
     assert fake.commands == []
 
 
-@pytest.mark.parametrize("verb", ["manifest", "config"])
+@pytest.mark.parametrize("verb", ["manifest", "blob"])
 def test_an_error_while_looking_is_not_absence(registry: Registry, fake: t.Any, verb: str) -> None:
     fake.fail(verb, "", "bad-password", times=99)
     with pytest.raises(ZotError) as raised:

@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._archive import InvalidArchiveError, MissingLibraryError
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._image import converted
 from ansible_collections.killinit.zot.plugins.module_utils._push import _invalid_archives, push
 from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry
 
@@ -60,6 +61,18 @@ def test_the_same_image_is_not_written(registry: Registry, fake: t.Any, app: Pat
     fake.put("demo/app", "1", salt=salt)
     assert push(registry, single(app), dry_run=False)["changed"] is False
     assert fake.writes == []
+
+
+@pytest.mark.parametrize(("guessed", "runs"), [(True, ["manifest"] * 2), (False, ["manifest", "blob", "manifest"])])
+def test_what_skopeo_makes_of_the_configuration_is_known(
+    registry: Registry, fake: t.Any, app: Path, docker_config: t.Any, guessed: bool, runs: list[str]
+) -> None:
+    """Once two tags hold it they cost one run each."""
+    for tag in ("1", "2"):
+        fake.put("demo/app", tag, converted(docker_config())[0] if guessed else None)
+    result = push(registry, single(app, "1", "2"), dry_run=False)
+    assert (result["changed"], result["image"]["platforms"]) == (False, ["linux/amd64"])
+    assert [command[1] for command in fake.commands] == runs
 
 
 def test_no_skopeo_is_needed_for_the_same_image(registry: Registry, fake: t.Any, app: Path, tools: Path) -> None:

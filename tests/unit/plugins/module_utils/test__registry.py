@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
+import threading
+import time
 import typing as t
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -65,7 +67,8 @@ def test_an_absent_tag(registry: Registry, fake: t.Any, look: str) -> None:
         ("connection-refused", "unavailable", 3),
         ("no-such-host", "unavailable", 3),
         ("answer-cut-short", "unavailable", 3),
-        ("config-of-arm-only-index", "tool_failed", 1),
+        ("blob-of-another-digest", "tool_failed", 1),
+        ("absent-blob", "tool_failed", 1),
     ],
 )
 @pytest.mark.parametrize(("look", "verb"), [("manifest", "manifest"), ("digest", "digest"), ("image", "manifest")])
@@ -102,27 +105,83 @@ def test_image(registry: Registry, fake: t.Any) -> None:
     )
 
 
-def test_image_of_an_index_of_other_platforms(registry: Registry, fake: t.Any) -> None:
-    """crane cannot show a configuration of it, which is no error."""
+def test_image_of_an_index_has_no_configuration(registry: Registry, fake: t.Any) -> None:
     arm = fake.put("demo/app", "arm", {"os": "linux", "architecture": "arm", "rootfs": {"diff_ids": []}})
     fake.put_index("demo/app", "1", arm)
     image = registry.image(APP)
     assert (image.platforms, image.config) == (["linux/arm"], None)
+    assert [command[1] for command in fake.commands] == ["manifest"]
 
 
-def test_image_of_an_index_has_no_configuration(registry: Registry, fake: t.Any) -> None:
-    fake.put_index("demo/app", "1", fake.put("demo/app", "amd64"))
-    assert registry.image(APP).config is None
+def test_image_whose_tag_moves_meanwhile(registry: Registry, fake: t.Any, monkeypatch: t.Any) -> None:
+    """The configuration is that of the manifest."""
+    before = fake.put("demo/app", "1")
+    real = fake._do_blob
+
+    def move(reference: str) -> bytes:
+        fake.put("demo/app", "1", {"os": "linux", "architecture": "arm64", "rootfs": {"diff_ids": []}})
+        return real(reference)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(fake, "_do_blob", move)
+    image = registry.image(APP)
+    assert (image.digest, image.platforms) == (before, ["linux/amd64"])
 
 
-def test_image_whose_tag_moves_between_the_two_looks(registry: Registry, fake: t.Any, monkeypatch: t.Any) -> None:
-    """Manifest and configuration are asked for at once: they must belong to each other."""
+def blobs(fake: t.Any) -> int:
+    return sum(command[1] == "blob" for command in fake.commands)
+
+
+def test_a_configuration_is_read_once_from_a_repository(registry: Registry, fake: t.Any) -> None:
+    """Another repository could lack it."""
+    for repository, tag in (("demo/app", "1"), ("demo/app", "2"), ("demo/other", "1")):
+        fake.put(repository, tag)
+    first, second = registry.image(APP), registry.image(APP.tagged("2"))
+    assert first.config == second.config
+    assert blobs(fake) == 1
+    registry.image(Reference(HOST, "demo/other", "1"))
+    assert blobs(fake) == 2
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["it is there", "the first does not get it"])
+def test_two_that_need_a_configuration_at_the_same_time(
+    registry: Registry, fake: t.Any, monkeypatch: t.Any, fails: bool
+) -> None:
+    """One asks and the others wait; but what kept that one from getting it need not keep them."""
     fake.put("demo/app", "1")
-    other = {"os": "linux", "architecture": "arm64", "rootfs": {"diff_ids": []}}
-    stale = fake.blobs[json.loads(fake.manifests["demo/app"][fake.put("demo/app", None, other)])["config"]["digest"]]
-    real = fake._do_config
-    monkeypatch.setattr(fake, "_do_config", lambda reference: real(reference) if "@" in reference else stale)
+    if fails:
+        fake.fail("blob", "", "bad-password")
+    real, released = fake._fault, threading.Event()
+
+    def hold(verb: str, arguments: list[str]) -> t.Any:
+        fault = real(verb, arguments)
+        assert verb != "blob" or released.wait(5)
+        return fault
+
+    monkeypatch.setattr(fake, "_fault", hold)
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        pending = [pool.submit(registry.image, APP) for _number in range(3)]
+        end = time.monotonic() + 5
+        while sum(command[1] == "manifest" for command in fake.commands) < 3 and time.monotonic() < end:
+            time.sleep(0.01)
+        released.set()
+    errors = [each.exception() for each in pending if each.exception()]
+    assert [error.error_class for error in errors if isinstance(error, ZotError)] == ["unauthorized"] * fails
+    assert blobs(fake) in ((2, 3) if fails else (1,))
+
+
+def test_a_configuration_that_is_expected_is_not_read(registry: Registry, fake: t.Any) -> None:
+    raw = b'{"os": "linux", "architecture": "s390x"}'
+    fake.put("demo/app", "1", raw)
+    registry.expect(APP, [b"{}", raw])
+    assert registry.image(APP).platforms == ["linux/s390x"]
+    assert blobs(fake) == 0
+
+
+def test_a_configuration_that_is_not_the_expected_one_is_read(registry: Registry, fake: t.Any) -> None:
+    fake.put("demo/app", "1")
+    registry.expect(APP, [b'{"os": "linux", "architecture": "s390x"}'])
     assert registry.image(APP).platforms == ["linux/amd64"]
+    assert blobs(fake) == 1
 
 
 def test_image_that_cannot_be_shown(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
@@ -132,21 +191,41 @@ def test_image_that_cannot_be_shown(registry: Registry, fake: t.Any, docker_conf
         registry.image(APP)
 
 
-def test_image_whose_configuration_is_not_there(registry: Registry, fake: t.Any) -> None:
+@pytest.mark.parametrize("scenario", ["absent-blob", "absent-repository"])
+def test_image_whose_configuration_is_not_there(registry: Registry, fake: t.Any, scenario: str) -> None:
+    """It is no image that is absent."""
     fake.put("demo/app", "1")
-    fake.fail("config", "demo/app:1", "absent-tag")
-    fake.faults.append(type(fake.faults[0])("config", "", fake.faults[0].stderr))
-    with pytest.raises(ZotError, match="the registry's answer is not usable: its configuration is not there"):
+    fake.fail("blob", "", scenario)
+    with pytest.raises(ZotError, match=r"demo/app:1: the registry's answer is not usable: its configuration is not th"):
+        registry.image(APP)
+
+
+def test_a_configuration_of_another_digest(registry: Registry, fake: t.Any, monkeypatch: t.Any) -> None:
+    """crane finds that out, and if it did not, it would not be believed."""
+    fake.put("demo/app", "1")
+    fake.blobs = dict.fromkeys(fake.blobs, b"{}")
+    with pytest.raises(ZotError, match=r"cannot read .*demo/app:1: copying blob .*: error verifying sha256 checksum"):
+        registry.image(APP)
+    monkeypatch.setattr(fake, "_do_blob", lambda _reference: b"{}")
+    with pytest.raises(ZotError, match="not usable: its configuration is not there"):
         registry.image(APP)
 
 
 def test_a_configuration_that_cannot_be_read_is_an_error(registry: Registry, fake: t.Any) -> None:
     fake.put("demo/app", "1")
-    fake.fail("config", "demo/app:1", "bad-password")
-    fake.faults.append(type(fake.faults[0])("config", "", fake.faults[0].stderr, times=9))
-    with pytest.raises(ZotError) as raised:
+    fake.fail("blob", "", "bad-password", times=9)
+    with pytest.raises(ZotError, match=r"cannot read .*demo/app:1: ") as raised:
         registry.image(APP)
     assert raised.value.error_class == "unauthorized"
+
+
+@pytest.mark.parametrize("digest", ["", "--help", "../../etc/passwd", f"sha512:{'0' * 128}"])
+def test_a_configuration_whose_digest_is_none(registry: Registry, fake: t.Any, digest: str) -> None:
+    document = {"schemaVersion": 2, "config": {"digest": digest, "size": 2}, "layers": []}
+    fake.put_manifest("demo/app", "1", document)
+    with pytest.raises(ZotError, match=r"the registry's answer is not usable: .* is not a valid digest"):
+        registry.image(APP)
+    assert [command[1] for command in fake.commands] == ["manifest"]
 
 
 def test_a_digest_that_the_bytes_do_not_have(registry: Registry, fake: t.Any) -> None:
@@ -377,6 +456,12 @@ class TestWrite:
         with pytest.raises(ZotError) as raised:
             done()
         assert raised.value.message.startswith(f"{HOST}/demo/app:1 was written, but what it holds now is not known: ")
+        assert len(fake.writes) == 1
+
+    def test_a_tag_that_may_not_move_and_whose_answer_was_lost(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        """crane writes it again by itself; what is denied then is there."""
+        fake.fail("tag", "demo/app:1", "immutable-tag", landed=True)
+        assert done().digest == fake.tags["demo/app"]["source"]
         assert len(fake.writes) == 1
 
     def test_no_second_try_of_what_is_denied(self, done: t.Callable[..., Image], fake: t.Any) -> None:

@@ -130,6 +130,28 @@ def test_much_output_on_both_does_not_block(runner: Runner) -> None:
     assert len(run(runner, "head -c 300000 /dev/zero >&2; head -c 300000 /dev/zero")) == 300000
 
 
+@pytest.mark.parametrize("where", ["", " >&2"], ids=["standard output", "standard error"])
+def test_output_without_end(runner: Runner, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    monkeypatch.setattr(_runner, "_LONGEST_OUTPUT", 1 << 20)
+    started = time.monotonic()
+    with pytest.raises(ZotError, match=r"^cannot try: /bin/sh printed more than 1 MiB and was stopped$") as raised:
+        run(runner, f"cat /dev/zero{where}")
+    assert time.monotonic() - started < 5
+    assert raised.value.error_class == "tool_failed"
+
+
+def test_the_longest_output(runner: Runner) -> None:
+    """A list of tags may be long."""
+    assert len(run(runner, f"head -c {_runner._LONGEST_OUTPUT} /dev/zero")) == 32 << 20
+
+
+def test_the_time_limit_for_a_tool_that_says_nothing_more(tmp_path: Path) -> None:
+    runner = Runner(timeout=1, retries=0, directory=str(tmp_path), hide=str)
+    with pytest.raises(ZotError, match="did not end within 1 seconds and was stopped"):
+        run(runner, "echo $$ > pid; exec >&- 2>&-; sleep 60")
+    wait_until_dead(tmp_path / "pid")
+
+
 def test_the_time_limit_ends_the_whole_group(tmp_path: Path) -> None:
     runner = Runner(timeout=1, retries=0, directory=str(tmp_path), hide=str)
     started = time.monotonic()

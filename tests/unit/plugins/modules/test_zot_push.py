@@ -127,7 +127,7 @@ def test_failure(run_module: t.Any, fake: t.Any, app: str, tools: Path) -> None:
     assert error.pop("stderr").startswith('time="2026-11-23T12:00:00Z" level=fatal')
     assert error == {
         "msg": f"cannot push {app} to {HOST}/demo/app:1: writing manifest: uploading manifest new to {HOST}/demo/app:"
-        f" requested access to the resource is denied. {hint}",
+        f" requested access to the resource is denied; {HOST}/demo/app:1 now holds nothing. {hint}",
         "error_class": "denied",
         "retryable": False,
         "rc": 1,
