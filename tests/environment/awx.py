@@ -24,7 +24,7 @@ from jinja2 import StrictUndefined, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 API = "/api/v2/"
-TOKEN = "a-token"
+TOKEN = "a-token-that-stands-nowhere-else"
 
 # What a resource has to have to be made, and what it may have.
 RESOURCES: dict[str, tuple[set[str], set[str]]] = {

@@ -86,6 +86,12 @@ class Registry:
     reader: Account
     tls: bool = True
 
+    def forget(self, repository: str, digest: str) -> None:
+        """Remove a manifest and its tags, as Zot does by itself once the last of them has moved."""
+        status = _ask(self, f"/v2/{repository}/manifests/{digest}", self.writer, method="DELETE")
+        if status != 202:
+            raise RegistryError(f"{repository}@{digest} is still there: {status}")
+
     def requests(self) -> list[Request]:
         """Every request that the registry has answered since it started, read from the registry's own log.
 
@@ -388,12 +394,13 @@ def _own_path() -> str:
     return f"{OWN_PATH}{secrets.token_hex(8)}/tags/list"
 
 
-def _ask(registry: Registry, path: str, account: Account | None = None) -> int | None:
-    """The status that a GET is answered with, or None without an answer."""
+def _ask(registry: Registry, path: str, account: Account | None = None, *, method: str = "GET") -> int | None:
+    """The status that a request is answered with, or None without an answer."""
     handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]  # loopback is not for a proxy
     if registry.tls:
         handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(registry.ca))))
-    request = urllib.request.Request(f"{'https' if registry.tls else 'http'}://{registry.host}{path}")
+    address = f"{'https' if registry.tls else 'http'}://{registry.host}{path}"
+    request = urllib.request.Request(address, method=method)
     if account is not None:
         credentials = base64.b64encode(f"{account.username}:{account.password}".encode()).decode()
         request.add_header("Authorization", f"Basic {credentials}")

@@ -9,6 +9,8 @@ With --write-table a run of all of them writes what happened into docs/reliabili
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -20,6 +22,7 @@ from integration.support import Module
 from reliability.support import Publisher
 
 from environment import faults
+from environment.documents import write_table
 from environment.faults import Proxy
 from environment.registry import Registry
 
@@ -40,8 +43,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "test_soak" not in item.nodeid)
 
 
+def pytest_report_header() -> str:
+    """Say what repeats the soak."""
+    return f"ZOT_TEST_SEED={os.environ['ZOT_TEST_SEED']}"
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin to count, in the process that starts the others."""
+    """Begin to count, in the process that starts the others, which inherit the seed."""
+    os.environ.setdefault("ZOT_TEST_SEED", secrets.token_hex(4))
     config.stash[HAPPENED] = {}
     if config.getoption("--write-table") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Table(config.stash[HAPPENED]))
@@ -68,10 +77,7 @@ class Table:
         for fault, endings in sorted(self._happened.items()):
             said = ", ".join(f"{count} {ended}" for ended, count in sorted(endings.items()))
             rows.append(f"| {fault} | {endings.total()} | {said} |")
-        table = "\n".join(rows)
-        before, begin, rest = DOCUMENT.read_text().partition("<!-- table -->")
-        _old, end, after = rest.partition("<!-- end of table -->")
-        DOCUMENT.write_text(f"{before}{begin}\n\n{table}\n\n{end}{after}")
+        write_table(DOCUMENT, rows)
 
 
 @pytest.fixture

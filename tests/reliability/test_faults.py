@@ -44,7 +44,7 @@ PLACES = {
         "write": "PUT .*/manifests/1$",
         "further": "PUT .*/manifests/latest$",
     },
-    "zot_image_info": {"look": "GET .*/manifests/", "config": "GET .*/blobs/"},
+    "zot_image_info": {"look": "GET .*/manifests/", "config": "GET .*/blobs/", "list": "GET .*/tags/list"},
     "zot_publish": {
         "look": "GET .*/manifests/",
         "blob": "PATCH .*/blobs/",
@@ -75,8 +75,9 @@ def _places(push: str, index: str, info: str, publish: str) -> dict[str, str]:
 
 WRITES = _places("write", "write", "look", "write")
 LOOKS = _places("look", "look", "look", "look")
-EVERYWHERE = _places("look start blob write further", "look config write further", "look config", "further")
-LATE = _places("blob further", "look further", "look config", "further")
+READS = _places("look", "look config", "look config", "look")
+EVERYWHERE = _places("look start blob write further", "look config write further", "look config list", "further")
+LATE = _places("blob further", "look further", "look config list", "further")
 DONE, DOWN, LIMITED, REFUSED = {"finished"}, {"unavailable"}, {"rate_limited"}, {"unauthorized"}
 SLOW_DOWN = "Too Many Requests"
 WHO_ARE_YOU = {"WWW-Authenticate": 'Basic realm="registry"'}
@@ -93,16 +94,15 @@ KINDS = {
     "502": Kind(_answer(502), WRITES, DOWN, DONE),
     "503": Kind(_answer(503), EVERYWHERE, DOWN, DONE),
     "504": Kind(_answer(504), WRITES, DOWN, DONE),
-    # crane is asked twice for what it shows at once, and one good answer is enough.
     "401 in the middle (a token that expires)": Kind(_answer(401, headers=WHO_ARE_YOU), LATE, REFUSED, REFUSED | DONE),
     "reset in the middle of a blob": Kind(
         Fault("break-request", size=300_000), _places("blob", "", "", "blob"), DOWN, DONE
     ),
-    "reset in the middle of an answer": Kind(Fault("break-answer", size=100), LOOKS, DOWN, DONE),
+    "reset in the middle of an answer": Kind(Fault("break-answer", size=100), READS, DOWN, DONE),
     "stall": Kind(Fault("stall"), LATE, DOWN, DONE),
-    "half an answer": Kind(Fault("half"), LOOKS, DOWN, DONE),
+    "half an answer": Kind(Fault("half"), READS, DOWN, DONE),
     "slow answer": Kind(Fault("slow"), WRITES, DONE, DONE),
-    "wrong digest in a manifest": Kind(Fault("corrupt"), LOOKS, {"tool_failed"}, {"tool_failed"} | DONE),
+    "wrong digest in a manifest": Kind(Fault("corrupt"), READS, {"tool_failed"}, {"tool_failed"} | DONE),
     "wrong digest in a header": Kind(Fault("digest"), WRITES, DONE, DONE),
     "lost answer to a write": Kind(Fault("lost"), _places("write further", "write further", "", "further"), DONE, DONE),
     "expired certificate": Kind(Fault("certificate", body="expired"), LOOKS, {"tls"}, {"tls"} | DONE),
@@ -110,7 +110,7 @@ KINDS = {
     "redirect to another host": Kind(
         Fault("redirect"), WRITES, {"unauthorized", "tool_failed"}, {"unauthorized", "tool_failed"} | DONE
     ),
-    "100 MB where a manifest was expected": Kind(Fault("huge"), LOOKS, {"tool_failed"}, {"tool_failed"} | DONE),
+    "100 MB where a manifest was expected": Kind(Fault("huge"), READS, {"tool_failed"}, {"tool_failed"} | DONE),
 }
 CASES = [
     pytest.param(who, place, name, stays, id=f"{who}, {place}, {name}, {'stays' if stays else 'once'}")
@@ -118,8 +118,6 @@ CASES = [
     for who, places in kind.places.items()
     for place in places.split()
     for stays in (False, True)
-    # The role does nothing but run the modules: what passes by itself it does not even see.
-    if stays or who != "zot_publish"
 ]
 
 
@@ -154,7 +152,7 @@ class Work:
         elif self.who == "zot_index":
             wanted["manifests"] = ["amd64", "arm64"]
         else:
-            wanted = {"images": [f"{self.repository}:1"]}
+            wanted = {"images": [f"{self.repository}:1"], "repositories": [self.repository]}
         return module(self.who, **{**SHORT, **more, **wanted})
 
     def _publish(self, short: dict[str, int]) -> Result:
@@ -231,6 +229,39 @@ def test_fault(
     assert not [request for request in registry.requests()[start:] if request.method not in ("GET", "HEAD")]
 
 
+@pytest.mark.parametrize("stays", [False, True], ids=["once", "stays"])
+@pytest.mark.parametrize("place", ["write", "further"])
+@pytest.mark.parametrize("who", ["zot_push", "zot_index"])
+def test_lost_answer_where_no_tag_may_move(
+    who: str,
+    place: str,
+    stays: bool,
+    registry: Registry,
+    repository: str,
+    proxy: Proxy,
+    module: Module,
+    through: Module,
+    playbook: Callable[..., CompletedProcess[str]],
+    tmp_path: Path,
+    happened: Callable[..., None],
+) -> None:
+    """crane writes it a second time by itself, and that is denied. The tag is there all the same."""
+    repository = f"immutable/{repository}"
+    work = Work(who, repository, tmp_path, playbook)
+    work.prepare(module)
+    before, start = held(registry, repository), len(registry.requests())
+    proxy.set(Fault("lost", PLACES[who][place], times=None if stays else 1))
+    result = work.run(through)
+    assert proxy.seen()
+    proxy.set()
+    assert (result["failed"], result["changed"]) == (False, True), result
+    require_truth(result, before, held(registry, repository))
+    wrote = [each for each in registry.requests()[start:] if each.method == "PUT" and "/manifests/" in each.path]
+    assert sorted(each.path.rpartition("/")[2] for each in wrote if each.status < 300) == ["1", "latest"]
+    assert work.run(through)["changed"] is False
+    happened("lost answer to a write, tags that may not move", "finished")
+
+
 @pytest.mark.parametrize("place", ["GET .*/manifests/", "GET .*/blobs/", "PUT .*/manifests/", "POST .*/blobs/"])
 def test_credentials_do_not_follow_a_redirect(
     place: str,
@@ -247,7 +278,10 @@ def test_credentials_do_not_follow_a_redirect(
     if place.startswith("GET"):
         assert through("zot_push", **options)["changed"]
     proxy.set(Fault("redirect", place))
-    result = through("zot_push", **options)
+    if place.startswith("GET"):
+        result = through("zot_image_info", images=[f"{repository}:1"], **tools.options())
+    else:
+        result = through("zot_push", **options)
     seen = proxy.seen()
     assert [each for each in seen if each.what == "redirect"]
     assert not [each for each in seen if each.what == "elsewhere" and each.credentials]

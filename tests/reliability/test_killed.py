@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -111,6 +112,9 @@ def test_module_is_killed(
         running.process.wait()
         left = list(running.temporary.glob("ansible-*/zot-*"))
         assert [path.stat().st_mode & 0o777 for path in left] == [0o700]
+        login = base64.b64encode(f"{registry.writer.username}:{registry.writer.password}".encode())
+        secret = [path for each in left for path in each.rglob("*") if path.is_file() and login in path.read_bytes()]
+        assert [(path.name, path.stat().st_mode & 0o777) for path in secret] == [("config.json", 0o600)]
         happened(f"{number.name} to the module", "unfinished")
     else:
         result = running.result()
@@ -175,6 +179,9 @@ def test_ansible_is_killed(
     wait_until(lambda: not left(), "everything ends")
     happened(f"{number.name} to ansible-playbook", "unfinished" if number != signal.SIGKILL else "finished")
     assert sorted(held(registry, repository)) == (["1", "latest"] if number == signal.SIGKILL else [])
+    # Ansible leaves its own files, with the options in them: the credentials are none.
+    files = [path for path in Path(environment["HOME"]).rglob("*") if path.is_file()]
+    assert not [path for path in files if environment["ZOT_PASSWORD"].encode() in path.read_bytes()]
 
     again = run()
     output, _none = again.communicate(timeout=60)

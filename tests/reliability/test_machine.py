@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,12 @@ def work(repository: str, tmp_path: Path) -> dict[str, Any]:
     """A push of an image that nobody has."""
     path = archive(tmp_path / "amd64.tar", size=200_000)
     return {"archive": str(path), "repository": repository, "tags": ["1"]}
+
+
+def _others(repository: str) -> list[tuple[str, dict[str, Any]]]:
+    """The modules that run crane alone, and what to give them."""
+    index = {"repository": repository, "manifests": ["1"], "tags": ["2"]}
+    return [("zot_index", index), ("zot_image_info", {"images": [f"{repository}:1"]})]
 
 
 def _mounted(script: str) -> list[str]:
@@ -51,12 +58,14 @@ def test_disk_full(
     work["archive"] = str(images["gzip"])
     place = tmp_path / "ansible"
     prefix = _mounted(f"mkdir -p {place}; mount -t tmpfs -o {room} none {place}; mkdir -p {place}/ansible-tmp-full")
-    result = start("zot_push", registry, prefix=prefix, own="ansible-tmp-full", **work).result()
-    happened("temporary directory full", result.get("error_class", "finished"))
-    assert (result["failed"], result["error_class"]) == (True, "tool_failed")
-    assert "No space left on device" in result["msg"]
-    assert "remote_tmp" in result["hint"]
-    require_truth(result, {}, held(registry, repository))
+    # The others have nothing to expand.
+    for name, given in [("zot_push", work), *(_others(repository) if "inodes" in room else ())]:
+        result = start(name, registry, prefix=prefix, own="ansible-tmp-full", **given).result()
+        happened("temporary directory full", result.get("error_class", "finished"))
+        assert (result["failed"], result["error_class"]) == (True, "tool_failed"), result
+        assert "No space left on device" in result["msg"]
+        assert "remote_tmp" in result["hint"]
+        require_truth(result, {}, held(registry, repository))
     assert start("zot_push", registry, **work).result()["changed"] is True
 
 
@@ -80,10 +89,13 @@ def test_execution_environment(
         "root cannot be written to": f"mount --bind {tmp_path} {tmp_path}; mount -o remount,bind,ro /",
     }[what]
     script += f"; export HOME={tmp_path}/home; unset XDG_RUNTIME_DIR"
+    prefix = _mounted(script.replace("mkdir", "mkdir -p"))
     for changed in (True, False):
-        result = start("zot_push", registry, prefix=_mounted(script.replace("mkdir", "mkdir -p")), **work).result()
-        assert (result["failed"], result["changed"]) == (False, changed), result
-    assert list(held(registry, repository)) == ["1"]
+        for name, given in [("zot_push", work), *_others(repository)]:
+            result = start(name, registry, prefix=prefix, **given).result()
+            assert (result["failed"], result["changed"]) == (False, changed and name != "zot_image_info"), result
+    assert result["images"][0]["platforms"] == ["linux/amd64"]
+    assert sorted(held(registry, repository)) == ["1", "2"]
     happened(what, "finished")
 
 
@@ -138,12 +150,12 @@ def test_tool(
     if what == "no program":
         path.write_bytes(b"\x7fELF and nothing else")
         path.chmod(0o755)
-    result = module("zot_push", **work, **{f"{tool}_path": options[what]()})
-    happened(f"tool {what}", result.get("error_class", "finished"))
-    assert (result["failed"], result["error_class"]) == (True, error_class), result
-
-    assert re.search(said, result["msg"]), result["msg"]
-    require_truth(result, {}, held(registry, repository))
+    for name, given in [("zot_push", work), *(_others(repository) if tool == "crane" else ())]:
+        result = module(name, **given, **{f"{tool}_path": options[what]()})
+        happened(f"tool {what}", result.get("error_class", "finished"))
+        assert (result["failed"], result["error_class"]) == (True, error_class), result
+        assert re.search(said, result["msg"]), result["msg"]
+        require_truth(result, {}, held(registry, repository))
     assert module("zot_push", **work)["changed"] is True
 
 
@@ -160,15 +172,21 @@ def test_stalled_tool(
     """At the time limit it ends, with all that it has started."""
     children = tmp_path / "children"
     path = _program(tmp_path / "tool", f"sleep 1000 & echo $$ $! >>{children}; wait")
-    result = module("zot_push", timeout=2, **work, **{f"{tool}_path": path})
-    assert (result["failed"], result["error_class"]) == (True, "unavailable")
-    assert "did not end within 2 seconds" in result["msg"]
-    pids = children.read_text().split()
-    assert len(pids) >= 2
-    wait_until(lambda: not any(_runs(pid) for pid in pids), "the tool and its children end", 5)
-    require_truth(result, {}, held(registry, repository))
-    happened("stalled tool", result["error_class"])
+    for name, given in [("zot_push", work), *(_others(repository) if tool == "crane" else ())]:
+        result = module(name, timeout=2, **given, **{f"{tool}_path": path})
+        assert (result["failed"], result["error_class"]) == (True, "unavailable"), result
+        assert "did not end within 2 seconds" in result["msg"]
+        pids = children.read_text().split()
+        assert len(pids) >= 2
+        wait_until(partial(_are_over, pids), "the tool and its children end", 5)
+        require_truth(result, {}, held(registry, repository))
+        happened("stalled tool", result["error_class"])
+        children.unlink()
     assert module("zot_push", **work)["changed"] is True
+
+
+def _are_over(pids: list[str]) -> bool:
+    return not any(_runs(pid) for pid in pids)
 
 
 def _runs(pid: str) -> bool:

@@ -123,6 +123,33 @@ def test_same_index(
     happened: Callable[..., None],
     tmp_path: Path,
 ) -> None:
+    """The same architectures joined under the same tags, as two runs of the same pipeline do it."""
+    pair = ["1-amd64", "1-arm64"]
+    for tag in pair:
+        path = archive(tmp_path / f"{tag}.tar", architecture=tag.partition("-")[2])
+        assert module("zot_push", archive=str(path), repository=repository, tags=[tag])["changed"]
+    options = {"repository": repository, "manifests": pair, "tags": ["1", "latest"], "retries": 3}
+    results = [publisher.result() for publisher in [start("zot_index", registry, **options) for _number in range(many)]]
+    there = _whole(module, repository)
+    assert [result["failed"] for result in results] == [False] * many, results
+    assert {tag["digest"] for result in results for tag in result["tags"]} == {there["1"]["digest"]}
+    assert there["1"]["digest"] == there["latest"]["digest"]
+    assert {entry["digest"] for entry in there["1"]["manifests"]} == {there[tag]["digest"] for tag in pair}
+    assert [result for result in results if result["changed"]]
+    assert module("zot_index", **options)["changed"] is False
+    _counted(results, f"{many} publishers, one tag, one index", happened)
+
+
+@MANY
+def test_different_indexes(
+    many: int,
+    registry: Registry,
+    repository: str,
+    start: START,
+    module: Module,
+    happened: Callable[..., None],
+    tmp_path: Path,
+) -> None:
     """Each pushes its own two architectures and joins them under the tag that all share."""
     members = []
     for number in range(many):
@@ -147,4 +174,4 @@ def test_same_index(
     assert {entry["digest"] for entry in there["latest"]["manifests"]} in indexes
     winners = [there[f"r{number}"]["digest"] for number, result in enumerate(results) if not result["failed"]]
     assert there["latest"]["digest"] in winners
-    _counted(results, f"{many} publishers, one index", happened)
+    _counted(results, f"{many} publishers, one tag, different indexes", happened)
