@@ -22,6 +22,7 @@ from benchmarks.measure import Cost, Run, Side, fresh, measure, variables
 from environment.registry import Registry
 
 Costs = dict[str, Cost]
+COUNTS = (1, 10, 30, 100)
 TASKS = 10  # in one playbook, since the playbook itself costs more than a task
 SIZES = {"10 MB": (1, 10 * MB), "100 MB": (1, 100 * MB), "1 GiB": (1, GIB), "10 GiB": (10, GIB)}
 
@@ -221,20 +222,43 @@ def one_task(bench: Bench) -> tuple[Costs, list[Ratio]]:
 
 def many_archives(bench: Bench) -> tuple[Costs, list[Ratio]]:
     """Nothing to do, 100 archives in one task, beside a script of crane digest"""
-    images = _hundred(bench, ["latest"])
+    ours, script, lines = _again(bench, 100)
+    costs = measure([ours, script, *_floor(bench, lines, script.check)], bench.runs, bench.shared, bench.directory)
+    ratio = costs["100 archives"].seconds / costs["100 crane"].seconds
+    return costs, [Ratio("nothing to do, 100 archives in one task", ratio, 0.7)]
+
+
+def numbers(bench: Bench) -> tuple[Costs, list[Ratio]]:
+    """How that grows with the number of archives; no yardstick, for the plot"""
+    sides = [side for count in COUNTS for side in _again(bench, count)[:2]]
+    return measure(sides, bench.runs, bench.shared, bench.directory), []
+
+
+def _again(bench: Bench, count: int) -> tuple[Side, Side, list[str]]:
+    """So many archives that are there already, in one task and in a script; and the lines of the script."""
+    images = _hundred(bench, ["latest"])[:count]
     references = [f"{image['repository']}:latest" for image in images]
     bench.push(images)
     ours = [{"killinit.zot.zot_push": {"images": images}, "register": "found"}]
     ours.append(shown("found.images | map(attribute='digest')"))
     check = reads([bench.digest(reference) for reference in references])
-    bare = [f"crane digest $ZOT_REGISTRY/{reference}" for reference in references]
-    sides = [
-        Side("zot_push", bench.playbook("hundred", ours), check),
-        Side("crane", bench.script("hundred", bare), check, ours=False),
+    lines = [f"crane digest $ZOT_REGISTRY/{reference}" for reference in references]
+    return (
+        Side(f"{count} archives", bench.playbook(f"archives-{count}", ours), check),
+        Side(f"{count} crane", bench.script(f"archives-{count}", lines), check, ours=False),
+        lines,
+    )
+
+
+def _floor(bench: Bench, lines: Sequence[str], check: Callable[[Run], None]) -> list[Side]:
+    """What no way to run crane for each can undercut: all the runs, four at once, and a playbook without a task."""
+    path = bench.directory / "lines"
+    path.write_text("".join(f"exec {line}\n" for line in lines))
+    at_once = f"xargs --arg-file={path} --delimiter='\\n' --max-procs=4 --max-args=1 sh -c"
+    return [
+        Side("crane, 4 at once", bench.script("at-once", [at_once]), check, ours=False),
+        Side("no task", bench.playbook("no-task", [shown("1")]), lambda _run: None),
     ]
-    costs = measure(sides, bench.runs, bench.shared, bench.directory)
-    ratio = costs["zot_push"].seconds / costs["crane"].seconds
-    return costs, [Ratio("nothing to do, 100 archives in one task", ratio, 0.7)]
 
 
 def many_references(bench: Bench) -> tuple[Costs, list[Ratio]]:
@@ -268,6 +292,7 @@ def many_references(bench: Bench) -> tuple[Costs, list[Ratio]]:
     sides = [
         Side("zot_image_info", bench.playbook("info", ours), reads(digests)),
         Side("crane", bench.script("info", bare), check_files, ours=False),
+        *_floor(bench, bare, check_files),
     ]
     costs = measure(sides, bench.runs, bench.shared, bench.directory)
     ratio = costs["zot_image_info"].seconds / costs["crane"].seconds
