@@ -51,6 +51,7 @@ def bad(copy_checkout: Copy, tmp_path: Path) -> Path:
     """A checkout to spoil, which has fetched already what it fetches."""
     bad = copy_checkout(tmp_path / "bad")
     (bad / ".cache/collections/ansible_collections").mkdir(parents=True)
+    (CACHE / "home").mkdir(exist_ok=True)
     for name in ("collections/ansible_collections/kubernetes", "collections/ansible_collections/awx", "home"):
         (bad / ".cache" / name).symlink_to(CACHE / name)
     return bad
@@ -103,6 +104,18 @@ def test_units_with_little_coverage(bad: Path) -> None:
     output = refused(bad, "units")
     assert "Required test coverage of 95% not reached" in output
     assert re.search(r"=+ \d+ passed\b", output), output
+
+
+def test_mutants_that_no_test_sees(bad: Path) -> None:
+    spoil(bad / "tests/unit/plugins/module_utils/test__skopeo.py", ("def test_", "def no_test_"))
+    spoil(bad / "tests/unit/plugins/module_utils/test__skopeo.py", ("def no_test_copy() ", "def test_copy() "))
+    output = refused(bad, "mutants", "--", "_skopeo")
+    assert re.search(r"^tests see \d\d\.\d % of the changes, and not 85$", output, re.MULTILINE), output
+    assert "_skopeo.x_message__mutmut_1" in output
+
+
+def test_sanity_ignores_nothing() -> None:
+    assert not list(Path(__file__).parents[1].glob("sanity/*"))
 
 
 def test_sanity_with_an_undocumented_option(bad: Path) -> None:
