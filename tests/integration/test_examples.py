@@ -20,6 +20,7 @@ import yaml
 from integration.blocks import PAGES, ROOT, Block, blocks
 from integration.support import recap
 
+from ansible_collections.killinit.zot.plugins.module_utils import _argspec
 from environment.images import Images
 from environment.registry import Registry
 
@@ -97,6 +98,7 @@ def shell(registry: Registry, images: Images, environment: dict[str, str], tmp_p
         ("workspace", "skopeo-amd64"),
     ):
         shutil.copyfile(images[archive], dist / f"{name}.tar")
+    shutil.copyfile(images["skopeo-amd64"], directory / "zot-ee.tar")
     (dist / "openclaw-arm64.tar.gz").write_bytes(gzip.compress((dist / "openclaw-arm64.tar").read_bytes()))
 
     def here(text: str) -> str:
@@ -207,6 +209,16 @@ def test_runbook(command: str) -> None:
     table = re.search(r"^## From the runbook\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)
     assert table
     assert [line for line in table[1].splitlines() if command in line.rpartition(" | ")[0]]
+
+
+def test_environment() -> None:
+    """What the modules read there is what the guide has, and what the other pages link to."""
+    spec = _argspec.Spec({}).for_module()["argument_spec"]
+    read = [option["fallback"][1][0] for option in spec.values() if "fallback" in option]
+    guide = (ROOT / "docs/docsite/rst/guide_publish.rst").read_text(encoding="utf-8")
+    assert re.findall(r"^\.\. envvar:: (.*)", guide, re.MULTILINE) == read
+    linked = yaml.safe_load((ROOT / "docs/docsite/config.yml").read_text(encoding="utf-8"))
+    assert linked == {"envvar_directives": read}
 
 
 @pytest.mark.parametrize("page", PAGES)

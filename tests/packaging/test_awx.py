@@ -16,13 +16,14 @@ from typing import Any
 
 import pytest
 import yaml
+from integration.blocks import blocks
 
 from ansible_collections.killinit.zot.plugins.module_utils._argspec import Spec
 from environment import awx
 from environment.awx import Awx
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDE = "docs/docsite/rst/guide_awx.rst"
 PLAYBOOKS = sorted(f"playbooks/{path.name}" for path in ROOT.glob("playbooks/*.yml") if path.name != "awx.yml")
 # What AWX may ask for an option of that type: it has neither booleans nor lists that one types.
 TYPES = {"str": "text", "path": "text", "list": "text", "int": "integer", "bool": "multiplechoice"}
@@ -147,9 +148,9 @@ def test_again_nothing_changes(done: Awx) -> None:
     assert len(done.writes) == before
 
 
-def test_as_readme_has_it(tmp_path: Path) -> None:
+def test_as_the_guide_has_it(tmp_path: Path) -> None:
     """Another organization, its execution environment, its credentials for each job, and its images."""
-    (example,) = re.findall(r"^```yaml\n(# awx\.yml\n.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    (example,) = (block.text for block in blocks(GUIDE) if block.file == "awx.yml")
     (tmp_path / "awx.yml").write_text(example)
     with awx.running(PLAYBOOKS) as server:
         server.make("organizations", name="Platform")
@@ -165,7 +166,18 @@ def test_as_readme_has_it(tmp_path: Path) -> None:
         for template in server.resources["job_templates"].values():
             assert sorted(server.associations[f"{template['url']}credentials/"]) == numbers
         fixed = json.loads(server.named("job_templates", "Zot | Release")["extra_vars"])
-    assert fixed["zot_publish_images"][0]["archive"] == "/dist/{{ zot_publish_revision }}.tar"
+    assert fixed["zot_publish_images"][0]["archives"]["amd64"] == "/dist/{{ zot_publish_revision }}/amd64.tar"
+
+
+def test_guide_has_every_job_and_every_credential(done: Awx) -> None:
+    guide = (ROOT / GUIDE).read_text(encoding="utf-8")
+    for template in done.resources["job_templates"].values():
+        questions = ", ".join(question["question_name"] for question in survey(done, template))
+        assert f"* - {template['name']}\n     - ``{template['playbook']}``\n     - {questions}\n" in guide
+    credential_type = done.named("credential_types", "Zot registry")
+    assert ", ".join(f"``{name}``" for name in credential_type["injectors"]["env"]) in guide
+    (workflow,) = done.resources["workflow_job_templates"].values()
+    assert f'"{workflow["name"]}"' in guide
 
 
 def test_refusals_are_seen(server: Awx) -> None:

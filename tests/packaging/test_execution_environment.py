@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
+from integration.blocks import blocks
 
 from environment import awx
 from environment.images import Images
@@ -137,3 +138,10 @@ def test_job_as_awx_runs_it(job: Path, registry: Registry, tmp_path: Path) -> No
     assert first["zot_publish_report"]["images"] == second["zot_publish_report"]["images"]
     assert "3f2c1ab-arm64" in said
     assert registry.writer.password not in said + said_again
+
+    # The guide's job after it: AWX gives it, as variables, what those before it handed on.
+    (example,) = (block.text for block in blocks("docs/docsite/rst/guide_awx.rst") if block.file == "after.yml")
+    (job / "project/after.yml").write_text(example)
+    (job / "env/extravars").write_text(json.dumps(second))
+    shown = runner("run", job, "--playbook", "after.yml").decode()
+    assert first["zot_publish_report"]["images"][0]["pinned"] in shown
