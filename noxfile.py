@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -30,6 +31,13 @@ PYTEST = ("pytest", "-p", "no:pytest-ansible")
 AWX_PYTHON = "3.12"
 # Modules run from Python 3.9 on; up to 3.10 there is no ansible-core that is supported.
 CORES = {"3.9": "2.15", "3.10": "2.17", "3.11": "2.19", "3.12": "2.20", "3.13": "2.21"}
+OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
+# Those that play playbooks of the collection. With the core of OWN, tests/integration does it.
+PLAYING = ("2.19", "2.20", "2.21")
+PLAYBOOKS = ("test_publish.py", "test_progress.py")
+# Those of Debian 12 and 13.
+SKOPEOS = {"bookworm": "1.9.3", "trixie": "1.18.0"}
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 nox.options.default_venv_backend = "none"
 nox.options.envdir = CACHE / "nox"
@@ -90,6 +98,8 @@ def docs(session: nox.Session) -> None:
     mapping = {"ansible": ("https://docs.ansible.com/projects/ansible/latest/", "../ansible.inv")}
     with (site / "conf.py").open("a") as settings:
         settings.write(f"\nintersphinx_mapping = {mapping}\n")
+        # Ansible itself reads none for modules: it would say that there are none, where a guide has them.
+        settings.write('exclude_patterns = ["environment_variables.rst"]\n')
     session.run("bash", f"{site}/build.sh", silent=True)
     session.log(f"The pages begin with {site}/build/html/index.html")
 
@@ -116,8 +126,14 @@ def units(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Change the pure files in small ways, and count what no test sees (half an hour); arguments are names of files"""
+    session.run("python", "tests/mutants.py", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session
 def versions(session: nox.Session) -> None:
-    """Run the units on each Python that this machine has, each with another ansible-core; arguments go to pytest"""
+    """Run the units, and playbooks, on each Python of this machine with another ansible-core; arguments go to pytest"""
     provide_collections(session)
     told = []
     for version, core in CORES.items():
@@ -127,13 +143,14 @@ def versions(session: nox.Session) -> None:
             continue
         packages = (f"ansible-core~={core}.0", "pytest", "pytest-xdist", "hypothesis", "jmespath", "zstandard")
         command = ("uv", "run", "--quiet", "--no-project", "--isolated", f"--python={python}")
-        session.run(
-            *(*command, *(f"--with={each}" for each in packages)),
-            *("python", "-m", "pytest", "--override-ini=testpaths=tests/unit", "--numprocesses=2", "--quiet"),
-            *session.posargs,
-            env={"PYTHONPATH": str(COLLECTIONS)},
-        )
+        pytest = (*(f"--with={each}" for each in packages), "python", "-m", "pytest", "--numprocesses=2", "--quiet")
+        env = {"PYTHONPATH": str(COLLECTIONS)}
+        session.run(*command, *pytest, "--override-ini=testpaths=tests/unit", *session.posargs, env=env)
         told.append(f"on Python {version} with ansible-core {core}")
+        if core in PLAYING and version != OWN and not session.posargs:
+            registry = ("--with=bcrypt", "--with=trustme")
+            session.run(*command, *registry, *pytest, *(f"tests/integration/{each}" for each in PLAYBOOKS), env=env)
+            told[-1] += " (playbooks, too)"
     session.log("The units have run " + ", ".join(told))
 
 
@@ -141,13 +158,12 @@ def versions(session: nox.Session) -> None:
 def sanity(session: nox.Session) -> None:
     """Ask ansible-test sanity what every collection must fulfil (the first time about a minute)"""
     provide_collections(session)
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
     with real_copy(session) as copy, session.chdir(copy):
         env = {"HOME": str(home_of_ansible_test(session))}
         files = str(session.run("ansible-test", "env", "--list-files", env=env, silent=True)).splitlines()
         if not any(name.startswith("plugins/modules/") for name in files):
             session.error("ansible-test sees no module: it would pass without having looked at anything")
-        session.run("ansible-test", "sanity", "--python", python, *session.posargs, env=env)
+        session.run("ansible-test", "sanity", "--python", OWN, *session.posargs, env=env)
 
 
 @nox.session
@@ -163,7 +179,11 @@ def package(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """Test modules, roles and playbooks against a real registry; arguments go to pytest"""
     provide_collections(session)
-    env = {"PYTHONPATH": str(COLLECTIONS), "ZOT_TEST_CRANE": os.pathsep.join(older_cranes(session))}
+    env = {
+        "PYTHONPATH": str(COLLECTIONS),
+        "ZOT_TEST_CRANE": os.pathsep.join(older_cranes(session)),
+        "ZOT_TEST_SKOPEO": os.pathsep.join(other_skopeos(session)),
+    }
     command = (*PYTEST, "--override-ini=testpaths=tests/integration", "--numprocesses=2")
     session.run(*command, *session.posargs, env=env)
 
@@ -184,7 +204,8 @@ def cluster(session: nox.Session) -> None:
     provide_collections(session)
     build_cluster(session)
     command = (*PYTEST, "--override-ini=testpaths=tests/cluster")
-    session.run(*command, *session.posargs, env={"PYTHONPATH": str(COLLECTIONS)})
+    env = {"PYTHONPATH": str(COLLECTIONS), "ZOT_TEST_SURROUNDINGS": json.dumps(other_surroundings(session))}
+    session.run(*command, *session.posargs, env=env)
 
 
 @nox.session(name="demo-cluster")
@@ -246,7 +267,13 @@ def release(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure the collection beside the bare commands (an hour); arguments: names of yardsticks, --runs N, --help"""
     provide_collections(session)
-    session.run("python", "-m", "benchmarks", *session.posargs, env={"PYTHONPATH": "tests"})
+    env = {"PYTHONPATH": "tests"}
+    try:
+        session.run("python", "-m", "benchmarks", *session.posargs, env=env)
+    finally:
+        if "--runs" not in session.posargs:
+            isolated = ("--no-project", "--isolated", f"--with-requirements={ROOT / 'requirements' / 'plots.txt'}")
+            session.run("uv", "run", "--quiet", *isolated, "python", "-m", "benchmarks.report", env=env)
 
 
 @nox.session
@@ -265,28 +292,33 @@ def requirements(session: nox.Session) -> None:
         ("importer", "3.11"),
         ("go", "3.11", "--no-deps"),
         ("collections", "3.11", "--no-deps"),
+        ("plots", "3.11"),
         ("awx", AWX_PYTHON, "--no-deps"),
+        ("oldest", "3.11", "--no-deps"),
     ):
         files = (f"requirements/{name}.in", f"--output-file=requirements/{name}.txt")
         session.run("uv", "pip", "compile", *common.split(), f"--python-version={python}", *more, *files)
 
 
 def provide_collections(session: nox.Session) -> None:
-    """Let Ansible find this collection, as it is at any moment, and kubernetes.core."""
-    home = COLLECTIONS / "ansible_collections"
-    (home / "killinit").mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        (home / "killinit" / "zot").symlink_to("../../../..")
-
+    """Let Ansible find this collection, as it is at any moment, kubernetes.core and awx.awx."""
+    link_collection(COLLECTIONS)
     # Galaxy cannot be reached everywhere; the package `ansible` holds the same collections.
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    fetch_collection(session, "kubernetes", "core", pins="collections", python=python)
-    fetch_collection(session, "awx", "awx", pins="awx", python=AWX_PYTHON)
+    fetch_collection(session, COLLECTIONS, "kubernetes", "core", pins="collections", python=OWN)
+    fetch_collection(session, COLLECTIONS, "awx", "awx", pins="awx", python=AWX_PYTHON)
 
 
-def fetch_collection(session: nox.Session, namespace: str, name: str, *, pins: str, python: str) -> None:
+def link_collection(path: Path) -> None:
+    """Make this collection one of those in a path of collections."""
+    namespace = path / "ansible_collections" / "killinit"
+    namespace.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        (namespace / "zot").symlink_to(os.path.relpath(ROOT, namespace))
+
+
+def fetch_collection(session: nox.Session, path: Path, namespace: str, name: str, *, pins: str, python: str) -> None:
     """Unpack one collection out of the package `ansible` that requirements/PINS.txt has for that Python."""
-    home = COLLECTIONS / "ansible_collections"
+    home = path / "ansible_collections"
     requirements = ROOT / "requirements" / f"{pins}.txt"
     stamp = home / namespace / "stamp"
     wanted = f"{python}\n{requirements.read_text()}"
@@ -339,6 +371,7 @@ def write_inventory(path: Path) -> None:
         "action_plugins": "plugins/action",
         "ansible_configuration_settings": "reference_appendices/config",
         "common_return_values": "reference_appendices/common_return_values",
+        "ansible_collections.community.okd.k8s_auth_module": "collections/community/okd/k8s_auth_module",
         f"{core}.k8s_info_module": "collections/kubernetes/core/k8s_info_module",
         f"{core}.k8s_module": "collections/kubernetes/core/k8s_module",
         f"{core}.k8s_module__parameter-state": "collections/kubernetes/core/k8s_module",
@@ -349,6 +382,31 @@ def write_inventory(path: Path) -> None:
     ]
     header = "# Sphinx inventory version 2\n# Project: Ansible\n# Version:\n# zlib\n"
     path.write_bytes(header.encode() + zlib.compress("".join(lines).encode()))
+
+
+def other_surroundings(session: nox.Session) -> dict[str, dict[str, str]]:
+    """The ends of what is supported: the oldest kubernetes.core, and the oldest or newest ansible-core, if not ours.
+
+    For each the variables with which Ansible has it.
+    """
+    home = CACHE / "surroundings"
+    link_collection(home / "oldest")
+    fetch_collection(session, home / "oldest", "kubernetes", "core", pins="oldest", python=OWN)
+    found = {"kubernetes.core 5.3.0": {"ANSIBLE_COLLECTIONS_PATH": str(home / "oldest")}}
+    version = "3.13" if CORES[OWN] == PLAYING[0] else "3.11"
+    name, python = f"ansible [core {CORES[version]}", find_python(version)
+    if python is None:
+        session.log(f"NOT with ansible-core {CORES[version]}, since Python {version} is not on this machine")
+        return found
+    environment = home / version
+    if not (environment / "bin" / "ansible-playbook").exists():
+        packages = (f"ansible-core~={CORES[version]}.0", "jmespath", "kubernetes", "zstandard")
+        session.run("uv", "venv", "--quiet", "--clear", f"--python={python}", str(environment))
+        session.run("uv", "pip", "install", "--quiet", f"--python={environment}", *packages)
+    link_collection(environment)
+    fetch_collection(session, environment, "kubernetes", "core", pins="collections", python=version)
+    path = f"{environment}/bin{os.pathsep}{os.environ['PATH']}"
+    return {**found, name: {"ANSIBLE_COLLECTIONS_PATH": str(environment), "PATH": path}}
 
 
 def older_cranes(session: nox.Session) -> list[str]:
@@ -362,6 +420,62 @@ def older_cranes(session: nox.Session) -> list[str]:
             session.run("go", "install", package, env={"GOBIN": str(folder), "GOFLAGS": "-modcacherw"})
         paths.append(str(folder / "crane"))
     return paths
+
+
+def other_skopeos(session: nox.Session) -> list[str]:
+    """The paths of the skopeos of Debian that this machine does not have itself."""
+    own = str(session.run("skopeo", "--version", silent=True)).split()[-1]
+    paths = []
+    for release, version in SKOPEOS.items():
+        folder = CACHE / "skopeo" / version
+        if version == own:
+            continue
+        if not (folder / "skopeo").exists():
+            # REPO_URI is where this machine gets its own packages from.
+            command = ("apt-get", "indextargets", "--format=$(REPO_URI)", "Created-By: Packages", "Component: main")
+            found = str(session.run(*command, silent=True)).split() if shutil.which("apt-get") else []
+            mirror = next((address for address in found if address.endswith("/debian/")), None)
+            if mirror is None:
+                session.log(f"NOT with skopeo {version}, which is a package of Debian {release}")
+                continue
+            session.log(f"Fetching skopeo {version}: 40 MB, about 20 s")
+            unpack_skopeo(session, f"deb [signed-by={KEYRING}] {mirror} {release} main", folder)
+        paths.append(str(folder / "skopeo"))
+    return paths
+
+
+def unpack_skopeo(session: nox.Session, source: str, folder: Path) -> None:
+    """Let apt-get fetch skopeo from a source into a folder, with the libraries of its release, and install nothing."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for each in ("state/lists/partial", "cache/archives/partial"):
+        (folder / each).mkdir(parents=True)
+    (folder / "state" / "status").touch()
+    (folder / "sources.list").write_text(f"{source}\n")
+    settings = {
+        "Dir::State": folder / "state",
+        "Dir::State::status": folder / "state" / "status",
+        "Dir::Cache": folder / "cache",
+        "Dir::Etc::sourcelist": folder / "sources.list",
+        "Dir::Etc::sourceparts": "/dev/null",
+        "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled": "false",
+        "APT::Install-Recommends": "false",
+        "Debug::NoLocking": "true",
+    }
+    apt = ("apt-get", "--quiet=2", *(f"--option={name}={value}" for name, value in settings.items()))
+    session.run(*apt, "update", silent=True)
+    session.run(*apt, "install", "--download-only", "--yes", "skopeo", silent=True)
+    for package in sorted(folder.glob("cache/archives/*.deb")):
+        session.run("dpkg", "--extract", str(package), f"{folder}/root", silent=True, log=False)
+    loader = next(path for path in folder.glob("root/**/ld-linux-*.so.*") if not path.is_symlink())
+    libraries = {str(path.parent) for path in folder.glob("root/**/lib*.so.*")}
+    program = folder / "program"
+    program.write_text(
+        f'#!/bin/sh\nexec {loader} --library-path {":".join(sorted(libraries))} {folder}/root/usr/bin/skopeo "$@"\n'
+    )
+    program.chmod(0o755)
+    program.rename(folder / "skopeo")
+    for each in ("state", "cache"):
+        shutil.rmtree(folder / each)
 
 
 def build_cluster(session: nox.Session) -> None:

@@ -6,10 +6,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from collections.abc import Callable
 from subprocess import CompletedProcess
 from typing import Any
 
+import pytest
 from cluster.support import Kubectl, pods, pull_secret, ready, report, workload
 from integration.support import Module, recap
 
@@ -17,8 +21,21 @@ from environment.cluster import Cluster
 from environment.images import Images
 from environment.registry import Registry
 
+# By what Ansible calls them: see noxfile.py.
+SURROUNDINGS: dict[str, dict[str, str]] = json.loads(os.environ.get("ZOT_TEST_SURROUNDINGS", "{}"))
 
+
+def versions(environment: dict[str, str]) -> str:
+    """Which ansible-core and which kubernetes.core there are."""
+    said = ""
+    for command in (["ansible", "--version"], ["ansible-galaxy", "collection", "list", "kubernetes.core"]):
+        said += subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    return " ".join(said.split())
+
+
+@pytest.mark.parametrize("surroundings", ["", *SURROUNDINGS])
 def test_release(
+    surroundings: str,
     images: Images,
     registry: Registry,
     repository: str,
@@ -30,6 +47,8 @@ def test_release(
 ) -> None:
     """Publish, verify, restart, prove; foretold by check mode, and nothing the next time."""
     environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_SHOW_CUSTOM_STATS": "true"}
+    environment |= SURROUNDINGS.get(surroundings, {})
+    assert surroundings in versions(environment)
 
     def release(revision: str, amd64: str, *options: str) -> CompletedProcess[str]:
         archives = {"amd64": str(images[amd64]), "arm64": str(images["buildah-arm64"])}
