@@ -163,6 +163,7 @@ def first_push_of_many(bench: Bench) -> tuple[Costs, list[Ratio]]:
     sides = [
         Side("zot_push", bench.playbook("many", [{"killinit.zot.zot_push": {"images": images}}]), check),
         Side("skopeo", bench.script("many", copies), check, ours=False),
+        *_floor(bench, "skopeo", copies, check),
     ]
     costs = measure(sides, bench.runs, fresh, bench.directory)
     ratio = costs["zot_push"].seconds / costs["skopeo"].seconds
@@ -223,7 +224,9 @@ def one_task(bench: Bench) -> tuple[Costs, list[Ratio]]:
 def many_archives(bench: Bench) -> tuple[Costs, list[Ratio]]:
     """Nothing to do, 100 archives in one task, beside a script of crane digest"""
     ours, script, lines = _again(bench, 100)
-    costs = measure([ours, script, *_floor(bench, lines, script.check)], bench.runs, bench.shared, bench.directory)
+    costs = measure(
+        [ours, script, *_floor(bench, "crane", lines, script.check)], bench.runs, bench.shared, bench.directory
+    )
     ratio = costs["100 archives"].seconds / costs["100 crane"].seconds
     return costs, [Ratio("nothing to do, 100 archives in one task", ratio, 0.7)]
 
@@ -250,13 +253,13 @@ def _again(bench: Bench, count: int) -> tuple[Side, Side, list[str]]:
     )
 
 
-def _floor(bench: Bench, lines: Sequence[str], check: Callable[[Run], None]) -> list[Side]:
-    """What no way to run crane for each can undercut: all the runs, four at once, and a playbook without a task."""
+def _floor(bench: Bench, tool: str, lines: Sequence[str], check: Callable[[Run], None]) -> list[Side]:
+    """What no way to run the tool for each can undercut: all the runs, four at once, and a playbook without a task."""
     path = bench.directory / "lines"
     path.write_text("".join(f"exec {line}\n" for line in lines))
     at_once = f"xargs --arg-file={path} --delimiter='\\n' --max-procs=4 --max-args=1 sh -c"
     return [
-        Side("crane, 4 at once", bench.script("at-once", [at_once]), check, ours=False),
+        Side(f"{tool}, 4 at once", bench.script("at-once", [at_once]), check, ours=False),
         Side("no task", bench.playbook("no-task", [shown("1")]), lambda _run: None),
     ]
 
@@ -292,7 +295,7 @@ def many_references(bench: Bench) -> tuple[Costs, list[Ratio]]:
     sides = [
         Side("zot_image_info", bench.playbook("info", ours), reads(digests)),
         Side("crane", bench.script("info", bare), check_files, ours=False),
-        *_floor(bench, bare, check_files),
+        *_floor(bench, "crane", bare, check_files),
     ]
     costs = measure(sides, bench.runs, bench.shared, bench.directory)
     ratio = costs["zot_image_info"].seconds / costs["crane"].seconds
