@@ -545,6 +545,8 @@ class TestNetwork:
             ("503 Service Unavailable", "registry_failing"),
             ("i/o timeout", "timed_out"),
         ],
+        # What is kept of it has the names of the tests for keys: not each pytest makes the same of a long text.
+        ids=["disk", "rate", "quota", "failing", "time"],
     )
     def test_what_no_secret_can_mend(self, said: str, expected: str) -> None:
         scene = view("wrong", change={"said": said})
