@@ -121,7 +121,7 @@ def test_digest_that_the_registry_has_lost(
 ) -> None:
     """The runtime names an image by another repository's index. It is restarted once, and unknown from then on."""
     # No other test has the node pull this image, which would be one name more.
-    first, second = push("labels", "a"), push("labels", "b")
+    first, second = push("empty-layers", "a"), push("empty-layers", "b")
     index = module("zot_index", repository=f"{repository}/a", manifests=["latest"], tags=["index"])["image"]["digest"]
     kubectl.apply(workload(first.replace(":latest", ":index"), name="first"))
     ready(kubectl, "deployment/first")
