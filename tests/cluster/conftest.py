@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from cluster.support import Kubectl
@@ -16,7 +17,7 @@ from integration.support import Module
 
 from environment import cluster as clusters
 from environment.cluster import Cluster
-from environment.images import Images
+from environment.images import Images, relabelled
 from environment.registry import Registry
 
 # The registry, and ways to run the collection against it, are those of the integration tests.
@@ -44,11 +45,17 @@ def kubectl(cluster: Cluster) -> Iterator[Kubectl]:
 
 
 @pytest.fixture
-def push(images: Images, repository: str, module: Module) -> Callable[[str, str], str]:
-    """Push an archive to a repository of this test, tag latest; returns the reference."""
+def push(images: Images, repository: str, module: Module, tmp_path: Path) -> Callable[..., str]:
+    """Push an archive to a repository of this test, tag latest; returns the reference.
 
-    def run(archive: str, name: str = "app") -> str:
-        result = module("zot_push", archive=str(images[archive]), repository=f"{repository}/{name}", tags=["latest"])
+    With *own* it is an image that this node has under no other name: one of that name in this test is the same.
+    """
+
+    def run(archive: str, name: str = "app", *, own: bool = False) -> str:
+        path = tmp_path / f"{archive}.tar" if own else images[archive]
+        if own and not path.exists():
+            relabelled(images[archive], path)
+        result = module("zot_push", archive=str(path), repository=f"{repository}/{name}", tags=["latest"])
         assert not result["failed"], result
         return str(result["image"]["reference"])
 

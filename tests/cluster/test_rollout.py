@@ -120,8 +120,7 @@ def test_digest_that_the_registry_has_lost(
     module: Module,
 ) -> None:
     """The runtime names an image by another repository's index. It is restarted once, and unknown from then on."""
-    # No other test has the node pull this image, which would be one name more.
-    first, second = push("empty-layers", "a"), push("empty-layers", "b")
+    first, second = push("buildah-amd64", "a", own=True), push("buildah-amd64", "b", own=True)
     index = module("zot_index", repository=f"{repository}/a", manifests=["latest"], tags=["index"])["image"]["digest"]
     kubectl.apply(workload(first.replace(":latest", ":index"), name="first"))
     ready(kubectl, "deployment/first")
@@ -157,7 +156,7 @@ def test_pull_policy_that_a_restart_cannot_cure(push: Callable[..., str], restar
     ready(kubectl, "deployment/openclaw")
     before = pods(kubectl)
     for archive in ("changed-layer", "changed-label"):
-        push(archive)
+        push(archive, own=True)
         if archive == "changed-layer":
             refused = restart(zot_rollout_pin="false")  # as it comes from a command line or a survey
             assert refused.returncode == 2

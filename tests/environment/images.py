@@ -39,12 +39,13 @@ import io
 import json
 import lzma
 import os
+import secrets
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -233,7 +234,7 @@ class _Builder:
         _write_tar(self.images["docker-29"], _docker_save(base, compressed=True))
         _write_tar(self.images["two-images"], _together(base, _read_tar(self.images["buildah-arm64"])))
         shutil.copyfile(self.images["buildah-amd64"], self.images["labels"])
-        _write_tar(self.images["labels-reordered"], _with_labels_reversed(base))
+        _write_tar(self.images["labels-reordered"], _with_labels(base, lambda labels: dict(reversed(labels.items()))))
 
         _say("copies: compressed, with a colon, broken")
         self._copy_and_compress()
@@ -480,12 +481,19 @@ def _together(first: dict[str, bytes], second: dict[str, bytes]) -> dict[str, by
     return {**first, **second, "manifest.json": _json(manifest), "repositories": _json(repositories)}
 
 
-def _with_labels_reversed(archive: dict[str, bytes]) -> dict[str, bytes]:
-    """The same image; only the bytes of its config, and so the name of that file, are others."""
+def relabelled(archive: Path, target: Path) -> Path:
+    """A copy with a label that no other image has. A node knows an image by every name under which it has pulled it."""
+    label = {"org.example.own": secrets.token_hex(8)}
+    _write_tar(target, _with_labels(_read_tar(archive), lambda labels: {**labels, **label}))
+    return target
+
+
+def _with_labels(archive: dict[str, bytes], change: Callable[[dict[str, str]], dict[str, str]]) -> dict[str, bytes]:
+    """The same layers; the labels in the config, and so the name of that file, are others."""
     manifest = json.loads(archive["manifest.json"])
     name = manifest[0]["Config"]
     config = json.loads(archive[name])
-    config["config"]["Labels"] = dict(reversed(list(config["config"]["Labels"].items())))
+    config["config"]["Labels"] = change(config["config"]["Labels"])
     content = _json(config)
     manifest[0]["Config"] = f"{hashlib.sha256(content).hexdigest()}.json"
     files = {key: data for key, data in archive.items() if key != name}
