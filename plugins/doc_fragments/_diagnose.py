@@ -14,9 +14,9 @@ options:
     description:
       - What there is in the cluster, a dictionary with C(namespace), C(registry) (as C(host[:port])), C(secret), the
         name of the pull secret that pods should name, C(failures), what
-        P(killinit.zot.diagnose_failures#filter) returned, C(secrets), the results of C(kubernetes.core.k8s_info) in a
-        loop over the names of pull secrets, and C(service_accounts) and C(nodes), lists of objects, each null where
-        it could not be read.
+        P(killinit.zot.diagnose_failures#filter) returned, C(secrets), a dictionary from the names of pull secrets to
+        what M(killinit.zot.zot_cluster_info) found by them, and C(service_accounts) and C(nodes), lists of objects,
+        each null where it could not be read.
     type: dict
     required: true
 """

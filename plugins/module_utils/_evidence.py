@@ -42,14 +42,14 @@ class View:
 
     @classmethod
     def read(cls, view: Object) -> View:
-        """Out of the results of kubernetes.core."""
+        """Out of what zot_cluster_info has found."""
         accounts, nodes = view["service_accounts"], view["nodes"]
         return cls(
             namespace=view["namespace"],
             registry=view["registry"],
             secret=view["secret"],
             failures=view["failures"],
-            secrets={each["item"]: each.get("resources") for each in view["secrets"]},
+            secrets={name: each.get("resources") for name, each in view["secrets"].items()},
             accounts=None if accounts is None else {each["metadata"]["name"]: each for each in accounts},
             platforms=None if nodes is None else {each["metadata"]["name"]: _platform(each) for each in nodes},
         )

@@ -50,11 +50,11 @@ def call(name: str, *arguments: t.Any, **options: t.Any) -> t.Any:
     return _FILTERS[f"diagnose_{name}"](*arguments, **options)
 
 
-def secret(name: str, entries: t.Any, kind: str = "kubernetes.io/dockerconfigjson") -> dict[str, t.Any]:
-    """A result of k8s_info in the loop over the names."""
+def secret(name: str, entries: t.Any, kind: str = "kubernetes.io/dockerconfigjson") -> tuple[str, dict[str, t.Any]]:
+    """A name, and what zot_cluster_info found by it."""
     text = json.dumps({"auths": entries}).encode()
     data = {".dockerconfigjson": base64.b64encode(text).decode()}
-    return {"item": name, "resources": [{"metadata": {"name": name}, "type": kind, "data": data}]}
+    return name, {"resources": [{"metadata": {"name": name}, "type": kind, "data": data}]}
 
 
 def entry(username: str = "reader", password: str = "s3cret") -> dict[str, str]:
@@ -67,7 +67,7 @@ SECRETS = [
     secret("otherhost", {"other.example:5000": entry()}),
     secret("opaque", {REGISTRY: entry()}, kind="Opaque"),
     secret("notbase64", {REGISTRY: {"auth": "%%%"}}),
-    {"item": "nowhere", "resources": []},
+    ("nowhere", {"resources": []}),
 ]
 NODE = {
     "metadata": {"name": "127.0.0.1"},
@@ -86,7 +86,7 @@ def view(*apps: str, scene: str = "early", wait: float = 60, **changes: t.Any) -
         "registry": REGISTRY,
         "secret": "zot-pull-secret",
         "failures": chosen,
-        "secrets": SECRETS,
+        "secrets": dict(SECRETS),
         "service_accounts": [{"metadata": {"name": "default"}}],
         "nodes": [NODE],
         **changes,
@@ -313,7 +313,7 @@ class TestAccess:
         assert names(found) == ["credentials_refused", "tag_missing"]
 
     def test_no_secret_and_none_to_name(self) -> None:
-        scene = view("nosecret", secrets=[{"item": "zot-pull-secret", "resources": []}])
+        scene = view("nosecret", secrets={"zot-pull-secret": {"resources": []}})
         found = causes(scene, asked=[THERE])
         assert names(found) == ["secret_missing", "secret_not_named"]
         assert found[1]["commands"][0] == (
@@ -340,19 +340,19 @@ class TestAccess:
         assert names(causes(view("nosecret"), asked=[THERE], probed=[refused(error_class)])) == expected
 
     def test_an_incomplete_entry(self) -> None:
-        scene = view("wrong", secrets=[secret("wrong", {REGISTRY: {"username": "reader"}})])
+        scene = view("wrong", secrets=dict([secret("wrong", {REGISTRY: {"username": "reader"}})]))
         (cause,) = causes(scene, asked=[THERE])
         assert (cause["cause"], "lacks user name or password" in cause["message"]) == ("secret_without_entry", True)
 
     def test_of_several_secrets_only_the_one_that_should_be_for_it(self) -> None:
         scene = view("otherhost", change={"secrets": ["opaque", "zot-pull-secret"]})
-        scene["secrets"] = [SECRETS[3], secret("zot-pull-secret", {"x.example": entry()})]
+        scene["secrets"] = dict([SECRETS[3], secret("zot-pull-secret", {"x.example": entry()})])
         assert names(causes(scene, asked=[THERE])) == ["secret_without_entry"]
 
     def test_what_is_missing_and_what_has_no_entry(self) -> None:
         """Both, since either may be the one that was meant."""
         scene = view("secretmissing", change={"secrets": ["nowhere", "zot-pull-secret", "otherhost"]})
-        scene["secrets"] = [SECRETS[5], secret("zot-pull-secret", {"x.example": entry()}), SECRETS[2]]
+        scene["secrets"] = dict([SECRETS[5], secret("zot-pull-secret", {"x.example": entry()}), SECRETS[2]])
         assert names(causes(scene, asked=[THERE])) == ["secret_missing", "secret_without_entry"]
 
     def test_one_that_kubelet_cannot_read_spoils_the_others(self) -> None:
@@ -425,7 +425,7 @@ class TestAccess:
         assert names(causes(view("wrong"), asked=[THERE], probed=probed)) == ["credentials_refused"]
 
     def test_a_secret_that_may_not_be_read(self) -> None:
-        scene = view("wrong", secrets=[{"item": "wrong", "failed": True, "msg": "forbidden"}])
+        scene = view("wrong", secrets={"wrong": {"msg": "forbidden"}})
         (cause,) = causes(scene, asked=[THERE])
         assert (cause["cause"], "could not be read from here" in cause["message"]) == ("unknown", True)
 
@@ -495,7 +495,7 @@ class TestNothingWrong:
     def test_a_first_pull_goes_on(self) -> None:
         scene = view("slow", wait=10, registry="slow.test:5000")
         there = {**image("openclaw/openclaw:1"), "reference": "slow.test:5000/openclaw/openclaw:1"}
-        scene["secrets"] = [secret("zot-pull-secret", {"slow.test:5000": entry()})]
+        scene["secrets"] = dict([secret("zot-pull-secret", {"slow.test:5000": entry()})])
         asked = [answer("openclaw/openclaw", there)]
         (cause,) = causes(scene, asked=asked, probed=[as_pod(asked[0])])
         assert (cause["cause"], cause["evidence"]) == ("pulling", "2.0 MB are to be pulled")
@@ -521,7 +521,7 @@ class TestNetwork:
 
     def test_it_answers_from_here(self) -> None:
         scene = view("refused", registry="127.0.0.1:1")
-        scene["secrets"] = [secret("zot-pull-secret", {"127.0.0.1:1": entry()})]
+        scene["secrets"] = dict([secret("zot-pull-secret", {"127.0.0.1:1": entry()})])
         there = {**image("openclaw/openclaw:1"), "reference": "127.0.0.1:1/openclaw/openclaw:1"}
         asked = [answer("openclaw/openclaw", there)]
         (cause,) = causes(scene, asked=asked, probed=[as_pod(asked[0])])
@@ -624,7 +624,7 @@ class TestOneAfterTheOther:
     """Who types the commands in their order never needs one twice, and none names a pod that is gone by then."""
 
     def test_the_pods_come_last(self) -> None:
-        scene = view("nosecret", secrets=[{"item": "zot-pull-secret", "resources": []}])
+        scene = view("nosecret", secrets={"zot-pull-secret": {"resources": []}})
         found = causes(scene, asked=[THERE])
         typed = [command for each in found for command in each["commands"]]
         assert [command.split()[0] for command in typed] == ["ansible", "kubectl", "kubectl"]
@@ -650,7 +650,7 @@ class TestOneAfterTheOther:
 
     def test_pods_whose_names_nobody_knows_yet(self) -> None:
         """The first command replaces them, before the last one mends what the new ones need."""
-        scene = view("never", change={"secrets": []}, secrets=[{"item": "zot-pull-secret", "resources": []}])
+        scene = view("never", change={"secrets": []}, secrets={"zot-pull-secret": {"resources": []}})
         found = causes(scene, asked=[answer("openclaw/openclaw", image("openclaw/openclaw:2"))])
         assert names(found) == ["pull_policy_never", "secret_missing", "secret_not_named"]
         assert found[-1]["commands"][-1] == "kubectl --namespace=openclaw rollout restart deployment/never"
