@@ -69,7 +69,7 @@ def cluster_error(result: t.Mapping[str, t.Any]) -> str:
     message, status = _MESSAGE.search(text), _STATUS.search(text)
     if message:
         return message[1].replace('\\\\"', '"').replace('\\"', '"')
-    return f"{status[2].strip()} ({status[1]})" if status else text.strip().splitlines()[0]
+    return f"{status[2].strip()} ({status[1]})" if status else text.strip().splitlines()[0].rstrip(".")
 
 
 class FilterModule:

@@ -92,13 +92,14 @@ _value:
 
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure import failures
-
 
 def diagnose_failures(
     pods: t.Iterable[t.Mapping[str, t.Any]], events: t.Iterable[t.Mapping[str, t.Any]], now: float, wait: float = 60
 ) -> list[dict[str, t.Any]]:
     """Return what fails to be pulled."""
+    # Late: to find one filter, Ansible loads all of a collection, for each task anew.
+    from ansible_collections.killinit.zot.plugins.module_utils._pull_failure import failures
+
     return failures(pods, events, now=float(now), wait=float(wait))
 
 

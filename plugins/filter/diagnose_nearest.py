@@ -34,11 +34,12 @@ _value:
 
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._evidence import Answers, View
-
 
 def diagnose_nearest(view: t.Mapping[str, t.Any], answers: t.Mapping[str, t.Any]) -> list[str]:
     """Return what else to look at."""
+    # Late: to find one filter, Ansible loads all of a collection, for each task anew.
+    from ansible_collections.killinit.zot.plugins.module_utils._evidence import Answers, View
+
     return Answers.read(answers).open_questions(View.read(view))
 
 

@@ -41,11 +41,12 @@ _value:
 
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._evidence import View
-
 
 def diagnose_questions(view: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     """Return what to ask."""
+    # Late: to find one filter, Ansible loads all of a collection, for each task anew.
+    from ansible_collections.killinit.zot.plugins.module_utils._evidence import View
+
     return View.read(view).questions()
 
 

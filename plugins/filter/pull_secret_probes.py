@@ -66,11 +66,12 @@ _value:
 
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import PullSecret, needed
-
 
 def pull_secret_probes(view: t.Mapping[str, t.Any], registry: str) -> list[dict[str, t.Any]]:
     """Return what to read with which account."""
+    # Late: to find one filter, Ansible loads all of a collection, for each task anew.
+    from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import PullSecret, needed
+
     return [
         {
             "repository": repository,

@@ -46,11 +46,12 @@ _value:
 
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._rollout import asked
-
 
 def rollout_images(workloads: list[dict[str, t.Any]], registry: str, only: t.Sequence[str] = ()) -> list[str]:
     """Return the references."""
+    # Late: to find one filter, Ansible loads all of a collection, for each task anew.
+    from ansible_collections.killinit.zot.plugins.module_utils._rollout import asked
+
     return asked(workloads, registry, only)
 
 

@@ -95,8 +95,6 @@ _value:
 
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._rollout import judge
-
 
 def rollout_plan(
     workloads: list[dict[str, t.Any]],
@@ -108,6 +106,9 @@ def rollout_plan(
     moving: t.Sequence[str] = (),
 ) -> list[dict[str, t.Any]]:
     """Return the verdict on each workload."""
+    # Late: to find one filter, Ansible loads all of a collection, for each task anew.
+    from ansible_collections.killinit.zot.plugins.module_utils._rollout import judge
+
     return judge(workloads, pods, images, only=only, moving=moving, pin=pin, stamp=stamp)
 
 

@@ -59,13 +59,14 @@ _value:
 
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._rollout import progress
-
 
 def rollout_progress(
     plan: list[dict[str, t.Any]], workloads: list[dict[str, t.Any]], pods: list[dict[str, t.Any]], stamp: str
 ) -> list[dict[str, str]]:
     """Return the states."""
+    # Late: to find one filter, Ansible loads all of a collection, for each task anew.
+    from ansible_collections.killinit.zot.plugins.module_utils._rollout import progress
+
     return progress(plan, workloads, pods, stamp=stamp)
 
 

@@ -64,8 +64,6 @@ _value:
 
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._rollout import report
-
 
 def rollout_report(
     plan: list[dict[str, t.Any]],
@@ -74,6 +72,9 @@ def rollout_report(
     verify: bool = False,
 ) -> dict[str, t.Any]:
     """Return the summary."""
+    # Late: to find one filter, Ansible loads all of a collection, for each task anew.
+    from ansible_collections.killinit.zot.plugins.module_utils._rollout import report
+
     return report(plan, progress, after, verify=verify)
 
 

@@ -40,6 +40,7 @@ FORBIDDEN = (
         ),
         pytest.param({"msg": "(401)\nReason: Unauthorized\nHTTP"}, "Unauthorized (401)", id="a status"),
         pytest.param({"msg": "cannot connect\nmore"}, "cannot connect", id="a text"),
+        pytest.param({"msg": "Invalid file. No configuration."}, "Invalid file. No configuration", id="a full stop"),
         pytest.param({}, "it gives no reason", id="nothing"),
     ],
 )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import subprocess
+import sys
 
 import pytest
 
@@ -19,3 +21,11 @@ NAMES = sorted(module.name for module in pkgutil.iter_modules(importlib.import_m
 def test_ansible_knows_it_by_the_name_of_its_file(name: str) -> None:
     module = importlib.import_module(f"{HOME}.{name}")
     assert module.FilterModule().filters() == {name: getattr(module, name)}
+
+
+def test_loading_all_is_cheap() -> None:
+    """Ansible does so for each task that uses one of them: none brings along what only it needs."""
+    imports = "; ".join(f"import {HOME}.{name}" for name in NAMES)
+    shown = f"{imports}; import sys; print([name for name in sys.modules if 'zot.plugins.module_utils' in name])"
+    done = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
