@@ -33,9 +33,9 @@ class TagOutcome:
 
     def for_ansible(self) -> dict[str, t.Any]:
         """One of C(tags) in a result."""
+        image = self.after.for_ansible()
         return {
-            "reference": str(self.after.reference),
-            "digest": self.after.digest,
+            **{name: image[name] for name in ("reference", "repository", "tag", "digest", "platforms", "size")},
             "changed": self.changed,
             "kept": str(self.kept) if self.kept else None,
             "error": self.error.for_ansible() if self.error else None,

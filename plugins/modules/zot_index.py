@@ -170,11 +170,32 @@ tags:
       type: str
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw:latest
+    repository:
+      description: The repository.
+      type: str
+      returned: always
+      sample: openclaw/openclaw
+    tag:
+      description: The tag.
+      type: str
+      returned: always
+      sample: latest
     digest:
       description: What it means now; V(null) in check mode where it would be written, and where it is absent.
       type: str
       returned: always
       sample: sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
+    platforms:
+      description: The platforms of that, or those that it would have.
+      type: list
+      elements: str
+      returned: always
+      sample: [linux/amd64, linux/arm64]
+    size:
+      description: Its bytes; V(null) where it is absent, or not known before it is written.
+      type: int
+      returned: always
+      sample: 1287304
     changed:
       description: Whether it was written.
       type: bool

@@ -235,11 +235,32 @@ tags:
       type: str
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw:latest
+    repository:
+      description: The repository.
+      type: str
+      returned: always
+      sample: openclaw/openclaw
+    tag:
+      description: The tag.
+      type: str
+      returned: always
+      sample: latest
     digest:
       description: What it means now; V(null) in check mode where it would be written, and where it is absent.
       type: str
       returned: always
       sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
+    platforms:
+      description: The platforms of that, or those that it would have.
+      type: list
+      elements: str
+      returned: always
+      sample: [linux/amd64]
+    size:
+      description: Its bytes; V(null) where it is absent, or not known before it is written.
+      type: int
+      returned: always
+      sample: 672547
     changed:
       description: Whether it was written.
       type: bool

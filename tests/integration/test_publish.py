@@ -43,6 +43,11 @@ def _report(run: CompletedProcess[str]) -> dict[str, Any]:
     return json.loads(re.search(r"RUN: (\{.*\})", run.stdout).group(1))["zot_publish_report"]
 
 
+def _table(run: CompletedProcess[str]) -> list[str]:
+    """The lines that show what is there."""
+    return json.loads(re.search(r"Show what is there\] \*+\nok: .*=> (\{[^}]*\})", run.stdout).group(1))["msg"]
+
+
 def test_release(
     release: dict[str, Any],
     repository: str,
@@ -64,7 +69,7 @@ def test_release(
     for run in (planned, done, again, planned_again):
         assert run.returncode == 0, run.stdout + run.stderr
     assert [recap(run)["changed"] for run in (planned, done, again, planned_again)] == [3, 3, 0, 0]
-    assert _report(planned)["written"] == _report(planned)["written"]
+    assert sorted(_report(planned)["written"]) == sorted(_report(done)["written"])
     tags = (
         "openclaw:r1-amd64",
         "openclaw:r1-arm64",
@@ -88,6 +93,9 @@ def test_release(
     assert [image["pinned"] for image in _report(done)["images"]] == [index["pinned"], workspace["pinned"]]
     for image in there:
         assert re.search(rf"{image['tag']} +{image['digest'][7:19]} +{', '.join(image['platforms'])} ", done.stdout)
+    # Looked at once more, or read by the modules that had nothing to do: it is the same.
+    assert _table(again) == _table(planned_again) == _table(done)
+    assert re.search(r"Look at what is there\] \*+\nskipping: ", again.stdout)
 
 
 def test_new_revision_moves_latest(release: dict[str, Any], images: Images, playbook: Playbook) -> None:

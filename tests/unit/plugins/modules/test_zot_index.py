@@ -45,10 +45,12 @@ def image(digest: str | None, size: int | None) -> dict[str, t.Any]:
 
 def expected(members: dict[str, str], digest: str | None, size: int | None, *, changed: bool) -> dict[str, t.Any]:
     platforms = ["linux/amd64", "linux/arm64"]
-    references = [f"{HOST}/demo/app:{tag}" for tag in ("1", "latest")]
+    names = ("1", "latest")
+    references = [f"{HOST}/demo/app:{tag}" for tag in names]
+    meaning = {"repository": "demo/app", "digest": digest, "platforms": platforms, "size": size}
     tags = [
-        {"reference": reference, "digest": digest, "changed": changed, "kept": None, "error": None}
-        for reference in references
+        {"reference": reference, "tag": tag, **meaning, "changed": changed, "kept": None, "error": None}
+        for tag, reference in zip(names, references)
     ]
     diff = [
         {

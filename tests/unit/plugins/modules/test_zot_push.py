@@ -39,10 +39,14 @@ def image(digest: str | None, tag: str = "1", **changes: t.Any) -> dict[str, t.A
     }
 
 
-def tag(digest: str | None, name: str = "1", *, changed: bool, kept: str | None = None) -> dict[str, t.Any]:
+def tag(digest: str | None, *, changed: bool, kept: str | None = None) -> dict[str, t.Any]:
+    """Without its size."""
     return {
-        "reference": f"{HOST}/demo/app:{name}",
+        "reference": f"{HOST}/demo/app:1",
+        "repository": "demo/app",
+        "tag": "1",
         "digest": digest,
+        "platforms": ["linux/amd64"],
         "changed": changed,
         "kept": kept,
         "error": None,
@@ -52,7 +56,7 @@ def tag(digest: str | None, name: str = "1", *, changed: bool, kept: str | None 
 def test_changed(run_module: t.Any, fake: t.Any, app: str) -> None:
     result = run_module(zot_push.main, archive=app, repository="demo/app", tag="1")
     digest = fake.tags["demo/app"]["1"]
-    assert result["image"].pop("size") > 1000
+    assert result["image"].pop("size") == result["tags"][0].pop("size") > 1000
     assert result == {
         "changed": True,
         "image": image(digest),
@@ -71,7 +75,7 @@ def test_changed(run_module: t.Any, fake: t.Any, app: str) -> None:
 def test_unchanged(run_module: t.Any, fake: t.Any, app: str, check: bool) -> None:
     digest = fake.put("demo/app", "1", salt="another machine")
     result = run_module(zot_push.main, check=check, archive=app, repository="demo/app", tags=["1"])
-    assert result["image"].pop("size") > 1000
+    assert result["image"].pop("size") == result["tags"][0].pop("size") > 1000
     assert result == {"changed": False, "image": image(digest), "tags": [tag(digest, changed=False)], "diff": []}
     assert fake.writes == []
 
@@ -81,7 +85,7 @@ def test_check_mode(run_module: t.Any, fake: t.Any, app: str) -> None:
     assert result == {
         "changed": True,
         "image": image(None, size=None),
-        "tags": [tag(None, changed=True)],
+        "tags": [{**tag(None, changed=True), "size": None}],
         "diff": [
             {
                 **HEADERS,
@@ -108,6 +112,7 @@ def test_diff_of_a_tag_that_moves(run_module: t.Any, fake: t.Any, app: str, dock
             "after": {"reference": f"{HOST}/demo/app:1", "digest": digest, "platforms": ["linux/amd64"]},
         }
     ]
+    assert result["tags"][0].pop("size") == result["image"]["size"]
     assert result["tags"] == [tag(digest, changed=True, kept=f"{HOST}/demo/app:1-previous")]
 
 
