@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from cluster.support import Kubectl, pods, pull_secret, ready, report, workload
+from cluster.support import Kubectl, pods, pull_secret, ready, report, restricted, workload
 from integration.support import Module, recap
 
 from environment.cluster import Cluster
@@ -74,6 +76,9 @@ def test_release(
     again = release("r2", "changed-layer")
 
     assert [recap(run)["changed"] for run in (planned, done, again)] == [3, 3, 0]
+    # One look at the cluster is for both roles.
+    for own in ("Look | Read the cluster", "Cluster | Read the workloads and the pods"):
+        assert re.search(rf"{re.escape(own)}\] \*+\nskipping: ", again.stdout)
     for run in (planned, done):
         assert [entry["action"] for entry in report(run)["workloads"]] == ["restart"]
     assert sorted(report(planned, "zot_publish_report")["written"]) == sorted(
@@ -85,3 +90,36 @@ def test_release(
     shown = module("zot_image_info", images=[latest])["images"][0]
     assert set(after.values()) <= {shown["digest"], *(entry["digest"] for entry in shown["manifests"])}
     assert report(done)["workloads"][0]["after"][0]["verdict"] == "fresh"
+
+
+@pytest.mark.parametrize("role", ["zot_pull_secret", ""])
+def test_what_it_may_not_see(
+    role: str,
+    images: Images,
+    registry: Registry,
+    repository: str,
+    kubectl: Kubectl,
+    cluster: Cluster,
+    environment: dict[str, str],
+    playbook: Callable[..., CompletedProcess[str]],
+    tmp_path: Path,
+) -> None:
+    """With the rights of the first role alone, and with no cluster at all: the role that needs more says so."""
+    config = restricted(kubectl, cluster, role, tmp_path) if role else tmp_path / "none.kubeconfig"
+    environment["K8S_AUTH_KUBECONFIG"] = str(config)
+    kubectl.apply(pull_secret(registry, registry.reader))
+    image = {"repository": f"{repository}/openclaw", "archive": str(images["buildah-amd64"])}
+    done = playbook(
+        "killinit.zot.release",
+        zot_namespace=kubectl.namespace,
+        zot_publish_revision="r1",
+        zot_publish_images=[image],
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 2, said
+    *_others, message = re.findall(r'^fatal: .* "msg": "([^"]*)"', said, re.MULTILINE)
+    if role:
+        assert re.search(r"^cannot look at .* may not list pods in namespace", message)
+    else:
+        # Once, though it is why five kinds cannot be read.
+        assert re.fullmatch(r"access: cluster: Could not create API client: [^.\\]*\. [^.]*\. Grant .*\.", message)
