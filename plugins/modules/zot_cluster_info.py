@@ -93,6 +93,10 @@ found:
       returned: if they could be read
       type: list
       elements: dict
+      sample:
+        - apiVersion: v1
+          kind: ServiceAccount
+          metadata: {name: default, namespace: openclaw}
     msg:
       description: Why they could not be read.
       returned: if they could not be read

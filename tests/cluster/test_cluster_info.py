@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from cluster.support import Kubectl, restricted, secret, workload
+from integration.returned import documented, faults
 
 from environment.cluster import Cluster
 
@@ -57,6 +58,7 @@ def test_kinds_and_defaults(
     assert names == [["openclaw"], ["pull"], ["kube-root-ca.crt"]]
     assert not found["changed"]
     assert "managedFields" not in json.dumps(found)
+    assert list(faults(documented("zot_cluster_info"), found, "success")) == []
 
 
 def test_missing_right(look: Callable[..., dict[str, Any]], kubectl: Kubectl, cluster: Cluster, tmp_path: Path) -> None:
@@ -66,6 +68,7 @@ def test_missing_right(look: Callable[..., dict[str, Any]], kubectl: Kubectl, cl
     assert found["failed"]
     assert re.search(r"secrets is forbidden", found["msg"])
     assert [sorted(result) for result in found["found"]] == [["resources"], ["msg"], ["msg"]]
+    assert list(faults(documented("zot_cluster_info"), found, "failure")) == []
 
 
 def test_no_cluster(look: Callable[..., dict[str, Any]], tmp_path: Path) -> None:

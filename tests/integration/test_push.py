@@ -74,7 +74,8 @@ def _asked_again(
     items = [{"archive": str(path), "repository": repository, "tags": [name]} for name, path in images.items()]
     assert module("zot_push", images=items, **more)["changed"] is True
     before = len(registry.requests())
-    assert module("zot_push", images=items, **more)["changed"] is False
+    again = module("zot_push", images=items, **more)
+    assert again["changed"] is False, again["diff"]
     asked = [f"{request.method} {request.path}" for request in registry.requests()[before:] if request.path != "/v2/"]
     return sorted(asked)
 
