@@ -23,6 +23,8 @@ from benchmarks import checks
 from environment.registry import Registry, Request, running
 
 LAUNCHER = (sys.executable, "-I", "-S", str(Path(__file__).with_name("launcher.py")))
+# Those of the collection, and the wish that Python does not keep what it compiles, as an installed Ansible has it.
+FOREIGN = re.compile(r"ZOT_|PYTHONDONTWRITEBYTECODE$")
 # Beside a further certificate the tools read what they read without it, https://go.dev/src/crypto/x509/root_linux.go
 GO_CERTIFICATES = "/etc/ssl/certs:/etc/pki/tls/certs"
 
@@ -89,7 +91,7 @@ def variables(registry: Registry, directory: Path, *, ours: bool) -> dict[str, s
     certificates.mkdir(exist_ok=True)
     shutil.copyfile(registry.ca, certificates / "ca.pem")
     common = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("ZOT_")},
+        **{name: value for name, value in os.environ.items() if not FOREIGN.match(name)},
         "HOME": str(directory),
         "ANSIBLE_LOCAL_TEMP": str(directory / "tmp"),
         "ANSIBLE_REMOTE_TMP": str(directory / "tmp"),
