@@ -106,7 +106,7 @@ def test_what_it_may_not_see(
 ) -> None:
     """With the rights of the first role alone, and with no cluster at all: the role that needs more says so."""
     config = restricted(kubectl, cluster, role, tmp_path) if role else tmp_path / "none.kubeconfig"
-    environment["K8S_AUTH_KUBECONFIG"] = str(config)
+    environment |= {"K8S_AUTH_KUBECONFIG": str(config), "ANSIBLE_PRIVATE_ROLE_VARS": "true"}
     kubectl.apply(pull_secret(registry, registry.reader))
     image = {"repository": f"{repository}/openclaw", "archive": str(images["buildah-amd64"])}
     done = playbook(
