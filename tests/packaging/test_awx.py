@@ -58,7 +58,7 @@ def survey(server: Awx, template: dict[str, Any]) -> list[dict[str, Any]]:
 def options(playbook: str) -> dict[str, dict[str, Any]]:
     """The options of the roles that a playbook runs."""
     found: dict[str, dict[str, Any]] = {}
-    for name in set(re.findall(r"killinit\.zot\.(zot_\w+)", (ROOT / playbook).read_text())):
+    for name in set(re.findall(r"(?:role|name): killinit\.zot\.(zot_\w+)", (ROOT / playbook).read_text())):
         specs = yaml.safe_load((ROOT / f"roles/{name}/meta/argument_specs.yml").read_text())
         found |= specs["argument_specs"]["main"]["options"]
     return found
