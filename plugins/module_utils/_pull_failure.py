@@ -16,7 +16,13 @@ import typing as t
 from datetime import datetime
 
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import secret_names, service_account_of
-from ansible_collections.killinit.zot.plugins.module_utils._workload import ImageUse, Object, image_uses, owner_of
+from ansible_collections.killinit.zot.plugins.module_utils._workload import (
+    STATUS_OF,
+    ImageUse,
+    Object,
+    image_uses,
+    owner_of,
+)
 
 # Waiting reasons of a container: pkg/kubelet/images/types.go and k8s.io/cri-api/pkg/errors there.
 _CANNOT_PULL = frozenset(
@@ -31,11 +37,7 @@ _CANNOT_PULL = frozenset(
     }
 )
 _CRASHED = frozenset({"CrashLoopBackOff", "RunContainerError"})
-_STATUS_OF = {
-    "containers": "containerStatuses",
-    "initContainers": "initContainerStatuses",
-    "ephemeralContainers": "ephemeralContainerStatuses",
-}
+_STATUS_OF = {**STATUS_OF, "ephemeralContainers": "ephemeralContainerStatuses"}
 # Reasons of events, in pkg/kubelet/events/event.go there; other controllers speak of images, too.
 _FAILED = frozenset({"Failed", "BackOff", "InspectFailed", "ErrImageNeverPull"})
 _LIMIT = 400

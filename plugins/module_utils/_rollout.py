@@ -12,7 +12,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._running import (
-    STATUS_OF,
     VOLUMES,
     Known,
     digest_of,
@@ -21,6 +20,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._running import (
     started_with,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._workload import (
+    STATUS_OF,
     ImageUse,
     Object,
     image_uses,

@@ -13,16 +13,13 @@ import json
 import re
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._workload import ImageUse, Object
+from ansible_collections.killinit.zot.plugins.module_utils._workload import STATUS_OF, ImageUse, Object
 
 # What the image volumes of a pod held when it was started. Kubernetes itself says so only behind the feature gate
 # ImageVolumeWithDigest: https://github.com/kubernetes/enhancements/issues/5365
 VOLUMES = "zot.killinit.cc/image-volumes"
 # What the tags of its containers meant then: for the day when the registry has lost the digest that a runtime reports.
 CONTAINERS = "zot.killinit.cc/containers"
-
-# Where a pod's status has what stands there in its specification.
-STATUS_OF = {"containers": "containerStatuses", "initContainers": "initContainerStatuses"}
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 

@@ -16,6 +16,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._reference import Inv
 
 Object = t.Mapping[str, t.Any]
 
+# Where a pod's status has what stands there in its template.
+STATUS_OF = {"containers": "containerStatuses", "initContainers": "initContainerStatuses"}
+
 
 @dataclass(frozen=True)
 class ImageUse:

@@ -35,24 +35,13 @@ def versions(environment: dict[str, str]) -> str:
     return " ".join(said.split())
 
 
-@pytest.mark.parametrize("surroundings", ["", *SURROUNDINGS])
-def test_release(
-    surroundings: str,
-    images: Images,
-    registry: Registry,
-    repository: str,
-    kubectl: Kubectl,
-    cluster: Cluster,
-    environment: dict[str, str],
-    playbook: Callable[..., CompletedProcess[str]],
-    module: Module,
-) -> None:
-    """Publish, verify, restart, prove; foretold by check mode, and nothing the next time."""
-    environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_SHOW_CUSTOM_STATS": "true"}
-    environment |= SURROUNDINGS.get(surroundings, {})
-    assert surroundings in versions(environment)
+@pytest.fixture
+def release(
+    images: Images, repository: str, kubectl: Kubectl, playbook: Callable[..., CompletedProcess[str]]
+) -> Callable[..., CompletedProcess[str]]:
+    """Release a revision, with that archive for amd64: release("r1", "buildah-amd64", "--check")."""
 
-    def release(revision: str, amd64: str, *options: str) -> CompletedProcess[str]:
+    def run(revision: str, amd64: str, *options: str) -> CompletedProcess[str]:
         archives = {"amd64": str(images[amd64]), "arm64": str(images["buildah-arm64"])}
         variables: dict[str, Any] = {
             "zot_namespace": kubectl.namespace,
@@ -60,6 +49,25 @@ def test_release(
             "zot_publish_images": [{"repository": f"{repository}/openclaw", "archives": archives}],
         }
         return playbook("killinit.zot.release", *options, **variables)
+
+    return run
+
+
+@pytest.mark.parametrize("surroundings", ["", *SURROUNDINGS])
+def test_release(
+    surroundings: str,
+    registry: Registry,
+    repository: str,
+    kubectl: Kubectl,
+    cluster: Cluster,
+    environment: dict[str, str],
+    release: Callable[..., CompletedProcess[str]],
+    module: Module,
+) -> None:
+    """Publish, verify, restart, prove; foretold by check mode, and nothing the next time."""
+    environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_SHOW_CUSTOM_STATS": "true"}
+    environment |= SURROUNDINGS.get(surroundings, {})
+    assert surroundings in versions(environment)
 
     latest = f"{registry.host}/{repository}/openclaw:latest"
     kubectl.apply(pull_secret(registry, registry.reader))
@@ -95,26 +103,18 @@ def test_release(
 @pytest.mark.parametrize("role", ["zot_pull_secret", ""])
 def test_what_it_may_not_see(
     role: str,
-    images: Images,
     registry: Registry,
-    repository: str,
     kubectl: Kubectl,
     cluster: Cluster,
     environment: dict[str, str],
-    playbook: Callable[..., CompletedProcess[str]],
+    release: Callable[..., CompletedProcess[str]],
     tmp_path: Path,
 ) -> None:
     """With the rights of the first role alone, and with no cluster at all: the role that needs more says so."""
     config = restricted(kubectl, cluster, role, tmp_path) if role else tmp_path / "none.kubeconfig"
     environment |= {"K8S_AUTH_KUBECONFIG": str(config), "ANSIBLE_PRIVATE_ROLE_VARS": "true"}
     kubectl.apply(pull_secret(registry, registry.reader))
-    image = {"repository": f"{repository}/openclaw", "archive": str(images["buildah-amd64"])}
-    done = playbook(
-        "killinit.zot.release",
-        zot_namespace=kubectl.namespace,
-        zot_publish_revision="r1",
-        zot_publish_images=[image],
-    )
+    done = release("r1", "buildah-amd64")
     said = done.stdout + done.stderr
     assert done.returncode == 2, said
     *_others, message = re.findall(r'^fatal: .* "msg": "([^"]*)"', said, re.MULTILINE)

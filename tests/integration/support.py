@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+import tarfile
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,17 @@ from typing import Any
 Module = Callable[..., dict[str, Any]]
 Bare = Callable[..., subprocess.CompletedProcess[str]]
 ReadsOnly = Callable[[], AbstractContextManager[None]]
+
+
+def tar_of(files: Mapping[str, bytes]) -> bytes:
+    """A tar of these files."""
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return target.getvalue()
 
 
 def _programs(name: str) -> list[str]:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import shutil
 import tarfile
@@ -15,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from integration.support import PAIRS, Bare, Module, ReadsOnly, Tools
+from integration.support import PAIRS, Bare, Module, ReadsOnly, Tools, tar_of
 
 from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError, classify
 from environment.images import CHANGED, GOOD, Images
@@ -57,16 +56,6 @@ def test_push_then_push_again(
         assert pushed["image"]["platforms"] == [PLATFORMS[name]]
 
 
-def _tar(files: dict[str, bytes]) -> bytes:
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w") as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return target.getvalue()
-
-
 def _asked_again(
     images: dict[str, Path], repository: str, module: Module, registry: Registry, **more: str
 ) -> list[str]:
@@ -98,14 +87,14 @@ def test_nothing_to_do_for_every_field_of_a_configuration(
     skopeo: str, repository: str, module: Module, registry: Registry, tmp_path: Path
 ) -> None:
     """Docker's own, empty ones, and what Go writes otherwise than Python."""
-    layer = _tar({"a": b"a"})
+    layer = tar_of({"a": b"a"})
     manifest = json.dumps([{"Config": "config.json", "RepoTags": [], "Layers": ["layer.tar"]}]).encode()
     archives = {}
     for number, pair in enumerate(json.loads(CONFIGURATIONS.read_text())["pairs"]):
         if f"sha256:{hashlib.sha256(layer).hexdigest()}" in pair["docker"]:
             files = {"config.json": pair["docker"].encode(), "layer.tar": layer, "manifest.json": manifest}
             archives[str(number)] = tmp_path / f"{number}.tar"
-            archives[str(number)].write_bytes(_tar(files))
+            archives[str(number)].write_bytes(tar_of(files))
     assert len(archives) > 10
     found = _asked_again(archives, repository, module, registry, skopeo_path=skopeo)
     assert found == _manifests(archives, repository)

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import secrets
 import ssl
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 import urllib.error
@@ -23,12 +21,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from integration.support import tar_of
+
 from environment.registry import Registry
 
 
 def archive(path: Path, *, architecture: str = "amd64", size: int = 1000) -> Path:
     """Write an archive of an image with one layer of *size* random bytes: no registry and no cache has it yet."""
-    layer = _tar({"data": secrets.token_bytes(size)})
+    layer = tar_of({"data": secrets.token_bytes(size)})
     digest = hashlib.sha256(layer).hexdigest()
     config = {
         "architecture": architecture,
@@ -37,22 +37,12 @@ def archive(path: Path, *, architecture: str = "amd64", size: int = 1000) -> Pat
     }
     manifest = [{"Config": "config.json", "RepoTags": ["localhost/demo:1"], "Layers": ["layer.tar"]}]
     files = {"config.json": _json(config), "layer.tar": layer, "manifest.json": _json(manifest)}
-    path.write_bytes(_tar(files))
+    path.write_bytes(tar_of(files))
     return path
 
 
 def _json(value: Any) -> bytes:
     return json.dumps(value).encode()
-
-
-def _tar(files: dict[str, bytes]) -> bytes:
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w") as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return target.getvalue()
 
 
 def tools_of(address: str) -> list[str]:

@@ -31,6 +31,17 @@ def _whole(module: Module, repository: str) -> dict[str, dict[str, Any]]:
     return {image["tag"]: image for image in there["images"]}
 
 
+def _pushed_pair(module: Module, repository: str, folder: Path, revision: str) -> list[str]:
+    """The tags of two architectures of a revision, each of which is there now."""
+    pair = []
+    for architecture in ("amd64", "arm64"):
+        tag = f"{revision}-{architecture}"
+        path = archive(folder / f"{tag}.tar", architecture=architecture)
+        assert module("zot_push", archive=str(path), repository=repository, tags=[tag])["changed"]
+        pair.append(tag)
+    return pair
+
+
 def _counted(results: list[dict[str, Any]], fault: str, happened: Callable[..., None]) -> None:
     for result in results:
         happened(fault, result["error_class"] if result["failed"] else "finished")
@@ -124,10 +135,7 @@ def test_same_index(
     tmp_path: Path,
 ) -> None:
     """The same architectures joined under the same tags, as two runs of the same pipeline do it."""
-    pair = ["1-amd64", "1-arm64"]
-    for tag in pair:
-        path = archive(tmp_path / f"{tag}.tar", architecture=tag.partition("-")[2])
-        assert module("zot_push", archive=str(path), repository=repository, tags=[tag])["changed"]
+    pair = _pushed_pair(module, repository, tmp_path, "1")
     options = {"repository": repository, "manifests": pair, "tags": ["1", "latest"], "retries": 3}
     results = [publisher.result() for publisher in [start("zot_index", registry, **options) for _number in range(many)]]
     there = _whole(module, repository)
@@ -151,13 +159,7 @@ def test_different_indexes(
     tmp_path: Path,
 ) -> None:
     """Each pushes its own two architectures and joins them under the tag that all share."""
-    members = []
-    for number in range(many):
-        pair = [f"r{number}-{architecture}" for architecture in ("amd64", "arm64")]
-        for tag in pair:
-            path = archive(tmp_path / f"{tag}.tar", architecture=tag.partition("-")[2])
-            assert module("zot_push", archive=str(path), repository=repository, tags=[tag])["changed"]
-        members.append(pair)
+    members = [_pushed_pair(module, repository, tmp_path, f"r{number}") for number in range(many)]
     running = [
         start("zot_index", registry, repository=repository, manifests=pair, tags=[f"r{number}", "latest"], retries=3)
         for number, pair in enumerate(members)

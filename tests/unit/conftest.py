@@ -59,19 +59,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture
-def hold(request: pytest.FixtureRequest) -> t.Callable[[t.Any], None]:
-    """Hold what a test has been told against what it was told when somebody last read it."""
+def kept(request: pytest.FixtureRequest) -> t.Iterator[None]:
+    """Hold the TOLD of a test's file against what the test was told when somebody last read it."""
     name, test = request.path.stem, request.node.nodeid.partition("::")[2]
-
-    def hold(told: t.Any) -> None:
-        found = json.loads(json.dumps(told))
-        if request.config.getoption("write_said"):
-            request.config.stash[_WRITTEN].setdefault(name, {})[test] = found
-        else:
-            kept = json.loads((SAID / f"{name}.json").read_text(encoding="utf-8"))
-            assert found == kept.get(test), "it says something else: read it, and keep it with --write-said"
-
-    return hold
+    request.module.TOLD.clear()
+    yield
+    found = json.loads(json.dumps(request.module.TOLD))
+    if request.config.getoption("write_said"):
+        request.config.stash[_WRITTEN].setdefault(name, {})[test] = found
+    else:
+        said = json.loads((SAID / f"{name}.json").read_text(encoding="utf-8"))
+        assert found == said.get(test), "it says something else: read it, and keep it with --write-said"
 
 
 def captured_text(scenario: str, *, tool: str, command: str = "") -> str:

@@ -36,13 +36,7 @@ for _module in (Failures, Lines, Nearest, Probes, Questions, Report):
 
 
 TOLD: list[t.Any] = []
-
-
-@pytest.fixture(autouse=True)
-def _kept(hold: t.Callable[[t.Any], None]) -> t.Iterator[None]:
-    TOLD.clear()
-    yield
-    hold(TOLD)
+pytestmark = pytest.mark.usefixtures("kept")
 
 
 def call(name: str, *arguments: t.Any, **options: t.Any) -> t.Any:

@@ -65,13 +65,7 @@ def probed(given: dict[str, t.Any], **result: t.Any) -> list[dict[str, t.Any]]:
 
 
 TOLD: list[t.Any] = []
-
-
-@pytest.fixture(autouse=True)
-def _kept(hold: t.Callable[[t.Any], None]) -> t.Iterator[None]:
-    TOLD.clear()
-    yield
-    hold(TOLD)
+pytestmark = pytest.mark.usefixtures("kept")
 
 
 def checks(given: dict[str, t.Any], **result: t.Any) -> dict[str, dict[str, t.Any]]:
