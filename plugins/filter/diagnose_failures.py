@@ -98,7 +98,7 @@ def diagnose_failures(
 ) -> list[dict[str, t.Any]]:
     """Return what fails to be pulled."""
     # Late: to find one filter, Ansible loads all of a collection, for each task anew.
-    from ansible_collections.killinit.zot.plugins.module_utils._pull_failure import failures
+    from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import failures
 
     return failures(pods, events, now=float(now), wait=float(wait))
 

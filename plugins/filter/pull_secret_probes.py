@@ -70,7 +70,7 @@ import typing as t
 def pull_secret_probes(view: t.Mapping[str, t.Any], registry: str) -> list[dict[str, t.Any]]:
     """Return what to read with which account."""
     # Late: to find one filter, Ansible loads all of a collection, for each task anew.
-    from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import PullSecret, needed
+    from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret, needed
 
     return [
         {

@@ -13,11 +13,11 @@ import difflib
 import typing as t
 from dataclasses import dataclass, replace
 
-from ansible_collections.killinit.zot.plugins.module_utils._commands import Commands
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.commands import Commands
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import word
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import FIELDS, PullSecret
 from ansible_collections.killinit.zot.plugins.module_utils._evidence import Answers, Failure, Object, View, parsed
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure import word
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import FIELDS, PullSecret
-from ansible_collections.killinit.zot.plugins.module_utils._reference import InvalidReferenceError, Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 
 _ASKED = "the registry's answer to the same question, asked from here"
 _HELD = "what the cluster holds, read from here"

@@ -13,8 +13,13 @@ import difflib
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import FIELDS, Entry, PullSecret, secret_names
-from ansible_collections.killinit.zot.plugins.module_utils._reference import InvalidReferenceError, Reference
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
+    FIELDS,
+    Entry,
+    PullSecret,
+    secret_names,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 
 Failure = t.Mapping[str, t.Any]
 Object = t.Mapping[str, t.Any]

@@ -13,8 +13,8 @@ import typing as t
 from dataclasses import asdict
 
 from ansible_collections.killinit.zot.plugins.module_utils._causes import Cause, judge
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import word
 from ansible_collections.killinit.zot.plugins.module_utils._evidence import Answers, Failure, View
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure import word
 
 T = t.TypeVar("T")
 

@@ -13,12 +13,12 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._image import Image, Manifest, Platform
-from ansible_collections.killinit.zot.plugins.module_utils._options import invalid_options, platform_option
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, Platform
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
-from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference, is_digest
-from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options, platform_option
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 
 _LOOKS_AT_ONCE = 8
 

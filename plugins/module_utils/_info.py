@@ -12,11 +12,11 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._image import Image
-from ansible_collections.killinit.zot.plugins.module_utils._options import at_once, invalid_options
-from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import at_once, invalid_options
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 
 Query = t.Callable[[t.Mapping[str, t.Any]], t.Any]
 

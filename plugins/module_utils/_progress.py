@@ -18,7 +18,7 @@ import os
 import re
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._archive import InvalidArchiveError, layers
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import InvalidArchiveError, layers
 
 # As _skopeo writes it.
 _COMMAND = re.compile(r"\0docker-archive:([^\0]*?)(?::@([0-9]+))?\0docker://([^\0]+)\0\Z")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import asdict, dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
     Entry,
     PullSecret,
@@ -22,7 +22,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import (
     service_account_of,
     users,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._workload import name_of, template_of
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import name_of, template_of
 
 Object = t.Mapping[str, t.Any]
 

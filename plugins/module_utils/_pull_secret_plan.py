@@ -13,7 +13,7 @@ import base64
 import json
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
     PullSecret,
     printable,
@@ -21,7 +21,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import (
     service_account_of,
     users,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._workload import template_of
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import template_of
 
 Object = t.Mapping[str, t.Any]
 

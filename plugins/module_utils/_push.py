@@ -15,24 +15,28 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._archive import (
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import (
     Archive,
     InvalidArchiveError,
     MissingLibraryError,
     read,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._image import (
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Image,
     InvalidImageError,
     Platform,
     content,
     converted,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._options import at_once, invalid_options, platform_option
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
-from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
+    at_once,
+    invalid_options,
+    platform_option,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import (
     Registry,
 )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._running import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import (
     VOLUMES,
     Known,
     digest_of,
@@ -19,7 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._running import (
     reported_by,
     started_with,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._workload import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
     STATUS_OF,
     ImageUse,
     Object,

@@ -105,7 +105,7 @@ found:
 
 import copy
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster import QUERY, failure, read
+from ansible_collections.killinit.zot.plugins.module_utils._objects import QUERY, failure, read
 from ansible_collections.kubernetes.core.plugins.module_utils.ansiblemodule import AnsibleModule
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client

@@ -306,10 +306,10 @@ stderr:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.killinit.zot.plugins.module_utils._argspec import Spec
-from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._info import look
-from ansible_collections.killinit.zot.plugins.module_utils._registry import open_registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.argspec import Spec
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import open_registry
 
 SPEC = Spec(
     {

@@ -318,10 +318,10 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.killinit.zot.plugins.module_utils._argspec import Spec
-from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._push import push
-from ansible_collections.killinit.zot.plugins.module_utils._registry import open_registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.argspec import Spec
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import open_registry
 
 _TARGET: dict[str, dict[str, t.Any]] = {
     "archive_image": {"type": "str"},

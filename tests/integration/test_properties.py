@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from integration.support import Tools
 
-from ansible_collections.killinit.zot.plugins.module_utils._archive import read
-from ansible_collections.killinit.zot.plugins.module_utils._image import content
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import read
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import content
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
 TIMES = st.one_of(

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from integration.support import PAIRS, Bare, Module, ReadsOnly, Tools, tar_of
 
-from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError, classify
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
 from environment.images import CHANGED, GOOD, Images
 from environment.registry import Registry
 

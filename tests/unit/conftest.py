@@ -22,14 +22,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from ansible_collections.killinit.zot.plugins.module_utils import _runner
-from ansible_collections.killinit.zot.plugins.module_utils._credentials import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
+from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import (
     Credentials,
     environment,
     private_directory,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError, classify
-from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 
 # A slow machine is no failure.
 settings.register_profile("unit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -397,8 +397,8 @@ def fake(monkeypatch: pytest.MonkeyPatch, tools: Path) -> FakeRegistry:
     def run(runner: t.Any, command: t.Sequence[str], **more: t.Any) -> bytes:
         return fake.run(runner, command, **more)
 
-    monkeypatch.setattr(_runner.Runner, "run", run)
-    monkeypatch.setattr(_runner, "_FIRST_WAIT", 0.0)
+    monkeypatch.setattr(runner_file.Runner, "run", run)
+    monkeypatch.setattr(runner_file, "_FIRST_WAIT", 0.0)
     return fake
 
 
@@ -408,7 +408,7 @@ def registry(fake: FakeRegistry, tmp_path: Path) -> t.Iterator[Registry]:
     assert fake.commands == []
     with private_directory(str(tmp_path)) as directory:
         credentials = Credentials(directory, registry=HOST, username="ci", password="s3cret", authfile=None)
-        runner = _runner.Runner(timeout=5, retries=2, directory=directory, hide=credentials.hide)
+        runner = runner_file.Runner(timeout=5, retries=2, directory=directory, hide=credentials.hide)
         yield Registry(
             HOST,
             runner=runner,

@@ -21,14 +21,15 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.killinit.zot.plugins.module_utils import _crane, _skopeo
-from ansible_collections.killinit.zot.plugins.module_utils._archive import expand, read
-from ansible_collections.killinit.zot.plugins.module_utils._credentials import Credentials
-from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError, classify
-from ansible_collections.killinit.zot.plugins.module_utils._image import Image, Manifest, content, json_object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret, printable
 from ansible_collections.killinit.zot.plugins.module_utils._info import compile_query
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import PullSecret, printable
-from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import expand, read
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, content, json_object
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry import crane as crane_tool
+from ansible_collections.killinit.zot.plugins.module_utils._registry import skopeo as skopeo_tool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import Credentials
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
 
 CORPUS = Path(__file__).parent / "corpus"
 SECONDS = 10
@@ -71,13 +72,13 @@ def _printed(text: str) -> None:
 
 def skopeo(data: bytes) -> None:
     """What skopeo says when it fails."""
-    _printed(_skopeo.message(data.decode(errors="replace")))
+    _printed(skopeo_tool.message(data.decode(errors="replace")))
 
 
 def crane(data: bytes) -> None:
     """What crane says when it fails, and the tags that it lists."""
-    _printed(_crane.message(data.decode(errors="replace")))
-    assert not any("\n" in tag for tag in _crane.parse_lines(data))
+    _printed(crane_tool.message(data.decode(errors="replace")))
+    assert not any("\n" in tag for tag in crane_tool.parse_lines(data))
 
 
 def pull_secret(data: bytes) -> None:

@@ -16,21 +16,14 @@ import yaml
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 OURS = "ansible_collections.killinit.zot.plugins.module_utils"
 FILES = sorted(PLUGINS.rglob("*.py"))
-UTILS = sorted(PLUGINS.glob("module_utils/*.py"))
+HOME = PLUGINS / "module_utils"
+UTILS = sorted(HOME.rglob("*.py"))
 TASKS = sorted((PLUGINS.parent / "roles").glob("*/tasks/*.yml"))
 
-VALUES = {"_reference", "_image", "_archive"}
-TOOLS = {"_skopeo", "_crane", "_runner", "_credentials", "_registry"}
-# From the top of the house down: a file imports only what stands in a line below its own.
-FLOORS = (
-    {"_push", "_index", "_info"},
-    {"_outcome", "_registry"},
-    {"_skopeo", "_crane", "_credentials", "_runner", "_argspec", "_options"},
-    {"_errors"},
-    {"_archive"},
-    {"_image"},
-    {"_reference"},
-)
+# What each folder may import of ours, beside itself.
+BELOW: dict[str, set[str]] = {"_oci": set(), "_registry": {"_oci"}, "_cluster": {"_oci"}}
+# The files that know Ansible: one in each folder, and the one that knows its signals.
+KNOW_ANSIBLE = {"_registry/argspec.py"}
 
 
 def imports(path: Path) -> set[str]:
@@ -53,17 +46,21 @@ def imports(path: Path) -> set[str]:
 
 
 def utils_of(path: Path) -> set[str]:
-    """The files of module_utils that a file imports."""
+    """The files of module_utils that a file imports, as C(_oci.image) or C(_push)."""
     return {name[len(OURS) + 1 :] for name in imports(path) if name.startswith(f"{OURS}.")}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(HOME).with_suffix("").parts)
 
 
 def ids(paths: list[Path]) -> list[str]:
     return [str(path.relative_to(PLUGINS)) for path in paths]
 
 
-def test_there_is_something_to_look_at() -> None:
-    assert {"_reference", "_registry", "_push"} <= {path.stem for path in UTILS}
-    assert "_runner" in utils_of(PLUGINS / "module_utils/_registry.py")
+def test_the_files_are_found() -> None:
+    assert {"_oci.reference", "_registry.registry", "_push"} <= {name_of(path) for path in UTILS}
+    assert "_registry.runner" in utils_of(HOME / "_registry/registry.py")
 
 
 @pytest.mark.parametrize("path", FILES, ids=ids(FILES))
@@ -73,44 +70,33 @@ def test_no_file_is_long(path: Path) -> None:
 
 @pytest.mark.parametrize("path", UTILS, ids=ids(UTILS))
 def test_utils_are_private(path: Path) -> None:
-    assert path.name.startswith("_")
+    assert path.relative_to(HOME).parts[0].startswith("_")
 
 
-def test_references_import_nothing_of_ours() -> None:
-    assert utils_of(PLUGINS / "module_utils/_reference.py") == set()
+@pytest.mark.parametrize("path", UTILS, ids=ids(UTILS))
+def test_dependencies_point_one_way(path: Path) -> None:
+    folder = path.relative_to(HOME).parts[0]
+    if folder in BELOW:
+        assert {name.partition(".")[0] for name in utils_of(path)} <= {folder} | BELOW[folder]
 
 
-@pytest.mark.parametrize("name", sorted(VALUES))
-def test_values_import_no_tool(name: str) -> None:
-    assert not utils_of(PLUGINS / f"module_utils/{name}.py") & TOOLS
+@pytest.mark.parametrize("name", ["skopeo", "crane"])
+def test_commands_of_the_tools_are_pure_functions(name: str) -> None:
+    assert imports(HOME / f"_registry/{name}.py") <= {"__future__", "re", "typing"}
 
 
-@pytest.mark.parametrize("name", ["_skopeo", "_crane"])
-def test_tools_are_pure(name: str) -> None:
-    assert imports(PLUGINS / f"module_utils/{name}.py") <= {"__future__", "re", "typing"}
-
-
-@pytest.mark.parametrize("floor", range(len(FLOORS)), ids=lambda floor: "+".join(sorted(FLOORS[floor])))
-def test_dependencies_point_one_way(floor: int) -> None:
-    below = set().union(*FLOORS[floor + 1 :])
-    known = set().union(*FLOORS)
-    for name in FLOORS[floor]:
-        # What another part of the house brings is not known here.
-        assert utils_of(PLUGINS / f"module_utils/{name}.py") & known <= below, name
-
-
-def test_imports_are_no_circle() -> None:
-    graph = {path.stem: utils_of(path) for path in UTILS}
+def test_imports_have_no_cycle() -> None:
+    graph = {name_of(path): utils_of(path) for path in UTILS}
     while graph:
         free = {name for name, needs in graph.items() if not needs & graph.keys()}
-        assert free, f"a circle among {sorted(graph)}"
+        assert free, f"a cycle among {sorted(graph)}"
         graph = {name: needs for name, needs in graph.items() if name not in free}
 
 
 @pytest.mark.parametrize("path", UTILS, ids=ids(UTILS))
 def test_only_the_edge_knows_ansible(path: Path) -> None:
     knows = {name for name in imports(path) if name.split(".")[0] == "ansible"}
-    assert not knows or path.stem in ("_runner", "_argspec")
+    assert not knows or str(path.relative_to(HOME)) in KNOW_ANSIBLE
 
 
 SPECS = sorted((PLUGINS.parent / "roles").glob("*/meta/argument_specs.yml"))

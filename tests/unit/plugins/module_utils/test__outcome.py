@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._image import Image, Manifest
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
-from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 
 ONE, TWO = Reference("h.example", "demo/app", "1"), Reference("h.example", "demo/app", "2")
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.killinit.zot.plugins.module_utils import _progress
-from ansible_collections.killinit.zot.plugins.module_utils._archive import layers
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import layers
 from ansible_collections.killinit.zot.plugins.module_utils._progress import Copies, Copy
 
 # Three layers of 100, 200 and 300 bytes, the last one first in the file.

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._archive import InvalidArchiveError, MissingLibraryError
-from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._image import converted
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import InvalidArchiveError, MissingLibraryError
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import converted
 from ansible_collections.killinit.zot.plugins.module_utils._push import _invalid_archives, push
-from ansible_collections.killinit.zot.plugins.module_utils._registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 
 HOST = "127.0.0.1:5000"
 

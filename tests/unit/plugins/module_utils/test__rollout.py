@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import CONTAINERS, VOLUMES
 from ansible_collections.killinit.zot.plugins.module_utils._rollout import (
     RESTARTED_AT,
     asked,
@@ -19,7 +20,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._rollout import (
     progress,
     report,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._running import CONTAINERS, VOLUMES
 
 CLUSTER = json.loads((Path(__file__).parents[2] / "captured_cluster.json").read_text(encoding="utf-8"))
 Dict = dict[str, t.Any]

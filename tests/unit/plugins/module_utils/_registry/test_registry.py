@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils import _registry
-from ansible_collections.killinit.zot.plugins.module_utils._archive import (
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import (
     Archive,
     read,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._image import Image
-from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry import (
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry import registry as registry_file
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import (
     Registry,
     open_registry,
 )
@@ -311,7 +311,7 @@ def test_readable_on_a_full_disk(registry: Registry, tmp_path: Path, monkeypatch
     def full(*_arguments: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(_registry, "expand", full)
+    monkeypatch.setattr(registry_file, "expand", full)
     readable = registry.readable(archive(tmp_path, "app.tar.gz"))
     with pytest.raises(ZotError, match=r"cannot expand .*app\.tar\.gz into .*: No space left on device") as raised:
         readable.__enter__()

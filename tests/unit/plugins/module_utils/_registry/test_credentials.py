@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils import _credentials
-from ansible_collections.killinit.zot.plugins.module_utils._credentials import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry import credentials
+from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import (
     Credentials,
     environment,
     is_loopback,
@@ -25,7 +25,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._credentials import (
     task_directory,
     without_plain_http,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 
 HOST = "h.example:5000"
 
@@ -473,7 +473,7 @@ def test_is_loopback(registry: str, expected: bool) -> None:
 def no_policy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     path = tmp_path / "etc/policy.json"
     path.parent.mkdir()
-    monkeypatch.setattr(_credentials, "_POLICIES", (str(path),))
+    monkeypatch.setattr(credentials, "_POLICIES", (str(path),))
     return path
 
 

@@ -23,7 +23,7 @@ import tarfile
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._image import InvalidImageError, json_object
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError, json_object
 
 # manifest.json and configurations are far smaller; a registry need not take a manifest above 4 MiB either.
 _DOCUMENT_LIMIT = 4 * 1024 * 1024

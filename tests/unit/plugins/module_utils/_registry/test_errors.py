@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils import _crane, _errors, _skopeo
-from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError, classify
+from ansible_collections.killinit.zot.plugins.module_utils._registry import crane, errors, skopeo
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
 
-OUTPUTS: list[dict[str, t.Any]] = json.loads((Path(__file__).parents[2] / "captured.json").read_text(encoding="utf-8"))[
+OUTPUTS: list[dict[str, t.Any]] = json.loads((Path(__file__).parents[3] / "captured.json").read_text(encoding="utf-8"))[
     "outputs"
 ]
 
@@ -33,7 +33,7 @@ def outputs(*, fooling: bool) -> list[t.Any]:
 
 def message(output: dict[str, t.Any]) -> str:
     """What the runner finds in it, and has classified."""
-    tool = _skopeo if output["tools"][0].startswith("skopeo") else _crane
+    tool = skopeo if output["tools"][0].startswith("skopeo") else crane
     return tool.message(output["stderr"])
 
 
@@ -105,7 +105,7 @@ def test_worth_a_retry(error_class: str) -> None:
     assert ZotError(error_class, "m").retryable
 
 
-@pytest.mark.parametrize("error_class", sorted(set(_errors._HINTS) - {"rate_limited", "unavailable"}))
+@pytest.mark.parametrize("error_class", sorted(set(errors._HINTS) - {"rate_limited", "unavailable"}))
 def test_not_worth_a_retry(error_class: str) -> None:
     assert not ZotError(error_class, "m").retryable
 
@@ -171,7 +171,7 @@ def test_a_hint_may_be_empty() -> None:
 
 
 def test_every_class_of_an_output_has_a_hint() -> None:
-    assert {output["error_class"] for output in OUTPUTS} <= set(_errors._HINTS)
+    assert {output["error_class"] for output in OUTPUTS} <= set(errors._HINTS)
 
 
 def test_captured_outputs_name_no_machine() -> None:

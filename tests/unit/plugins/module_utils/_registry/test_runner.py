@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils import _runner
-from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._runner import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import (
     Runner,
     ended_by_signals,
     find_tool,
@@ -132,7 +132,7 @@ def test_much_output_on_both_does_not_block(runner: Runner) -> None:
 
 @pytest.mark.parametrize("where", ["", " >&2"], ids=["standard output", "standard error"])
 def test_output_without_end(runner: Runner, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    monkeypatch.setattr(_runner, "_LONGEST_OUTPUT", 1 << 20)
+    monkeypatch.setattr(runner_file, "_LONGEST_OUTPUT", 1 << 20)
     started = time.monotonic()
     with pytest.raises(ZotError, match=r"^cannot try: /bin/sh printed more than 1 MiB and was stopped$") as raised:
         run(runner, f"cat /dev/zero{where}")
@@ -142,7 +142,7 @@ def test_output_without_end(runner: Runner, monkeypatch: pytest.MonkeyPatch, whe
 
 def test_the_longest_output(runner: Runner) -> None:
     """A list of tags may be long."""
-    assert len(run(runner, f"head -c {_runner._LONGEST_OUTPUT} /dev/zero")) == 32 << 20
+    assert len(run(runner, f"head -c {runner_file._LONGEST_OUTPUT} /dev/zero")) == 32 << 20
 
 
 def test_the_time_limit_for_a_tool_that_says_nothing_more(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_waits_do_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.Monke
     waits: list[float] = []
     monkeypatch.setattr(runner._over, "wait", waits.append)
     runner.retry(Flaky(*(unavailable() for _number in range(20))))
-    assert max(waits) <= _runner._LONGEST_WAIT
+    assert max(waits) <= runner_file._LONGEST_WAIT
 
 
 def test_retry_after_is_honoured(runner: Runner, waits: list[float]) -> None:

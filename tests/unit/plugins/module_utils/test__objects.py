@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster import failure, read
+from ansible_collections.killinit.zot.plugins.module_utils._objects import failure, read
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
 
 # As K8sService.find of kubernetes.core 6.2 raises and returns them.

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     Entry,
     PullSecret,
     kubelet_key,

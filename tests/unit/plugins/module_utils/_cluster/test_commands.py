@@ -12,7 +12,7 @@ import typing as t
 import pytest
 import yaml
 
-from ansible_collections.killinit.zot.plugins.module_utils._commands import Commands
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.commands import Commands
 
 KUBECTL = "kubectl --namespace=openclaw"
 USES = {

@@ -18,7 +18,7 @@ import typing as t
 from dataclasses import dataclass, field
 from datetime import date
 
-from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 
 _INDEX_TYPES = frozenset(
     {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}

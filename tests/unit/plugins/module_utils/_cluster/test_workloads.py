@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._workload import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
     image_uses,
     name_of,
     owner_of,
     template_of,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 
-CLUSTER = json.loads((Path(__file__).parents[2] / "captured_cluster.json").read_text(encoding="utf-8"))
+CLUSTER = json.loads((Path(__file__).parents[3] / "captured_cluster.json").read_text(encoding="utf-8"))
 DIGEST = "sha256:" + "1" * 64
 
 

@@ -26,8 +26,8 @@ import tempfile
 import threading
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._certificates import further
-from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.certificates import further
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 
 _POLICIES = ("/etc/containers/policy.json", "/usr/share/containers/policy.json")
 # Nothing of these may be seen in the environment of a tool.

@@ -18,9 +18,24 @@ import re
 import threading
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils import _crane, _skopeo
-from ansible_collections.killinit.zot.plugins.module_utils._archive import Archive, expand
-from ansible_collections.killinit.zot.plugins.module_utils._credentials import (
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import Archive, expand
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
+    Image,
+    InvalidImageError,
+    Manifest,
+    json_object,
+    sha256,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import (
+    InvalidReferenceError,
+    Reference,
+    is_digest,
+    registry_name,
+    repository_name,
+    tag_name,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._registry import crane, skopeo
+from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import (
     Credentials,
     environment,
     is_loopback,
@@ -29,24 +44,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._credentials import (
     task_directory,
     without_plain_http,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._image import (
-    Image,
-    InvalidImageError,
-    Manifest,
-    json_object,
-    sha256,
-)
-from ansible_collections.killinit.zot.plugins.module_utils._options import invalid_options
-from ansible_collections.killinit.zot.plugins.module_utils._reference import (
-    InvalidReferenceError,
-    Reference,
-    is_digest,
-    registry_name,
-    repository_name,
-    tag_name,
-)
-from ansible_collections.killinit.zot.plugins.module_utils._runner import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import (
     Runner,
     ended_by_signals,
     find_tool,
@@ -141,7 +141,7 @@ class Registry:
 
     def manifest(self, reference: Reference) -> Manifest | None:
         """The manifest or index behind a reference; None when it is absent, and only then."""
-        command = _crane.manifest(self._crane, str(reference), insecure=self._insecure)
+        command = crane.manifest(self._crane, str(reference), insecure=self._insecure)
         raw = self._look(command, reference)
         if raw is None:
             return None
@@ -169,27 +169,27 @@ class Registry:
 
     def digest(self, reference: Reference) -> str | None:
         """The digest behind a reference, without its manifest; None when it is absent."""
-        command = _crane.digest(self._crane, str(reference), insecure=self._insecure)
+        command = crane.digest(self._crane, str(reference), insecure=self._insecure)
         raw = self._look(command, reference)
         return None if raw is None else raw.decode(errors="replace").strip()
 
     def tags(self, reference: Reference) -> list[str] | None:
         """The tags of the reference's repository, as the registry orders them; None when the repository is absent."""
-        command = _crane.tags(self._crane, reference.name, insecure=self._insecure)
+        command = crane.tags(self._crane, reference.name, insecure=self._insecure)
         raw = self._look(command, reference)
         if raw is None:
             return None
         with self.sound(reference):
-            return [tag_name(tag) for tag in _crane.parse_lines(raw)]
+            return [tag_name(tag) for tag in crane.parse_lines(raw)]
 
     def catalog(self) -> list[str]:
         """The repositories of the registry that the account may see."""
         whole = self.reference("catalog", "latest")  # by whatever name: it is the registry's own credentials that count
-        command = _crane.catalog(self._crane, whole.registry, insecure=self._insecure)
+        command = crane.catalog(self._crane, whole.registry, insecure=self._insecure)
         what = f"cannot list the repositories of {whole.registry}"
-        raw = self._runner.retry(lambda: self._run(command, whole, what, _crane.message))
+        raw = self._runner.retry(lambda: self._run(command, whole, what, crane.message))
         with self.sound(whole):
-            return [repository_name(name) for name in _crane.parse_lines(raw)]
+            return [repository_name(name) for name in crane.parse_lines(raw)]
 
     def nearest_tags(self, reference: Reference) -> str:
         """For a reference that is absent: the tags that its author may have meant, as a sentence for people."""
@@ -228,7 +228,7 @@ class Registry:
             digestfile = os.path.join(directory, "digest")
 
             def command(verify_tls: bool) -> list[str]:
-                return _skopeo.copy(
+                return skopeo.copy(
                     find_tool(self._skopeo_path, "skopeo"),
                     archive=path,
                     index=archive.index if archive.count > 1 else None,
@@ -242,11 +242,11 @@ class Registry:
 
             what = f"cannot push {archive.path} to {reference}"
             try:
-                self._run(command(not self._insecure), reference, what, _skopeo.message)
+                self._run(command(not self._insecure), reference, what, skopeo.message)
             except ZotError as error:
                 if "server gave HTTP response" in error.stderr and is_loopback(reference.registry):
                     # As crane does. An address of another machine stays an error.
-                    self._run(command(False), reference, what, _skopeo.message)
+                    self._run(command(False), reference, what, skopeo.message)
                 elif (
                     error.error_class == "rate_limited"
                     and not re.search(r"StatusCode: 429|429 \(", error.stderr)
@@ -274,13 +274,13 @@ class Registry:
     def append(self, manifests: t.Iterable[Reference], reference: Reference) -> None:
         """Write a new index of *manifests* under a tag."""
         members = [str(member) for member in manifests]
-        command = _crane.append(self._crane, members, str(reference), insecure=self._insecure)
-        self._run(command, reference, f"cannot write the index {reference}", _crane.message, names=members)
+        command = crane.append(self._crane, members, str(reference), insecure=self._insecure)
+        self._run(command, reference, f"cannot write the index {reference}", crane.message, names=members)
 
     def tag(self, source: Reference, tag: str) -> None:
         """Give what *source* means the further tag *tag*."""
-        command = _crane.tag(self._crane, str(source), tag, insecure=self._insecure)
-        self._run(command, source, f"cannot tag {source} as {tag}", _crane.message)
+        command = crane.tag(self._crane, str(source), tag, insecure=self._insecure)
+        self._run(command, source, f"cannot tag {source} as {tag}", crane.message)
 
     def write(self, reference: Reference, action: t.Callable[[], t.Any], is_done: t.Callable[[Image], bool]) -> Image:
         """Run *action*, which writes *reference*, and return what the reference then means.
@@ -342,7 +342,7 @@ class Registry:
             first.wait()
         try:
             if name not in self._configurations:
-                command = _crane.blob(self._crane, name, insecure=self._insecure)
+                command = crane.blob(self._crane, name, insecure=self._insecure)
                 raw = self._look(command, reference, absent="BLOB_UNKNOWN: ")
                 if raw is None or sha256(raw) != digest:
                     raise InvalidImageError("its configuration is not there")
@@ -354,7 +354,7 @@ class Registry:
     def _look(self, command: t.Sequence[str], reference: Reference, *, absent: str | None = None) -> bytes | None:
         """Run a command that reads; None when what it asks for is absent, for which *absent* may be a further sign."""
         try:
-            return self._runner.retry(lambda: self._run(command, reference, f"cannot read {reference}", _crane.message))
+            return self._runner.retry(lambda: self._run(command, reference, f"cannot read {reference}", crane.message))
         except ZotError as error:
             if error.error_class == "not_found" or (absent and absent in error.stderr):
                 return None

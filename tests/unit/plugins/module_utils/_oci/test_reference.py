@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.killinit.zot.plugins.module_utils._reference import (
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import (
     InvalidReferenceError,
     Reference,
     is_digest,

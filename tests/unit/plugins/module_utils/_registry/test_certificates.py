@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils import _certificates
-from ansible_collections.killinit.zot.plugins.module_utils._certificates import further
+from ansible_collections.killinit.zot.plugins.module_utils._registry import certificates
+from ansible_collections.killinit.zot.plugins.module_utils._registry.certificates import further
 
 
 def _pem(name: str) -> str:
@@ -52,8 +52,8 @@ def test_no_bundle(directory: Path) -> None:
 
 
 def test_the_places_of_the_system(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_certificates, "_BUNDLES", ("/nowhere", str(directory / "bundle.crt"), "/never"))
-    monkeypatch.setattr(_certificates, "_DIRECTORIES", str(directory))
+    monkeypatch.setattr(certificates, "_BUNDLES", ("/nowhere", str(directory / "bundle.crt"), "/never"))
+    monkeypatch.setattr(certificates, "_DIRECTORIES", str(directory))
     (directory / "three.pem").write_text(_pem("three"))
     assert further({}) == (str(directory / "bundle.crt"), _pem("three").encode())
     # An empty one is none to Go, and one that is named but not there stands for no bundle at all.

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils import _skopeo
+from ansible_collections.killinit.zot.plugins.module_utils._registry import skopeo
 
 OUTPUTS: list[dict[str, t.Any]] = [
     output
-    for output in json.loads((Path(__file__).parents[2] / "captured.json").read_text(encoding="utf-8"))["outputs"]
+    for output in json.loads((Path(__file__).parents[3] / "captured.json").read_text(encoding="utf-8"))["outputs"]
     if output["tools"][0].startswith("skopeo")
 ]
 
@@ -30,7 +30,7 @@ def copy(**changes: t.Any) -> list[str]:
         "policy": None,
         "verify_tls": True,
     }
-    return _skopeo.copy("/usr/bin/skopeo", **{**options, **changes})
+    return skopeo.copy("/usr/bin/skopeo", **{**options, **changes})
 
 
 def test_copy() -> None:
@@ -67,7 +67,7 @@ def test_copy_without_verification() -> None:
 def test_message_of_captured_output(output: dict[str, t.Any]) -> None:
     """The text of the one fatal line as Go's strconv.Unquote reads it: nothing around it, nothing left escaped."""
     _before, _found, quoted = output["stderr"].partition("level=fatal msg=")
-    assert _skopeo.message(output["stderr"]) == json.loads(quoted)
+    assert skopeo.message(output["stderr"]) == json.loads(quoted)
 
 
 @pytest.mark.parametrize(
@@ -95,4 +95,4 @@ def test_message_of_captured_output(output: dict[str, t.Any]) -> None:
     ],
 )
 def test_message(stderr: str, expected: str) -> None:
-    assert _skopeo.message(stderr) == expected
+    assert skopeo.message(stderr) == expected

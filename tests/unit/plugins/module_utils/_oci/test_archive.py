@@ -25,8 +25,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.killinit.zot.plugins.module_utils import _archive
-from ansible_collections.killinit.zot.plugins.module_utils._archive import (
+from ansible_collections.killinit.zot.plugins.module_utils._oci import archive as archive_file
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import (
     InvalidArchiveError,
     MissingLibraryError,
     expand,
@@ -329,7 +329,7 @@ def test_refused(path: Path, data: bytes, message: str) -> None:
 
 
 def test_more_json_than_can_be(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_archive, "_DOCUMENTS_LIMIT", 1000)
+    monkeypatch.setattr(archive_file, "_DOCUMENTS_LIMIT", 1000)
     path.write_bytes(tar([(f"{number}.json", b"{" * 400) for number in range(3)]))
     with pytest.raises(InvalidArchiveError, match=r"more JSON .* at the member '2\.json'"):
         read(str(path))
@@ -404,8 +404,8 @@ def test_a_sparse_member_whose_map_has_no_end(path: Path) -> None:
 
 
 def test_more_members_than_can_be(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_archive, "_DOCUMENTS_LIMIT", 0)
-    monkeypatch.setattr(_archive, "_HEADERS_LIMIT", 512 * 1000)
+    monkeypatch.setattr(archive_file, "_DOCUMENTS_LIMIT", 0)
+    monkeypatch.setattr(archive_file, "_HEADERS_LIMIT", 512 * 1000)
     path.write_bytes(gzip.compress(header("x", 0) * 1001))
     with pytest.raises(InvalidArchiveError, match="headers are longer than"):
         read(str(path))
@@ -416,7 +416,7 @@ def test_what_grows_without_bound(path: Path, tmp_path: Path, compression: str, 
     """Neither read to its end nor written to the disk."""
     path.write_bytes(COMPRESSORS[compression](header("l/layer.tar", 1 << 23) + bytes(1 << 23) + GOOD))
     archive = read(str(path))
-    monkeypatch.setattr(_archive, "_ALWAYS_ALLOWED", 1 << 20)
+    monkeypatch.setattr(archive_file, "_ALWAYS_ALLOWED", 1 << 20)
     for action in (lambda: read(str(path)), lambda: expand(archive, str(tmp_path / "plain"))):
         with pytest.raises(InvalidArchiveError, match="grows to more than 200 times its size"):
             action()
@@ -515,7 +515,7 @@ def test_sizes_that_cannot_be(number: bytes, compression: str) -> None:
 def test_the_module_needs_no_zstandard(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     monkeypatch.setitem(sys.modules, "zstandard", None)
     path.write_bytes(GOOD)
-    assert importlib.import_module(_archive.__name__).read(str(path)).config == CONFIG
+    assert importlib.import_module(archive.__name__).read(str(path)).config == CONFIG
 
 
 def layered(path: Path, names: t.Any, links: t.Mapping[str, str] | None = None) -> str:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from urllib.parse import unquote
 
-from ansible_collections.killinit.zot.plugins.module_utils._workload import image_uses, name_of, template_of
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import image_uses, name_of, template_of
 
 Object = t.Mapping[str, t.Any]
 

@@ -13,9 +13,9 @@ import contextlib
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._image import Platform
-from ansible_collections.killinit.zot.plugins.module_utils._reference import InvalidReferenceError
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 
 
 def at_once(parallel: int) -> ThreadPoolExecutor:

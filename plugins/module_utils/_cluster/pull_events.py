@@ -15,8 +15,8 @@ import re
 import typing as t
 from datetime import datetime
 
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import secret_names, service_account_of
-from ansible_collections.killinit.zot.plugins.module_utils._workload import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import secret_names, service_account_of
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
     STATUS_OF,
     ImageUse,
     Object,

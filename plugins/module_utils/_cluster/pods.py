@@ -13,7 +13,7 @@ import json
 import re
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._workload import STATUS_OF, ImageUse, Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import STATUS_OF, ImageUse, Object
 
 # What the image volumes of a pod held when it was started. Kubernetes itself says so only behind the feature gate
 # ImageVolumeWithDigest: https://github.com/kubernetes/enhancements/issues/5365

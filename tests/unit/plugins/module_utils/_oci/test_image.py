@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.killinit.zot.plugins.module_utils._image import (
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Image,
     InvalidImageError,
     Manifest,
@@ -24,7 +24,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._image import (
     json_object,
     sha256,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -299,7 +299,7 @@ def test_other_content(other: dict[str, t.Any]) -> None:
     assert content(other) != content(CONFIG)
 
 
-PAIRS = json.loads((Path(__file__).parents[2] / "captured_configurations.json").read_text(encoding="utf-8"))["pairs"]
+PAIRS = json.loads((Path(__file__).parents[3] / "captured_configurations.json").read_text(encoding="utf-8"))["pairs"]
 MADE = [
     pytest.param(pair["docker"].encode(), made["config"].encode(), id=f"{pair['name']}, {made['tools'][0]}")
     for pair in PAIRS

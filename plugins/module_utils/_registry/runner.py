@@ -21,7 +21,7 @@ import threading
 import time
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._errors import ZotError, classify
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
 
 if t.TYPE_CHECKING:
     from types import FrameType

@@ -10,23 +10,23 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils import _crane
+from ansible_collections.killinit.zot.plugins.module_utils._registry import crane
 
-CAPTURED = json.loads((Path(__file__).parents[2] / "captured.json").read_text(encoding="utf-8"))
+CAPTURED = json.loads((Path(__file__).parents[3] / "captured.json").read_text(encoding="utf-8"))
 OUTPUTS: list[dict[str, t.Any]] = [each for each in CAPTURED["outputs"] if each["tools"][0].startswith("crane")]
 
 
 @pytest.mark.parametrize(
     ("build", "arguments", "expected"),
     [
-        pytest.param(_crane.manifest, ("h/r:1",), "manifest h/r:1", id="manifest"),
-        pytest.param(_crane.blob, ("h/r@sha256:1",), "blob h/r@sha256:1", id="blob"),
-        pytest.param(_crane.digest, ("h/r:1",), "digest h/r:1", id="digest"),
-        pytest.param(_crane.tags, ("h/r",), "ls h/r", id="tags"),
-        pytest.param(_crane.catalog, ("h",), "catalog h", id="catalog"),
-        pytest.param(_crane.tag, ("h/r:1", "2"), "tag h/r:1 2", id="tag"),
+        pytest.param(crane.manifest, ("h/r:1",), "manifest h/r:1", id="manifest"),
+        pytest.param(crane.blob, ("h/r@sha256:1",), "blob h/r@sha256:1", id="blob"),
+        pytest.param(crane.digest, ("h/r:1",), "digest h/r:1", id="digest"),
+        pytest.param(crane.tags, ("h/r",), "ls h/r", id="tags"),
+        pytest.param(crane.catalog, ("h",), "catalog h", id="catalog"),
+        pytest.param(crane.tag, ("h/r:1", "2"), "tag h/r:1 2", id="tag"),
         pytest.param(
-            _crane.append,
+            crane.append,
             (["h/r:1", "h/r:2"], "h/r:i"),
             "index append --manifest h/r:1 --manifest h/r:2 --tag h/r:i",
             id="append",
@@ -52,7 +52,7 @@ def test_command(build: t.Callable[..., list[str]], arguments: tuple[t.Any, ...]
     ],
 )
 def test_parse_lines(stdout: bytes, expected: list[str]) -> None:
-    assert _crane.parse_lines(stdout) == expected
+    assert crane.parse_lines(stdout) == expected
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_parse_lines(stdout: bytes, expected: list[str]) -> None:
 )
 def test_message_of_captured_output(output: dict[str, t.Any]) -> None:
     """A piece of the line that begins with Error; no line that crane prints on its way."""
-    message = _crane.message(output["stderr"])
+    message = crane.message(output["stderr"])
     assert message
     assert message in output["stderr"].partition("Error: ")[2]
 
@@ -102,4 +102,4 @@ def test_message_of_captured_output(output: dict[str, t.Any]) -> None:
     ],
 )
 def test_message(stderr: str, expected: str) -> None:
-    assert _crane.message(stderr) == expected
+    assert crane.message(stderr) == expected

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure import failures, word
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import failures, word
 
-PULLS = json.loads((Path(__file__).parents[2] / "captured_pulls.json").read_text(encoding="utf-8"))
+PULLS = json.loads((Path(__file__).parents[3] / "captured_pulls.json").read_text(encoding="utf-8"))
 NOW = 1795489470.0  # 2026-11-24T03:04:30Z
 REGISTRY = "127.0.0.1:5000"
 
