@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """The options of module_utils/_argspec.py."""
+    """The options of module_utils/_registry/module.py."""
 
     DOCUMENTATION = r"""
 options:

@@ -18,7 +18,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options, platform_option
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 _LOOKS_AT_ONCE = 8
 
@@ -32,7 +32,7 @@ class IndexRequest:
     platforms: frozenset[Platform] | None
 
     @classmethod
-    def from_params(cls, registry: Registry, params: t.Mapping[str, t.Any]) -> IndexRequest:
+    def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any]) -> IndexRequest:
         """Raises ZotError for an option that cannot be used."""
         for option in ("tags", "manifests"):
             if not params[option]:
@@ -51,7 +51,7 @@ class IndexRequest:
         return cls(members, references, platforms)
 
 
-def write_index(registry: Registry, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
+def write_index(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
     """Write the index of a task's *params* under each tag that does not hold it; with *dry_run* only say which.
 
     Raises ZotError; nothing is written unless all members are there, with one platform each.
@@ -71,7 +71,7 @@ def write_index(registry: Registry, params: t.Mapping[str, t.Any], *, dry_run: b
     }
 
 
-def _entries(registry: Registry, members: t.Sequence[Image]) -> list[tuple[Platform, str]]:
+def _entries(registry: Writer, members: t.Sequence[Image]) -> list[tuple[Platform, str]]:
     """Platform and digest of what the index is to list, of an index among the members what that lists.
 
     Raises ZotError for a member that is absent or without platform, and for a platform that comes twice.
@@ -131,7 +131,7 @@ def _names(platforms: t.Iterable[Platform]) -> str:
 
 
 def _children(
-    registry: Registry, repository: Reference, members: t.Sequence[Image], entries: t.Sequence[tuple[Platform, str]]
+    registry: Writer, repository: Reference, members: t.Sequence[Image], entries: t.Sequence[tuple[Platform, str]]
 ) -> tuple[Manifest, ...]:
     """The manifests behind the entries; those of an index among the members are not known yet."""
     known = {member.digest: member.manifest for member in members}
@@ -147,7 +147,7 @@ def _children(
 
 
 def _write(
-    registry: Registry,
+    registry: Writer,
     members: t.Sequence[Image],
     tags: t.Sequence[Image],
     children: tuple[Manifest, ...],
@@ -183,7 +183,7 @@ def _write(
 
 
 def _writer(
-    registry: Registry, image: Image, current: Image | None, sources: t.Sequence[Reference]
+    registry: Writer, image: Image, current: Image | None, sources: t.Sequence[Reference]
 ) -> t.Callable[[], None]:
     """The write for one tag: a new index for the first, and that same index under the further ones."""
     if current and current.digest:

@@ -16,7 +16,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Ima
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import at_once, invalid_options
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 
 Query = t.Callable[[t.Mapping[str, t.Any]], t.Any]
 
@@ -48,7 +48,7 @@ def compile_query(expression: str) -> Query:
     return apply
 
 
-def look(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def look(registry: Reader, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Look at the images and repositories of a task's *params*. Raises ZotError; what is absent is no error."""
     query = compile_query(params["query"]) if params["query"] else None
     with invalid_options():
@@ -77,7 +77,7 @@ def look(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return result
 
 
-def _image(registry: Registry, reference: Reference) -> dict[str, t.Any]:
+def _image(registry: Reader, reference: Reference) -> dict[str, t.Any]:
     image = registry.image(reference)
     children = []
     if image.manifest and image.manifest.is_index:

@@ -36,9 +36,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     invalid_options,
     platform_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import (
-    Registry,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 # How many tags are asked at once for whether they hold the image that is about to lose one.
 _TAGS_AT_ONCE = 8
@@ -56,7 +54,7 @@ class PushRequest:
     keep_previous: str | None
 
     @classmethod
-    def from_params(cls, registry: Registry, params: t.Mapping[str, t.Any]) -> PushRequest:
+    def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any]) -> PushRequest:
         """Raises ZotError for an option that cannot be used."""
         if not params["tags"]:
             raise ZotError("invalid_option", f"tags is empty for {params['archive']}")
@@ -80,7 +78,7 @@ class PushRequest:
         return reference.tagged((self.keep_previous or "").replace("{tag}", reference.tag or ""))
 
 
-def push(registry: Registry, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
+def push(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
     """Push the archive, or the list of archives, of a task's *params*; with *dry_run* only say what would be pushed.
 
     One archive that fails does not stop the others. Raises ZotError.
@@ -96,7 +94,7 @@ def push(registry: Registry, params: t.Mapping[str, t.Any], *, dry_run: bool) ->
         return report(list(pool.map(one, requests)), single=single)
 
 
-def _push(registry: Registry, request: PushRequest, *, dry_run: bool) -> Outcome:
+def _push(registry: Writer, request: PushRequest, *, dry_run: bool) -> Outcome:
     with Outcome(request.references) as outcome, _invalid_archives():
         archive = read(request.archive, request.archive_image)
         wanted, platform = _judged(archive)
@@ -131,7 +129,7 @@ def _push(registry: Registry, request: PushRequest, *, dry_run: bool) -> Outcome
 
 
 def _write(
-    registry: Registry, archive: Archive, path: str, before: Image, wanted: t.Mapping[str, t.Any], *, force: bool
+    registry: Writer, archive: Archive, path: str, before: Image, wanted: t.Mapping[str, t.Any], *, force: bool
 ) -> Image:
     reported = []
 
@@ -159,7 +157,7 @@ def _holds(image: Image, wanted: t.Mapping[str, t.Any]) -> bool:
         return False
 
 
-def _must_keep(registry: Registry, request: PushRequest, image: Image) -> bool:
+def _must_keep(registry: Writer, request: PushRequest, image: Image) -> bool:
     """Whether the image that *request* pushes from a tag has no other tag that will still hold it.
 
     Zot drops a manifest at once with its last tag: https://github.com/project-zot/zot/issues/4444

@@ -307,9 +307,9 @@ stderr:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.killinit.zot.plugins.module_utils._info import look
-from ansible_collections.killinit.zot.plugins.module_utils._registry.argspec import Spec
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import open_registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 
 SPEC = Spec(
     {
@@ -326,8 +326,8 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
     try:
-        with open_registry(module) as registry:
-            result = look(registry, module.params)
+        with open_session(module) as session:
+            result = look(Reader(session), module.params)
     except ZotError as error:
         module.fail_json(**error.for_ansible())
     module.exit_json(**result)

@@ -319,9 +319,9 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.killinit.zot.plugins.module_utils._push import push
-from ansible_collections.killinit.zot.plugins.module_utils._registry.argspec import Spec
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import open_registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 _TARGET: dict[str, dict[str, t.Any]] = {
     "archive_image": {"type": "str"},
@@ -364,8 +364,8 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
     try:
-        with open_registry(module) as registry:
-            result = push(registry, module.params, dry_run=module.check_mode)
+        with open_session(module) as session:
+            result = push(Writer(session), module.params, dry_run=module.check_mode)
     except ZotError as error:
         module.fail_json(**error.for_ansible())
     module.exit_json(**result)

@@ -20,7 +20,7 @@ import yaml
 from integration.blocks import PAGES, ROOT, Block, blocks
 from integration.support import recap
 
-from ansible_collections.killinit.zot.plugins.module_utils._registry import argspec
+from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec
 from environment.images import Images
 from environment.registry import Registry
 
@@ -213,7 +213,7 @@ def test_runbook(command: str) -> None:
 
 def test_environment() -> None:
     """What the modules read there is what the guide has, and what the other pages link to."""
-    spec = argspec.Spec({}).for_module()["argument_spec"]
+    spec = Spec({}).for_module()["argument_spec"]
     read = [option["fallback"][1][0] for option in spec.values() if "fallback" in option]
     guide = (ROOT / "docs/docsite/rst/guide_publish.rst").read_text(encoding="utf-8")
     assert re.findall(r"^\.\. envvar:: (.*)", guide, re.MULTILINE) == read

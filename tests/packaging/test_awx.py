@@ -18,7 +18,7 @@ import pytest
 import yaml
 from integration.blocks import blocks
 
-from ansible_collections.killinit.zot.plugins.module_utils._registry.argspec import Spec
+from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec
 from environment import awx
 from environment.awx import Awx
 

@@ -23,13 +23,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
-from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import (
-    Credentials,
-    environment,
-    private_directory,
-)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 # A slow machine is no failure.
 settings.register_profile("unit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -403,21 +399,11 @@ def fake(monkeypatch: pytest.MonkeyPatch, tools: Path) -> FakeRegistry:
 
 
 @pytest.fixture
-def registry(fake: FakeRegistry, tmp_path: Path) -> t.Iterator[Registry]:
+def registry(fake: FakeRegistry, tmp_path: Path) -> t.Iterator[Writer]:
     """What _push, _index and _info work on, with the registry in memory behind it."""
     assert fake.commands == []
-    with private_directory(str(tmp_path)) as directory:
-        credentials = Credentials(directory, registry=HOST, username="ci", password="s3cret", authfile=None)
-        runner = runner_file.Runner(timeout=5, retries=2, directory=directory, hide=credentials.hide)
-        yield Registry(
-            HOST,
-            runner=runner,
-            credentials=credentials,
-            variables=environment(directory, ca_path=None),
-            validate_certs=True,
-            skopeo_path=None,
-            crane_path=None,
-        )
+    with open_task(str(tmp_path)) as task:
+        yield Writer(task.session(Options(HOST, username="ci", password="s3cret", timeout=5, retries=2)))
 
 
 RunModule = t.Callable[..., t.Dict[str, t.Any]]  # noqa: UP006 - Python 3.9 evaluates it

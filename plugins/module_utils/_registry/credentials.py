@@ -45,14 +45,19 @@ class Credentials:
         username: str | None,
         password: str | None,
         authfile: str | None,
+        ambient: bool = True,
     ) -> None:
-        """*directory* is private already; *username* and *password* are for *registry* and for no other."""
+        """*directory* is private already; *username* and *password* are for *registry* and for no other.
+
+        With *ambient* the credentials may also come from where skopeo and crane look by themselves.
+        """
         self.directory = directory
         self.config = os.path.join(directory, "config.json")
         self._registry = registry
         self._username, self._password, self._authfile = _chosen(username, password, authfile)
         if self._username and not registry:
             raise ZotError("invalid_option", "username and password are given, but not the registry that they are for")
+        self._ambient = ambient
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], str] = {}
         self._written: dict[str, dict[str, t.Any]] = {"auths": {}, "credHelpers": {}}
@@ -85,7 +90,7 @@ class Credentials:
             self._put(registry, {"auth": base64.b64encode(plain.encode()).decode()})
             origin = "ZOT_USERNAME" if os.environ.get("ZOT_USERNAME") == self._username else "the option username"
             return f"user {self._username!r} from {origin}"
-        candidates = [self._authfile] if self._authfile else _usual_authfiles()
+        candidates = [self._authfile] if self._authfile else _usual_authfiles() if self._ambient else []
         for path in candidates:
             document = _load(path, required=bool(self._authfile))
             helper = _helper(document, registry)

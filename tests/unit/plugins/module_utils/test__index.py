@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._index import write_index
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 HOST = "127.0.0.1:5000"
 ATTESTATION = {
@@ -44,7 +44,7 @@ def entries(fake: t.Any, tag: str) -> list[str]:
     return [entry["digest"] for entry in json.loads(raw)["manifests"]]
 
 
-def test_a_new_index(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
+def test_a_new_index(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
     result = write_index(registry, params(), dry_run=False)
     assert entries(fake, "1") == [members["1-amd64"], members["1-arm64"]]
     assert (result["changed"], result["image"]["platforms"]) == (True, ["linux/amd64", "linux/arm64"])
@@ -54,7 +54,7 @@ def test_a_new_index(registry: Registry, fake: t.Any, members: dict[str, str]) -
     ]
 
 
-def test_the_members_are_pinned_and_sorted(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
+def test_the_members_are_pinned_and_sorted(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
     write_index(registry, params("1-arm64", "1-amd64"), dry_run=False)
     command = next(command for command in fake.commands if "append" in command)
     assert [part for part in command if "@" in part] == [
@@ -63,47 +63,45 @@ def test_the_members_are_pinned_and_sorted(registry: Registry, fake: t.Any, memb
     ]
 
 
-def test_members_by_digest(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
+def test_members_by_digest(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
     write_index(registry, params(members["1-amd64"], "1-arm64"), dry_run=False)
     assert entries(fake, "1") == [members["1-amd64"], members["1-arm64"]]
 
 
 @pytest.mark.parametrize("again", [["1-amd64", "1-arm64"], ["1-arm64", "1-amd64"]], ids=["the same", "another order"])
-def test_the_same_index_is_not_written(registry: Registry, fake: t.Any, again: list[str]) -> None:
+def test_the_same_index_is_not_written(registry: Writer, fake: t.Any, again: list[str]) -> None:
     write_index(registry, params(), dry_run=False)
     before = list(fake.writes)
     assert write_index(registry, params(*again), dry_run=False)["changed"] is False
     assert fake.writes == before
 
 
-def test_an_index_of_another_crane_is_the_same(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
+def test_an_index_of_another_crane_is_the_same(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
     fake.newer_crane = False
     fake.put_index("demo/app", "1", members["1-arm64"], members["1-amd64"])
     fake.newer_crane = True
     assert write_index(registry, params(), dry_run=False)["changed"] is False
 
 
-def test_an_index_with_an_attestation_more_is_the_same(
-    registry: Registry, fake: t.Any, members: dict[str, str]
-) -> None:
+def test_an_index_with_an_attestation_more_is_the_same(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
     fake.put_index("demo/app", "1", members["1-amd64"], members["1-arm64"], more=[ATTESTATION])
     assert write_index(registry, params(), dry_run=False)["changed"] is False
 
 
-def test_a_member_that_moved(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
+def test_a_member_that_moved(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
     write_index(registry, params(), dry_run=False)
     digest = fake.put("demo/app", "1-arm64", docker_config(architecture="arm64", author="new"))
     assert write_index(registry, params(), dry_run=False)["changed"] is True
     assert digest in entries(fake, "1")
 
 
-def test_a_platform_more(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
+def test_a_platform_more(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
     write_index(registry, params(), dry_run=False)
     write_index(registry, params("1-amd64", "1-arm-v7", "1-arm64"), dry_run=False)
     assert sorted(entries(fake, "1")) == sorted(members.values())
 
 
-def test_the_second_tag_gets_the_digest_of_the_first(registry: Registry, fake: t.Any) -> None:
+def test_the_second_tag_gets_the_digest_of_the_first(registry: Writer, fake: t.Any) -> None:
     write_index(registry, params(tags=["1", "latest"]), dry_run=False)
     digest = fake.tags["demo/app"]["1"]
     assert fake.writes == ["append demo/app:1", f"tag demo/app@{digest} latest"]
@@ -111,7 +109,7 @@ def test_the_second_tag_gets_the_digest_of_the_first(registry: Registry, fake: t
 
 
 @pytest.mark.parametrize(("there", "absent"), [("1", "latest"), ("latest", "1")])
-def test_only_one_of_two_tags_holds_it(registry: Registry, fake: t.Any, there: str, absent: str) -> None:
+def test_only_one_of_two_tags_holds_it(registry: Writer, fake: t.Any, there: str, absent: str) -> None:
     write_index(registry, params(tags=[there]), dry_run=False)
     fake.commands.clear()
     result = write_index(registry, params(tags=["1", "latest"]), dry_run=False)
@@ -122,12 +120,12 @@ def test_only_one_of_two_tags_holds_it(registry: Registry, fake: t.Any, there: s
     }
 
 
-def test_a_tag_that_holds_an_image_becomes_the_index(registry: Registry, fake: t.Any) -> None:
+def test_a_tag_that_holds_an_image_becomes_the_index(registry: Writer, fake: t.Any) -> None:
     fake.put("demo/app", "1")
     assert write_index(registry, params(), dry_run=False)["changed"] is True
 
 
-def test_a_dry_run(registry: Registry, fake: t.Any) -> None:
+def test_a_dry_run(registry: Writer, fake: t.Any) -> None:
     result = write_index(registry, params(tags=["1", "latest"]), dry_run=True)
     assert fake.writes == []
     assert (result["changed"], result["image"]["platforms"], result["image"]["digest"]) == (
@@ -137,7 +135,7 @@ def test_a_dry_run(registry: Registry, fake: t.Any) -> None:
     )
 
 
-def test_an_index_among_the_members(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
+def test_an_index_among_the_members(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
     """Its entries are taken; an attestation of it is kept, and not counted."""
     fake.put_index("demo/app", "child", members["1-amd64"], members["1-arm64"], more=[ATTESTATION])
     result = write_index(registry, params("child", "1-arm-v7"), dry_run=False)
@@ -146,12 +144,12 @@ def test_an_index_among_the_members(registry: Registry, fake: t.Any, members: di
     assert write_index(registry, params("child", "1-arm-v7"), dry_run=False)["changed"] is False
 
 
-def test_the_size_is_that_of_all_members(registry: Registry) -> None:
+def test_the_size_is_that_of_all_members(registry: Writer) -> None:
     result = write_index(registry, params(), dry_run=False)
     assert result["image"]["size"] > 2000
 
 
-def test_a_missing_member(registry: Registry, fake: t.Any) -> None:
+def test_a_missing_member(registry: Writer, fake: t.Any) -> None:
     with pytest.raises(ZotError, match=r"^cannot write the index: .*demo/app:1-amd46 is not there$") as raised:
         write_index(registry, params("1-amd46", "1-arm64"), dry_run=False)
     assert raised.value.error_class == "not_found"
@@ -159,7 +157,7 @@ def test_a_missing_member(registry: Registry, fake: t.Any) -> None:
     assert fake.writes == []
 
 
-def test_a_member_that_lists_what_is_no_digest(registry: Registry, fake: t.Any) -> None:
+def test_a_member_that_lists_what_is_no_digest(registry: Writer, fake: t.Any) -> None:
     """It is the registry's fault, and that of no option."""
     entry = {**ATTESTATION, "digest": "../../x", "platform": {"os": "linux", "architecture": "s390x"}}
     fake.put_index("demo/app", "child", more=[entry])
@@ -168,12 +166,12 @@ def test_a_member_that_lists_what_is_no_digest(registry: Registry, fake: t.Any) 
     assert (raised.value.error_class, fake.writes) == ("tool_failed", [])
 
 
-def test_two_missing_members(registry: Registry) -> None:
+def test_two_missing_members(registry: Writer) -> None:
     with pytest.raises(ZotError, match=r"demo/app:x, .*demo/app:y are not there"):
         write_index(registry, params("x", "y"), dry_run=True)
 
 
-def test_a_missing_child_of_a_member(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
+def test_a_missing_child_of_a_member(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
     fake.put_index("demo/app", "child", members["1-amd64"])
     del fake.manifests["demo/app"][members["1-amd64"]], fake.tags["demo/app"]["1-amd64"]
     with pytest.raises(ZotError, match="is not there") as raised:
@@ -181,7 +179,7 @@ def test_a_missing_child_of_a_member(registry: Registry, fake: t.Any, members: d
     assert raised.value.error_class == "not_found"
 
 
-def test_a_platform_that_comes_twice(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
+def test_a_platform_that_comes_twice(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
     fake.put("demo/app", "2-arm64", docker_config(architecture="arm64", variant="v8", author="other"))
     with pytest.raises(ZotError, match=r"demo/app:1-arm64 and .*demo/app:2-arm64 are both for linux/arm64") as raised:
         write_index(registry, params("1-amd64", "1-arm64", "2-arm64"), dry_run=False)
@@ -189,17 +187,17 @@ def test_a_platform_that_comes_twice(registry: Registry, fake: t.Any, docker_con
     assert fake.writes == []
 
 
-def test_a_member_that_is_named_twice_is_one(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
+def test_a_member_that_is_named_twice_is_one(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
     write_index(registry, params("1-amd64", "1-amd64"), dry_run=False)
     assert entries(fake, "1") == [members["1-amd64"]]
 
 
-def test_one_manifest_under_two_names(registry: Registry, members: dict[str, str]) -> None:
+def test_one_manifest_under_two_names(registry: Writer, members: dict[str, str]) -> None:
     with pytest.raises(ZotError, match="are both for linux/amd64"):
         write_index(registry, params("1-amd64", members["1-amd64"]), dry_run=False)
 
 
-def test_a_member_without_a_platform(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
+def test_a_member_without_a_platform(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
     fake.put("demo/app", "bare", docker_config(os=None, architecture=None))
     with pytest.raises(ZotError, match="demo/app:bare names no platform") as raised:
         write_index(registry, params("1-amd64", "bare"), dry_run=False)
@@ -212,21 +210,21 @@ def test_a_member_without_a_platform(registry: Registry, fake: t.Any, docker_con
     [["linux/amd64", "linux/arm64"], ["linux/arm64/v8", "linux/amd64"], None, []],
     ids=["both", "another word", "none", "empty"],
 )
-def test_the_platforms_fit(registry: Registry, platforms: list[str] | None) -> None:
+def test_the_platforms_fit(registry: Writer, platforms: list[str] | None) -> None:
     assert write_index(registry, params(platforms=platforms), dry_run=False)["changed"] is True
 
 
 @pytest.mark.parametrize(
     "platforms", [["linux/amd64"], ["linux/amd64", "linux/arm64", "linux/arm/v7"], ["linux/amd64", "linux/s390x"]]
 )
-def test_the_platforms_do_not_fit(registry: Registry, fake: t.Any, platforms: list[str]) -> None:
+def test_the_platforms_do_not_fit(registry: Writer, fake: t.Any, platforms: list[str]) -> None:
     with pytest.raises(ZotError, match="would be for linux/amd64, linux/arm64, not for linux/") as raised:
         write_index(registry, params(platforms=platforms), dry_run=False)
     assert raised.value.error_class == "platform_mismatch"
     assert fake.writes == []
 
 
-def test_two_versions_of_windows(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
+def test_two_versions_of_windows(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
     """The same printed platform, but two images: no duplicate."""
     for tag in ("10.1", "10.2"):
         fake.put("demo/app", tag, docker_config(os="windows", **{"os.version": tag}))
@@ -254,7 +252,7 @@ def test_two_versions_of_windows(registry: Registry, fake: t.Any, docker_config:
         pytest.param({"repository": "Demo"}, "not a valid repository", id="a capital"),
     ],
 )
-def test_options_that_cannot_be_used(registry: Registry, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
+def test_options_that_cannot_be_used(registry: Writer, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
     with pytest.raises(ZotError, match=message) as raised:
         write_index(registry, {**params(), **options}, dry_run=False)
     assert raised.value.error_class == "invalid_option"
@@ -262,7 +260,7 @@ def test_options_that_cannot_be_used(registry: Registry, fake: t.Any, options: d
 
 
 @pytest.mark.parametrize("verb", ["manifest", "blob"])
-def test_an_error_while_looking_is_not_absence(registry: Registry, fake: t.Any, verb: str) -> None:
+def test_an_error_while_looking_is_not_absence(registry: Writer, fake: t.Any, verb: str) -> None:
     fake.fail(verb, "", "bad-password", times=99)
     with pytest.raises(ZotError) as raised:
         write_index(registry, params(), dry_run=False)
@@ -270,13 +268,13 @@ def test_an_error_while_looking_is_not_absence(registry: Registry, fake: t.Any, 
     assert fake.writes == []
 
 
-def test_the_answer_of_the_write_is_lost(registry: Registry, fake: t.Any) -> None:
+def test_the_answer_of_the_write_is_lost(registry: Writer, fake: t.Any) -> None:
     fake.fail("append", "demo/app:1", "answer-cut-short", landed=True)
     assert write_index(registry, params(), dry_run=False)["changed"] is True
     assert fake.writes == ["append demo/app:1"]
 
 
-def test_the_second_tag_is_refused(registry: Registry, fake: t.Any) -> None:
+def test_the_second_tag_is_refused(registry: Writer, fake: t.Any) -> None:
     fake.fail("tag", "demo/app:latest", "immutable-tag", tool="crane 0.22.1")
     with pytest.raises(ZotError, match=r"^1 of 2 tags are in place, 1 failed: cannot tag ") as raised:
         write_index(registry, params(tags=["1", "latest"]), dry_run=False)
@@ -284,7 +282,7 @@ def test_the_second_tag_is_refused(registry: Registry, fake: t.Any) -> None:
     assert (result["error_class"], result["changed"]) == ("denied", True)
 
 
-def test_somebody_else_writes_the_tag_at_the_same_time(registry: Registry, fake: t.Any, monkeypatch: t.Any) -> None:
+def test_somebody_else_writes_the_tag_at_the_same_time(registry: Writer, fake: t.Any, monkeypatch: t.Any) -> None:
     real = fake._do_append
 
     def append(*arguments: str) -> bytes:

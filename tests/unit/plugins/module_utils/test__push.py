@@ -13,7 +13,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import I
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import converted
 from ansible_collections.killinit.zot.plugins.module_utils._push import _invalid_archives, push
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 HOST = "127.0.0.1:5000"
 
@@ -49,7 +49,7 @@ def other(tmp_path: Path, write_archive: t.Any, docker_config: t.Any) -> Path:
     return write_archive(tmp_path / "other.tar", docker_config(architecture="arm64"))  # type: ignore[no-any-return]
 
 
-def test_a_new_tag(registry: Registry, fake: t.Any, app: Path) -> None:
+def test_a_new_tag(registry: Writer, fake: t.Any, app: Path) -> None:
     result = push(registry, single(app), dry_run=False)
     assert result["changed"] is True
     assert fake.writes == ["copy demo/app:1"]
@@ -57,7 +57,7 @@ def test_a_new_tag(registry: Registry, fake: t.Any, app: Path) -> None:
 
 
 @pytest.mark.parametrize("salt", ["skopeo", "another gzip"])
-def test_the_same_image_is_not_written(registry: Registry, fake: t.Any, app: Path, salt: str) -> None:
+def test_the_same_image_is_not_written(registry: Writer, fake: t.Any, app: Path, salt: str) -> None:
     fake.put("demo/app", "1", salt=salt)
     assert push(registry, single(app), dry_run=False)["changed"] is False
     assert fake.writes == []
@@ -65,7 +65,7 @@ def test_the_same_image_is_not_written(registry: Registry, fake: t.Any, app: Pat
 
 @pytest.mark.parametrize(("guessed", "runs"), [(True, ["manifest"] * 2), (False, ["manifest", "blob", "manifest"])])
 def test_what_skopeo_makes_of_the_configuration_is_known(
-    registry: Registry, fake: t.Any, app: Path, docker_config: t.Any, guessed: bool, runs: list[str]
+    registry: Writer, fake: t.Any, app: Path, docker_config: t.Any, guessed: bool, runs: list[str]
 ) -> None:
     """Once two tags hold it they cost one run each."""
     for tag in ("1", "2"):
@@ -75,14 +75,14 @@ def test_what_skopeo_makes_of_the_configuration_is_known(
     assert [command[1] for command in fake.commands] == runs
 
 
-def test_no_skopeo_is_needed_for_the_same_image(registry: Registry, fake: t.Any, app: Path, tools: Path) -> None:
+def test_no_skopeo_is_needed_for_the_same_image(registry: Writer, fake: t.Any, app: Path, tools: Path) -> None:
     fake.put("demo/app", "1")
     (tools / "skopeo").unlink()
     assert push(registry, single(app), dry_run=False)["changed"] is False
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_no_skopeo(registry: Registry, fake: t.Any, app: Path, tools: Path, dry_run: bool) -> None:
+def test_no_skopeo(registry: Writer, fake: t.Any, app: Path, tools: Path, dry_run: bool) -> None:
     (tools / "skopeo").unlink()
     with pytest.raises(ZotError, match="skopeo is not in PATH") as raised:
         push(registry, single(app), dry_run=dry_run)
@@ -90,7 +90,7 @@ def test_no_skopeo(registry: Registry, fake: t.Any, app: Path, tools: Path, dry_
     assert fake.writes == []
 
 
-def test_only_the_tag_that_differs_is_written(registry: Registry, fake: t.Any, app: Path, docker_config: t.Any) -> None:
+def test_only_the_tag_that_differs_is_written(registry: Writer, fake: t.Any, app: Path, docker_config: t.Any) -> None:
     fake.put("demo/app", "1")
     fake.put("demo/app", "latest", docker_config(author="somebody"))
     result = push(registry, single(app, "1", "latest", "new"), dry_run=False)
@@ -98,30 +98,30 @@ def test_only_the_tag_that_differs_is_written(registry: Registry, fake: t.Any, a
     assert [tag["changed"] for tag in result["tags"]] == [False, True, True]
 
 
-def test_a_tag_that_is_named_twice_is_one(registry: Registry, fake: t.Any, app: Path) -> None:
+def test_a_tag_that_is_named_twice_is_one(registry: Writer, fake: t.Any, app: Path) -> None:
     push(registry, single(app, "1", "1"), dry_run=False)
     assert fake.writes == ["copy demo/app:1"]
 
 
-def test_a_tag_that_holds_an_index_is_written(registry: Registry, fake: t.Any, app: Path) -> None:
+def test_a_tag_that_holds_an_index_is_written(registry: Writer, fake: t.Any, app: Path) -> None:
     fake.put_index("demo/app", "1", fake.put("demo/app", "amd64"))
     assert push(registry, single(app), dry_run=False)["changed"] is True
 
 
-def test_force(registry: Registry, fake: t.Any, app: Path) -> None:
+def test_force(registry: Writer, fake: t.Any, app: Path) -> None:
     fake.put("demo/app", "1")
     assert push(registry, single(app, force=True), dry_run=False)["changed"] is True
     assert fake.writes == ["copy demo/app:1"]
 
 
-def test_a_dry_run_writes_nothing(registry: Registry, fake: t.Any, app: Path) -> None:
+def test_a_dry_run_writes_nothing(registry: Writer, fake: t.Any, app: Path) -> None:
     result = push(registry, single(app, "1", "2"), dry_run=True)
     assert fake.writes == []
     assert [(tag["changed"], tag["digest"]) for tag in result["tags"]] == [(True, None), (True, None)]
     assert (result["image"]["platforms"], result["image"]["exists"]) == (["linux/amd64"], False)
 
 
-def test_a_dry_run_of_what_is_there(registry: Registry, fake: t.Any, app: Path) -> None:
+def test_a_dry_run_of_what_is_there(registry: Writer, fake: t.Any, app: Path) -> None:
     digest = fake.put("demo/app", "1")
     result = push(registry, single(app), dry_run=True)
     assert (result["changed"], result["image"]["digest"]) == (False, digest)
@@ -133,7 +133,7 @@ def test_a_dry_run_of_what_is_there(registry: Registry, fake: t.Any, app: Path) 
 )
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_an_error_while_looking_is_not_absence(
-    registry: Registry, fake: t.Any, app: Path, scenario: str, error_class: str, dry_run: bool
+    registry: Writer, fake: t.Any, app: Path, scenario: str, error_class: str, dry_run: bool
 ) -> None:
     fake.fail("manifest", "demo/app:1", scenario, times=99)
     with pytest.raises(ZotError) as raised:
@@ -142,7 +142,7 @@ def test_an_error_while_looking_is_not_absence(
     assert fake.writes == []
 
 
-def test_the_first_tag_lands_and_the_second_is_refused(registry: Registry, fake: t.Any, app: Path) -> None:
+def test_the_first_tag_lands_and_the_second_is_refused(registry: Writer, fake: t.Any, app: Path) -> None:
     fake.fail("copy", "demo/app:2", "immutable-tag")
     with pytest.raises(ZotError, match=r"^1 of 2 tags are in place, 1 failed: cannot push .*demo/app:2: ") as raised:
         push(registry, single(app, "1", "2"), dry_run=False)
@@ -152,7 +152,7 @@ def test_the_first_tag_lands_and_the_second_is_refused(registry: Registry, fake:
 
 
 @pytest.mark.parametrize("landed", [True, False], ids=["only the answer was lost", "nothing was written"])
-def test_the_answer_of_a_push_is_lost(registry: Registry, fake: t.Any, app: Path, landed: bool) -> None:
+def test_the_answer_of_a_push_is_lost(registry: Writer, fake: t.Any, app: Path, landed: bool) -> None:
     fake.fail("copy", "demo/app:1", "connection-reset", landed=landed)
     result = push(registry, single(app), dry_run=False)
     assert result["changed"] is True
@@ -160,7 +160,7 @@ def test_the_answer_of_a_push_is_lost(registry: Registry, fake: t.Any, app: Path
     assert len(fake.writes) == (1 if landed else 2)
 
 
-def test_a_500_that_dropped_the_tag(registry: Registry, fake: t.Any, app: Path, docker_config: t.Any) -> None:
+def test_a_500_that_dropped_the_tag(registry: Writer, fake: t.Any, app: Path, docker_config: t.Any) -> None:
     fake.put("demo/app", "1", docker_config(author="before"))
     fake.fail("copy", "demo/app:1", "status-500", tool="skopeo 1.18.0", drops=True)
     result = push(registry, single(app), dry_run=False)
@@ -168,21 +168,21 @@ def test_a_500_that_dropped_the_tag(registry: Registry, fake: t.Any, app: Path, 
     assert result["image"]["digest"] == fake.tags["demo/app"]["1"]
 
 
-def test_another_digest_is_read_back(registry: Registry, fake: t.Any, app: Path) -> None:
+def test_another_digest_is_read_back(registry: Writer, fake: t.Any, app: Path) -> None:
     fake.reports = "sha256:" + "0" * 64
     with pytest.raises(ZotError, match="but skopeo reported sha256:0000") as raised:
         push(registry, single(app), dry_run=False)
     assert raised.value.error_class == "tool_failed"
 
 
-def test_quota(registry: Registry, fake: t.Any, app: Path) -> None:
+def test_quota(registry: Writer, fake: t.Any, app: Path) -> None:
     fake.fail("copy", "demo/app:1", "quota", times=99)
     with pytest.raises(ZotError) as raised:
         push(registry, single(app), dry_run=False)
     assert (raised.value.error_class, len(fake.writes)) == ("quota_exceeded", 1)
 
 
-def test_rate_limit_is_tried_again(registry: Registry, fake: t.Any, app: Path) -> None:
+def test_rate_limit_is_tried_again(registry: Writer, fake: t.Any, app: Path) -> None:
     fake.put("demo/app", "old")
     fake.fail("copy", "demo/app:1", "rate-limit", times=2)
     assert push(registry, single(app), dry_run=False)["changed"] is True
@@ -196,38 +196,38 @@ class TestKeepPrevious:
     def before(self, fake: t.Any, docker_config: t.Any) -> str:
         return fake.put("demo/app", "1", docker_config(author="before"))  # type: ignore[no-any-return]
 
-    def test_needed(self, registry: Registry, fake: t.Any, app: Path, before: str) -> None:
+    def test_needed(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
         result = push(registry, single(app, keep_previous="{tag}-previous"), dry_run=False)
         assert fake.tags["demo/app"]["1-previous"] == before
         assert fake.writes == [f"tag demo/app@{before} 1-previous", "copy demo/app:1"]
         assert result["tags"][0]["kept"] == f"{HOST}/demo/app:1-previous"
 
-    def test_not_needed(self, registry: Registry, fake: t.Any, app: Path, before: str) -> None:
+    def test_not_needed(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
         fake.tags["demo/app"]["release"] = before
         result = push(registry, single(app, keep_previous="previous"), dry_run=False)
         assert fake.writes == ["copy demo/app:1"]
         assert result["tags"][0]["kept"] is None
 
-    def test_not_asked_for(self, registry: Registry, fake: t.Any, app: Path, before: str) -> None:
+    def test_not_asked_for(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
         push(registry, single(app), dry_run=False)
         assert before not in fake.tags["demo/app"].values()
 
-    def test_nothing_was_there(self, registry: Registry, fake: t.Any, app: Path) -> None:
+    def test_nothing_was_there(self, registry: Writer, fake: t.Any, app: Path) -> None:
         push(registry, single(app, keep_previous="previous"), dry_run=False)
         assert list(fake.tags["demo/app"]) == ["1"]
 
-    def test_both_tags_of_the_image_move(self, registry: Registry, fake: t.Any, app: Path, before: str) -> None:
+    def test_both_tags_of_the_image_move(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
         fake.tags["demo/app"]["2"] = before
         push(registry, single(app, "1", "2", keep_previous="previous"), dry_run=False)
         assert fake.tags["demo/app"]["previous"] == before
 
-    def test_a_dry_run_says_what_would_be_kept(self, registry: Registry, fake: t.Any, app: Path, before: str) -> None:
+    def test_a_dry_run_says_what_would_be_kept(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
         result = push(registry, single(app, keep_previous="{tag}-previous"), dry_run=True)
         assert result["tags"][0]["kept"] == f"{HOST}/demo/app:1-previous"
         assert fake.tags["demo/app"] == {"1": before}
 
     def test_a_dry_run_says_what_the_push_then_keeps(
-        self, registry: Registry, fake: t.Any, app: Path, before: str
+        self, registry: Writer, fake: t.Any, app: Path, before: str
     ) -> None:
         """Two tags of one image, of which one is its keeper already."""
         fake.tags["demo/app"]["2"] = before
@@ -236,14 +236,14 @@ class TestKeepPrevious:
         done = push(registry, options, dry_run=False)
         assert [tag["kept"] for tag in planned["tags"]] == [tag["kept"] for tag in done["tags"]]
 
-    def test_the_keeper_cannot_be_written(self, registry: Registry, fake: t.Any, app: Path, before: str) -> None:
+    def test_the_keeper_cannot_be_written(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
         """Then nothing is pushed over the image."""
         fake.fail("tag", "demo/app:previous", "immutable-tag", tool="crane 0.22.1")
         with pytest.raises(ZotError, match="cannot tag"):
             push(registry, single(app, keep_previous="previous"), dry_run=False)
         assert fake.tags["demo/app"]["1"] == before
 
-    def test_a_keeper_that_was_moved_is_reported(self, registry: Registry, fake: t.Any, app: Path, before: str) -> None:
+    def test_a_keeper_that_was_moved_is_reported(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
         """The image that the keeper held until now is not kept: only one step back is asked for."""
         fake.put("demo/app", "previous", salt="older")
         push(registry, single(app, keep_previous="previous"), dry_run=False)
@@ -253,21 +253,21 @@ class TestKeepPrevious:
         ("keep", "message"),
         [("{tag}", "is one of the tags to push"), ("2", "is one of the tags to push"), ("{tag}/x", "not a valid tag")],
     )
-    def test_a_keeper_that_cannot_be(self, registry: Registry, fake: t.Any, app: Path, keep: str, message: str) -> None:
+    def test_a_keeper_that_cannot_be(self, registry: Writer, fake: t.Any, app: Path, keep: str, message: str) -> None:
         with pytest.raises(ZotError, match=message) as raised:
             push(registry, single(app, "1", "2", keep_previous=keep), dry_run=False)
         assert raised.value.error_class == "invalid_option"
         assert fake.commands == []
 
 
-def test_several_archives_keep_their_order(registry: Registry, app: Path, other: Path) -> None:
+def test_several_archives_keep_their_order(registry: Writer, app: Path, other: Path) -> None:
     result = push(registry, several(item(other, "arm64"), item(app, "amd64")), dry_run=False)
     assert [image["platforms"] for image in result["images"]] == [["linux/arm64"], ["linux/amd64"]]
     assert "image" not in result
 
 
 def test_one_that_fails_does_not_stop_the_others(
-    registry: Registry, fake: t.Any, app: Path, other: Path, tmp_path: Path
+    registry: Writer, fake: t.Any, app: Path, other: Path, tmp_path: Path
 ) -> None:
     items = [item(tmp_path / "none.tar", "broken"), item(app, "amd64"), item(other, "arm64")]
     with pytest.raises(ZotError, match=r"^2 of 3 tags are in place, 1 failed: .*none\.tar cannot be read") as raised:
@@ -283,7 +283,7 @@ def test_one_that_fails_does_not_stop_the_others(
     assert sorted(fake.tags["demo/app"]) == ["amd64", "arm64"]
 
 
-def test_an_error_that_passes_does_not_hide_one_that_does_not(registry: Registry, fake: t.Any, app: Path) -> None:
+def test_an_error_that_passes_does_not_hide_one_that_does_not(registry: Writer, fake: t.Any, app: Path) -> None:
     fake.fail("copy", "demo/app:a", "connection-refused", times=99)
     fake.fail("copy", "demo/app:b", "reader-pushes", times=99)
     with pytest.raises(ZotError) as raised:
@@ -292,14 +292,14 @@ def test_an_error_that_passes_does_not_hide_one_that_does_not(registry: Registry
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_two_archives_for_one_tag(registry: Registry, fake: t.Any, app: Path, other: Path, dry_run: bool) -> None:
+def test_two_archives_for_one_tag(registry: Writer, fake: t.Any, app: Path, other: Path, dry_run: bool) -> None:
     with pytest.raises(ZotError, match=r"app\.tar and .*other\.tar are both to be pushed to .*demo/app:2") as raised:
         push(registry, several(item(app, "1", "2"), item(other, "2")), dry_run=dry_run)
     assert raised.value.error_class == "invalid_option"
     assert fake.commands == []
 
 
-def test_the_keeper_of_one_is_the_target_of_another(registry: Registry, app: Path, other: Path) -> None:
+def test_the_keeper_of_one_is_the_target_of_another(registry: Writer, app: Path, other: Path) -> None:
     """Whichever comes last would win: it has to be refused as two archives for one tag are."""
     with pytest.raises(ZotError) as raised:
         push(registry, several(item(app, "1", keep_previous="2"), item(other, "2")), dry_run=False)
@@ -307,30 +307,30 @@ def test_the_keeper_of_one_is_the_target_of_another(registry: Registry, app: Pat
 
 
 @pytest.mark.parametrize("platform", ["linux/amd64", None])
-def test_the_platform_fits(registry: Registry, app: Path, platform: str | None) -> None:
+def test_the_platform_fits(registry: Writer, app: Path, platform: str | None) -> None:
     assert push(registry, single(app, platform=platform), dry_run=False)["changed"] is True
 
 
-def test_the_platform_does_not_fit(registry: Registry, fake: t.Any, other: Path) -> None:
+def test_the_platform_does_not_fit(registry: Writer, fake: t.Any, other: Path) -> None:
     with pytest.raises(ZotError, match=r"other\.tar is for linux/arm64, not for linux/amd64") as raised:
         push(registry, single(other, platform="linux/amd64"), dry_run=False)
     assert raised.value.error_class == "platform_mismatch"
     assert fake.commands == []
 
 
-def test_no_platform_at_all(registry: Registry, tmp_path: Path, write_archive: t.Any, docker_config: t.Any) -> None:
+def test_no_platform_at_all(registry: Writer, tmp_path: Path, write_archive: t.Any, docker_config: t.Any) -> None:
     archive = write_archive(tmp_path / "bare.tar", docker_config(os=None, architecture=None))
     with pytest.raises(ZotError, match="is for no platform it names, not for linux/amd64"):
         push(registry, single(archive, platform="linux/amd64"), dry_run=False)
 
 
-def test_one_image_of_several(registry: Registry, tmp_path: Path, write_archive: t.Any, docker_config: t.Any) -> None:
+def test_one_image_of_several(registry: Writer, tmp_path: Path, write_archive: t.Any, docker_config: t.Any) -> None:
     archive = write_archive(tmp_path / "two.tar", docker_config(), docker_config(architecture="arm64"))
     result = push(registry, single(archive, archive_image="localhost/demo:1"), dry_run=False)
     assert result["image"]["platforms"] == ["linux/arm64"]
 
 
-def test_a_compressed_archive(registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
+def test_a_compressed_archive(registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
     archive = write_archive(tmp_path / "app.tar.gz")
     assert push(registry, single(archive, "1", "2"), dry_run=False)["changed"] is True
     assert len(fake.writes) == 2
@@ -340,7 +340,7 @@ def test_a_compressed_archive(registry: Registry, fake: t.Any, tmp_path: Path, w
     "config", [{"rootfs": {"diff_ids": "x"}}, {"rootfs": 5}, {"history": 5}, {"config": [5]}], ids=str
 )
 def test_a_configuration_that_cannot_be_used(
-    registry: Registry,
+    registry: Writer,
     tmp_path: Path,
     write_archive: t.Any,
     docker_config: t.Any,
@@ -354,7 +354,7 @@ def test_a_configuration_that_cannot_be_used(
 @pytest.mark.parametrize("config", [{"os": 5}, {"variant": ["x"]}, {"architecture": [1]}], ids=str)
 @pytest.mark.parametrize("platform", [None, "linux/amd64"])
 def test_a_platform_that_is_no_text_ends_in_no_traceback(
-    registry: Registry,
+    registry: Writer,
     tmp_path: Path,
     write_archive: t.Any,
     docker_config: t.Any,
@@ -367,7 +367,7 @@ def test_a_platform_that_is_no_text_ends_in_no_traceback(
     assert raised.value.error_class in ("archive_invalid", "platform_mismatch")
 
 
-def test_a_damaged_configuration_in_the_registry_is_written_over(registry: Registry, fake: t.Any, app: Path) -> None:
+def test_a_damaged_configuration_in_the_registry_is_written_over(registry: Writer, fake: t.Any, app: Path) -> None:
     fake.put("demo/app", "1", {"rootfs": {"diff_ids": "x"}})
     assert push(registry, single(app), dry_run=False)["changed"] is True
 
@@ -383,7 +383,7 @@ def test_a_damaged_configuration_in_the_registry_is_written_over(registry: Regis
     ],
 )
 def test_options_that_cannot_be_used(
-    registry: Registry, fake: t.Any, app: Path, options: dict[str, t.Any], message: str
+    registry: Writer, fake: t.Any, app: Path, options: dict[str, t.Any], message: str
 ) -> None:
     with pytest.raises(ZotError, match=message) as raised:
         push(registry, single(app, **options), dry_run=False)
@@ -392,13 +392,13 @@ def test_options_that_cannot_be_used(
 
 
 @pytest.mark.parametrize("parallel", [0, -1])
-def test_parallel_below_one(registry: Registry, app: Path, parallel: int) -> None:
+def test_parallel_below_one(registry: Writer, app: Path, parallel: int) -> None:
     with pytest.raises(ZotError) as raised:
         push(registry, several(item(app), parallel=parallel), dry_run=False)
     assert raised.value.error_class == "invalid_option"
 
 
-def test_no_images_at_all(registry: Registry) -> None:
+def test_no_images_at_all(registry: Writer) -> None:
     assert push(registry, several(), dry_run=False) == {"changed": False, "tags": [], "diff": [], "images": []}
 
 

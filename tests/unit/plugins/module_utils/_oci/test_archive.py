@@ -515,7 +515,7 @@ def test_sizes_that_cannot_be(number: bytes, compression: str) -> None:
 def test_the_module_needs_no_zstandard(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     monkeypatch.setitem(sys.modules, "zstandard", None)
     path.write_bytes(GOOD)
-    assert importlib.import_module(archive.__name__).read(str(path)).config == CONFIG
+    assert importlib.import_module(archive_file.__name__).read(str(path)).config == CONFIG
 
 
 def layered(path: Path, names: t.Any, links: t.Mapping[str, str] | None = None) -> str:

@@ -2,17 +2,21 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The registry options that all modules share.
+"""The registry options that all modules share, and the session that they open.
 
 Private to killinit.zot: it may change at any time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible.module_utils.basic import env_fallback
+from ansible.module_utils.basic import AnsibleModule, env_fallback
+
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session, open_task
 
 _REGISTRY_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
     "registry": {"type": "str", "fallback": (env_fallback, ["ZOT_REGISTRY"])},
@@ -38,3 +42,22 @@ class Spec:
     def for_module(self) -> dict[str, t.Any]:
         """The arguments of AnsibleModule."""
         return {"argument_spec": {**_REGISTRY_OPTIONS, **self.options}, **self.rules}
+
+
+def options_of(params: t.Mapping[str, t.Any]) -> Options:
+    """The shared options of a module's *params*."""
+    return Options(**{name: params[name] for name in _REGISTRY_OPTIONS})
+
+
+@contextlib.contextmanager
+def open_session(module: AnsibleModule) -> t.Iterator[Session]:
+    """The registry of a task, by the options that all modules share. At the end nothing of it is left.
+
+    Raises ZotError for an option that cannot be used.
+    """
+    with invalid_options(), open_task(module.tmpdir) as task:
+        try:
+            yield task.session(options_of(module.params))
+        finally:
+            # A registry may send it back, in a label for instance. What is shorter can be part of any word.
+            module.no_log_values.update(secret for secret in task.secrets if len(secret) >= 8)

@@ -21,18 +21,16 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import (
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry import registry as registry_file
+from ansible_collections.killinit.zot.plugins.module_utils._registry import writer as writer_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import (
-    Registry,
-    open_registry,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.module import open_session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 HOST = "127.0.0.1:5000"
 APP = Reference(HOST, "demo/app", "1")
 
 
-def test_manifest(registry: Registry, fake: t.Any) -> None:
+def test_manifest(registry: Writer, fake: t.Any) -> None:
     digest = fake.put("demo/app", "1")
     manifest = registry.manifest(APP)
     assert manifest is not None
@@ -40,13 +38,13 @@ def test_manifest(registry: Registry, fake: t.Any) -> None:
 
 
 @pytest.mark.parametrize("look", ["manifest", "image", "digest", "tags"])
-def test_an_absent_repository(registry: Registry, look: str) -> None:
+def test_an_absent_repository(registry: Writer, look: str) -> None:
     found = getattr(registry, look)(APP)
     assert (found.manifest if isinstance(found, Image) else found) is None
 
 
 @pytest.mark.parametrize("look", ["manifest", "image", "digest"])
-def test_an_absent_tag(registry: Registry, fake: t.Any, look: str) -> None:
+def test_an_absent_tag(registry: Writer, fake: t.Any, look: str) -> None:
     fake.put("demo/app", "2")
     found = getattr(registry, look)(APP)
     assert (found.manifest if isinstance(found, Image) else found) is None
@@ -73,7 +71,7 @@ def test_an_absent_tag(registry: Registry, fake: t.Any, look: str) -> None:
 )
 @pytest.mark.parametrize(("look", "verb"), [("manifest", "manifest"), ("digest", "digest"), ("image", "manifest")])
 def test_an_error_is_never_absence(
-    registry: Registry, fake: t.Any, look: str, verb: str, scenario: str, error_class: str, times: int
+    registry: Writer, fake: t.Any, look: str, verb: str, scenario: str, error_class: str, times: int
 ) -> None:
     fake.put("demo/app", "1")
     fake.fail(verb, "demo/app:1", scenario, times=99)
@@ -83,20 +81,20 @@ def test_an_error_is_never_absence(
     assert sum(command[1] == verb for command in fake.commands) == times
 
 
-def test_a_look_is_tried_again(registry: Registry, fake: t.Any) -> None:
+def test_a_look_is_tried_again(registry: Writer, fake: t.Any) -> None:
     digest = fake.put("demo/app", "1")
     fake.fail("digest", "demo/app:1", "status-503", times=2)
     assert registry.digest(APP) == digest
 
 
-def test_the_hint_names_the_credentials(registry: Registry, fake: t.Any) -> None:
+def test_the_hint_names_the_credentials(registry: Writer, fake: t.Any) -> None:
     fake.fail("manifest", "demo/app:1", "bad-password")
     with pytest.raises(ZotError, match="cannot read") as raised:
         registry.manifest(APP)
     assert raised.value.hint == "The registry does not accept the credentials: user 'ci' from the option username."
 
 
-def test_image(registry: Registry, fake: t.Any) -> None:
+def test_image(registry: Writer, fake: t.Any) -> None:
     fake.put("demo/app", "1")
     image = registry.image(APP)
     assert (image.platforms, image.for_ansible()["labels"]) == (
@@ -105,7 +103,7 @@ def test_image(registry: Registry, fake: t.Any) -> None:
     )
 
 
-def test_image_of_an_index_has_no_configuration(registry: Registry, fake: t.Any) -> None:
+def test_image_of_an_index_has_no_configuration(registry: Writer, fake: t.Any) -> None:
     arm = fake.put("demo/app", "arm", {"os": "linux", "architecture": "arm", "rootfs": {"diff_ids": []}})
     fake.put_index("demo/app", "1", arm)
     image = registry.image(APP)
@@ -113,7 +111,7 @@ def test_image_of_an_index_has_no_configuration(registry: Registry, fake: t.Any)
     assert [command[1] for command in fake.commands] == ["manifest"]
 
 
-def test_image_whose_tag_moves_meanwhile(registry: Registry, fake: t.Any, monkeypatch: t.Any) -> None:
+def test_image_whose_tag_moves_meanwhile(registry: Writer, fake: t.Any, monkeypatch: t.Any) -> None:
     """The configuration is that of the manifest."""
     before = fake.put("demo/app", "1")
     real = fake._do_blob
@@ -131,7 +129,7 @@ def blobs(fake: t.Any) -> int:
     return sum(command[1] == "blob" for command in fake.commands)
 
 
-def test_a_configuration_is_read_once_from_a_repository(registry: Registry, fake: t.Any) -> None:
+def test_a_configuration_is_read_once_from_a_repository(registry: Writer, fake: t.Any) -> None:
     """Another repository could lack it."""
     for repository, tag in (("demo/app", "1"), ("demo/app", "2"), ("demo/other", "1")):
         fake.put(repository, tag)
@@ -144,7 +142,7 @@ def test_a_configuration_is_read_once_from_a_repository(registry: Registry, fake
 
 @pytest.mark.parametrize("fails", [False, True], ids=["it is there", "the first does not get it"])
 def test_two_that_need_a_configuration_at_the_same_time(
-    registry: Registry, fake: t.Any, monkeypatch: t.Any, fails: bool
+    registry: Writer, fake: t.Any, monkeypatch: t.Any, fails: bool
 ) -> None:
     """One asks and the others wait; but what kept that one from getting it need not keep them."""
     fake.put("demo/app", "1")
@@ -169,7 +167,7 @@ def test_two_that_need_a_configuration_at_the_same_time(
     assert blobs(fake) in ((2, 3) if fails else (1,))
 
 
-def test_a_configuration_that_is_expected_is_not_read(registry: Registry, fake: t.Any) -> None:
+def test_a_configuration_that_is_expected_is_not_read(registry: Writer, fake: t.Any) -> None:
     raw = b'{"os": "linux", "architecture": "s390x"}'
     fake.put("demo/app", "1", raw)
     registry.expect(APP, [b"{}", raw])
@@ -177,14 +175,14 @@ def test_a_configuration_that_is_expected_is_not_read(registry: Registry, fake: 
     assert blobs(fake) == 0
 
 
-def test_a_configuration_that_is_not_the_expected_one_is_read(registry: Registry, fake: t.Any) -> None:
+def test_a_configuration_that_is_not_the_expected_one_is_read(registry: Writer, fake: t.Any) -> None:
     fake.put("demo/app", "1")
     registry.expect(APP, [b'{"os": "linux", "architecture": "s390x"}'])
     assert registry.image(APP).platforms == ["linux/amd64"]
     assert blobs(fake) == 1
 
 
-def test_image_that_cannot_be_shown(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
+def test_image_that_cannot_be_shown(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
     """It is an error now, and no exception when the result is written."""
     fake.put("demo/app", "1", docker_config() | {"config": {"Labels": ["a"]}})
     with pytest.raises(ZotError, match="answer is not usable: Labels is no JSON object"):
@@ -192,7 +190,7 @@ def test_image_that_cannot_be_shown(registry: Registry, fake: t.Any, docker_conf
 
 
 @pytest.mark.parametrize("scenario", ["absent-blob", "absent-repository"])
-def test_image_whose_configuration_is_not_there(registry: Registry, fake: t.Any, scenario: str) -> None:
+def test_image_whose_configuration_is_not_there(registry: Writer, fake: t.Any, scenario: str) -> None:
     """It is no image that is absent."""
     fake.put("demo/app", "1")
     fake.fail("blob", "", scenario)
@@ -200,7 +198,7 @@ def test_image_whose_configuration_is_not_there(registry: Registry, fake: t.Any,
         registry.image(APP)
 
 
-def test_a_configuration_of_another_digest(registry: Registry, fake: t.Any, monkeypatch: t.Any) -> None:
+def test_a_configuration_of_another_digest(registry: Writer, fake: t.Any, monkeypatch: t.Any) -> None:
     """crane finds that out, and if it did not, it would not be believed."""
     fake.put("demo/app", "1")
     fake.blobs = dict.fromkeys(fake.blobs, b"{}")
@@ -211,7 +209,7 @@ def test_a_configuration_of_another_digest(registry: Registry, fake: t.Any, monk
         registry.image(APP)
 
 
-def test_a_configuration_that_cannot_be_read_is_an_error(registry: Registry, fake: t.Any) -> None:
+def test_a_configuration_that_cannot_be_read_is_an_error(registry: Writer, fake: t.Any) -> None:
     fake.put("demo/app", "1")
     fake.fail("blob", "", "bad-password", times=9)
     with pytest.raises(ZotError, match=r"cannot read .*demo/app:1: ") as raised:
@@ -220,7 +218,7 @@ def test_a_configuration_that_cannot_be_read_is_an_error(registry: Registry, fak
 
 
 @pytest.mark.parametrize("digest", ["", "--help", "../../etc/passwd", f"sha512:{'0' * 128}"])
-def test_a_configuration_whose_digest_is_none(registry: Registry, fake: t.Any, digest: str) -> None:
+def test_a_configuration_whose_digest_is_none(registry: Writer, fake: t.Any, digest: str) -> None:
     document = {"schemaVersion": 2, "config": {"digest": digest, "size": 2}, "layers": []}
     fake.put_manifest("demo/app", "1", document)
     with pytest.raises(ZotError, match=r"the registry's answer is not usable: .* is not a valid digest"):
@@ -228,7 +226,7 @@ def test_a_configuration_whose_digest_is_none(registry: Registry, fake: t.Any, d
     assert [command[1] for command in fake.commands] == ["manifest"]
 
 
-def test_a_digest_that_the_bytes_do_not_have(registry: Registry, fake: t.Any) -> None:
+def test_a_digest_that_the_bytes_do_not_have(registry: Writer, fake: t.Any) -> None:
     digest = fake.put("demo/app", "1")
     fake.manifests["demo/app"][digest] += b" "
     with pytest.raises(ZotError, match="not usable: its digest is sha256:"):
@@ -236,7 +234,7 @@ def test_a_digest_that_the_bytes_do_not_have(registry: Registry, fake: t.Any) ->
 
 
 @pytest.mark.parametrize("raw", [b"<html>", b"[]", b'{"layers": 5}', b""], ids=["HTML", "list", "number", "nothing"])
-def test_an_answer_that_is_no_manifest(registry: Registry, fake: t.Any, raw: bytes) -> None:
+def test_an_answer_that_is_no_manifest(registry: Writer, fake: t.Any, raw: bytes) -> None:
     digest = fake.put("demo/app", "1")
     fake.manifests["demo/app"][digest] = raw
     with pytest.raises(ZotError, match="the registry's answer is not usable") as raised:
@@ -244,21 +242,21 @@ def test_an_answer_that_is_no_manifest(registry: Registry, fake: t.Any, raw: byt
     assert raised.value.error_class == "tool_failed"
 
 
-def test_tags(registry: Registry, fake: t.Any) -> None:
+def test_tags(registry: Writer, fake: t.Any) -> None:
     for tag in ("2", "1"):
         fake.put("demo/app", tag)
     assert registry.tags(APP) == ["1", "2"]
 
 
 @pytest.mark.parametrize("tag", ["\x1b[2J", "-x", "a\nb c", "", "a" * 129])
-def test_tags_that_cannot_be(registry: Registry, fake: t.Any, tag: str) -> None:
+def test_tags_that_cannot_be(registry: Writer, fake: t.Any, tag: str) -> None:
     fake.put("demo/app", tag)
     with pytest.raises(ZotError, match=r"the registry's answer is not usable: .* is not a valid tag") as raised:
         registry.tags(APP)
     assert raised.value.error_class == "tool_failed"
 
 
-def test_nearest_tags(registry: Registry, fake: t.Any) -> None:
+def test_nearest_tags(registry: Writer, fake: t.Any) -> None:
     for tag in ("3f2c1ab-amd64", "3f2c1ab-arm64", "latest"):
         fake.put("demo/app", tag)
     hint = registry.nearest_tags(APP.tagged("3f2c1ab-arm46"))
@@ -266,16 +264,16 @@ def test_nearest_tags(registry: Registry, fake: t.Any) -> None:
     assert "latest" not in hint
 
 
-def test_nearest_tags_where_none_is_near(registry: Registry, fake: t.Any) -> None:
+def test_nearest_tags_where_none_is_near(registry: Writer, fake: t.Any) -> None:
     fake.put("demo/app", "zzz")
     assert registry.nearest_tags(APP) == f"{HOST}/demo/app holds 1 tags; the nearest are zzz."
 
 
-def test_nearest_tags_of_nothing(registry: Registry) -> None:
+def test_nearest_tags_of_nothing(registry: Writer) -> None:
     assert registry.nearest_tags(APP) == f"{HOST}/demo/app holds no tag at all: push the image first."
 
 
-def test_reference_with_the_registry_in_the_repository(registry: Registry) -> None:
+def test_reference_with_the_registry_in_the_repository(registry: Writer) -> None:
     with pytest.raises(ZotError, match="begins with the registry: leave that out"):
         registry.reference(f"{HOST}/demo/app", "1")
 
@@ -285,12 +283,12 @@ def archive(tmp_path: Path, name: str = "app.tar") -> Archive:
     return Archive(str(tmp_path / name), "gzip" if name.endswith("gz") else "", {}, 0, 1)
 
 
-def test_readable_is_the_file_itself(registry: Registry, tmp_path: Path) -> None:
+def test_readable_is_the_file_itself(registry: Writer, tmp_path: Path) -> None:
     with registry.readable(archive(tmp_path)) as path:
         assert path == str(tmp_path / "app.tar")
 
 
-def test_readable_with_a_colon_in_the_path(registry: Registry, tmp_path: Path, monkeypatch: t.Any) -> None:
+def test_readable_with_a_colon_in_the_path(registry: Writer, tmp_path: Path, monkeypatch: t.Any) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "with:colon.tar").write_text("content")
     with registry.readable(Archive("with:colon.tar", "", {}, 0, 1)) as path:
@@ -299,7 +297,7 @@ def test_readable_with_a_colon_in_the_path(registry: Registry, tmp_path: Path, m
     assert not os.path.lexists(path)
 
 
-def test_readable_of_a_compressed_archive(registry: Registry, tmp_path: Path, write_archive: t.Any) -> None:
+def test_readable_of_a_compressed_archive(registry: Writer, tmp_path: Path, write_archive: t.Any) -> None:
     plain, packed = write_archive(tmp_path / "app.tar"), write_archive(tmp_path / "app.tar.gz")
     with registry.readable(read(str(packed))) as path:
         assert Path(path).read_bytes() == plain.read_bytes()
@@ -307,11 +305,11 @@ def test_readable_of_a_compressed_archive(registry: Registry, tmp_path: Path, wr
     assert not os.path.exists(path)
 
 
-def test_readable_on_a_full_disk(registry: Registry, tmp_path: Path, monkeypatch: t.Any) -> None:
+def test_readable_on_a_full_disk(registry: Writer, tmp_path: Path, monkeypatch: t.Any) -> None:
     def full(*_arguments: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(registry_file, "expand", full)
+    monkeypatch.setattr(writer_file, "expand", full)
     readable = registry.readable(archive(tmp_path, "app.tar.gz"))
     with pytest.raises(ZotError, match=r"cannot expand .*app\.tar\.gz into .*: No space left on device") as raised:
         readable.__enter__()
@@ -319,13 +317,13 @@ def test_readable_on_a_full_disk(registry: Registry, tmp_path: Path, monkeypatch
     assert list(tmp_path.rglob("archive.tar")) == []
 
 
-def test_an_error_of_the_push_is_not_one_of_the_disk(registry: Registry, tmp_path: Path) -> None:
+def test_an_error_of_the_push_is_not_one_of_the_disk(registry: Writer, tmp_path: Path) -> None:
     (tmp_path / "a:b.tar").write_text("")
     with pytest.raises(FileNotFoundError), registry.readable(archive(tmp_path, "a:b.tar")):
         raise FileNotFoundError("the digest file")
 
 
-def test_copy(registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
+def test_copy(registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
     path = write_archive(tmp_path / "app.tar")
     digest = registry.copy(str(path), read(str(path)), APP)
     assert fake.tags == {"demo/app": {"1": digest}}
@@ -333,7 +331,7 @@ def test_copy(registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.
 
 @pytest.mark.parametrize("report", ["", "rubbish\n"])
 def test_copy_that_names_no_digest(
-    registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.Any, report: str
+    registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any, report: str
 ) -> None:
     path = write_archive(tmp_path / "app.tar")
     fake.reports = report
@@ -342,7 +340,7 @@ def test_copy_that_names_no_digest(
 
 
 def test_copy_in_plain_http_on_this_machine(
-    registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.Any
+    registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any
 ) -> None:
     path = write_archive(tmp_path / "app.tar")
     fake.fail("copy", "demo/app:1", "plain-http")
@@ -351,7 +349,7 @@ def test_copy_in_plain_http_on_this_machine(
 
 
 def test_copy_in_plain_http_to_another_machine(
-    registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.Any
+    registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any
 ) -> None:
     path = write_archive(tmp_path / "app.tar")
     fake.fail("copy", "demo/app:1", "plain-http")
@@ -363,7 +361,7 @@ def test_copy_in_plain_http_to_another_machine(
 
 @pytest.mark.parametrize(("there", "expected"), [(False, "quota_exceeded"), (True, "rate_limited")])
 def test_quota_or_rate_limit(
-    registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.Any, there: bool, expected: str
+    registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any, there: bool, expected: str
 ) -> None:
     """skopeo's words are the same; the quota refuses only the first manifest of a repository."""
     path = write_archive(tmp_path / "app.tar")
@@ -375,7 +373,7 @@ def test_quota_or_rate_limit(
     assert raised.value.error_class == expected
 
 
-def test_rate_limit_of_a_new_repository(registry: Registry, fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
+def test_rate_limit_of_a_new_repository(registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
     """The status is in skopeo's words only where the answer had no error code, as the quota's has."""
     path = write_archive(tmp_path / "app.tar")
     fake.fail("copy", "demo/app:1", "rate-limit")
@@ -384,7 +382,7 @@ def test_rate_limit_of_a_new_repository(registry: Registry, fake: t.Any, tmp_pat
     assert raised.value.error_class == "rate_limited"
 
 
-def test_crane_cannot_fall_back_to_plain_http(registry: Registry, fake: t.Any) -> None:
+def test_crane_cannot_fall_back_to_plain_http(registry: Writer, fake: t.Any) -> None:
     registry.digest(Reference("192.168.7.7:5000", "demo/app", "1"))
     assert fake.environments[0]["HTTP_PROXY"] == "http://127.0.0.1:1"
 
@@ -393,7 +391,7 @@ class TestWrite:
     """Registry.write: it looks before it writes again."""
 
     @pytest.fixture
-    def done(self, registry: Registry, fake: t.Any) -> t.Callable[..., Image]:
+    def done(self, registry: Writer, fake: t.Any) -> t.Callable[..., Image]:
         source = fake.put("demo/app", "source")
 
         def write() -> Image:
@@ -473,7 +471,7 @@ class TestWrite:
 
 
 class Module:
-    """What open_registry needs of AnsibleModule."""
+    """What open_session needs of AnsibleModule."""
 
     def __init__(self, tmpdir: Path, **params: t.Any) -> None:
         self.tmpdir = str(tmpdir)
@@ -493,9 +491,9 @@ class Module:
         }
 
 
-def test_open_registry_leaves_nothing(fake: t.Any, tmp_path: Path) -> None:
-    with open_registry(t.cast("t.Any", Module(tmp_path, username="me", password="s3cret"))) as registry:
-        registry.digest(APP)
+def test_open_session_leaves_nothing(fake: t.Any, tmp_path: Path) -> None:
+    with open_session(t.cast("t.Any", Module(tmp_path, username="me", password="s3cret"))) as session:
+        Writer(session).digest(APP)
         assert len(list(tmp_path.iterdir())) == 1
     assert fake.commands
     assert list(tmp_path.iterdir()) == []
@@ -505,8 +503,8 @@ def test_what_was_sent_is_hidden_in_the_result(fake: t.Any, tmp_path: Path) -> N
     """A registry may send it back, in a label for instance."""
     for password, hidden in (("s3cret", {"bWU6czNjcmV0"}), ("s3cret99", {"s3cret99", "bWU6czNjcmV0OTk="})):
         module = Module(tmp_path, username="me", password=password)
-        with open_registry(t.cast("t.Any", module)) as registry:
-            registry.digest(APP)
+        with open_session(t.cast("t.Any", module)) as session:
+            Writer(session).digest(APP)
         assert fake.commands
         assert module.no_log_values == hidden
 
@@ -514,7 +512,8 @@ def test_what_was_sent_is_hidden_in_the_result(fake: t.Any, tmp_path: Path) -> N
 def test_insecure_reaches_both_tools(fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
     (tmp_path / "t").mkdir()
     path = write_archive(tmp_path / "app.tar")
-    with open_registry(t.cast("t.Any", Module(tmp_path / "t", validate_certs=False))) as registry:
+    with open_session(t.cast("t.Any", Module(tmp_path / "t", validate_certs=False))) as session:
+        registry = Writer(session)
         registry.copy(str(path), read(str(path)), APP)
         registry.image(APP)
     assert "--dest-tls-verify=false" in fake.commands[0]
@@ -522,8 +521,8 @@ def test_insecure_reaches_both_tools(fake: t.Any, tmp_path: Path, write_archive:
 
 
 @pytest.mark.parametrize("registry", ["https://h.example", "h.example/", "-x", "h example"])
-def test_open_registry_refuses_a_name(fake: t.Any, tmp_path: Path, registry: str) -> None:
-    opened = open_registry(t.cast("t.Any", Module(tmp_path, registry=registry)))
+def test_open_session_refuses_a_name(fake: t.Any, tmp_path: Path, registry: str) -> None:
+    opened = open_session(t.cast("t.Any", Module(tmp_path, registry=registry)))
     with pytest.raises(ZotError, match="is not a valid registry") as raised:
         opened.__enter__()
     assert raised.value.error_class == "invalid_option"
@@ -532,13 +531,13 @@ def test_open_registry_refuses_a_name(fake: t.Any, tmp_path: Path, registry: str
 
 
 def test_no_registry_at_all(fake: t.Any, tmp_path: Path) -> None:
-    opened = open_registry(t.cast("t.Any", Module(tmp_path, registry=None)))
-    with opened as registry, pytest.raises(ZotError, match="no registry is named"):
-        registry.reference("demo/app", "1")
+    opened = open_session(t.cast("t.Any", Module(tmp_path, registry=None)))
+    with opened as session, pytest.raises(ZotError, match="no registry is named"):
+        Writer(session).reference("demo/app", "1")
     assert fake.commands == []
 
 
 def test_no_crane(tools: Path, tmp_path: Path) -> None:
     (tools / "crane").unlink()
-    with pytest.raises(ZotError, match="crane is not in PATH"), open_registry(t.cast("t.Any", Module(tmp_path))):
+    with pytest.raises(ZotError, match="crane is not in PATH"), open_session(t.cast("t.Any", Module(tmp_path))):
         pytest.fail("it is open")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._registry.argspec import Spec
+from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec
 
 SHARED = Spec({}).for_module()["argument_spec"]
 

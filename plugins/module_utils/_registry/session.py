@@ -1,0 +1,161 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One account at a registry: the programs, the credentials and the files by which they get them.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, registry_name
+from ansible_collections.killinit.zot.plugins.module_utils._registry import crane
+from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import (
+    Credentials,
+    environment,
+    policy,
+    task_directory,
+    without_plain_http,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Runner, ended_by_signals, find_tool
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options that all modules share. *registry* is the registry of references that name none.
+
+    With *ambient* the credentials may also come from where skopeo and crane look by themselves.
+    """
+
+    registry: str | None
+    username: str | None = None
+    password: str | None = None
+    authfile: str | None = None
+    ambient: bool = True
+    ca_path: str | None = None
+    validate_certs: bool = True
+    timeout: int = 600
+    retries: int = 3
+    skopeo_path: str | None = None
+    crane_path: str | None = None
+
+
+@contextlib.contextmanager
+def open_task(tmpdir: str) -> t.Iterator[Task]:
+    """What a task may open at registries. At its end, also by a signal, no process and no file of it is left.
+
+    *tmpdir* is the directory that Ansible gives the task. Raises ZotError.
+    """
+    with ended_by_signals() as first, task_directory(tmpdir) as directory:
+        task = Task(directory)
+        first.append(task.end)
+        try:
+            yield task
+        finally:
+            task.end()
+
+
+class Task:
+    """Opens one session for each account that a task uses."""
+
+    def __init__(self, directory: str) -> None:
+        """*directory* is private, and removed by the caller."""
+        self._directory = directory
+        self._sessions: list[Session] = []
+
+    def session(self, options: Options) -> Session:
+        """A session with the account of *options*. Raises ZotError for an option that cannot be used."""
+        session = Session(options, tempfile.mkdtemp(dir=self._directory))
+        self._sessions.append(session)
+        return session
+
+    @property
+    def secrets(self) -> set[str]:
+        """Every secret that the tools were given so far, plain and as it is sent."""
+        return {secret for session in self._sessions for secret in session.secrets}
+
+    def end(self) -> None:
+        """Kill what still runs and start nothing any more."""
+        for session in self._sessions:
+            session.runner.end()
+
+
+class Session:
+    """Runs skopeo and crane with one account. Every method raises ZotError."""
+
+    def __init__(self, options: Options, directory: str) -> None:
+        """*directory* is private, and removed by the caller."""
+        if options.registry:
+            registry_name(options.registry)
+        self.name = options.registry
+        self.directory = directory
+        self.insecure = not options.validate_certs
+        self.credentials = Credentials(
+            directory,
+            registry=options.registry,
+            username=options.username,
+            password=options.password,
+            authfile=options.authfile,
+            ambient=options.ambient,
+        )
+        empty = os.path.join(directory, "empty")
+        os.mkdir(empty)
+        # crane takes a reference for a file if there is one of that name: let there be none.
+        self.runner = Runner(
+            timeout=options.timeout, retries=options.retries, directory=empty, hide=self.credentials.hide
+        )
+        self.crane = find_tool(options.crane_path, "crane")
+        self.policy = policy(directory)
+        self._skopeo_path = options.skopeo_path
+        self._variables = environment(directory, ca_path=options.ca_path)
+
+    @property
+    def secrets(self) -> set[str]:
+        """Every secret that the tools were given so far, plain and as it is sent."""
+        return self.credentials.secrets
+
+    def find_skopeo(self) -> str:
+        """The program skopeo. Raises ZotError when there is none."""
+        return find_tool(self._skopeo_path, "skopeo")
+
+    def run(
+        self,
+        command: t.Sequence[str],
+        reference: Reference,
+        what: str,
+        message: t.Callable[[str], str],
+        names: t.Sequence[str] = (),
+    ) -> bytes:
+        """Return what a command prints; *message* finds the error in its standard error. See also Runner.run()."""
+        origin = self.credentials.cover(reference.registry, reference.repository)
+        variables = self._variables
+        if not self.insecure:
+            variables = without_plain_http(variables, reference.registry)
+        try:
+            return self.runner.run(
+                command,
+                what=what,
+                environment=variables,
+                message=message,
+                names=[str(reference), reference.name, *names],
+            )
+        except ZotError as error:
+            error.hint = error.hint.replace("{credentials}", origin)
+            raise
+
+    def read(self, command: t.Sequence[str], reference: Reference, *, absent: str | None = None) -> bytes | None:
+        """Run a command that reads; None when what it asks for is absent, for which *absent* may be a further sign."""
+        try:
+            return self.runner.retry(lambda: self.run(command, reference, f"cannot read {reference}", crane.message))
+        except ZotError as error:
+            if error.error_class == "not_found" or (absent and absent in error.stderr):
+                return None
+            raise
