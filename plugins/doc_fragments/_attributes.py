@@ -16,7 +16,7 @@ attributes:
   action_group:
     support: full
     membership:
-      - killinit.zot.zot
+      - killinit.zot.registry
     description: The options that all modules share can be set once, with C(module_defaults) for this group.
   check_mode:
     support: full
@@ -26,4 +26,28 @@ attributes:
   idempotent:
     support: full
     description: Running it again changes nothing, and writes nothing.
+"""
+
+    CLUSTER = r"""
+options: {}
+attributes:
+  action_group:
+    support: full
+    membership:
+      - killinit.zot.cluster
+    description:
+      - The options that these modules share can be set once, with C(module_defaults) for this group.
+      - What C(module_defaults) say of the connection for C(group/kubernetes.core.k8s) counts here, too.
+  async:
+    support: none
+    description: The action plugin of kubernetes.core, which finds the kubeconfig, refuses it.
+  check_mode:
+    support: full
+    description: Changes nothing in any mode.
+  diff_mode:
+    support: N/A
+    description: Changes nothing.
+  idempotent:
+    support: full
+    description: Changes nothing.
 """

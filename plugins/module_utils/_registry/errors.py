@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+
 _RETRYABLE = frozenset({"rate_limited", "unavailable"})
 
 # What to do, for each error class. {name} is filled in where the error is raised.
@@ -122,21 +124,15 @@ class ZotError(Exception):
     def for_ansible(self) -> dict[str, t.Any]:
         """The arguments of C(fail_json)."""
         return {
-            "msg": _shown(f"{self.message.strip().rstrip('.')}. {self.hint}", " "),
+            "msg": printable(f"{self.message.strip().rstrip('.')}. {self.hint}"),
             "error_class": self.error_class,
             "retryable": self.retryable,
-            "hint": _shown(self.hint, " "),
+            "hint": printable(self.hint),
             "cmd": list(self.command),
             "rc": self.rc,
-            "stderr": _shown(self.stderr, "\n"),
+            "stderr": printable(self.stderr, line_end="\n"),
             **self.result,
         }
-
-
-def _shown(text: str, line_end: str) -> str:
-    """*text* without what a terminal obeys: a registry may have written it, and Ansible passes it on."""
-    lines = ("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in text.expandtabs().split("\n"))
-    return line_end.join(lines)
 
 
 def classify(stderr: str, *, names: t.Iterable[str] = ()) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session, open_task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session, Task, open_task
 
 _REGISTRY_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
     "registry": {"type": "str", "fallback": (env_fallback, ["ZOT_REGISTRY"])},
@@ -44,20 +44,45 @@ class Spec:
         return {"argument_spec": {**_REGISTRY_OPTIONS, **self.options}, **self.rules}
 
 
+# The options of the same name with which a module that reads a cluster, too, takes its registry: there the plain names
+# belong to the cluster.
+_BESIDE_A_CLUSTER = ("username", "password", "authfile", "ca_path", "validate_certs")
+CLUSTER_MODULE_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
+    "registry": _REGISTRY_OPTIONS["registry"],
+    **{f"registry_{name}": _REGISTRY_OPTIONS[name] for name in _BESIDE_A_CLUSTER},
+    "registry_timeout": {"type": "int", "default": 30},
+    "crane_path": _REGISTRY_OPTIONS["crane_path"],
+}
+
+
 def options_of(params: t.Mapping[str, t.Any]) -> Options:
-    """The shared options of a module's *params*."""
+    """The registry of a module that takes the shared options by their plain names."""
     return Options(**{name: params[name] for name in _REGISTRY_OPTIONS})
+
+
+def options_beside_a_cluster(params: t.Mapping[str, t.Any]) -> Options:
+    """The registry of a module that takes C(CLUSTER_MODULE_OPTIONS)."""
+    return Options(
+        params["registry"],
+        timeout=params["registry_timeout"],
+        crane_path=params["crane_path"],
+        **{name: params[f"registry_{name}"] for name in _BESIDE_A_CLUSTER},
+    )
+
+
+@contextlib.contextmanager
+def open_registries(module: AnsibleModule) -> t.Iterator[Task]:
+    """What a task may open at registries. At the end nothing of it is left. Raises ZotError."""
+    with invalid_options(), open_task(module.tmpdir) as task:
+        try:
+            yield task
+        finally:
+            # A registry may send it back, in a label for instance. What is shorter can be part of any word.
+            module.no_log_values.update(secret for secret in task.secrets if len(secret) >= 8)
 
 
 @contextlib.contextmanager
 def open_session(module: AnsibleModule) -> t.Iterator[Session]:
-    """The registry of a task, by the options that all modules share. At the end nothing of it is left.
-
-    Raises ZotError for an option that cannot be used.
-    """
-    with invalid_options(), open_task(module.tmpdir) as task:
-        try:
-            yield task.session(options_of(module.params))
-        finally:
-            # A registry may send it back, in a label for instance. What is shorter can be part of any word.
-            module.no_log_values.update(secret for secret in task.secrets if len(secret) >= 8)
+    """The registry of a task, by the options that all modules share. Raises ZotError for one that cannot be used."""
+    with open_registries(module) as task:
+        yield task.session(options_of(module.params))

@@ -1,0 +1,38 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs the modules that read a cluster, on the cluster that kubernetes.core would take."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.kubernetes.core.plugins.action.k8s_info import ActionModule as K8sInfoAction
+from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
+
+
+class ActionModule(K8sInfoAction):  # type: ignore[misc]  # kubernetes.core has no types
+    """Finds a kubeconfig as the action of k8s_info does, and adds what the play says of the connection."""
+
+    def run(self, tmp: None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Run the module with the connection that module_defaults give the group kubernetes.core.k8s.
+
+        A module cannot join the action group of another collection without taking that group's other options, or
+        giving it its own: https://docs.ansible.com/ansible/latest/user_guide/playbooks_module_defaults.html
+        """
+        names = {alias for name, option in AUTH_ARG_SPEC.items() for alias in (name, *option.get("aliases", ()))}
+        defaults: dict[str, t.Any] = {}
+        for block in self._task.module_defaults or []:
+            defaults.update(block.get("group/kubernetes.core.k8s") or {})
+        connection = {name: value for name, value in self._templar.template(defaults).items() if name in names}
+        self._task.args = {**connection, **self._task.args}
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        return result
+
+    def _ensure_invocation(self, result: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the result as it is.
+
+        Where a module ends without JSON, the inherited method adds the raw arguments, and with them the passwords.
+        """
+        return result

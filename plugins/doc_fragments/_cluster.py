@@ -1,0 +1,62 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to killinit.zot: it may change at any time.
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """The registry options of modules that read a cluster, too: CLUSTER_MODULE_OPTIONS of _registry/module.py."""
+
+    DOCUMENTATION = r"""
+options:
+  namespace:
+    description: The namespace of the workloads and pods.
+    type: str
+    required: true
+  registry:
+    description:
+      - The registry, as C(host[:port]).
+      - If it is not given, E(ZOT_REGISTRY) is used, on the host where the module runs.
+    type: str
+  registry_username:
+    description:
+      - The user at O(registry); it is sent to no other registry.
+      - If it is not given, E(ZOT_USERNAME) is used.
+    type: str
+  registry_password:
+    description:
+      - The password, or an API key of Zot (C(zak_)...).
+      - If it is not given, E(ZOT_PASSWORD) is used.
+    type: str
+  registry_authfile:
+    description:
+      - A file as C(docker login) or C(skopeo login) writes it. Not together with O(registry_username).
+      - If it is not given, E(ZOT_AUTHFILE) is used.
+    type: path
+  registry_ca_path:
+    description:
+      - A PEM file with CA certificates that are trusted beside the system's.
+      - If it is not given, E(ZOT_CA_PATH) is used.
+    type: path
+  registry_validate_certs:
+    description:
+      - Whether the certificate of the registry is verified.
+      - If it is not given, E(ZOT_VALIDATE_CERTS) is used.
+    type: bool
+    default: true
+  registry_timeout:
+    description: The number of seconds after which one request to the registry is ended.
+    type: int
+    default: 30
+  crane_path:
+    description: The program crane, version 0.20 or later. If it is not given, the one in E(PATH) is used.
+    type: path
+extends_documentation_fragment:
+  - kubernetes.core.k8s_auth_options
+notes:
+  - The program crane runs where the module runs. Environment variables and files are read there.
+  - Every request has a time limit.
+"""

@@ -1,0 +1,133 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Connect to a cluster as kubernetes.core does. No other file imports kubernetes.core.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import socket
+import typing as t
+from urllib.parse import quote
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import RESOURCES, Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
+
+# Seconds for one request. kubernetes.core sets no limit, so a hanging API server would hold a task for ever.
+_TIMEOUT = 60
+# Objects of one answer: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
+_PAGE = 500
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+def cluster_module(options: t.Mapping[str, t.Any], **rules: t.Any) -> AnsibleK8SModule:
+    """The module of a task that reads a cluster: *options* beside those of the connection."""
+    return AnsibleK8SModule(
+        argument_spec={**copy.deepcopy(AUTH_ARG_SPEC), **options}, supports_check_mode=True, check_pyyaml=False, **rules
+    )
+
+
+def connect(module: AnsibleK8SModule) -> ApiClient:
+    """The cluster that the options of a task name. Raises ClusterError when there is no connection."""
+    # The client asks for the version of the server before any request to which a limit could be given.
+    socket.setdefaulttimeout(_TIMEOUT)
+    try:
+        client = get_api_client(module)
+        return ApiClient(client.client, client.configuration.host)
+    except Exception as error:  # the libraries below raise errors of a dozen unrelated classes
+        raise ClusterError(_first_line(error)) from error
+
+
+class ApiClient:
+    """A Client on the dynamic client of the Kubernetes library."""
+
+    def __init__(self, client: t.Any, server: str) -> None:
+        self.server = server
+        self._client = client
+
+    def list(
+        self,
+        resource: str,
+        namespace: str | None = None,
+        *,
+        labels: t.Sequence[str] = (),
+        fields: t.Sequence[str] = (),
+        metadata_only: bool = False,
+    ) -> t.List[Object]:  # noqa: UP006 - within the class, list is this method
+        """All objects of a resource, page by page. Raises ClusterError."""
+        version, kind = RESOURCES[resource]
+        selectors = [("labelSelector", labels), ("fieldSelector", fields)]
+        query = [(name, ",".join(parts)) for name, parts in selectors if parts]
+        paging = [("limit", str(_PAGE))]
+        accept = _METADATA if metadata_only else "application/json"
+        found: t.List[Object] = []  # noqa: UP006
+        while True:
+            try:
+                document = self._request("list", resource, namespace, None, [*query, *paging], accept)
+            except ClusterError as error:
+                if error.status != 410 or len(paging) < 2:
+                    raise
+                # The pages have expired while they were read. As client-go does it, read the list whole.
+                found, paging = [], []
+                continue
+            for item in document.get("items") or []:
+                # Who changed which field is half of an object, and no verdict needs it.
+                item["metadata"].pop("managedFields", None)
+                found.append({**item, "apiVersion": version, "kind": kind})
+            page = (document.get("metadata") or {}).get("continue")
+            if not page:
+                return found
+            paging = [("limit", str(_PAGE)), ("continue", page)]
+
+    def get(self, resource: str, namespace: str, name: str) -> Object | None:
+        """One object; None when it does not exist. Raises ClusterError."""
+        try:
+            return self._request("get", resource, namespace, name, [], "application/json")
+        except ClusterError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def _request(
+        self,
+        verb: str,
+        resource: str,
+        namespace: str | None,
+        name: str | None,
+        query: t.Sequence[tuple[str, str]],
+        accept: str,
+    ) -> dict[str, t.Any]:
+        version = RESOURCES[resource][0]
+        parts = ["apis" if "/" in version else "api", version]
+        parts += ["namespaces", quote(namespace, safe="")] if namespace else []
+        parts += [resource, *([quote(name, safe="")] if name else [])]
+        subject = f"{resource}/{name}" if name else resource
+        try:
+            answer = self._client.request(
+                "get",
+                "/" + "/".join(parts),
+                query_params=list(query),
+                header_params={"Accept": accept},
+                serialize=False,
+                _request_timeout=_TIMEOUT,
+            )
+            return t.cast("dict[str, t.Any]", json.loads(answer.data))
+        except Exception as error:
+            status = getattr(error, "status", None)
+            reason = getattr(error, "reason", "") if status else _first_line(error)
+            body = getattr(error, "body", "") if status else ""
+            raise ClusterError.from_answer(
+                status, reason, body, verb=verb, resource=subject, namespace=namespace
+            ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

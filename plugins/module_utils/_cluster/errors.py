@@ -1,0 +1,102 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What can go wrong between a module and the Kubernetes API, and what to do about it.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+
+# https://kubernetes.io/docs/reference/using-api/api-concepts/#api-status-codes: what passes by itself.
+_RETRYABLE = frozenset({408, 409, 410, 429, 500, 502, 503, 504})
+_HINTS: t.Mapping[int, str] = {
+    400: "Correct the selector or the name.",
+    401: "Renew the credentials in the kubeconfig.",
+    403: "Give the account this right, for example by the Role in the README of the role.",
+}
+_CONNECTION_HINT = (
+    "Set zot_kubeconfig and zot_context (roles), kubeconfig and context (modules), or K8S_AUTH_KUBECONFIG in the"
+    " environment, and check that the API server can be reached from this host."
+)
+
+
+class ClusterError(Exception):
+    """The Kubernetes API refused a request, or did not answer.
+
+    *verb*, *resource* and *namespace* name the request, as in C(list pods in openclaw); *status* is the HTTP status, or
+    None without an answer; *message* is the API's own text.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        verb: str = "connect",
+        resource: str = "",
+        namespace: str | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = printable(message.strip())
+        self.verb = verb
+        self.resource = resource
+        self.namespace = namespace
+        self.status = status
+
+    @classmethod
+    def from_answer(
+        cls,
+        status: int | None,
+        reason: str,
+        body: str | bytes | None,
+        *,
+        verb: str,
+        resource: str,
+        namespace: str | None,
+    ) -> ClusterError:
+        """The error of an HTTP answer whose *body* may be a Status object of Kubernetes."""
+        message = ""
+        try:
+            document = json.loads(body or "")
+            message = document.get("message") or "" if isinstance(document, dict) else ""
+        except (ValueError, RecursionError):
+            pass
+        return cls(
+            message or reason or f"HTTP status {status}",
+            verb=verb,
+            resource=resource,
+            namespace=namespace,
+            status=status,
+        )
+
+    def __str__(self) -> str:
+        where = f" in namespace {self.namespace}" if self.namespace else " in all namespaces" if self.resource else ""
+        what = f"{self.verb} {self.resource}{where}" if self.resource else "connect to the cluster"
+        return f"cannot {what}: {self.message}"
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request can succeed later without anybody changing anything."""
+        return (self.status is None and bool(self.resource)) or self.status in _RETRYABLE
+
+    @property
+    def hint(self) -> str:
+        """What to do now."""
+        if self.status is None:
+            return _CONNECTION_HINT
+        return _HINTS.get(self.status, "Check the API server, then run the task again.")
+
+    def unreadable(self) -> dict[str, t.Any]:
+        """One of C(unreadable) in a result."""
+        return {"verb": self.verb, "resource": self.resource, "namespace": self.namespace, "message": self.message}
+
+    def for_ansible(self) -> dict[str, t.Any]:
+        """The arguments of C(fail_json)."""
+        return {"msg": f"{str(self).rstrip('.')}. {self.hint}", "retryable": self.retryable, "hint": self.hint}

@@ -1,0 +1,76 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The grammar of Kubernetes names, and the one parser of workload names.
+
+Private to killinit.zot: it may change at any time.
+
+https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass
+
+_LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+_SUBDOMAIN = rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*"
+
+# The kinds of workloads, by what kubectl accepts in front of the slash.
+_KINDS: t.Mapping[str, str] = {
+    alias: kind
+    for kind, aliases in (
+        ("Deployment", ("deployment", "deployments", "deploy", "deployment.apps", "deployments.apps")),
+        ("StatefulSet", ("statefulset", "statefulsets", "sts", "statefulset.apps", "statefulsets.apps")),
+        ("DaemonSet", ("daemonset", "daemonsets", "ds", "daemonset.apps", "daemonsets.apps")),
+        ("CronJob", ("cronjob", "cronjobs", "cj", "cronjob.batch", "cronjobs.batch")),
+    )
+    for alias in aliases
+}
+
+
+class InvalidNameError(ValueError):
+    """The text is not a name of Kubernetes; the message says which and why."""
+
+
+def is_name(text: object) -> bool:
+    """Whether an object can have this name (an RFC 1123 subdomain)."""
+    return isinstance(text, str) and re.fullmatch(_SUBDOMAIN, text) is not None
+
+
+def namespace_name(text: str) -> str:
+    """The name of a namespace. Raises InvalidNameError."""
+    if not re.fullmatch(_LABEL, text):
+        raise InvalidNameError(f"{text!r} is not a valid name of a namespace")
+    return text
+
+
+def object_name(text: str) -> str:
+    """The name of an object. Raises InvalidNameError."""
+    if not is_name(text):
+        raise InvalidNameError(f"{text!r} is not a valid name of a Kubernetes object")
+    return text
+
+
+@dataclass(frozen=True)
+class WorkloadName:
+    """Kind and name of a workload. As text it is what kubectl takes: C(deployment/openclaw)."""
+
+    kind: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> WorkloadName:
+        """Read C(deployment/openclaw), C(Deployment/openclaw) or C(deploy/openclaw). Raises InvalidNameError."""
+        kind, slash, name = text.partition("/")
+        if not slash:
+            raise InvalidNameError(f"{text!r} does not name a kind: write it as deployment/{text}")
+        if kind.lower() not in _KINDS:
+            kinds = ", ".join(sorted(set(_KINDS.values())))
+            raise InvalidNameError(f"{kind!r} in {text!r} is not one of the kinds {kinds}")
+        return cls(_KINDS[kind.lower()], object_name(name))
+
+    def __str__(self) -> str:
+        return f"{self.kind.lower()}/{self.name}"

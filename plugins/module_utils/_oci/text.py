@@ -1,0 +1,19 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Make text from a registry or a cluster safe to print.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+
+def printable(text: str, *, line_end: str = " ") -> str:
+    """*text* with everything that controls a terminal shown as an escape sequence, and *line_end* between its lines.
+
+    Ansible prints messages as they are, so an image label or a Kubernetes event could clear the screen or hide a line.
+    """
+    lines = ("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in text.expandtabs().split("\n"))
+    return line_end.join(lines)

@@ -1,0 +1,76 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The Kubernetes API in memory, for the tests of verdicts: it gives out objects that a real API server has sent."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import RESOURCES
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+
+Object = t.Mapping[str, t.Any]
+KINDS = {kind: resource for resource, (_version, kind) in RESOURCES.items()}
+
+
+class FakeCluster:
+    """Holds objects by kind and namespace; *refused* names resources that the account may not read.
+
+    *requests* are the reads so far: verb, resource, namespace.
+    """
+
+    server = "https://cluster.example:6443"
+
+    def __init__(self, *objects: Object, refused: t.Collection[str] = ()) -> None:
+        self.objects = list(objects)
+        self.refused = set(refused)
+        self.requests: list[tuple[str, str, str | None]] = []
+
+    def list(
+        self,
+        resource: str,
+        namespace: str | None = None,
+        *,
+        labels: t.Sequence[str] = (),
+        fields: t.Sequence[str] = (),
+        metadata_only: bool = False,
+    ) -> t.List[Object]:  # noqa: UP006 - within the class, list is this method
+        """The objects of a resource, by equality selectors and by C(metadata.name) alone."""
+        self._note("list", resource, namespace)
+        wanted = [part.split("=", 1) for selector in labels for part in selector.split(",")]
+        names = [selector.partition("metadata.name=")[2] for selector in fields if "metadata.name=" in selector]
+        return [
+            {"metadata": each["metadata"]} if metadata_only else each
+            for each in self.objects
+            if KINDS[each["kind"]] == resource
+            and namespace in (None, each["metadata"].get("namespace"))
+            and all((each["metadata"].get("labels") or {}).get(name) == value for name, value in wanted)
+            and (not names or each["metadata"]["name"] in names)
+        ]
+
+    def get(self, resource: str, namespace: str, name: str) -> Object | None:
+        """One object."""
+        self._note("get", f"{resource}/{name}", namespace)
+        found = [
+            each
+            for each in self.objects
+            if (KINDS[each["kind"]], each["metadata"].get("namespace"), each["metadata"]["name"])
+            == (resource, namespace, name)
+        ]
+        return found[0] if found else None
+
+    def _note(self, verb: str, subject: str, namespace: str | None) -> None:
+        self.requests.append((verb, subject, namespace))
+        resource = subject.partition("/")[0]
+        if resource in self.refused:
+            raise ClusterError.from_answer(
+                403,
+                "Forbidden",
+                json.dumps({"message": f'{resource} is forbidden: User "ops" cannot {verb} resource "{resource}"'}),
+                verb=verb,
+                resource=subject,
+                namespace=namespace,
+            )
