@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Writes what `./dev bench` has measured into docs/performance.md: the table, and the plots beside it."""
+"""Draw what `./dev bench` has measured: docs/plots."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from environment.documents import write_table
-
 HERE = Path(__file__).resolve().parent
-DOCUMENT = HERE.parent / "docs" / "performance.md"
 PLOTS = HERE.parent / "docs" / "plots"
 BYTES = {"MB": 10**6, "GiB": 2**30}
 OURS, BARE, LIMIT = "#0969da", "#9a6700", "#cf222e"
@@ -53,7 +50,7 @@ def numbers(axes: Axes, costs: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Write all of it."""
+    """Write the plots."""
     results = json.loads((HERE / "results.json").read_text())
     costs = json.loads((HERE / "costs.json").read_text())
 
@@ -67,21 +64,6 @@ def main() -> None:
         figure, axes = plt.subplots(figsize=(7, height), layout="constrained")
         draw(axes, data)
         figure.savefig(PLOTS / f"{draw.__name__}.svg", metadata={"Date": None})
-
-    rows = ["| work | measured | to reach | |", "|---|---|---|---|"]
-    for each in results:
-        rows.append(
-            f"| {each['yardstick']} | {each['ratio']:.2f} | {each['limit']:.2f} | {'' if each['ok'] else 'missed'} |"
-        )
-    lines = ["| yardstick | side | seconds | CPU seconds | memory, MB | children | requests |", f"|{'---|' * 7}"]
-    for yardstick, sides in costs.items():
-        for side, cost in sides.items():
-            lines.append(
-                f"| {yardstick} | {side} | {cost['seconds']:.2f} | {cost['cpu']:.2f} | {cost['memory'] / 1e6:.0f}"
-                f" | {cost['children']} | {cost['requests']} |"
-            )
-    write_table(DOCUMENT, rows, "ratios")
-    write_table(DOCUMENT, lines, "costs")
 
 
 if __name__ == "__main__":

@@ -2,16 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the reliability tests share: a registry with a proxy in front that lets things go wrong.
-
-With --write-table a run of all of them writes what happened into docs/reliability.md.
-"""
+"""What the reliability tests share: a registry behind a proxy that causes faults."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,20 +18,11 @@ from integration.support import Module
 from reliability.support import Publisher
 
 from environment import faults
-from environment.documents import write_table
 from environment.faults import Proxy
 from environment.registry import Registry
 
 # The registry, and ways to run the collection against it, are those of the integration tests.
 pytest_plugins = ("integration.fixtures",)
-
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
-HAPPENED = pytest.StashKey[dict[str, Counter[str]]]()
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --write-table."""
-    parser.addoption("--write-table", action="store_true", help="write the table in docs/reliability.md")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,46 +35,9 @@ def pytest_report_header() -> str:
     return f"ZOT_TEST_SEED={os.environ['ZOT_TEST_SEED']}"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Begin to count, in the process that starts the others, which inherit the seed."""
+def pytest_configure() -> None:
+    """Choose the seed in the process that starts the others, which inherit it."""
     os.environ.setdefault("ZOT_TEST_SEED", secrets.token_hex(4))
-    config.stash[HAPPENED] = {}
-    if config.getoption("--write-table") and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Table(config.stash[HAPPENED]))
-
-
-class Table:
-    """Counts what the tests report by `happened`, and writes it down when all have passed."""
-
-    def __init__(self, happened: dict[str, Counter[str]]) -> None:
-        self._happened = happened
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count the cases of one test."""
-        for name, value in report.user_properties if report.when == "call" else ():
-            if name == "happened":
-                fault, ended, times = value
-                self._happened.setdefault(fault, Counter())[ended] += times
-
-    def pytest_sessionfinish(self, exitstatus: int) -> None:
-        """Write the table."""
-        if exitstatus != pytest.ExitCode.OK:
-            return
-        rows = ["| what goes wrong | cases | what happened |", "|---|---|---|"]
-        for fault, endings in sorted(self._happened.items()):
-            said = ", ".join(f"{count} {ended}" for ended, count in sorted(endings.items()))
-            rows.append(f"| {fault} | {endings.total()} | {said} |")
-        write_table(DOCUMENT, rows)
-
-
-@pytest.fixture
-def happened(record_property: Callable[[str, object], None]) -> Callable[..., None]:
-    """Tell the table of a case and how it ended: happened("stall", "unavailable"), or of several at once."""
-
-    def tell(fault: str, ended: str, times: int = 1) -> None:
-        record_property("happened", [fault, ended, times])
-
-    return tell
 
 
 @pytest.fixture(scope="session")

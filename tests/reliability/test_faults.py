@@ -190,7 +190,6 @@ def test_fault(
     environment: dict[str, str],
     playbook: Callable[..., CompletedProcess[str]],
     tmp_path: Path,
-    happened: Callable[..., None],
 ) -> None:
     """It ends as it should, with a result that is true; what is left is done by the next run, and nothing else is."""
     environment |= {"ZOT_REGISTRY": proxy.host, "ZOT_CA_PATH": str(proxy.ca)}
@@ -205,7 +204,6 @@ def test_fault(
     proxy.set()
 
     ended = result["error_class"] if result["failed"] else "finished"
-    happened(name, ended)
     assert met, "no request met the fault"
     assert ended in (kind.stays if stays else kind.once), result
     between = held(registry, repository)
@@ -243,7 +241,6 @@ def test_lost_answer_where_no_tag_may_move(
     through: Module,
     playbook: Callable[..., CompletedProcess[str]],
     tmp_path: Path,
-    happened: Callable[..., None],
 ) -> None:
     """crane writes it a second time by itself, and that is denied. The tag is there all the same."""
     repository = f"immutable/{repository}"
@@ -259,7 +256,6 @@ def test_lost_answer_where_no_tag_may_move(
     wrote = [each for each in registry.requests()[start:] if each.method == "PUT" and "/manifests/" in each.path]
     assert sorted(each.path.rpartition("/")[2] for each in wrote if each.status < 300) == ["1", "latest"]
     assert work.run(through)["changed"] is False
-    happened("lost answer to a write, tags that may not move", "finished")
 
 
 @pytest.mark.parametrize("place", ["GET .*/manifests/", "GET .*/blobs/", "PUT .*/manifests/", "POST .*/blobs/"])
@@ -269,7 +265,6 @@ def test_credentials_do_not_follow_a_redirect(
     proxy: Proxy,
     through: Module,
     repository: str,
-    happened: Callable[..., None],
     tmp_path: Path,
 ) -> None:
     """Whatever the version of the tools."""
@@ -279,19 +274,16 @@ def test_credentials_do_not_follow_a_redirect(
         assert through("zot_push", **options)["changed"]
     proxy.set(Fault("redirect", place))
     if place.startswith("GET"):
-        result = through("zot_image_info", images=[f"{repository}:1"], **tools.options())
+        through("zot_image_info", images=[f"{repository}:1"], **tools.options())
     else:
-        result = through("zot_push", **options)
+        through("zot_push", **options)
     seen = proxy.seen()
     assert [each for each in seen if each.what == "redirect"]
     assert not [each for each in seen if each.what == "elsewhere" and each.credentials]
-    happened("redirect to another host", result["error_class"] if result["failed"] else "finished")
 
 
-def test_registry_leads_a_blob_to_another_host(
-    proxy: Proxy, through: Module, repository: str, happened: Callable[..., None], tmp_path: Path
-) -> None:
-    """skopeo takes the credentials with it, as far as 1.9.3 goes; what the documentation says of it is counted here."""
+def test_registry_leads_a_blob_to_another_host(proxy: Proxy, through: Module, repository: str, tmp_path: Path) -> None:
+    """skopeo 1.9.3 sends the credentials to that host; other versions may not. The error is true in both cases."""
     proxy.set(Fault("redirect", "POST .*/blobs/", status=202))
     path = str(archive(tmp_path / "1.tar"))
     result = through("zot_push", archive=path, repository=repository, tags=["1"])
@@ -300,6 +292,4 @@ def test_registry_leads_a_blob_to_another_host(
     assert elsewhere
     assert result["failed"] is True
     assert result["tags"][0]["digest"] is None
-    followed = any(each.credentials for each in elsewhere)
-    happened("the registry sends a blob to another host", "credentials followed" if followed else result["error_class"])
     assert through("zot_push", archive=path, repository=repository, tags=["1"])["changed"] is True

@@ -62,7 +62,6 @@ def test_registry_is_killed(
     start: START,
     repository: str,
     tmp_path: Path,
-    happened: Callable[..., None],
 ) -> None:
     """With SIGKILL; what was stored is there when it comes back."""
     registry, proxy = mortal
@@ -82,7 +81,6 @@ def test_registry_is_killed(
     proxy.set()
     registries.revive(registry)
 
-    happened("SIGKILL to the registry", result["error_class"])
     assert (result["failed"], result["error_class"]) == (True, "unavailable")
     between = held(registry, repository)
     require_truth(result, before, between)
@@ -101,7 +99,6 @@ def test_module_is_killed(
     work: dict[str, Any],
     start: START,
     repository: str,
-    happened: Callable[..., None],
 ) -> None:
     """In the middle of a blob. It says so, unless that was SIGKILL, and cleans up, at the latest in the next run."""
     proxy.set(BLOB)
@@ -115,14 +112,12 @@ def test_module_is_killed(
         login = base64.b64encode(f"{registry.writer.username}:{registry.writer.password}".encode())
         secret = [path for each in left for path in each.rglob("*") if path.is_file() and login in path.read_bytes()]
         assert [(path.name, path.stat().st_mode & 0o777) for path in secret] == [("config.json", 0o600)]
-        happened(f"{number.name} to the module", "unfinished")
     else:
         result = running.result()
         assert (result["failed"], result["error_class"]) == (True, "tool_failed")
         assert f"signal {number.value}" in result["msg"]
         assert "Run it again" in result["hint"]
         assert not tools_of(proxy.host)
-        happened(f"{number.name} to the module", "unfinished")
     proxy.set()
     wait_until(lambda: not tools_of(proxy.host), "what the killed module has started ends")
     # What SIGKILL leaves running comes to its own end.
@@ -149,7 +144,6 @@ def test_ansible_is_killed(
     work: dict[str, Any],
     repository: str,
     environment: dict[str, str],
-    happened: Callable[..., None],
     tmp_path: Path,
 ) -> None:
     """In the middle of a blob. The module ends with Ansible; after SIGKILL it finishes, and then cleans up."""
@@ -177,7 +171,6 @@ def test_ansible_is_killed(
     assert killed.returncode != 0
     assert "Traceback" not in output
     wait_until(lambda: not left(), "everything ends")
-    happened(f"{number.name} to ansible-playbook", "unfinished" if number != signal.SIGKILL else "finished")
     assert sorted(held(registry, repository)) == (["1", "latest"] if number == signal.SIGKILL else [])
     # Ansible leaves its own files, with the options in them: the credentials are none.
     files = [path for path in Path(environment["HOME"]).rglob("*") if path.is_file()]

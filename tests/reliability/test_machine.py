@@ -51,7 +51,6 @@ def test_disk_full(
     start: Callable[..., Publisher],
     registry: Registry,
     repository: str,
-    happened: Callable[..., None],
     tmp_path: Path,
 ) -> None:
     """In the temporary directory: for the first file, for the next, for an archive that has to be expanded."""
@@ -61,7 +60,6 @@ def test_disk_full(
     # The others have nothing to expand.
     for name, given in [("zot_push", work), *(_others(repository) if "inodes" in room else ())]:
         result = start(name, registry, prefix=prefix, own="ansible-tmp-full", **given).result()
-        happened("temporary directory full", result.get("error_class", "finished"))
         assert (result["failed"], result["error_class"]) == (True, "tool_failed"), result
         assert "No space left on device" in result["msg"]
         assert "remote_tmp" in result["hint"]
@@ -77,7 +75,6 @@ def test_execution_environment(
     start: Callable[..., Publisher],
     registry: Registry,
     repository: str,
-    happened: Callable[..., None],
     tmp_path: Path,
 ) -> None:
     """As in a container: not even an XDG_RUNTIME_DIR. Nothing of it matters."""
@@ -96,7 +93,6 @@ def test_execution_environment(
             assert (result["failed"], result["changed"]) == (False, changed and name != "zot_image_info"), result
     assert result["images"][0]["platforms"] == ["linux/amd64"]
     assert sorted(held(registry, repository)) == ["1", "2"]
-    happened(what, "finished")
 
 
 def _program(path: Path, script: str, mode: int = 0o755) -> str:
@@ -127,7 +123,6 @@ def test_tool(
     module: Module,
     registry: Registry,
     repository: str,
-    happened: Callable[..., None],
     tmp_path: Path,
 ) -> None:
     """The error names the tool, and where to get it."""
@@ -152,7 +147,6 @@ def test_tool(
         path.chmod(0o755)
     for name, given in [("zot_push", work), *(_others(repository) if tool == "crane" else ())]:
         result = module(name, **given, **{f"{tool}_path": options[what]()})
-        happened(f"tool {what}", result.get("error_class", "finished"))
         assert (result["failed"], result["error_class"]) == (True, error_class), result
         assert re.search(said, result["msg"]), result["msg"]
         require_truth(result, {}, held(registry, repository))
@@ -166,7 +160,6 @@ def test_stalled_tool(
     module: Module,
     registry: Registry,
     repository: str,
-    happened: Callable[..., None],
     tmp_path: Path,
 ) -> None:
     """At the time limit it ends, with all that it has started."""
@@ -180,7 +173,6 @@ def test_stalled_tool(
         assert len(pids) >= 2
         wait_until(partial(_are_over, pids), "the tool and its children end", 5)
         require_truth(result, {}, held(registry, repository))
-        happened("stalled tool", result["error_class"])
         children.unlink()
     assert module("zot_push", **work)["changed"] is True
 

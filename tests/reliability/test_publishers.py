@@ -42,11 +42,6 @@ def _pushed_pair(module: Module, repository: str, folder: Path, revision: str) -
     return pair
 
 
-def _counted(results: list[dict[str, Any]], fault: str, happened: Callable[..., None]) -> None:
-    for result in results:
-        happened(fault, result["error_class"] if result["failed"] else "finished")
-
-
 @MANY
 def test_same_tag(
     many: int,
@@ -54,7 +49,6 @@ def test_same_tag(
     repository: str,
     start: START,
     module: Module,
-    happened: Callable[..., None],
     tmp_path: Path,
 ) -> None:
     """Different images to one tag: it holds one of them, and who lost it to another says so or had it for a while."""
@@ -72,7 +66,6 @@ def test_same_tag(
             assert "Somebody else pushed this tag at the same time" in result["hint"]
     # Whoever came last was not disturbed any more, and says so.
     assert there["1"]["digest"] in pushed
-    _counted(results, f"{many} publishers, one tag, different images", happened)
 
 
 @MANY
@@ -82,7 +75,6 @@ def test_same_image(
     repository: str,
     start: START,
     module: Module,
-    happened: Callable[..., None],
     tmp_path: Path,
 ) -> None:
     """One image to one tag, as two runs of the same pipeline do it."""
@@ -93,7 +85,6 @@ def test_same_image(
     assert {result["image"]["digest"] for result in results if not result["failed"]} == {there["1"]["digest"]}
     assert [result for result in results if result["changed"]]
     assert module("zot_push", **options)["changed"] is False
-    _counted(results, f"{many} publishers, one tag, one image", happened)
 
 
 @MANY
@@ -103,7 +94,6 @@ def test_different_tags(
     repository: str,
     start: START,
     module: Module,
-    happened: Callable[..., None],
     tmp_path: Path,
 ) -> None:
     """In one repository: nobody disturbs anybody."""
@@ -121,7 +111,6 @@ def test_different_tags(
         == said
         == held(registry, repository)
     )
-    _counted(results, f"{many} publishers, different tags", happened)
 
 
 @MANY
@@ -131,7 +120,6 @@ def test_same_index(
     repository: str,
     start: START,
     module: Module,
-    happened: Callable[..., None],
     tmp_path: Path,
 ) -> None:
     """The same architectures joined under the same tags, as two runs of the same pipeline do it."""
@@ -145,7 +133,6 @@ def test_same_index(
     assert {entry["digest"] for entry in there["1"]["manifests"]} == {there[tag]["digest"] for tag in pair}
     assert [result for result in results if result["changed"]]
     assert module("zot_index", **options)["changed"] is False
-    _counted(results, f"{many} publishers, one tag, one index", happened)
 
 
 @MANY
@@ -155,7 +142,6 @@ def test_different_indexes(
     repository: str,
     start: START,
     module: Module,
-    happened: Callable[..., None],
     tmp_path: Path,
 ) -> None:
     """Each pushes its own two architectures and joins them under the tag that all share."""
@@ -176,4 +162,3 @@ def test_different_indexes(
     assert {entry["digest"] for entry in there["latest"]["manifests"]} in indexes
     winners = [there[f"r{number}"]["digest"] for number, result in enumerate(results) if not result["failed"]]
     assert there["latest"]["digest"] in winners
-    _counted(results, f"{many} publishers, one tag, different indexes", happened)

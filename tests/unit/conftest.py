@@ -2,10 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the unit tests share: archives, an in-memory registry behind Runner.run, and a module run to its result.
-
-What the filters tell people is kept in said/, to be read whenever it changes: ./dev units -- --write-said
-"""
+"""What the unit tests share: archives, an in-memory registry behind Runner.run, and a module run to its result."""
 
 from __future__ import annotations
 
@@ -35,37 +32,6 @@ HOST = "127.0.0.1:5000"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 CAPTURED = json.loads((Path(__file__).parent / "captured.json").read_text(encoding="utf-8"))
-SAID = Path(__file__).parent / "said"
-_WRITTEN = pytest.StashKey[t.Dict[str, t.Dict[str, t.Any]]]()  # noqa: UP006 - Python 3.9 evaluates it
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --write-said."""
-    parser.addoption("--write-said", action="store_true", help="write what filters say into tests/unit/said")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_WRITTEN] = {}
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    for name, said in session.config.stash[_WRITTEN].items():
-        text = json.dumps(said, ensure_ascii=False, indent=2, sort_keys=True)
-        (SAID / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
-
-
-@pytest.fixture
-def kept(request: pytest.FixtureRequest) -> t.Iterator[None]:
-    """Hold the TOLD of a test's file against what the test was told when somebody last read it."""
-    name, test = request.path.stem, request.node.nodeid.partition("::")[2]
-    request.module.TOLD.clear()
-    yield
-    found = json.loads(json.dumps(request.module.TOLD))
-    if request.config.getoption("write_said"):
-        request.config.stash[_WRITTEN].setdefault(name, {})[test] = found
-    else:
-        said = json.loads((SAID / f"{name}.json").read_text(encoding="utf-8"))
-        assert found == said.get(test), "it says something else: read it, and keep it with --write-said"
 
 
 def captured_text(scenario: str, *, tool: str, command: str = "") -> str:
