@@ -315,6 +315,13 @@ class TestRead:
         assert [user for user, _image in scene.tried] == ["puller", "other"]
         assert result["account"] == "puller"
 
+    def test_an_account_without_the_right_says_more_than_one_that_is_unknown(self, scene: Scene) -> None:
+        scene.refusals["reader"] = "reader-pushes"
+        entries = {f"{REGISTRY}/openclaw": entry("reader"), REGISTRY: entry("nobody")}
+        result = scene(secret(entries), workload(**NAMED))
+        assert_verdict(result, "read", "failed", "reader", "nobody")
+        assert checks(result)["read"]["error_class"] == "denied"
+
     def test_every_image_is_probed_once_without_a_pull(self, scene: Scene) -> None:
         scene.fake.put("openclaw/openclaw", "other")
         pods = [workload("a"), workload("b"), workload("c", f"{REPOSITORY}:other"), workload("d", "quay.io/x:1")]
