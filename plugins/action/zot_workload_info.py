@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible.executor.module_common import _apply_action_arg_defaults
+
 from ansible_collections.kubernetes.core.plugins.action.k8s_info import ActionModule as K8sInfoAction
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 
@@ -21,12 +23,17 @@ class ActionModule(K8sInfoAction):  # type: ignore[misc]  # kubernetes.core has 
         A module cannot join the action group of another collection without taking that group's other options, or
         giving it its own: https://docs.ansible.com/ansible/latest/user_guide/playbooks_module_defaults.html
         """
+        # A role passes its options with default(omit). An omitted option has also removed the default of the play:
+        # https://github.com/ansible/ansible/blob/v2.19.4/lib/ansible/_internal/_task.py
+        arguments = _apply_action_arg_defaults(
+            self._task.resolved_action, self._task, dict(self._task.args), self._templar
+        )
         names = {alias for name, option in AUTH_ARG_SPEC.items() for alias in (name, *option.get("aliases", ()))}
         defaults: dict[str, t.Any] = {}
         for block in self._task.module_defaults or []:
             defaults.update(block.get("group/kubernetes.core.k8s") or {})
         connection = {name: value for name, value in self._templar.template(defaults).items() if name in names}
-        self._task.args = {**connection, **self._task.args}
+        self._task.args = {**connection, **arguments}
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         return result
 

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret, printable
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret, printable_key
 from ansible_collections.killinit.zot.plugins.module_utils._info import compile_query
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import expand, read
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, content, json_object
@@ -87,7 +87,7 @@ def pull_secret(data: bytes) -> None:
         for text in (base64.b64encode(data).decode(), data.decode(errors="replace")):
             found = PullSecret.read({"type": kind, "data": {field: text}})
             found.for_image("oci.killinit.cc:5000/a/b")
-            shown = repr(found) + " ".join(map(printable, found.auths)) + str(found.problems)
+            shown = repr(found) + " ".join(map(printable_key, found.auths)) + str(found.problems)
             assert "hunter2" not in shown
             assert base64.b64encode(b"hunter2").decode().strip("=") not in shown
 

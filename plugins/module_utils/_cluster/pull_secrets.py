@@ -22,8 +22,6 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from urllib.parse import unquote
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import image_uses, name_of, template_of
-
 Object = t.Mapping[str, t.Any]
 
 # By type, the field that holds the entries.
@@ -112,7 +110,7 @@ class PullSecret:
             try:
                 entry = _entry(key, value)
             except UnreadableError as error:
-                problems.append(f"the entry {printable(key)} {error}")
+                problems.append(f"the entry {printable_key(key)} {error}")
             else:
                 entries.append(entry)
         return cls(kind, name, tuple(entries), tuple(problems), auths)
@@ -123,22 +121,6 @@ class PullSecret:
         return sorted(fitting, key=lambda entry: entry.key, reverse=True)
 
 
-def users(view: Object, registry: str) -> list[Object]:
-    """Of the workloads in a view those that are asked for and that use an image of the registry."""
-    only = {name.lower() for name in view.get("only") or ()}
-    workloads = [each for each in view.get("workloads") or () if not only or name_of(each) in only]
-    return [each for each in workloads if _images(each, registry)]
-
-
-def needed(view: Object, registry: str) -> dict[str, list[str]]:
-    """What the workloads in a view need of the registry: by C(registry/repository), the images."""
-    found: dict[str, dict[str, None]] = {}
-    for workload in users(view, registry):
-        for repository, image in _images(workload, registry):
-            found.setdefault(repository, {})[image] = None
-    return {repository: list(found[repository]) for repository in sorted(found)}
-
-
 def secret_names(owner: Object) -> list[str]:
     """The pull secrets that the specification of a pod, or a service account, names."""
     return [each["name"] for each in owner.get("imagePullSecrets") or () if each.get("name")]
@@ -147,11 +129,6 @@ def secret_names(owner: Object) -> list[str]:
 def service_account_of(specification: Object) -> str:
     """The service account of a pod."""
     return str(specification.get("serviceAccountName") or specification.get("serviceAccount") or "default")
-
-
-def _images(workload: Object, registry: str) -> list[tuple[str, str]]:
-    references = [use.reference() for use in image_uses(template_of(workload)["spec"])]
-    return [(each.name, str(each)) for each in references if each and each.registry == registry]
 
 
 def kubelet_key(name: str) -> str | None:
@@ -167,7 +144,7 @@ def kubelet_key(name: str) -> str | None:
     return address if path == "/" else address + path
 
 
-def printable(name: str) -> str:
+def printable_key(name: str) -> str:
     """The key of an entry, as far as it can be shown: one may hold a password, as in C(https://user:password@host)."""
     return kubelet_key(name) or repr(name.rpartition("@")[2])
 

@@ -14,7 +14,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
     Entry,
     PullSecret,
     kubelet_key,
-    printable,
+    printable_key,
     service_account_of,
 )
 
@@ -70,9 +70,9 @@ def test_many_stars_take_no_time() -> None:
 
 def test_a_key_is_shown_without_the_password_in_it() -> None:
     assert "hunter2" not in repr(Entry("https://user:hunter2@bad host", "", "", "", False))
-    assert "hunter2" not in printable("https://user:hunter2@bad host")
-    assert printable("https://user:hunter2@oci.killinit.cc") == "oci.killinit.cc"
-    assert printable("https://user:hun@ter2@bad host") == "'bad host'"
+    assert "hunter2" not in printable_key("https://user:hunter2@bad host")
+    assert printable_key("https://user:hunter2@oci.killinit.cc") == "oci.killinit.cc"
+    assert printable_key("https://user:hun@ter2@bad host") == "'bad host'"
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,12 @@ def test_a_captured_deployment_names_three_images() -> None:
     ]
 
 
+def test_template_of_a_cron_job() -> None:
+    template = {"spec": {"containers": []}}
+    spec = {"schedule": "@daily", "jobTemplate": {"spec": {"template": template}}}
+    assert template_of({"kind": "CronJob", "spec": spec}) == template
+
+
 def test_only_volumes_of_images_count_and_keep_their_place() -> None:
     volumes = [{"name": "cache", "emptyDir": {}}, {"name": "data", "image": {"reference": "h.example/data:1"}}]
     (use,) = image_uses({"containers": [], "initContainers": None, "volumes": volumes})

@@ -1,0 +1,83 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Ask a registry for images with the accounts of a pull secret, as kubelet would.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import Entry, PullSecret
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
+
+# Seconds for one probe, and seconds after which no other probe starts: all end within the sum of both.
+LONGEST_PROBE = 15
+LAST_START = 15.0
+_PARALLEL = 16
+# Of these kubelet tries the next account.
+REFUSALS = ("unauthorized", "denied")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the registry answers for one image: *entries* are those whose accounts were tried.
+
+    The last of them was accepted, unless there is an *error*; the image then *exists* or not.
+    """
+
+    image: Reference
+    entries: tuple[Entry, ...]
+    exists: bool = False
+    error: ZotError | None = None
+
+
+def probe(
+    task: Task, options: Options, secret: PullSecret, needed: t.Mapping[str, t.Sequence[Reference]]
+) -> dict[str, list[Probe]]:
+    """Probe every image that has an account, by repository."""
+    entries = {name: [each for each in secret.for_image(name) if each.is_complete] for name in needed}
+    short = replace(options, timeout=min(options.timeout, LONGEST_PROBE), retries=0, authfile=None, ambient=False)
+    readers: dict[Entry, Reader] = {}
+    for entry in dict.fromkeys(entry for tried in entries.values() for entry in tried):
+        readers[entry] = Reader(task.session(replace(short, username=entry.username, password=entry.password)))
+    end = time.monotonic() + LAST_START
+    # One image of every repository comes first: it proves the account, even if the time is too short for all images.
+    turns = sorted(
+        ((turn, name, image) for name in needed for turn, image in enumerate(needed[name]) if entries[name]),
+        key=lambda each: each[0],
+    )
+    with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
+        probes = list(pool.map(lambda each: _probe(each[2], entries[each[1]], readers, end), turns))
+    found: dict[str, list[Probe]] = {name: [] for name in needed}
+    for each in probes:
+        found[each.image.name].append(each)
+    return found
+
+
+def _probe(image: Reference, entries: t.Sequence[Entry], readers: t.Mapping[Entry, Reader], end: float) -> Probe:
+    error: ZotError | None = None
+    for count, entry in enumerate(entries, start=1):
+        tried = tuple(entries[:count])
+        if time.monotonic() >= end:
+            message = f"{image} was not probed: the other probes took {LAST_START:.0f} seconds"
+            return Probe(image, tried, error=ZotError("unavailable", message))
+        try:
+            # A HEAD request: a GET of the manifest counts as a pull, on which the retention of Zot depends.
+            return Probe(image, tried, exists=readers[entry].digest(image) is not None)
+        except ZotError as refused:
+            if refused.error_class not in REFUSALS:
+                return Probe(image, tried, error=refused)
+            # An account that is known but lacks the right says more than one that is not known.
+            if error is None or refused.error_class == "denied":
+                error = refused
+    return Probe(image, tuple(entries), error=error)

@@ -1,0 +1,145 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What to write so that pods can pull, and the state that this leads to.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import typing as t
+from dataclasses import asdict, dataclass, field
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
+    FIELDS,
+    Entry,
+    PullSecret,
+    printable_key,
+    secret_names,
+    service_account_of,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import template_of
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.checks import TYPE, Check
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state import State
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+
+# A key of an entry may be a URL with a user and a password, which kubelet ignores. The role has the same expression.
+_USER_INFO = re.compile(r"^(https?://)?[^/?#]*@")
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account that a repair writes."""
+
+    username: str
+    password: str = field(repr=False)
+
+    def entry(self) -> dict[str, str]:
+        """An entry as C(kubectl create secret docker-registry) writes it."""
+        auth = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+        return {"username": self.username, "password": self.password, "auth": auth}
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What to write. *keep* are the keys of the entries in *data_key* that stay, without user and password in them."""
+
+    action: str = "none"
+    data_key: str | None = None
+    keep: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+    service_accounts: tuple[str, ...] = ()
+
+    def for_ansible(self) -> dict[str, t.Any]:
+        """As C(repair) in the result."""
+        lists = ("keep", "changes", "service_accounts")
+        return {name: list(value) if name in lists else value for name, value in asdict(self).items()}
+
+
+def plan(state: State, checks: t.Sequence[Check], account: Account | None) -> Repair:
+    """The repair of what the checks found; nothing where the secret already holds exactly this account."""
+    service_accounts = _service_accounts(state)
+    registry = state.scope.registry
+    wrong = [check for check in checks if _is_curable(check)]
+    if not wrong:
+        return Repair(service_accounts=service_accounts)
+    if state.secret is None:
+        return Repair("create", None, (), (f"entry {registry}: added",), service_accounts)
+    old = PullSecret.read(state.secret)
+    bad = {key for check in wrong for key in check.entries}
+    kept = [entry for entry in old.entries if _is_kept(entry, registry, bad)]
+    changes = _changes(old, kept, registry, account)
+    # Only the current type can be patched, and only a secret that is not immutable.
+    action = "merge" if old.type == TYPE and not state.secret.get("immutable") else "replace"
+    if not changes and old.type in FIELDS and not old.problems:
+        return Repair(service_accounts=service_accounts)
+    keep = tuple(dict.fromkeys(_USER_INFO.sub(r"\1", entry.name) for entry in kept))
+    return Repair(action, old.data_key if keep else None, keep, changes, service_accounts)
+
+
+def apply(state: State, repair: Repair, account: Account | None) -> State:
+    """The state after a repair, without writing anything. Raises ZotError without the account that it needs."""
+    scope, secret = state.scope, state.secret
+    if repair.action != "none":
+        if not account:
+            raise ZotError(
+                "invalid_option",
+                f"assume_repaired needs the account for the {scope.title}",
+                hint="Set repair_username and repair_password.",
+            )
+        auths = PullSecret.read(secret).auths if secret else {}
+        kept = {_USER_INFO.sub(r"\1", name): value for name, value in auths.items()}
+        kept = {name: value for name, value in kept.items() if name in repair.keep}
+        content = json.dumps({"auths": {**kept, scope.registry: account.entry()}}).encode()
+        metadata = {"name": scope.secret, "namespace": scope.namespace}
+        data = {FIELDS[TYPE]: base64.b64encode(content).decode()}
+        secret = {"kind": "Secret", "metadata": metadata, "type": TYPE, "data": data}
+    accounts = dict(state.service_accounts or {})
+    for name in repair.service_accounts:
+        named = [*secret_names(accounts[name]), scope.secret]
+        accounts[name] = {**accounts[name], "imagePullSecrets": [{"name": each} for each in named]}
+    return state.changed(secret, None if state.service_accounts is None else accounts)
+
+
+def _is_curable(check: Check) -> bool:
+    if check.verdict != "failed":
+        return False
+    if check.check == "read":
+        return check.error_class in ("unauthorized", "denied")
+    return check.check in ("exists", "type", "json", "entry", "auth")
+
+
+def _is_kept(entry: Entry, registry: str, bad: t.Collection[str]) -> bool:
+    """Entries for other registries stay, and those for parts of this one that are valid."""
+    if entry.host == registry:
+        return entry.key != registry and entry.key not in bad
+    # Kubelet ignores a key that it cannot parse, and nobody can tell where in it a password is.
+    return bool(entry.key) or "@" not in entry.name
+
+
+def _changes(old: PullSecret, kept: t.Sequence[Entry], registry: str, account: Account | None) -> tuple[str, ...]:
+    """What happens to each entry, by the keys that may be shown."""
+    names = {registry, *(entry.name for entry in kept)}
+    words = {printable_key(name): "removed" for name in old.auths if name not in names}
+    if registry not in old.auths:
+        words[registry] = "credentials updated" if registry in words else "added"
+    elif not account or old.auths[registry] != account.entry():
+        words[registry] = "credentials updated"
+    return tuple(printable(f"entry {key}: {word}") for key, word in words.items())
+
+
+def _service_accounts(state: State) -> tuple[str, ...]:
+    """The service accounts that must name the secret, for the workloads that name none themselves."""
+    specifications = [template_of(workload)["spec"] for workload in state.workloads]
+    used = {service_account_of(each) for each in specifications if not secret_names(each)}
+    return tuple(
+        name
+        for name, account in (state.service_accounts or {}).items()
+        if name in used and state.scope.secret not in secret_names(account)
+    )

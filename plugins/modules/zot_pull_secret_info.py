@@ -1,0 +1,258 @@
+#!/usr/bin/python
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: zot_pull_secret_info
+short_description: Check whether pods can pull with their pull secret
+version_added: 0.1.0
+author:
+  - killinit.zot contributors (@killinit)
+description:
+  - Reads a pull secret as kubelet does, asks the registry with the accounts in the secret for every image that the
+    workloads of the namespace need, and checks that the workloads or their service accounts name the secret.
+  - Workloads are Deployments, StatefulSets, DaemonSets and CronJobs, with the images of their containers, init
+    containers and image volumes. Only those that use O(registry) count.
+  - A probe of the registry ends after O(registry_timeout) or 15 seconds, whichever is shorter, and all probes together
+    within 30 seconds. A registry that does not answer gives the verdict V(unknown).
+  - The registry is asked from the host where the module runs, and not from the nodes. O(registry_username),
+    O(registry_password) and O(registry_authfile) are not used.
+  - The result holds no password and no data of a Secret.
+  - If no workload uses the registry and O(images) is empty, the module fails.
+extends_documentation_fragment:
+  - killinit.zot._cluster
+  - killinit.zot._attributes.cluster
+options:
+  name:
+    description: The name of the pull secret.
+    type: str
+    default: zot-pull-secret
+  workloads:
+    description: The workloads to check, as C(deployment/openclaw). If empty, all of the namespace.
+    type: list
+    elements: str
+    default: []
+  label_selectors:
+    description: Label selectors that the workloads must match, as C(app=openclaw).
+    type: list
+    elements: str
+    default: []
+  images:
+    description:
+      - Images that must be pullable although no workload names them yet, as C(registry/repository:tag) or
+        C(repository:tag).
+    type: list
+    elements: str
+    default: []
+  repair_username:
+    description:
+      - The user that a repair would write into the secret. With it, RV(repair.action) is V(none) where the secret
+        already holds exactly this account.
+    type: str
+  repair_password:
+    description: The password of O(repair_username).
+    type: str
+  assume_repaired:
+    description:
+      - Return the verdict on the secret and the service accounts as the repair would leave them. This is how a role
+        predicts its result in check mode. Nothing is written.
+      - Needs O(repair_username) and O(repair_password) if the secret itself is to be repaired.
+    type: bool
+    default: false
+seealso:
+  - name: The role zot_pull_secret
+    description: Writes what this module returns as RV(repair).
+    link: https://github.com/killinit/zot/blob/main/roles/zot_pull_secret/README.md
+"""
+
+EXAMPLES = r"""
+- name: Check the pull secret of a namespace
+  killinit.zot.zot_pull_secret_info:
+    namespace: openclaw
+    registry: oci.example.com
+  register: pull_secret
+
+- name: Fail if the pods cannot pull
+  ansible.builtin.assert:
+    that: pull_secret.ok
+    fail_msg: "{{ pull_secret.problems | join('\n') }}"
+
+- name: Check that an image can be pulled before the first workload exists
+  killinit.zot.zot_pull_secret_info:
+    namespace: openclaw
+    registry: oci.example.com
+    images:
+      - openclaw/openclaw:latest
+"""
+
+RETURN = r"""
+namespace:
+  description: The namespace of the secret and the workloads.
+  returned: success
+  type: str
+  sample: openclaw
+name:
+  description: The name of the pull secret.
+  returned: success
+  type: str
+  sample: zot-pull-secret
+registry:
+  description: The registry that was used.
+  returned: success
+  type: str
+  sample: oci.example.com
+cluster:
+  description: The address of the API server.
+  returned: success
+  type: str
+  sample: https://cluster.example.com:6443
+account:
+  description: The user in the secret that kubelet tries first at the registry. Null if the secret has none.
+  returned: success
+  type: str
+  sample: puller
+ok:
+  description: Whether every check is V(ok) and everything could be read.
+  returned: success
+  type: bool
+problems:
+  description: One sentence for each problem, with the remedy.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - neither deployment/openclaw nor its service account default names the pull secret zot-pull-secret in namespace
+      openclaw. Add zot-pull-secret to imagePullSecrets of the service account.
+checks:
+  description: The checks, in the order V(exists), V(type), V(json), V(entry), V(auth), V(read), V(named).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    check:
+      description:
+        - V(exists), the secret is in the namespace.
+        - V(type), kubelet uses a secret of this type.
+        - V(json), kubelet can read all entries; if it cannot read one, it ignores all of the pod's pull secrets.
+        - V(entry), an entry matches every repository that is needed, by the rules of kubelet.
+        - V(auth), the entries that are used hold a user name and a password, and C(auth) is made of both.
+        - V(read), for each repository, the registry lets one of the accounts read every image that is needed.
+        - V(named), for each workload, its pod template or its service account names the secret.
+      type: str
+    resource:
+      description: The secret, the repository or the workload.
+      type: str
+      sample: deployment/openclaw
+    verdict:
+      description: V(ok), V(failed), or V(unknown) if the check could not be made.
+      type: str
+    reason:
+      description: Why the verdict is what it is.
+      type: str
+    remedy:
+      description: What to do. Empty if there is nothing to do, or if another check comes first.
+      type: str
+    error_class:
+      description: For a V(read) that is not ok, the error class as M(killinit.zot.zot_image_info) returns it.
+      type: str
+unreadable:
+  description: What the API refused to return.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    verb:
+      description: The verb of the request, V(get) or V(list).
+      type: str
+    resource:
+      description: The resource, as C(cronjobs) or C(secrets/zot-pull-secret).
+      type: str
+    namespace:
+      description: The namespace of the request.
+      type: str
+    message:
+      description: The message of the API.
+      type: str
+repair:
+  description: What to write so that the pods can pull.
+  returned: success
+  type: dict
+  contains:
+    action:
+      description:
+        - V(none), the secret stays as it is.
+        - V(create), the secret does not exist.
+        - V(merge), the entries of the secret are changed.
+        - V(replace), the secret must be deleted and created again, because it has another type than
+          C(kubernetes.io/dockerconfigjson) or is immutable.
+      type: str
+    data_key:
+      description: The key of the secret's data with the entries in O(ignore:keep). Null if no entry stays.
+      type: str
+      sample: .dockerconfigjson
+    keep:
+      description: The keys of the entries that stay, without a user and a password in front of an C(@).
+      type: list
+      elements: str
+      sample: [quay.io]
+    changes:
+      description: What happens to which entry of the secret.
+      type: list
+      elements: str
+      sample: ["entry oci.example.com: credentials updated"]
+    service_accounts:
+      description: The service accounts that must name the secret, because workloads without pull secrets use them.
+      type: list
+      elements: str
+      sample: [default]
+"""
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.repair import Account
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state import Scope
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.verdict import assess
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
+    CLUSTER_MODULE_OPTIONS,
+    open_registries,
+    options_beside_a_cluster,
+)
+
+
+def main() -> None:
+    """Run the module."""
+    module = cluster_module(
+        {
+            **CLUSTER_MODULE_OPTIONS,
+            "namespace": {"type": "str", "required": True},
+            "name": {"type": "str", "default": "zot-pull-secret"},
+            "workloads": {"type": "list", "elements": "str", "default": []},
+            "label_selectors": {"type": "list", "elements": "str", "default": []},
+            "images": {"type": "list", "elements": "str", "default": []},
+            "repair_username": {"type": "str"},
+            "repair_password": {"type": "str", "no_log": True},
+            "assume_repaired": {"type": "bool", "default": False},
+        },
+        required_together=[("repair_username", "repair_password")],
+    )
+    params = module.params
+    given = params["repair_username"] and params["repair_password"]
+    account = Account(params["repair_username"], params["repair_password"]) if given else None
+    try:
+        with open_registries(module._module) as task:
+            scope = Scope.of(params)
+            options = options_beside_a_cluster(params)
+            result = assess(
+                connect(module), task, options, scope, account=account, assume_repaired=params["assume_repaired"]
+            )
+    except (ZotError, ClusterError) as error:
+        module.fail_json(**error.for_ansible())
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()
