@@ -152,7 +152,7 @@ def test_time_limit_ends_the_tool(tools: Tools, silent: str, module: Module) -> 
     """One that waits for ever is ended, and the error says so."""
     result = module("zot_image_info", registry=silent, timeout=2, **LOOK, **tools.options())
     assert (result["error_class"], result["retryable"]) == ("unavailable", True)
-    assert "did not end within 2 seconds" in result["msg"]
+    assert "did not finish within 2 seconds" in result["msg"]
     arguments = b"".join(path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
     assert silent.encode() not in arguments
 
@@ -240,7 +240,7 @@ def test_tool_that_is_not_there(tool: str, name: str, images: Images, repository
         ({"tags": ["a\nb"]}, "not a valid tag"),
         ({"tags": []}, "tags is empty"),
         ({"registry": "https://oci.killinit.cc"}, "not a valid registry"),
-        ({"registry": None}, "no registry is named"),
+        ({"registry": None}, "no registry is given"),
         ({"platform": "amd64"}, "is not a platform"),
         ({"keep_previous": "1"}, "is one of the tags"),
         ({"password": None}, "without password"),

@@ -113,7 +113,7 @@ def test_member_that_is_missing(members: list[str], repository: str, module: Mod
             result = module("zot_index", check=check, **options)
             assert result["error_class"] == "not_found"
             assert f"{repository}:r1-amd46 is not there" in result["msg"]
-            assert "the nearest are r1-amd64" in result["hint"]
+            assert "The most similar are r1-amd64" in result["hint"]
 
 
 def test_platform_that_comes_twice(
@@ -136,7 +136,7 @@ def test_member_without_platform(
     with reads_only():
         result = module("zot_index", repository=repository, manifests=[*members, "bare"], tags=["r1"])
     assert result["error_class"] == "platform_mismatch"
-    assert f"{repository}:bare names no platform" in result["msg"]
+    assert f"{repository}:bare has no platform" in result["msg"]
 
 
 @pytest.mark.parametrize(

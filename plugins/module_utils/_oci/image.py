@@ -193,7 +193,7 @@ _CONTAINER = (
 _HISTORY = ("created_by", "author", "comment", "empty_layer")
 
 
-def content(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def image_identity(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return what makes an image itself, out of its configuration: two images are the same when this is equal.
 
     Digests cannot tell: they differ with the tool that wrote the image, its version and its cache. An empty field and
@@ -205,10 +205,11 @@ def content(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         raise InvalidImageError("rootfs.diff_ids of the configuration is no list")
     return {
         "diff_ids": rootfs.get("diff_ids") or [],
-        "created": instant(config.get("created")),
+        "created": parse_time(config.get("created")),
         "config": _filled(container, _CONTAINER),
         "history": [
-            {**_filled(step, _HISTORY), "created": instant(step.get("created"))} for step in _objects(config, "history")
+            {**_filled(step, _HISTORY), "created": parse_time(step.get("created"))}
+            for step in _objects(config, "history")
         ],
         **_filled(config, _TOP),
     }
@@ -223,10 +224,10 @@ _AGES = ((_NEWER, (*_CONTAINER, "ArgsEscaped")), (_OLDER, (*_CONTAINER, "ArgsEsc
 _ESCAPES = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
 
 
-def converted(config: t.Mapping[str, t.Any]) -> list[bytes]:
+def predicted_oci_configs(config: t.Mapping[str, t.Any]) -> list[bytes]:
     """Return the bytes that skopeo makes of a configuration for an OCI registry, one guess for each age of skopeo.
 
-    Which of them is right, if any, is for a digest to tell. Raises InvalidImageError as content() does.
+    Which of them is right, if any, is for a digest to tell. Raises InvalidImageError as image_identity() does.
     https://github.com/containers/image/blob/main/internal/image/docker_schema2.go, convertToManifestOCI1
     """
     rootfs, container = _object(config, "rootfs"), _object(config, "config")
@@ -262,7 +263,7 @@ def _sorted(value: t.Any) -> t.Any:
     return dict(sorted(value.items())) if isinstance(value, dict) else value
 
 
-def instant(text: t.Any) -> tuple[str, str] | None:
+def parse_time(text: t.Any) -> tuple[str, str] | None:
     """Return an RFC 3339 time as one that compares: seconds in UTC and the fraction without its trailing zeros.
 
     Builders write nanoseconds, which Python's datetime would cut. What is no such time is compared as it stands.

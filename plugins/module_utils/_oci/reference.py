@@ -29,7 +29,11 @@ _NAME_LIMIT = 255
 
 
 class InvalidReferenceError(ValueError):
-    """The text is no reference, or no part of one; the message names the text and what is wrong with it."""
+    """The text is not a valid reference, or not a valid part of one. The message names the text and the reason."""
+
+
+class MissingRegistryError(InvalidReferenceError):
+    """The reference has no registry, and there is no default registry."""
 
 
 def _require(pattern: re.Pattern[str], text: str, what: str, form: str) -> str:
@@ -94,7 +98,7 @@ class Reference:
         if slash and (head == "localhost" or any(mark in head for mark in ".:[")):
             registry, name = head, tail
         if registry is None:
-            raise InvalidReferenceError(f"{text!r} names no registry: write it in front, or set the option registry")
+            raise MissingRegistryError(f"{text!r} has no registry")
         repository, colon, tag = name.partition(":")
         if not colon:
             return cls(registry, repository, None if digest else "latest", digest or None)

@@ -25,7 +25,7 @@ class Copies:
         assert root == os.getpid()
         self.copy = Copy("host/a:1", [(0, 4 * 2**20)])
 
-    def look(self) -> list[Copy]:
+    def read(self) -> list[Copy]:
         self.copy.done += 2**19
         return [self.copy]
 
@@ -41,7 +41,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the action on a module that takes *seconds*."""
     monkeypatch.setattr(zot_push, "Copies", Copies)
-    monkeypatch.setattr(zot_push, "_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(zot_push, "_READ_INTERVAL", 0.01)
 
     def run(*, seconds: float = 0.3, no_log: bool = False, module: t.Any = None, **variables: t.Any) -> t.Any:
         def work(*_arguments: t.Any) -> t.Any:

@@ -83,7 +83,7 @@ def test_parse_refuses(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("openclaw/app:1", "'openclaw/app:1' names no registry: write it in front, or set the option registry"),
+        ("openclaw/app:1", "'openclaw/app:1' has no registry"),
         ("h.example/app@", "'h.example/app@' has nothing behind the @"),
         ("h.example/a b", "'a b' is not a valid repository: " + REPOSITORY_FORM),
         ("h.example/app:-1", "'-1' is not a valid tag: " + TAG_FORM),
