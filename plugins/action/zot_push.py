@@ -12,9 +12,9 @@ import typing as t
 
 from ansible.module_utils.common.text.formatters import bytes_to_human
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 
+from ansible_collections.killinit.zot.plugins.action.zot_index import ActionModule as RegistryAction
 from ansible_collections.killinit.zot.plugins.module_utils._progress import Copies
 
 # Seconds between two reads of /proc. A layer that is pushed between two reads is counted by the layers after it.
@@ -22,7 +22,7 @@ _READ_INTERVAL = 1.0
 _READS_PER_LINE = 5
 
 
-class ActionModule(NormalAction):  # type: ignore[misc]  # ansible-core has no types
+class ActionModule(RegistryAction):
     """Runs the module unchanged and reads the progress of its processes, if they run on this machine."""
 
     def run(self, tmp: None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:

@@ -17,7 +17,9 @@ attributes:
     support: full
     membership:
       - killinit.zot.registry
-    description: Set the options that all modules of this group share once, with C(module_defaults) for the group.
+    description:
+      - Set the options that all modules of this group share once, with C(module_defaults) for the group.
+      - They also apply to options that a task or a role sets to the special variable C(omit).
   check_mode:
     support: full
     description: Reads and compares everything, and writes nothing to the registry.

@@ -36,7 +36,7 @@ BAD_FOR_LINT = {
     ),
     "antsibull-changelog lint": ("changelogs/fragments/bad.yml", "---\nnews: [some]\n", "fragments/bad.yml"),
     "antsibull-docs lint-collection-docs . --plugin-docs --skip-rstcheck --validate-collection-refs=all": (
-        "plugins/filter/publish_plan.py",
+        "plugins/modules/zot_index.py",
         ("M(killinit.zot.zot_push)", "M(killinit.zot.zot_nowhere)"),
         "killinit.zot.zot_nowhere",
     ),

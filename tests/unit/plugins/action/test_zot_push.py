@@ -48,7 +48,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
             time.sleep(seconds)
             return module() if module else {"changed": True}
 
-        monkeypatch.setattr(zot_push.NormalAction, "run", work)
+        monkeypatch.setattr(zot_push.RegistryAction, "run", work)
         task = mock.Mock(no_log=no_log)
         templar = mock.Mock(template=lambda value: value)
         action = zot_push.ActionModule(task, mock.Mock(), mock.Mock(), mock.Mock(), templar, mock.Mock())
