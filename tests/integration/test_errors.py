@@ -94,7 +94,7 @@ def test_reader_may_look_and_not_write(
     indexed = module("zot_index", repository=repository, manifests=["a"], tags=["i"], **reader, **tools.options())
     for result in (pushed, indexed):
         assert (result["error_class"], result["retryable"]) == ("denied", False)
-        assert "lacks the right" in result["hint"]
+        assert "may not read, create or update" in result["hint"]
     there = module("zot_image_info", images=[f"{repository}:{tag}" for tag in ("a", "1", "i")], **reader)
     assert [image["exists"] for image in there["images"]] == [True, False, False]
 
@@ -242,8 +242,8 @@ def test_tool_that_is_not_there(tool: str, name: str, images: Images, repository
         ({"registry": "https://oci.killinit.cc"}, "not a valid registry"),
         ({"registry": None}, "no registry is given"),
         ({"platform": "amd64"}, "is not a platform"),
-        ({"keep_previous": "1"}, "is one of the tags"),
-        ({"password": None}, "without password"),
+        ({"keep_previous": "1"}, "is also a tag to push"),
+        ({"password": None}, "without a password"),
         ({"ca_path": "/no/such/file"}, "cannot be read"),
     ],
     ids=lambda value: value if isinstance(value, str) else str(next(iter(value.items()))),
