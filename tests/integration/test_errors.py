@@ -185,15 +185,15 @@ def test_plain_http_on_loopback(tools: Tools, images: Images, repository: str, m
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("cut-short", "is cut short or damaged behind the member"),
+        ("cut-short", "is truncated or damaged after the member"),
         ("no-manifest", "the member manifest.json is missing"),
-        ("no-config", "lacks the configuration"),
+        ("no-config", "has no JSON member"),
         ("oci-only", "is an OCI archive"),
-        ("not-a-tar", "is no docker archive"),
+        ("not-a-tar", "is not a docker archive"),
         ("empty", "is empty"),
         ("directory", "is a directory, not an archive"),
         ("missing", "cannot be read: No such file or directory"),
-        ("two-images", "holds 2 images; choose one with archive_image"),
+        ("two-images", "holds 2 images. Select one with archive_image"),
     ],
 )
 def test_file_that_is_no_archive(

@@ -41,7 +41,7 @@ def test_platform_is_printed_as_it_is_read(text: str) -> None:
     ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "Linux/amd64", "linux/amd64\n", "linux amd64", "linux/.."],
 )
 def test_platform_refuses(text: str) -> None:
-    with pytest.raises(ValueError, match="not a platform: write os/architecture"):
+    with pytest.raises(ValueError, match="not a platform: use os/architecture"):
         Platform.parse(text)
 
 
@@ -135,7 +135,7 @@ def test_index() -> None:
 
 
 def test_a_manifest_that_is_none() -> None:
-    with pytest.raises(InvalidImageError, match=r"^the manifest is no JSON object$"):
+    with pytest.raises(InvalidImageError, match=r"^the manifest is not a JSON object$"):
         Manifest.parse(b"[]")
 
 
@@ -418,7 +418,7 @@ def test_any_bytes_are_an_object_or_refused(raw: bytes) -> None:
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        pytest.param(b"[]", "it is no JSON object", id="a list"),
+        pytest.param(b"[]", "it is not a JSON object", id="a list"),
         pytest.param(b"{", "it is not valid JSON", id="cut short"),
         pytest.param(b"\xff\xfe", "it is not valid JSON", id="no text"),
         pytest.param(b"[" * 100_000, "it is not valid JSON", id="deep"),
@@ -441,11 +441,11 @@ def test_half_a_pair_is_read_as_go_reads_it() -> None:
     ("document", "message"),
     [
         ({"config": []}, None),
-        ({"config": [1]}, "config is no JSON object"),
-        ({"layers": {"a": 1}}, "layers is no list of JSON objects"),
-        ({"layers": [1]}, "layers is no list of JSON objects"),
-        ({"config": {"size": "1"}}, "size is no number"),
-        ({"mediaType": 1}, "mediaType is no text"),
+        ({"config": [1]}, "config is not a JSON object"),
+        ({"layers": {"a": 1}}, "layers is not a list of JSON objects"),
+        ({"layers": [1]}, "layers is not a list of JSON objects"),
+        ({"config": {"size": "1"}}, "size is not a number"),
+        ({"mediaType": 1}, "mediaType is not a string"),
     ],
 )
 def test_manifest_says_what_is_wrong(document: dict[str, t.Any], message: str | None) -> None:

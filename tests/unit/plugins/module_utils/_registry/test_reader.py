@@ -168,7 +168,7 @@ def test_a_configuration_that_is_not_the_expected_one_is_read(registry: Writer, 
 def test_image_that_cannot_be_shown(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
     """It is an error now, and no exception when the result is written."""
     fake.put("demo/app", "1", docker_config() | {"config": {"Labels": ["a"]}})
-    with pytest.raises(ZotError, match="response of the registry is invalid: Labels is no JSON object"):
+    with pytest.raises(ZotError, match="response of the registry is invalid: Labels is not a JSON object"):
         registry.image(APP)
 
 
