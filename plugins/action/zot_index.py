@@ -26,8 +26,13 @@ class ActionModule(NormalAction):  # type: ignore[misc]  # ansible-core has no t
         blocks: dict[str, t.Any] = {}
         for block in self._task.module_defaults or []:
             blocks.update(block)  # as in ansible-core, an inner block replaces the whole dictionary of an outer one
-        defaults = {**(blocks.get(_GROUP) or {}), **(blocks.get(self._task.resolved_action) or {})}
+        defaults = {**self._dictionary(blocks.get(_GROUP)), **self._dictionary(blocks.get(self._task.resolved_action))}
         missing = {name: value for name, value in defaults.items() if name not in self._task.args}
         self._task.args = {**self._templar.template(missing), **self._task.args}
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         return result
+
+    def _dictionary(self, value: t.Any) -> t.Mapping[str, t.Any]:
+        """A dictionary of module_defaults, which may be one template."""
+        found: t.Mapping[str, t.Any] = self._templar.template(value) if isinstance(value, str) else value or {}
+        return found

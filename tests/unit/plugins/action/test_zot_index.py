@@ -23,6 +23,7 @@ NAME = "killinit.zot.zot_index"
         ([{GROUP: {"registry": "a", "password": "c"}}, {GROUP: {"registry": "b"}}], {}, {"registry": "b"}),
         ([{NAME: {"registry": "a"}}, {GROUP: {"registry": "b"}}], {}, {"registry": "a"}),
         ([{"killinit.zot.zot_push": {"registry": "a"}, "group/other.zot.registry": {"registry": "b"}}], {}, {}),
+        ([{GROUP: "{{ shared }}"}], {"username": "c"}, {"registry": "a", "username": "c"}),
     ],
     ids=[
         "none",
@@ -30,13 +31,14 @@ NAME = "killinit.zot.zot_index"
         "the inner block replaces the outer one",
         "the module wins",
         "other modules",
+        "a template",
     ],
 )
 def test_module_defaults_of_omitted_options(
     defaults: list[dict[str, t.Any]], given: dict[str, t.Any], expected: dict[str, t.Any]
 ) -> None:
     task = mock.Mock(module_defaults=defaults, args=given, resolved_action=NAME)
-    templar = mock.Mock(template=lambda value: value)
+    templar = mock.Mock(template=lambda value: {"registry": "a"} if value == "{{ shared }}" else value)
     action = zot_index.ActionModule(task, mock.Mock(), mock.Mock(), mock.Mock(), templar, mock.Mock())
     with mock.patch.object(zot_index.NormalAction, "run", return_value={"changed": False}):
         assert action.run() == {"changed": False}
