@@ -7,8 +7,8 @@
 Private to killinit.zot: it may change at any time.
 
 Go reads the bundle of the system and then every file in the directories of the system, which hold mostly the same
-certificates (https://go.dev/src/crypto/x509/root_unix.go). That is about half of the CPU time of a run of crane, so a
-task removes the duplicates once for all its runs.
+certificates (https://go.dev/src/crypto/x509/root_unix.go). Parsing them twice is about half of the CPU time of a run of
+crane, so a task removes the duplicates once for all its runs.
 """
 
 from __future__ import annotations
