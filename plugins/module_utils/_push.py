@@ -133,11 +133,11 @@ def _write(
 ) -> Image:
     reported = []
 
-    def landed(now: Image) -> bool:
+    def is_written(now: Image) -> bool:
         return _holds(now, wanted) and not (force and now.digest == before.digest)
 
     after = registry.write(
-        before.reference, lambda: reported.append(registry.copy(path, archive, before.reference)), landed
+        before.reference, lambda: reported.append(registry.copy(path, archive, before.reference)), is_written
     )
     if reported and after.digest != reported[-1]:
         raise ZotError(

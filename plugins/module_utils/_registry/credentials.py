@@ -189,11 +189,11 @@ def environment(directory: str, *, ca_path: str | None) -> dict[str, str]:
     result = {name: value for name, value in os.environ.items() if name not in _OURS}
     result["DOCKER_CONFIG"] = directory
     bundle, more = extra_certificates(result)
-    authority = b""
+    ca_certificates = b""
     if ca_path:
         try:
             with open(ca_path, "rb") as file:
-                authority = file.read()
+                ca_certificates = file.read()
         except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
             reason = error.strerror if isinstance(error, OSError) else error
             raise ZotError(
@@ -202,7 +202,7 @@ def environment(directory: str, *, ca_path: str | None) -> dict[str, str]:
     certificates = os.path.join(directory, "certificates")
     with disk_errors(directory):
         os.mkdir(certificates, 0o700)
-        for name, content in (("system.crt", more), ("ca.crt", authority)):
+        for name, content in (("system.crt", more), ("ca.crt", ca_certificates)):
             with open(os.path.join(certificates, name), "wb") as file:
                 file.write(content)
     # In addition to the CA certificates of the system.
