@@ -193,7 +193,7 @@ def test_plain_http_on_loopback(tools: Tools, images: Images, repository: str, m
         ("empty", "is empty"),
         ("directory", "is a directory, not an archive"),
         ("missing", "cannot be read: No such file or directory"),
-        ("two-images", "holds 2 images. Select one with archive_image"),
+        ("two-images", "has 2 images. Select one with archive_image"),
     ],
 )
 def test_file_that_is_no_archive(

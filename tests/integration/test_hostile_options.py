@@ -66,7 +66,7 @@ OTHERS: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "crane_path with arguments": ("zot_image_info", {"crane_path": "sh -c id"}, "tool_missing", "is not a program"),
     "query that is deep": ("zot_image_info", {"query": "[" * 5000}, "invalid_option", "not a JMESPath expression"),
     "query with escapes": ("zot_image_info", {"query": "\x1b[2J"}, "invalid_option", "not a JMESPath expression"),
-    "parallel below one": ("zot_image_info", {"parallel": -1}, "invalid_option", "at least one"),
+    "parallel below one": ("zot_image_info", {"parallel": -1}, "invalid_option", "at least 1"),
     "tags of nothing": ("zot_push", {**PUSH, "tags": []}, "invalid_option", "tags is empty"),
     "tag of no letter": ("zot_push", {**PUSH, "tags": [""]}, "invalid_option", "not a valid tag"),
     "repository of no letter": ("zot_push", {**PUSH, "repository": ""}, "invalid_option", "not a valid repository"),

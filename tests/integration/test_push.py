@@ -241,7 +241,7 @@ def test_platform_is_refused_before_anything_is_written(
 ) -> None:
     """An arm64 archive for amd64; an archive that has no platform."""
     before = len(registry.requests())
-    for name, said in (("buildah-arm64", "is for linux/arm64"), ("crane-bare", "no platform")):
+    for name, said in (("buildah-arm64", "is for linux/arm64"), ("crane-bare", "an unknown platform")):
         refused = module(
             "zot_push", archive=str(images[name]), repository=repository, tags=["1"], platform="linux/amd64"
         )
