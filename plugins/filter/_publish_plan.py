@@ -86,6 +86,7 @@ def _publish_plan(
     plan: dict[str, list[t.Any]] = {"pushes": [], "indexes": [], "moves": [], "problems": _problems(images, revision)}
     if plan["problems"]:
         return plan
+    revision = str(revision)
     for image in images:
         repository, archive, archives = image["repository"], image.get("archive"), image.get("archives") or {}
         own = image.get("tags")

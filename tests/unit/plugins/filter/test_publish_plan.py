@@ -119,5 +119,11 @@ def test_a_revision_that_is_empty(revision: str | None) -> None:
     assert found["pushes"] == []
 
 
+def test_a_revision_that_is_a_number() -> None:
+    """YAML makes a number of 1234567. It is not pushed a second time as an additional tag."""
+    found = publish_plan([TOOL], 1234567, ["1234567"])
+    assert (found["pushes"][0]["tags"], found["moves"]) == (["1234567"], [])
+
+
 def test_all_problems_are_found() -> None:
     assert len(publish_plan([{"repository": "r"}, {"archive": "a"}], None)["problems"]) == 3
