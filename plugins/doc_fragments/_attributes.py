@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """What all modules say of themselves."""
+    """The attributes of all modules."""
 
     DOCUMENTATION = r"""
 options: {}
@@ -17,15 +17,17 @@ attributes:
     support: full
     membership:
       - killinit.zot.registry
-    description: The options that all modules share can be set once, with C(module_defaults) for this group.
+    description:
+      - Set the options that all modules of this group share once, with C(module_defaults) for the group.
+      - They also apply to options that a task or a role sets to the special variable C(omit).
   check_mode:
     support: full
-    description: Makes every look and every comparison, and writes nothing to the registry.
+    description: Reads and compares everything, and writes nothing to the registry.
   diff_mode:
-    description: Shows reference, digest and platforms before and after.
+    description: Shows the reference, the digest and the platforms before and after.
   idempotent:
     support: full
-    description: Running it again changes nothing, and writes nothing.
+    description: A second run writes nothing.
 """
 
     CLUSTER = r"""

@@ -8,63 +8,67 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """The options of module_utils/_registry/module.py."""
+    """The options that module_utils/_registry/module.py defines."""
 
     DOCUMENTATION = r"""
 options:
   registry:
     description:
-      - The registry, as C(host[:port]).
-      - If it is not given, E(ZOT_REGISTRY) is used.
+      - The registry, in the form C(host[:port]).
+      - If not set, the environment variable E(ZOT_REGISTRY) is used. There is no default registry.
     type: str
   username:
     description:
-      - The account at O(registry); it is shown to no other registry.
-      - If it is not given, E(ZOT_USERNAME) is used.
-      - With neither this nor O(authfile), the entry for the registry is taken from where skopeo and crane keep theirs.
+      - The user name at O(registry). It is not sent to any other registry.
+      - If not set, the environment variable E(ZOT_USERNAME) is used.
+      - Without O(username) and O(authfile), the entry of the registry in the default auth files of skopeo and Docker is
+        used.
     type: str
   password:
     description:
       - The password, or an API key of Zot (C(zak_)...).
-      - If it is not given, E(ZOT_PASSWORD) is used.
-      - It is never put into an argument list; while the task runs it is in a file of mode 0600 in a directory of mode
-        0700.
+      - If not set, the environment variable E(ZOT_PASSWORD) is used.
+      - The password is never part of a command line. During the task it is in a file of mode 0600 in a directory of
+        mode 0700.
     type: str
   authfile:
     description:
-      - A file as C(docker login) or C(skopeo login) writes it. Not together with O(username).
-      - If it is not given, E(ZOT_AUTHFILE) is used. What a task names comes before what the environment names.
+      - An auth file that C(docker login) or C(skopeo login) wrote. Mutually exclusive with O(username).
+      - If not set, the environment variable E(ZOT_AUTHFILE) is used. An option of the task has precedence over the
+        environment.
     type: path
   ca_path:
     description:
-      - A PEM file with the certificates of authorities that are trusted beside the system's.
-      - If it is not given, E(ZOT_CA_PATH) is used.
-      - On macOS neither skopeo nor crane can be told so; add the authority to the keychain there.
+      - A PEM file with CA certificates that are trusted in addition to those of the system.
+      - If not set, the environment variable E(ZOT_CA_PATH) is used.
+      - Without effect on macOS, where skopeo and crane use only the keychain. Add the CA certificate to the keychain
+        there.
     type: path
   validate_certs:
     description:
-      - Whether the registry's certificate is checked.
-      - Only V(false) allows plain HTTP, except for a registry on the loopback address.
-      - If it is not given, E(ZOT_VALIDATE_CERTS) is used.
+      - Whether to verify the certificate of the registry.
+      - Plain HTTP requires V(false), except for a registry on a loopback address.
+      - If not set, the environment variable E(ZOT_VALIDATE_CERTS) is used.
     type: bool
     default: true
   timeout:
-    description: The number of seconds after which one run of skopeo or crane is ended, with all that it started.
+    description: The number of seconds after which a run of skopeo or crane is killed, with its child processes.
     type: int
     default: 600
   retries:
     description:
-      - How many times more to try after an error that can pass (RV(ignore:error_class) V(unavailable) or
-        V(rate_limited)).
-      - Before a second write the registry is looked at again, since the first may have landed.
+      - The number of retries after a temporary error (RV(ignore:error_class) V(unavailable) or V(rate_limited)).
+      - The tag is read before a write is repeated, because the first write may have succeeded.
     type: int
     default: 3
   skopeo_path:
-    description: The program skopeo, version 1.9 or later. If it is not given, the one in E(PATH) is used.
+    description: The path of skopeo. If not set, skopeo is searched in E(PATH).
     type: path
   crane_path:
-    description: The program crane, version 0.20 or later. If it is not given, the one in E(PATH) is used.
+    description: The path of crane. If not set, crane is searched in E(PATH).
     type: path
+requirements:
+  - crane 0.20 or later
 notes:
-  - The programs skopeo and crane run where the module runs.
+  - skopeo and crane run on the host where the module runs. Environment variables and files are read on that host.
 """

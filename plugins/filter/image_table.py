@@ -6,37 +6,37 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: image_table
-short_description: Show images as a table
+short_description: Format images as a table
 version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Makes one line of text for each image, in columns that fit a terminal, with a heading.
-  - What is long is not cut, but a digest is shown by its first twelve digits.
+  - Returns a heading and one line for each image, in aligned columns.
+  - A digest is shortened to its first twelve digits. Other values are not shortened.
 options:
   _input:
-    description: Images, as M(killinit.zot.zot_image_info) returns them.
+    description: RV(killinit.zot.zot_image_info#module:images), or RV(killinit.zot.zot_push#module:tags).
     type: list
     elements: dict
     required: true
 """
 
 EXAMPLES = r"""
-- name: Look
+- name: Read the image
   killinit.zot.zot_image_info:
     registry: oci.killinit.cc
     images:
       - openclaw/openclaw:latest
-  register: there
+  register: current
 
-- name: Show
+- name: Show the image
   ansible.builtin.debug:
-    msg: "{{ there.images | killinit.zot.image_table }}"
+    msg: "{{ current.images | killinit.zot.image_table }}"
 """
 
 RETURN = r"""
 _value:
-  description: The lines.
+  description: The lines of the table.
   type: list
   elements: str
 """
@@ -47,7 +47,7 @@ _HEADING = ("REPOSITORY", "TAG", "DIGEST", "PLATFORMS", "SIZE")
 
 
 def image_table(images: list[dict[str, t.Any]]) -> list[str]:
-    """Return the lines, heading first."""
+    """Return the heading and the lines."""
     rows = [_HEADING, *map(_row, images)]
     widths = [max(map(len, column)) for column in zip(*rows)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
@@ -58,7 +58,7 @@ def _row(image: t.Mapping[str, t.Any]) -> tuple[str, ...]:
     return (
         image["repository"],
         image["tag"] or "-",
-        digest.partition(":")[2][:12] if digest else "not there",
+        digest.partition(":")[2][:12] if digest else "new" if image.get("changed") else "absent",
         ", ".join(image["platforms"]) or "-",
         "-" if image["size"] is None else _size(image["size"]),
     )
@@ -73,8 +73,8 @@ def _size(count: float) -> str:
 
 
 class FilterModule:
-    """The filter."""
+    """Makes the filter known to Ansible."""
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        """Its name, as Ansible asks for it."""
+        """The filters of this file, by name."""
         return {"image_table": image_table}

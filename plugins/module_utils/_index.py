@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Join manifests of one repository into an index under its tags.
+"""Write image indexes, each only under the tags that do not hold it.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -10,22 +10,27 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, Platform
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options, platform_option
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
+    invalid_options,
+    platform_option,
+    thread_pool,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
-_LOOKS_AT_ONCE = 8
+# The number of tags and members that a task reads at the same time.
+_PARALLEL_READS = 8
 
 
 @dataclass(frozen=True)
 class IndexRequest:
-    """Which manifests, under which tags; all references are valid and in one repository."""
+    """One index: its members and its tags. All references are valid and in one repository."""
 
     members: tuple[Reference, ...]
     references: tuple[Reference, ...]
@@ -45,45 +50,104 @@ class IndexRequest:
             )
         wanted = params["platforms"]
         platforms = frozenset(platform_option(text).normalized for text in wanted) if wanted else None
-        for reference in references:
-            if reference in members:
-                raise ZotError("invalid_option", f"{reference} is to become an index of itself")
         return cls(members, references, platforms)
 
 
-def write_index(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
-    """Write the index of a task's *params* under each tag that does not hold it; with *dry_run* only say which.
+@dataclass
+class _Index:
+    """The result of one request: what happened to its tags, what the index lists, and members that are missing."""
 
-    Raises ZotError; nothing is written unless all members are there, with one platform each.
+    outcome: Outcome
+    entries: t.Sequence[tuple[Platform, str]] = ()
+    missing: t.Sequence[Reference] = ()
+
+
+def write_indexes(
+    registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool, warn: t.Callable[[str], None]
+) -> dict[str, t.Any]:
+    """Write the index, or the list of indexes, of *params*. With *dry_run* only report what would be written.
+
+    An index is written only if all its members exist, each for another platform. In a dry run a missing member counts
+    as pushed, and *warn* is called with its name. An error of one index does not stop the others. Raises ZotError.
     """
-    request = IndexRequest.from_params(registry, params)
-    with ThreadPoolExecutor(max_workers=_LOOKS_AT_ONCE) as pool:
-        pending = [pool.submit(registry.manifest, reference) for reference in request.references]
-        members = list(pool.map(registry.image, request.members))
-        tags = [Image(reference, found.result()) for reference, found in zip(request.references, pending)]
-    entries = _entries(registry, members)
-    _require_platforms(request, entries)
-    children = _children(registry, request.references[0], members, entries)
-    outcome = _write(registry, members, tags, children, sorted(entries), dry_run=dry_run)
-    return {
-        **report([outcome], single=True),
-        "manifests": [{"platform": str(platform), "digest": digest} for platform, digest in sorted(entries)],
-    }
+    single = params["images"] is None
+    requests = [IndexRequest.from_params(registry, item) for item in ([params] if single else params["images"])]
+    _require_distinct(requests)
+    assumed = frozenset(registry.parse(text) for text in params["assume_pushed"]) if dry_run else frozenset()
+    with ThreadPoolExecutor(max_workers=_PARALLEL_READS) as readers, thread_pool(params["parallel"]) as pool:
+        indexes = list(pool.map(lambda each: _write(registry, readers, each, assumed, dry_run=dry_run), requests))
+    for request, index in zip(requests, indexes):
+        unexpected = [str(reference) for reference in index.missing if reference not in assumed]
+        if unexpected:
+            warn(
+                f"{', '.join(unexpected)} {_verb(unexpected)} not exist yet. Check mode assumes that an earlier task"
+                f" would push {'it' if len(unexpected) == 1 else 'them'} before the index {request.references[0]} is"
+                " written."
+            )
+    result = report([index.outcome for index in indexes], single=single)
+    if single:
+        entries = indexes[0].entries
+        result["manifests"] = [{"platform": str(platform), "digest": digest} for platform, digest in entries]
+    return result
 
 
-def _entries(registry: Writer, members: t.Sequence[Image]) -> list[tuple[Platform, str]]:
-    """Platform and digest of what the index is to list, of an index among the members what that lists.
+def _require_distinct(requests: t.Sequence[IndexRequest]) -> None:
+    targets: set[Reference] = set()
+    for request in requests:
+        for reference in request.references:
+            if reference in targets:
+                raise ZotError("invalid_option", f"{reference} is a tag of two indexes")
+        targets.update(request.references)
+    for request in requests:
+        for member in request.members:
+            if member in targets:
+                raise ZotError("invalid_option", f"{member} is both a tag to write and a member of an index")
 
-    Raises ZotError for a member that is absent or without platform, and for a platform that comes twice.
+
+def _write(
+    registry: Writer, readers: Executor, request: IndexRequest, assumed: t.Container[Reference], *, dry_run: bool
+) -> _Index:
+    with Outcome(request.references) as outcome:
+        index = _Index(outcome)
+        pending_tags = [readers.submit(registry.manifest, reference) for reference in request.references]
+        members = list(readers.map(registry.image, request.members))
+        tags = [Image(reference, found.result()) for reference, found in zip(request.references, pending_tags)]
+        present = [each for each in members if each.manifest and each.reference not in assumed]
+        missing = [each.reference for each in members if each not in present]
+        if missing and not dry_run:
+            raise _missing_members(registry, missing)
+        index.entries = entries = sorted(_entries(present))
+        _require_platforms(request, {platform for platform, _digest in entries}, complete=not missing)
+        if missing:
+            index.missing = missing
+            platforms = request.platforms or {platform for platform, _digest in entries}
+            for image in tags:
+                outcome.found(image, settled=False)
+                outcome.wrote(Image(image.reference, planned=tuple(sorted(platforms))))
+            return index
+        children = _children(registry, request.references[0], members, entries)
+        _write_tags(registry, outcome, members, tags, children, entries, dry_run=dry_run)
+    return index
+
+
+def _missing_members(registry: Writer, missing: t.Sequence[Reference]) -> ZotError:
+    names = [str(reference) for reference in missing]
+    return ZotError(
+        "not_found",
+        f"cannot write the index: {', '.join(names)} {_verb(names)} not exist",
+        hint=f"Push the missing images first. {registry.nearest_tags(missing[0])}",
+    )
+
+
+def _verb(names: t.Sequence[str]) -> str:
+    return "does" if len(names) == 1 else "do"
+
+
+def _entries(members: t.Sequence[Image]) -> list[tuple[Platform, str]]:
+    """The platform and the digest of each entry. A member that is an index contributes its own entries.
+
+    Raises ZotError for a member without a platform, and for two members of one platform.
     """
-    absent = [member for member in members if member.manifest is None]
-    if absent:
-        names = ", ".join(str(member.reference) for member in absent)
-        raise ZotError(
-            "not_found",
-            f"cannot write the index: {names} {'is' if len(absent) == 1 else 'are'} not there",
-            hint=f"Push what is missing first. {registry.nearest_tags(absent[0].reference)}",
-        )
     owners: dict[Platform, Reference] = {}
     entries = []
     for member in members:
@@ -91,15 +155,15 @@ def _entries(registry: Writer, members: t.Sequence[Image]) -> list[tuple[Platfor
         if not found:
             raise ZotError(
                 "platform_mismatch",
-                f"cannot write the index: {member.reference} names no platform",
-                hint="Build the image with --platform: its configuration must have os and architecture.",
+                f"cannot write the index: {member.reference} has no platform",
+                hint="Build the image with --platform: its configuration must contain os and architecture.",
             )
         for platform, digest in found:
             if platform in owners:
                 raise ZotError(
                     "platform_mismatch",
                     f"cannot write the index: {owners[platform]} and {member.reference} are both for {platform}",
-                    hint="Give each platform once.",
+                    hint="Give one manifest for each platform.",
                 )
             owners[platform] = member.reference
             entries.append((platform, digest))
@@ -116,13 +180,13 @@ def _listed(member: Image) -> list[tuple[Platform, str]]:
     return [(platform.normalized, manifest.digest)] if platform else []
 
 
-def _require_platforms(request: IndexRequest, entries: t.Sequence[tuple[Platform, str]]) -> None:
-    found = {platform for platform, _digest in entries}
-    if request.platforms is not None and found != request.platforms:
+def _require_platforms(request: IndexRequest, found: t.AbstractSet[Platform], *, complete: bool) -> None:
+    wanted = request.platforms
+    if wanted is not None and (found != wanted if complete else not found <= wanted):
         raise ZotError(
             "platform_mismatch",
-            f"the index {request.references[0]} would be for {_names(found)}, not for {_names(request.platforms)}",
-            hint="Push the architecture that is missing, or correct manifests or platforms.",
+            f"the index {request.references[0]} would be for {_names(found)}, not for {_names(wanted)}",
+            hint="Push the missing architecture, or correct manifests or platforms.",
         )
 
 
@@ -133,59 +197,58 @@ def _names(platforms: t.Iterable[Platform]) -> str:
 def _children(
     registry: Writer, repository: Reference, members: t.Sequence[Image], entries: t.Sequence[tuple[Platform, str]]
 ) -> tuple[Manifest, ...]:
-    """The manifests behind the entries; those of an index among the members are not known yet."""
+    """The manifests of the entries. Those of a member that is an index have not been read yet."""
     known = {member.digest: member.manifest for member in members}
     found = []
     for _platform, digest in entries:
-        with registry.sound(repository):
+        with registry.valid_response(repository):
             pinned = repository.pinned(digest)
         manifest = known.get(digest) or registry.manifest(pinned)
         if manifest is None:
-            raise ZotError("not_found", f"cannot write the index: {pinned} is not there")
+            raise ZotError("not_found", f"cannot write the index: {pinned} does not exist")
         found.append(manifest)
     return tuple(found)
 
 
-def _write(
+def _write_tags(
     registry: Writer,
+    outcome: Outcome,
     members: t.Sequence[Image],
     tags: t.Sequence[Image],
     children: tuple[Manifest, ...],
     wanted: t.Sequence[tuple[Platform, str]],
     *,
     dry_run: bool,
-) -> Outcome:
+) -> None:
     def holds(image: Image) -> bool:
         return image.manifest is not None and image.manifest.is_index and image.manifest.by_platform == wanted
 
-    # Sorted, so that the same members give the same bytes; pinned, so that what was looked at is what is listed.
+    # Sorted, so that the same members give the same bytes. Pinned, so that the index lists the checked images.
     sources = [member.reference.pinned(member.digest) for member in sorted(members, key=_listed) if member.digest]
-    with Outcome(image.reference for image in tags) as outcome:
-        for image in tags:
-            outcome.found(replace(image, children=children) if holds(image) else image, settled=holds(image))
-        current = next((image for image in tags if holds(image)), None)
-        for image in tags:
-            if holds(image):
-                continue
-            if dry_run:
-                outcome.wrote(Image(image.reference, planned=tuple(platform for platform, _digest in wanted)))
-                continue
-            after = registry.write(image.reference, _writer(registry, image, current, sources), holds)
-            if not holds(after):
-                raise ZotError(
-                    "tool_failed",
-                    f"{image.reference} does not hold the index that was written",
-                    hint="Somebody else wrote this tag at the same time: see to it that one does, and run again.",
-                )
-            current = replace(after, children=children)
-            outcome.wrote(current)
-    return outcome
+    for image in tags:
+        outcome.found(replace(image, children=children) if holds(image) else image, settled=holds(image))
+    current = next((image for image in tags if holds(image)), None)
+    for image in tags:
+        if holds(image):
+            continue
+        if dry_run:
+            outcome.wrote(Image(image.reference, planned=tuple(platform for platform, _digest in wanted)))
+            continue
+        after = registry.write(image.reference, _writer(registry, image, current, sources), holds)
+        if not holds(after):
+            raise ZotError(
+                "tool_failed",
+                f"{image.reference} does not hold the index that was written",
+                hint="Another client wrote this tag at the same time. Use one job per tag, and run the task again.",
+            )
+        current = replace(after, children=children)
+        outcome.wrote(current)
 
 
 def _writer(
     registry: Writer, image: Image, current: Image | None, sources: t.Sequence[Reference]
 ) -> t.Callable[[], None]:
-    """The write for one tag: a new index for the first, and that same index under the further ones."""
+    """The write of one tag: a new index for the first, and the same index for the additional tags."""
     if current and current.digest:
         pinned, tag = image.reference.pinned(current.digest), image.reference.tag or ""
         return lambda: registry.tag(pinned, tag)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Look at images and repositories, changing nothing.
+"""Read images and repositories.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -15,23 +15,23 @@ from dataclasses import replace
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import at_once, invalid_options
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 
 Query = t.Callable[[t.Mapping[str, t.Any]], t.Any]
 
 
 def compile_query(expression: str) -> Query:
-    """Return what applies a JMESPath expression to a result.
+    """Return a function that applies a JMESPath expression to a result.
 
-    Raises ZotError when it is no such expression, or when jmespath is missing.
+    Raises ZotError for an invalid expression, and if jmespath is not installed.
     """
     try:
         import jmespath
     except ImportError as error:
         raise ZotError(
             "tool_missing",
-            "the Python library jmespath is needed for the option query",
+            "the Python library jmespath is required for the option query",
             hint="Install jmespath for the Python that runs the module.",
         ) from error
     try:
@@ -43,18 +43,19 @@ def compile_query(expression: str) -> Query:
         try:
             return compiled.search(result)
         except (ValueError, TypeError, RecursionError) as error:  # JMESPathError is a ValueError
-            raise ZotError("invalid_option", f"query {expression!r} does not fit the result: {error}") from error
+            raise ZotError(
+                "invalid_option", f"query {expression!r} cannot be applied to the result: {error}"
+            ) from error
 
     return apply
 
 
-def look(registry: Reader, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Look at the images and repositories of a task's *params*. Raises ZotError; what is absent is no error."""
+def read_images(registry: Reader, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Read the images and repositories of *params*. Raises ZotError, but not for one that does not exist."""
     query = compile_query(params["query"]) if params["query"] else None
-    with invalid_options():
-        images = [Reference.parse(text, registry=registry.name) for text in params["images"]]
+    images = [registry.parse(text) for text in params["images"]]
     repositories = [registry.reference(text, "latest") for text in params["repositories"]]
-    with at_once(params["parallel"]) as pool:
+    with thread_pool(params["parallel"]) as pool:
         found = dict(zip(dict.fromkeys(images), pool.map(lambda each: _image(registry, each), dict.fromkeys(images))))
         listed = list(pool.map(registry.tags, repositories))
     result: dict[str, t.Any] = {
@@ -81,7 +82,7 @@ def _image(registry: Reader, reference: Reference) -> dict[str, t.Any]:
     image = registry.image(reference)
     children = []
     if image.manifest and image.manifest.is_index:
-        with registry.sound(reference):
+        with registry.valid_response(reference):
             pinned = [reference.pinned(entry.digest) for entry in image.manifest.entries]
         children = [registry.manifest(each) for each in pinned]
         image = replace(image, children=tuple(child for child in children if child))

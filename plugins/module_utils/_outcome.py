@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What became of tags, as the modules report and show it.
+"""What a task did to each tag: its result and its diff.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -19,30 +19,30 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 
 @dataclass(frozen=True)
 class TagOutcome:
-    """What became of one tag. In check mode *after* has no manifest where there would be a write.
+    """What a task did to one tag. In check mode *after* has no manifest if the tag would be written.
 
-    *kept* is the reference under which the image that was there stays reachable, *error* what kept the tag from being
-    judged or written.
+    *previous_tag* is the reference that keeps the image *before*. *error* is the reason why the tag was not checked or
+    not written.
     """
 
     before: Image
     after: Image
     changed: bool = False
-    kept: Reference | None = None
+    previous_tag: Reference | None = None
     error: ZotError | None = None
 
     def for_ansible(self) -> dict[str, t.Any]:
-        """One of C(tags) in a result."""
+        """An entry of C(tags) in the result."""
         image = self.after.for_ansible()
         return {
             **{name: image[name] for name in ("reference", "repository", "tag", "digest", "platforms", "size")},
             "changed": self.changed,
-            "kept": str(self.kept) if self.kept else None,
+            "previous_tag": str(self.previous_tag) if self.previous_tag else None,
             "error": self.error.for_ansible() if self.error else None,
         }
 
     def diff(self) -> dict[str, t.Any]:
-        """Before and after, as Ansible shows them."""
+        """The entry of the tag in the diff."""
         reference = str(self.after.reference)
         return {
             "before_header": reference,
@@ -53,31 +53,31 @@ class TagOutcome:
 
 
 class Outcome:
-    """What becomes of the tags of one archive or one index, filled in while it happens.
+    """What a task did to the tags of one archive or one index.
 
-    In a with statement it takes a ZotError for the error of all tags that are not settled by then.
+    As a context manager it catches a ZotError and sets it as the error of all tags that are not settled.
     """
 
     def __init__(self, references: t.Iterable[Reference]) -> None:
-        """Nothing is known yet of any of *references*."""
+        """*references* are the tags; none is settled."""
         self._tags = {reference: TagOutcome(Image(reference), Image(reference)) for reference in references}
         self._settled: set[Reference] = set()
 
     def found(self, image: Image, *, settled: bool) -> None:
-        """The tag means *image* now; it is *settled* if nothing is to be done to it."""
+        """Record that the tag holds *image*. The tag is *settled* if it needs no write."""
         self._tags[image.reference] = TagOutcome(image, image)
         if settled:
             self._settled.add(image.reference)
 
-    def wrote(self, after: Image, *, kept: Reference | None = None) -> None:
-        """The tag means *after* now, or in check mode would; what it meant before is *kept*."""
+    def wrote(self, after: Image, *, previous_tag: Reference | None = None) -> None:
+        """Record that the tag was written and holds *after*, or would hold it in check mode."""
         before = self._tags[after.reference].before
-        self._tags[after.reference] = TagOutcome(before, after, True, kept)
+        self._tags[after.reference] = TagOutcome(before, after, True, previous_tag)
         self._settled.add(after.reference)
 
     @property
     def tags(self) -> list[TagOutcome]:
-        """One for each reference, in their order."""
+        """The tags in the order of the references."""
         return list(self._tags.values())
 
     def __enter__(self) -> Outcome:
@@ -92,9 +92,9 @@ class Outcome:
 
 
 def report(outcomes: t.Sequence[Outcome], *, single: bool) -> dict[str, t.Any]:
-    """The result of a task: C(image) for a *single* request, C(images) for a list, C(tags), and a diff for each change.
+    """The result of a task: C(image) for a *single* request or C(images) for a list, C(tags), and C(diff).
 
-    Raises ZotError when one of them failed; the error carries the result, so that it is seen what landed.
+    Raises ZotError if a tag failed. The error contains the result, which shows the tags that were written.
     """
     images = [outcome.tags[0].after.for_ansible() for outcome in outcomes]
     tags = [tag for outcome in outcomes for tag in outcome.tags]
@@ -107,14 +107,13 @@ def report(outcomes: t.Sequence[Outcome], *, single: bool) -> dict[str, t.Any]:
     errors = [tag.error for tag in tags if tag.error]
     if not errors:
         return result
-    # One that passes by itself must not hide one that does not.
+    # A retryable error must not hide one that needs a change.
     first = min(errors, key=lambda error: error.retryable)
-    landed = len(tags) - len(errors)
+    same = len(errors) == len(tags) and all(error is first for error in errors)
+    written = len(tags) - len(errors)
     raise ZotError(
         first.error_class,
-        first.message
-        if len(tags) == 1
-        else f"{landed} of {len(tags)} tags are in place, {len(errors)} failed: {first.message}",
+        first.message if same else f"{written} of {len(tags)} tags are in place, {len(errors)} failed: {first.message}",
         hint=first.hint,
         command=first.command,
         rc=first.rc,

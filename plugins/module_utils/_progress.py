@@ -2,13 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How far skopeo is with the archives that it pushes, seen from outside.
+"""The progress of running skopeo processes, read from /proc.
 
 Private to killinit.zot: it may change at any time.
 
-skopeo says so to a terminal only. But it opens the archive anew for each layer, and reads no faster than it can send
-(https://github.com/containers/image/blob/main/docker/internal/tarfile/reader.go); Linux shows how far each open file is
-read (https://man7.org/linux/man-pages/man5/proc_pid_fdinfo.5.html). So nothing has to be told, and nothing is left.
+skopeo reports progress to a terminal only. It opens the archive once for each layer and reads it no faster than it
+sends (https://github.com/containers/image/blob/main/docker/internal/tarfile/reader.go), and Linux shows the position of
+each open file (https://man7.org/linux/man-pages/man5/proc_pid_fdinfo.5.html).
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import InvalidArchiveError, layers
 
-# As _skopeo writes it.
+# The end of the command line that skopeo.copy() builds.
 _COMMAND = re.compile(r"\0docker-archive:([^\0]*?)(?::@([0-9]+))?\0docker://([^\0]+)\0\Z")
 
 
 class Copy:
-    """One image on its way to one tag. *done* never gets less."""
+    """The push of one image to one tag. *done* never decreases."""
 
     def __init__(self, reference: str, places: t.Sequence[tuple[int, int]]) -> None:
-        """*places* are where the layers begin and end in the archive, in their order."""
+        """*places* are the start and the end of each layer in the archive, in order."""
         self.reference = reference
         self.size = sum(end - start for start, end in places)
         self.done = 0
         self.begun = 0
         self._places = places
 
-    def look(self, positions: t.Iterable[int]) -> None:
-        """Take note of how far each open file is.
+    def update(self, positions: t.Iterable[int]) -> None:
+        """Update *done* from the *positions* of the open files.
 
-        Layers are begun in their order, several at once
-        (https://github.com/containers/image/blob/main/copy/single.go, copyLayers). So one that is before another that
-        was being read at the last look, and is not being read itself, has been read, or was in the registry already.
+        Layers start in order, several in parallel (https://github.com/containers/image/blob/main/copy/single.go,
+        copyLayers). So a layer that no file reads, and that precedes a layer that was read before, is complete or was
+        in the registry already.
         """
         reading = {
             number: position - start
@@ -55,15 +55,15 @@ class Copy:
 
 
 class Copies:
-    """The copies that the descendants of a process make."""
+    """The pushes of the descendants of a process."""
 
     def __init__(self, root: int) -> None:
-        """*root* is the id of that process."""
+        """*root* is the id of the process."""
         self._root = root
         self._known: dict[int, Copy] = {}
 
-    def look(self) -> list[Copy]:
-        """Those that have begun, as they are now; none where there is no /proc, or no right to look into it."""
+    def read(self) -> list[Copy]:
+        """The pushes that have started. Empty without /proc, or without the permission to read it."""
         running: dict[int, Copy] = {}
         for process in _descendants(self._root):
             with contextlib.suppress(OSError, InvalidArchiveError):
@@ -71,7 +71,7 @@ class Copies:
                 if command:
                     path = os.path.join(f"/proc/{process}/cwd", command[1])
                     copy = self._known.get(process) or Copy(command[3], layers(path, int(command[2] or 0)))
-                    copy.look(_positions(process, path))
+                    copy.update(_positions(process, path))
                     running[process] = copy
         self._known = running
         return [copy for copy in running.values() if copy.begun]
@@ -82,7 +82,7 @@ def _descendants(root: int) -> list[int]:
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
         if name.isdecimal():
             with contextlib.suppress(OSError):
-                # The name of the program, in parentheses, can hold anything.
+                # The name of the program, in parentheses, can contain spaces and parentheses.
                 parent = _read(int(name), "stat").rpartition(")")[2].split()[1]
                 children.setdefault(int(parent), []).append(int(name))
     found, pending = [], [root]
@@ -94,9 +94,9 @@ def _descendants(root: int) -> list[int]:
 
 
 def _positions(process: int, path: str) -> list[int]:
-    """How far a process is in each file by which it has *path* open; nothing before it has a connection.
+    """The positions in the files by which a process has *path* open. Empty before it has a connection.
 
-    Where layers are compressed it first reads them all, to know their sizes.
+    skopeo first reads compressed layers once to find their sizes; that is not progress of the push.
     """
     archive = os.stat(path)
     connected, positions = False, []

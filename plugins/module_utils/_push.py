@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Push archives under their tags, each only where the tag does not hold its image.
+"""Push archives, each only to the tags that do not hold its image.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -25,26 +25,26 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Image,
     InvalidImageError,
     Platform,
-    content,
-    converted,
+    image_identity,
+    predicted_oci_configs,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
-    at_once,
     invalid_options,
     platform_option,
+    thread_pool,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
-# How many tags are asked at once for whether they hold the image that is about to lose one.
-_TAGS_AT_ONCE = 8
+# The number of tags that _must_keep() reads at the same time.
+_PARALLEL_READS = 8
 
 
 @dataclass(frozen=True)
 class PushRequest:
-    """One archive and where it is to go; the references are valid, the archive is not read yet."""
+    """One archive and its tags. The references are valid; the archive has not been read."""
 
     archive: str
     archive_image: str | None
@@ -60,7 +60,7 @@ class PushRequest:
             raise ZotError("invalid_option", f"tags is empty for {params['archive']}")
         references = registry.references(params["repository"], params["tags"])
         request = cls(
-            # skopeo runs in another directory.
+            # skopeo runs in another working directory.
             os.path.abspath(params["archive"]),
             params["archive_image"],
             references,
@@ -74,14 +74,14 @@ class PushRequest:
         return request
 
     def keeper(self, reference: Reference) -> Reference:
-        """The reference under which the image that loses *reference* stays reachable."""
+        """The reference that keeps the previous image of *reference*."""
         return reference.tagged((self.keep_previous or "").replace("{tag}", reference.tag or ""))
 
 
 def push(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
-    """Push the archive, or the list of archives, of a task's *params*; with *dry_run* only say what would be pushed.
+    """Push the archive, or the list of archives, of *params*. With *dry_run* only report what would be pushed.
 
-    One archive that fails does not stop the others. Raises ZotError.
+    An error of one archive does not stop the others. Raises ZotError.
     """
     single = params["images"] is None
     requests = [PushRequest.from_params(registry, item) for item in ([params] if single else params["images"])]
@@ -90,16 +90,16 @@ def push(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool) -> d
     def one(request: PushRequest) -> Outcome:
         return _push(registry, request, dry_run=dry_run)
 
-    with at_once(params["parallel"]) as pool:
+    with thread_pool(params["parallel"]) as pool:
         return report(list(pool.map(one, requests)), single=single)
 
 
 def _push(registry: Writer, request: PushRequest, *, dry_run: bool) -> Outcome:
     with Outcome(request.references) as outcome, _invalid_archives():
         archive = read(request.archive, request.archive_image)
-        wanted, platform = _judged(archive)
+        wanted, platform = _identity(archive)
         _require_platform(archive, platform, request.platform)
-        registry.expect(request.references[0], converted(archive.config))
+        registry.prime_config_cache(request.references[0], predicted_oci_configs(archive.config))
         stale = []
         for reference in request.references:
             image = registry.image(reference)
@@ -110,13 +110,13 @@ def _push(registry: Writer, request: PushRequest, *, dry_run: bool) -> Outcome:
         if not stale:
             return outcome
         registry.require_skopeo()
-        # Two tags may lose the same image: it is kept once.
+        # If two tags lose the same image, it needs only one previous tag.
         keepers = {image.digest: image.reference for image in reversed(stale) if _must_keep(registry, request, image)}
         kept_for = {reference: request.keeper(reference) for reference in keepers.values()}
         if dry_run:
             for image in stale:
                 planned = Image(image.reference, None, archive.config)
-                outcome.wrote(planned, kept=kept_for.get(image.reference))
+                outcome.wrote(planned, previous_tag=kept_for.get(image.reference))
             return outcome
         with registry.readable(archive) as path:
             for image in stale:
@@ -124,7 +124,7 @@ def _push(registry: Writer, request: PushRequest, *, dry_run: bool) -> Outcome:
                 if kept and image.digest:
                     registry.tag(image.reference.pinned(image.digest), kept.tag or "")
                 after = _write(registry, archive, path, image, wanted, force=request.force)
-                outcome.wrote(after, kept=kept)
+                outcome.wrote(after, previous_tag=kept)
     return outcome
 
 
@@ -133,17 +133,17 @@ def _write(
 ) -> Image:
     reported = []
 
-    def landed(now: Image) -> bool:
+    def is_written(now: Image) -> bool:
         return _holds(now, wanted) and not (force and now.digest == before.digest)
 
     after = registry.write(
-        before.reference, lambda: reported.append(registry.copy(path, archive, before.reference)), landed
+        before.reference, lambda: reported.append(registry.copy(path, archive, before.reference)), is_written
     )
     if reported and after.digest != reported[-1]:
         raise ZotError(
             "tool_failed",
             f"{before.reference} holds {after.digest or 'nothing'}, but skopeo reported {reported[-1]}",
-            hint="Somebody else pushed this tag at the same time: see to it that one does, and run the task again.",
+            hint="Another client pushed this tag at the same time. Use one job per tag, and run the task again.",
         )
     return after
 
@@ -152,41 +152,39 @@ def _holds(image: Image, wanted: t.Mapping[str, t.Any]) -> bool:
     if image.config is None:
         return False
     try:
-        return content(image.config) == wanted
+        return image_identity(image.config) == wanted
     except InvalidImageError:
         return False
 
 
 def _must_keep(registry: Writer, request: PushRequest, image: Image) -> bool:
-    """Whether the image that *request* pushes from a tag has no other tag that will still hold it.
+    """Whether the image loses its last tag by this push.
 
-    Zot drops a manifest at once with its last tag: https://github.com/project-zot/zot/issues/4444
+    Zot deletes a manifest when its last tag is removed: https://github.com/project-zot/zot/issues/4444
     """
     if not request.keep_previous or not image.digest:
         return False
-    going = {reference.tag for reference in request.references}
-    others = [tag for tag in reversed(registry.tags(image.reference) or []) if tag not in going]
-    with ThreadPoolExecutor(max_workers=_TAGS_AT_ONCE) as pool:
-        for start in range(0, len(others), _TAGS_AT_ONCE):
-            some = [image.reference.tagged(tag) for tag in others[start : start + _TAGS_AT_ONCE]]
+    pushed = {reference.tag for reference in request.references}
+    others = [tag for tag in reversed(registry.tags(image.reference) or []) if tag not in pushed]
+    with ThreadPoolExecutor(max_workers=_PARALLEL_READS) as pool:
+        for start in range(0, len(others), _PARALLEL_READS):
+            some = [image.reference.tagged(tag) for tag in others[start : start + _PARALLEL_READS]]
             if image.digest in pool.map(registry.digest, some):
                 return False
     return True
 
 
-def _judged(archive: Archive) -> tuple[dict[str, t.Any], Platform | None]:
-    """What makes the archive's image itself, and its platform."""
+def _identity(archive: Archive) -> tuple[dict[str, t.Any], Platform | None]:
+    """The identity of the image in the archive, and its platform."""
     try:
-        return content(archive.config), Platform.of(archive.config)
+        return image_identity(archive.config), Platform.of(archive.config)
     except InvalidImageError as error:
-        raise ZotError("archive_invalid", f"the configuration in {archive.path} cannot be used: {error}") from error
+        raise ZotError("archive_invalid", f"the configuration in {archive.path} is invalid: {error}") from error
 
 
 def _require_platform(archive: Archive, found: Platform | None, wanted: Platform | None) -> None:
     if wanted and (found is None or found.normalized != wanted.normalized):
-        raise ZotError(
-            "platform_mismatch", f"{archive.path} is for {found or 'no platform it names'}, not for {wanted}"
-        )
+        raise ZotError("platform_mismatch", f"{archive.path} is for {found or 'an unknown platform'}, not for {wanted}")
 
 
 def _require_distinct(requests: t.Sequence[PushRequest]) -> None:
@@ -195,7 +193,7 @@ def _require_distinct(requests: t.Sequence[PushRequest]) -> None:
         for reference in request.references:
             if reference in owners:
                 raise ZotError(
-                    "invalid_option", f"{owners[reference]} and {request.archive} are both to be pushed to {reference}"
+                    "invalid_option", f"{reference} is a tag of two archives: {owners[reference]} and {request.archive}"
                 )
             owners[reference] = request.archive
     for request in requests:
@@ -203,14 +201,13 @@ def _require_distinct(requests: t.Sequence[PushRequest]) -> None:
             if request.keeper(reference) in owners:
                 raise ZotError(
                     "invalid_option",
-                    f"keep_previous of {request.archive} names {request.keeper(reference)}, which is one of the tags to"
-                    " push",
+                    f"keep_previous of {request.archive} is {request.keeper(reference)}, which is also a tag to push",
                 )
 
 
 @contextlib.contextmanager
 def _invalid_archives() -> t.Iterator[None]:
-    """Turn what _archive refuses into the errors of the module."""
+    """Convert the errors of archive.py into errors of the module."""
     try:
         yield
     except InvalidArchiveError as error:
@@ -218,6 +215,6 @@ def _invalid_archives() -> t.Iterator[None]:
     except MissingLibraryError as error:
         raise ZotError(
             "tool_missing",
-            f"the Python library {error} is needed to read an archive that is compressed with zstd",
+            f"the Python library {error} is required for an archive that is compressed with zstd",
             hint=f"Install {error} for the Python that runs the module, or give the archive uncompressed.",
         ) from error

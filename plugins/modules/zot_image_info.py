@@ -7,16 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: zot_image_info
-short_description: Look at images and repositories in a Zot registry
+short_description: Read images and repositories of a Zot registry
 version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Reads manifests, configurations and tags with crane, and changes nothing.
-  - A reference or a repository that is absent is no error. Anything else that keeps the module from looking is one,
-    so that
-    V(exists=false) can be relied on.
-  - A Zot registry that syncs on demand may fetch an image from elsewhere when it is looked at.
+  - Reads manifests, configurations and tags with crane. Changes nothing.
+  - A reference or a repository that does not exist is not an error. Everything else that prevents a read is an error,
+    so RV(images[].exists=false) is reliable.
+  - A Zot registry with on-demand sync may pull an image from its upstream registry when it is read.
 extends_documentation_fragment:
   - killinit.zot._registry
   - killinit.zot._attributes
@@ -26,32 +25,32 @@ attributes:
 options:
   images:
     description:
-      - References, C([registry/]repository[:tag][@digest]). One without a registry is in O(registry), one without tag
-        and digest means
-        C(latest).
-      - The first part names a registry if it has a dot or a colon in it, or is C(localhost).
+      - References, in the form C([registry/]repository[:tag][@digest]). The default registry is O(registry), the
+        default tag is C(latest).
+      - The first part is a registry if it contains a dot or a colon, or if it is C(localhost).
     type: list
     elements: str
     default: []
   repositories:
-    description: Repositories in O(registry), whose tags are listed.
+    description: Repositories of O(registry) whose tags are listed.
     type: list
     elements: str
     default: []
   catalog:
-    description: Whether the repositories of O(registry) are listed, as far as the account may see them.
+    description: Whether to list the repositories of O(registry) that the user may read.
     type: bool
     default: false
   query:
     description:
-      - A JMESPath expression, which is applied to the result (RV(images), RV(repositories), RV(catalog)); its value is
-        in RV(result).
-      - Needs the Python library jmespath.
+      - A JMESPath expression that is applied to the result (RV(images), RV(repositories), RV(catalog)). Its value is
+        returned as RV(result).
     type: str
   parallel:
-    description: How many references are looked at at once.
+    description: The number of references that are read at the same time.
     type: int
     default: 8
+requirements:
+  - the Python library jmespath, for O(query)
 seealso:
   - module: killinit.zot.zot_push
   - module: killinit.zot.zot_index
@@ -61,7 +60,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: See what latest means, and which tags there are
+- name: Read the images of the tag latest, and list the tags of a repository
   killinit.zot.zot_image_info:
     registry: oci.killinit.cc
     images:
@@ -69,9 +68,9 @@ EXAMPLES = r"""
       - openclaw/workspace:latest
     repositories:
       - openclaw/openclaw
-  register: there
+  register: images
 
-- name: Read one thing of the result
+- name: Read the digest of a tag
   killinit.zot.zot_image_info:
     registry: oci.killinit.cc
     images:
@@ -82,48 +81,48 @@ EXAMPLES = r"""
 
 RETURN = r"""
 images:
-  description: For each of O(images), in their order, what it means.
+  description: The image of each of O(images), in their order.
   type: list
   elements: dict
   returned: success
   contains:
     reference:
-      description: The reference that was asked for.
+      description: The requested reference.
       type: str
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw:latest
     registry:
-      description: Its registry.
+      description: The registry of the reference.
       type: str
       returned: always
       sample: oci.killinit.cc
     repository:
-      description: Its repository.
+      description: The repository of the reference.
       type: str
       returned: always
       sample: openclaw/openclaw
     tag:
-      description: Its tag; V(null) for a reference by digest.
+      description: The tag of the reference; V(null) for a reference by digest.
       type: str
       returned: always
       sample: latest
     digest:
-      description: The digest of the manifest or index; V(null) where there is none yet.
+      description: The digest of the manifest or index; V(null) if it does not exist.
       type: str
       returned: always
       sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
     pinned:
-      description: The reference by digest, which a moving tag cannot change; V(null) if it is absent.
+      description: The reference by digest; V(null) if it does not exist.
       type: str
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw@sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
     media_type:
-      description: The media type of the manifest or index; V(null) if it is absent.
+      description: The media type of the manifest or index; V(null) if it does not exist.
       type: str
       returned: always
       sample: application/vnd.oci.image.manifest.v1+json
     platforms:
-      description: The platforms, each C(os/architecture[/variant]).
+      description: The platforms, in the form C(os/architecture[/variant]).
       type: list
       elements: str
       returned: always
@@ -131,29 +130,30 @@ images:
         - linux/amd64
     size:
       description:
-        - The bytes of configuration and layers, as they are transferred; of an index, of all its platforms.
-        - V(null) if it is absent.
+        - The number of bytes of the configuration and the layers as stored in the registry. For an index, the sum of
+          all platforms.
+        - V(null) if it does not exist.
       type: int
       returned: always
       sample: 672547
     created:
-      description: When the image was built, as its configuration says; V(null) for an index.
+      description: The build time from the configuration; V(null) for an index.
       type: str
       returned: always
       sample: "2023-11-14T22:13:20Z"
     labels:
-      description: The labels of the configuration; empty for an index.
+      description: The labels from the configuration; empty for an index.
       type: dict
       returned: always
       sample:
         io.buildah.version: 1.28.2
     exists:
-      description: Whether the registry has it.
+      description: Whether it exists in the registry.
       type: bool
       returned: always
       sample: true
     manifest:
-      description: The manifest or index as the registry has it; V(null) if it is absent.
+      description: The document of the manifest or index; V(null) if it does not exist.
       type: dict
       returned: always
       sample:
@@ -168,7 +168,7 @@ images:
             digest: sha256:bba3865e8a07779e5517d2879baab4d7c4f71c25129fc0678741522798562a85
             size: 672115
     config:
-      description: The configuration; V(null) for an index, and if it is absent.
+      description: The configuration of the image; V(null) for an index, and if it is absent.
       type: dict
       returned: always
       sample:
@@ -190,7 +190,7 @@ images:
           - created: "2023-11-14T22:13:20Z"
             created_by: /bin/sh
     manifests:
-      description: What an index lists, in its order; empty for a single manifest.
+      description: The entries of an index, in its order; empty for a single manifest.
       type: list
       elements: dict
       returned: always
@@ -206,12 +206,12 @@ images:
           returned: always
           sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
         size:
-          description: The bytes of its configuration and layers; V(null) if the registry has lost it.
+          description: The number of bytes of its configuration and layers; V(null) if the manifest does not exist.
           type: int
           returned: always
           sample: 672547
         manifest:
-          description: The manifest; V(null) if the registry has lost it.
+          description: The document of the manifest; V(null) if it does not exist.
           type: dict
           returned: always
           sample:
@@ -226,7 +226,7 @@ images:
                 digest: sha256:bba3865e8a07779e5517d2879baab4d7c4f71c25129fc0678741522798562a85
                 size: 672115
 repositories:
-  description: For each of O(repositories), in their order, its tags.
+  description: The tags of each of O(repositories), in their order.
   type: list
   elements: dict
   returned: success
@@ -242,12 +242,12 @@ repositories:
       returned: always
       sample: openclaw/openclaw
     exists:
-      description: Whether the registry has it.
+      description: Whether it exists in the registry.
       type: bool
       returned: always
       sample: true
     tags:
-      description: The tags, as the registry orders them.
+      description: The tags, in the order of the registry.
       type: list
       elements: str
       returned: always
@@ -267,38 +267,42 @@ result:
   type: raw
   returned: when O(query) is given
   sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
+registry:
+  description: The registry that the task used, from O(registry) or E(ZOT_REGISTRY); V(null) if neither is set.
+  type: str
+  returned: always
+  sample: oci.killinit.cc
 error_class:
   description:
-    - What went wrong. One of V(unauthorized), V(denied), V(not_found), V(manifest_invalid), V(rate_limited),
-      V(quota_exceeded),
-      V(unavailable), V(tls), V(archive_invalid), V(platform_mismatch), V(tool_missing), V(tool_failed),
-      V(invalid_option).
+    - The class of the error. One of V(unauthorized), V(denied), V(not_found), V(manifest_invalid), V(rate_limited),
+      V(quota_exceeded), V(unavailable), V(tls), V(archive_invalid), V(platform_mismatch), V(tool_missing),
+      V(tool_failed), V(invalid_option).
   type: str
   returned: failure
   sample: unauthorized
 retryable:
-  description: Whether the same task can succeed later, without anybody changing anything.
+  description: Whether the same task can succeed later without any change.
   type: bool
   returned: failure
   sample: false
 hint:
-  description: What to do now.
+  description: How to correct the error.
   type: str
   returned: failure
   sample: "The registry does not accept the credentials: user 'ci' from ZOT_USERNAME."
 cmd:
-  description: The command that failed; it holds no secret. Empty if the failure was not that of a command.
+  description: The command that failed, without secrets. Empty if no command failed.
   type: list
   elements: str
   returned: failure
   sample: []
 rc:
-  description: Its exit code; V(null) if the failure was not that of a command.
+  description: The exit status of the command; V(null) if no command failed.
   type: int
   returned: failure
   sample: 1
 stderr:
-  description: What it wrote to standard error.
+  description: The standard error of the command.
   type: str
   returned: failure
   sample: ""
@@ -306,7 +310,7 @@ stderr:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.killinit.zot.plugins.module_utils._info import look
+from ansible_collections.killinit.zot.plugins.module_utils._info import read_images
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
@@ -327,10 +331,10 @@ def main() -> None:
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
     try:
         with open_session(module) as session:
-            result = look(Reader(session), module.params)
+            result = read_images(Reader(session), module.params)
     except ZotError as error:
-        module.fail_json(**error.for_ansible())
-    module.exit_json(**result)
+        module.fail_json(registry=module.params["registry"], **error.for_ansible())
+    module.exit_json(registry=module.params["registry"], **result)
 
 
 if __name__ == "__main__":

@@ -7,58 +7,96 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: zot_index
-short_description: Join images of several platforms into an OCI index in a Zot registry
+short_description: Create multi-arch image indexes in a Zot registry
 version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Writes one OCI image index that lists several manifests of a repository, under one or more tags, with C(crane
-    index append) and
-    C(crane tag).
-  - A tag that holds such an index already is not written. Two indexes are the same when they list the same digest for
-    each
-    platform; the order, and fields that another version of crane adds, do not count.
-  - Nothing is written unless every manifest is there and is for a platform of its own.
+  - Writes an OCI image index that lists several manifests of a repository, under one or more tags, with C(crane index
+    append) and C(crane tag).
+  - A tag that already holds the index is not written. Two indexes are equal if they list the same digest for each
+    platform. The order of the entries, and fields that another version of crane adds, are ignored.
+  - An index is written only if all its manifests exist, each for another platform.
 extends_documentation_fragment:
   - killinit.zot._registry
   - killinit.zot._attributes
 attributes:
   check_mode:
     details:
-      - Whether the account may write is known to the registry alone, and only when it is tried.
+      - Check mode cannot detect a missing permission to write.
+      - A manifest that does not exist counts as one that an earlier task would push. The index is then reported as
+        changed, and a warning names the manifest.
   diff_mode:
     support: full
 options:
   repository:
-    description: The repository, without the registry.
+    description: The repository, without the registry. Requires O(tags) and O(manifests).
     type: str
-    required: true
   tags:
-    description: The tags that are to hold the index.
+    description: The tags of the index.
     type: list
     elements: str
-    required: true
     aliases:
       - tag
   manifests:
     description:
-      - The manifests, each by tag or digest.
-      - Of one that is an index itself its entries are taken; those without a platform (attestations) are kept, and
-        not counted.
+      - The manifests that the index lists, by tag or digest.
+      - If a manifest is itself an index, its entries are added. Entries without a platform (attestations) are kept and
+        do not count as a platform.
     type: list
     elements: str
-    required: true
   platforms:
-    description: Refuse to write unless the index is for exactly these platforms, each C(os/architecture[/variant]).
+    description: Fail unless the index has exactly these platforms, in the form C(os/architecture[/variant]).
     type: list
     elements: str
+  images:
+    description:
+      - Several indexes, instead of O(repository).
+      - An error of one index does not stop the others. The task fails at its end, and its result lists the tags that
+        were written.
+    type: list
+    elements: dict
+    suboptions:
+      repository:
+        description: See O(repository).
+        type: str
+        required: true
+      tags:
+        description: See O(tags).
+        type: list
+        elements: str
+        required: true
+        aliases:
+          - tag
+      manifests:
+        description: See O(manifests).
+        type: list
+        elements: str
+        required: true
+      platforms:
+        description: See O(platforms).
+        type: list
+        elements: str
+  parallel:
+    description: The number of O(images) that are written at the same time.
+    type: int
+    default: 4
+  assume_pushed:
+    description:
+      - References that an earlier task would have pushed in check mode, for example the changed RV(tags) of
+        M(killinit.zot.zot_push). In check mode such a manifest counts as missing, without a warning, since its current
+        digest is not the one that the index would list.
+      - Ignored outside check mode.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: killinit.zot.zot_push
   - module: killinit.zot.zot_image_info
 """
 
 EXAMPLES = r"""
-- name: Join two architectures, and move latest
+- name: Create an index of two architectures and move the tag latest
   killinit.zot.zot_index:
     registry: oci.killinit.cc
     repository: openclaw/openclaw
@@ -71,51 +109,62 @@ EXAMPLES = r"""
     tags:
       - 3f2c1ab
       - latest
+
+- name: Create the indexes of a release
+  killinit.zot.zot_index:
+    registry: oci.killinit.cc
+    images:
+      - repository: openclaw/openclaw
+        manifests: [3f2c1ab-amd64, 3f2c1ab-arm64]
+        tags: [3f2c1ab, latest]
+      - repository: openclaw/workspace
+        manifests: [3f2c1ab-amd64, 3f2c1ab-arm64]
+        tags: [3f2c1ab, latest]
 """
 
 RETURN = r"""
 image:
-  description: The index under the first tag.
+  description: The index of the first tag.
   type: dict
-  returned: success, and a failure in which the tags were looked at
-  contains:
+  returned: when O(repository) is given, also in a failure after the options were checked
+  contains: &image
     reference:
-      description: The reference that was asked for.
+      description: The requested reference.
       type: str
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw:latest
     registry:
-      description: Its registry.
+      description: The registry of the reference.
       type: str
       returned: always
       sample: oci.killinit.cc
     repository:
-      description: Its repository.
+      description: The repository of the reference.
       type: str
       returned: always
       sample: openclaw/openclaw
     tag:
-      description: Its tag; V(null) for a reference by digest.
+      description: The tag of the reference; V(null) for a reference by digest.
       type: str
       returned: always
       sample: latest
     digest:
-      description: The digest of the manifest or index; V(null) where there is none yet.
+      description: The digest of the manifest or index; V(null) if it does not exist.
       type: str
       returned: always
       sample: sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
     pinned:
-      description: The reference by digest, which a moving tag cannot change; V(null) where there is none yet.
+      description: The reference by digest; V(null) if it does not exist.
       type: str
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw@sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
     media_type:
-      description: The media type of the manifest or index; V(null) where there is none yet.
+      description: The media type of the manifest or index; V(null) if it does not exist.
       type: str
       returned: always
       sample: application/vnd.oci.image.index.v1+json
     platforms:
-      description: The platforms, each C(os/architecture[/variant]).
+      description: The platforms, in the form C(os/architecture[/variant]).
       type: list
       elements: str
       returned: always
@@ -124,46 +173,53 @@ image:
         - linux/arm64
     size:
       description:
-        - The bytes of configuration and layers, as they are transferred; of an index, of all its platforms.
-        - V(null) where there is none yet.
+        - The number of bytes of the configuration and the layers as stored in the registry. For an index, the sum of
+          all platforms.
+        - V(null) if it does not exist.
       type: int
       returned: always
       sample: 1287304
     created:
-      description: When the image was built, as its configuration says; V(null) for an index.
+      description: The build time from the configuration; V(null) for an index.
       type: str
       returned: always
     labels:
-      description: The labels of the configuration; empty for an index.
+      description: The labels from the configuration; empty for an index.
       type: dict
       returned: always
       sample: {}
     exists:
-      description: Whether the registry has it.
+      description: Whether it exists in the registry.
       type: bool
       returned: always
       sample: true
-manifests:
-  description: What the index lists, sorted by platform.
+images:
+  description: The index of the first tag of each of O(images), in their order.
   type: list
   elements: dict
-  returned: success
+  returned: when O(images) is given, also in a failure after the options were checked
+  contains: *image
+manifests:
+  description: The entries of the index with a platform, sorted by platform. In check mode without missing manifests.
+  type: list
+  elements: dict
+  returned: when O(repository) is given, in success
   contains:
     platform:
-      description: The platform.
+      description: The platform of the entry.
       type: str
       returned: always
       sample: linux/amd64
     digest:
-      description: The digest of its manifest.
+      description: The digest of the manifest.
       type: str
       returned: always
       sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
 tags:
-  description: What became of each tag, in the order of the options.
+  description: The result for each tag, in the order of the options.
   type: list
   elements: dict
-  returned: success, and a failure in which the tags were looked at
+  returned: success, and a failure after the options were checked
   contains:
     reference:
       description: The reference.
@@ -181,69 +237,73 @@ tags:
       returned: always
       sample: latest
     digest:
-      description: What it means now; V(null) in check mode where it would be written, and where it is absent.
+      description: The digest of the tag; V(null) if the tag does not exist, and in check mode if it would be written.
       type: str
       returned: always
       sample: sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
     platforms:
-      description: The platforms of that, or those that it would have.
+      description: The platforms of the tag. In check mode those that it would have.
       type: list
       elements: str
       returned: always
       sample: [linux/amd64, linux/arm64]
     size:
-      description: Its bytes; V(null) where it is absent, or not known before it is written.
+      description: The number of bytes; V(null) if the tag does not exist, or if the size is not known before the write.
       type: int
       returned: always
       sample: 1287304
     changed:
-      description: Whether it was written.
+      description: Whether the tag was written.
       type: bool
       returned: always
       sample: true
-    kept:
+    previous_tag:
       description:
-        - The reference under which the image that it meant before stays reachable.
-        - V(null) if there was nothing to keep.
+        - The reference that keeps the previous image of the tag.
+        - V(null) if the previous image was not kept.
       type: str
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw:latest-previous
     error:
-      description: Why it could not be judged or written, with the keys of a failed task; V(null) if there was no error.
+      description: The error of the tag, with the keys of a failed task; V(null) without an error.
       type: dict
       returned: always
+registry:
+  description: The registry that the task used, from O(registry) or E(ZOT_REGISTRY); V(null) if neither is set.
+  type: str
+  returned: always
+  sample: oci.killinit.cc
 error_class:
   description:
-    - What went wrong. One of V(unauthorized), V(denied), V(not_found), V(manifest_invalid), V(rate_limited),
-      V(quota_exceeded),
-      V(unavailable), V(tls), V(archive_invalid), V(platform_mismatch), V(tool_missing), V(tool_failed),
-      V(invalid_option).
+    - The class of the error. One of V(unauthorized), V(denied), V(not_found), V(manifest_invalid), V(rate_limited),
+      V(quota_exceeded), V(unavailable), V(tls), V(archive_invalid), V(platform_mismatch), V(tool_missing),
+      V(tool_failed), V(invalid_option).
   type: str
   returned: failure
   sample: unauthorized
 retryable:
-  description: Whether the same task can succeed later, without anybody changing anything.
+  description: Whether the same task can succeed later without any change.
   type: bool
   returned: failure
   sample: false
 hint:
-  description: What to do now.
+  description: How to correct the error.
   type: str
   returned: failure
   sample: "The registry does not accept the credentials: user 'ci' from ZOT_USERNAME."
 cmd:
-  description: The command that failed; it holds no secret. Empty if the failure was not that of a command.
+  description: The command that failed, without secrets. Empty if no command failed.
   type: list
   elements: str
   returned: failure
   sample: []
 rc:
-  description: Its exit code; V(null) if the failure was not that of a command.
+  description: The exit status of the command; V(null) if no command failed.
   type: int
   returned: failure
   sample: 1
 stderr:
-  description: What it wrote to standard error.
+  description: The standard error of the command.
   type: str
   returned: failure
   sample: ""
@@ -251,18 +311,35 @@ stderr:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.killinit.zot.plugins.module_utils._index import write_index
+from ansible_collections.killinit.zot.plugins.module_utils._index import write_indexes
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 SPEC = Spec(
     {
-        "repository": {"type": "str", "required": True},
-        "tags": {"type": "list", "elements": "str", "required": True, "aliases": ["tag"]},
-        "manifests": {"type": "list", "elements": "str", "required": True},
+        "repository": {"type": "str"},
+        "tags": {"type": "list", "elements": "str", "aliases": ["tag"]},
+        "manifests": {"type": "list", "elements": "str"},
         "platforms": {"type": "list", "elements": "str"},
-    }
+        "images": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "repository": {"type": "str", "required": True},
+                "tags": {"type": "list", "elements": "str", "required": True, "aliases": ["tag"]},
+                "manifests": {"type": "list", "elements": "str", "required": True},
+                "platforms": {"type": "list", "elements": "str"},
+            },
+        },
+        "parallel": {"type": "int", "default": 4},
+        "assume_pushed": {"type": "list", "elements": "str", "default": []},
+    },
+    {
+        "required_one_of": [("repository", "images")],
+        "mutually_exclusive": [(option, "images") for option in ("repository", "tags", "manifests", "platforms")],
+        "required_by": {"repository": ("tags", "manifests")},
+    },
 )
 
 
@@ -271,10 +348,10 @@ def main() -> None:
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
     try:
         with open_session(module) as session:
-            result = write_index(Writer(session), module.params, dry_run=module.check_mode)
+            result = write_indexes(Writer(session), module.params, dry_run=module.check_mode, warn=module.warn)
     except ZotError as error:
-        module.fail_json(**error.for_ansible())
-    module.exit_json(**result)
+        module.fail_json(registry=module.params["registry"], **error.for_ansible())
+    module.exit_json(registry=module.params["registry"], **result)
 
 
 if __name__ == "__main__":

@@ -12,104 +12,108 @@ version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Pushes the image of a C(docker save) archive to one or more tags of a repository, with
-    C(skopeo copy --format oci docker-archive:FILE docker://REFERENCE), the one way that Zot accepts.
-  - A tag that holds the archive's image already is not written. Images are compared by their layers and
-    configuration, since their
-    digests differ with the tool that wrote them, its version and its cache.
-  - Finding out that there is nothing to do takes no longer for a larger archive, unless it is compressed.
+  - Pushes the image of a C(docker save) archive to one or more tags of a repository, with C(skopeo copy --format oci
+    docker-archive:FILE docker://REFERENCE). Zot accepts OCI manifests only.
+  - A tag that already holds the image is not written. Images are compared by their layers and their configuration,
+    because the digest of an image depends on the tool that pushed it, its version and its cache.
+  - The time of this comparison does not depend on the size of the archive, unless the archive is compressed.
 extends_documentation_fragment:
   - killinit.zot._registry
   - killinit.zot._attributes
 attributes:
   check_mode:
     details:
-      - Whether the account may write is known to the registry alone, and only when it is tried.
+      - Check mode cannot detect a missing permission to write.
   diff_mode:
     support: full
   idempotent:
     details:
-      - Not with O(force=true).
+      - Not with O(force=true), which always pushes.
 options:
   archive:
     description:
-      - The archive, a C(.tar), or one compressed with gzip, bzip2, xz or zstd.
-      - A compressed one is expanded into the temporary directory of the task (C(remote_tmp)) when it has to be pushed.
-      - A compressed one is refused when it grows to more than 200 times its size, unless that is less than 256 MiB.
+      - The path of the archive. The file may be compressed with gzip, bzip2, xz or zstd.
+      - A compressed archive is expanded into the temporary directory of the task (C(remote_tmp)) before it is pushed.
+      - A compressed archive is rejected if it expands to more than 200 times its size and to more than 256 MiB.
+      - Requires O(repository) and O(tags).
     type: path
   archive_image:
     description:
-      - Which image of an archive that holds several; a reference that the archive names, or an index from V(0).
+      - The image to push from an archive with several images, by a reference in the archive or by its index, from V(0).
     type: str
   repository:
     description: The repository, without the registry.
     type: str
   tags:
-    description: The tags.
+    description: The tags to push to.
     type: list
     elements: str
     aliases:
       - tag
   platform:
-    description: Refuse the archive unless it is for this platform, C(os/architecture[/variant]).
+    description: Fail unless the image is for this platform, in the form C(os/architecture[/variant]).
     type: str
   force:
-    description: Push even where a tag holds the image already. Normally that is not done.
+    description: Push also to tags that already hold the image. The default is V(false).
     type: bool
   keep_previous:
     description:
-      - A tag that is given to the image that is about to lose its last tag. Zot forgets an image at once with its
-        last tag, and pods
-        that are pinned to its digest can then not be started any more.
-      - V({tag}) in it stands for the tag that is pushed.
-      - To know that a tag is the last, every tag of the repository may have to be looked at.
+      - The tag for the previous image of a pushed tag, if that image would lose its last tag. Zot deletes a manifest
+        when its last tag is removed, and then pods that are pinned to its digest cannot be started.
+      - V({tag}) is replaced by the tag that is pushed.
+      - The module may have to read all tags of the repository to find out whether the tag is the last one.
     type: str
   images:
     description:
       - Several archives, instead of O(archive).
-      - One that fails does not stop the others. The task then fails at its end, and its result says which landed.
+      - An error of one archive does not stop the others. The task fails at its end, and its result lists the tags that
+        were written.
     type: list
     elements: dict
     suboptions:
       archive:
-        description: As O(archive).
+        description: See O(archive).
         type: path
         required: true
       archive_image:
-        description: As O(archive_image).
+        description: See O(archive_image).
         type: str
       repository:
-        description: As O(repository).
+        description: See O(repository).
         type: str
         required: true
       tags:
-        description: As O(tags).
+        description: See O(tags).
         type: list
         elements: str
         required: true
         aliases:
           - tag
       platform:
-        description: As O(platform).
+        description: See O(platform).
         type: str
       force:
-        description: As O(force).
+        description: See O(force).
         type: bool
         default: false
       keep_previous:
-        description: As O(keep_previous).
+        description: See O(keep_previous).
         type: str
   parallel:
-    description: How many of O(images) are pushed at once.
+    description: The number of O(images) that are pushed at the same time.
     type: int
     default: 4
 notes:
-  - While skopeo copies, a line every five seconds says which image, and how many bytes of its layers are read, which is
-    a few megabytes more than are sent. The variable C(zot_push_progress) switches them off where it is V(false).
-  - There are such lines where the task runs on the controller itself, under Linux, and not by C(become) as a user whose
-    processes cannot be looked into. There are none with C(async), nor with C(no_log).
-  - With nothing to push this costs nothing that can be told from chance, see
+  - During a push, a progress line every five seconds shows the image and the number of bytes that skopeo has read from
+    its layers, which is a few megabytes more than it has sent. Set the variable C(zot_push_progress) to V(false) to
+    disable the lines.
+  - Progress requires that the task runs on the controller, on Linux, and that the user of the play may read the
+    processes of a C(become) user. It is disabled for tasks with C(async) or C(no_log).
+  - For the run time without a push see
     R(the guide to performance,ansible_collections.killinit.zot.docsite.guide_performance).
+requirements:
+  - skopeo 1.9 or later
+  - the Python library zstandard, for archives that are compressed with zstd
 seealso:
   - module: killinit.zot.zot_index
   - module: killinit.zot.zot_image_info
@@ -125,7 +129,7 @@ EXAMPLES = r"""
       - 3f2c1ab
       - latest
 
-- name: Push one archive for each architecture, and refuse one that is for another
+- name: Push one archive for each architecture, and check its platform
   killinit.zot.zot_push:
     registry: oci.killinit.cc
     images:
@@ -138,7 +142,7 @@ EXAMPLES = r"""
         tag: 3f2c1ab-arm64
         platform: linux/arm64
 
-- name: Keep what pods may still be pinned to
+- name: Keep the previous image for pods that are pinned to its digest
   killinit.zot.zot_push:
     registry: oci.killinit.cc
     archive: dist/workspace.tar
@@ -149,47 +153,47 @@ EXAMPLES = r"""
 
 RETURN = r"""
 image:
-  description: The image under the first tag.
+  description: The image of the first tag.
   type: dict
-  returned: when O(archive) is given
+  returned: when O(archive) is given, also in a failure after the options were checked
   contains: &image
     reference:
-      description: The reference that was asked for.
+      description: The requested reference.
       type: str
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw:latest
     registry:
-      description: Its registry.
+      description: The registry of the reference.
       type: str
       returned: always
       sample: oci.killinit.cc
     repository:
-      description: Its repository.
+      description: The repository of the reference.
       type: str
       returned: always
       sample: openclaw/openclaw
     tag:
-      description: Its tag; V(null) for a reference by digest.
+      description: The tag of the reference; V(null) for a reference by digest.
       type: str
       returned: always
       sample: latest
     digest:
-      description: The digest of the manifest or index; V(null) where there is none yet.
+      description: The digest of the manifest or index; V(null) if it does not exist.
       type: str
       returned: always
       sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
     pinned:
-      description: The reference by digest, which a moving tag cannot change; V(null) where there is none yet.
+      description: The reference by digest; V(null) if it does not exist.
       type: str
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw@sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
     media_type:
-      description: The media type of the manifest or index; V(null) where there is none yet.
+      description: The media type of the manifest or index; V(null) if it does not exist.
       type: str
       returned: always
       sample: application/vnd.oci.image.manifest.v1+json
     platforms:
-      description: The platforms, each C(os/architecture[/variant]).
+      description: The platforms, in the form C(os/architecture[/variant]).
       type: list
       elements: str
       returned: always
@@ -197,38 +201,39 @@ image:
         - linux/amd64
     size:
       description:
-        - The bytes of configuration and layers, as they are transferred; of an index, of all its platforms.
-        - V(null) where there is none yet.
+        - The number of bytes of the configuration and the layers as stored in the registry. For an index, the sum of
+          all platforms.
+        - V(null) if it does not exist.
       type: int
       returned: always
       sample: 672547
     created:
-      description: When the image was built, as its configuration says; V(null) for an index.
+      description: The build time from the configuration; V(null) for an index.
       type: str
       returned: always
       sample: "2023-11-14T22:13:20Z"
     labels:
-      description: The labels of the configuration; empty for an index.
+      description: The labels from the configuration; empty for an index.
       type: dict
       returned: always
       sample:
         io.buildah.version: 1.28.2
     exists:
-      description: Whether the registry has it.
+      description: Whether it exists in the registry.
       type: bool
       returned: always
       sample: true
 images:
-  description: The same for each of O(images), in their order.
+  description: The image of the first tag of each of O(images), in their order.
   type: list
   elements: dict
-  returned: when O(images) is given
+  returned: when O(images) is given, also in a failure after the options were checked
   contains: *image
 tags:
-  description: What became of each tag, in the order of the options.
+  description: The result for each tag, in the order of the options.
   type: list
   elements: dict
-  returned: success, and a failure in which the tags were looked at
+  returned: success, and a failure after the options were checked
   contains:
     reference:
       description: The reference.
@@ -246,69 +251,73 @@ tags:
       returned: always
       sample: latest
     digest:
-      description: What it means now; V(null) in check mode where it would be written, and where it is absent.
+      description: The digest of the tag; V(null) if the tag does not exist, and in check mode if it would be written.
       type: str
       returned: always
       sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
     platforms:
-      description: The platforms of that, or those that it would have.
+      description: The platforms of the tag. In check mode those that it would have.
       type: list
       elements: str
       returned: always
       sample: [linux/amd64]
     size:
-      description: Its bytes; V(null) where it is absent, or not known before it is written.
+      description: The number of bytes; V(null) if the tag does not exist, or if the size is not known before the write.
       type: int
       returned: always
       sample: 672547
     changed:
-      description: Whether it was written.
+      description: Whether the tag was written.
       type: bool
       returned: always
       sample: true
-    kept:
+    previous_tag:
       description:
-        - The reference under which the image that it meant before stays reachable.
-        - V(null) if there was nothing to keep.
+        - The reference that keeps the previous image of the tag.
+        - V(null) if the previous image was not kept.
       type: str
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw:latest-previous
     error:
-      description: Why it could not be judged or written, with the keys of a failed task; V(null) if there was no error.
+      description: The error of the tag, with the keys of a failed task; V(null) without an error.
       type: dict
       returned: always
+registry:
+  description: The registry that the task used, from O(registry) or E(ZOT_REGISTRY); V(null) if neither is set.
+  type: str
+  returned: always
+  sample: oci.killinit.cc
 error_class:
   description:
-    - What went wrong. One of V(unauthorized), V(denied), V(not_found), V(manifest_invalid), V(rate_limited),
-      V(quota_exceeded),
-      V(unavailable), V(tls), V(archive_invalid), V(platform_mismatch), V(tool_missing), V(tool_failed),
-      V(invalid_option).
+    - The class of the error. One of V(unauthorized), V(denied), V(not_found), V(manifest_invalid), V(rate_limited),
+      V(quota_exceeded), V(unavailable), V(tls), V(archive_invalid), V(platform_mismatch), V(tool_missing),
+      V(tool_failed), V(invalid_option).
   type: str
   returned: failure
   sample: unauthorized
 retryable:
-  description: Whether the same task can succeed later, without anybody changing anything.
+  description: Whether the same task can succeed later without any change.
   type: bool
   returned: failure
   sample: false
 hint:
-  description: What to do now.
+  description: How to correct the error.
   type: str
   returned: failure
   sample: "The registry does not accept the credentials: user 'ci' from ZOT_USERNAME."
 cmd:
-  description: The command that failed; it holds no secret. Empty if the failure was not that of a command.
+  description: The command that failed, without secrets. Empty if no command failed.
   type: list
   elements: str
   returned: failure
   sample: []
 rc:
-  description: Its exit code; V(null) if the failure was not that of a command.
+  description: The exit status of the command; V(null) if no command failed.
   type: int
   returned: failure
   sample: 1
 stderr:
-  description: What it wrote to standard error.
+  description: The standard error of the command.
   type: str
   returned: failure
   sample: ""
@@ -332,7 +341,7 @@ SPEC = Spec(
     {
         **_TARGET,
         "archive": {"type": "path"},
-        # Without a default, so that it can be told from what was not given.
+        # Without a default, so that mutually_exclusive can detect it.
         "force": {"type": "bool"},
         "repository": {"type": "str"},
         "tags": {"type": "list", "elements": "str", "aliases": ["tag"]},
@@ -367,8 +376,8 @@ def main() -> None:
         with open_session(module) as session:
             result = push(Writer(session), module.params, dry_run=module.check_mode)
     except ZotError as error:
-        module.fail_json(**error.for_ansible())
-    module.exit_json(**result)
+        module.fail_json(registry=module.params["registry"], **error.for_ansible())
+    module.exit_json(registry=module.params["registry"], **result)
 
 
 if __name__ == "__main__":

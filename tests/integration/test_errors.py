@@ -94,7 +94,7 @@ def test_reader_may_look_and_not_write(
     indexed = module("zot_index", repository=repository, manifests=["a"], tags=["i"], **reader, **tools.options())
     for result in (pushed, indexed):
         assert (result["error_class"], result["retryable"]) == ("denied", False)
-        assert "lacks the right" in result["hint"]
+        assert "may not read, create or update" in result["hint"]
     there = module("zot_image_info", images=[f"{repository}:{tag}" for tag in ("a", "1", "i")], **reader)
     assert [image["exists"] for image in there["images"]] == [True, False, False]
 
@@ -152,7 +152,7 @@ def test_time_limit_ends_the_tool(tools: Tools, silent: str, module: Module) -> 
     """One that waits for ever is ended, and the error says so."""
     result = module("zot_image_info", registry=silent, timeout=2, **LOOK, **tools.options())
     assert (result["error_class"], result["retryable"]) == ("unavailable", True)
-    assert "did not end within 2 seconds" in result["msg"]
+    assert "did not finish within 2 seconds" in result["msg"]
     arguments = b"".join(path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
     assert silent.encode() not in arguments
 
@@ -185,15 +185,15 @@ def test_plain_http_on_loopback(tools: Tools, images: Images, repository: str, m
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("cut-short", "is cut short or damaged behind the member"),
+        ("cut-short", "is truncated or damaged after the member"),
         ("no-manifest", "the member manifest.json is missing"),
-        ("no-config", "lacks the configuration"),
+        ("no-config", "has no JSON member"),
         ("oci-only", "is an OCI archive"),
-        ("not-a-tar", "is no docker archive"),
+        ("not-a-tar", "is not a docker archive"),
         ("empty", "is empty"),
         ("directory", "is a directory, not an archive"),
         ("missing", "cannot be read: No such file or directory"),
-        ("two-images", "holds 2 images; choose one with archive_image"),
+        ("two-images", "has 2 images. Select one with archive_image"),
     ],
 )
 def test_file_that_is_no_archive(
@@ -240,10 +240,10 @@ def test_tool_that_is_not_there(tool: str, name: str, images: Images, repository
         ({"tags": ["a\nb"]}, "not a valid tag"),
         ({"tags": []}, "tags is empty"),
         ({"registry": "https://oci.killinit.cc"}, "not a valid registry"),
-        ({"registry": None}, "no registry is named"),
+        ({"registry": None}, "no registry is given"),
         ({"platform": "amd64"}, "is not a platform"),
-        ({"keep_previous": "1"}, "is one of the tags"),
-        ({"password": None}, "without password"),
+        ({"keep_previous": "1"}, "is also a tag to push"),
+        ({"password": None}, "without a password"),
         ({"ca_path": "/no/such/file"}, "cannot be read"),
     ],
     ids=lambda value: value if isinstance(value, str) else str(next(iter(value.items()))),

@@ -246,7 +246,7 @@ def test_configuration_without_end(images: Images, module: Module) -> None:
             module("zot_push", registry=host, **archive, **given),
         ):
             assert result["error_class"] == "tool_failed"
-            assert "crane printed more than 32 MiB and was stopped" in result["msg"]
+            assert "crane printed more than 32 MiB and was killed" in result["msg"]
 
 
 def _echo(_path: str, authorization: str) -> Answer:

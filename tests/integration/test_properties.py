@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from integration.support import Tools
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import read
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import content
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import image_identity
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
 TIMES = st.one_of(
@@ -111,4 +111,4 @@ def test_conversion_keeps_the_image_itself(tools: Tools, config: dict[str, Any])
             return json.loads((layout / "blobs" / digest.replace(":", "/")).read_text())
 
         manifest = blob(json.loads((layout / "index.json").read_text())["manifests"][0]["digest"])
-        assert content(blob(manifest["config"]["digest"])) == content(read(str(archive)).config)
+        assert image_identity(blob(manifest["config"]["digest"])) == image_identity(read(str(archive)).config)

@@ -44,8 +44,8 @@ def _report(run: CompletedProcess[str]) -> dict[str, Any]:
 
 
 def _table(run: CompletedProcess[str]) -> list[str]:
-    """The lines that show what is there."""
-    return json.loads(re.search(r"Show what is there\] \*+\nok: .*=> (\{[^}]*\})", run.stdout).group(1))["msg"]
+    """The lines that show the published images."""
+    return json.loads(re.search(r"Show the published images\] \*+\nok: .*=> (\{[^}]*\})", run.stdout).group(1))["msg"]
 
 
 def test_release(
@@ -57,7 +57,7 @@ def test_release(
     module: Module,
     reads_only: ReadsOnly,
 ) -> None:
-    """Foretold by check mode, done, and done again without a write."""
+    """A dry run, the release, and a second release that writes nothing."""
     environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
     with reads_only():
         planned = playbook("killinit.zot.publish", "--check", "--diff", **release)
@@ -93,9 +93,19 @@ def test_release(
     assert [image["pinned"] for image in _report(done)["images"]] == [index["pinned"], workspace["pinned"]]
     for image in there:
         assert re.search(rf"{image['tag']} +{image['digest'][7:19]} +{', '.join(image['platforms'])} ", done.stdout)
-    # Looked at once more, or read by the modules that had nothing to do: it is the same.
     assert _table(again) == _table(planned_again) == _table(done)
-    assert re.search(r"Look at what is there\] \*+\nskipping: ", again.stdout)
+    assert [line.split()[:2] for line in _table(planned)] == [line.split()[:2] for line in _table(done)]
+    assert {line.split()[2] for line in _table(planned)[1:]} == {"new"}
+    # In check mode nobody has to be warned of members that the same play would push.
+    assert "WARNING" not in planned.stdout + planned.stderr
+    for run in (planned, done, again, planned_again):
+        report = _report(run)
+        assert (report["ok"], report["registry"], report["revision"], report["problems"]) == (
+            True,
+            registry.host,
+            "r1",
+            [],
+        )
 
 
 def test_new_revision_moves_latest(release: dict[str, Any], images: Images, playbook: Playbook) -> None:
@@ -148,6 +158,84 @@ def test_by_path_and_with_variables_of_the_roles(
     assert recap(run)["changed"] == 3
 
 
+def test_none_counts_as_not_given(release: dict[str, Any], playbook: Playbook, repository: str, module: Module) -> None:
+    """AWX turns an empty answer of a survey into None: the environment and the defaults count then."""
+    names = ("registry", "username", "password", "authfile", "ca_path", "validate_certs", "timeout", "retries")
+    tuning = ("tags", "parallel", "skopeo_path", "crane_path")
+    empty = {f"zot_{name}": None for name in names} | {f"zot_publish_{name}": None for name in tuning}
+    run = playbook("killinit.zot.publish", **release, **empty)
+    assert run.returncode == 0, run.stdout + run.stderr
+    found = module("zot_image_info", repositories=[f"{repository}/workspace"])["repositories"][0]
+    assert sorted(found["tags"]) == ["latest", "r1"]
+
+
+def test_no_registry(release: dict[str, Any], environment: dict[str, str], playbook: Playbook) -> None:
+    """There is no default registry. The error names all three ways to set one."""
+    del environment["ZOT_REGISTRY"]
+    run = playbook("killinit.zot.publish", **release)
+    assert run.returncode == 2
+    assert all(name in run.stdout for name in ("option registry", "zot_registry", "ZOT_REGISTRY")), run.stdout
+
+
+def test_defaults_of_the_play_reach_the_modules(
+    release: dict[str, Any], environment: dict[str, str], registry: Registry, playbook: Playbook, tmp_path: Path
+) -> None:
+    """What module_defaults say of the registry is not replaced by anything else, and the report names that registry."""
+    for name in ("ZOT_REGISTRY", "ZOT_USERNAME", "ZOT_PASSWORD", "ZOT_CA_PATH"):
+        del environment[name]
+    defaults = {
+        "registry": registry.host,
+        "username": registry.writer.username,
+        "password": registry.writer.password,
+        "ca_path": str(registry.ca),
+    }
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "module_defaults": {"group/killinit.zot.registry": defaults},
+        "roles": ["killinit.zot.zot_publish"],
+        "tasks": [{"ansible.builtin.debug": {"msg": "to {{ zot_publish_report.registry }}"}}],
+    }
+    path = tmp_path / "play.yml"
+    path.write_text(json.dumps([play]))
+    run = playbook(path, **release)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert f"to {registry.host}" in run.stdout
+
+
+def test_dry_run_of_a_revision_that_changes(release: dict[str, Any], images: Images, playbook: Playbook) -> None:
+    """All tags exist. The index follows the member that would move, in check mode as well."""
+    assert playbook("killinit.zot.publish", **release).returncode == 0
+    release["zot_publish_images"][0]["archives"]["amd64"] = str(images["changed-layer"])
+    planned = playbook("killinit.zot.publish", "--check", **release)
+    done = playbook("killinit.zot.publish", **release)
+    assert [recap(run)["changed"] for run in (planned, done)] == [2, 2]
+
+
+def test_report_of_a_role_that_fails(
+    release: dict[str, Any], images: Images, registry: Registry, playbook: Playbook, tmp_path: Path
+) -> None:
+    """It says what was written, and it is not that of an earlier run in the same play."""
+    broken = {**release, "zot_publish_revision": "r2"}
+    first, second = release["zot_publish_images"]
+    archives = {**first["archives"], "arm64": str(images["buildah-amd64"])}
+    broken["zot_publish_images"] = [{**first, "archives": archives}, second]
+    role = {"ansible.builtin.include_role": {"name": "killinit.zot.zot_publish"}}
+    block = {"block": [{**role, "vars": broken}], "rescue": [{"ansible.builtin.debug": {"msg": "it failed"}}]}
+    copy = {"content": "{{ zot_publish_report | to_json }}", "dest": str(tmp_path / "report.json")}
+    tasks = [{**role, "vars": release}, block, {"ansible.builtin.copy": copy}]
+    path = tmp_path / "play.yml"
+    path.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+    run = playbook(path)
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    name = f"{registry.host}/{first['repository']}"
+    assert (report["ok"], report["changed"], report["revision"]) == (False, True, "r2")
+    assert sorted(report["written"]) == [f"{name}:r2-amd64", f"{registry.host}/{second['repository']}:r2"]
+    assert len(report["problems"]) == 1
+    assert "is for linux/amd64, not for linux/arm64" in report["problems"][0]
+
+
 def test_typed_at_a_command_line(release: dict[str, Any], playbook: Playbook, repository: str, module: Module) -> None:
     """Or into a survey of AWX: a list is one text there."""
     assert playbook("killinit.zot.publish", **release, zot_publish_tags="latest, stable").returncode == 0
@@ -159,18 +247,29 @@ def test_typed_at_a_command_line(release: dict[str, Any], playbook: Playbook, re
     ("broken", "said"),
     [
         ({"zot_publish_revision": None}, "zot_publish_revision"),
-        ({"zot_publish_images": [{"repository": "a/b"}]}, "either archives or archive"),
+        ({"zot_publish_revision": ""}, "zot_publish_revision is empty"),
+        ({"zot_publish_images": []}, "zot_publish_images is empty: list at least one image."),
+        ({"zot_publish_images": [{"repository": "a/b"}]}, "(a/b) has neither archive nor archives"),
+        (
+            {"zot_publish_images": [{"repository": "a/b", "archive": "a.tar", "archives": {"amd64": "b.tar"}}]},
+            "(a/b) has both archive and archives",
+        ),
+        (
+            {"zot_publish_images": [{"repository": "a/b", "archive": "a.tar"}] * 2},
+            "has the repository of another entry",
+        ),
         ({"zot_publish_images": [{"archive": "a.tar"}]}, "repository"),
     ],
-    ids=["no revision", "no archive", "no repository"],
+    ids=["no revision", "empty revision", "no image", "no archive", "both", "twice", "no repository"],
 )
 def test_variables_that_cannot_be_used(
     broken: dict[str, Any], said: str, release: dict[str, Any], registry: Registry, playbook: Playbook
 ) -> None:
-    """An error that names them, before anything is asked of the registry."""
+    """An error that names them, before the first request."""
     before = len(registry.requests())
     variables = {name: value for name, value in {**release, **broken}.items() if value is not None}
     run = playbook("killinit.zot.publish", **variables)
     assert run.returncode == 2
     assert said in run.stdout + run.stderr
+    assert "filter plugin" not in run.stdout + run.stderr
     assert not registry.requests()[before:]

@@ -239,9 +239,9 @@ def test_force_pushes_again(images: Images, repository: str, module: Module) -> 
 def test_platform_is_refused_before_anything_is_written(
     images: Images, repository: str, module: Module, registry: Registry
 ) -> None:
-    """An arm64 archive for amd64; an archive that names no platform."""
+    """An arm64 archive for amd64; an archive that has no platform."""
     before = len(registry.requests())
-    for name, said in (("buildah-arm64", "is for linux/arm64"), ("crane-bare", "no platform")):
+    for name, said in (("buildah-arm64", "is for linux/arm64"), ("crane-bare", "an unknown platform")):
         refused = module(
             "zot_push", archive=str(images[name]), repository=repository, tags=["1"], platform="linux/amd64"
         )
@@ -280,11 +280,11 @@ def test_keep_previous(images: Images, registry: Registry, repository: str, modu
     options = {"repository": repository, "keep_previous": "{tag}-previous"}
     first = module("zot_push", archive=str(images["buildah-amd64"]), tags=["1", "latest"], **options)
     with_revision = module("zot_push", archive=str(images["changed-env"]), tags=["latest"], **options)
-    assert [tag["kept"] for tag in with_revision["tags"]] == [None]
+    assert [tag["previous_tag"] for tag in with_revision["tags"]] == [None]
     planned = module("zot_push", archive=str(images["changed-layer"]), tags=["latest"], check=True, **options)
     alone = module("zot_push", archive=str(images["changed-layer"]), tags=["latest"], **options)
     kept = f"{registry.host}/{repository}:latest-previous"
-    assert [tag["kept"] for tag in planned["tags"]] == [tag["kept"] for tag in alone["tags"]] == [kept]
+    assert [tag["previous_tag"] for tag in planned["tags"]] == [tag["previous_tag"] for tag in alone["tags"]] == [kept]
     there = module("zot_image_info", images=[kept, with_revision["image"]["pinned"], first["image"]["pinned"]])
     assert [image["digest"] for image in there["images"]] == [
         with_revision["image"]["digest"],

@@ -39,6 +39,7 @@ def runs(images: Images, repository: str, module: Module) -> Callable[[str], lis
             return [
                 ("success", module(name, **index, check=True)),
                 ("success", module(name, **index)),
+                ("success", module(name, images=[index])),
                 ("failure", module(name, **{**index, "manifests": ["absent"]})),
             ]
         assert not module("zot_index", **index)["failed"]

@@ -123,7 +123,7 @@ def test_secret_is_nowhere(
     if place != "environment":
         del environment["ZOT_USERNAME"], environment["ZOT_PASSWORD"]
     if place == "options":
-        defaults = f"  module_defaults: {{group/killinit.zot.zot: {json.dumps(account)}}}\n  tasks:"
+        defaults = f"  module_defaults: {{group/killinit.zot.registry: {json.dumps(account)}}}\n  tasks:"
         play.write_text(PLAY.replace("  tasks:", defaults, 1))
         variables |= {f"zot_{name}": value for name, value in account.items()}
     if place in ("authfile", "usual place"):
@@ -132,7 +132,7 @@ def test_secret_is_nowhere(
         environment["ZOT_AUTHFILE" if place == "authfile" else "REGISTRY_AUTH_FILE"] = str(kept / "config.json")
     if place == "vault":
         defaults = "{username: '{{ zot_username }}', password: '{{ zot_password }}'}"
-        defaults = f"  module_defaults: {{group/killinit.zot.zot: {defaults}}}\n  tasks:"
+        defaults = f"  module_defaults: {{group/killinit.zot.registry: {defaults}}}\n  tasks:"
         play.write_text(PLAY.replace("  tasks:", defaults, 1))
         options += _vault(kept, {f"zot_{name}": value for name, value in account.items()})
 

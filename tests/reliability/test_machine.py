@@ -105,13 +105,13 @@ def _program(path: Path, script: str, mode: int = 0o755) -> str:
 @pytest.mark.parametrize(
     ("what", "error_class", "said"),
     [
-        ("missing", "tool_missing", "which is no program"),
-        ("not executable", "tool_missing", "which is no program"),
+        ("missing", "tool_missing", "which is not a program"),
+        ("not executable", "tool_missing", "which is not a program"),
         ("no program", "tool_missing", "cannot start"),
         ("too old", "tool_missing", "unknown"),
         ("printing rubbish", "tool_failed", "usable|digest|holds nothing"),
         ("failing with rubbish", "tool_failed", "�"),
-        ("failing in silence", "tool_failed", "ended with 3 and said nothing"),
+        ("failing in silence", "tool_failed", "exited with status 3 without output"),
     ],
 )
 def test_tool(
@@ -168,7 +168,7 @@ def test_stalled_tool(
     for name, given in [("zot_push", work), *(_others(repository) if tool == "crane" else ())]:
         result = module(name, timeout=2, **given, **{f"{tool}_path": path})
         assert (result["failed"], result["error_class"]) == (True, "unavailable"), result
-        assert "did not end within 2 seconds" in result["msg"]
+        assert "did not finish within 2 seconds" in result["msg"]
         pids = children.read_text().split()
         assert len(pids) >= 2
         wait_until(partial(_are_over, pids), "the tool and its children end", 5)

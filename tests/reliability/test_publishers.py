@@ -63,7 +63,7 @@ def test_same_tag(
     for result in results:
         if result["failed"]:
             assert result["error_class"] == "tool_failed"
-            assert "Somebody else pushed this tag at the same time" in result["hint"]
+            assert "Another client pushed this tag at the same time" in result["hint"]
     # Whoever came last was not disturbed any more, and says so.
     assert there["1"]["digest"] in pushed
 
@@ -158,7 +158,7 @@ def test_different_indexes(
         assert own["error"] is None
         assert own["digest"] == there[f"r{number}"]["digest"]
         assert {entry["digest"] for entry in there[f"r{number}"]["manifests"]} == indexes[number]
-        assert latest["error"] is None or "Somebody else wrote this tag" in latest["error"]["hint"]
+        assert latest["error"] is None or "Another client wrote this tag" in latest["error"]["hint"]
     assert {entry["digest"] for entry in there["latest"]["manifests"]} in indexes
     winners = [there[f"r{number}"]["digest"] for number, result in enumerate(results) if not result["failed"]]
     assert there["latest"]["digest"] in winners

@@ -24,7 +24,12 @@ from hypothesis import strategies as st
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret, printable_key
 from ansible_collections.killinit.zot.plugins.module_utils._info import compile_query
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import expand, read
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, content, json_object
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
+    Image,
+    Manifest,
+    image_identity,
+    json_object,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry import crane as crane_tool
 from ansible_collections.killinit.zot.plugins.module_utils._registry import skopeo as skopeo_tool
@@ -43,7 +48,7 @@ def archive(data: bytes) -> None:
         found = read(str(path))
         if found.compression:
             expand(found, f"{folder}/plain")
-        content(found.config)
+        image_identity(found.config)
 
 
 def reference(data: bytes) -> None:
@@ -61,7 +66,7 @@ def image(data: bytes) -> None:
     manifest = Manifest.parse(data)
     config = json_object(data, "it")
     result = Image(Reference("h.example", "app", "1"), manifest, config).for_ansible()
-    json.dumps([result, manifest.by_platform and content(config)], allow_nan=True, ensure_ascii=False).encode()
+    json.dumps([result, manifest.by_platform and image_identity(config)], allow_nan=True, ensure_ascii=False).encode()
 
 
 def _printed(text: str) -> None:
@@ -98,7 +103,7 @@ def authfile(data: bytes) -> None:
         path = Path(folder, "auth.json")
         path.write_bytes(data)
         found = Credentials(folder, registry="h.example", username=None, password=None, authfile=str(path))
-        assert "hunter2" not in found.cover("h.example", "a/b")
+        assert "hunter2" not in found.prepare("h.example", "a/b")
 
 
 def query(data: bytes) -> None:

@@ -102,13 +102,17 @@ def test_only_the_edge_knows_ansible(path: Path) -> None:
 SPECS = sorted((PLUGINS.parent / "roles").glob("*/meta/argument_specs.yml"))
 
 
+# Variables that tasks only pass to modules, which convert them.
+PASSED_ON = {"zot_validate_certs", "zot_timeout", "zot_retries", "zot_publish_parallel"}
+
+
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.parts[-3])
 def test_roles_convert_their_variables(path: Path) -> None:
     """On the command line and in AWX they are texts, and `false` is a text that is true. Modules convert them."""
     options = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
     tasks = "".join(each.read_text(encoding="utf-8") for each in sorted(path.parents[1].glob("tasks/*.yml")))
     for name, option in options.items():
-        if option["type"] in ("bool", "int") and name not in ("zot_validate_certs", "zot_timeout", "zot_retries"):
+        if option["type"] in ("bool", "int") and name not in PASSED_ON:
             uses = re.findall(rf"\b{name}\b(?: \| (\w+))?", tasks)
             assert uses
             assert set(uses) == {option["type"]}, name

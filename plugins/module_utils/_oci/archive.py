@@ -6,7 +6,7 @@
 
 Private to killinit.zot: it may change at any time.
 
-The format has no specification; what skopeo reads is in
+The format has no specification. The code of skopeo defines which archives are valid:
 https://github.com/containers/image/tree/main/docker/internal/tarfile.
 """
 
@@ -25,14 +25,14 @@ from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError, json_object
 
-# manifest.json and configurations are far smaller; a registry need not take a manifest above 4 MiB either.
+# manifest.json and configurations are much smaller. A registry may reject manifests above 4 MiB, too.
 _DOCUMENT_LIMIT = 4 * 1024 * 1024
-# All documents of one archive together: docker save writes one for each layer.
+# The limit for all documents of one archive: docker save writes one for each layer.
 _DOCUMENTS_LIMIT = 64 * 1024 * 1024
-# What stands before one member, long names included, and before all of them: 65,536 members have 32 MiB of headers.
+# The headers of one member, with long names, and of all members: 65,536 members have 32 MiB of headers.
 _HEADER_LIMIT = 1024 * 1024
 _HEADERS_LIMIT = 32 * 1024 * 1024
-# Images shrink to a third or a tenth. What grows beyond both of these would only fill memory and disk.
+# Images compress to a third or a tenth. A file that exceeds both limits would only fill memory and disk.
 _GROWTH_LIMIT, _ALWAYS_ALLOWED = 200, 256 * 1024 * 1024
 _PIECE = 1024 * 1024
 
@@ -40,16 +40,16 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb
 
 
 class InvalidArchiveError(ValueError):
-    """The file is no docker archive, or not one that can be pushed; the message says what is wrong, at which member."""
+    """The file is not a docker archive, or cannot be pushed. The message names the reason and the member."""
 
 
 class MissingLibraryError(RuntimeError):
-    """The archive is compressed in a way that this Python cannot read."""
+    """The library for the compression of the archive is not installed. The message is its name."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """One image of an archive. *index* is its place in manifest.json, *count* how many images that lists."""
+    """One image of an archive. *index* is its position in manifest.json, *count* the number of images there."""
 
     path: str
     compression: str
@@ -59,10 +59,10 @@ class Archive:
 
 
 def read(path: str, select: str | None = None) -> Archive:
-    """Read the one image of the archive, or the one that *select* names: by a reference, or by its index from 0.
+    """Read the only image of the archive, or the image that *select* names by a reference or by its index from 0.
 
-    Seeks from header to header in an uncompressed archive, so that the cost does not depend on its size; a compressed
-    one has to be read to its end. Raises InvalidArchiveError and MissingLibraryError.
+    In an uncompressed archive it seeks from header to header, so the time does not depend on the size. A compressed
+    archive is read to its end. Raises InvalidArchiveError and MissingLibraryError.
     """
     compression = _compression(path)
     documents = _documents(path, compression)
@@ -72,13 +72,13 @@ def read(path: str, select: str | None = None) -> Archive:
                 f"{path} is an OCI archive: it has index.json, but no manifest.json. Convert it with"
                 f" 'skopeo copy oci-archive:{path} docker-archive:FILE'"
             )
-        raise InvalidArchiveError(f"{path} is no docker archive: the member manifest.json is missing")
+        raise InvalidArchiveError(f"{path} is not a docker archive: the member manifest.json is missing")
     images = _images(path, documents["manifest.json"])
     index = _select(path, images, select)
     name = images[index]["Config"]
     if posixpath.normpath(name) not in documents:
         raise InvalidArchiveError(
-            f"{path} lacks the configuration {name!r} that its manifest.json names, or it is no JSON"
+            f"{path} has no JSON member {name!r}, which its manifest.json names as the configuration"
         )
     try:
         config = json_object(documents[posixpath.normpath(name)], f"the member {name!r} of {path}")
@@ -88,7 +88,7 @@ def read(path: str, select: str | None = None) -> Archive:
 
 
 def layers(path: str, index: int) -> list[tuple[int, int]]:
-    """Where the layers of one image begin and end in an uncompressed archive, in their order, none twice.
+    """The start and the end of each layer of one image in an uncompressed archive, in order, without duplicates.
 
     Raises InvalidArchiveError.
     """
@@ -100,28 +100,28 @@ def layers(path: str, index: int) -> list[tuple[int, int]]:
         found = []
         for name in images[index]["Layers"]:
             member = members[posixpath.normpath(name)]
-            if member.issym():  # docker save writes a layer of two images once
+            if member.issym():  # docker save writes a layer that two images share once
                 member = members[posixpath.normpath(posixpath.join(posixpath.dirname(member.name), member.linkname))]
             found.append((member.offset_data, member.offset_data + member.size))
     except (tarfile.TarError, OSError, LookupError, TypeError) as error:
-        raise InvalidArchiveError(f"{path} does not show where its layers are: {error}") from error
+        raise InvalidArchiveError(f"the layers of {path} cannot be located: {error}") from error
     return list(dict.fromkeys(found))
 
 
 def expand(archive: Archive, target: str) -> None:
-    """Write the archive uncompressed to *target*, in pieces.
+    """Decompress the archive to *target*.
 
-    skopeo 1.9.3, which Debian 12 has, cannot read a docker archive in gzip; the others it would expand as well, once
-    for each tag. Raises OSError when it cannot be written, and InvalidArchiveError.
+    skopeo 1.9.3 (Debian 12) cannot read a docker archive that is compressed with gzip, and decompresses other formats
+    once for each tag. Raises OSError if *target* cannot be written, and InvalidArchiveError.
     """
     try:
         with _open(archive.path, archive.compression) as source, open(target, "xb") as expanded:
             while piece := source.piece():
                 expanded.write(piece)
-        # zstandard takes the end of a file for the end of its data.
+        # zstandard does not report a truncated file.
         _documents(target, "")
     except (EOFError, InvalidArchiveError) as error:
-        raise InvalidArchiveError(f"{archive.path} is cut short or damaged: {error}") from error
+        raise InvalidArchiveError(f"{archive.path} is truncated or damaged: {error}") from error
 
 
 def _compression(path: str) -> str:
@@ -130,7 +130,7 @@ def _compression(path: str) -> str:
     try:
         with open(path, "rb") as file:
             start = file.read(6)
-    except (OSError, ValueError) as error:  # a ValueError for a path that no system can have
+    except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
         reason = error.strerror if isinstance(error, OSError) else error
         raise InvalidArchiveError(f"{path} cannot be read: {reason}") from error
     if not start:
@@ -139,14 +139,14 @@ def _compression(path: str) -> str:
 
 
 class _Stream:
-    """The uncompressed bytes of an archive, forward only. What is wrong with the file is an EOFError, as of no disk.
+    """The uncompressed bytes of an archive, forward only. Raises EOFError for a damaged file, never OSError.
 
-    tarfile believes what a header says: how long a name is, how many pieces a sparse member has. Here it gets no more
-    than headers and documents can need.
+    tarfile trusts the headers, for example the length of a name and the number of pieces of a sparse file. This class
+    limits the bytes that tarfile can read to the size of valid headers and documents.
     """
 
     def __init__(self, file: t.Any, longest: float) -> None:
-        """*file* has at most *longest* uncompressed bytes."""
+        """*longest* is the limit of the uncompressed size."""
         self._file = file
         self._longest = longest
         self._seeks = longest == math.inf
@@ -154,45 +154,45 @@ class _Stream:
         self.allow(_HEADER_LIMIT)
 
     def allow(self, size: int) -> None:
-        """Let tarfile read so many bytes before the next member."""
+        """Allow tarfile to read *size* bytes before the next member."""
         self._allowed = size
 
     def read(self, size: int) -> bytes:
-        """What tarfile asks for."""
+        """The interface of tarfile: return the next *size* bytes."""
         self._allowed -= size
         self._read += size
         if self._allowed < 0 or self._read > _HEADERS_LIMIT + _DOCUMENTS_LIMIT:
-            raise EOFError("its headers are longer than those of an archive can be")
+            raise EOFError("its headers exceed the limit")
         return self.piece(size)
 
     def piece(self, size: int = _PIECE) -> bytes:
-        """The next bytes, none at the end."""
+        """The next bytes, empty at the end."""
         try:
             data: bytes = self._file.read(size)
         except EOFError:
             raise
-        except Exception as error:  # each decompressor has its own, and two of them raise OSError
+        except Exception as error:  # each decompressor has its own exceptions, two of them OSError
             raise EOFError(str(error)) from error
         self._position += len(data)
         if self._position > self._longest:
             raise EOFError(
-                f"it grows to more than {_GROWTH_LIMIT} times its size; give it uncompressed if that is meant"
+                f"it expands to more than {_GROWTH_LIMIT} times its size. Give it uncompressed if that is intended"
             )
         return data
 
     def tell(self) -> int:
-        """Where it stands."""
+        """The interface of tarfile: the current position."""
         return self._position
 
     def seek(self, position: int) -> None:
-        """Leave out what lies before *position*."""
+        """The interface of tarfile: skip to *position*."""
         if position < self._position:
-            raise EOFError("a header gives a size that cannot be")
+            raise EOFError("a header has an invalid size")
         if self._seeks:
             self._position = self._file.seek(position)
         while self._position < position:
             if not self.piece(min(_PIECE, position - self._position)):
-                raise EOFError("it ends in the middle of a member")
+                raise EOFError("it ends inside a member")
 
     def __enter__(self) -> _Stream:
         return self
@@ -202,7 +202,7 @@ class _Stream:
 
 
 def _open(path: str, compression: str) -> _Stream:
-    """The archive's uncompressed bytes, for a with statement."""
+    """The uncompressed bytes of the archive, as a context manager."""
     if not compression:
         return _Stream(open(path, "rb"), math.inf)
     longest = max(_ALWAYS_ALLOWED, _GROWTH_LIMIT * os.path.getsize(path))
@@ -211,7 +211,7 @@ def _open(path: str, compression: str) -> _Stream:
             import zstandard
         except ImportError as error:
             raise MissingLibraryError("zstandard") from error
-        # A parallel compressor writes several frames.
+        # Parallel compressors write several frames.
         reader = zstandard.ZstdDecompressor().stream_reader(
             open(path, "rb"),  # noqa: SIM115 - closed with the reader
             read_across_frames=True,
@@ -222,13 +222,13 @@ def _open(path: str, compression: str) -> _Stream:
 
 
 def _documents(path: str, compression: str) -> dict[str, bytes]:
-    """Return the members that can be JSON, by name; in one pass, since the configuration may be the first of them."""
+    """Return the members that may be JSON, by name. One pass, because the configuration may precede manifest.json."""
     documents: dict[str, bytes] = {}
     total, last = 0, None
     try:
         with _open(path, compression) as stream, tarfile.open(fileobj=t.cast("t.Any", stream), mode="r:") as tar:
             for member in tar:
-                t.cast("t.Any", tar).members.clear()  # it would keep all of them
+                t.cast("t.Any", tar).members.clear()  # tarfile would keep all members in memory
                 stream.allow(_HEADER_LIMIT)
                 last = member.name
                 name = posixpath.normpath(member.name)
@@ -236,7 +236,7 @@ def _documents(path: str, compression: str) -> dict[str, bytes]:
                     continue
                 if member.size > _DOCUMENT_LIMIT:
                     if name == "manifest.json":
-                        raise InvalidArchiveError(f"{path}: manifest.json has {member.size} bytes, which none can have")
+                        raise InvalidArchiveError(f"{path}: manifest.json has {member.size} bytes, more than the limit")
                     continue
                 stream.allow(_HEADER_LIMIT + member.size)
                 content = tar.extractfile(member)
@@ -245,15 +245,15 @@ def _documents(path: str, compression: str) -> dict[str, bytes]:
                 documents[name] = start + content.read()
                 total += member.size
                 if total > _DOCUMENTS_LIMIT:
-                    raise InvalidArchiveError(f"{path} has more JSON than an archive can have, at the member {last!r}")
+                    raise InvalidArchiveError(f"{path} exceeds the limit for JSON documents, at the member {last!r}")
             while compression and stream.piece():
-                pass  # its checksum comes last
+                pass  # the checksum is at the end
     except (InvalidArchiveError, MissingLibraryError):
         raise
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         if last is None:
-            raise InvalidArchiveError(f"{path} is no docker archive: {error}") from error
-        raise InvalidArchiveError(f"{path} is cut short or damaged behind the member {last!r}: {error}") from error
+            raise InvalidArchiveError(f"{path} is not a docker archive: {error}") from error
+        raise InvalidArchiveError(f"{path} is truncated or damaged after the member {last!r}: {error}") from error
     return documents
 
 
@@ -265,9 +265,9 @@ def _images(path: str, raw: bytes) -> list[dict[str, t.Any]]:
     if not isinstance(images, list) or not all(
         isinstance(image, dict) and isinstance(image.get("Config"), str) for image in images
     ):
-        raise InvalidArchiveError(f"the member manifest.json of {path} is no list of images with a Config")
+        raise InvalidArchiveError(f"the member manifest.json of {path} is not a list of images with a Config")
     if not images:
-        raise InvalidArchiveError(f"the member manifest.json of {path} lists no image")
+        raise InvalidArchiveError(f"the member manifest.json of {path} lists no images")
     return images
 
 
@@ -277,10 +277,10 @@ def _select(path: str, images: t.Sequence[t.Mapping[str, t.Any]], select: str | 
     listing = ", ".join(f"{index}: {' '.join(tags) or '(no tag)'}" for index, tags in enumerate(names))
     if select is None:
         if len(images) > 1:
-            raise InvalidArchiveError(f"{path} holds {len(images)} images; choose one with archive_image: {listing}")
+            raise InvalidArchiveError(f"{path} has {len(images)} images. Select one with archive_image: {listing}")
         return 0
     if select.isdecimal():
-        # Python refuses to read a number of 4301 digits.
+        # Python raises ValueError for a number with more than 4300 digits.
         if len(select) < 10 and int(select) < len(images):
             return int(select)
     else:
@@ -288,11 +288,11 @@ def _select(path: str, images: t.Sequence[t.Mapping[str, t.Any]], select: str | 
         for index, tags in enumerate(names):
             if wanted in map(_familiar, tags):
                 return index
-    raise InvalidArchiveError(f"{path} holds no image {select!r}; it holds {listing}")
+    raise InvalidArchiveError(f"{path} has no image {select!r}. It has {listing}")
 
 
 def _familiar(name: str) -> str:
-    """The name as docker shows it: podman and buildah write the registry in front, docker does not."""
+    """The name as Docker prints it: podman and buildah add a default registry, Docker does not."""
     if ":" not in name.rpartition("/")[2]:
         name += ":latest"
     for prefix in ("docker.io/", "localhost/", "library/"):

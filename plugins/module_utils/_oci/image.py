@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Values: platform, manifest, index, image, and when two of them are the same.
+"""Values: platform, manifest, index and image, and when two images are equal.
 
 Private to killinit.zot: it may change at any time.
 
-Shapes: https://github.com/opencontainers/image-spec, the files manifest.md, image-index.md and config.md.
+Specification: https://github.com/opencontainers/image-spec, the files manifest.md, image-index.md and config.md.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _INDEX_TYPES = frozenset(
     {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
 )
 
-# What is deeper is no image, and Ansible could not print it.
+# Valid documents are not deeper, and Ansible could not print them.
 _DEPTH_LIMIT = 64
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class InvalidImageError(ValueError):
-    """A document of the registry or of an archive is not what the image specification says; the message says where."""
+    """A document does not conform to the image specification. The message names the field."""
 
 
 @dataclass(frozen=True, order=True)
 class Platform:
-    """What an image runs on; printed as C(os/architecture[/variant])."""
+    """A platform; printed as C(os/architecture[/variant])."""
 
     os: str
     architecture: str
@@ -44,17 +44,17 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """Read C(os/architecture[/variant]); raises ValueError when the text is none."""
+        """Parse C(os/architecture[/variant]). Raises ValueError for any other text."""
         parts = text.split("/")
         if len(parts) not in (2, 3) or not all(re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", part) for part in parts):
-            raise ValueError(f"{text!r} is not a platform: write os/architecture[/variant], as in linux/arm/v7")
+            raise ValueError(f"{text!r} is not a platform: use os/architecture[/variant], for example linux/arm/v7")
         return cls(*parts)
 
     @classmethod
     def of(cls, fields: t.Mapping[str, t.Any]) -> Platform | None:
-        """The platform that an image configuration or an index entry states; None when it states none.
+        """The platform of an image configuration or of an index entry. None if it has no platform.
 
-        C(unknown/unknown) is how buildx marks an attestation: https://docs.docker.com/build/metadata/attestations/
+        buildx marks attestations with C(unknown/unknown): https://docs.docker.com/build/metadata/attestations/
         """
         os, architecture = _text(fields, "os"), _text(fields, "architecture")
         if not os or not architecture or "unknown" in (os, architecture):
@@ -63,7 +63,7 @@ class Platform:
 
     @property
     def normalized(self) -> Platform:
-        """The platform as containerd compares it: arm64 is arm64/v8, arm is arm/v7.
+        """The platform in the form that containerd compares: arm64 is arm64/v8, arm is arm/v7.
 
         https://github.com/containerd/platforms/blob/main/database.go
         """
@@ -80,7 +80,7 @@ class Platform:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of an index; without a platform it is an attestation or another addition."""
+    """An entry of an index. Without a platform it is an attestation or another attachment."""
 
     digest: str
     platform: Platform | None
@@ -88,7 +88,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest or an index as the registry holds it. *size* counts bytes of configuration and layers."""
+    """A manifest or an index of the registry. *size* is the number of bytes of configuration and layers."""
 
     digest: str
     media_type: str
@@ -99,21 +99,21 @@ class Manifest:
 
     @property
     def is_index(self) -> bool:
-        """Whether it lists other manifests instead of layers."""
+        """Whether it lists manifests instead of layers."""
         return self.media_type in _INDEX_TYPES
 
     @property
     def by_platform(self) -> list[tuple[Platform, str]]:
-        """Of an index: platform and digest of each entry that has a platform, sorted.
+        """The platform and the digest of each entry that has a platform, sorted.
 
-        Two indexes are the same when this is equal: the order of the entries does not count, nor do fields that a newer
-        crane adds (artifactType from 0.22 on), nor entries without a platform.
+        Two indexes are equal if this is equal. The order of the entries, fields that newer versions of crane add
+        (artifactType since 0.22) and entries without a platform are ignored.
         """
         return sorted((entry.platform.normalized, entry.digest) for entry in self.entries if entry.platform)
 
     @classmethod
     def parse(cls, raw: bytes) -> Manifest:
-        """Read what the registry sent; the digest is that of the bytes. Raises InvalidImageError."""
+        """Parse the document of the registry. The digest is computed from the bytes. Raises InvalidImageError."""
         document = json_object(raw, "the manifest")
         media_type = _text(document, "mediaType")
         digest = sha256(raw)
@@ -131,9 +131,9 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Image:
-    """What a reference means: *manifest* is None when it is absent, *config* is None for an index.
+    """The image of a reference. *manifest* is None if it does not exist, *config* is None for an index.
 
-    *children* are the manifests behind an index, *planned* the platforms of an index that is not written yet.
+    *children* are the manifests of an index. *planned* are the platforms of an index that has not been written.
     """
 
     reference: Reference
@@ -149,14 +149,14 @@ class Image:
 
     @property
     def platforms(self) -> list[str]:
-        """The platforms, in the order of the index, each C(os/architecture[/variant])."""
+        """The platforms in the order of the index, in the form C(os/architecture[/variant])."""
         if self.manifest and self.manifest.is_index:
             return [str(entry.platform) for entry in self.manifest.entries if entry.platform]
         platform = Platform.of(self.config or {})
         return [str(each) for each in ((platform,) if platform else self.planned)]
 
     def for_ansible(self) -> dict[str, t.Any]:
-        """The image of a result: always these twelve keys."""
+        """The image in a result. It always has these twelve keys."""
         manifest, config = self.manifest, self.config or {}
         container = _object(config, "config")
         return {
@@ -175,9 +175,9 @@ class Image:
         }
 
 
-# What OCI keeps of a configuration, https://github.com/opencontainers/image-spec/blob/main/config.md, in the order of
-# its Go types. Docker's own fields (Healthcheck, OnBuild, Shell, Hostname, …) are not here: the conversion drops them.
-# Nor is ArgsEscaped, which BuildKit sets and only Windows heeds: skopeo drops it up to 1.11, and keeps it from 1.12 on.
+# The fields of an OCI configuration (https://github.com/opencontainers/image-spec/blob/main/config.md), in the order of
+# its Go types. The conversion drops Docker's own fields (Healthcheck, OnBuild, Shell, Hostname, …). ArgsEscaped, which
+# BuildKit sets and only Windows uses, is missing too: skopeo drops it up to 1.11 and keeps it since 1.12.
 _TOP = ("architecture", "os", "variant", "os.version", "os.features", "author")
 _CONTAINER = (
     "User",
@@ -193,40 +193,41 @@ _CONTAINER = (
 _HISTORY = ("created_by", "author", "comment", "empty_layer")
 
 
-def content(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return what makes an image itself, out of its configuration: two images are the same when this is equal.
+def image_identity(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return the fields of a configuration that identify the image. Two images are equal if this is equal.
 
-    Digests cannot tell: they differ with the tool that wrote the image, its version and its cache. An empty field and
-    an absent one are one thing, as they are to skopeo. Raises InvalidImageError when the list of layers is none.
+    Digests cannot be compared: they depend on the tool that wrote the image, its version and its cache. As in skopeo,
+    an empty field equals a missing one. Raises InvalidImageError if the list of layers is not a list.
     """
     rootfs, container = _object(config, "rootfs"), _object(config, "config")
     _object(container, "Labels")
     if not isinstance(rootfs.get("diff_ids"), (list, type(None))):
-        raise InvalidImageError("rootfs.diff_ids of the configuration is no list")
+        raise InvalidImageError("rootfs.diff_ids of the configuration is not a list")
     return {
         "diff_ids": rootfs.get("diff_ids") or [],
-        "created": instant(config.get("created")),
+        "created": parse_time(config.get("created")),
         "config": _filled(container, _CONTAINER),
         "history": [
-            {**_filled(step, _HISTORY), "created": instant(step.get("created"))} for step in _objects(config, "history")
+            {**_filled(step, _HISTORY), "created": parse_time(step.get("created"))}
+            for step in _objects(config, "history")
         ],
         **_filled(config, _TOP),
     }
 
 
-# The Go types of image-spec in skopeo 1.13 and later, in 1.12 and Debian 12's 1.9.3, and in earlier ones: the order of
-# a platform's fields, and the fields of the container.
+# The Go types of image-spec in skopeo 1.13 and later, in 1.12 and the 1.9.3 of Debian 12, and in earlier versions: the
+# order of the platform fields, and the fields of the container.
 _NEWER = ("architecture", "os", "os.version", "os.features", "variant")
 _OLDER = ("architecture", "variant", "os", "os.version", "os.features")
 _AGES = ((_NEWER, (*_CONTAINER, "ArgsEscaped")), (_OLDER, (*_CONTAINER, "ArgsEscaped")), (_OLDER, _CONTAINER))
-# What Go's encoding/json writes otherwise than Python: as if it were to stand in HTML.
+# Characters that Go's encoding/json escapes for HTML, unlike Python.
 _ESCAPES = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
 
 
-def converted(config: t.Mapping[str, t.Any]) -> list[bytes]:
-    """Return the bytes that skopeo makes of a configuration for an OCI registry, one guess for each age of skopeo.
+def predicted_oci_configs(config: t.Mapping[str, t.Any]) -> list[bytes]:
+    """Return the configurations that skopeo may write to an OCI registry, one for each group of versions.
 
-    Which of them is right, if any, is for a digest to tell. Raises InvalidImageError as content() does.
+    The digest in the registry shows which of them is right, if any. Raises InvalidImageError as image_identity() does.
     https://github.com/containers/image/blob/main/internal/image/docker_schema2.go, convertToManifestOCI1
     """
     rootfs, container = _object(config, "rootfs"), _object(config, "config")
@@ -235,12 +236,12 @@ def converted(config: t.Mapping[str, t.Any]) -> list[bytes]:
         "history": [{**_created(step), **_filled(step, _HISTORY)} for step in _objects(config, "history")],
     }
     found = []
-    for platform, kept in _AGES:
+    for platform, fields in _AGES:
         document = {
             **_created(config),
             **_filled(config, ("author",)),
             **{name: config.get(name) or "" for name in platform if config.get(name) or name in ("architecture", "os")},
-            "config": {name: _sorted(value) for name, value in _filled(container, kept).items()},
+            "config": {name: _sorted(value) for name, value in _filled(container, fields).items()},
             **_filled(rest, rest),
         }
         text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
@@ -249,7 +250,7 @@ def converted(config: t.Mapping[str, t.Any]) -> list[bytes]:
 
 
 def _created(fields: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The time in a configuration or a step of its history, as Go writes it: no zeros at its end, Z for UTC."""
+    """The time of a configuration or of a history entry in the format of Go: no trailing zeros, Z for UTC."""
     text = fields.get("created")
     found = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d*[1-9])?\.?0*(Z|[+-]\d\d:\d\d)", str(text))
     if found:
@@ -262,10 +263,10 @@ def _sorted(value: t.Any) -> t.Any:
     return dict(sorted(value.items())) if isinstance(value, dict) else value
 
 
-def instant(text: t.Any) -> tuple[str, str] | None:
-    """Return an RFC 3339 time as one that compares: seconds in UTC and the fraction without its trailing zeros.
+def parse_time(text: t.Any) -> tuple[str, str] | None:
+    """Return an RFC 3339 time in comparable form: the seconds in UTC and the fraction without trailing zeros.
 
-    Builders write nanoseconds, which Python's datetime would cut. What is no such time is compared as it stands.
+    Builders write nanoseconds, which the datetime of Python truncates. Any other text is returned unchanged.
     """
     if not text:
         return None
@@ -289,20 +290,20 @@ def sha256(raw: bytes) -> str:
 
 
 def json_object(raw: bytes, what: str) -> dict[str, t.Any]:
-    """Read one JSON object; raises InvalidImageError, which says *what* it is that cannot be read."""
+    """Parse one JSON object. Raises InvalidImageError with *what* as the name of the document."""
     try:
         document = _plain(json.loads(raw, parse_constant=_refuse))
     except (ValueError, RecursionError) as error:
         raise InvalidImageError(f"{what} is not valid JSON: {error}") from error
     if not isinstance(document, dict):
-        raise InvalidImageError(f"{what} is no JSON object")
+        raise InvalidImageError(f"{what} is not a JSON object")
     return document
 
 
 def _plain(value: t.Any, depth: int = 0) -> t.Any:
-    """*value* as Ansible can print it, or a ValueError.
+    """Convert *value* into a form that Ansible can print. Raises ValueError.
 
-    Half a surrogate pair is no text: it becomes U+FFFD, as Go reads it (https://pkg.go.dev/encoding/json#Unmarshal).
+    An unpaired surrogate becomes U+FFFD, as in Go (https://pkg.go.dev/encoding/json#Unmarshal).
     """
     if depth > _DEPTH_LIMIT:
         raise ValueError(f"it has more than {_DEPTH_LIMIT} levels")
@@ -316,7 +317,7 @@ def _plain(value: t.Any, depth: int = 0) -> t.Any:
 
 
 def _refuse(constant: str) -> t.NoReturn:
-    """Python's NaN and Infinity are no JSON."""
+    """Reject NaN and Infinity, which Python accepts and JSON does not."""
     raise ValueError(constant)
 
 
@@ -327,26 +328,26 @@ def _filled(fields: t.Mapping[str, t.Any], names: t.Iterable[str]) -> dict[str, 
 def _object(fields: t.Mapping[str, t.Any], name: str) -> t.Mapping[str, t.Any]:
     value = fields.get(name) or {}
     if not isinstance(value, dict):
-        raise InvalidImageError(f"{name} is no JSON object")
+        raise InvalidImageError(f"{name} is not a JSON object")
     return value
 
 
 def _objects(fields: t.Mapping[str, t.Any], name: str) -> list[t.Mapping[str, t.Any]]:
     value = fields.get(name) or []
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise InvalidImageError(f"{name} is no list of JSON objects")
+        raise InvalidImageError(f"{name} is not a list of JSON objects")
     return value
 
 
 def _text(fields: t.Mapping[str, t.Any], name: str) -> str:
     value = fields.get(name) or ""
     if not isinstance(value, str):
-        raise InvalidImageError(f"{name} is no text")
+        raise InvalidImageError(f"{name} is not a string")
     return value
 
 
 def _number(fields: t.Mapping[str, t.Any], name: str) -> int:
     value = fields.get(name) or 0
     if not isinstance(value, int):
-        raise InvalidImageError(f"{name} is no number")
+        raise InvalidImageError(f"{name} is not a number")
     return value

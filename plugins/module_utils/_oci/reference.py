@@ -6,8 +6,8 @@
 
 Private to killinit.zot: it may change at any time.
 
-The grammar is that of the distribution project, https://pkg.go.dev/github.com/distribution/reference: what passes here
-can stand in an argument list, a URL or a log line without quoting.
+The grammar is that of the distribution project, https://pkg.go.dev/github.com/distribution/reference. A valid reference
+needs no quoting in an argument list, a URL or a log line.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ _NAME_LIMIT = 255
 
 
 class InvalidReferenceError(ValueError):
-    """The text is no reference, or no part of one; the message names the text and what is wrong with it."""
+    """The text is not a valid reference, or not a valid part of one. The message names the text and the reason."""
+
+
+class MissingRegistryError(InvalidReferenceError):
+    """The reference has no registry, and there is no default registry."""
 
 
 def _require(pattern: re.Pattern[str], text: str, what: str, form: str) -> str:
@@ -39,30 +43,30 @@ def _require(pattern: re.Pattern[str], text: str, what: str, form: str) -> str:
 
 
 def registry_name(text: str) -> str:
-    """Return *text* if it is C(host[:port]); raise InvalidReferenceError if not."""
-    return _require(_REGISTRY, text, "registry", "give host[:port], without a scheme and without a path")
+    """Return *text* if it is C(host[:port]). Raises InvalidReferenceError."""
+    return _require(_REGISTRY, text, "registry", "use host[:port], without a scheme and without a path")
 
 
 def repository_name(text: str) -> str:
-    """Return *text* if it is a repository; raise InvalidReferenceError if not."""
+    """Return *text* if it is a repository. Raises InvalidReferenceError."""
     return _require(
-        _REPOSITORY, text, "repository", "lower-case letters, digits and single . _ - in parts that / separates"
+        _REPOSITORY, text, "repository", "use lower-case letters, digits and single . _ - in components separated by /"
     )
 
 
 def tag_name(text: str) -> str:
-    """Return *text* if it is a tag; raise InvalidReferenceError if not."""
-    return _require(_TAG, text, "tag", "up to 128 letters, digits, _ . - that do not begin with . or -")
+    """Return *text* if it is a tag. Raises InvalidReferenceError."""
+    return _require(_TAG, text, "tag", "use at most 128 letters, digits, _ . - and do not begin with . or -")
 
 
 def is_digest(text: str) -> bool:
-    """Say whether *text* is C(sha256:) and 64 hexadecimal digits."""
+    """Whether *text* is C(sha256:) and 64 hexadecimal digits."""
     return bool(_DIGEST.fullmatch(text))
 
 
 @dataclass(frozen=True)
 class Reference:
-    """C(registry/repository:tag), C(registry/repository@digest), or both; the digest is then what counts."""
+    """C(registry/repository:tag), C(registry/repository@digest), or both. Then the tag is ignored."""
 
     registry: str
     repository: str
@@ -79,22 +83,22 @@ class Reference:
         if self.digest is not None:
             _require(_DIGEST, self.digest, "digest", "sha256: and 64 hexadecimal digits")
         if self.tag is None and self.digest is None:
-            raise InvalidReferenceError(f"{self.name!r} names no tag and no digest")
+            raise InvalidReferenceError(f"{self.name!r} has neither a tag nor a digest")
 
     @classmethod
     def parse(cls, text: str, *, registry: str | None = None) -> Reference:
-        """Read a reference; one without a registry is in *registry*, one without tag and digest means C(latest).
+        """Parse a reference. The default registry is *registry*, the default tag is C(latest).
 
-        Raises InvalidReferenceError when it is none, or when no registry is known.
+        Raises InvalidReferenceError, or MissingRegistryError if there is no registry.
         """
         name, _at, digest = text.partition("@")
         if _at and not digest:
-            raise InvalidReferenceError(f"{text!r} has nothing behind the @")
+            raise InvalidReferenceError(f"{text!r} has no digest after the @")
         head, slash, tail = name.partition("/")
         if slash and (head == "localhost" or any(mark in head for mark in ".:[")):
             registry, name = head, tail
         if registry is None:
-            raise InvalidReferenceError(f"{text!r} names no registry: write it in front, or set the option registry")
+            raise MissingRegistryError(f"{text!r} has no registry")
         repository, colon, tag = name.partition(":")
         if not colon:
             return cls(registry, repository, None if digest else "latest", digest or None)
@@ -102,7 +106,7 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """The reference without tag and digest."""
+        """The registry and the repository."""
         return f"{self.registry}/{self.repository}"
 
     def pinned(self, digest: str) -> Reference:

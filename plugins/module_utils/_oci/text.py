@@ -11,9 +11,9 @@ from __future__ import annotations
 
 
 def printable(text: str, *, line_end: str = " ") -> str:
-    """*text* with everything that controls a terminal shown as an escape sequence, and *line_end* between its lines.
+    """Replace control characters by visible escape sequences, and line breaks by *line_end*.
 
-    Ansible prints messages as they are, so an image label or a Kubernetes event could clear the screen or hide a line.
+    Ansible prints messages unchanged, so an image label or a Kubernetes event could clear the screen or hide a line.
     """
     lines = ("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in text.expandtabs().split("\n"))
     return line_end.join(lines)

@@ -2,13 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The certificates that both tools trust, each of them once.
+"""The CA certificates that both tools trust, without duplicates.
 
 Private to killinit.zot: it may change at any time.
 
-Go reads the system's bundle and then every file of the system's directories, which mostly hold the same certificates
-again (https://go.dev/src/crypto/x509/root_unix.go). That is more than half of what a run of crane costs, so a task does
-it once for all its runs.
+Go reads the bundle of the system and then every file in the directories of the system, which hold mostly the same
+certificates (https://go.dev/src/crypto/x509/root_unix.go). Parsing them twice is about half of the CPU time of a run of
+crane, so a task removes the duplicates once for all its runs.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _DIRECTORIES = "/etc/ssl/certs:/etc/pki/tls/certs"
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----")
 
 
-def further(environment: t.Mapping[str, str]) -> tuple[str | None, bytes]:
-    """The bundle that Go reads in *environment*, and what is in its directories besides."""
+def extra_certificates(environment: t.Mapping[str, str]) -> tuple[str | None, bytes]:
+    """The bundle that Go reads in *environment*, and the certificates that only its directories have."""
     named = environment.get("SSL_CERT_FILE")
     bundle = next((path for path in ([named] if named else _BUNDLES) if _read(path)), None)
     known = set(_CERTIFICATE.findall(_read(bundle))) if bundle else set()
@@ -45,14 +45,14 @@ def further(environment: t.Mapping[str, str]) -> tuple[str | None, bytes]:
 def _files(directory: str) -> list[str]:
     try:
         with os.scandir(directory) as entries:
-            # One that links to its neighbour, as the hashes of OpenSSL do, is read under its own name.
+            # Skip the hash symlinks of OpenSSL: they point to files in the same directory.
             return sorted(each.path for each in entries if not each.is_symlink() or "/" in os.readlink(each.path))
     except OSError:
         return []
 
 
 def _read(path: str) -> bytes:
-    # What cannot be read is left out, as Go does.
+    # Like Go, skip files that cannot be read.
     try:
         with open(path, "rb") as file:
             return file.read()

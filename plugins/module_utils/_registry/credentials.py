@@ -2,13 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The private directory that holds auth file and CA while a task runs.
+"""The private directory of a task, with its auth file and CA certificates.
 
 Private to killinit.zot: it may change at any time.
 
-skopeo and crane look for credentials in different places and orders, and crane takes them by no option
+skopeo and crane search different auth files in different orders, and crane has no option for credentials
 (https://github.com/google/go-containerregistry/blob/main/pkg/authn/keychain.go). So the task finds the entry itself and
-hands both tools one C(config.json) that has nothing else in it: skopeo by C(--authfile), crane by C(DOCKER_CONFIG).
+writes a C(config.json) with only that entry. skopeo reads it by C(--authfile), crane by C(DOCKER_CONFIG).
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ import tempfile
 import threading
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._registry.certificates import further
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.certificates import extra_certificates
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
 
 _POLICIES = ("/etc/containers/policy.json", "/usr/share/containers/policy.json")
-# Nothing of these may be seen in the environment of a tool.
+# Removed from the environment of the tools.
 _OURS = ("ZOT_USERNAME", "ZOT_PASSWORD", "ZOT_AUTHFILE")
 
 
 class Credentials:
-    """What proves to a registry who we are, and the files by which the tools get it."""
+    """The credentials of one user, and the auth file that passes them to the tools."""
 
     def __init__(
         self,
@@ -47,28 +47,28 @@ class Credentials:
         authfile: str | None,
         ambient: bool = True,
     ) -> None:
-        """*directory* is private already; *username* and *password* are for *registry* and for no other.
+        """*directory* is private. *username* and *password* are sent to *registry* only.
 
-        With *ambient* the credentials may also come from where skopeo and crane look by themselves.
+        With *ambient* the credentials may also come from the default auth files of skopeo and crane.
         """
         self.directory = directory
         self.config = os.path.join(directory, "config.json")
         self._registry = registry
-        self._username, self._password, self._authfile = _chosen(username, password, authfile)
+        self._username, self._password, self._authfile = _select(username, password, authfile)
         if self._username and not registry:
-            raise ZotError("invalid_option", "username and password are given, but not the registry that they are for")
+            raise missing_registry()
         self._ambient = ambient
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], str] = {}
         self._written: dict[str, dict[str, t.Any]] = {"auths": {}, "credHelpers": {}}
-        # What the tools were given so far, plain and as it is sent.
+        # Every secret that the tools received so far, in plain text and base64.
         self.secrets: set[str] = set()
         self._write()
 
-    def cover(self, registry: str, repository: str) -> str:
-        """See to it that both tools find the credentials for a repository; return where they come from, in words.
+    def prepare(self, registry: str, repository: str) -> str:
+        """Write the credentials of a repository for both tools. Return their origin as text.
 
-        Raises ZotError when the auth file cannot be read.
+        Raises ZotError if the auth file cannot be read.
         """
         with self._lock:
             key = (registry, repository)
@@ -76,8 +76,8 @@ class Credentials:
                 self._known[key] = self._add(registry, repository)
             return self._known[key]
 
-    def hide(self, text: str) -> str:
-        """Take every secret that the tools were given out of *text*."""
+    def redact(self, text: str) -> str:
+        """Remove every secret of the tools from *text*."""
         for secret in self.secrets:
             text = text.replace(secret, "********")
         return text
@@ -87,18 +87,18 @@ class Credentials:
             if registry != self._registry:
                 return f"none, since username and password are for {self._registry}"
             plain = f"{self._username}:{self._password}"
-            self._put(registry, {"auth": base64.b64encode(plain.encode()).decode()})
+            self._add_entry(registry, {"auth": base64.b64encode(plain.encode()).decode()})
             origin = "ZOT_USERNAME" if os.environ.get("ZOT_USERNAME") == self._username else "the option username"
             return f"user {self._username!r} from {origin}"
-        candidates = [self._authfile] if self._authfile else _usual_authfiles() if self._ambient else []
+        candidates = [self._authfile] if self._authfile else _default_authfiles() if self._ambient else []
         for path in candidates:
             document = _load(path, required=bool(self._authfile))
             helper = _helper(document, registry)
             for name in _keys(registry, repository):
                 entry = _entry(document, name)
                 if entry:
-                    # crane knows a host and a whole repository, skopeo also what lies between: write the whole one.
-                    self._put(registry if name == registry else f"{registry}/{repository}", entry)
+                    # crane matches a host or a whole repository, not a prefix, so write the whole repository.
+                    self._add_entry(registry if name == registry else f"{registry}/{repository}", entry)
                     return f"the entry {name} of {path}"
             if helper:
                 if not shutil.which(f"docker-credential-{helper}"):
@@ -106,14 +106,14 @@ class Credentials:
                         "tool_missing",
                         f"{path} keeps the credentials for {registry} with docker-credential-{helper},"
                         " which is not in PATH",
-                        hint="Install that credential helper, or give username and password.",
+                        hint="Install the credential helper, or give username and password.",
                     )
                 self._written["credHelpers"][registry] = helper
                 self._write()
-                return f"docker-credential-{helper}, which {path} names"
+                return f"docker-credential-{helper} of {path}"
         return f"none: {self._authfile} has no entry for {registry}" if self._authfile else "none were given"
 
-    def _put(self, key: str, entry: dict[str, t.Any]) -> None:
+    def _add_entry(self, key: str, entry: dict[str, t.Any]) -> None:
         self.secrets.update(value for name, value in entry.items() if name != "username" and isinstance(value, str))
         with contextlib.suppress(ValueError):
             self.secrets.add(base64.b64decode(entry.get("auth", "")).decode().partition(":")[2])
@@ -122,8 +122,8 @@ class Credentials:
         self._write()
 
     def _write(self) -> None:
-        # Beside it and over it: a tool that starts meanwhile reads the old file or the new one, never half of one.
-        with _room(self.directory):
+        # Replace the file atomically: a tool that starts at the same time must not read half of it.
+        with disk_errors(self.directory):
             handle, path = tempfile.mkstemp(dir=self.directory)
             with os.fdopen(handle, "w") as file:
                 json.dump(self._written, file)
@@ -132,9 +132,9 @@ class Credentials:
 
 @contextlib.contextmanager
 def task_directory(tmpdir: str) -> t.Iterator[str]:
-    """The private directory of a task, in the *tmpdir* that Ansible gives it.
+    """The private directory of a task, in the *tmpdir* of Ansible.
 
-    It first removes what tasks of the same user left when SIGKILL ended them: nobody holds the locks of those any more.
+    First removes the directories that tasks of the same user left after SIGKILL: no process holds their locks.
     """
     for path in glob.glob(os.path.join(glob.escape(os.path.dirname(tmpdir)), "ansible-*", "zot-*")):
         with contextlib.suppress(OSError), _locked(os.path.dirname(path), fcntl.LOCK_EX | fcntl.LOCK_NB) as owner:
@@ -148,7 +148,7 @@ def task_directory(tmpdir: str) -> t.Iterator[str]:
 
 @contextlib.contextmanager
 def _locked(directory: str, how: int) -> t.Iterator[int]:
-    """Hold the lock of a directory; gives the directory's owner."""
+    """Hold the lock of a directory. Yields the user id of its owner."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(handle, how)
@@ -159,8 +159,8 @@ def _locked(directory: str, how: int) -> t.Iterator[int]:
 
 @contextlib.contextmanager
 def private_directory(parent: str) -> t.Iterator[str]:
-    """A directory of mode 0700 that is gone at the end, however that comes. Raises ZotError if it cannot be made."""
-    with _room(parent):
+    """A temporary directory of mode 0700, removed at the end. Raises ZotError if it cannot be created."""
+    with disk_errors(parent):
         path = tempfile.mkdtemp(prefix="zot-", dir=parent)
     try:
         yield path
@@ -169,58 +169,58 @@ def private_directory(parent: str) -> t.Iterator[str]:
 
 
 @contextlib.contextmanager
-def _room(directory: str) -> t.Iterator[None]:
-    """Turn a full or unwritable disk into an error that says so."""
+def disk_errors(directory: str) -> t.Iterator[None]:
+    """Convert the error of a full or read-only file system into a ZotError."""
     try:
         yield
     except OSError as error:
         raise ZotError(
             "tool_failed",
             f"cannot write into {directory}: {error.strerror}",
-            hint="Make room there, or point remote_tmp (ansible.cfg) to a place that has it, and run the task again.",
+            hint="Free disk space there, or set remote_tmp (ansible.cfg) to a larger file system.",
         ) from error
 
 
 def environment(directory: str, *, ca_path: str | None) -> dict[str, str]:
-    """The environment for both tools: our own without its secrets, with the auth file and the CA.
+    """The environment of both tools: that of this process without secrets, with the auth file and the CA certificates.
 
-    Raises ZotError when *ca_path* cannot be read.
+    Raises ZotError if *ca_path* cannot be read.
     """
     result = {name: value for name, value in os.environ.items() if name not in _OURS}
     result["DOCKER_CONFIG"] = directory
-    bundle, more = further(result)
-    authority = b""
+    bundle, more = extra_certificates(result)
+    ca_certificates = b""
     if ca_path:
         try:
             with open(ca_path, "rb") as file:
-                authority = file.read()
-        except (OSError, ValueError) as error:  # a ValueError for a path that no system can have
+                ca_certificates = file.read()
+        except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
             reason = error.strerror if isinstance(error, OSError) else error
             raise ZotError(
                 "invalid_option", f"ca_path {ca_path} cannot be read: {reason}", hint="Give a PEM file."
             ) from error
     certificates = os.path.join(directory, "certificates")
-    with _room(directory):
+    with disk_errors(directory):
         os.mkdir(certificates, 0o700)
-        for name, content in (("system.crt", more), ("ca.crt", authority)):
+        for name, content in (("system.crt", more), ("ca.crt", ca_certificates)):
             with open(os.path.join(certificates, name), "wb") as file:
                 file.write(content)
-    # Beside the system's, not instead of them.
+    # In addition to the CA certificates of the system.
     result.update(SSL_CERT_DIR=certificates, **({"SSL_CERT_FILE": bundle} if bundle else {}))
     return result
 
 
 def without_plain_http(environment: t.Mapping[str, str], registry: str) -> dict[str, str]:
-    """The environment with which crane cannot fall back to plain HTTP for *registry*; loopback is not affected.
+    """An environment in which crane cannot use plain HTTP for *registry*. Loopback is not affected.
 
-    crane does so unasked for private addresses and, before 0.21.6, for *.local, and sends the credentials with it
-    (https://github.com/google/go-containerregistry/blob/main/pkg/name/registry.go). A proxy for HTTP alone, at which
-    nobody answers, stops that.
+    Without an option, crane falls back to HTTP for private addresses and, before 0.21.6, for *.local, and sends the
+    credentials (https://github.com/google/go-containerregistry/blob/main/pkg/name/registry.go). An unreachable proxy
+    for HTTP prevents that.
     """
     result = dict(environment)
     host = _host(registry)
     if host.endswith(".local") or _is_private(host):
-        import urllib.request  # for these alone: it takes a twentieth of a module's start
+        import urllib.request  # imported only here: the import takes 5 % of the start of a module
 
         if urllib.request.proxy_bypass(host):
             for name in ("HTTPS_PROXY", "https_proxy"):
@@ -231,7 +231,7 @@ def without_plain_http(environment: t.Mapping[str, str], registry: str) -> dict[
 
 
 def is_loopback(registry: str) -> bool:
-    """Whether *registry* is on this machine, where plain HTTP shows nothing to anybody."""
+    """Whether *registry* is on this machine, where plain HTTP is safe."""
     host = _host(registry).strip("[]")
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
@@ -250,38 +250,38 @@ def _is_private(host: str) -> bool:
 
 
 def policy(directory: str) -> str | None:
-    """A signature policy for skopeo where the machine has none, as in most containers; None where it has one.
+    """The path of a signature policy for skopeo. None if the machine has one; most containers have none.
 
-    Ours accepts docker archives, which nobody signs, and nothing else.
+    The policy accepts docker archives, which have no signatures, and nothing else.
     """
     usual = os.path.join(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"), "containers/policy.json")
     if any(os.path.exists(path) for path in (usual, *_POLICIES)):
         return None
     path = os.path.join(directory, "policy.json")
-    with _room(directory), open(path, "w") as file:
+    with disk_errors(directory), open(path, "w") as file:
         accept = {"docker-archive": {"": [{"type": "insecureAcceptAnything"}]}}
         json.dump({"default": [{"type": "reject"}], "transports": accept}, file)
     return path
 
 
-def _chosen(
+def _select(
     username: str | None, password: str | None, authfile: str | None
 ) -> tuple[str | None, str | None, str | None]:
-    """Of credentials and auth file the one that the task names; the environment is only for what it does not name."""
+    """Username and password, or the auth file. An option of the task has precedence over the environment."""
     if username and authfile:
         if username == os.environ.get("ZOT_USERNAME"):
             username = password = None
         elif authfile == os.environ.get("ZOT_AUTHFILE"):
             authfile = None
         else:
-            raise ZotError("invalid_option", "authfile and username are both given: which is it to be?")
+            raise ZotError("invalid_option", "authfile and username are mutually exclusive")
     if username and password is None:
-        raise ZotError("invalid_option", "username is given without password")
+        raise ZotError("invalid_option", "username is given without a password")
     return username or None, password, authfile or None
 
 
-def _usual_authfiles() -> list[str]:
-    """Where skopeo and crane look by themselves, skopeo's places first.
+def _default_authfiles() -> list[str]:
+    """The default auth files, those of skopeo first.
 
     https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md
     """
@@ -297,7 +297,7 @@ def _usual_authfiles() -> list[str]:
 
 
 def _load(path: str, *, required: bool) -> dict[str, t.Any]:
-    hint = "Give a file as docker login or skopeo login writes it, or username and password."
+    hint = "Give a file that docker login or skopeo login wrote, or username and password."
     try:
         with open(path, "rb") as file:
             document = json.load(file)
@@ -306,7 +306,7 @@ def _load(path: str, *, required: bool) -> dict[str, t.Any]:
             return {}
         raise ZotError("invalid_option", f"authfile {path} cannot be read: {error.strerror}", hint=hint) from error
     except (ValueError, RecursionError) as error:
-        # Without the parser's words: they can quote the file.
+        # Without the message of the parser, which can quote the file.
         raise ZotError("invalid_option", f"the auth file {path} is not valid JSON", hint=hint) from error
     auths = document.get("auths", {}) if isinstance(document, dict) else None
     if not isinstance(auths, dict):
@@ -315,7 +315,7 @@ def _load(path: str, *, required: bool) -> dict[str, t.Any]:
 
 
 def _keys(registry: str, repository: str) -> t.Iterator[str]:
-    """The keys that fit a repository, the longest first."""
+    """The keys of an auth file that match a repository, the longest first."""
     parts = repository.split("/")
     for count in range(len(parts), 0, -1):
         yield "/".join([registry, *parts[:count]])
@@ -328,7 +328,7 @@ def _entry(document: dict[str, t.Any], name: str) -> dict[str, t.Any] | None:
         bare = bare.rstrip("/")
         for version in ("/v1", "/v2"):
             bare = bare[: -len(version)] if bare.endswith(version) else bare
-        # What is no text can be no credential.
+        # Ignore fields that are not text.
         fields = (
             {field: value for field, value in entry.items() if isinstance(value, str)}
             if isinstance(entry, dict)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What can go wrong, whether trying again can help, and what to do.
+"""The error of the collection: its class, whether a retry can help, and a hint.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -16,34 +16,35 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.text import prin
 
 _RETRYABLE = frozenset({"rate_limited", "unavailable"})
 
-# What to do, for each error class. {name} is filled in where the error is raised.
+# What the user can do, for each error class. {credentials} is filled in where the error is raised.
 _HINTS: t.Mapping[str, str] = {
     "unauthorized": "The registry does not accept the credentials: {credentials}.",
-    "denied": "The account lacks the right to create or update (or to read) here, or the tag is immutable and may not"
-    " move: {credentials}. Ask for the right, or push under a new tag.",
-    "not_found": "Check repository and tag for a typing error, or push the image first.",
-    "manifest_invalid": "Zot takes OCI manifests only: push with killinit.zot.zot_push, not with docker push, crane"
+    "denied": "The user may not read, create or update this repository, or the tag is immutable: {credentials}."
+    " Request the permission, or push under a new tag.",
+    "not_found": "Check the repository and the tag for a typing error, or push the image first.",
+    "manifest_invalid": "Zot accepts OCI manifests only: push with killinit.zot.zot_push, not with docker push, crane"
     " push or buildx --push.",
     "rate_limited": "The registry limits the rate of requests: try again later, or lower the option parallel.",
-    "quota_exceeded": "The registry's quota is used up: delete what is no longer needed, or raise the quota.",
-    "unavailable": "Check that the registry is up and can be reached from this host, then run the task again.",
-    "tls": "Give the registry's CA in the option ca_path. For a registry without TLS, or to check nothing, set"
-    " validate_certs to false.",
-    "archive_invalid": "Write the archive again, with docker save, podman save or buildah push docker-archive:FILE.",
-    "platform_mismatch": "Give the archive or the manifest of the platform that was asked for.",
-    "tool_missing": "Install it (skopeo 1.9 or later: the system's package; crane 0.20 or later:"
-    " github.com/google/go-containerregistry), or say where it is with the options skopeo_path and crane_path.",
-    "tool_failed": "Look at the tool's own words in stderr, put right what they name, and run the task again.",
-    "invalid_option": "Correct the option and run the task again; nothing was written.",
+    "quota_exceeded": "The quota of the registry is used up: delete repositories that are not needed, or raise the"
+    " quota.",
+    "unavailable": "Check that the registry runs and that this host can reach it, then run the task again.",
+    "tls": "Set the option ca_path to the CA certificate of the registry. For a registry without TLS, or to skip the"
+    " verification, set validate_certs to false.",
+    "archive_invalid": "Write the archive again with docker save, podman save or buildah push docker-archive:FILE.",
+    "platform_mismatch": "Give the archive or the manifest of the requested platform.",
+    "tool_missing": "Install it (skopeo 1.9 or later: the package of the distribution; crane 0.20 or later:"
+    " github.com/google/go-containerregistry), or set skopeo_path or crane_path to its path.",
+    "tool_failed": "Read the output of the tool in stderr, remove its cause, and run the task again.",
+    "invalid_option": "Correct the option and run the task again. Nothing was written.",
 }
 
-# Words of skopeo, crane, Zot and CNCF Distribution; the first that fits wins, so the more special ones come first.
+# Messages of skopeo, crane, Zot and CNCF Distribution. The first match wins, so specific patterns precede general ones.
 # https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
-_SIGNS: t.Sequence[tuple[str, re.Pattern[str]]] = [
+_PATTERNS: t.Sequence[tuple[str, re.Pattern[str]]] = [
     (error_class, re.compile(pattern, re.IGNORECASE | re.DOTALL))
     for error_class, pattern in (
         ("unavailable", r"TLS handshake timeout"),
-        # skopeo reads its source: a layer, at which the modules have not looked.
+        # skopeo fails to read a layer; the modules read the configuration of an archive, not its layers.
         (
             "archive_invalid",
             (
@@ -55,7 +56,7 @@ _SIGNS: t.Sequence[tuple[str, re.Pattern[str]]] = [
             "tls",
             r"x509:|tls: |server gave HTTP response to HTTPS client|HTTP request (?:was sent )?to (?:an )?HTTPS",
         ),
-        # Zot's quota answers as the rate limit does, but names the limit: pkg/api/quota.go there.
+        # Zot uses one error code for quota and rate limit, but only the quota names its limit (Zot: pkg/api/quota.go).
         ("quota_exceeded", r"TOOMANYREQUESTS: .*\blimit:[0-9]"),
         ("rate_limited", r"TOOMANYREQUESTS: |too many requests|\b(?:status(?: code)?:?|StatusCode:) 429"),
         ("unauthorized", r"UNAUTHORIZED: |\b401 Unauthorized|authentication required|no basic auth credentials"),
@@ -72,7 +73,7 @@ _SIGNS: t.Sequence[tuple[str, re.Pattern[str]]] = [
             ),
         ),
         ("tool_missing", r"error getting credentials.*executable file not found"),
-        # One that is too old, or another program altogether.
+        # The program is too old, or another program of that name.
         ("tool_missing", r'unknown (?:shorthand )?flag: |unknown command "|flag provided but not defined'),
     )
 ]
@@ -81,10 +82,10 @@ _RETRY_AFTER = re.compile(r"retry[- ]after:? *\"?([0-9]{1,5})\b", re.IGNORECASE)
 
 
 class ZotError(Exception):
-    """The one error that the parts of the collection raise: what happened, its class, and what to do now.
+    """The only error that the files of the registry half raise: a message, an error class and a hint.
 
-    *error_class* is one of the classes that the documentation lists; *stderr* and *command* come without secrets,
-    *result* says what was done before it happened.
+    *error_class* is one of the classes in the documentation of the modules. *stderr* and *command* hold no secrets.
+    *result* is what the task did before the error.
     """
 
     def __init__(
@@ -112,12 +113,12 @@ class ZotError(Exception):
 
     @property
     def retryable(self) -> bool:
-        """Whether the same task can succeed later without anybody changing anything."""
+        """Whether the same task can succeed later without any change."""
         return self.error_class in _RETRYABLE
 
     @property
     def retry_after(self) -> int | None:
-        """The seconds that the registry asked to wait, where the tool showed them."""
+        """The number of seconds after which the registry accepts requests again, if the tool printed it."""
         found = _RETRY_AFTER.search(self.stderr)
         return int(found.group(1)) if found else None
 
@@ -136,15 +137,24 @@ class ZotError(Exception):
 
 
 def classify(stderr: str, *, names: t.Iterable[str] = ()) -> str:
-    """Return the error class of what a tool printed.
+    """Return the error class of the standard error of a tool.
 
-    *names* are the references that the caller put into the command: they and all addresses are left out, so that a tag
-    named C(MANIFEST_UNKNOWN) is not mistaken for an answer.
+    *names* are the references in the command. They and all URLs are ignored: a tag may be named C(MANIFEST_UNKNOWN).
     """
     text = _URL.sub(" ", stderr)
     for name in names:
         text = text.replace(f"{name}:", " ").replace(name, " ")
-    for error_class, sign in _SIGNS:
-        if sign.search(text):
+    for error_class, pattern in _PATTERNS:
+        if pattern.search(text):
             return error_class
     return "tool_failed"
+
+
+def missing_registry() -> ZotError:
+    """The error of a task that needs a registry and has none."""
+    return ZotError(
+        "invalid_option",
+        "no registry is given",
+        hint="Set the option registry, the role variable zot_registry, or the environment variable ZOT_REGISTRY on the"
+        " host where the module runs.",
+    )

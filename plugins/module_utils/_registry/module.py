@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The registry options that all modules share, and the session that they open.
+"""The registry options that all modules share, and the session of a module.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -34,7 +34,7 @@ _REGISTRY_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
 
 @dataclass(frozen=True)
 class Spec:
-    """The options of one module beside the shared ones, and the rules between them."""
+    """The options of one module in addition to the shared ones, and the rules between them."""
 
     options: t.Mapping[str, dict[str, t.Any]]
     rules: t.Mapping[str, t.Any] = field(default_factory=dict)
@@ -44,8 +44,7 @@ class Spec:
         return {"argument_spec": {**_REGISTRY_OPTIONS, **self.options}, **self.rules}
 
 
-# The options of the same name with which a module that reads a cluster, too, takes its registry: there the plain names
-# belong to the cluster.
+# A module that also reads a cluster takes these options as registry_*: the plain names belong to the cluster there.
 _BESIDE_A_CLUSTER = ("username", "password", "authfile", "ca_path", "validate_certs")
 CLUSTER_MODULE_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
     "registry": _REGISTRY_OPTIONS["registry"],
@@ -56,12 +55,12 @@ CLUSTER_MODULE_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
 
 
 def options_of(params: t.Mapping[str, t.Any]) -> Options:
-    """The registry of a module that takes the shared options by their plain names."""
+    """The registry options of a module that only uses a registry."""
     return Options(**{name: params[name] for name in _REGISTRY_OPTIONS})
 
 
 def options_beside_a_cluster(params: t.Mapping[str, t.Any]) -> Options:
-    """The registry of a module that takes C(CLUSTER_MODULE_OPTIONS)."""
+    """The registry options of a module that takes C(CLUSTER_MODULE_OPTIONS)."""
     return Options(
         params["registry"],
         timeout=params["registry_timeout"],
@@ -72,17 +71,17 @@ def options_beside_a_cluster(params: t.Mapping[str, t.Any]) -> Options:
 
 @contextlib.contextmanager
 def open_registries(module: AnsibleModule) -> t.Iterator[Task]:
-    """What a task may open at registries. At the end nothing of it is left. Raises ZotError."""
+    """A task that can open sessions. At its end all their processes and files are removed. Raises ZotError."""
     with invalid_options(), open_task(module.tmpdir) as task:
         try:
             yield task
         finally:
-            # A registry may send it back, in a label for instance. What is shorter can be part of any word.
+            # A registry can return a secret, for example in a label. Shorter secrets would censor parts of other words.
             module.no_log_values.update(secret for secret in task.secrets if len(secret) >= 8)
 
 
 @contextlib.contextmanager
 def open_session(module: AnsibleModule) -> t.Iterator[Session]:
-    """The registry of a task, by the options that all modules share. Raises ZotError for one that cannot be used."""
+    """The session of a module that only uses a registry. Raises ZotError for an option that cannot be used."""
     with open_registries(module) as task:
         yield task.session(options_of(module.params))

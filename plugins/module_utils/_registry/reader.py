@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read images and tags by crane, which prints manifests and configurations byte for byte.
+"""Read images and tags with crane, which prints manifests and configurations byte by byte.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -28,116 +28,117 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
     tag_name,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry import crane
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 
 
 class Reader:
-    """Reads. Every method raises ZotError; a read is tried again where that can help."""
+    """Reads a registry, with retries. Every method raises ZotError."""
 
     def __init__(self, session: Session) -> None:
-        """The registry of *session* is that of references that name none."""
+        """The registry of *session* is the default registry of references."""
         self.name = session.name
         self._session = session
-        # By their pinned references, what has been read and what is expected: whatever has a digest is what is meant.
+        # Configurations that were read or are expected, by pinned reference.
         self._configurations: dict[str, bytes] = {}
-        self._asking: dict[str, threading.Event] = {}
+        self._in_flight: dict[str, threading.Event] = {}
 
     def reference(self, repository: str, tag: str) -> Reference:
-        """A reference into this registry."""
+        """A reference to a tag in this registry."""
         if not self.name:
-            raise ZotError(
-                "invalid_option",
-                "no registry is named",
-                hint="Set the option registry, or ZOT_REGISTRY in the environment.",
-            )
+            raise missing_registry()
         with invalid_options():
             if repository.startswith(f"{self.name}/"):
-                raise InvalidReferenceError(f"repository {repository!r} begins with the registry: leave that out")
+                raise InvalidReferenceError(f"repository {repository!r} begins with the registry: remove the registry")
             return Reference(self.name, repository, tag)
 
+    def parse(self, text: str) -> Reference:
+        """A reference that an option names. Without a registry in *text* it is in this registry."""
+        with invalid_options():
+            return Reference.parse(text, registry=self.name)
+
     def references(self, repository: str, tags: t.Iterable[str]) -> tuple[Reference, ...]:
-        """References into this registry, one for each tag, none twice."""
+        """References to the tags of a repository in this registry, without duplicates."""
         return tuple(self.reference(repository, tag) for tag in dict.fromkeys(tags))
 
     def manifest(self, reference: Reference) -> Manifest | None:
-        """The manifest or index behind a reference; None when it is absent, and only then."""
+        """The manifest or index of a reference. None only if it does not exist."""
         command = crane.manifest(self._session.crane, str(reference), insecure=self._session.insecure)
         raw = self._session.read(command, reference)
         if raw is None:
             return None
-        with self.sound(reference):
+        with self.valid_response(reference):
             manifest = Manifest.parse(raw)
             if reference.digest and reference.digest != manifest.digest:
                 raise InvalidImageError(f"its digest is {manifest.digest}")
             return manifest
 
     def image(self, reference: Reference) -> Image:
-        """What a reference means, with the configuration where it means one image."""
+        """The manifest or index of a reference, and the configuration of a manifest."""
         manifest = self.manifest(reference)
         if manifest is None or manifest.is_index:
             return Image(reference, manifest)
-        with self.sound(reference):
+        with self.valid_response(reference):
             raw = self._configuration(reference, manifest.config_digest)
             image = Image(reference, manifest, json_object(raw, "its configuration"))
-            image.for_ansible()  # what cannot be shown is found here, and not at the end of the task
+            image.for_ansible()  # raises now, not at the end of the task, if a field has the wrong type
             return image
 
-    def expect(self, reference: Reference, configurations: t.Iterable[bytes]) -> None:
-        """Know these already, should the reference's repository have an image with one of them."""
+    def prime_config_cache(self, reference: Reference, configurations: t.Iterable[bytes]) -> None:
+        """Cache *configurations* that the repository of *reference* may hold, so that they are not downloaded."""
         for raw in configurations:
             self._configurations[str(reference.pinned(sha256(raw)))] = raw
 
     def digest(self, reference: Reference) -> str | None:
-        """The digest behind a reference, without its manifest; None when it is absent."""
+        """The digest of a reference, without a download of the manifest. None if the reference does not exist."""
         command = crane.digest(self._session.crane, str(reference), insecure=self._session.insecure)
         raw = self._session.read(command, reference)
         return None if raw is None else raw.decode(errors="replace").strip()
 
     def tags(self, reference: Reference) -> list[str] | None:
-        """The tags of the reference's repository, as the registry orders them; None when the repository is absent."""
+        """The tags of the repository of *reference*, in the order of the registry. None if it does not exist."""
         command = crane.tags(self._session.crane, reference.name, insecure=self._session.insecure)
         raw = self._session.read(command, reference)
         if raw is None:
             return None
-        with self.sound(reference):
+        with self.valid_response(reference):
             return [tag_name(tag) for tag in crane.parse_lines(raw)]
 
     def catalog(self) -> list[str]:
-        """The repositories of the registry that the account may see."""
-        whole = self.reference("catalog", "latest")  # by whatever name: it is the registry's own credentials that count
+        """The repositories of the registry that the user may read."""
+        whole = self.reference("catalog", "latest")  # any repository name: crane uses the credentials of the registry
         command = crane.catalog(self._session.crane, whole.registry, insecure=self._session.insecure)
         what = f"cannot list the repositories of {whole.registry}"
         raw = self._session.runner.retry(lambda: self._session.run(command, whole, what, crane.message))
-        with self.sound(whole):
+        with self.valid_response(whole):
             return [repository_name(name) for name in crane.parse_lines(raw)]
 
     def nearest_tags(self, reference: Reference) -> str:
-        """For a reference that is absent: the tags that its author may have meant, as a sentence for people."""
+        """For a reference that does not exist: a sentence that lists the most similar tags."""
         tags = self.tags(reference)
         if not tags:
-            return f"{reference.name} holds no tag at all: push the image first."
+            return f"{reference.name} has no tags: push the image first."
         near = difflib.get_close_matches(reference.tag or "", tags, n=5, cutoff=0.4) or tags[-5:]
-        return f"{reference.name} holds {len(tags)} tags; the nearest are {', '.join(near)}."
+        return f"{reference.name} has {len(tags)} tags. The most similar are {', '.join(near)}."
 
     @contextlib.contextmanager
-    def sound(self, reference: Reference) -> t.Iterator[None]:
-        """Turn what is wrong with an answer for *reference* into an error of the registry."""
+    def valid_response(self, reference: Reference) -> t.Iterator[None]:
+        """Convert an invalid document of *reference* into an error of the registry."""
         try:
             yield
         except (InvalidImageError, InvalidReferenceError) as error:
             raise ZotError(
                 "tool_failed",
-                f"{reference}: the registry's answer is not usable: {error}",
-                hint="Push the image again; if that does not help, ask the registry's operator.",
+                f"{reference}: the response of the registry is invalid: {error}",
+                hint="Push the image again. If the error remains, ask the operator of the registry.",
             ) from error
 
     def _configuration(self, reference: Reference, digest: str) -> bytes:
-        """The configuration of that digest; those who need one at the same time ask once."""
+        """The configuration of that digest. Threads that need the same one share a single download."""
         name = str(reference.pinned(digest))
         done = threading.Event()
-        first = self._asking.setdefault(name, done)
+        first = self._in_flight.setdefault(name, done)
         if first is not done:
             first.wait()
         try:
@@ -145,7 +146,7 @@ class Reader:
                 command = crane.blob(self._session.crane, name, insecure=self._session.insecure)
                 raw = self._session.read(command, reference, absent="BLOB_UNKNOWN: ")
                 if raw is None or sha256(raw) != digest:
-                    raise InvalidImageError("its configuration is not there")
+                    raise InvalidImageError("its configuration does not exist")
                 self._configurations[name] = raw
             return self._configurations[name]
         finally:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run a tool: time limit, process group, retries, and its standard error as an error.
+"""Run a tool with a time limit, in a process group, with retries, and convert its standard error into an error.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -28,7 +28,7 @@ if t.TYPE_CHECKING:
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
 _LONGEST_END = 4 * 1024
-# Manifests and configurations have 4 MiB at the most, a list of a million tags about this. crane prints whatever comes.
+# A manifest or a configuration has at most 4 MiB, a list of a million tags about 32 MiB. crane itself has no limit.
 _LONGEST_OUTPUT = 32 * 1024 * 1024
 _PIECE = 64 * 1024
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -37,11 +37,11 @@ T = t.TypeVar("T")
 
 
 class Terminated(BaseException):
-    """Somebody asked the task to end. No Exception, so that only the clean-up on the way out sees it."""
+    """A signal ended the task. Not an Exception, so that only clean-up code handles it."""
 
 
 class Runner:
-    """Runs tools on behalf of one task, each in a process group of its own, none of which outlives the task."""
+    """Runs the tools of one task, each in its own process group. None outlives the task."""
 
     def __init__(
         self,
@@ -49,17 +49,17 @@ class Runner:
         timeout: int,
         retries: int,
         directory: str,
-        hide: t.Callable[[str], str],
+        redact: t.Callable[[str], str],
     ) -> None:
-        """*timeout* is in seconds, for one run; *directory* is where the tools run; *hide* takes secrets out."""
-        # A core dump would hold the credentials, ours and that of a tool.
+        """*timeout* limits one run, in seconds. *directory* is the working directory. *redact* removes secrets."""
+        # A core dump of this process or of a tool would contain the credentials.
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         self._timeout = timeout
         self._retries = retries
         self._directory = directory
-        self._hide = hide
+        self._redact = redact
         self._running: set[subprocess.Popen[bytes]] = set()
-        self._lock = threading.RLock()  # a signal can come while its own thread holds it
+        self._lock = threading.RLock()  # reentrant: the signal handler may run in the thread that holds it
         self._over = threading.Event()
 
     def run(
@@ -73,8 +73,8 @@ class Runner:
     ) -> bytes:
         """Return the standard output of one run.
 
-        *what* begins the error, as in "cannot read REFERENCE"; *message* finds the error in the tool's standard error;
-        *names* are the references in the command. Raises ZotError.
+        *what* is the beginning of the error message, for example "cannot read REFERENCE". *message* extracts the error
+        from standard error. *names* are the references in the command. Raises ZotError.
         """
         process = self._start(command, what, environment)
         try:
@@ -83,15 +83,15 @@ class Runner:
         except subprocess.TimeoutExpired:
             raise ZotError(
                 "unavailable",
-                f"{what}: {command[0]} did not end within {self._timeout} seconds and was stopped",
+                f"{what}: {command[0]} did not finish within {self._timeout} seconds and was killed",
                 hint="Check the registry and the network, or raise the option timeout.",
                 command=command,
             ) from None
         except _TooLong:
             raise ZotError(
                 "tool_failed",
-                f"{what}: {command[0]} printed more than {_LONGEST_OUTPUT >> 20} MiB and was stopped",
-                hint="The registry answers with something else than it was asked for: ask its operator.",
+                f"{what}: {command[0]} printed more than {_LONGEST_OUTPUT >> 20} MiB and was killed",
+                hint="The response of the registry is not a manifest or a list: ask its operator.",
                 command=command,
             ) from None
         finally:
@@ -100,21 +100,21 @@ class Runner:
         if process.returncode == 0:
             return stdout
         text = stderr.decode(errors="replace")
-        # Cut after it is hidden, or half a secret could be left.
-        shown = _ends(self._hide(text))
+        # Redact before the text is shortened, or a part of a secret could remain.
+        shown = _elide(self._redact(text))
         raise ZotError(
-            # Classified before it is hidden: a short secret can be part of any word.
-            classify(message(_ends(text)), names=names),
-            f"{what}: {message(shown) or f'{command[0]} ended with {process.returncode} and said nothing'}",
+            # Classify before secrets are redacted: a short secret can be part of any word.
+            classify(message(_elide(text)), names=names),
+            f"{what}: {message(shown) or f'{command[0]} exited with status {process.returncode} without output'}",
             command=command,
             rc=process.returncode,
             stderr=shown,
         )
 
     def retry(self, action: t.Callable[[], T]) -> T:
-        """Return what *action* returns; after an error worth a retry wait and call it again, as often as retries say.
+        """Return the result of *action*. After a retryable error, wait and call it again.
 
-        Waits longer each time, with jitter, and at least as long as the registry asked for.
+        The wait doubles with each attempt, has jitter, and respects the Retry-After of the registry.
         """
         for attempt in range(self._retries):
             try:
@@ -127,7 +127,7 @@ class Runner:
         return action()
 
     def end(self) -> None:
-        """Kill what still runs and start nothing any more."""
+        """Kill all running tools and refuse to start new ones."""
         with self._lock:
             self._over.set()
             for process in self._running:
@@ -156,11 +156,11 @@ class Runner:
 
 
 class _TooLong(Exception):
-    """A tool prints without end."""
+    """The output of a tool exceeds the limit."""
 
 
 def _output(process: subprocess.Popen[bytes], timeout: int) -> tuple[bytes, bytes]:
-    """Standard output and standard error until the process ends. Raises TimeoutExpired or _TooLong, and kills it."""
+    """Standard output and standard error of the process. Kills it and raises TimeoutExpired or _TooLong."""
     end = time.monotonic() + timeout
     printed = {pipe.fileno(): bytearray() for pipe in (process.stdout, process.stderr) if pipe}
     try:
@@ -186,8 +186,8 @@ def _output(process: subprocess.Popen[bytes], timeout: int) -> tuple[bytes, byte
     return stdout, stderr
 
 
-def _ends(text: str) -> str:
-    """Beginning and end of what may have any length: a registry can make a tool repeat what it says."""
+def _elide(text: str) -> str:
+    """Shorten a long text to its beginning and its end: tools print error texts of the registry, of any length."""
     return text if len(text) <= 2 * _LONGEST_END else f"{text[:_LONGEST_END]} ... {text[-_LONGEST_END:]}"
 
 
@@ -197,19 +197,20 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def find_tool(path: str | None, name: str) -> str:
-    """Return the absolute path of a program: the option's, or that in PATH. Raises ZotError when there is none."""
+    """Return the absolute path of a program, from its option or from PATH. Raises ZotError if it does not exist."""
     found = shutil.which(path or name)
     if not found:
-        where = f"the option {name}_path names {path}, which is no program" if path else f"{name} is not in PATH"
+        where = f"the option {name}_path names {path}, which is not a program" if path else f"{name} is not in PATH"
         raise ZotError("tool_missing", f"cannot find {name}: {where}")
     return os.path.abspath(found)
 
 
 @contextlib.contextmanager
 def ended_by_signals() -> t.Iterator[list[t.Callable[[], None]]]:
-    """Let SIGTERM, SIGHUP and SIGINT end the task by way of its clean-up instead of on the spot.
+    """Run the clean-up of the task after SIGTERM, SIGHUP and SIGINT.
 
-    Gives the list of what is to be called first: threads that wait for a tool would otherwise hold the clean-up up.
+    Yields a list of functions that the signal handler calls first: threads that wait for a tool would delay the
+    clean-up.
     """
     first: list[t.Callable[[], None]] = []
 
@@ -224,8 +225,8 @@ def ended_by_signals() -> t.Iterator[list[t.Callable[[], None]]]:
     except Terminated as error:
         raise ZotError(
             "tool_failed",
-            f"the task was ended by {error}",
-            hint="Run it again: it looks at what is there and does what is left.",
+            f"the task was interrupted by {error}",
+            hint="Run it again: completed writes are not repeated.",
         ) from None
     finally:
         for number, handler in before.items():

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One account at a registry: the programs, the credentials and the files by which they get them.
+"""A session: skopeo and crane, the credentials of one user, and the files that pass those to the tools.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -30,9 +30,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.runner impo
 
 @dataclass(frozen=True)
 class Options:
-    """The options that all modules share. *registry* is the registry of references that name none.
+    """The options that all modules share. *registry* is the default registry of references.
 
-    With *ambient* the credentials may also come from where skopeo and crane look by themselves.
+    With *ambient* the credentials may also come from the default auth files of skopeo and crane.
     """
 
     registry: str | None
@@ -50,9 +50,9 @@ class Options:
 
 @contextlib.contextmanager
 def open_task(tmpdir: str) -> t.Iterator[Task]:
-    """What a task may open at registries. At its end, also by a signal, no process and no file of it is left.
+    """A task that can open sessions. At its end, also after a signal, its processes and files are removed.
 
-    *tmpdir* is the directory that Ansible gives the task. Raises ZotError.
+    *tmpdir* is the temporary directory of the Ansible task. Raises ZotError.
     """
     with ended_by_signals() as first, task_directory(tmpdir) as directory:
         task = Task(directory)
@@ -64,35 +64,35 @@ def open_task(tmpdir: str) -> t.Iterator[Task]:
 
 
 class Task:
-    """Opens one session for each account that a task uses."""
+    """Opens a session for each set of credentials that a task uses."""
 
     def __init__(self, directory: str) -> None:
-        """*directory* is private, and removed by the caller."""
+        """*directory* is private. The caller removes it."""
         self._directory = directory
         self._sessions: list[Session] = []
 
     def session(self, options: Options) -> Session:
-        """A session with the account of *options*. Raises ZotError for an option that cannot be used."""
+        """Open a session. Raises ZotError for an option that cannot be used."""
         session = Session(options, tempfile.mkdtemp(dir=self._directory))
         self._sessions.append(session)
         return session
 
     @property
     def secrets(self) -> set[str]:
-        """Every secret that the tools were given so far, plain and as it is sent."""
+        """Every secret that the tools received so far, in plain text and base64."""
         return {secret for session in self._sessions for secret in session.secrets}
 
     def end(self) -> None:
-        """Kill what still runs and start nothing any more."""
+        """Kill all running tools and refuse to start new ones."""
         for session in self._sessions:
             session.runner.end()
 
 
 class Session:
-    """Runs skopeo and crane with one account. Every method raises ZotError."""
+    """Runs skopeo and crane with the credentials of one user. Every method raises ZotError."""
 
     def __init__(self, options: Options, directory: str) -> None:
-        """*directory* is private, and removed by the caller."""
+        """*directory* is private. The caller removes it."""
         if options.registry:
             registry_name(options.registry)
         self.name = options.registry
@@ -108,9 +108,9 @@ class Session:
         )
         empty = os.path.join(directory, "empty")
         os.mkdir(empty)
-        # crane takes a reference for a file if there is one of that name: let there be none.
+        # crane treats a reference as a file if the working directory has a file of that name.
         self.runner = Runner(
-            timeout=options.timeout, retries=options.retries, directory=empty, hide=self.credentials.hide
+            timeout=options.timeout, retries=options.retries, directory=empty, redact=self.credentials.redact
         )
         self.crane = find_tool(options.crane_path, "crane")
         self.policy = policy(directory)
@@ -119,11 +119,11 @@ class Session:
 
     @property
     def secrets(self) -> set[str]:
-        """Every secret that the tools were given so far, plain and as it is sent."""
+        """Every secret that the tools received so far, in plain text and base64."""
         return self.credentials.secrets
 
     def find_skopeo(self) -> str:
-        """The program skopeo. Raises ZotError when there is none."""
+        """The path of skopeo. Raises ZotError if it is not installed."""
         return find_tool(self._skopeo_path, "skopeo")
 
     def run(
@@ -134,8 +134,8 @@ class Session:
         message: t.Callable[[str], str],
         names: t.Sequence[str] = (),
     ) -> bytes:
-        """Return what a command prints; *message* finds the error in its standard error. See also Runner.run()."""
-        origin = self.credentials.cover(reference.registry, reference.repository)
+        """Return the standard output of a command. For the arguments see Runner.run()."""
+        origin = self.credentials.prepare(reference.registry, reference.repository)
         variables = self._variables
         if not self.insecure:
             variables = without_plain_http(variables, reference.registry)
@@ -152,7 +152,10 @@ class Session:
             raise
 
     def read(self, command: t.Sequence[str], reference: Reference, *, absent: str | None = None) -> bytes | None:
-        """Run a command that reads; None when what it asks for is absent, for which *absent* may be a further sign."""
+        """Run a command that reads, with retries. Return None if the object does not exist.
+
+        *absent* is an additional error text that means the same.
+        """
         try:
             return self.runner.retry(lambda: self.run(command, reference, f"cannot read {reference}", crane.message))
         except ZotError as error:

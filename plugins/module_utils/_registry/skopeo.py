@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Argument lists for skopeo, and what it prints. Pure.
+"""Argument lists of skopeo, and its error messages. Pure functions.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -27,10 +27,10 @@ def copy(
     policy: str | None,
     verify_tls: bool,
 ) -> list[str]:
-    """The one command that writes an image: C(skopeo copy --format oci docker-archive:FILE docker://REFERENCE).
+    """The only command that writes an image: C(skopeo copy --format oci docker-archive:FILE docker://REFERENCE).
 
-    Without C(--format oci) skopeo first tries Docker's manifest, which Zot refuses. C(--tmpdir) because it otherwise
-    expands into /var/tmp, whatever TMPDIR says (https://github.com/containers/skopeo/issues/805).
+    Without C(--format oci) skopeo first sends a Docker manifest, which Zot rejects. Without C(--tmpdir) it expands
+    archives in /var/tmp and ignores TMPDIR (https://github.com/containers/skopeo/issues/805).
     """
     return [
         program,
@@ -48,10 +48,10 @@ def copy(
 
 
 def message(stderr: str) -> str:
-    """The error of a run in skopeo's own words, without time and level; the last line where there is no such error."""
+    """The message of the fatal log entry, or else the last line."""
     found = _FATAL.findall(stderr)
     if found:
-        # The text is quoted as Go quotes it; what matters are quotes and line ends.
+        # The message is a quoted Go string. Only quotes, line breaks and tabs need to be decoded.
         return re.sub(r"\\(.)", lambda escape: {"n": "\n", "t": "\t"}.get(escape[1], escape[1]), found[-1])
     found = _TERMINAL_FATAL.findall(stderr)
     return found[-1].strip() if found else (stderr.strip().splitlines() or [""])[-1]

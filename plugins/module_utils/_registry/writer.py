@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Write images by skopeo, and indexes and tags by crane.
+"""Write images with skopeo, and indexes and tags with crane.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -24,11 +24,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.reader impo
 
 
 class Writer(Reader):
-    """Reads and writes. Every method raises ZotError; a write is not repeated before the tag was read again."""
+    """Reads and writes a registry. Every method raises ZotError. The tag is read before a write is repeated."""
 
     @contextlib.contextmanager
     def readable(self, archive: Archive) -> t.Iterator[str]:
-        """A path under which skopeo can read an archive: its own, or that of a copy which is gone at the end."""
+        """A path that skopeo can read: the archive, or a temporary copy."""
         if not archive.compression and ":" not in archive.path:
             yield archive.path
             return
@@ -38,19 +38,19 @@ class Writer(Reader):
                 if archive.compression:
                     expand(archive, path)
                 else:
-                    # skopeo takes what follows a colon for an image in the archive, and there is no way to quote it.
+                    # skopeo parses the text after a colon as the name of an image, and a colon cannot be escaped.
                     os.symlink(os.path.abspath(archive.path), path)
             except OSError as error:
                 raise ZotError(
                     "tool_failed",
                     f"cannot expand {archive.path} into {directory}: {error.strerror}",
-                    hint="Make room there, point remote_tmp (ansible.cfg) to a place that has it, or give the archive"
-                    " uncompressed.",
+                    hint="Free disk space there, set remote_tmp (ansible.cfg) to a larger file system, or decompress"
+                    " the archive.",
                 ) from error
             yield path
 
     def copy(self, path: str, archive: Archive, reference: Reference) -> str:
-        """Push the image of an archive, whose readable *path* is given; return the digest that skopeo reports."""
+        """Push the image of an archive from the *path* of readable(). Return the digest that skopeo reports."""
         with private_directory(self._session.directory) as directory:
             digestfile = os.path.join(directory, "digest")
 
@@ -72,16 +72,16 @@ class Writer(Reader):
                 self._session.run(command(not self._session.insecure), reference, what, skopeo.message)
             except ZotError as error:
                 if "server gave HTTP response" in error.stderr and is_loopback(reference.registry):
-                    # As crane does. An address of another machine stays an error.
+                    # crane also allows plain HTTP on loopback. For other hosts it stays an error.
                     self._session.run(command(False), reference, what, skopeo.message)
                 elif (
                     error.error_class == "rate_limited"
                     and not re.search(r"StatusCode: 429|429 \(", error.stderr)
                     and not self.tags(reference)
                 ):
-                    # skopeo does not show the limit by which crane's words tell Zot's quota of repositories from its
-                    # limit of requests. The quota answers with an error code, which skopeo shows without the status,
-                    # and refuses the first manifest of a new repository and no other.
+                    # Zot answers TOOMANYREQUESTS for its rate limit and for its quota of repositories. skopeo prints
+                    # the HTTP status only for the rate limit. The quota rejects only the first manifest of a
+                    # repository.
                     raise ZotError(
                         "quota_exceeded", error.message, command=error.command, rc=error.rc, stderr=error.stderr
                     ) from error
@@ -93,29 +93,29 @@ class Writer(Reader):
             if not is_digest(digest):
                 raise ZotError(
                     "tool_failed",
-                    f"{what}: skopeo named no digest, so what {reference} holds now is not known",
-                    hint="See to it that skopeo_path, or PATH, leads to a real skopeo, and run the task again.",
+                    f"{what}: skopeo reported no digest, so the current image of {reference} is not known",
+                    hint="Check that skopeo_path, or PATH, leads to a real skopeo, and run the task again.",
                 )
             return digest
 
     def append(self, manifests: t.Iterable[Reference], reference: Reference) -> None:
-        """Write a new index of *manifests* under a tag."""
+        """Write an index of *manifests* under a tag."""
         members = [str(member) for member in manifests]
         command = crane.append(self._session.crane, members, str(reference), insecure=self._session.insecure)
         self._session.run(command, reference, f"cannot write the index {reference}", crane.message, names=members)
 
     def tag(self, source: Reference, tag: str) -> None:
-        """Give what *source* means the further tag *tag*."""
+        """Add the tag *tag* to the image of *source*."""
         command = crane.tag(self._session.crane, str(source), tag, insecure=self._session.insecure)
         self._session.run(command, source, f"cannot tag {source} as {tag}", crane.message)
 
     def write(self, reference: Reference, action: t.Callable[[], t.Any], is_done: t.Callable[[Image], bool]) -> Image:
-        """Run *action*, which writes *reference*, and return what the reference then means.
+        """Run *action*, which writes *reference*, and return the image that the reference then holds.
 
-        After an error worth a retry it looks before it writes again: the write may have landed and only its answer been
-        lost, or Zot may have dropped the tag (https://github.com/project-zot/zot/blob/main/pkg/api/routes.go,
-        UpdateManifest). What was written is not written again because the look at it failed. The last error says what
-        the reference means now.
+        After a retryable error the reference is read before the next write: the write may have succeeded although its
+        response was lost, or Zot may have removed the tag
+        (https://github.com/project-zot/zot/blob/main/pkg/api/routes.go, UpdateManifest). A successful write is not
+        repeated if only the read after it fails. The final error names the current digest of the reference.
         """
         failures: list[ZotError] = []
         written = False
@@ -139,17 +139,17 @@ class Writer(Reader):
             return self._session.runner.retry(attempt)
         except ZotError as error:
             if written:
-                error.message = f"{reference} was written, but what it holds now is not known: {error.message}"
+                error.message = f"{reference} was written, but its current image is not known: {error.message}"
                 raise
-            # Why it could not be written says more than why it could not be looked at afterwards.
+            # The error of the write explains more than the error of the read after it.
             failure = failures[-1] if failures else error
-            # crane itself writes again after a lost answer, which an immutable tag then denies.
+            # crane repeats a write after a lost response; the registry denies the second write of an immutable tag.
             if not failure.retryable and failure.error_class != "denied":
                 raise failure from None
             try:
                 now = self.image(reference)
             except ZotError:
-                failure.message += f"; what {reference} holds now is not known"
+                failure.message += f"; the current image of {reference} is not known"
                 raise failure from None
             if is_done(now):
                 return now
@@ -157,5 +157,5 @@ class Writer(Reader):
             raise failure from None
 
     def require_skopeo(self) -> None:
-        """Raise ZotError when there is no skopeo: before anything is written, and in a dry run, too."""
+        """Raise ZotError if skopeo is not installed. Called before the first write, and in check mode."""
         self._session.find_skopeo()

@@ -25,7 +25,7 @@ class Copies:
         assert root == os.getpid()
         self.copy = Copy("host/a:1", [(0, 4 * 2**20)])
 
-    def look(self) -> list[Copy]:
+    def read(self) -> list[Copy]:
         self.copy.done += 2**19
         return [self.copy]
 
@@ -41,14 +41,14 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the action on a module that takes *seconds*."""
     monkeypatch.setattr(zot_push, "Copies", Copies)
-    monkeypatch.setattr(zot_push, "_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(zot_push, "_READ_INTERVAL", 0.01)
 
     def run(*, seconds: float = 0.3, no_log: bool = False, module: t.Any = None, **variables: t.Any) -> t.Any:
         def work(*_arguments: t.Any) -> t.Any:
             time.sleep(seconds)
             return module() if module else {"changed": True}
 
-        monkeypatch.setattr(zot_push.NormalAction, "run", work)
+        monkeypatch.setattr(zot_push.RegistryAction, "run", work)
         task = mock.Mock(no_log=no_log)
         templar = mock.Mock(template=lambda value: value)
         action = zot_push.ActionModule(task, mock.Mock(), mock.Mock(), mock.Mock(), templar, mock.Mock())

@@ -29,12 +29,14 @@ def test_table() -> None:
         image(),
         image(repository="demo/longer", tag=None, platforms=["linux/amd64", "linux/arm64"]),
         image(digest=None, platforms=[], size=None),
+        image(digest=None, size=None, changed=True),
     ]
     assert image_table(images) == [
         "REPOSITORY   TAG  DIGEST        PLATFORMS                 SIZE",
         "demo/app     1    0123456789ab  linux/amd64               1.0 KiB",
         "demo/longer  -    0123456789ab  linux/amd64, linux/arm64  1.0 KiB",
-        "demo/app     1    not there     -                         -",
+        "demo/app     1    absent        -                         -",
+        "demo/app     1    new           linux/amd64               -",
     ]
 
 

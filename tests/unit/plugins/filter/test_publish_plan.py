@@ -4,21 +4,23 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.filter.publish_plan import FilterModule
+from ansible_collections.killinit.zot.plugins.filter._publish_plan import FilterModule
 
-errors = pytest.importorskip("ansible.errors")
-publish_plan = FilterModule().filters()["publish_plan"]
+publish_plan = FilterModule().filters()["_publish_plan"]
 
 APP = {"repository": "demo/app", "archives": {"amd64": "a.tar", "arm/v7": "b.tar"}}
 TOOL = {"repository": "demo/tool", "archive": "t.tar"}
 
 
-def plan(*images: dict[str, t.Any], tags: t.Sequence[str] = ("latest",)) -> dict[str, list[t.Any]]:
-    return publish_plan(list(images), "h", "rev", list(tags))  # type: ignore[no-any-return]
+def plan(*images: dict[str, t.Any], tags: t.Any = ("latest",)) -> dict[str, list[t.Any]]:
+    found: dict[str, list[t.Any]] = publish_plan(list(images), "rev", tags)
+    assert found["problems"] == []
+    return found
 
 
 def test_pushes_of_several_architectures() -> None:
@@ -34,20 +36,19 @@ def test_pushes_of_several_architectures() -> None:
 )
 def test_archives_are_relative_to_a_directory(archive: str, found: str) -> None:
     images = [{**APP, "archives": {"amd64": archive}}, {**TOOL, "archive": archive}]
-    made = publish_plan(images, "h", "rev", ["latest"], "/here")
+    made = publish_plan(images, "rev", ["latest"], "/here")
     assert {push["archive"] for push in made["pushes"] + made["moves"]} == {found}
 
 
 def test_index_of_several_architectures() -> None:
-    (index,) = plan(APP)["indexes"]
-    assert index.pop("image")["reference"] == "h/demo/app:rev"
-    assert index == {
-        "repository": "demo/app",
-        "manifests": ["rev-amd64", "rev-arm-v7"],
-        "platforms": ["linux/amd64", "linux/arm/v7"],
-        "tags": ["rev", "latest"],
-        "references": ["h/demo/app:rev", "h/demo/app:latest"],
-    }
+    assert plan(APP)["indexes"] == [
+        {
+            "repository": "demo/app",
+            "manifests": ["rev-amd64", "rev-arm-v7"],
+            "platforms": ["linux/amd64", "linux/arm/v7"],
+            "tags": ["rev", "latest"],
+        }
+    ]
 
 
 def test_one_archive_moves_its_shared_tags_last() -> None:
@@ -58,65 +59,71 @@ def test_one_archive_moves_its_shared_tags_last() -> None:
 
 
 def test_no_shared_tag_is_pushed_first() -> None:
-    """Nothing moves a shared tag until every architecture is in."""
+    """No shared tag moves until every architecture is pushed."""
     assert not any("latest" in push["tags"] for push in plan(APP, TOOL)["pushes"])
-
-
-def test_references_are_all_there_is_in_the_end() -> None:
-    assert plan(APP, TOOL)["references"] == [
-        "h/demo/app:rev-amd64",
-        "h/demo/app:rev-arm-v7",
-        "h/demo/app:rev",
-        "h/demo/app:latest",
-        "h/demo/tool:rev",
-        "h/demo/tool:latest",
-    ]
 
 
 def test_an_image_may_have_tags_of_its_own() -> None:
     assert plan({**APP, "tags": ["stable"]})["indexes"][0]["tags"] == ["rev", "stable"]
 
 
-def test_an_image_may_have_no_further_tag() -> None:
-    """An empty list of its own is a list of its own."""
+def test_an_image_may_have_no_additional_tag() -> None:
+    """An empty list replaces the common tags."""
     assert plan({**TOOL, "tags": []})["moves"] == []
 
 
-def test_without_further_tags_nothing_moves() -> None:
-    assert plan(TOOL, tags=[])["moves"] == []
+@pytest.mark.parametrize("name", ["tags", "archives"])
+def test_none_counts_as_not_given(name: str) -> None:
+    """AWX turns an empty answer into None."""
+    assert plan({**TOOL, name: None}) == plan(TOOL)
 
 
-def test_the_revision_is_no_further_tag_and_none_comes_twice() -> None:
+@pytest.mark.parametrize("tags", [[], "", None], ids=["list", "text", "none"])
+def test_without_additional_tags_nothing_moves(tags: t.Any) -> None:
+    assert plan(TOOL, tags=tags)["moves"] == []
+
+
+@pytest.mark.parametrize("tags", ["latest, stable", "latest,stable", ["latest", "stable"], ["latest stable"]])
+def test_tags_of_a_command_line_are_one_text(tags: t.Any) -> None:
+    for found in (plan(APP, tags=tags), plan({**APP, "tags": tags}, tags=[])):
+        assert found["indexes"][0]["tags"] == ["rev", "latest", "stable"]
+
+
+def test_the_revision_is_not_an_additional_tag_and_no_tag_is_repeated() -> None:
     assert plan(APP, tags=["rev", "latest", "latest"])["indexes"][0]["tags"] == ["rev", "latest"]
-
-
-def test_the_image_of_an_index_has_the_keys_of_every_image() -> None:
-    assert plan(APP)["indexes"][0]["image"] == {
-        "reference": "h/demo/app:rev",
-        "registry": "h",
-        "repository": "demo/app",
-        "tag": "rev",
-        "digest": None,
-        "pinned": None,
-        "media_type": None,
-        "platforms": ["linux/amd64", "linux/arm/v7"],
-        "size": None,
-        "created": None,
-        "labels": {},
-        "exists": False,
-    }
 
 
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        pytest.param([{"archive": "a"}], "needs repository", id="no repository"),
-        pytest.param([{"repository": "r"}], "either archives or archive", id="no archive"),
-        pytest.param([{**APP, "archive": "x"}], "either archives or archive", id="both"),
-        pytest.param([{"repository": "r", "archives": {}}], "either archives or archive", id="no architecture"),
-        pytest.param([APP, APP], "demo/app is listed twice", id="twice"),
+        pytest.param([], "zot_publish_images is empty", id="no image"),
+        pytest.param([TOOL, {"archive": "a"}], r"zot_publish_images\[1\] has no repository", id="no repository"),
+        pytest.param([{"repository": "r"}], r"\(r\) has neither archive nor archives", id="no archive"),
+        pytest.param([{**APP, "archive": "x"}], r"\(demo/app\) has both archive and archives", id="both"),
+        pytest.param([{"repository": "r", "archives": {}}], "has neither archive nor archives", id="no architecture"),
+        pytest.param([APP, APP], r"\[1\] \(demo/app\) has the repository of another entry", id="twice"),
     ],
 )
-def test_refused(images: list[dict[str, t.Any]], message: str) -> None:
-    with pytest.raises(errors.AnsibleFilterError, match=message):
-        plan(*images)
+def test_images_that_cannot_be_published(images: list[dict[str, t.Any]], message: str) -> None:
+    found = publish_plan(images, "rev", ["latest"])
+    (problem,) = found["problems"]
+    assert re.search(message, problem)
+    assert found["pushes"] == found["indexes"] == found["moves"] == []
+
+
+@pytest.mark.parametrize("revision", [None, ""])
+def test_a_revision_that_is_empty(revision: str | None) -> None:
+    """It would become the tag None-amd64."""
+    found = publish_plan([APP], revision)
+    assert found["problems"] == ["zot_publish_revision is empty: set it to the tag of the build."]
+    assert found["pushes"] == []
+
+
+def test_a_revision_that_is_a_number() -> None:
+    """YAML makes a number of 1234567. It is not pushed a second time as an additional tag."""
+    found = publish_plan([TOOL], 1234567, ["1234567"])
+    assert (found["pushes"][0]["tags"], found["moves"]) == (["1234567"], [])
+
+
+def test_all_problems_are_found() -> None:
+    assert len(publish_plan([{"repository": "r"}, {"archive": "a"}], None)["problems"]) == 3

@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._index import write_index
+from ansible_collections.killinit.zot.plugins.module_utils._index import write_indexes
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
@@ -24,7 +24,29 @@ ATTESTATION = {
 
 def params(*manifests: str, tags: t.Sequence[str] = ("1",), platforms: t.Any = None, **more: t.Any) -> dict[str, t.Any]:
     members = list(manifests) or ["1-amd64", "1-arm64"]
-    return {"repository": "demo/app", "tags": list(tags), "manifests": members, "platforms": platforms, **more}
+    index = {"repository": "demo/app", "tags": list(tags), "manifests": members, "platforms": platforms}
+    return {**index, "images": None, "parallel": 4, "assume_pushed": [], **more}
+
+
+def many(*indexes: dict[str, t.Any], **more: t.Any) -> dict[str, t.Any]:
+    """The parameters of the list form."""
+    names = ("repository", "tags", "manifests", "platforms")
+    images = [{name: index[name] for name in names} for index in indexes]
+    return {**dict.fromkeys(names), "images": images, "parallel": 4, "assume_pushed": [], **more}
+
+
+def write(
+    registry: Writer, options: dict[str, t.Any], *, dry_run: bool, warnings: list[str] | None = None
+) -> dict[str, t.Any]:
+    """Without a list of *warnings* there must be none."""
+    found: list[str] = []
+    try:
+        return write_indexes(registry, options, dry_run=dry_run, warn=found.append)
+    finally:
+        if warnings is None:
+            assert found == []
+        else:
+            warnings += found
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +67,7 @@ def entries(fake: t.Any, tag: str) -> list[str]:
 
 
 def test_a_new_index(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
-    result = write_index(registry, params(), dry_run=False)
+    result = write(registry, params(), dry_run=False)
     assert entries(fake, "1") == [members["1-amd64"], members["1-arm64"]]
     assert (result["changed"], result["image"]["platforms"]) == (True, ["linux/amd64", "linux/arm64"])
     assert result["manifests"] == [
@@ -55,7 +77,7 @@ def test_a_new_index(registry: Writer, fake: t.Any, members: dict[str, str]) -> 
 
 
 def test_the_members_are_pinned_and_sorted(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
-    write_index(registry, params("1-arm64", "1-amd64"), dry_run=False)
+    write(registry, params("1-arm64", "1-amd64"), dry_run=False)
     command = next(command for command in fake.commands if "append" in command)
     assert [part for part in command if "@" in part] == [
         f"{HOST}/demo/app@{members['1-amd64']}",
@@ -64,15 +86,15 @@ def test_the_members_are_pinned_and_sorted(registry: Writer, fake: t.Any, member
 
 
 def test_members_by_digest(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
-    write_index(registry, params(members["1-amd64"], "1-arm64"), dry_run=False)
+    write(registry, params(members["1-amd64"], "1-arm64"), dry_run=False)
     assert entries(fake, "1") == [members["1-amd64"], members["1-arm64"]]
 
 
 @pytest.mark.parametrize("again", [["1-amd64", "1-arm64"], ["1-arm64", "1-amd64"]], ids=["the same", "another order"])
 def test_the_same_index_is_not_written(registry: Writer, fake: t.Any, again: list[str]) -> None:
-    write_index(registry, params(), dry_run=False)
+    write(registry, params(), dry_run=False)
     before = list(fake.writes)
-    assert write_index(registry, params(*again), dry_run=False)["changed"] is False
+    assert write(registry, params(*again), dry_run=False)["changed"] is False
     assert fake.writes == before
 
 
@@ -80,29 +102,29 @@ def test_an_index_of_another_crane_is_the_same(registry: Writer, fake: t.Any, me
     fake.newer_crane = False
     fake.put_index("demo/app", "1", members["1-arm64"], members["1-amd64"])
     fake.newer_crane = True
-    assert write_index(registry, params(), dry_run=False)["changed"] is False
+    assert write(registry, params(), dry_run=False)["changed"] is False
 
 
 def test_an_index_with_an_attestation_more_is_the_same(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
     fake.put_index("demo/app", "1", members["1-amd64"], members["1-arm64"], more=[ATTESTATION])
-    assert write_index(registry, params(), dry_run=False)["changed"] is False
+    assert write(registry, params(), dry_run=False)["changed"] is False
 
 
 def test_a_member_that_moved(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
-    write_index(registry, params(), dry_run=False)
+    write(registry, params(), dry_run=False)
     digest = fake.put("demo/app", "1-arm64", docker_config(architecture="arm64", author="new"))
-    assert write_index(registry, params(), dry_run=False)["changed"] is True
+    assert write(registry, params(), dry_run=False)["changed"] is True
     assert digest in entries(fake, "1")
 
 
 def test_a_platform_more(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
-    write_index(registry, params(), dry_run=False)
-    write_index(registry, params("1-amd64", "1-arm-v7", "1-arm64"), dry_run=False)
+    write(registry, params(), dry_run=False)
+    write(registry, params("1-amd64", "1-arm-v7", "1-arm64"), dry_run=False)
     assert sorted(entries(fake, "1")) == sorted(members.values())
 
 
 def test_the_second_tag_gets_the_digest_of_the_first(registry: Writer, fake: t.Any) -> None:
-    write_index(registry, params(tags=["1", "latest"]), dry_run=False)
+    write(registry, params(tags=["1", "latest"]), dry_run=False)
     digest = fake.tags["demo/app"]["1"]
     assert fake.writes == ["append demo/app:1", f"tag demo/app@{digest} latest"]
     assert fake.tags["demo/app"]["latest"] == digest
@@ -110,9 +132,9 @@ def test_the_second_tag_gets_the_digest_of_the_first(registry: Writer, fake: t.A
 
 @pytest.mark.parametrize(("there", "absent"), [("1", "latest"), ("latest", "1")])
 def test_only_one_of_two_tags_holds_it(registry: Writer, fake: t.Any, there: str, absent: str) -> None:
-    write_index(registry, params(tags=[there]), dry_run=False)
+    write(registry, params(tags=[there]), dry_run=False)
     fake.commands.clear()
-    result = write_index(registry, params(tags=["1", "latest"]), dry_run=False)
+    result = write(registry, params(tags=["1", "latest"]), dry_run=False)
     assert fake.writes == [f"tag demo/app@{fake.tags['demo/app'][there]} {absent}"]
     assert {tag["reference"].rpartition(":")[2]: tag["changed"] for tag in result["tags"]} == {
         there: False,
@@ -122,11 +144,11 @@ def test_only_one_of_two_tags_holds_it(registry: Writer, fake: t.Any, there: str
 
 def test_a_tag_that_holds_an_image_becomes_the_index(registry: Writer, fake: t.Any) -> None:
     fake.put("demo/app", "1")
-    assert write_index(registry, params(), dry_run=False)["changed"] is True
+    assert write(registry, params(), dry_run=False)["changed"] is True
 
 
 def test_a_dry_run(registry: Writer, fake: t.Any) -> None:
-    result = write_index(registry, params(tags=["1", "latest"]), dry_run=True)
+    result = write(registry, params(tags=["1", "latest"]), dry_run=True)
     assert fake.writes == []
     assert (result["changed"], result["image"]["platforms"], result["image"]["digest"]) == (
         True,
@@ -138,22 +160,22 @@ def test_a_dry_run(registry: Writer, fake: t.Any) -> None:
 def test_an_index_among_the_members(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
     """Its entries are taken; an attestation of it is kept, and not counted."""
     fake.put_index("demo/app", "child", members["1-amd64"], members["1-arm64"], more=[ATTESTATION])
-    result = write_index(registry, params("child", "1-arm-v7"), dry_run=False)
+    result = write(registry, params("child", "1-arm-v7"), dry_run=False)
     assert sorted(entries(fake, "1")) == sorted([*members.values(), ATTESTATION["digest"]])
     assert [each["platform"] for each in result["manifests"]] == ["linux/amd64", "linux/arm/v7", "linux/arm64"]
-    assert write_index(registry, params("child", "1-arm-v7"), dry_run=False)["changed"] is False
+    assert write(registry, params("child", "1-arm-v7"), dry_run=False)["changed"] is False
 
 
 def test_the_size_is_that_of_all_members(registry: Writer) -> None:
-    result = write_index(registry, params(), dry_run=False)
+    result = write(registry, params(), dry_run=False)
     assert result["image"]["size"] > 2000
 
 
 def test_a_missing_member(registry: Writer, fake: t.Any) -> None:
-    with pytest.raises(ZotError, match=r"^cannot write the index: .*demo/app:1-amd46 is not there$") as raised:
-        write_index(registry, params("1-amd46", "1-arm64"), dry_run=False)
+    with pytest.raises(ZotError, match=r"^cannot write the index: .*demo/app:1-amd46 does not exist$") as raised:
+        write(registry, params("1-amd46", "1-arm64"), dry_run=False)
     assert raised.value.error_class == "not_found"
-    assert "the nearest are 1-amd64" in raised.value.hint
+    assert "The most similar are 1-amd64" in raised.value.hint
     assert fake.writes == []
 
 
@@ -161,46 +183,46 @@ def test_a_member_that_lists_what_is_no_digest(registry: Writer, fake: t.Any) ->
     """It is the registry's fault, and that of no option."""
     entry = {**ATTESTATION, "digest": "../../x", "platform": {"os": "linux", "architecture": "s390x"}}
     fake.put_index("demo/app", "child", more=[entry])
-    with pytest.raises(ZotError, match="answer is not usable") as raised:
-        write_index(registry, params("child"), dry_run=False)
+    with pytest.raises(ZotError, match="response of the registry is invalid") as raised:
+        write(registry, params("child"), dry_run=False)
     assert (raised.value.error_class, fake.writes) == ("tool_failed", [])
 
 
 def test_two_missing_members(registry: Writer) -> None:
-    with pytest.raises(ZotError, match=r"demo/app:x, .*demo/app:y are not there"):
-        write_index(registry, params("x", "y"), dry_run=True)
+    with pytest.raises(ZotError, match=r"demo/app:x, .*demo/app:y do not exist"):
+        write(registry, params("x", "y"), dry_run=False)
 
 
 def test_a_missing_child_of_a_member(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
     fake.put_index("demo/app", "child", members["1-amd64"])
     del fake.manifests["demo/app"][members["1-amd64"]], fake.tags["demo/app"]["1-amd64"]
-    with pytest.raises(ZotError, match="is not there") as raised:
-        write_index(registry, params("child"), dry_run=False)
+    with pytest.raises(ZotError, match="does not exist") as raised:
+        write(registry, params("child"), dry_run=False)
     assert raised.value.error_class == "not_found"
 
 
 def test_a_platform_that_comes_twice(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
     fake.put("demo/app", "2-arm64", docker_config(architecture="arm64", variant="v8", author="other"))
     with pytest.raises(ZotError, match=r"demo/app:1-arm64 and .*demo/app:2-arm64 are both for linux/arm64") as raised:
-        write_index(registry, params("1-amd64", "1-arm64", "2-arm64"), dry_run=False)
+        write(registry, params("1-amd64", "1-arm64", "2-arm64"), dry_run=False)
     assert raised.value.error_class == "platform_mismatch"
     assert fake.writes == []
 
 
 def test_a_member_that_is_named_twice_is_one(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
-    write_index(registry, params("1-amd64", "1-amd64"), dry_run=False)
+    write(registry, params("1-amd64", "1-amd64"), dry_run=False)
     assert entries(fake, "1") == [members["1-amd64"]]
 
 
 def test_one_manifest_under_two_names(registry: Writer, members: dict[str, str]) -> None:
     with pytest.raises(ZotError, match="are both for linux/amd64"):
-        write_index(registry, params("1-amd64", members["1-amd64"]), dry_run=False)
+        write(registry, params("1-amd64", members["1-amd64"]), dry_run=False)
 
 
 def test_a_member_without_a_platform(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
     fake.put("demo/app", "bare", docker_config(os=None, architecture=None))
-    with pytest.raises(ZotError, match="demo/app:bare names no platform") as raised:
-        write_index(registry, params("1-amd64", "bare"), dry_run=False)
+    with pytest.raises(ZotError, match="demo/app:bare has no platform") as raised:
+        write(registry, params("1-amd64", "bare"), dry_run=False)
     assert raised.value.error_class == "platform_mismatch"
     assert fake.writes == []
 
@@ -211,7 +233,7 @@ def test_a_member_without_a_platform(registry: Writer, fake: t.Any, docker_confi
     ids=["both", "another word", "none", "empty"],
 )
 def test_the_platforms_fit(registry: Writer, platforms: list[str] | None) -> None:
-    assert write_index(registry, params(platforms=platforms), dry_run=False)["changed"] is True
+    assert write(registry, params(platforms=platforms), dry_run=False)["changed"] is True
 
 
 @pytest.mark.parametrize(
@@ -219,7 +241,7 @@ def test_the_platforms_fit(registry: Writer, platforms: list[str] | None) -> Non
 )
 def test_the_platforms_do_not_fit(registry: Writer, fake: t.Any, platforms: list[str]) -> None:
     with pytest.raises(ZotError, match="would be for linux/amd64, linux/arm64, not for linux/") as raised:
-        write_index(registry, params(platforms=platforms), dry_run=False)
+        write(registry, params(platforms=platforms), dry_run=False)
     assert raised.value.error_class == "platform_mismatch"
     assert fake.writes == []
 
@@ -237,7 +259,7 @@ def test_two_versions_of_windows(registry: Writer, fake: t.Any, docker_config: t
         return found
 
     fake._entry = entry
-    assert write_index(registry, params("10.1", "10.2"), dry_run=False)["changed"] is True
+    assert write(registry, params("10.1", "10.2"), dry_run=False)["changed"] is True
 
 
 @pytest.mark.parametrize(
@@ -248,13 +270,13 @@ def test_two_versions_of_windows(registry: Writer, fake: t.Any, docker_config: t
         pytest.param({"manifests": ["a/b"]}, "not a valid tag", id="a reference"),
         pytest.param({"manifests": ["sha256:abc"]}, "not a valid tag", id="half a digest"),
         pytest.param({"platforms": ["amd64"]}, "is not a platform", id="half a platform"),
-        pytest.param({"tags": ["1-amd64"]}, "an index of itself", id="itself"),
+        pytest.param({"tags": ["1-amd64"]}, "both a tag to write and a member of an index", id="itself"),
         pytest.param({"repository": "Demo"}, "not a valid repository", id="a capital"),
     ],
 )
 def test_options_that_cannot_be_used(registry: Writer, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
     with pytest.raises(ZotError, match=message) as raised:
-        write_index(registry, {**params(), **options}, dry_run=False)
+        write(registry, {**params(), **options}, dry_run=False)
     assert raised.value.error_class == "invalid_option"
     assert fake.commands == []
 
@@ -263,21 +285,21 @@ def test_options_that_cannot_be_used(registry: Writer, fake: t.Any, options: dic
 def test_an_error_while_looking_is_not_absence(registry: Writer, fake: t.Any, verb: str) -> None:
     fake.fail(verb, "", "bad-password", times=99)
     with pytest.raises(ZotError) as raised:
-        write_index(registry, params(), dry_run=False)
+        write(registry, params(), dry_run=False)
     assert raised.value.error_class == "unauthorized"
     assert fake.writes == []
 
 
 def test_the_answer_of_the_write_is_lost(registry: Writer, fake: t.Any) -> None:
     fake.fail("append", "demo/app:1", "answer-cut-short", landed=True)
-    assert write_index(registry, params(), dry_run=False)["changed"] is True
+    assert write(registry, params(), dry_run=False)["changed"] is True
     assert fake.writes == ["append demo/app:1"]
 
 
 def test_the_second_tag_is_refused(registry: Writer, fake: t.Any) -> None:
     fake.fail("tag", "demo/app:latest", "immutable-tag", tool="crane 0.22.1")
     with pytest.raises(ZotError, match=r"^1 of 2 tags are in place, 1 failed: cannot tag ") as raised:
-        write_index(registry, params(tags=["1", "latest"]), dry_run=False)
+        write(registry, params(tags=["1", "latest"]), dry_run=False)
     result = raised.value.for_ansible()
     assert (result["error_class"], result["changed"]) == ("denied", True)
 
@@ -292,4 +314,109 @@ def test_somebody_else_writes_the_tag_at_the_same_time(registry: Writer, fake: t
 
     monkeypatch.setattr(fake, "_do_append", append)
     with pytest.raises(ZotError, match="does not hold the index that was written"):
-        write_index(registry, params(), dry_run=False)
+        write(registry, params(), dry_run=False)
+
+
+PLATFORMS = ["linux/amd64", "linux/arm64"]
+
+
+@pytest.mark.parametrize(
+    ("platforms", "planned"),
+    [(None, ["linux/amd64"]), (PLATFORMS, PLATFORMS)],
+    ids=["platforms of the others", "given platforms"],
+)
+def test_a_missing_member_in_a_dry_run(
+    registry: Writer, fake: t.Any, members: dict[str, str], platforms: t.Any, planned: list[str]
+) -> None:
+    warnings: list[str] = []
+    options = params("1-amd64", "2-arm64", tags=["2", "latest"], platforms=platforms)
+    result = write(registry, options, dry_run=True, warnings=warnings)
+    assert [(tag["changed"], tag["digest"], tag["platforms"]) for tag in result["tags"]] == [(True, None, planned)] * 2
+    assert result["manifests"] == [{"platform": "linux/amd64", "digest": members["1-amd64"]}]
+    assert len(warnings) == 1
+    assert f"{HOST}/demo/app:2-arm64 does not exist yet" in warnings[0]
+    assert fake.writes == []
+
+
+def test_a_repository_that_is_missing_in_a_dry_run(registry: Writer) -> None:
+    warnings: list[str] = []
+    options = params("1-amd64", "1-arm64", platforms=PLATFORMS, repository="demo/new")
+    result = write(registry, options, dry_run=True, warnings=warnings)
+    assert (result["changed"], result["image"]["platforms"]) == (True, PLATFORMS)
+    assert "demo/new:1-amd64, 127.0.0.1:5000/demo/new:1-arm64 do not exist yet" in warnings[0]
+
+
+def test_a_missing_member_changes_a_tag_that_holds_an_index(registry: Writer) -> None:
+    write(registry, params("1-amd64"), dry_run=False)
+    result = write(registry, params("1-amd64", "absent"), dry_run=True, warnings=[])
+    assert [(diff["before"]["platforms"], diff["after"]["digest"]) for diff in result["diff"]] == [
+        (["linux/amd64"], "(known after the push)")
+    ]
+
+
+def test_a_member_of_another_platform_in_a_dry_run(registry: Writer) -> None:
+    """A missing member does not excuse the wrong platform of another one."""
+    with pytest.raises(ZotError, match="would be for linux/amd64, not for linux/arm64, linux/s390x"):
+        write(registry, params("1-amd64", "absent", platforms=["linux/arm64", "linux/s390x"]), dry_run=True)
+
+
+def test_a_member_that_a_dry_run_would_have_pushed(registry: Writer, fake: t.Any) -> None:
+    """The tag holds the index of the current members, but one of them is about to move. That needs no warning."""
+    write(registry, params(), dry_run=False)
+    writes = list(fake.writes)
+    for pushed in (f"{HOST}/demo/app:1-arm64", "demo/app:1-arm64"):
+        result = write(registry, params(platforms=PLATFORMS, assume_pushed=[pushed]), dry_run=True)
+        assert (result["changed"], result["image"]["platforms"]) == (True, PLATFORMS)
+    other = [f"{HOST}/demo/other:1-arm64"]
+    assert write(registry, params(assume_pushed=other), dry_run=True)["changed"] is False
+    assert write(registry, params(assume_pushed=[pushed]), dry_run=False)["changed"] is False
+    assert fake.writes == writes
+
+
+def test_a_reference_to_assume_that_is_none(registry: Writer, fake: t.Any) -> None:
+    with pytest.raises(ZotError, match="is not a valid tag") as raised:
+        write(registry, params(assume_pushed=["demo/app:-"]), dry_run=True)
+    assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
+
+
+def test_several_indexes(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
+    fake.put("demo/tool", "1-amd64", docker_config())
+    tool = params("1-amd64", repository="demo/tool", tags=["1", "latest"])
+    result = write(registry, many(params(), tool), dry_run=False)
+    assert [image["reference"] for image in result["images"]] == [f"{HOST}/demo/app:1", f"{HOST}/demo/tool:1"]
+    assert [tag["reference"].rpartition("/")[2] for tag in result["tags"]] == ["app:1", "tool:1", "tool:latest"]
+    assert len(result["diff"]) == 3
+    assert result.keys() == {"changed", "images", "tags", "diff"}
+    assert fake.tags["demo/tool"]["latest"] == fake.tags["demo/tool"]["1"]
+    again = write(registry, many(params(), tool), dry_run=False)
+    assert (again["changed"], again["diff"], again["images"]) == (False, [], result["images"])
+
+
+def test_an_index_that_fails_does_not_stop_the_others(registry: Writer, fake: t.Any) -> None:
+    with pytest.raises(ZotError, match=r"^1 of 3 tags are in place, 2 failed: cannot write the index: ") as raised:
+        write(registry, many(params("absent", tags=["2", "latest"]), params()), dry_run=False)
+    result = raised.value.for_ansible()
+    assert (result["error_class"], result["changed"]) == ("not_found", True)
+    assert [tag["error"] is None for tag in result["tags"]] == [False, False, True]
+    assert fake.writes == ["append demo/app:1"]
+
+
+def test_each_index_has_its_warning(registry: Writer) -> None:
+    warnings: list[str] = []
+    indexes = (params("x", tags=["3"]), params(tags=["1"]), params("y", tags=["2"]))
+    write(registry, many(*indexes), dry_run=True, warnings=warnings)
+    assert [warning.partition(" ")[0].rpartition(":")[2] for warning in warnings] == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param(many(params(), params("1-amd64")), "demo/app:1 is a tag of two indexes", id="a tag twice"),
+        pytest.param(many(params(tags=["x"]), params("x")), "demo/app:x is both a tag", id="a member that moves"),
+        pytest.param(many(params(), parallel=0), "parallel is 0, but must be at least 1", id="none at a time"),
+    ],
+)
+def test_lists_that_cannot_be_used(registry: Writer, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
+    with pytest.raises(ZotError, match=message) as raised:
+        write(registry, options, dry_run=False)
+    assert (raised.value.error_class, fake.commands) == ("invalid_option", [])

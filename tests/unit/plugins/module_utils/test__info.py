@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._info import compile_query, look
+from ansible_collections.killinit.zot.plugins.module_utils._info import compile_query, read_images
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
@@ -22,7 +22,7 @@ def params(**options: t.Any) -> dict[str, t.Any]:
 
 def test_a_tag(registry: Writer, fake: t.Any) -> None:
     digest = fake.put("demo/app", "1")
-    (image,) = look(registry, params(images=["demo/app:1"]))["images"]
+    (image,) = read_images(registry, params(images=["demo/app:1"]))["images"]
     assert (image["digest"], image["exists"], image["platforms"], image["manifests"]) == (
         digest,
         True,
@@ -35,14 +35,14 @@ def test_a_tag(registry: Writer, fake: t.Any) -> None:
 
 def test_a_digest(registry: Writer, fake: t.Any) -> None:
     digest = fake.put("demo/app", "1")
-    (image,) = look(registry, params(images=[f"{HOST}/demo/app@{digest}"]))["images"]
+    (image,) = read_images(registry, params(images=[f"{HOST}/demo/app@{digest}"]))["images"]
     assert (image["tag"], image["pinned"]) == (None, f"{HOST}/demo/app@{digest}")
 
 
 def test_an_index(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
     amd64, arm64 = fake.put("demo/app", "a"), fake.put("demo/app", "b", docker_config(architecture="arm64"))
     fake.put_index("demo/app", "1", amd64, arm64)
-    (image,) = look(registry, params(images=["demo/app:1"]))["images"]
+    (image,) = read_images(registry, params(images=["demo/app:1"]))["images"]
     assert image["platforms"] == ["linux/amd64", "linux/arm64"]
     assert [(each["platform"], each["digest"]) for each in image["manifests"]] == [
         ("linux/amd64", amd64),
@@ -56,15 +56,15 @@ def test_an_index_whose_child_is_gone(registry: Writer, fake: t.Any) -> None:
     digest = fake.put("demo/app", None)
     fake.put_index("demo/app", "1", digest)
     del fake.manifests["demo/app"][digest]
-    (image,) = look(registry, params(images=["demo/app:1"]))["images"]
+    (image,) = read_images(registry, params(images=["demo/app:1"]))["images"]
     assert image["manifests"] == [{"platform": "linux/amd64", "digest": digest, "size": None, "manifest": None}]
 
 
 def test_an_index_with_a_digest_that_is_none(registry: Writer, fake: t.Any) -> None:
     """It is the registry's fault, and that of no option."""
     fake.put_manifest("demo/app", "1", {"manifests": [{"digest": "sha512:abc"}]})
-    with pytest.raises(ZotError, match=r"answer is not usable: .* is not a valid digest") as raised:
-        look(registry, params(images=["demo/app:1"]))
+    with pytest.raises(ZotError, match=r"response of the registry is invalid: .* is not a valid digest") as raised:
+        read_images(registry, params(images=["demo/app:1"]))
     assert raised.value.error_class == "tool_failed"
 
 
@@ -72,20 +72,20 @@ def test_an_index_with_a_digest_that_is_none(registry: Writer, fake: t.Any) -> N
 def test_absent(registry: Writer, fake: t.Any, there: bool) -> None:
     if there:
         fake.put("demo/app", "2")
-    (image,) = look(registry, params(images=["demo/app:1"]))["images"]
+    (image,) = read_images(registry, params(images=["demo/app:1"]))["images"]
     assert (image["exists"], image["digest"], image["manifest"], image["config"]) == (False, None, None, None)
 
 
 def test_the_order_is_kept_and_each_is_asked_once(registry: Writer, fake: t.Any) -> None:
     digest = fake.put("demo/app", "1")
-    images = look(registry, params(images=["demo/app:2", "demo/app:1", "demo/app:2"]))["images"]
+    images = read_images(registry, params(images=["demo/app:2", "demo/app:1", "demo/app:2"]))["images"]
     assert [image["digest"] for image in images] == [None, digest, None]
     assert sum(command[1] == "manifest" for command in fake.commands) == 2
 
 
 def test_repositories(registry: Writer, fake: t.Any) -> None:
     fake.put("demo/app", "1")
-    assert look(registry, params(repositories=["demo/app", "demo/none"]))["repositories"] == [
+    assert read_images(registry, params(repositories=["demo/app", "demo/none"]))["repositories"] == [
         {"registry": HOST, "repository": "demo/app", "exists": True, "tags": ["1"]},
         {"registry": HOST, "repository": "demo/none", "exists": False, "tags": []},
     ]
@@ -95,31 +95,31 @@ def test_repositories(registry: Writer, fake: t.Any) -> None:
 def test_an_error_is_not_absence(registry: Writer, fake: t.Any, scenario: str) -> None:
     fake.fail("manifest", "demo/app:1", scenario, times=99)
     with pytest.raises(ZotError, match="cannot read"):
-        look(registry, params(images=["demo/app:1"]))
+        read_images(registry, params(images=["demo/app:1"]))
 
 
 def test_catalog(registry: Writer, fake: t.Any) -> None:
     for repository in ("demo/web", "demo/app"):
         fake.put(repository, "1")
-    assert look(registry, params(catalog=True))["catalog"] == ["demo/app", "demo/web"]
-    assert "catalog" not in look(registry, params())
+    assert read_images(registry, params(catalog=True))["catalog"] == ["demo/app", "demo/web"]
+    assert "catalog" not in read_images(registry, params())
 
 
 def test_query(registry: Writer, fake: t.Any) -> None:
     fake.put("demo/app", "1")
-    result = look(registry, params(images=["demo/app:1"], query="images[].config.os"))
+    result = read_images(registry, params(images=["demo/app:1"], query="images[].config.os"))
     assert result["result"] == ["linux"]
 
 
 def test_without_a_query_there_is_no_result(registry: Writer) -> None:
-    assert look(registry, params()) == {"changed": False, "images": [], "repositories": []}
+    assert read_images(registry, params()) == {"changed": False, "images": [], "repositories": []}
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         pytest.param({"query": "images["}, "is not a JMESPath expression", id="query"),
-        pytest.param({"query": "nofunction(@)", "images": []}, "does not fit|is not a JMESPath", id="function"),
+        pytest.param({"query": "nofunction(@)", "images": []}, "cannot be applied|is not a JMESPath", id="function"),
         pytest.param({"query": "[" * 5000}, "is not a JMESPath expression", id="deep query"),
         pytest.param({"images": ["Demo/app:1"]}, "not a valid repository", id="image"),
         pytest.param({"images": ["https://h.example/app"]}, "not a valid", id="address"),
@@ -129,7 +129,7 @@ def test_without_a_query_there_is_no_result(registry: Writer) -> None:
 def test_options_that_cannot_be_used(registry: Writer, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
     """Nothing is asked before."""
     with pytest.raises(ZotError, match=message) as raised:
-        look(registry, params(**options))
+        read_images(registry, params(**options))
     assert raised.value.error_class == "invalid_option"
     assert fake.commands == []
 
@@ -137,20 +137,20 @@ def test_options_that_cannot_be_used(registry: Writer, fake: t.Any, options: dic
 @pytest.mark.parametrize("parallel", [0, -1])
 def test_parallel_below_one(registry: Writer, parallel: int) -> None:
     with pytest.raises(ZotError) as raised:
-        look(registry, params(parallel=parallel))
+        read_images(registry, params(parallel=parallel))
     assert raised.value.error_class == "invalid_option"
 
 
 @pytest.mark.parametrize("expression", ["length(changed)", "[]" * 500, "images[::0]"], ids=["kind", "depth", "step"])
 def test_a_query_that_does_not_fit_the_result(expression: str) -> None:
     query = compile_query(expression)
-    with pytest.raises(ZotError, match="does not fit the result") as raised:
+    with pytest.raises(ZotError, match="cannot be applied to the result") as raised:
         query({"changed": False, "images": [1]})
     assert raised.value.error_class == "invalid_option"
 
 
 def test_no_jmespath(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jmespath", None)
-    with pytest.raises(ZotError, match="jmespath is needed") as raised:
+    with pytest.raises(ZotError, match="jmespath is required") as raised:
         compile_query("images")
     assert raised.value.error_class == "tool_missing"

@@ -54,38 +54,38 @@ def archive(tmp_path: Path, write_archive: t.Any) -> Path:
 
 def test_nothing_is_done_at_first() -> None:
     copy = Copy("host/a:1", PLACES)
-    copy.look([])
+    copy.update([])
     assert (copy.reference, copy.size, copy.done, copy.begun) == ("host/a:1", 600, 0, 0)
 
 
 def test_layers_are_read_side_by_side() -> None:
     copy = Copy("host/a:1", PLACES)
-    copy.look([1010, 2020, 530])
+    copy.update([1010, 2020, 530])
     assert copy.done == 60
 
 
 @pytest.mark.parametrize(("position", "done"), [(999, 0), (1000, 0), (1001, 1), (1100, 100), (1101, 0)])
 def test_only_what_is_in_a_layer_counts(position: int, done: int) -> None:
     copy = Copy("host/a:1", PLACES)
-    copy.look([position])
+    copy.update([position])
     assert copy.done == done
 
 
 def test_a_layer_that_is_no_longer_read_has_been_read() -> None:
     copy = Copy("host/a:1", PLACES)
-    copy.look([1010])
-    copy.look([])
+    copy.update([1010])
+    copy.update([])
     assert copy.done == 100
 
 
 def test_a_layer_that_was_never_read_counts_once_a_later_one_has_been_for_a_while() -> None:
     """At first it may only be about to be read."""
     copy = Copy("host/a:1", PLACES)
-    copy.look([2010])
+    copy.update([2010])
     assert copy.done == 10
-    copy.look([1001, 2020])
+    copy.update([1001, 2020])
     assert copy.done == 21
-    copy.look([2030])
+    copy.update([2030])
     assert copy.done == 130
 
 
@@ -94,7 +94,7 @@ def test_it_never_gets_less_and_never_too_much(looks: list[list[int]]) -> None:
     copy = Copy("host/a:1", PLACES)
     for positions in looks:
         before = copy.done
-        copy.look(positions)
+        copy.update(positions)
         assert before <= copy.done <= copy.size
 
 
@@ -102,10 +102,10 @@ def test_a_process_with_the_archive_open(archive: Path) -> None:
     ((start, end),) = layers(str(archive), 0)
     copies = Copies(os.getpid())
     with lookalike(archive, f"docker-archive:{archive}", start + 7):
-        (copy,) = copies.look()
+        (copy,) = copies.read()
         assert (copy.reference, copy.done, copy.size) == ("host/a:1", 7, end - start)
-        assert copies.look() == [copy]
-    assert copies.look() == []
+        assert copies.read() == [copy]
+    assert copies.read() == []
 
 
 def test_of_several_images_the_one_that_is_copied(archive: Path) -> None:
@@ -113,15 +113,15 @@ def test_of_several_images_the_one_that_is_copied(archive: Path) -> None:
     ((start, _end),) = layers(str(archive), 0)
     copies = Copies(os.getpid())
     with lookalike(archive, f"docker-archive:{archive.name}:@0", start + 7):
-        assert [copy.done for copy in copies.look()] == [7]
+        assert [copy.done for copy in copies.read()] == [7]
     with lookalike(archive, f"docker-archive:{archive.name}:@1", start + 7):
-        assert copies.look() == []
+        assert copies.read() == []
 
 
 def test_without_a_connection_it_only_looks(archive: Path) -> None:
     """As skopeo does where layers are compressed: it reads them all to know their sizes."""
     with lookalike(archive, f"docker-archive:{archive}", layers(str(archive), 0)[0][1], connected=False):
-        assert Copies(os.getpid()).look() == []
+        assert Copies(os.getpid()).read() == []
 
 
 def test_other_processes_are_none_of_ours(tmp_path: Path, archive: Path) -> None:
@@ -129,11 +129,11 @@ def test_other_processes_are_none_of_ours(tmp_path: Path, archive: Path) -> None
     other.write_bytes(archive.read_bytes())
     for source in (f"oci-archive:{archive}", f"docker-archive:{other}", f"docker-archive:{tmp_path}/none.tar"):
         with lookalike(archive, source, layers(str(archive), 0)[0][0] + 7):
-            assert Copies(os.getpid()).look() == []
+            assert Copies(os.getpid()).read() == []
     with lookalike(archive, f"docker-archive:{archive}", layers(str(archive), 0)[0][0] + 7):
-        assert Copies(2**30).look() == []
+        assert Copies(2**30).read() == []
 
 
 def test_without_proc_there_is_nothing_to_see(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_progress.os.path, "isdir", lambda _path: False)
-    assert Copies(os.getpid()).look() == []
+    assert Copies(os.getpid()).read() == []

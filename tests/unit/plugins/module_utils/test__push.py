@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import InvalidArchiveError, MissingLibraryError
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import converted
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import predicted_oci_configs
 from ansible_collections.killinit.zot.plugins.module_utils._push import _invalid_archives, push
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
@@ -69,7 +69,7 @@ def test_what_skopeo_makes_of_the_configuration_is_known(
 ) -> None:
     """Once two tags hold it they cost one run each."""
     for tag in ("1", "2"):
-        fake.put("demo/app", tag, converted(docker_config())[0] if guessed else None)
+        fake.put("demo/app", tag, predicted_oci_configs(docker_config())[0] if guessed else None)
     result = push(registry, single(app, "1", "2"), dry_run=False)
     assert (result["changed"], result["image"]["platforms"]) == (False, ["linux/amd64"])
     assert [command[1] for command in fake.commands] == runs
@@ -200,13 +200,13 @@ class TestKeepPrevious:
         result = push(registry, single(app, keep_previous="{tag}-previous"), dry_run=False)
         assert fake.tags["demo/app"]["1-previous"] == before
         assert fake.writes == [f"tag demo/app@{before} 1-previous", "copy demo/app:1"]
-        assert result["tags"][0]["kept"] == f"{HOST}/demo/app:1-previous"
+        assert result["tags"][0]["previous_tag"] == f"{HOST}/demo/app:1-previous"
 
     def test_not_needed(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
         fake.tags["demo/app"]["release"] = before
         result = push(registry, single(app, keep_previous="previous"), dry_run=False)
         assert fake.writes == ["copy demo/app:1"]
-        assert result["tags"][0]["kept"] is None
+        assert result["tags"][0]["previous_tag"] is None
 
     def test_not_asked_for(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
         push(registry, single(app), dry_run=False)
@@ -223,7 +223,7 @@ class TestKeepPrevious:
 
     def test_a_dry_run_says_what_would_be_kept(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
         result = push(registry, single(app, keep_previous="{tag}-previous"), dry_run=True)
-        assert result["tags"][0]["kept"] == f"{HOST}/demo/app:1-previous"
+        assert result["tags"][0]["previous_tag"] == f"{HOST}/demo/app:1-previous"
         assert fake.tags["demo/app"] == {"1": before}
 
     def test_a_dry_run_says_what_the_push_then_keeps(
@@ -234,7 +234,7 @@ class TestKeepPrevious:
         options = single(app, "1", "2", keep_previous="{tag}-previous")
         planned = push(registry, options, dry_run=True)
         done = push(registry, options, dry_run=False)
-        assert [tag["kept"] for tag in planned["tags"]] == [tag["kept"] for tag in done["tags"]]
+        assert [tag["previous_tag"] for tag in planned["tags"]] == [tag["previous_tag"] for tag in done["tags"]]
 
     def test_the_keeper_cannot_be_written(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
         """Then nothing is pushed over the image."""
@@ -251,7 +251,11 @@ class TestKeepPrevious:
 
     @pytest.mark.parametrize(
         ("keep", "message"),
-        [("{tag}", "is one of the tags to push"), ("2", "is one of the tags to push"), ("{tag}/x", "not a valid tag")],
+        [
+            ("{tag}", "which is also a tag to push"),
+            ("2", "which is also a tag to push"),
+            ("{tag}/x", "not a valid tag"),
+        ],
     )
     def test_a_keeper_that_cannot_be(self, registry: Writer, fake: t.Any, app: Path, keep: str, message: str) -> None:
         with pytest.raises(ZotError, match=message) as raised:
@@ -293,7 +297,7 @@ def test_an_error_that_passes_does_not_hide_one_that_does_not(registry: Writer, 
 
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_two_archives_for_one_tag(registry: Writer, fake: t.Any, app: Path, other: Path, dry_run: bool) -> None:
-    with pytest.raises(ZotError, match=r"app\.tar and .*other\.tar are both to be pushed to .*demo/app:2") as raised:
+    with pytest.raises(ZotError, match=r"demo/app:2 is a tag of two archives: .*app\.tar and .*other\.tar") as raised:
         push(registry, several(item(app, "1", "2"), item(other, "2")), dry_run=dry_run)
     assert raised.value.error_class == "invalid_option"
     assert fake.commands == []
@@ -320,7 +324,7 @@ def test_the_platform_does_not_fit(registry: Writer, fake: t.Any, other: Path) -
 
 def test_no_platform_at_all(registry: Writer, tmp_path: Path, write_archive: t.Any, docker_config: t.Any) -> None:
     archive = write_archive(tmp_path / "bare.tar", docker_config(os=None, architecture=None))
-    with pytest.raises(ZotError, match="is for no platform it names, not for linux/amd64"):
+    with pytest.raises(ZotError, match="is for an unknown platform, not for linux/amd64"):
         push(registry, single(archive, platform="linux/amd64"), dry_run=False)
 
 
@@ -346,7 +350,7 @@ def test_a_configuration_that_cannot_be_used(
     docker_config: t.Any,
     config: dict[str, t.Any],
 ) -> None:
-    with pytest.raises(ZotError, match=r"the configuration in .* cannot be used") as raised:
+    with pytest.raises(ZotError, match=r"the configuration in .* is invalid") as raised:
         push(registry, single(write_archive(tmp_path / "app.tar", docker_config(**config))), dry_run=False)
     assert raised.value.error_class == "archive_invalid"
 
@@ -406,7 +410,7 @@ def test_no_images_at_all(registry: Writer) -> None:
     ("error", "error_class", "message"),
     [
         (InvalidArchiveError("it is cut"), "archive_invalid", "it is cut"),
-        (MissingLibraryError("zstandard"), "tool_missing", "the Python library zstandard is needed"),
+        (MissingLibraryError("zstandard"), "tool_missing", "the Python library zstandard is required"),
     ],
     ids=["archive", "library"],
 )

@@ -23,6 +23,7 @@ def test_result(run_module: t.Any, fake: t.Any, check: bool) -> None:
         zot_image_info.main, check=check, images=["demo/app:1"], repositories=["demo/app"], query="images[0].tag"
     )
     assert result == {
+        "registry": HOST,
         "changed": False,
         "images": [
             {

@@ -49,7 +49,7 @@ def expected(members: dict[str, str], digest: str | None, size: int | None, *, c
     references = [f"{HOST}/demo/app:{tag}" for tag in names]
     meaning = {"repository": "demo/app", "digest": digest, "platforms": platforms, "size": size}
     tags = [
-        {"reference": reference, "tag": tag, **meaning, "changed": changed, "kept": None, "error": None}
+        {"reference": reference, "tag": tag, **meaning, "changed": changed, "previous_tag": None, "error": None}
         for tag, reference in zip(names, references)
     ]
     diff = [
@@ -63,6 +63,7 @@ def expected(members: dict[str, str], digest: str | None, size: int | None, *, c
     ]
     return {
         "changed": changed,
+        "registry": HOST,
         "image": image(digest, size),
         "tags": tags,
         "diff": diff if changed else [],
@@ -90,10 +91,9 @@ def test_check_mode(run_module: t.Any, fake: t.Any, members: dict[str, str], opt
 
 def test_failure(run_module: t.Any, fake: t.Any, options: dict[str, t.Any]) -> None:
     result = run_module(zot_index.main, **{**options, "manifests": ["amd64", "arm46"]})
-    hint = f"Push what is missing first. {HOST}/demo/app holds 2 tags; the nearest are arm64, amd64."
-    assert result == {
-        "failed": True,
-        "msg": f"cannot write the index: {HOST}/demo/app:arm46 is not there. {hint}",
+    hint = f"Push the missing images first. {HOST}/demo/app has 2 tags. The most similar are arm64, amd64."
+    error = {
+        "msg": f"cannot write the index: {HOST}/demo/app:arm46 does not exist. {hint}",
         "error_class": "not_found",
         "retryable": False,
         "hint": hint,
@@ -101,11 +101,51 @@ def test_failure(run_module: t.Any, fake: t.Any, options: dict[str, t.Any]) -> N
         "rc": None,
         "stderr": "",
     }
+    tags, absent = result.pop("tags"), result.pop("image")
+    assert result == {"failed": True, "changed": False, "registry": HOST, "diff": [], **error}
+    assert [(tag["tag"], tag["changed"], tag["error"]) for tag in tags] == [
+        ("1", False, error),
+        ("latest", False, error),
+    ]
+    assert absent["exists"] is False
     assert fake.writes == []
 
 
-@pytest.mark.parametrize("missing", ["repository", "tags", "manifests"])
-def test_required(run_module: t.Any, fake: t.Any, options: dict[str, t.Any], missing: str) -> None:
-    del options[missing]
-    assert run_module(zot_index.main, **options)["msg"] == f"missing required arguments: {missing}"
+def test_check_mode_with_a_missing_member(
+    run_module: t.Any, fake: t.Any, options: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would have been pushed, and the user sees which one that is."""
+    warnings: list[str] = []
+    monkeypatch.setattr(zot_index.AnsibleModule, "warn", lambda _module, text: warnings.append(text))
+    result = run_module(zot_index.main, check=True, **{**options, "manifests": ["amd64", "s390x"]})
+    assert [f"{HOST}/demo/app:s390x does not exist yet" in warning for warning in warnings] == [True]
+    assert (result["changed"], fake.writes) == (True, [])
+
+
+def test_images(run_module: t.Any, fake: t.Any, options: dict[str, t.Any]) -> None:
+    fake.put("demo/tool", "amd64")
+    tool = {"repository": "demo/tool", "tag": ["1"], "manifests": ["amd64"], "platforms": ["linux/amd64"]}
+    result = run_module(zot_index.main, images=[options, tool], parallel=2)
+    assert [image["reference"] for image in result["images"]] == [f"{HOST}/demo/app:1", f"{HOST}/demo/tool:1"]
+    assert [tag["changed"] for tag in result["tags"]] == [True] * 3
+    assert "image" not in result
+    assert "manifests" not in result
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"repository": None}, "one of the following is required: repository, images"),
+        ({"tags": None}, "missing parameter(s) required by 'repository': tags"),
+        ({"manifests": None}, "missing parameter(s) required by 'repository': manifests"),
+        ({"images": [{"repository": "a", "tags": ["1"], "manifests": ["2"]}]}, "parameters are mutually exclusive"),
+        ({"images": [{"repository": "a", "tags": ["1"]}], "repository": None}, "missing required arguments: manifests"),
+    ],
+)
+def test_required(
+    run_module: t.Any, fake: t.Any, options: dict[str, t.Any], given: dict[str, t.Any], message: str
+) -> None:
+    if "images" in given and "repository" in given:
+        options = {}
+    assert message in run_module(zot_index.main, **{**options, **given})["msg"]
     assert fake.commands == []

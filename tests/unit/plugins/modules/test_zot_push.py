@@ -39,7 +39,7 @@ def image(digest: str | None, tag: str = "1", **changes: t.Any) -> dict[str, t.A
     }
 
 
-def tag(digest: str | None, *, changed: bool, kept: str | None = None) -> dict[str, t.Any]:
+def tag(digest: str | None, *, changed: bool, previous_tag: str | None = None) -> dict[str, t.Any]:
     """Without its size."""
     return {
         "reference": f"{HOST}/demo/app:1",
@@ -48,7 +48,7 @@ def tag(digest: str | None, *, changed: bool, kept: str | None = None) -> dict[s
         "digest": digest,
         "platforms": ["linux/amd64"],
         "changed": changed,
-        "kept": kept,
+        "previous_tag": previous_tag,
         "error": None,
     }
 
@@ -58,6 +58,7 @@ def test_changed(run_module: t.Any, fake: t.Any, app: str) -> None:
     digest = fake.tags["demo/app"]["1"]
     assert result["image"].pop("size") == result["tags"][0].pop("size") > 1000
     assert result == {
+        "registry": HOST,
         "changed": True,
         "image": image(digest),
         "tags": [tag(digest, changed=True)],
@@ -76,13 +77,15 @@ def test_unchanged(run_module: t.Any, fake: t.Any, app: str, check: bool) -> Non
     digest = fake.put("demo/app", "1", salt="another machine")
     result = run_module(zot_push.main, check=check, archive=app, repository="demo/app", tags=["1"])
     assert result["image"].pop("size") == result["tags"][0].pop("size") > 1000
-    assert result == {"changed": False, "image": image(digest), "tags": [tag(digest, changed=False)], "diff": []}
+    tags = [tag(digest, changed=False)]
+    assert result == {"registry": HOST, "changed": False, "image": image(digest), "tags": tags, "diff": []}
     assert fake.writes == []
 
 
 def test_check_mode(run_module: t.Any, fake: t.Any, app: str) -> None:
     result = run_module(zot_push.main, check=True, archive=app, repository="demo/app", tags=["1"])
     assert result == {
+        "registry": HOST,
         "changed": True,
         "image": image(None, size=None),
         "tags": [{**tag(None, changed=True), "size": None}],
@@ -113,7 +116,7 @@ def test_diff_of_a_tag_that_moves(run_module: t.Any, fake: t.Any, app: str, dock
         }
     ]
     assert result["tags"][0].pop("size") == result["image"]["size"]
-    assert result["tags"] == [tag(digest, changed=True, kept=f"{HOST}/demo/app:1-previous")]
+    assert result["tags"] == [tag(digest, changed=True, previous_tag=f"{HOST}/demo/app:1-previous")]
 
 
 def test_failure(run_module: t.Any, fake: t.Any, app: str, tools: Path) -> None:
@@ -189,4 +192,6 @@ def test_the_environment_names_the_registry(run_module: t.Any, app: str, monkeyp
 def test_no_registry(run_module: t.Any, app: str) -> None:
     options = {"registry": None, "username": None, "password": None}
     result = run_module(zot_push.main, archive=app, repository="demo/app", tags=["1"], **options)
-    assert result["msg"].startswith("no registry is named. Set the option registry")
+    names = ("option registry", "zot_registry", "ZOT_REGISTRY")
+    assert result["msg"].startswith("no registry is given.")
+    assert all(name in result["msg"] for name in names)

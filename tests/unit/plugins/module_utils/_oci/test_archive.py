@@ -146,9 +146,7 @@ def test_several_frames_of_zstd(path: Path) -> None:
 def test_cut_zstd(path: Path) -> None:
     """zstandard takes the end of a file for the end of its data."""
     path.write_bytes(zstd(tar([("l/layer.tar", b"0" * 5_000_000)])[:1000]))
-    with pytest.raises(
-        InvalidArchiveError, match=r"behind the member 'l/layer\.tar': it ends in the middle of a member$"
-    ):
+    with pytest.raises(InvalidArchiveError, match=r"after the member 'l/layer\.tar': it ends inside a member$"):
         read(str(path))
 
 
@@ -157,7 +155,7 @@ def test_expand_of_one_that_is_cut_short(path: Path, tmp_path: Path, compression
     path.write_bytes(COMPRESSORS[compression](GOOD))
     archive = read(str(path))
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(InvalidArchiveError, match="cut short or damaged"):
+    with pytest.raises(InvalidArchiveError, match="truncated or damaged"):
         expand(archive, str(tmp_path / "plain"))
 
 
@@ -171,7 +169,7 @@ def test_expand_of_one_with_a_wrong_checksum(path: Path, tmp_path: Path, compres
     damaged = bytearray(packed)
     damaged[place] ^= 0xFF
     path.write_bytes(damaged)
-    with pytest.raises(InvalidArchiveError, match="cut short or damaged"):
+    with pytest.raises(InvalidArchiveError, match="truncated or damaged"):
         expand(archive, str(tmp_path / "plain"))
 
 
@@ -265,23 +263,23 @@ def test_select(path: Path, select: str, index: int) -> None:
 def test_select_what_is_not_there(path: Path, select: str) -> None:
     path.write_bytes(SEVERAL)
     with pytest.raises(
-        InvalidArchiveError, match=r"holds no image .*; it holds 0: demo/app:amd64 demo/app:latest, 1: "
+        InvalidArchiveError, match=r"has no image .*. It has 0: demo/app:amd64 demo/app:latest, 1: "
     ) as error:
         read(str(path), select)
-    assert str(error.value).startswith(f"{path} holds no image {select!r}; ")
+    assert str(error.value).startswith(f"{path} has no image {select!r}. ")
 
 
 def test_two_images_and_no_choice(path: Path) -> None:
     path.write_bytes(tar([("c.json", config()), manifest(("c.json", ["a:1"]), ("c.json", ["b:1"]))]))
     with pytest.raises(InvalidArchiveError) as error:
         read(str(path))
-    assert str(error.value) == f"{path} holds 2 images; choose one with archive_image: 0: a:1, 1: b:1"
+    assert str(error.value) == f"{path} has 2 images. Select one with archive_image: 0: a:1, 1: b:1"
 
 
 def test_several_images_and_no_choice(path: Path) -> None:
     path.write_bytes(SEVERAL)
     with pytest.raises(
-        InvalidArchiveError, match=r"holds 3 images; choose one with archive_image: 0: demo/app:amd64 .* 2: \(no tag\)"
+        InvalidArchiveError, match=r"has 3 images. Select one with archive_image: 0: demo/app:amd64 .* 2: \(no tag\)"
     ):
         read(str(path))
 
@@ -295,29 +293,27 @@ def test_a_library_image_by_its_long_name(path: Path) -> None:
     ("data", "message"),
     [
         pytest.param(b"", "is empty", id="empty"),
-        pytest.param(b"This is a text.\n" * 500, "is no docker archive", id="a text"),
-        pytest.param(GOOD[:1000], "cut short or damaged behind the member 'l/layer.tar'", id="cut in a layer"),
+        pytest.param(b"This is a text.\n" * 500, "is not a docker archive", id="a text"),
+        pytest.param(GOOD[:1000], "truncated or damaged after the member 'l/layer.tar'", id="cut in a layer"),
         pytest.param(gzip.compress(GOOD)[:-30], "ended before the end-of-stream marker", id="cut gzip"),
-        pytest.param(gzip.compress(b"text"), "is no docker archive", id="a compressed text"),
-        pytest.param(b"\x1f\x8b", "is no docker archive", id="two bytes of gzip"),
+        pytest.param(gzip.compress(b"text"), "is not a docker archive", id="a compressed text"),
+        pytest.param(b"\x1f\x8b", "is not a docker archive", id="two bytes of gzip"),
         pytest.param(tar([]), "manifest.json is missing", id="a tar of nothing"),
         pytest.param(tar([LAYER]), "manifest.json is missing", id="no manifest"),
         pytest.param(tar([("index.json", b"{}")]), "is an OCI archive", id="only OCI"),
-        pytest.param(tar([manifest(("c.json", []))]), "lacks the configuration 'c.json'", id="no configuration"),
-        pytest.param(
-            tar([manifest(("c.json", [])), ("c.json", b"x")]), "lacks the configuration", id="config is a text"
-        ),
+        pytest.param(tar([manifest(("c.json", []))]), "has no JSON member 'c.json'", id="no configuration"),
+        pytest.param(tar([manifest(("c.json", [])), ("c.json", b"x")]), "has no JSON member", id="config is a text"),
         pytest.param(
             tar([manifest(("c.json", [])), ("c.json", b"{")]), "the member 'c.json' of .* not valid", id="cut config"
         ),
-        pytest.param(tar([manifest(("c.json", [])), ("c.json", b"[]")]), "no JSON object", id="config is a list"),
+        pytest.param(tar([manifest(("c.json", [])), ("c.json", b"[]")]), "not a JSON object", id="config is a list"),
         pytest.param(tar([("manifest.json", b"[")]), "manifest.json .* not valid JSON", id="cut manifest"),
-        pytest.param(tar([("manifest.json", b"{}")]), "no list of images", id="manifest is an object"),
-        pytest.param(tar([("manifest.json", b"[]")]), "lists no image", id="manifest of nothing"),
-        pytest.param(tar([("manifest.json", b"[1]")]), "no list of images", id="manifest of numbers"),
-        pytest.param(tar([("manifest.json", b'[{"Config":1}]')]), "no list of images", id="Config is a number"),
+        pytest.param(tar([("manifest.json", b"{}")]), "not a list of images", id="manifest is an object"),
+        pytest.param(tar([("manifest.json", b"[]")]), "lists no images", id="manifest of nothing"),
+        pytest.param(tar([("manifest.json", b"[1]")]), "not a list of images", id="manifest of numbers"),
+        pytest.param(tar([("manifest.json", b'[{"Config":1}]')]), "not a list of images", id="Config is a number"),
         pytest.param(tar([("manifest.json", b"[" * 99_999)]), "not valid JSON", id="deep manifest"),
-        pytest.param(tar([("manifest.json", b"[" * 4_194_305)]), "which none can have", id="big manifest"),
+        pytest.param(tar([("manifest.json", b"[" * 4_194_305)]), "more than the limit", id="big manifest"),
         pytest.param(tar([("manifest.json", None)]), "manifest.json is missing", id="manifest is a directory"),
     ],
 )
@@ -331,7 +327,7 @@ def test_refused(path: Path, data: bytes, message: str) -> None:
 def test_more_json_than_can_be(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive_file, "_DOCUMENTS_LIMIT", 1000)
     path.write_bytes(tar([(f"{number}.json", b"{" * 400) for number in range(3)]))
-    with pytest.raises(InvalidArchiveError, match=r"more JSON .* at the member '2\.json'"):
+    with pytest.raises(InvalidArchiveError, match=r"exceeds the limit for JSON documents, at the member '2\.json'"):
         read(str(path))
 
 
@@ -386,7 +382,7 @@ def test_a_header_of_which_tarfile_would_read_all(path: Path, kind: str, compres
         os.truncate(path, 1 << 27)
     tracemalloc.start()
     try:
-        with pytest.raises(InvalidArchiveError, match="headers are longer than"):
+        with pytest.raises(InvalidArchiveError, match="headers exceed the limit"):
             read(str(path))
         assert tracemalloc.get_traced_memory()[1] < 1 << 24
     finally:
@@ -399,7 +395,7 @@ def test_a_sparse_member_whose_map_has_no_end(path: Path) -> None:
     pax = "".join(f"{len(line) + 4} {line}\n" for line in records.splitlines()).encode()
     member = header("x", len(pax), tarfile.XHDTYPE) + pax.ljust(512, b"\0") + header("y", 1 << 26)
     path.write_bytes(member + b"9999999999\n" + b"0\n" * (1 << 20))
-    with pytest.raises(InvalidArchiveError, match="headers are longer than"):
+    with pytest.raises(InvalidArchiveError, match="headers exceed the limit"):
         read(str(path))
 
 
@@ -407,7 +403,7 @@ def test_more_members_than_can_be(path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(archive_file, "_DOCUMENTS_LIMIT", 0)
     monkeypatch.setattr(archive_file, "_HEADERS_LIMIT", 512 * 1000)
     path.write_bytes(gzip.compress(header("x", 0) * 1001))
-    with pytest.raises(InvalidArchiveError, match="headers are longer than"):
+    with pytest.raises(InvalidArchiveError, match="headers exceed the limit"):
         read(str(path))
 
 
@@ -418,7 +414,7 @@ def test_what_grows_without_bound(path: Path, tmp_path: Path, compression: str, 
     archive = read(str(path))
     monkeypatch.setattr(archive_file, "_ALWAYS_ALLOWED", 1 << 20)
     for action in (lambda: read(str(path)), lambda: expand(archive, str(tmp_path / "plain"))):
-        with pytest.raises(InvalidArchiveError, match="grows to more than 200 times its size"):
+        with pytest.raises(InvalidArchiveError, match="expands to more than 200 times its size"):
             action()
     assert (tmp_path / "plain").stat().st_size < 3 << 20
 
@@ -555,7 +551,7 @@ def test_places_of_layers(names: list[str], found: list[bytes], tmp_path: Path) 
 @pytest.mark.parametrize("names", [None, 1, [1], ["none"], ["c/layer.tar"]])
 def test_places_of_layers_that_are_not_there(names: t.Any, tmp_path: Path) -> None:
     path = layered(tmp_path / "a.tar", names, {"c/layer.tar": "../none/layer.tar"})
-    with pytest.raises(InvalidArchiveError, match="does not show where its layers are"):
+    with pytest.raises(InvalidArchiveError, match="cannot be located"):
         layers(path, 1)
 
 
@@ -563,7 +559,7 @@ def test_places_of_layers_in_no_archive(tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
     path.write_bytes(b"no archive")
     for name in (path, tmp_path / "none.tar"):
-        with pytest.raises(InvalidArchiveError, match="does not show where its layers are"):
+        with pytest.raises(InvalidArchiveError, match="cannot be located"):
             layers(str(name), 0)
-    with pytest.raises(InvalidArchiveError, match="does not show where its layers are"):
+    with pytest.raises(InvalidArchiveError, match="cannot be located"):
         layers(layered(path, []), 2)

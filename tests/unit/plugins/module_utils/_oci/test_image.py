@@ -18,10 +18,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     InvalidImageError,
     Manifest,
     Platform,
-    content,
-    converted,
-    instant,
+    image_identity,
     json_object,
+    parse_time,
+    predicted_oci_configs,
     sha256,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
@@ -41,7 +41,7 @@ def test_platform_is_printed_as_it_is_read(text: str) -> None:
     ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "Linux/amd64", "linux/amd64\n", "linux amd64", "linux/.."],
 )
 def test_platform_refuses(text: str) -> None:
-    with pytest.raises(ValueError, match="not a platform: write os/architecture"):
+    with pytest.raises(ValueError, match="not a platform: use os/architecture"):
         Platform.parse(text)
 
 
@@ -135,7 +135,7 @@ def test_index() -> None:
 
 
 def test_a_manifest_that_is_none() -> None:
-    with pytest.raises(InvalidImageError, match=r"^the manifest is no JSON object$"):
+    with pytest.raises(InvalidImageError, match=r"^the manifest is not a JSON object$"):
         Manifest.parse(b"[]")
 
 
@@ -261,7 +261,7 @@ def container(**changes: t.Any) -> dict[str, t.Any]:
     ],
 )
 def test_same_content(other: dict[str, t.Any]) -> None:
-    assert content(other) == content(CONFIG)
+    assert image_identity(other) == image_identity(CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_same_content(other: dict[str, t.Any]) -> None:
     ],
 )
 def test_other_content(other: dict[str, t.Any]) -> None:
-    assert content(other) != content(CONFIG)
+    assert image_identity(other) != image_identity(CONFIG)
 
 
 PAIRS = json.loads((Path(__file__).parents[3] / "captured_configurations.json").read_text(encoding="utf-8"))["pairs"]
@@ -311,14 +311,16 @@ MADE = [
 def test_what_skopeo_makes_of_a_configuration(docker: bytes, oci: bytes) -> None:
     """It is known to the byte, and is the same image."""
     config = json_object(docker, "it")
-    assert oci in converted(config)
-    assert content(json_object(oci, "it")) == content(config)
+    assert oci in predicted_oci_configs(config)
+    assert image_identity(json_object(oci, "it")) == image_identity(config)
 
 
 def test_every_age_of_skopeo_is_captured() -> None:
     """A guess that is never right would be for nothing."""
-    right = {converted(json_object(docker, "it")).index(oci) for docker, oci in (each.values for each in MADE)}
-    guesses = converted({"architecture": "arm", "variant": "v7", "config": {"ArgsEscaped": True}})
+    right = {
+        predicted_oci_configs(json_object(docker, "it")).index(oci) for docker, oci in (each.values for each in MADE)
+    }
+    guesses = predicted_oci_configs({"architecture": "arm", "variant": "v7", "config": {"ArgsEscaped": True}})
     assert len(set(guesses)) == len(guesses)
     assert right == {0, 1, 2}
 
@@ -336,7 +338,7 @@ def test_every_age_of_skopeo_is_captured() -> None:
     ],
 )
 def test_same_instant(left: str | None, right: str | None) -> None:
-    assert instant(left) == instant(right)
+    assert parse_time(left) == parse_time(right)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +353,7 @@ def test_same_instant(left: str | None, right: str | None) -> None:
     ],
 )
 def test_other_instant(left: str | None, right: str | None) -> None:
-    assert instant(left) != instant(right)
+    assert parse_time(left) != parse_time(right)
 
 
 @given(
@@ -364,7 +366,7 @@ def test_an_instant_is_one_in_every_zone(utc: datetime, minutes: int, zeros: int
     here = utc.replace(tzinfo=timezone.utc).astimezone(zone)
     text = f"{here:%Y-%m-%dT%H:%M:%S}.{here.microsecond:06}{'0' * zeros}"
     offset = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
-    assert instant(text + offset) == instant(f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond:06}Z")
+    assert parse_time(text + offset) == parse_time(f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond:06}Z")
 
 
 JSON: st.SearchStrategy[t.Any] = st.recursive(
@@ -381,11 +383,11 @@ DOCUMENTS = st.dictionaries(st.sampled_from(NAMES), st.dictionaries(st.sampled_f
 @given(DOCUMENTS)
 def test_content_of_any_json(document: dict[str, t.Any]) -> None:
     try:
-        found = content(document)
+        found = image_identity(document)
     except InvalidImageError:
         return
-    same = [json.dumps(document), *converted(document)]
-    assert {json.dumps(content(json.loads(each)), sort_keys=True) for each in same} == {
+    same = [json.dumps(document), *predicted_oci_configs(document)]
+    assert {json.dumps(image_identity(json.loads(each)), sort_keys=True) for each in same} == {
         json.dumps(found, sort_keys=True)
     }
 
@@ -416,7 +418,7 @@ def test_any_bytes_are_an_object_or_refused(raw: bytes) -> None:
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        pytest.param(b"[]", "it is no JSON object", id="a list"),
+        pytest.param(b"[]", "it is not a JSON object", id="a list"),
         pytest.param(b"{", "it is not valid JSON", id="cut short"),
         pytest.param(b"\xff\xfe", "it is not valid JSON", id="no text"),
         pytest.param(b"[" * 100_000, "it is not valid JSON", id="deep"),
@@ -439,11 +441,11 @@ def test_half_a_pair_is_read_as_go_reads_it() -> None:
     ("document", "message"),
     [
         ({"config": []}, None),
-        ({"config": [1]}, "config is no JSON object"),
-        ({"layers": {"a": 1}}, "layers is no list of JSON objects"),
-        ({"layers": [1]}, "layers is no list of JSON objects"),
-        ({"config": {"size": "1"}}, "size is no number"),
-        ({"mediaType": 1}, "mediaType is no text"),
+        ({"config": [1]}, "config is not a JSON object"),
+        ({"layers": {"a": 1}}, "layers is not a list of JSON objects"),
+        ({"layers": [1]}, "layers is not a list of JSON objects"),
+        ({"config": {"size": "1"}}, "size is not a number"),
+        ({"mediaType": 1}, "mediaType is not a string"),
     ],
 )
 def test_manifest_says_what_is_wrong(document: dict[str, t.Any], message: str | None) -> None:
@@ -462,4 +464,4 @@ def test_manifest_says_what_is_wrong(document: dict[str, t.Any], message: str | 
 )
 def test_content_refuses_what_is_of_the_wrong_kind(document: dict[str, t.Any], message: str) -> None:
     with pytest.raises(InvalidImageError, match=message):
-        content(document)
+        image_identity(document)

@@ -20,9 +20,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 )
 
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
-REGISTRY_FORM = "give host[:port], without a scheme and without a path"
-REPOSITORY_FORM = "lower-case letters, digits and single . _ - in parts that / separates"
-TAG_FORM = "up to 128 letters, digits, _ . - that do not begin with . or -"
+REGISTRY_FORM = "use host[:port], without a scheme and without a path"
+REPOSITORY_FORM = "use lower-case letters, digits and single . _ - in components separated by /"
+TAG_FORM = "use at most 128 letters, digits, _ . - and do not begin with . or -"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_parse(text: str, expected: tuple[str, str, str | None, str | None]) -> 
         pytest.param("h.example/app:.1", id="a tag that begins with a dot"),
         pytest.param("-h.example/app:1", id="a host that is an option"),
         pytest.param("--config=x/app:1", id="an option"),
-        pytest.param("h.example:port/app:1", id="a port that is no number"),
+        pytest.param("h.example:port/app:1", id="a port that is not a number"),
         pytest.param("h_x.example/app:1", id="an underscore in a host"),
         pytest.param("h.example/app:" + "a" * 129, id="a long tag"),
         pytest.param("h.example/" + "a" * 246 + ":1", id="a long name"),
@@ -83,8 +83,8 @@ def test_parse_refuses(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("openclaw/app:1", "'openclaw/app:1' names no registry: write it in front, or set the option registry"),
-        ("h.example/app@", "'h.example/app@' has nothing behind the @"),
+        ("openclaw/app:1", "'openclaw/app:1' has no registry"),
+        ("h.example/app@", "'h.example/app@' has no digest after the @"),
         ("h.example/a b", "'a b' is not a valid repository: " + REPOSITORY_FORM),
         ("h.example/app:-1", "'-1' is not a valid tag: " + TAG_FORM),
         ("h.example/app@1", "'1' is not a valid digest: sha256: and 64 hexadecimal digits"),
@@ -104,7 +104,7 @@ def test_the_longest_name_and_tag_pass() -> None:
 
 
 def test_neither_tag_nor_digest() -> None:
-    with pytest.raises(InvalidReferenceError, match=r"^'h\.example/app' names no tag and no digest$"):
+    with pytest.raises(InvalidReferenceError, match=r"^'h\.example/app' has neither a tag nor a digest$"):
         Reference("h.example", "app")
 
 

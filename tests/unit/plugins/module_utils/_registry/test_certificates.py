@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry import certificates
-from ansible_collections.killinit.zot.plugins.module_utils._registry.certificates import further
+from ansible_collections.killinit.zot.plugins.module_utils._registry.certificates import extra_certificates
 
 
 def _pem(name: str) -> str:
@@ -36,26 +36,26 @@ def _variables(directory: Path) -> dict[str, str]:
 
 
 def test_the_same_twice(directory: Path) -> None:
-    assert further(_variables(directory)) == (str(directory / "bundle.crt"), b"")
+    assert extra_certificates(_variables(directory)) == (str(directory / "bundle.crt"), b"")
 
 
 def test_what_the_bundle_lacks(directory: Path) -> None:
     (directory / "three.pem").write_text("ours:\n" + _pem("three"))
     (directory / "four.pem").symlink_to(directory.parent / "nowhere")
     (directory / "subdirectory").mkdir()
-    assert further(_variables(directory))[1].decode() == _pem("three")
+    assert extra_certificates(_variables(directory))[1].decode() == _pem("three")
 
 
 def test_no_bundle(directory: Path) -> None:
     (directory / "bundle.crt").unlink()
-    assert further(_variables(directory)) == (None, (_pem("one") + _pem("two")).encode())
+    assert extra_certificates(_variables(directory)) == (None, (_pem("one") + _pem("two")).encode())
 
 
 def test_the_places_of_the_system(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(certificates, "_BUNDLES", ("/nowhere", str(directory / "bundle.crt"), "/never"))
     monkeypatch.setattr(certificates, "_DIRECTORIES", str(directory))
     (directory / "three.pem").write_text(_pem("three"))
-    assert further({}) == (str(directory / "bundle.crt"), _pem("three").encode())
+    assert extra_certificates({}) == (str(directory / "bundle.crt"), _pem("three").encode())
     # An empty one is none to Go, and one that is named but not there stands for no bundle at all.
-    assert further({"SSL_CERT_FILE": "", "SSL_CERT_DIR": ""}) == further({})
-    assert further({"SSL_CERT_FILE": "/nowhere"})[0] is None
+    assert extra_certificates({"SSL_CERT_FILE": "", "SSL_CERT_DIR": ""}) == extra_certificates({})
+    assert extra_certificates({"SSL_CERT_FILE": "/nowhere"})[0] is None

@@ -74,35 +74,35 @@ def test_nothing_is_written_before_it_is_needed(make: Make) -> None:
 
 def test_username(make: Make) -> None:
     credentials = make(username="me", password="s3cret")
-    assert credentials.cover(HOST, "demo/app") == "user 'me' from the option username"
+    assert credentials.prepare(HOST, "demo/app") == "user 'me' from the option username"
     assert written(credentials)["auths"] == {HOST: {"auth": AUTH}}
 
 
 def test_username_out_of_the_environment(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOT_USERNAME", "me")
-    assert make(username="me", password="s3cret").cover(HOST, "demo/app") == "user 'me' from ZOT_USERNAME"
+    assert make(username="me", password="s3cret").prepare(HOST, "demo/app") == "user 'me' from ZOT_USERNAME"
 
 
 def test_username_is_for_its_registry_only(make: Make) -> None:
     credentials = make(username="me", password="s3cret")
-    assert credentials.cover("other.example", "demo/app") == f"none, since username and password are for {HOST}"
+    assert credentials.prepare("other.example", "demo/app") == f"none, since username and password are for {HOST}"
     assert written(credentials)["auths"] == {}
 
 
 def test_a_password_with_colons_and_umlauts(make: Make) -> None:
     credentials = make(username="me", password="ä:b:c")
-    credentials.cover(HOST, "app")
+    credentials.prepare(HOST, "app")
     assert base64.b64decode(written(credentials)["auths"][HOST]["auth"]).decode() == "me:ä:b:c"
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        pytest.param({"username": "me"}, "username is given without password", id="no password"),
+        pytest.param({"username": "me"}, "username is given without a password", id="no password"),
         pytest.param(
-            {"username": "me", "password": "x", "authfile": "/f"}, "authfile and username are both", id="both"
+            {"username": "me", "password": "x", "authfile": "/f"}, "authfile and username are mutually", id="both"
         ),
-        pytest.param({"username": "me", "password": "x", "registry": None}, "not the registry", id="no registry"),
+        pytest.param({"username": "me", "password": "x", "registry": None}, "no registry is given", id="no registry"),
     ],
 )
 def test_options_that_do_not_go_together(make: Make, options: dict[str, str | None], message: str) -> None:
@@ -116,7 +116,7 @@ def test_an_auth_file_of_the_task_comes_before_a_username_of_the_environment(
 ) -> None:
     monkeypatch.setenv("ZOT_USERNAME", "env")
     path = authfile(tmp_path / "auth.json", {HOST: {"auth": AUTH}})
-    found = make(username="env", password="other", authfile=path).cover(HOST, "app")
+    found = make(username="env", password="other", authfile=path).prepare(HOST, "app")
     assert found == f"the entry {HOST} of {path}"
 
 
@@ -126,7 +126,7 @@ def test_a_username_of_the_task_comes_before_an_auth_file_of_the_environment(
     path = authfile(tmp_path / "auth.json", {HOST: {"auth": encoded("file", "x")}})
     monkeypatch.setenv("ZOT_AUTHFILE", path)
     credentials = make(username="me", password="s3cret", authfile=path)
-    assert credentials.cover(HOST, "app") == "user 'me' from the option username"
+    assert credentials.prepare(HOST, "app") == "user 'me' from the option username"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_username_of_the_task_comes_before_an_auth_file_of_the_environment(
 )
 def test_a_key_that_fits(make: Make, tmp_path: Path, key: str, repository: str, expected: str) -> None:
     credentials = make(authfile=authfile(tmp_path / "auth.json", {key: {"auth": AUTH}}))
-    assert credentials.cover(HOST, repository).startswith("the entry ")
+    assert credentials.prepare(HOST, repository).startswith("the entry ")
     assert written(credentials)["auths"] == {expected: {"auth": AUTH}}
 
 
@@ -160,7 +160,7 @@ def test_a_key_that_fits(make: Make, tmp_path: Path, key: str, repository: str, 
 def test_a_key_that_does_not_fit(make: Make, tmp_path: Path, key: str) -> None:
     path = authfile(tmp_path / "auth.json", {key: {"auth": AUTH}})
     credentials = make(authfile=path)
-    assert credentials.cover(HOST, "demo/app") == f"none: {path} has no entry for {HOST}"
+    assert credentials.prepare(HOST, "demo/app") == f"none: {path} has no entry for {HOST}"
     assert written(credentials)["auths"] == {}
 
 
@@ -168,9 +168,9 @@ def test_the_longest_key_wins(make: Make, tmp_path: Path) -> None:
     keys = {HOST: "host", f"{HOST}/demo": "namespace", f"{HOST}/demo/app": "repository"}
     path = authfile(tmp_path / "auth.json", {key: {"auth": encoded(name, "x")} for key, name in keys.items()})
     credentials = make(authfile=path)
-    assert credentials.cover(HOST, "demo/app") == f"the entry {HOST}/demo/app of {path}"
-    assert credentials.cover(HOST, "demo/web") == f"the entry {HOST}/demo of {path}"
-    assert credentials.cover(HOST, "other/app") == f"the entry {HOST} of {path}"
+    assert credentials.prepare(HOST, "demo/app") == f"the entry {HOST}/demo/app of {path}"
+    assert credentials.prepare(HOST, "demo/web") == f"the entry {HOST}/demo of {path}"
+    assert credentials.prepare(HOST, "other/app") == f"the entry {HOST} of {path}"
     assert written(credentials)["auths"] == {
         HOST: {"auth": encoded("host", "x")},
         f"{HOST}/demo/web": {"auth": encoded("namespace", "x")},
@@ -187,14 +187,14 @@ def test_the_longest_key_wins(make: Make, tmp_path: Path) -> None:
 )
 def test_forms_of_an_entry(make: Make, tmp_path: Path, entry: dict[str, str], expected: dict[str, str]) -> None:
     credentials = make(authfile=authfile(tmp_path / "auth.json", {HOST: entry}))
-    credentials.cover(HOST, "app")
+    credentials.prepare(HOST, "app")
     assert written(credentials)["auths"] == {HOST: expected}
 
 
 @pytest.mark.parametrize("entry", [{}, {"auth": ""}, [], None, {"email": "x"}], ids=str)
 def test_an_entry_without_credentials_is_none(make: Make, tmp_path: Path, entry: t.Any) -> None:
     credentials = make(authfile=authfile(tmp_path / "auth.json", {HOST: entry}))
-    assert credentials.cover(HOST, "app").startswith("none: ")
+    assert credentials.prepare(HOST, "app").startswith("none: ")
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_an_entry_without_credentials_is_none(make: Make, tmp_path: Path, entry:
 def test_an_entry_that_is_damaged_ends_in_no_traceback(make: Make, tmp_path: Path, entry: dict[str, t.Any]) -> None:
     credentials = make(authfile=authfile(tmp_path / "auth.json", {HOST: entry}))
     try:
-        assert credentials.cover(HOST, "app")
+        assert credentials.prepare(HOST, "app")
     except ZotError as error:
         assert error.error_class == "invalid_option"  # noqa: PT017 - either will do
 
@@ -217,14 +217,14 @@ def test_an_auth_file_that_is_none(make: Make, tmp_path: Path, content: str) -> 
     path = tmp_path / "auth.json"
     path.write_text(content)
     with pytest.raises(ZotError, match=f"the auth file {path} ") as raised:
-        make(authfile=str(path)).cover(HOST, "app")
+        make(authfile=str(path)).prepare(HOST, "app")
     assert raised.value.error_class == "invalid_option"
     assert "s3cret" not in str(raised.value.for_ansible())
 
 
 def test_an_auth_file_that_is_not_there(make: Make, tmp_path: Path) -> None:
     with pytest.raises(ZotError, match=r"authfile .* cannot be read: No such file"):
-        make(authfile=str(tmp_path / "none")).cover(HOST, "app")
+        make(authfile=str(tmp_path / "none")).prepare(HOST, "app")
 
 
 @pytest.fixture
@@ -245,29 +245,29 @@ def usual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
 @pytest.mark.parametrize("place", ["REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "DOCKER_CONFIG"])
 def test_the_usual_places(make: Make, usual: dict[str, Path], place: str) -> None:
     path = authfile(usual[place], {HOST: {"auth": AUTH}})
-    assert make().cover(HOST, "app") == f"the entry {HOST} of {path}"
+    assert make().prepare(HOST, "app") == f"the entry {HOST} of {path}"
 
 
 def test_the_first_of_the_usual_places_wins(make: Make, usual: dict[str, Path]) -> None:
     for path in reversed(list(usual.values())):
         authfile(path, {HOST: {"auth": AUTH}})
-    assert make().cover(HOST, "app") == f"the entry {HOST} of {usual['REGISTRY_AUTH_FILE']}"
+    assert make().prepare(HOST, "app") == f"the entry {HOST} of {usual['REGISTRY_AUTH_FILE']}"
 
 
 def test_a_place_without_the_entry_is_passed_over(make: Make, usual: dict[str, Path]) -> None:
     authfile(usual["XDG_RUNTIME_DIR"], {"other.example": {"auth": AUTH}})
     path = authfile(usual["DOCKER_CONFIG"], {HOST: {"auth": AUTH}})
-    assert make().cover(HOST, "app") == f"the entry {HOST} of {path}"
+    assert make().prepare(HOST, "app") == f"the entry {HOST} of {path}"
 
 
 def test_home_without_any_variable(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     path = authfile(Path.home() / ".docker/config.json", {HOST: {"auth": AUTH}})
-    assert make().cover(HOST, "app") == f"the entry {HOST} of {path}"
+    assert make().prepare(HOST, "app") == f"the entry {HOST} of {path}"
 
 
 def test_no_credentials_anywhere(make: Make) -> None:
-    assert make().cover(HOST, "app") == "none were given"
+    assert make().prepare(HOST, "app") == "none were given"
 
 
 @pytest.fixture
@@ -284,34 +284,34 @@ def helper(tools: Path) -> str:
 def test_credential_helper(make: Make, tmp_path: Path, helper: str, settings: dict[str, t.Any]) -> None:
     path = authfile(tmp_path / "config.json", {HOST: {}}, **settings)
     credentials = make(authfile=path)
-    assert credentials.cover(HOST, "app") == f"docker-credential-{helper}, which {path} names"
+    assert credentials.prepare(HOST, "app") == f"docker-credential-{helper} of {path}"
     assert written(credentials) == {"auths": {}, "credHelpers": {HOST: helper}}
 
 
 def test_credential_helper_of_another_registry(make: Make, tmp_path: Path, helper: str) -> None:
     credentials = make(authfile=authfile(tmp_path / "config.json", credHelpers={"other.example": helper}))
-    assert credentials.cover(HOST, "app").startswith("none: ")
+    assert credentials.prepare(HOST, "app").startswith("none: ")
 
 
 def test_credential_helper_that_is_not_there(make: Make, tmp_path: Path, tools: Path) -> None:
     assert not (tools / "docker-credential-nope").exists()
     credentials = make(authfile=authfile(tmp_path / "config.json", credsStore="nope"))
     with pytest.raises(ZotError, match="docker-credential-nope, which is not in PATH") as raised:
-        credentials.cover(HOST, "app")
+        credentials.prepare(HOST, "app")
     assert raised.value.error_class == "tool_missing"
 
 
 def test_a_file_is_asked_once(make: Make, tmp_path: Path) -> None:
     path = authfile(tmp_path / "auth.json", {HOST: {"auth": AUTH}})
     credentials = make(authfile=path)
-    first = credentials.cover(HOST, "app")
+    first = credentials.prepare(HOST, "app")
     os.unlink(path)
-    assert credentials.cover(HOST, "app") == first
+    assert credentials.prepare(HOST, "app") == first
 
 
 def test_the_file_is_for_its_owner_only(make: Make) -> None:
     credentials = make(username="me", password="s3cret")
-    credentials.cover(HOST, "app")
+    credentials.prepare(HOST, "app")
     assert stat.S_IMODE(os.stat(credentials.config).st_mode) == 0o600
     assert os.listdir(credentials.directory) == ["config.json"]
 
@@ -319,19 +319,19 @@ def test_the_file_is_for_its_owner_only(make: Make) -> None:
 @pytest.mark.parametrize("secret", ["s3cret", AUTH], ids=["password", "auth"])
 def test_hide_a_username_and_password(make: Make, secret: str) -> None:
     credentials = make(username="me", password="s3cret")
-    credentials.cover(HOST, "app")
-    assert credentials.hide(f"header: {secret}!") == "header: ********!"
+    credentials.prepare(HOST, "app")
+    assert credentials.redact(f"header: {secret}!") == "header: ********!"
 
 
 @pytest.mark.parametrize("secret", ["s3cret", AUTH, "t0ken"], ids=["password", "auth", "identity token"])
 def test_hide_an_entry(make: Make, tmp_path: Path, secret: str) -> None:
     credentials = make(authfile=authfile(tmp_path / "auth.json", {HOST: {"auth": AUTH, "identitytoken": "t0ken"}}))
-    credentials.cover(HOST, "app")
-    assert secret not in credentials.hide(f"header: {secret}!")
+    credentials.prepare(HOST, "app")
+    assert secret not in credentials.redact(f"header: {secret}!")
 
 
 def test_hide_leaves_the_rest(make: Make) -> None:
-    assert make().hide("all of it") == "all of it"
+    assert make().redact("all of it") == "all of it"
 
 
 def test_what_a_killed_task_left_is_gone_after_the_next(tmp_path: Path) -> None:
@@ -374,7 +374,7 @@ def test_full_disk(tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) 
         private_directory(str(tmp_path)).__enter__()
     assert "remote_tmp" in raised.value.hint
     with pytest.raises(ZotError, match="No space left on device"):
-        credentials.cover(HOST, "demo/app")
+        credentials.prepare(HOST, "demo/app")
 
 
 def test_private_directory_has_mode_0700(tmp_path: Path) -> None:

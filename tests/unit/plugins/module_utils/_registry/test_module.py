@@ -4,9 +4,19 @@
 
 from __future__ import annotations
 
+import typing as t
+from pathlib import Path
+
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import read
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
+
+HOST = "127.0.0.1:5000"
+APP = Reference(HOST, "demo/app", "1")
 
 SHARED = Spec({}).for_module()["argument_spec"]
 
@@ -31,3 +41,76 @@ def test_fallback_to_the_environment(name: str, monkeypatch: pytest.MonkeyPatch)
 def test_two_modules_share_no_state() -> None:
     Spec({}).for_module()["argument_spec"]["more"] = {}
     assert "more" not in Spec({}).for_module()["argument_spec"]
+
+
+class Module:
+    """What open_session needs of AnsibleModule."""
+
+    def __init__(self, tmpdir: Path, **params: t.Any) -> None:
+        self.tmpdir = str(tmpdir)
+        self.no_log_values: set[str] = set()
+        self.params = {
+            "registry": HOST,
+            "username": None,
+            "password": None,
+            "authfile": None,
+            "ca_path": None,
+            "validate_certs": True,
+            "timeout": 5,
+            "retries": 0,
+            "skopeo_path": None,
+            "crane_path": None,
+            **params,
+        }
+
+
+def test_open_session_leaves_nothing(fake: t.Any, tmp_path: Path) -> None:
+    with open_session(t.cast("t.Any", Module(tmp_path, username="me", password="s3cret"))) as session:
+        Writer(session).digest(APP)
+        assert len(list(tmp_path.iterdir())) == 1
+    assert fake.commands
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_sent_is_hidden_in_the_result(fake: t.Any, tmp_path: Path) -> None:
+    """A registry may send it back, in a label for instance."""
+    for password, hidden in (("s3cret", {"bWU6czNjcmV0"}), ("s3cret99", {"s3cret99", "bWU6czNjcmV0OTk="})):
+        module = Module(tmp_path, username="me", password=password)
+        with open_session(t.cast("t.Any", module)) as session:
+            Writer(session).digest(APP)
+        assert fake.commands
+        assert module.no_log_values == hidden
+
+
+def test_insecure_reaches_both_tools(fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
+    (tmp_path / "t").mkdir()
+    path = write_archive(tmp_path / "app.tar")
+    with open_session(t.cast("t.Any", Module(tmp_path / "t", validate_certs=False))) as session:
+        registry = Writer(session)
+        registry.copy(str(path), read(str(path)), APP)
+        registry.image(APP)
+    assert "--dest-tls-verify=false" in fake.commands[0]
+    assert all(command[1] == "--insecure" for command in fake.commands[1:])
+
+
+@pytest.mark.parametrize("registry", ["https://h.example", "h.example/", "-x", "h example"])
+def test_open_session_refuses_a_name(fake: t.Any, tmp_path: Path, registry: str) -> None:
+    opened = open_session(t.cast("t.Any", Module(tmp_path, registry=registry)))
+    with pytest.raises(ZotError, match="is not a valid registry") as raised:
+        opened.__enter__()
+    assert raised.value.error_class == "invalid_option"
+    assert fake.commands == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_registry_at_all(fake: t.Any, tmp_path: Path) -> None:
+    opened = open_session(t.cast("t.Any", Module(tmp_path, registry=None)))
+    with opened as session, pytest.raises(ZotError, match="no registry is given"):
+        Writer(session).reference("demo/app", "1")
+    assert fake.commands == []
+
+
+def test_no_crane(tools: Path, tmp_path: Path) -> None:
+    (tools / "crane").unlink()
+    with pytest.raises(ZotError, match="crane is not in PATH"), open_session(t.cast("t.Any", Module(tmp_path))):
+        pytest.fail("it is open")

@@ -24,7 +24,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.runner impo
 
 @pytest.fixture
 def runner(tmp_path: Path) -> Runner:
-    return Runner(timeout=10, retries=3, directory=str(tmp_path), hide=lambda text: text.replace("s3cret", "***"))
+    return Runner(timeout=10, retries=3, directory=str(tmp_path), redact=lambda text: text.replace("s3cret", "***"))
 
 
 def run(runner: Runner, script: str, **more: t.Any) -> bytes:
@@ -75,7 +75,7 @@ def test_it_runs_in_the_directory(runner: Runner, tmp_path: Path) -> None:
 
 
 def test_a_short_secret_does_not_spoil_the_class(tmp_path: Path) -> None:
-    runner = Runner(timeout=10, retries=0, directory=str(tmp_path), hide=lambda text: text.replace("p", "***"))
+    runner = Runner(timeout=10, retries=0, directory=str(tmp_path), redact=lambda text: text.replace("p", "***"))
     with pytest.raises(ZotError) as raised:
         run(runner, "echo 'http: server gave HTTP response to HTTPS client' >&2; exit 1")
     assert (raised.value.error_class, "p" in raised.value.stderr) == ("tls", False)
@@ -95,7 +95,7 @@ def test_failure(runner: Runner) -> None:
 
 
 def test_failure_without_a_word(runner: Runner) -> None:
-    with pytest.raises(ZotError, match=r"^cannot try: /bin/sh ended with 7 and said nothing$"):
+    with pytest.raises(ZotError, match=r"^cannot try: /bin/sh exited with status 7 without output$"):
         run(runner, "exit 7")
 
 
@@ -134,7 +134,7 @@ def test_much_output_on_both_does_not_block(runner: Runner) -> None:
 def test_output_without_end(runner: Runner, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     monkeypatch.setattr(runner_file, "_LONGEST_OUTPUT", 1 << 20)
     started = time.monotonic()
-    with pytest.raises(ZotError, match=r"^cannot try: /bin/sh printed more than 1 MiB and was stopped$") as raised:
+    with pytest.raises(ZotError, match=r"^cannot try: /bin/sh printed more than 1 MiB and was killed$") as raised:
         run(runner, f"cat /dev/zero{where}")
     assert time.monotonic() - started < 5
     assert raised.value.error_class == "tool_failed"
@@ -146,16 +146,16 @@ def test_the_longest_output(runner: Runner) -> None:
 
 
 def test_the_time_limit_for_a_tool_that_says_nothing_more(tmp_path: Path) -> None:
-    runner = Runner(timeout=1, retries=0, directory=str(tmp_path), hide=str)
-    with pytest.raises(ZotError, match="did not end within 1 seconds and was stopped"):
+    runner = Runner(timeout=1, retries=0, directory=str(tmp_path), redact=str)
+    with pytest.raises(ZotError, match="did not finish within 1 seconds and was killed"):
         run(runner, "echo $$ > pid; exec >&- 2>&-; sleep 60")
     wait_until_dead(tmp_path / "pid")
 
 
 def test_the_time_limit_ends_the_whole_group(tmp_path: Path) -> None:
-    runner = Runner(timeout=1, retries=0, directory=str(tmp_path), hide=str)
+    runner = Runner(timeout=1, retries=0, directory=str(tmp_path), redact=str)
     started = time.monotonic()
-    with pytest.raises(ZotError, match="did not end within 1 seconds and was stopped") as raised:
+    with pytest.raises(ZotError, match="did not finish within 1 seconds and was killed") as raised:
         run(runner, "(sleep 60 & echo $! > grandchild; wait) & wait")
     assert time.monotonic() - started < 10
     assert (raised.value.error_class, raised.value.retryable) == ("unavailable", True)
@@ -163,8 +163,8 @@ def test_the_time_limit_ends_the_whole_group(tmp_path: Path) -> None:
 
 
 def test_a_tool_that_does_not_listen_to_signals_is_ended_too(tmp_path: Path) -> None:
-    runner = Runner(timeout=1, retries=0, directory=str(tmp_path), hide=str)
-    with pytest.raises(ZotError, match="did not end within"):
+    runner = Runner(timeout=1, retries=0, directory=str(tmp_path), redact=str)
+    with pytest.raises(ZotError, match="did not finish within"):
         run(runner, "trap '' TERM INT HUP; echo $$ > pid; sleep 60; sleep 60")
     wait_until_dead(tmp_path / "pid")
 
@@ -205,7 +205,7 @@ def test_a_signal_ends_the_run(runner: Runner, tmp_path: Path, number: signal.Si
     thread = threading.Thread(target=send)
     thread.start()
     started = time.monotonic()
-    with pytest.raises(ZotError, match=f"the task was ended by signal {number}") as raised, ended_by_signals() as first:  # noqa: PT012
+    with pytest.raises(ZotError, match=f"interrupted by signal {number}") as raised, ended_by_signals() as first:  # noqa: PT012
         first.append(runner.end)
         run(runner, "echo $$ > pid.new; mv pid.new pid; sleep 60")
     thread.join(5)
@@ -282,7 +282,7 @@ def test_no_retry_of_what_cannot_help(runner: Runner, waits: list[float]) -> Non
 def test_no_retries_at_all(tmp_path: Path) -> None:
     action = Flaky(unavailable())
     with pytest.raises(ZotError):
-        Runner(timeout=1, retries=0, directory=str(tmp_path), hide=str).retry(action)
+        Runner(timeout=1, retries=0, directory=str(tmp_path), redact=str).retry(action)
     assert action.calls == 1
 
 
@@ -293,7 +293,7 @@ def test_waits_grow_with_jitter(runner: Runner, waits: list[float]) -> None:
 
 
 def test_waits_do_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    runner = Runner(timeout=600, retries=20, directory=str(tmp_path), hide=str)
+    runner = Runner(timeout=600, retries=20, directory=str(tmp_path), redact=str)
     waits: list[float] = []
     monkeypatch.setattr(runner._over, "wait", waits.append)
     runner.retry(Flaky(*(unavailable() for _number in range(20))))
@@ -338,7 +338,7 @@ def test_find_tool_gives_an_absolute_path(tools: Path, monkeypatch: pytest.Monke
     ("path", "message"),
     [
         (None, "cannot find regctl: regctl is not in PATH"),
-        ("/none/regctl", "cannot find regctl: the option regctl_path names /none/regctl, which is no program"),
+        ("/none/regctl", "cannot find regctl: the option regctl_path names /none/regctl, which is not a program"),
     ],
     ids=["PATH", "option"],
 )

@@ -1,0 +1,213 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import (
+    Archive,
+    read,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry import writer as writer_file
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
+
+HOST = "127.0.0.1:5000"
+APP = Reference(HOST, "demo/app", "1")
+
+
+def archive(tmp_path: Path, name: str = "app.tar") -> Archive:
+    # The file is of no matter here, only its path.
+    return Archive(str(tmp_path / name), "gzip" if name.endswith("gz") else "", {}, 0, 1)
+
+
+def test_readable_is_the_file_itself(registry: Writer, tmp_path: Path) -> None:
+    with registry.readable(archive(tmp_path)) as path:
+        assert path == str(tmp_path / "app.tar")
+
+
+def test_readable_with_a_colon_in_the_path(registry: Writer, tmp_path: Path, monkeypatch: t.Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "with:colon.tar").write_text("content")
+    with registry.readable(Archive("with:colon.tar", "", {}, 0, 1)) as path:
+        assert ":" not in path
+        assert Path(path).read_text() == "content"
+    assert not os.path.lexists(path)
+
+
+def test_readable_of_a_compressed_archive(registry: Writer, tmp_path: Path, write_archive: t.Any) -> None:
+    plain, packed = write_archive(tmp_path / "app.tar"), write_archive(tmp_path / "app.tar.gz")
+    with registry.readable(read(str(packed))) as path:
+        assert Path(path).read_bytes() == plain.read_bytes()
+        assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
+    assert not os.path.exists(path)
+
+
+def test_readable_on_a_full_disk(registry: Writer, tmp_path: Path, monkeypatch: t.Any) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(writer_file, "expand", full)
+    readable = registry.readable(archive(tmp_path, "app.tar.gz"))
+    with pytest.raises(ZotError, match=r"cannot expand .*app\.tar\.gz into .*: No space left on device") as raised:
+        readable.__enter__()
+    assert "remote_tmp" in raised.value.hint
+    assert list(tmp_path.rglob("archive.tar")) == []
+
+
+def test_an_error_of_the_push_is_not_one_of_the_disk(registry: Writer, tmp_path: Path) -> None:
+    (tmp_path / "a:b.tar").write_text("")
+    with pytest.raises(FileNotFoundError), registry.readable(archive(tmp_path, "a:b.tar")):
+        raise FileNotFoundError("the digest file")
+
+
+def test_copy(registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
+    path = write_archive(tmp_path / "app.tar")
+    digest = registry.copy(str(path), read(str(path)), APP)
+    assert fake.tags == {"demo/app": {"1": digest}}
+
+
+@pytest.mark.parametrize("report", ["", "rubbish\n"])
+def test_copy_that_names_no_digest(
+    registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any, report: str
+) -> None:
+    path = write_archive(tmp_path / "app.tar")
+    fake.reports = report
+    with pytest.raises(ZotError, match=r"skopeo reported no digest, so the current image of .* is not known"):
+        registry.copy(str(path), read(str(path)), APP)
+
+
+def test_copy_in_plain_http_on_this_machine(
+    registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any
+) -> None:
+    path = write_archive(tmp_path / "app.tar")
+    fake.fail("copy", "demo/app:1", "plain-http")
+    registry.copy(str(path), read(str(path)), APP)
+    assert ["--dest-tls-verify=false" in command for command in fake.commands] == [False, True]
+
+
+def test_copy_in_plain_http_to_another_machine(
+    registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any
+) -> None:
+    path = write_archive(tmp_path / "app.tar")
+    fake.fail("copy", "demo/app:1", "plain-http")
+    with pytest.raises(ZotError) as raised:
+        registry.copy(str(path), read(str(path)), Reference("registry.example:5000", "demo/app", "1"))
+    assert raised.value.error_class == "tls"
+    assert len(fake.commands) == 1
+
+
+@pytest.mark.parametrize(("there", "expected"), [(False, "quota_exceeded"), (True, "rate_limited")])
+def test_quota_or_rate_limit(
+    registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any, there: bool, expected: str
+) -> None:
+    """skopeo's words are the same; the quota refuses only the first manifest of a repository."""
+    path = write_archive(tmp_path / "app.tar")
+    if there:
+        fake.put("demo/app", "old")
+    fake.fail("copy", "demo/app:1", "quota")
+    with pytest.raises(ZotError) as raised:
+        registry.copy(str(path), read(str(path)), APP)
+    assert raised.value.error_class == expected
+
+
+def test_rate_limit_of_a_new_repository(registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
+    """The status is in skopeo's words only where the answer had no error code, as the quota's has."""
+    path = write_archive(tmp_path / "app.tar")
+    fake.fail("copy", "demo/app:1", "rate-limit")
+    with pytest.raises(ZotError) as raised:
+        registry.copy(str(path), read(str(path)), APP)
+    assert raised.value.error_class == "rate_limited"
+
+
+class TestWrite:
+    """Registry.write: it looks before it writes again."""
+
+    @pytest.fixture
+    def done(self, registry: Writer, fake: t.Any) -> t.Callable[..., Image]:
+        source = fake.put("demo/app", "source")
+
+        def write() -> Image:
+            return registry.write(
+                APP, lambda: registry.tag(APP.pinned(source), "1"), lambda image: image.digest == source
+            )
+
+        return write
+
+    def test_it_works(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        assert done().digest == fake.tags["demo/app"]["source"]
+        assert len(fake.writes) == 1
+
+    def test_an_answer_that_was_lost(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        fake.fail("tag", "demo/app:1", "answer-cut-short", tool="crane 0.22.1", landed=True, times=9)
+        assert done().digest == fake.tags["demo/app"]["source"]
+        assert len(fake.writes) == 1
+
+    def test_a_write_that_did_not_land(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        fake.fail("tag", "demo/app:1", "status-503")
+        assert done().digest == fake.tags["demo/app"]["source"]
+        assert len(fake.writes) == 2
+
+    def test_a_500_that_dropped_the_tag(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        fake.put("demo/app", "1", salt="before")
+        fake.fail("tag", "demo/app:1", "status-500", drops=True)
+        assert done().digest == fake.tags["demo/app"]["1"]
+        assert len(fake.writes) == 2
+
+    def test_the_last_error_says_what_is_there(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        before = fake.put("demo/app", "1", salt="before")
+        fake.fail("tag", "demo/app:1", "status-503", times=99)
+        with pytest.raises(ZotError) as raised:
+            done()
+        assert raised.value.message.endswith(f"; {HOST}/demo/app:1 now holds {before}")
+
+    def test_the_last_error_says_that_nothing_is_there(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        fake.put("demo/app", "1", salt="before")
+        fake.fail("tag", "demo/app:1", "status-500", times=99, drops=True)
+        with pytest.raises(ZotError) as raised:
+            done()
+        assert raised.value.message.endswith(" now holds nothing")
+
+    def test_the_last_answer_was_lost(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        fake.fail("tag", "demo/app:1", "status-503", times=2)
+        fake.fail("tag", "demo/app:1", "answer-cut-short", tool="crane 0.22.1", landed=True)
+        assert done().digest == fake.tags["demo/app"]["source"]
+        assert len(fake.writes) == 3
+
+    def test_nobody_knows(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        fake.fail("tag", "demo/app:1", "status-503", times=99)
+        fake.fail("manifest", "demo/app:1", "status-503", times=99)
+        with pytest.raises(ZotError) as raised:
+            done()
+        assert raised.value.message.endswith(f"the current image of {HOST}/demo/app:1 is not known")
+
+    def test_written_and_not_to_be_seen(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        """It is not written again because a look at it fails."""
+        fake.fail("manifest", "demo/app:1", "status-503", times=99)
+        with pytest.raises(ZotError) as raised:
+            done()
+        assert raised.value.message.startswith(f"{HOST}/demo/app:1 was written, but its current image is not known: ")
+        assert len(fake.writes) == 1
+
+    def test_a_tag_that_may_not_move_and_whose_answer_was_lost(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        """crane writes it again by itself; what is denied then is there."""
+        fake.fail("tag", "demo/app:1", "immutable-tag", landed=True)
+        assert done().digest == fake.tags["demo/app"]["source"]
+        assert len(fake.writes) == 1
+
+    def test_no_second_try_of_what_is_denied(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+        fake.fail("tag", "demo/app:1", "immutable-tag", times=99)
+        with pytest.raises(ZotError) as raised:
+            done()
+        assert raised.value.error_class == "denied"
+        assert len(fake.writes) == 1
