@@ -19,7 +19,7 @@ description:
     the registry the same question with the pods' own accounts and with the account of O(registry_username).
   - It covers containers, init containers, ephemeral containers and image volumes, pods whose first pull takes longer
     than O(pull_timeout), and containers that end at once because their image is for another architecture.
-  - If no pod fails, the module sends two requests to the cluster and none to the registry.
+  - If no pod fails, the module lists the pods and the events, and does not ask the registry.
   - Only images in O(registry) are looked up, and accounts are sent to no other registry. The registry is asked from the
     host where the module runs, not from the nodes.
 options:

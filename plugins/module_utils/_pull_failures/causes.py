@@ -130,7 +130,7 @@ class _Diagnosis:
         # The answer "not found" means that the request was authorised. Another registry may allow anonymous pulls.
         if self._error in ("absent", "platform", "disk") or not (ours or self._error in _REFUSED):
             return
-        named, entries = self._failure.secrets, self._cluster.entries(self._failure)
+        named, entries = self._failure.secrets, self._cluster.entries(self._failure, reference)
         if not (named and entries) and _may_read(self._anonymous):
             return
         required = not self._anonymous or {self._error, *_errors(self._anonymous)} & _REFUSED

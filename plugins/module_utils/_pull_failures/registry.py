@@ -80,17 +80,16 @@ class _Probe:
 
     def describe(self, reader: Reader, repository: str, images: t.Sequence[Reference], secret: str = "") -> Answer:
         """What an account sees of images, and of the tags where an image does not exist."""
-        answer = Answer(repository, secret)
         try:
             facts = {str(each): self._ask(describe_image, reader, each) for each in images}
-            answer = replace(answer, images=facts)
-            if not all(each.exists for each in facts.values()):
-                answer = replace(answer, tags=self._ask(reader.tags, images[0]), listed=True)
+            if all(each.exists for each in facts.values()):
+                return Answer(repository, secret, images=facts)
+            return Answer(repository, secret, images=facts, tags=self._ask(reader.tags, images[0]), listed=True)
         except ZotError as error:
             if error.error_class == "invalid_option":
                 raise
-            answer = replace(answer, error=error.error_class, message=str(error))
-        return answer
+            # Without the tags, a missing image could be a missing repository as well: that is no answer.
+            return Answer(repository, secret, error.error_class, str(error))
 
     def ask_as_pod(self, secret: str, entry: Entry, images: t.Sequence[Reference], *, describe: bool) -> Answer:
         """What kubelet is answered with an account; with *describe* also what only this account may see."""

@@ -61,11 +61,8 @@ class ClusterState:
         """The pull secrets that the service account names now. A pod gets them when it is created."""
         return secret_names((self.service_accounts or {}).get(failure.service_account, {}))
 
-    def entries(self, failure: PullFailure) -> list[tuple[str, Entry]]:
+    def entries(self, failure: PullFailure, reference: Reference) -> list[tuple[str, Entry]]:
         """The entries that kubelet tries for the image, in its order, each with the name of its secret."""
-        reference = reference_of(failure)
-        if reference is None:
-            return []
         found = []
         for name in self.pull_secrets(failure):
             secret = self.secrets.get(name)
@@ -92,7 +89,7 @@ class ClusterState:
         for failure in self.failures:
             reference = self.in_registry(failure)
             if reference:
-                entries = self.entries(failure)
+                entries = self.entries(failure, reference)
                 anonymous = [] if failure.secrets and entries else [ANONYMOUS]
                 found.update(dict.fromkeys((reference.repository, *each) for each in [*entries, *anonymous]))
         return list(found)

@@ -228,6 +228,11 @@ class TestScope:
         if "registry_authfile" not in options:
             assert cluster.requests == []
 
+    def test_an_authfile_that_does_not_exist(self, diagnose: Diagnose) -> None:
+        """It is an error of the option, not an answer of the registry."""
+        account = {"registry_username": None, "registry_password": None, "registry_authfile": "/nonexistent/auth.json"}
+        assert diagnose(Scene.of("wrong"), **account)["error_class"] == "invalid_option"
+
     def test_no_registry(self, diagnose: Diagnose) -> None:
         """The error names the option, the variable and the environment."""
         result = diagnose(Scene.of("good"), registry=None)
@@ -345,6 +350,13 @@ class TestAbsence:
         result = diagnose(Scene.of(app))
         assert names(result) == ["digest_missing"]
         assert f"1 ({fake.tags['openclaw/openclaw']['1'][:19]})" in result["findings"][0]["message"]
+
+    def test_tags_that_cannot_be_listed(self, diagnose: Diagnose, fake: t.Any) -> None:
+        """Then it is not known whether the repository exists, and kubelet's message remains."""
+        fake.fail("ls", "openclaw/openclaw", "bad-password", times=9)
+        result = diagnose(Scene.of("tagmissing"))
+        assert names(result) == ["tag_missing"]
+        assert [each["resource"] for each in result["unreadable"]] == [APP]
 
     def test_of_an_image_volume(self, diagnose: Diagnose, fake: t.Any) -> None:
         fake.put("openclaw/workspace", "latest")
