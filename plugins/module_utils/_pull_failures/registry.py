@@ -47,12 +47,10 @@ def ask_registry(task: Task, options: Options, cluster: ClusterState) -> Registr
         reader = probe.operator()
         with at_once(_PARALLEL) as pool:
             operator = list(pool.map(lambda each: probe.describe(reader, *each), images.items()))
-            seen = {answer.repository for answer in operator if not answer.error}
+            # Where the operator sees the images, one request shows whether an account may read the repository.
+            seen = {answer.repository: _one_of(images[answer.repository], answer) for answer in operator}
             pods = list(
-                pool.map(
-                    lambda each: probe.ask_as_pod(each[1], each[2], images[each[0]], describe=each[0] not in seen),
-                    cluster.accounts(),
-                )
+                pool.map(lambda each: probe.ask_as_pod(*each, images[each[0]], seen[each[0]]), cluster.accounts())
             )
             state = RegistryState(operator, pods)
             if any(answer.listed and answer.tags is None for answer in [*operator, *pods]):
@@ -91,17 +89,17 @@ class _Probe:
             # Without the tags, a missing image could be a missing repository as well: that is no answer.
             return Answer(repository, secret, error.error_class, str(error))
 
-    def ask_as_pod(self, secret: str, entry: Entry, images: t.Sequence[Reference], *, describe: bool) -> Answer:
-        """What kubelet is answered with an account; with *describe* also what only this account may see."""
-        repository = images[0].repository
+    def ask_as_pod(
+        self, repository: str, secret: str, entry: Entry, images: t.Sequence[Reference], known: Reference | None
+    ) -> Answer:
+        """What kubelet is answered with an account: about the *known* image, or everything if there is none."""
         username, password = entry.username or None, entry.password or None
         options = replace(self._options, username=username, password=password, authfile=None, ambient=False)
         try:
             reader = Reader(self._task.session(options))
-            if describe:
+            if known is None:
                 return self.describe(reader, repository, images, secret)
-            for each in images:
-                self._ask(reader.digest, each)
+            self._ask(reader.digest, known)
             return Answer(repository, secret)
         except ZotError as error:
             return Answer(repository, secret, error.error_class, str(error))
@@ -132,6 +130,12 @@ class _Probe:
                 with self._lock:
                     self._timed_out = error
             raise
+
+
+def _one_of(images: t.Sequence[Reference], answer: Answer) -> Reference | None:
+    """An image that exists, if there is one; None if the answer is an error."""
+    exists = [each for each in images if not answer.error and answer.images[str(each)].exists]
+    return next(iter(exists), None if answer.error else images[0])
 
 
 def describe_image(reader: Reader, reference: Reference, *, created: bool = False) -> ImageFacts:
