@@ -18,15 +18,19 @@ class ActionModule(K8sInfoAction):  # type: ignore[misc]  # kubernetes.core has 
     def run(self, tmp: None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Run the module with the connection that module_defaults give the group kubernetes.core.k8s.
 
+        In a role an option is C(default(omit)), and an omitted option loses the module_defaults of its own group, too:
+        Ansible merges them before it removes what is omitted. So they are added again.
+
         A module cannot join the action group of another collection without taking that group's other options, or
         giving it its own: https://docs.ansible.com/ansible/latest/user_guide/playbooks_module_defaults.html
         """
         names = {alias for name, option in AUTH_ARG_SPEC.items() for alias in (name, *option.get("aliases", ()))}
         defaults: dict[str, t.Any] = {}
         for block in self._task.module_defaults or []:
-            defaults.update(block.get("group/kubernetes.core.k8s") or {})
-        connection = {name: value for name, value in self._templar.template(defaults).items() if name in names}
-        self._task.args = {**connection, **self._task.args}
+            connection = self._templar.template(block.get("group/kubernetes.core.k8s") or {})
+            defaults.update((name, value) for name, value in connection.items() if name in names)
+            defaults.update(self._templar.template(block.get("group/killinit.zot.cluster") or {}))
+        self._task.args = {**defaults, **self._task.args}
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         return result
 
