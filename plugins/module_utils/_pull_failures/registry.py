@@ -49,9 +49,12 @@ def ask_registry(task: Task, options: Options, cluster: ClusterState) -> Registr
             operator = list(pool.map(lambda each: probe.describe(reader, *each), images.items()))
             # Where the operator sees the images, one request shows whether an account may read the repository.
             seen = {answer.repository: _one_of(images[answer.repository], answer) for answer in operator}
-            pods = list(
-                pool.map(lambda each: probe.ask_as_pod(*each, images[each[0]], seen[each[0]]), cluster.accounts())
-            )
+
+            def ask_as_pod(account: tuple[str, str, Entry]) -> Answer:
+                repository, secret, entry = account
+                return probe.ask_as_pod(secret, entry, images[repository], seen[repository])
+
+            pods = list(pool.map(ask_as_pod, cluster.accounts()))
             state = RegistryState(operator, pods)
             if any(answer.listed and answer.tags is None for answer in [*operator, *pods]):
                 state = replace(state, catalog=probe.catalog(reader))
@@ -89,10 +92,9 @@ class _Probe:
             # Without the tags, a missing image could be a missing repository as well: that is no answer.
             return Answer(repository, secret, error.error_class, str(error))
 
-    def ask_as_pod(
-        self, repository: str, secret: str, entry: Entry, images: t.Sequence[Reference], known: Reference | None
-    ) -> Answer:
+    def ask_as_pod(self, secret: str, entry: Entry, images: t.Sequence[Reference], known: Reference | None) -> Answer:
         """What kubelet is answered with an account: about the *known* image, or everything if there is none."""
+        repository = images[0].repository
         username, password = entry.username or None, entry.password or None
         options = replace(self._options, username=username, password=password, authfile=None, ambient=False)
         try:
