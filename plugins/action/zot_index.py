@@ -10,29 +10,15 @@ import typing as t
 
 from ansible.plugins.action.normal import ActionModule as NormalAction
 
-_GROUP = "group/killinit.zot.registry"
+from ansible_collections.killinit.zot.plugins.plugin_utils._module_defaults import module_defaults
 
 
 class ActionModule(NormalAction):  # type: ignore[misc]  # ansible-core has no types
-    """Applies module_defaults to options that a task omits.
-
-    A role passes its variables as C({{ zot_registry | default(omit) }}). ansible-core removes such an option after it
-    has merged module_defaults, and so discards the value that the play gave it
-    (https://github.com/ansible/ansible/blob/stable-2.19/lib/ansible/_internal/_templating/_chain_templar.py).
-    """
+    """Applies module_defaults to options that a task omits."""
 
     def run(self, tmp: None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Run the module."""
-        blocks: dict[str, t.Any] = {}
-        for block in self._task.module_defaults or []:
-            blocks.update(block)  # as in ansible-core, an inner block replaces the whole dictionary of an outer one
-        defaults = {**self._dictionary(blocks.get(_GROUP)), **self._dictionary(blocks.get(self._task.resolved_action))}
-        missing = {name: value for name, value in defaults.items() if name not in self._task.args}
-        self._task.args = {**self._templar.template(missing), **self._task.args}
+        names = ("group/killinit.zot.registry", self._task.resolved_action)
+        self._task.args = {**module_defaults(self._task, self._templar, *names), **self._task.args}
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         return result
-
-    def _dictionary(self, value: t.Any) -> t.Mapping[str, t.Any]:
-        """A dictionary of module_defaults, which may be one template."""
-        found: t.Mapping[str, t.Any] = self._templar.template(value) if isinstance(value, str) else value or {}
-        return found

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.executor.module_common import _apply_action_arg_defaults
+from ansible.errors import AnsibleActionFail, AnsibleError
 
+from ansible_collections.killinit.zot.plugins.plugin_utils._module_defaults import module_defaults
 from ansible_collections.kubernetes.core.plugins.action.k8s_info import ActionModule as K8sInfoAction
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 
@@ -23,19 +24,29 @@ class ActionModule(K8sInfoAction):  # type: ignore[misc]  # kubernetes.core has 
         A module cannot join the action group of another collection without taking that group's other options, or
         giving it its own: https://docs.ansible.com/ansible/latest/user_guide/playbooks_module_defaults.html
         """
-        # A role passes its options with default(omit). An omitted option has also removed the default of the play:
-        # https://github.com/ansible/ansible/blob/v2.19.4/lib/ansible/_internal/_task.py
-        arguments = _apply_action_arg_defaults(
-            self._task.resolved_action, self._task, dict(self._task.args), self._templar
-        )
-        names = {alias for name, option in AUTH_ARG_SPEC.items() for alias in (name, *option.get("aliases", ()))}
-        defaults: dict[str, t.Any] = {}
-        for block in self._task.module_defaults or []:
-            defaults.update(block.get("group/kubernetes.core.k8s") or {})
-        connection = {name: value for name, value in self._templar.template(defaults).items() if name in names}
-        self._task.args = {**connection, **arguments}
+        options = {alias for name, option in AUTH_ARG_SPEC.items() for alias in (name, *option.get("aliases", ()))}
+        connection = {
+            name: value
+            for name, value in module_defaults(self._task, self._templar, "group/kubernetes.core.k8s").items()
+            if name in options
+        }
+        names = ("group/killinit.zot.cluster", self._task.resolved_action)
+        own = module_defaults(self._task, self._templar, *names)
+        self._task.args = {**connection, **own, **self._task.args}
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         return result
+
+    def get_kubeconfig(self, kubeconfig: t.Any, remote_transport: bool, new_module_args: dict[str, t.Any]) -> None:
+        """Find the kubeconfig on the controller; the error of a missing file names the options."""
+        try:
+            super().get_kubeconfig(kubeconfig, remote_transport, new_module_args)
+        except AnsibleError as error:
+            # A dictionary holds credentials.
+            what = repr(kubeconfig) if isinstance(kubeconfig, str) else "of this type"
+            raise AnsibleActionFail(
+                f"cannot read the kubeconfig {what} on the controller. Correct zot_kubeconfig (roles), kubeconfig"
+                " (modules), or K8S_AUTH_KUBECONFIG in the environment."
+            ) from error
 
     def _ensure_invocation(self, result: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the result as it is.

@@ -59,7 +59,7 @@ def test_secrets_are_nowhere(
             ("release", {"zot_pull_secret_repair": True, **account}, 0),
             ("verify", {}, 0),
             ("restart", {}, 0),
-            ("diagnose", {"zot_diagnose_selectors": [], "zot_diagnose_secret": "old"}, 2),
+            ("diagnose", {"zot_diagnose_pull_secret": "old"}, 2),
         ):
             if name == "diagnose":
                 kubectl.apply(secret("old", {"auths": entries}))

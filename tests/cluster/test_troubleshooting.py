@@ -16,7 +16,7 @@ from subprocess import CompletedProcess
 
 import pytest
 from cluster.support import Kubectl, pull_secret, ready, workload
-from cluster.test_diagnose import LABELS, WRONG, until_they_fail
+from cluster.test_diagnose import WRONG, until_they_fail
 from integration.fixtures import Bare
 
 from environment.cluster import Cluster
@@ -24,6 +24,7 @@ from environment.images import Images
 from environment.registry import Account, Registry
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/docsite/rst/guide_troubleshooting.rst"
+LABELS = {"app.kubernetes.io/name": "openclaw"}
 Shown = Callable[[str, str], None]
 
 
@@ -102,10 +103,10 @@ def test_image_pull_back_off(
     environment: dict[str, str],
     playbook: Callable[..., CompletedProcess[str]],
 ) -> None:
-    """Two causes, in the order in which they are to be mended."""
+    """Two causes, in the order in which they have to be fixed."""
     latest = push("buildah-amd64", "openclaw")
     kubectl.apply(pull_secret(registry, Account(registry.reader.username, WRONG)))
-    kubectl.apply(workload(latest.replace(":latest", ":1"), labels=LABELS))
+    kubectl.apply(workload(latest.replace(":latest", ":1")))
     until_they_fail(kubectl, 1)
     environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"}
     run = playbook("killinit.zot.diagnose", zot_namespace=kubectl.namespace)

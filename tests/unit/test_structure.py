@@ -135,14 +135,3 @@ def test_nested_imports_name_the_role(path: Path) -> None:
         for line in path.read_text().splitlines():
             if "import_tasks:" in line:
                 assert "role_path" in line
-
-
-@pytest.mark.parametrize("role", ["zot_diagnose"])
-def test_what_is_secret_is_forgotten(role: str) -> None:
-    """What a task without a log has registered would stay for the rest of the play."""
-    folder = PLUGINS.parent / "roles" / role / "tasks"
-    tasks = re.split(r"^ *- name: ", "".join(path.read_text() for path in folder.glob("*.yml")), flags=re.MULTILINE)
-    silent = {name for task in tasks if "no_log: true" in task for name in re.findall(r"register: (\w+)", task)}
-    forgotten = (folder / "main.yml").read_text().partition("Forget what is secret")[2]
-    assert silent
-    assert silent <= set(re.findall(r"^ +(\w+): {}$", forgotten, re.MULTILINE))

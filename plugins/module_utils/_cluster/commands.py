@@ -2,98 +2,111 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The command lines that mend what keeps an image from being pulled.
+"""The shell commands that fix what keeps an image from being pulled.
 
 Private to killinit.zot: it may change at any time.
 
-They are typed into a shell and read in Ansible's output, which is JSON: no double quote is in them.
+People paste these commands into a shell. Whoever may create a pod chooses the names in it, so every name is checked
+against its grammar first: a name that is not valid gets no command. Ansible shows commands as JSON, so they contain no
+double quotes.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
 import typing as t
 
-Failure = t.Mapping[str, t.Any]
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import is_label, is_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import PullFailure
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 
 _TEMPLATES = ("deployment", "statefulset", "daemonset")
+_SECTIONS = {"container": "containers", "init container": "initContainers", "image volume": "volumes"}
 _FEW = 5
+# Names that YAML takes for a number, a boolean or null.
+_NOT_TEXT = re.compile(r"[0-9].*|y|n|yes|no|on|off|true|false|null")
+_ARCHITECTURE = re.compile(r"[a-z0-9]+")
 
 
 class Commands:
-    """Commands for one subject: C(deployment/openclaw), with the failures of its pods that are alike."""
+    """Commands for one resource, as in C(deployment/openclaw), whose *failures* are alike.
 
-    def __init__(self, namespace: str, failures: t.Sequence[Failure]) -> None:
-        self._kubectl = f"kubectl --namespace={shlex.quote(namespace)}"
+    *invalid* are the names that are not valid in Kubernetes, and because of which commands are left out.
+    """
+
+    def __init__(self, namespace: str, failures: t.Sequence[PullFailure]) -> None:
         self._namespace = namespace
-        self._subject = str(failures[0]["subject"])
-        # What was added to a pod that runs cannot be changed, and is not worth a new pod, which would not have it.
-        lasting = [each for each in failures if each["use"] != "ephemeral container"]
-        self._kind = self._subject.partition("/")[0] if lasting else "pod"
-        self._names = {each["name"]: each["use"] for each in lasting}
-        self._pods = sorted({each["pod"] for each in lasting})
+        self._kubectl = f"kubectl {shlex.quote(f'--namespace={namespace}')}"
+        owner = failures[0]
+        # An ephemeral container cannot be changed, and a new pod would not have it.
+        lasting = [each for each in failures if each.use.kind != "ephemeral container"]
+        self._kind = owner.owner_kind if lasting else "pod"
+        self._resource = owner.resource
+        self._kinds = {each.use.name: each.use.kind for each in lasting}
+        self._pods = sorted({each.pod for each in lasting})
+        invalid = [] if is_label(owner.owner_kind) and is_name(owner.owner_name) else [self._resource]
+        if invalid:
+            self._kind = ""
+        if not all(map(is_name, self._pods)):
+            invalid += [pod for pod in self._pods if not is_name(pod)]
+            self._pods = []
+        if not all(map(is_label, self._kinds)):
+            invalid += [name for name in self._kinds if not is_label(name)]
+            self._kinds = {}
+        self.invalid = tuple(invalid)
 
-    def set_image(self, image: str) -> list[str]:
-        """Let the pods use another image; nothing where a pod cannot be changed."""
-        containers = [name for name, use in self._names.items() if use != "image volume"]
-        volumes = [name for name, use in self._names.items() if use == "image volume"]
+    def set_image(self, image: Reference) -> list[str]:
+        """Change the image of the pods; nothing where a pod cannot be changed."""
+        containers = [name for name, kind in self._kinds.items() if kind != "image volume"]
+        volumes = [name for name, kind in self._kinds.items() if kind == "image volume"]
         commands = []
         if containers and self._kind in (*_TEMPLATES, "pod"):
-            commands.append(f"{self._kubectl} set image {self._subject} {' '.join(f'{c}={image}' for c in containers)}")
+            pairs = " ".join(shlex.quote(f"{name}={image}") for name in containers)
+            commands.append(f"{self._kubectl} set image {shlex.quote(self._resource)} {pairs}")
         if volumes and self._kind in _TEMPLATES:
-            changed = ", ".join(f"{{name: {name}, image: {{reference: {image}}}}}" for name in volumes)
+            changed = ", ".join(f"{{name: {_scalar(name)}, image: {{reference: {image}}}}}" for name in volumes)
             commands.append(self._patch(f"volumes: [{changed}]"))
-        return self._rolled_out(commands)
+        return self._with_new_pods(commands)
 
     def always_pull(self) -> list[str]:
-        """Let kubelet pull the image."""
-        if self._kind not in _TEMPLATES:
+        """Set the pull policy Always."""
+        if self._kind not in _TEMPLATES or not self._kinds:
             return []
-        parts = {"container": "containers", "init container": "initContainers", "image volume": "volumes"}
         changed: dict[str, list[str]] = {}
-        for name, use in self._names.items():
-            policy = "image: {pullPolicy: Always}" if use == "image volume" else "imagePullPolicy: Always"
-            changed.setdefault(parts[use], []).append(f"{{name: {name}, {policy}}}")
-        patch = self._patch(", ".join(f"{part}: [{', '.join(items)}]" for part, items in changed.items()))
-        return self._rolled_out([patch])
+        for name, kind in self._kinds.items():
+            policy = "image: {pullPolicy: Always}" if kind == "image volume" else "imagePullPolicy: Always"
+            changed.setdefault(_SECTIONS[kind], []).append(f"{{name: {_scalar(name)}, {policy}}}")
+        patch = self._patch(", ".join(f"{section}: [{', '.join(items)}]" for section, items in changed.items()))
+        return self._with_new_pods([patch])
 
     def only_on(self, architecture: str) -> list[str]:
-        """Let the pods run on nodes of an architecture only."""
-        if self._kind not in _TEMPLATES:
+        """Run the pods on nodes of one architecture only."""
+        if self._kind not in _TEMPLATES or not _ARCHITECTURE.fullmatch(architecture):
             return []
-        return self._rolled_out([self._patch(f"nodeSelector: {{kubernetes.io/arch: {architecture}}}")])
+        selector = f"nodeSelector: {{kubernetes.io/arch: {_scalar(architecture)}}}"
+        return self._with_new_pods([self._patch(selector)])
 
     def pull_with(self, secret: str) -> list[str]:
-        """Let the pods name another pull secret, too."""
-        if self._kind not in _TEMPLATES:
+        """Add a pull secret to the pods."""
+        if self._kind not in _TEMPLATES or not is_name(secret):
             return []
-        return self._rolled_out([self._patch(f"imagePullSecrets: [{{name: {secret}}}]")])
+        return self._with_new_pods([self._patch(f"imagePullSecrets: [{{name: {_scalar(secret)}}}]")])
 
-    def name_secret(self, account: str, secret: str) -> list[str]:
-        """Give a service account a pull secret."""
-        patch = shlex.quote(f"imagePullSecrets: [{{name: {secret}}}]")
-        return [f"{self._kubectl} patch serviceaccount {shlex.quote(account)} --patch {patch}"]
-
-    def make_pods(self, commands: t.Sequence[str]) -> bool:
-        """Whether these commands make the pods anew."""
-        return any(f" {self._subject} " in f"{command} " or command in self.again() for command in commands)
-
-    def again(self, *, changed: bool = False) -> list[str]:
-        """Make the pods anew, which pull at once; nothing where nobody would make them.
-
-        *changed* says that a command before has already put others into their place, whose names nobody knows.
-        """
-        if self._kind == "pod":
+    def name_secret(self, service_account: str, secret: str) -> list[str]:
+        """Add a pull secret to a service account."""
+        if not is_name(service_account) or not is_name(secret):
             return []
-        if (changed or len(self._pods) > _FEW) and self._kind in ("deployment", "daemonset"):
-            return [f"{self._kubectl} rollout restart {self._subject}"]
-        return [f"{self._kubectl} delete pod {' '.join(self._pods)}"]
+        patch = shlex.quote(f"imagePullSecrets: [{{name: {_scalar(secret)}}}]")
+        return [f"{self._kubectl} patch serviceaccount {shlex.quote(service_account)} --patch {patch}"]
 
     def repair_secret(self, registry: str, secret: str) -> list[str]:
-        """Create or repair a pull secret, from the account that the environment names."""
+        """Create or repair a pull secret with the account in the environment."""
+        if not is_name(secret):
+            return []
         variables = {
-            "zot_pull_secret_state": "present",
-            # What else is wrong is not its business here.
+            "zot_pull_secret_repair": "true",
+            # Other problems of the pull secret do not concern these pods.
             "zot_pull_secret_fail": "false",
             "zot_registry": registry,
             "zot_namespace": self._namespace,
@@ -103,12 +116,33 @@ class Commands:
         role = "--module-name=ansible.builtin.include_role --args=name=killinit.zot.zot_pull_secret"
         return [f"ansible localhost {role} --extra-vars={extra}"]
 
-    def _rolled_out(self, commands: list[str]) -> list[str]:
-        # Before a StatefulSet makes a pod of the new template it waits for the old one, which never starts; the new one
-        # has its name: https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
-        return [*commands, *self.again()] if commands and self._kind == "statefulset" else commands
+    def recreates_pods(self, commands: t.Sequence[str]) -> bool:
+        """Whether one of these commands replaces the pods."""
+        resource = shlex.quote(self._resource)
+        return any(f" {resource} " in f"{command} " or command in self.recreate_pods() for command in commands)
+
+    def recreate_pods(self, *, changed: bool = False) -> list[str]:
+        """Replace the pods, so that kubelet pulls at once; nothing where no controller would create new ones.
+
+        *changed* means that an earlier command has already replaced the pods by others, whose names are not known.
+        """
+        if self._kind == "pod":
+            return []
+        if (changed or len(self._pods) > _FEW) and self._kind in ("deployment", "daemonset"):
+            return [f"{self._kubectl} rollout restart {shlex.quote(self._resource)}"]
+        return [f"{self._kubectl} delete pod {' '.join(map(shlex.quote, self._pods))}"] if self._pods else []
+
+    def _with_new_pods(self, commands: list[str]) -> list[str]:
+        # A StatefulSet waits for the old pod, which never starts, before it creates one of the new template:
+        # https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
+        return [*commands, *self.recreate_pods()] if commands and self._kind == "statefulset" else commands
 
     def _patch(self, specification: str) -> str:
-        # What begins with a brace kubectl takes for JSON.
+        # kubectl takes a patch that begins with a brace for JSON.
         patch = shlex.quote(f"spec: {{template: {{spec: {{{specification}}}}}}}")
-        return f"{self._kubectl} patch {self._subject} --patch {patch}"
+        return f"{self._kubectl} patch {shlex.quote(self._resource)} --patch {patch}"
+
+
+def _scalar(name: str) -> str:
+    """A valid name as text in YAML."""
+    return f"!!str {name}" if _NOT_TEXT.fullmatch(name) else name

@@ -40,9 +40,14 @@ def is_name(text: object) -> bool:
     return isinstance(text, str) and re.fullmatch(_SUBDOMAIN, text) is not None
 
 
+def is_label(text: object) -> bool:
+    """Whether a namespace, a container or a volume can have this name (an RFC 1123 label)."""
+    return isinstance(text, str) and re.fullmatch(_LABEL, text) is not None
+
+
 def namespace_name(text: str) -> str:
     """The name of a namespace. Raises InvalidNameError."""
-    if not re.fullmatch(_LABEL, text):
+    if not is_label(text):
         raise InvalidNameError(f"{text!r} is not a valid name of a namespace")
     return text
 

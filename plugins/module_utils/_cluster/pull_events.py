@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read from pods and events which images a cluster cannot pull, and in kubelet's own words why.
+"""Find the images that a cluster cannot pull, in its pods and events, with kubelet's messages.
 
 Private to killinit.zot: it may change at any time.
 
@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import re
 import typing as t
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timezone
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import secret_names, service_account_of
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
@@ -24,8 +25,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads im
     owner_of,
 )
 
-# Waiting reasons of a container: pkg/kubelet/images/types.go and k8s.io/cri-api/pkg/errors there.
-_CANNOT_PULL = frozenset(
+# Waiting reasons of a container that cannot pull: pkg/kubelet/images/types.go and k8s.io/cri-api/pkg/errors there.
+CANNOT_PULL_REASONS = frozenset(
     {
         "ErrImagePull",
         "ImagePullBackOff",
@@ -38,21 +39,23 @@ _CANNOT_PULL = frozenset(
 )
 _CRASHED = frozenset({"CrashLoopBackOff", "RunContainerError"})
 _STATUS_OF = {**STATUS_OF, "ephemeralContainers": "ephemeralContainerStatuses"}
-# Reasons of events, in pkg/kubelet/events/event.go there; other controllers speak of images, too.
+# Reasons of kubelet's events, in pkg/kubelet/events/event.go there. Other controllers also mention images.
 _FAILED = frozenset({"Failed", "BackOff", "InspectFailed", "ErrImageNeverPull"})
 _LIMIT = 400
 
 _IMAGE = re.compile(r'image (?:(?:tag )?"((?:[^"\\]|\\.)*)"|pull failed for (\S+) because)')
 _PULL = re.compile(r'Failed to pull image "(?:[^"\\]|\\.)*": (.*)', re.DOTALL)
-_FRAMES = re.compile(
+# Text around the cause that kubelet and the runtime add.
+_PREFIX = re.compile(
     r'(?:Back-off pulling image "(?:[^"\\]|\\.)*"(?:: |$)|(?:Err|Image|Registry|Signature)[A-Za-z]+: '
     r"|rpc error: code = \w+ desc = |failed to pull and unpack image \"[^\"]*\": )"
 )
 
-# In this order: a later sign may stand in the text of an earlier one. Texts of containerd 1.7 and 2.x, and of CRI-O.
-_WORDS: t.Sequence[tuple[str, re.Pattern[str]]] = [
-    (word, re.compile(pattern, re.IGNORECASE | re.DOTALL))
-    for word, pattern in (
+# The order matters: a later pattern may occur in the text of an earlier one. Texts of containerd 1.7 and 2.x, and of
+# CRI-O.
+_PATTERNS: t.Sequence[tuple[str, re.Pattern[str]]] = [
+    (error, re.compile(pattern, re.IGNORECASE | re.DOTALL))
+    for error, pattern in (
         ("malformed", r"invalid reference format|couldn't parse image name|InvalidImageName"),
         ("never", r"is not present with pull policy of Never"),
         ("platform", r"no match for platform|no image found in (?:image index|manifest list) for architecture"),
@@ -78,88 +81,119 @@ _WORDS: t.Sequence[tuple[str, re.Pattern[str]]] = [
         ("denied", r"\b403\b|denied|forbidden"),
         ("absent", r"not found|manifest unknown|name unknown|not known to registry"),
         ("broken", r"\b5[0-9][0-9] [A-Z]|\b5[0-9][0-9] \("),
-        # All that an older kubelet tells of it.
+        # Older versions of kubelet give no more detail.
         ("refused", r"the registry is unavailable"),
     )
 ]
 
 
-def failures(
-    pods: t.Iterable[Object], events: t.Iterable[Object], *, now: float, wait: float
-) -> list[dict[str, t.Any]]:
-    """Say of each image of each pod that fails, or may fail, to be pulled what the cluster knows of it.
+@dataclass(frozen=True)
+class PullFailure:
+    """One image of one pod that cannot be pulled, or that is not pulled yet after a long time.
 
-    *now* is in seconds since 1970, *wait* the seconds that a first pull may take. The shape is that of the filter
-    diagnose_failures.
+    *state* is C(failed) if a pull has failed, C(waiting) if the first pull has not ended yet, C(crashed) if the
+    container was started and ended, which may be because its image is for another architecture. *message* is kubelet's
+    text on one line, without the prefixes. *next_try* is the number of seconds until kubelet's next pull, if known.
+
+    Nothing here is checked against a grammar: whoever creates a pod chooses what is in it.
     """
-    told: dict[str, list[Object]] = {}
+
+    pod: str
+    owner_kind: str
+    owner_name: str
+    node: str
+    use: ImageUse
+    state: str
+    message: str
+    secrets: tuple[str, ...]
+    service_account: str
+    next_try: int | None
+
+    @property
+    def resource(self) -> str:
+        """The object to change in order to change the pod, as in C(deployment/openclaw)."""
+        return f"{self.owner_kind}/{self.owner_name}"
+
+    @property
+    def image(self) -> str:
+        """The image, as the pod names it."""
+        return self.use.image
+
+
+def find_failures(
+    pods: t.Iterable[Object], events: t.Iterable[Object], *, now: float, pull_timeout: float
+) -> list[PullFailure]:
+    """The images that pods fail to pull, and those whose first pull takes longer than *pull_timeout* seconds.
+
+    *now* is in seconds since 1970 in UTC.
+    """
+    by_pod: dict[str, list[Object]] = {}
     for event in events:
-        told.setdefault((event.get("involvedObject") or {}).get("uid") or "", []).append(event)
+        by_pod.setdefault((event.get("involvedObject") or {}).get("uid") or "", []).append(event)
     return [
         failure
         for pod in pods
         if not pod["metadata"].get("deletionTimestamp")
-        for failure in _of_pod(pod, told.get(pod["metadata"]["uid"], []), now, wait)
+        for failure in _of_pod(pod, by_pod.get(pod["metadata"]["uid"], []), now, pull_timeout)
     ]
 
 
-def word(said: str, image: str) -> str:
-    """What kubelet's words mean in one word, or nothing if they are not known."""
-    text = re.sub(r"https?://[^\s\"]+", " ", said.replace(image, " "))
-    return next((found for found, sign in _WORDS if sign.search(text)), "")
+def classify(message: str, image: str) -> str:
+    """The error class of kubelet's message for an image; empty if the message is not known."""
+    text = re.sub(r"https?://[^\s\"]+", " ", message.replace(image, " ") if image else message)
+    return next((error for error, pattern in _PATTERNS if pattern.search(text)), "")
 
 
-def _of_pod(pod: Object, events: t.Sequence[Object], now: float, wait: float) -> t.Iterator[dict[str, t.Any]]:
+def _of_pod(pod: Object, events: t.Sequence[Object], now: float, pull_timeout: float) -> t.Iterator[PullFailure]:
+    status, specification = pod.get("status") or {}, pod["spec"]
     statuses = {
-        (section, status["name"]): status
-        for section, name in _STATUS_OF.items()
-        for status in pod["status"].get(name) or []
+        (section, each["name"]): each for section, name in _STATUS_OF.items() for each in status.get(name) or []
     }
-    waiting = [(status.get("state") or {}).get("waiting") for status in statuses.values()]
+    waiting = [(each.get("state") or {}).get("waiting") for each in statuses.values()]
     # An image volume is pulled before any container starts.
-    held = bool(waiting) and all(waiting)
-    tells = any(event.get("type") == "Warning" or event.get("reason") == "Pulling" for event in events)
-    silent = held and not tells and now - _start(pod) > wait
-    for use in image_uses(pod["spec"]):
-        story = _Story(use.image, events)
-        status = statuses.get((use.path[0], use.name)) or {}
-        state, said = _state(use, status, story)
+    blocked = bool(waiting) and all(waiting)
+    explained = any(event.get("type") == "Warning" or event.get("reason") == "Pulling" for event in events)
+    began = parse_time(status.get("startTime"))
+    overdue = blocked and not explained and bool(began) and now - began > pull_timeout
+    kind, name = _owner(pod)
+    for use in image_uses(specification):
+        history = PullEvents(use.image, events)
+        own = statuses.get((use.path[0], use.name)) or {}
+        state, message = _state(use, own, history)
         if not state and use.kind == "image volume":
-            said = next((text for each in waiting if each for text in [_about(use, each)] if text), "")
-            state = "failed" if said else ""
-        if not state and (held if use.kind == "image volume" else (status.get("state") or {}).get("waiting")):
-            if story.failed:
+            message = next((text for each in waiting if each for text in [_about(use, each)] if text), "")
+            state = "failed" if message else ""
+        if not state and (blocked if use.kind == "image volume" else (own.get("state") or {}).get("waiting")):
+            if history.failed:
                 state = "failed"
-            elif (story.pulling and now - story.pulling > wait) or (silent and not story.known):
+            elif (history.pulling and now - history.pulling > pull_timeout) or (overdue and not history.known):
                 state = "waiting"
         if state:
-            yield {
-                "pod": pod["metadata"]["name"],
-                "subject": _subject(pod),
-                "node": pod["spec"].get("nodeName"),
-                "use": use.kind,
-                "name": use.name,
-                "image": use.image,
-                "pull_policy": use.pull_policy,
-                "state": state,
-                "said": _clean(said) or story.said,
-                "secrets": secret_names(pod["spec"]),
-                "service_account": service_account_of(pod["spec"]),
-                "next_try": story.next_try(now),
-            }
+            yield PullFailure(
+                pod=pod["metadata"]["name"],
+                owner_kind=kind,
+                owner_name=name,
+                node=specification.get("nodeName") or "",
+                use=use,
+                state=state,
+                message=_clean(message) or history.message,
+                secrets=tuple(secret_names(specification)),
+                service_account=service_account_of(specification),
+                next_try=history.next_try(now),
+            )
 
 
-def _state(use: ImageUse, status: Object, story: _Story) -> tuple[str, str]:
-    """What a container's own status says: C(failed), C(crashed) or nothing, and kubelet's words."""
+def _state(use: ImageUse, status: Object, history: PullEvents) -> tuple[str, str]:
+    """C(failed), C(crashed) or nothing according to a container's own status, and kubelet's message."""
     state = status.get("state") or {}
     waiting = state.get("waiting") or {}
     reason, message = waiting.get("reason") or "", waiting.get("message") or ""
-    # What keeps kubelet from reading a pull secret stands where the reason should be.
-    if reason in _CANNOT_PULL or " " in reason:
+    # If kubelet cannot read a pull secret, the whole error is the reason.
+    if reason in CANNOT_PULL_REASONS or " " in reason:
         named = _named(message)
         if named and not _is(use.image, named):
             return "", ""
-        return "failed", message if reason != "ErrImagePull" or not story.said else story.said
+        return "failed", message if reason != "ErrImagePull" or not history.message else history.message
     ended = [each["terminated"] for each in (state, status.get("lastState") or {}) if each.get("terminated")]
     if ended and ended[0].get("exitCode") and not state.get("running") and (reason in _CRASHED or not waiting):
         code = f"it ended with exit code {ended[0]['exitCode']}"
@@ -173,26 +207,27 @@ def _about(use: ImageUse, waiting: Object) -> str:
 
 
 def _named(message: str) -> str:
-    """The image of which kubelet speaks, or nothing."""
+    """The image that kubelet's message names, or nothing."""
     found = _IMAGE.search(message)
     return (found[1] or found[2]) if found else ""
 
 
 def _is(image: str, named: str) -> bool:
-    """Whether kubelet names this image; it adds C(:latest) where there is no tag."""
+    """Whether kubelet names this image; kubelet adds C(:latest) where there is no tag."""
     return named in (image, f"{image}:latest")
 
 
-class _Story:
-    """What the events of a pod tell of one image."""
+class PullEvents:
+    """The events of a pod about one image."""
 
     def __init__(self, image: str, events: t.Iterable[Object]) -> None:
-        self.said, self.tries = "", 0
+        self.message, self.tries = "", 0
         pulling: list[float] = []
         failed: list[tuple[float, str]] = []
         pulled = 0.0
         for event in events:
-            if not _is(image, _named(event.get("message") or "")):
+            message = event.get("message") or ""
+            if not _is(image, _named(message)):
                 continue
             when, reason = _time(event), event.get("reason")
             if reason == "Pulling":
@@ -201,20 +236,20 @@ class _Story:
             elif reason == "Pulled":
                 pulled = max(pulled, when)
             elif reason in _FAILED:
-                failed.append((when, event["message"]))
+                failed.append((when, message))
         self.known = bool(pulling or failed or pulled)
         self.last = max([when for when, _text in failed], default=0.0)
         began = max(pulling, default=0.0)
-        # Within one second nobody knows what came first.
+        # Times of events have whole seconds: within one second the order is not known.
         self.failed = bool(failed) and self.last >= began and self.last > pulled
         self.pulling = 0.0 if self.failed or pulled >= began else began
         for _when, text in sorted(failed):
             found = _PULL.search(text)
-            self.said = _clean(found[1]) if found else self.said
+            self.message = _clean(found[1]) if found else self.message
 
     def next_try(self, now: float) -> int | None:
-        """In about how many seconds kubelet pulls again: it waits 10 s after the first try, then twice as long each
-        time, 300 s at most; None if nothing tells.
+        """Seconds until kubelet pulls again: it waits 10 s after the first try, then twice as long each time, 300 s at
+        most. None if the events do not say.
         """
         if not self.failed or not self.tries:
             return None
@@ -222,33 +257,35 @@ class _Story:
         return max(0, round(self.last + pause - now))
 
 
-def _subject(pod: Object) -> str:
-    """What is to be changed to change the pod: its Deployment, or whatever else controls it, or itself."""
+def _owner(pod: Object) -> tuple[str, str]:
+    """Kind and name of the object to change in order to change the pod: its Deployment, its controller, or itself."""
     owners = [each for each in pod["metadata"].get("ownerReferences") or [] if each.get("controller")]
     kind, name = owner_of(pod) or (
         (owners[0]["kind"], owners[0]["name"]) if owners else ("Pod", pod["metadata"]["name"])
     )
-    return f"{kind.lower()}/{name}"
-
-
-def _start(pod: Object) -> float:
-    return _seconds(pod["status"].get("startTime")) or float("inf")
+    return kind.lower(), name
 
 
 def _time(event: Object) -> float:
     series = event.get("series") or {}
     times = (series.get("lastObservedTime"), *(event.get(key) for key in ("lastTimestamp", "eventTime")))
-    return next((seconds for seconds in map(_seconds, times) if seconds), 0.0)
+    return next((seconds for seconds in map(parse_time, times) if seconds), 0.0)
 
 
-def _seconds(text: str | None) -> float:
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() if text else 0.0
+def parse_time(text: object) -> float:
+    """Seconds since 1970 of a time as the Kubernetes API writes it; 0 if it is not a time."""
+    try:
+        time = datetime.fromisoformat(str(text or "").replace("Z", "+00:00"))
+    except ValueError:
+        return 0.0
+    # Kubernetes writes UTC. Without an offset Python would take the time zone of this host.
+    return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
 
 
 def _clean(text: str) -> str:
-    """Kubelet's words without its frames around the cause, on one line."""
-    while _FRAMES.match(text):
-        text = _FRAMES.sub("", text, count=1)
+    """Kubelet's message without the prefixes around the cause, on one line."""
+    while _PREFIX.match(text):
+        text = _PREFIX.sub("", text, count=1)
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    # What it comes from stands at the end.
+    # The cause is at the end.
     return text if len(text) <= _LIMIT else f"{text[: _LIMIT // 4]} … {text[-3 * _LIMIT // 4 :]}"

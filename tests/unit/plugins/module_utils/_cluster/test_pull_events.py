@@ -6,23 +6,30 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 import typing as t
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import failures, word
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import (
+    PullFailure,
+    classify,
+    find_failures,
+    parse_time,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import ImageUse
 
 PULLS = json.loads((Path(__file__).parents[3] / "captured_pulls.json").read_text(encoding="utf-8"))
 NOW = 1795489470.0  # 2026-11-24T03:04:30Z
 REGISTRY = "127.0.0.1:5000"
 
 
-def find(state: t.Mapping[str, t.Any], *, now: float = NOW, wait: float = 60) -> dict[str, list[dict[str, t.Any]]]:
+def find(state: t.Mapping[str, t.Any], *, now: float = NOW, pull_timeout: float = 60) -> dict[str, list[PullFailure]]:
     """By Deployment."""
-    found: dict[str, list[dict[str, t.Any]]] = {}
-    for each in failures(state["pods"], state["events"], now=now, wait=wait):
-        found.setdefault(each["subject"].partition("/")[2], []).append(each)
+    found: dict[str, list[PullFailure]] = {}
+    for each in find_failures(state["pods"], state["events"], now=now, pull_timeout=pull_timeout):
+        found.setdefault(each.owner_name, []).append(each)
     return found
 
 
@@ -41,13 +48,13 @@ def waiting(state: t.Mapping[str, t.Any], pod: int = 0) -> dict[str, t.Any]:
 
 
 def test_every_captured_pod() -> None:
-    """What fails, in one word; what runs, and what has only begun, is not there."""
-    words = {
-        app: {(each["state"], word(each["said"], each["image"])) for each in found}
+    """The class of every failure; a pod that runs, or whose first pull has only begun, has none."""
+    classes = {
+        app: {(each.state, classify(each.message, each.image)) for each in found}
         for app, found in find(PULLS["early"]).items()
     }
     absent, refused = {("failed", "absent")}, {("failed", "unauthorized")}
-    assert words == {
+    assert classes == {
         "digestgone": absent,
         "foreign": {("crashed", "")},
         "malformed": {("failed", "malformed")},
@@ -72,12 +79,12 @@ def test_every_captured_pod() -> None:
 
 
 @pytest.mark.parametrize("each", PULLS["elsewhere"], ids=lambda each: each["source"].partition(".com/")[2])
-def test_words_of_other_runtimes(each: t.Mapping[str, str]) -> None:
-    assert word(each["said"], each["image"]) == each["word"]
+def test_messages_of_other_runtimes(each: t.Mapping[str, str]) -> None:
+    assert classify(each["message"], each["image"]) == each["error"]
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("message", "expected"),
     [
         ("unexpected status from HEAD request to https://REG/v2/a/manifests/1: 429 Too Many Requests", "rate"),
         ("toomanyrequests: no room for another repository limit:3", "quota"),
@@ -86,55 +93,54 @@ def test_words_of_other_runtimes(each: t.Mapping[str, str]) -> None:
         ("pull QPS exceeded", ""),
     ],
 )
-def test_further_words(said: str, expected: str) -> None:
-    assert word(said, "REG/a:1") == expected
+def test_more_messages(message: str, expected: str) -> None:
+    assert classify(message, "REG/a:1") == expected
 
 
 def test_an_image_named_like_an_error() -> None:
-    """Its name is no answer."""
+    """Its name is not part of the error."""
     image = "REG/x509/not-found:401"
-    assert word(f"failed to resolve image: {image}: connection refused", image) == "refused"
+    assert classify(f"failed to resolve image: {image}: connection refused", image) == "refused"
 
 
-def test_all_that_is_known_of_a_failure() -> None:
+def test_every_field_of_a_failure() -> None:
     (found,) = find(PULLS["early"])["volume"]
-    assert found.pop("pod").startswith("volume-")
-    assert found == {
-        "subject": "deployment/volume",
-        "node": "127.0.0.1",
-        "use": "image volume",
-        "name": "workspace",
-        "image": f"{REGISTRY}/openclaw/workspace:gone",
-        "pull_policy": "Always",
-        "state": "failed",
-        "said": f"failed to resolve image: {REGISTRY}/openclaw/workspace:gone: not found",
-        "secrets": ["zot-pull-secret"],
-        "service_account": "default",
-        "next_try": 5,
-    }
+    assert found == PullFailure(
+        pod="volume-5795c8bc7c-dxqgg",
+        owner_kind="deployment",
+        owner_name="volume",
+        node="127.0.0.1",
+        use=ImageUse("image volume", "workspace", f"{REGISTRY}/openclaw/workspace:gone", "Always", ("volumes", 0)),
+        state="failed",
+        message=f"failed to resolve image: {REGISTRY}/openclaw/workspace:gone: not found",
+        secrets=("zot-pull-secret",),
+        service_account="default",
+        next_try=5,
+    )
+    assert found.resource == "deployment/volume"
 
 
 def test_three_pods_are_three_failures() -> None:
-    assert len({each["pod"] for each in find(PULLS["early"])["tagmissing"]}) == 3
+    assert len({each.pod for each in find(PULLS["early"])["tagmissing"]}) == 3
 
 
-def test_an_older_kubelet_says_it_in_the_events_alone() -> None:
+def test_an_older_kubelet_gives_the_reason_only_in_events() -> None:
     state = only("wrong")
-    told = find(state)["wrong"]
+    expected = find(state)["wrong"]
     waiting(state)["message"] = waiting(state)["message"].partition(": ErrImagePull")[0]
-    assert find(state)["wrong"] == told
+    assert find(state)["wrong"] == expected
     state["events"] = []
     (found,) = find(state)["wrong"]
-    assert (found["state"], found["said"], found["next_try"]) == ("failed", "", None)
+    assert (found.state, found.message, found.next_try) == ("failed", "", None)
 
 
 def test_a_first_pull_that_takes_long() -> None:
-    """Its events say since when; the limit is what the user gives."""
+    """Its events say when it began; the user gives the limit."""
     state = only("slow")
-    assert not find(state, wait=60)
-    (found,) = find(state, wait=20)["slow"]
-    assert (found["state"], found["said"]) == ("waiting", "")
-    assert find({"pods": PULLS["late"]["pods"], "events": PULLS["late"]["events"]})["slow"][0]["state"] == "failed"
+    assert not find(state, pull_timeout=60)
+    (found,) = find(state, pull_timeout=20)["slow"]
+    assert (found.state, found.message) == ("waiting", "")
+    assert find({"pods": PULLS["late"]["pods"], "events": PULLS["late"]["events"]})["slow"][0].state == "failed"
 
 
 def test_a_first_pull_of_an_image_volume() -> None:
@@ -143,12 +149,12 @@ def test_a_first_pull_of_an_image_volume() -> None:
     state["pods"][0]["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "ContainerCreating"}}
     state["events"] = [event for event in state["events"] if event["reason"] in ("Scheduled", "Pulling")]
     (found,) = find(state, now=NOW + 100)["volume"]
-    assert (found["use"], found["state"]) == ("image volume", "waiting")
+    assert (found.use.kind, found.state) == ("image volume", "waiting")
 
 
 @pytest.mark.parametrize("other", ["Warning", "Normal"])
-def test_a_first_pull_of_which_no_event_is_left(other: str) -> None:
-    """If nothing else holds the pod, it is that."""
+def test_a_first_pull_whose_events_have_expired(other: str) -> None:
+    """If nothing else blocks the pod, it is the pull."""
     state = only("slow")
     state["events"] = [{**event, "type": other} for event in state["events"] if event["reason"] == "Scheduled"]
     found = find(state, now=NOW + 100)
@@ -156,9 +162,9 @@ def test_a_first_pull_of_which_no_event_is_left(other: str) -> None:
 
 
 def test_a_pull_that_goes_on_after_a_failure() -> None:
-    """While kubelet tries again, what it said before still counts."""
+    """While kubelet tries again, its last error still counts."""
     (found,) = find(PULLS["late"], now=NOW + 120)["slow"]
-    assert "TLS handshake timeout" in found["said"]
+    assert "TLS handshake timeout" in found.message
 
 
 def test_a_pod_that_is_deleted_does_not_count() -> None:
@@ -181,7 +187,7 @@ def test_a_container_that_fails_for_another_reason() -> None:
     assert not find(state)
 
 
-def test_an_init_container_that_works_holds_no_failure() -> None:
+def test_containers_that_wait_for_an_init_container() -> None:
     """The others wait for it, not for a pull."""
     state = only("slow")
     pod = state["pods"][0]
@@ -201,57 +207,57 @@ def test_a_container_that_was_added_to_a_pod_that_runs() -> None:
     pod["status"]["ephemeralContainerStatuses"] = [waits]
     state["events"] += [{**event, "involvedObject": {"kind": "Pod", "uid": uid}} for event in broken["events"]]
     (found,) = find(state)["good"]
-    assert (found["use"], found["name"], found["image"]) == ("ephemeral container", "debugger", image)
-    assert word(found["said"], image) == "absent"
+    assert (found.use.kind, found.use.name, found.image) == ("ephemeral container", "debugger", image)
+    assert classify(found.message, image) == "absent"
 
 
 @pytest.mark.parametrize(
-    "told",
+    "text",
     [
         'Failed to apply default image tag "{}": couldn\'t parse image name "{}": invalid reference format',
         "image pull failed for {} because the registry is unavailable: pinging container registry",
     ],
 )
-def test_words_on_an_image_volume_of_other_forms(told: str) -> None:
-    """The container that waits for it is not to blame."""
+def test_other_messages_about_an_image_volume(text: str) -> None:
+    """The container that waits for the volume is not the cause."""
     state = only("volume")
     image = f"{REGISTRY}/openclaw/workspace:gone"
-    waiting(state).update(reason="InvalidImageName", message=told.replace("{}", image))
+    waiting(state).update(reason="InvalidImageName", message=text.replace("{}", image))
     (found,) = find(state)["volume"]
-    assert (found["use"], found["image"]) == ("image volume", image)
-    assert word(found["said"], found["image"]) in ("malformed", "refused")
+    assert (found.use.kind, found.image) == ("image volume", image)
+    assert classify(found.message, found.image) in ("malformed", "refused")
 
 
 def test_a_full_disk() -> None:
-    """What it comes from stands at the end of a long text, which is cut in its middle."""
+    """The cause is at the end of a long text, which is cut in the middle."""
     (found,) = find(PULLS["full"])["openclaw"]
-    assert word(found["said"], found["image"]) == "disk"
-    assert found["said"].startswith("failed to extract layer ")
-    assert found["said"].endswith("/data: no space left on device")
+    assert classify(found.message, found.image) == "disk"
+    assert found.message.startswith("failed to extract layer ")
+    assert found.message.endswith("/data: no space left on device")
 
 
-def test_another_controller_speaks_of_the_image() -> None:
-    """It is no word of kubelet, whatever it says; and an event needs no reason."""
+def test_events_of_another_controller() -> None:
+    """They are not kubelet's, whatever they say; and an event may have no reason."""
     state = only("wrong")
-    told = find(state)["wrong"]
+    expected = find(state)["wrong"]
     strange = copy.deepcopy(state["events"][-1])
     strange.update(reason="Scanned", lastTimestamp="2026-11-24T03:04:29Z", type="Warning")
     strange["message"] = f'Failed to pull image "{REGISTRY}/openclaw/openclaw:1": no space left on device'
     without = {key: value for key, value in strange.items() if key != "reason"}
     state["events"] += [strange, without]
-    assert find(state)["wrong"] == told
+    assert find(state)["wrong"] == expected
 
 
 def test_events_as_newer_clients_write_them() -> None:
     """Their number and their time are in a series."""
     state = only("wrong")
-    told = find(state)["wrong"]
+    expected = find(state)["wrong"]
     for event in state["events"]:
         if event.get("lastTimestamp"):
             event["series"] = {"count": event.pop("count"), "lastObservedTime": event.pop("lastTimestamp")}
             event.update(eventTime=event.pop("firstTimestamp"))
-    assert find(state)["wrong"] == told
-    assert told[0]["next_try"]
+    assert find(state)["wrong"] == expected
+    assert expected[0].next_try
 
 
 def test_the_message_of_a_program_that_ended() -> None:
@@ -259,32 +265,32 @@ def test_the_message_of_a_program_that_ended() -> None:
     status = state["pods"][0]["status"]["containerStatuses"][0]
     ended = status["state"]["terminated"]
     ended["message"] = "exec /app: exec format error"
-    assert find(state)["foreign"][0]["said"] == "it ended with exit code 1: exec /app: exec format error"
+    assert find(state)["foreign"][0].message == "it ended with exit code 1: exec /app: exec format error"
     status.update(state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState={"terminated": ended})
-    assert find(state)["foreign"][0]["state"] == "crashed"
+    assert find(state)["foreign"][0].state == "crashed"
 
 
 @pytest.mark.parametrize(
-    ("owner", "subject"),
+    ("owner", "resource"),
     [
         ({"kind": "Job", "name": "once", "controller": True}, "job/once"),
         ({"kind": "DaemonSet", "name": "each", "controller": True}, "daemonset/each"),
         ({"kind": "Job", "name": "once", "controller": False}, None),
     ],
 )
-def test_whom_to_change(owner: dict[str, t.Any], subject: str | None) -> None:
+def test_the_resource_to_change(owner: dict[str, t.Any], resource: str | None) -> None:
     state = only("wrong")
     state["pods"][0]["metadata"]["ownerReferences"] = [owner]
-    (found,) = failures(state["pods"], state["events"], now=NOW, wait=60)
-    assert found["subject"] == (subject or f"pod/{found['pod']}")
+    (found,) = find_failures(state["pods"], state["events"], now=NOW, pull_timeout=60)
+    assert found.resource == (resource or f"pod/{found.pod}")
 
 
-def test_kubelets_words_cannot_harm_a_terminal_nor_fill_it() -> None:
+def test_control_characters_and_long_messages() -> None:
     state = only("nosecret")
     waiting(state)["message"] = "a\x1b[31m\nb\u202e" + "c" * 1000
     (found,) = find(state)["nosecret"]
-    assert found["said"].startswith("a [31m b c")
-    assert len(found["said"]) < 500
+    assert found.message.startswith("a [31m b c")
+    assert len(found.message) < 500
 
 
 def test_an_image_without_a_tag_is_found_in_the_events() -> None:
@@ -296,3 +302,22 @@ def test_an_image_without_a_tag_is_found_in_the_events() -> None:
         .replace('"image": "127.0.0.1:5000/openclaw/openclaw:latest"', '"image": "127.0.0.1:5000/openclaw/openclaw"')
     )
     assert len(find(json.loads(text))["tagmissing"]) == 3
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
+@pytest.mark.parametrize(
+    "text", ["2026-11-24T03:04:30Z", "2026-11-24T04:04:30+01:00", "2026-11-24T03:04:30", "2026-11-24T03:04:30.000000Z"]
+)
+def test_times_are_utc(text: str, zone: str) -> None:
+    """The time zone of this host does not count, not even for a time without an offset."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        found = parse_time(text)
+    time.tzset()
+    assert found == NOW
+
+
+@pytest.mark.parametrize("text", [None, "", "yesterday", "2026-13-01T00:00:00Z", 5])
+def test_what_is_not_a_time(text: object) -> None:
+    assert parse_time(text) == 0.0

@@ -1,0 +1,243 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: zot_pull_failure_info
+short_description: Explain why pods cannot pull their images
+version_added: 0.1.0
+author:
+  - killinit.zot contributors (@killinit)
+description:
+  - Finds the pods of a namespace that cannot pull an image, and returns for each image every cause, what to do and the
+    commands for it.
+  - kubelet has one message for several causes. Therefore the module also reads the pull secrets of these pods, and asks
+    the registry the same question with the pods' own accounts and with the account of O(registry_username).
+  - It covers containers, init containers, ephemeral containers and image volumes, pods whose first pull takes longer
+    than O(pull_timeout), and containers that end at once because their image is for another architecture.
+  - If no pod fails, the module lists the pods and the events, and does not ask the registry.
+  - Only images in O(registry) are looked up, and accounts are sent to no other registry. The registry is asked from the
+    host where the module runs, not from the nodes.
+options:
+  namespace:
+    description: The namespace of the pods.
+  label_selectors:
+    description: The labels that the pods must have. Without any, all pods of the namespace are checked.
+    type: list
+    elements: str
+    default: []
+  pull_timeout:
+    description: The number of seconds after which a pull that has not ended counts as a failure.
+    type: int
+    default: 60
+  pull_secret:
+    description: The pull secret that pods should name. Commands create or repair a secret of this name.
+    type: str
+    default: zot-pull-secret
+  allow_empty:
+    description:
+      - Whether the namespace may have no pods, or none with these labels. Otherwise that is an error, because with a
+        mistyped name nothing would seem to fail.
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - killinit.zot._cluster
+  - killinit.zot._attributes.cluster
+seealso:
+  - module: killinit.zot.zot_pull_secret_info
+  - ref: ansible_collections.killinit.zot.zot_diagnose_role
+    description: Fails with the findings.
+"""
+
+EXAMPLES = r"""
+- name: Explain why pods cannot pull
+  killinit.zot.zot_pull_failure_info:
+    namespace: openclaw
+    registry: oci.example.com
+  register: pulls
+
+- name: Show the causes and the commands
+  ansible.builtin.debug:
+    msg: "{{ pulls.summary }}"
+
+- name: Stop if a tag is missing
+  ansible.builtin.assert:
+    that: pulls.findings | selectattr('cause', 'equalto', 'tag_missing') | length == 0
+"""
+
+RETURN = r"""
+namespace:
+  description: The namespace of the pods.
+  returned: success
+  type: str
+  sample: openclaw
+registry:
+  description: The registry that was asked.
+  returned: success
+  type: str
+  sample: oci.example.com
+cluster:
+  description: The address of the API server.
+  returned: success
+  type: str
+  sample: https://203.0.113.10:6443
+ok:
+  description: Whether no pod fails to pull.
+  returned: success
+  type: bool
+  sample: false
+pods:
+  description: The number of pods that were checked.
+  returned: success
+  type: int
+  sample: 3
+findings:
+  description:
+    - One for each cause. If an image has several causes, they follow each other in the order in which they have to be
+      fixed. Pods of the same resource that fail for the same causes are one finding.
+    - Causes that pass without a change are last.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    cause:
+      description:
+        - One of V(reference_malformed), V(pull_policy_never), V(host_unknown), V(connection_refused), V(timed_out),
+          V(plain_http), V(certificate_not_trusted), V(rate_limited), V(quota_exceeded), V(registry_failing),
+          V(disk_full), V(secret_missing), V(secret_type), V(secret_unreadable), V(secret_without_entry),
+          V(secret_not_named), V(credentials_refused), V(read_denied), V(repository_missing), V(tag_missing),
+          V(digest_missing), V(platform_missing), V(architecture_wrong), V(pulling), V(works_now), V(unknown).
+      type: str
+      sample: tag_missing
+    message:
+      description: The cause in a sentence.
+      type: str
+      sample: "openclaw/openclaw has no tag 3; the nearest are: 2, 1"
+    remedy:
+      description: What to do, in a sentence.
+      type: str
+      sample: "Publish the image (killinit.zot.publish), or use an image that exists:"
+    commands:
+      description:
+        - Shell commands that fix the cause, in their order. Empty where no command can fix it.
+        - They contain only names that are valid in Kubernetes. The remedy says if one is left out for this reason.
+      type: list
+      elements: str
+      sample: [kubectl --namespace=openclaw set image deployment/openclaw app=oci.example.com/openclaw/openclaw:2]
+    containers:
+      description: The containers and image volumes with this image, each with its kind.
+      type: list
+      elements: str
+      sample: [container app]
+    evidence:
+      description: What proves the cause, mostly kubelet's message.
+      type: str
+      sample: "failed to resolve image: oci.example.com/openclaw/openclaw:3: not found"
+    image:
+      description: The image, as the pods name it.
+      type: str
+      sample: oci.example.com/openclaw/openclaw:3
+    resource:
+      description: The object to change in order to change the pods.
+      type: str
+      sample: deployment/openclaw
+    pod_names:
+      description: The names of the pods.
+      type: list
+      elements: str
+      sample: [openclaw-7d4b9c6f5-x2x4q]
+    nodes:
+      description: The nodes of the pods.
+      type: list
+      elements: str
+      sample: [node-1]
+summary:
+  description: The findings as lines for people. Control characters from the cluster or the registry are escaped.
+  returned: success
+  type: list
+  elements: str
+problems:
+  description: One sentence for each image that cannot be pulled.
+  returned: success
+  type: list
+  elements: str
+  sample: ["oci.example.com/openclaw/openclaw:3 of deployment/openclaw: openclaw/openclaw has no tag 3"]
+unreadable:
+  description: What could not be read, in the cluster or in the registry. The diagnosis is done without it.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    verb:
+      description: The verb of the request.
+      type: str
+      sample: list
+    resource:
+      description: The Kubernetes resource, or the repository.
+      type: str
+      sample: nodes
+    namespace:
+      description: The namespace; null if the resource has none.
+      type: str
+      sample: openclaw
+    message:
+      description: The answer of the API server or the registry.
+      type: str
+      sample: 'nodes is forbidden: User "ops" cannot list resource "nodes"'
+error_class:
+  description: The class of an error of an option or of the registry.
+  returned: failure
+  type: str
+  sample: invalid_option
+hint:
+  description: What to do.
+  returned: failure
+  type: str
+retryable:
+  description: Whether the same task can succeed later without a change.
+  returned: failure
+  type: bool
+"""
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failures.verdict import (
+    check_options,
+    explain_pull_failures,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
+    CLUSTER_MODULE_OPTIONS,
+    open_registries,
+    options_beside_a_cluster,
+)
+
+
+def main() -> None:
+    """Run the module."""
+    module = cluster_module(
+        {
+            **CLUSTER_MODULE_OPTIONS,
+            "namespace": {"type": "str", "required": True},
+            "label_selectors": {"type": "list", "elements": "str", "default": []},
+            "pull_timeout": {"type": "int", "default": 60},
+            "pull_secret": {"type": "str", "default": "zot-pull-secret"},
+            "allow_empty": {"type": "bool", "default": False},
+        }
+    )
+    try:
+        with open_registries(module._module) as task:
+            check_options(module.params)
+            options = options_beside_a_cluster(module.params)
+            result = explain_pull_failures(connect(module), task, options, module.params)
+    except (ZotError, ClusterError) as error:
+        module.fail_json(**error.for_ansible())
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,880 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The module from main() down, on captured pods and events and with a registry in memory."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import time
+import types
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failures import registry as registry_file
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failures import verdict
+from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.modules import zot_pull_failure_info
+from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster
+from ansible_collections.killinit.zot.tests.unit.pull_scene import (
+    NOW,
+    PULLS,
+    REGISTRY,
+    Accounts,
+    Scene,
+    entry,
+    node,
+    secret,
+    service_account,
+)
+
+Result = t.Dict[str, t.Any]  # noqa: UP006 - Python 3.9 evaluates it
+Diagnose = t.Callable[..., Result]
+DOCUMENTED = set(
+    re.findall(
+        r"V\((\w+)\)", yaml.safe_load(zot_pull_failure_info.RETURN)["findings"]["contains"]["cause"]["description"][0]
+    )
+)
+TOO_MANY = "unexpected status from HEAD request to https://REG/v2/a/manifests/1: 429 Too Many Requests"
+KUBECTL = "kubectl --namespace=openclaw"
+APP = f"{REGISTRY}/openclaw/openclaw"
+WRONG = "wr0ng-s3cret"
+PULL = "pull-s3cret"
+
+
+@pytest.fixture
+def accounts(fake: t.Any, monkeypatch: pytest.MonkeyPatch, docker_config: t.Any) -> Accounts:
+    """A registry with two good images, which refuses the accounts that a test names."""
+    found = Accounts(fake)
+    monkeypatch.setattr(runner_file.Runner, "run", lambda runner, command, **more: found.run(runner, command, **more))
+    for tag, created in (("1", "2026-11-01T00:00:00Z"), ("2", "2026-11-02T00:00:00Z")):
+        fake.put("openclaw/openclaw", tag, docker_config(created=created))
+    return found
+
+
+@pytest.fixture
+def diagnose(accounts: Accounts, monkeypatch: pytest.MonkeyPatch, run_module: t.Any) -> Diagnose:
+    """Run the module at the time when the pods were captured, or by the clock where *now* is None."""
+    assert accounts.asked == set()
+
+    def run(scene: Scene, *, cluster: FakeCluster | None = None, now: float | None = NOW, **options: t.Any) -> Result:
+        monkeypatch.setattr(verdict, "time", time if now is None else types.SimpleNamespace(time=lambda: now))
+        monkeypatch.setattr(zot_pull_failure_info, "connect", lambda _module: cluster or scene.cluster())
+        arguments: dict[str, t.Any] = {
+            "namespace": "openclaw",
+            "registry": REGISTRY,
+            "registry_username": "ops",
+            "registry_password": "operat0r-s3cret",
+            **options,
+        }
+        result: Result = run_module(
+            zot_pull_failure_info.main, **dict.fromkeys(("username", "password", "retries")), **arguments
+        )
+        printed = json.dumps(result)
+        assert not [each for each in (PULL, WRONG, "operat0r", entry()["auth"]) if each in printed]
+        assert {each["cause"] for each in result.get("findings", [])} <= DOCUMENTED
+        for finding in result.get("findings", []):
+            assert finding["remedy"].endswith(":" if finding["commands"] else ".")
+        return result
+
+    return run
+
+
+def causes(result: Result) -> list[dict[str, t.Any]]:
+    """The findings, all of which are about one image of one resource."""
+    assert len({(each["image"], each["resource"]) for each in result["findings"]}) == 1, result["findings"]
+    return list(result["findings"])
+
+
+def names(result: Result) -> list[str]:
+    return [each["cause"] for each in causes(result)]
+
+
+def typed(result: Result) -> list[str]:
+    """Every command, in the order of the findings."""
+    return [command for each in result["findings"] for command in each["commands"]]
+
+
+def verbs(result: Result) -> list[str]:
+    """ansible, or the verb of kubectl."""
+    return [word[2] if word[0] == "kubectl" else word[0] for word in map(shlex.split, typed(result))]
+
+
+@pytest.mark.parametrize(
+    ("app", "expected"),
+    [
+        ("malformed", "reference_malformed"),
+        ("nohost", "host_unknown"),
+        ("refused", "connection_refused"),
+        ("plain", "plain_http"),
+        ("untrusted", "certificate_not_trusted"),
+        ("nosecret", "secret_not_named"),
+        ("secretmissing", "secret_missing"),
+        ("opaque", "secret_type"),
+        ("notbase64", "secret_unreadable"),
+        ("otherhost", "secret_without_entry"),
+        ("wrong", "credentials_refused"),
+    ],
+)
+def test_the_registry_does_not_answer(diagnose: Diagnose, accounts: Accounts, app: str, expected: str) -> None:
+    """Then kubelet's message and the pull secrets are enough for these causes."""
+    accounts.refused["*"] = "connection-refused"
+    result = diagnose(Scene.of(app))
+    (finding,) = causes(result)
+    assert finding["cause"] == expected
+    assert finding["evidence"]
+    assert finding["containers"] == ["container app"]
+    assert not result["ok"]
+    asked = [each["resource"] for each in result["unreadable"]]
+    assert asked == ([] if app in ("malformed", "nohost", "refused", "plain", "untrusted") else [APP])
+
+
+def test_what_a_finding_says(diagnose: Diagnose) -> None:
+    result = diagnose(Scene.of("tagmissing"))
+    (finding,) = result["findings"]
+    assert finding.pop("message")
+    assert finding.pop("remedy")
+    assert sorted(finding.pop("pod_names")) == [f"tagmissing-6bf4bd7fc4-{code}" for code in ("84fpg", "r66jg", "xwq4f")]
+    assert finding == {
+        "cause": "tag_missing",
+        "commands": [f"{KUBECTL} set image deployment/tagmissing app={APP}:2"],
+        "containers": ["container app"],
+        "evidence": f"failed to resolve image: {APP}:3: not found",
+        "image": f"{APP}:3",
+        "nodes": ["127.0.0.1"],
+        "resource": "deployment/tagmissing",
+    }
+    assert {
+        name: result[name] for name in ("ok", "pods", "namespace", "registry", "cluster", "unreadable", "changed")
+    } == {
+        "ok": False,
+        "pods": 3,
+        "namespace": "openclaw",
+        "registry": REGISTRY,
+        "cluster": "https://cluster.example:6443",
+        "unreadable": [],
+        "changed": False,
+    }
+    assert len(result["problems"]) == 1
+
+
+def test_check_mode_is_the_same(diagnose: Diagnose) -> None:
+    assert diagnose(Scene.of("tagmissing"), check=True) == diagnose(Scene.of("tagmissing"))
+
+
+class TestScope:
+    def test_nothing_fails(self, diagnose: Diagnose, fake: t.Any) -> None:
+        """Two requests to the cluster, none to the registry."""
+        cluster = Scene.of("good").cluster()
+        result = diagnose(Scene.of(), cluster=cluster)
+        assert (result["ok"], result["pods"], result["findings"], result["problems"]) == (True, 1, [], [])
+        assert len(result["summary"]) == 1
+        assert [request[:2] for request in cluster.requests] == [("list", "pods"), ("list", "events")]
+        assert fake.commands == []
+
+    def test_another_namespace_without_a_selector(self, diagnose: Diagnose) -> None:
+        """Every pod of the namespace counts, whatever its labels."""
+        scene = Scene.of("wrong")
+        scene.pod["metadata"].update(namespace="shop", labels={"app": "web", "pod-template-hash": "d9fb78ddd"})
+        for each in (*scene.secrets.values(), *scene.service_accounts):
+            each["metadata"]["namespace"] = "shop"
+        cluster = scene.cluster()
+        cluster.objects = [
+            {**each, "metadata": {**each["metadata"], "namespace": "shop"}} if each["kind"] == "Event" else each
+            for each in cluster.objects
+        ]
+        result = diagnose(scene, cluster=cluster, namespace="shop")
+        assert (result["ok"], result["pods"], result["namespace"]) == (False, 1, "shop")
+        assert all(command.startswith("kubectl --namespace=shop ") for command in typed(result))
+
+    def test_a_selector(self, diagnose: Diagnose) -> None:
+        result = diagnose(Scene.of(), label_selectors=["app=wrong"])
+        assert {each["resource"] for each in result["findings"]} == {"deployment/wrong"}
+        assert result["pods"] == 1
+
+    @pytest.mark.parametrize("options", [{"namespace": "openclow"}, {"label_selectors": ["app=web"]}])
+    def test_no_pod_is_an_error(self, diagnose: Diagnose, options: dict[str, t.Any]) -> None:
+        """It names what was searched; a mistyped name proves nothing."""
+        result = diagnose(Scene.of(), **options)
+        assert result["failed"]
+        assert options.get("namespace", "openclaw") in result["msg"]
+        assert "app=web" in result["msg"] or "namespace" in options
+        assert not diagnose(Scene.of(), **options, allow_empty=True).get("failed")
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"namespace": "open claw"},
+            {"namespace": "../kube-system"},
+            {"pull_secret": "-x"},
+            {"pull_timeout": -1},
+            {"registry": "https://oci.example"},
+            {"registry_authfile": "/dev/null"},
+        ],
+    )
+    def test_an_option_that_cannot_be_used(self, diagnose: Diagnose, options: dict[str, t.Any]) -> None:
+        """Nothing is read."""
+        scene = Scene.of("wrong")
+        cluster = scene.cluster()
+        result = diagnose(scene, cluster=cluster, **options)
+        assert (result["failed"], result["error_class"]) == (True, "invalid_option")
+        if "registry_authfile" not in options:
+            assert cluster.requests == []
+
+    def test_an_authfile_that_does_not_exist(self, diagnose: Diagnose) -> None:
+        """It is an error of the option, not an answer of the registry."""
+        account = {"registry_username": None, "registry_password": None, "registry_authfile": "/nonexistent/auth.json"}
+        assert diagnose(Scene.of("wrong"), **account)["error_class"] == "invalid_option"
+
+    def test_no_registry(self, diagnose: Diagnose) -> None:
+        """The error names the option, the variable and the environment."""
+        result = diagnose(Scene.of("good"), registry=None)
+        assert result["failed"]
+        assert all(name in result["msg"] for name in ("option registry", "zot_registry", "ZOT_REGISTRY"))
+
+    def test_the_registry_of_the_environment(self, diagnose: Diagnose, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ZOT_REGISTRY", REGISTRY)
+        assert diagnose(Scene.of("good"), registry=None)["registry"] == REGISTRY
+
+
+class TestTime:
+    @pytest.fixture(params=["Europe/Berlin", "America/New_York", "UTC"])
+    def zone(self, request: pytest.FixtureRequest) -> t.Iterator[None]:
+        """Run on a host in another time zone."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TZ", request.param)
+            time.tzset()
+            yield
+        time.tzset()
+
+    @pytest.mark.usefixtures("zone")
+    def test_a_pull_that_does_not_end_is_found_in_every_time_zone(self, diagnose: Diagnose) -> None:
+        """Its event is 26 seconds old: not a failure after 60 seconds, one after 20."""
+        assert diagnose(Scene.of("slow"), pull_timeout=60)["ok"]
+        assert names(diagnose(Scene.of("slow"), pull_timeout=20)) == ["pulling"]
+
+    @pytest.mark.usefixtures("zone")
+    @pytest.mark.parametrize(("age", "expected"), [(30, True), (90, False)])
+    def test_the_clock_is_read_in_utc(self, diagnose: Diagnose, age: int, expected: bool) -> None:
+        """By the clock of the host, a pull of 30 seconds is no failure, and one of 90 seconds is."""
+        scene = Scene.of("slow")
+        began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - age))
+        for event in scene.events:
+            event.update(lastTimestamp=began, firstTimestamp=began)
+        scene.pod["status"]["startTime"] = began
+        assert diagnose(scene, now=None)["ok"] == expected
+
+
+def test_a_reference_that_lower_case_does_not_fix(diagnose: Diagnose) -> None:
+    scene = Scene.of("malformed").replace(f"{REGISTRY}/OpenClaw/openclaw:1", f"{APP}:")
+    (finding,) = causes(diagnose(scene))
+    assert (finding["cause"], finding["commands"]) == ("reference_malformed", [])
+
+
+def test_a_reference_in_upper_case(diagnose: Diagnose) -> None:
+    assert typed(diagnose(Scene.of("malformed"))) == [f"{KUBECTL} set image deployment/malformed app={APP}:1"]
+
+
+def test_an_image_of_docker_hub(diagnose: Diagnose, fake: t.Any) -> None:
+    """The registry is not asked about it, and kubelet's message counts."""
+    scene = Scene.of("repomissing").replace(f"{REGISTRY}/openclaw/opencalw:1", "nginx:none")
+    (finding,) = causes(diagnose(scene))
+    assert (finding["cause"], finding["image"]) == ("tag_missing", "nginx:none")
+    assert fake.commands == []
+
+
+def test_the_pull_policy_never(diagnose: Diagnose) -> None:
+    (finding,) = causes(diagnose(Scene.of("never")))
+    patch = "'spec: {template: {spec: {containers: [{name: app, imagePullPolicy: Always}]}}}'"
+    assert finding["cause"] == "pull_policy_never"
+    assert finding["commands"] == [f"{KUBECTL} patch deployment/never --patch {patch}"]
+
+
+class TestAbsence:
+    def test_the_newest_tag_that_fits_the_node(self, diagnose: Diagnose, fake: t.Any, docker_config: t.Any) -> None:
+        """An index is as old as its images; an image for another platform is not proposed."""
+        fake.tags["openclaw/openclaw"].clear()
+        fake.put("openclaw/openclaw", "30", docker_config(created="2026-11-01T00:00:00Z"))
+        other = docker_config(created="2026-11-03T00:00:00Z", architecture="arm64")
+        fake.put("openclaw/openclaw", "3-arm64", other)
+        member = fake.put("openclaw/openclaw", None, docker_config(created="2026-11-02T00:00:00Z"))
+        fake.put_index("openclaw/openclaw", "31", member)
+        result = diagnose(Scene.of("tagmissing"))
+        assert names(result) == ["tag_missing"]
+        assert re.findall(r"3-arm64|3\d", result["findings"][0]["message"]) == ["3-arm64", "31", "30"]
+        assert typed(result) == [f"{KUBECTL} set image deployment/tagmissing app={APP}:31"]
+
+    def test_no_tag_at_all(self, diagnose: Diagnose, fake: t.Any) -> None:
+        fake.tags["openclaw/openclaw"].clear()
+        result = diagnose(Scene.of("tagmissing"))
+        assert (names(result), verbs(result)) == (["tag_missing"], ["delete"])
+
+    def test_signatures_are_no_candidates(self, diagnose: Diagnose, fake: t.Any) -> None:
+        fake.tags["openclaw/openclaw"] = {f"sha256-{'1' * 64}.sig": fake.tags["openclaw/openclaw"]["1"]}
+        assert verbs(diagnose(Scene.of("tagmissing"))) == ["delete"]
+
+    def test_a_repository(self, diagnose: Diagnose, fake: t.Any) -> None:
+        """The proposed image exists, and is not another program."""
+        fake.put("workspace", "1")
+        fake.put("openclaw/openclaws", "1")
+        fake.tags["openclaw/openclaw"].pop("1")
+        result = diagnose(Scene.of("repomissing"))
+        assert names(result) == ["repository_missing"]
+        near = re.findall(r"openclaw/openclaws?\b|workspace", result["findings"][0]["message"])
+        assert near == ["openclaw/openclaw", "openclaw/openclaws", "workspace"]
+        assert typed(result)[0].endswith(f" app={REGISTRY}/openclaw/openclaws:1")
+        fake.tags["openclaw/openclaws"].pop("1")
+        assert "set" not in verbs(diagnose(Scene.of("repomissing")))
+
+    def test_a_repository_named_like_the_registry(self, diagnose: Diagnose, fake: t.Any) -> None:
+        """Only the repository is replaced."""
+        fake.put("zoo", "1")
+        scene = Scene.of("repomissing").replace(f"{REGISTRY}/openclaw/opencalw:1", "zot.test/zot:1")
+        result = diagnose(scene, registry="zot.test")
+        assert typed(result)[-1].endswith(" app=zot.test/zoo:1")
+
+    def test_a_catalog_that_cannot_be_read(self, diagnose: Diagnose, fake: t.Any) -> None:
+        fake.fail("catalog", "", "bad-password")
+        result = diagnose(Scene.of("repomissing"))
+        assert (names(result), verbs(result)) == (["repository_missing"], ["delete"])
+
+    @pytest.mark.parametrize("app", ["digestgone", "tagdigestgone"])
+    def test_a_digest(self, diagnose: Diagnose, fake: t.Any, app: str) -> None:
+        result = diagnose(Scene.of(app))
+        assert names(result) == ["digest_missing"]
+        assert f"1 ({fake.tags['openclaw/openclaw']['1'][:19]})" in result["findings"][0]["message"]
+
+    def test_tags_that_cannot_be_listed(self, diagnose: Diagnose, fake: t.Any) -> None:
+        """Then it is not known whether the repository exists, and kubelet's message remains."""
+        fake.fail("ls", "openclaw/openclaw", "bad-password", times=9)
+        result = diagnose(Scene.of("tagmissing"))
+        assert names(result) == ["tag_missing"]
+        assert [each["resource"] for each in result["unreadable"]] == [APP]
+
+    def test_of_an_image_volume(self, diagnose: Diagnose, fake: t.Any) -> None:
+        fake.put("openclaw/workspace", "latest")
+        result = diagnose(Scene.of("volume"))
+        volume = f"{{name: workspace, image: {{reference: {REGISTRY}/openclaw/workspace:latest}}}}"
+        patch = f"'spec: {{template: {{spec: {{volumes: [{volume}]}}}}}}'"
+        assert typed(result) == [f"{KUBECTL} patch deployment/volume --patch {patch}"]
+        assert result["findings"][0]["containers"] == ["image volume workspace"]
+
+    def test_only_kubelet_says_so(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        """Repository or tag: kubelet does not say."""
+        accounts.refused["*"] = "status-503"
+        result = diagnose(Scene.of("repomissing"))
+        assert (names(result), verbs(result)) == (["tag_missing"], ["delete"])
+
+    def test_the_pods_account_sees_what_the_operator_may_not(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        accounts.refused["operat0r-s3cret"] = "bad-password"
+        result = diagnose(Scene.of("tagmissing"))
+        assert names(result) == ["tag_missing"]
+        assert [each["resource"] for each in result["unreadable"]] == [APP]
+
+
+class TestAccess:
+    def test_each_account_asks_once(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        """Kubelet has no account for the pods whose secrets have none, or cannot be read."""
+        diagnose(Scene.of())
+        assert accounts.asked - {("operat0r-s3cret", each) for each in ("catalog", *_repositories(accounts))} == {
+            (PULL, "openclaw/openclaw"),
+            (PULL, "openclaw/opencalw"),
+            (PULL, "openclaw/workspace"),
+            (WRONG, "openclaw/openclaw"),
+            ("", "openclaw/openclaw"),
+        }
+
+    def test_refused(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        accounts.refused[WRONG] = "bad-password"
+        result = diagnose(Scene.of("wrong"))
+        assert names(result) == ["credentials_refused"]
+        assert verbs(result) == ["ansible", "delete"]
+        assert "zot_pull_secret_name=wrong" in typed(result)[0]
+        assert "zot_pull_secret_repair=true" in typed(result)[0]
+
+    def test_denied(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        """The account exists and may not read: either it gets the right, or the secret another account."""
+        accounts.refused[WRONG] = "reader-pushes"
+        result = diagnose(Scene.of("wrong"))
+        assert names(result) == ["read_denied"]
+        assert "zot_pull_secret_name=wrong" in typed(result)[0]
+
+    def test_refused_and_absent(self, diagnose: Diagnose, accounts: Accounts, fake: t.Any) -> None:
+        """The operator sees what the pod's account would meet next."""
+        accounts.refused[WRONG] = "bad-password"
+        fake.tags["openclaw/openclaw"].pop("1")
+        result = diagnose(Scene.of("wrong"))
+        assert names(result) == ["credentials_refused", "tag_missing"]
+        # Another image is in new pods, so no other command is needed.
+        assert verbs(result) == ["ansible", "set"]
+
+    def test_no_secret_and_none_to_name(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        """The pods are recreated last."""
+        accounts.refused[""] = "no-credentials"
+        scene = Scene.of("nosecret")
+        scene.secrets.clear()
+        result = diagnose(scene)
+        assert names(result) == ["secret_missing", "secret_not_named"]
+        assert verbs(result) == ["ansible", "patch", "delete"]
+        patch = "'imagePullSecrets: [{name: zot-pull-secret}]'"
+        assert typed(result)[1] == f"{KUBECTL} patch serviceaccount default --patch {patch}"
+
+    def test_the_service_account_got_the_secret_too_late(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        accounts.refused[""] = "no-credentials"
+        scene = Scene.of("nosecret")
+        scene.service_accounts = [service_account("default", "zot-pull-secret")]
+        result = diagnose(scene)
+        assert (names(result), verbs(result)) == (["secret_not_named"], ["delete"])
+
+    @pytest.mark.parametrize(
+        ("scenario", "expected"),
+        [
+            ("bad-password", ["credentials_refused", "secret_not_named"]),
+            ("reader-pushes", ["read_denied", "secret_not_named"]),
+            ("status-503", ["secret_not_named"]),
+        ],
+    )
+    def test_no_secret_and_the_one_to_name_does_not_work(
+        self, diagnose: Diagnose, accounts: Accounts, scenario: str, expected: list[str]
+    ) -> None:
+        accounts.refused.update({"": "no-credentials", PULL: scenario})
+        assert names(diagnose(Scene.of("nosecret"))) == expected
+
+    def test_an_incomplete_entry(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        accounts.refused[""] = "no-credentials"
+        scene = Scene.of("wrong")
+        scene.secrets["wrong"] = secret("wrong", {REGISTRY: {"username": "reader"}})
+        assert names(diagnose(scene)) == ["secret_without_entry"]
+
+    def test_of_several_secrets_only_the_one_that_should_be_for_it(
+        self, diagnose: Diagnose, accounts: Accounts
+    ) -> None:
+        accounts.refused[""] = "no-credentials"
+        scene = Scene.of("otherhost").naming("opaque", "zot-pull-secret")
+        scene.secrets["zot-pull-secret"] = secret("zot-pull-secret", {"x.example": entry()})
+        assert names(diagnose(scene)) == ["secret_without_entry"]
+
+    def test_a_missing_secret_and_one_without_an_entry(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        """Both, since either may be the one that was meant."""
+        accounts.refused[""] = "no-credentials"
+        scene = Scene.of("secretmissing").naming("nowhere", "zot-pull-secret", "otherhost")
+        scene.secrets["zot-pull-secret"] = secret("zot-pull-secret", {"x.example": entry()})
+        assert names(diagnose(scene)) == ["secret_missing", "secret_without_entry"]
+
+    def test_a_secret_that_kubelet_cannot_read_spoils_the_others(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        """Kubelet uses none of them, though one would do."""
+        accounts.refused[""] = "no-credentials"
+        result = diagnose(Scene.of("notbase64").naming("zot-pull-secret", "notbase64"))
+        assert names(result) == ["secret_unreadable"]
+        assert {password for password, _repository in accounts.asked} == {"", "operat0r-s3cret"}
+
+    def test_a_name_that_no_secret_can_have(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        """Kubernetes accepts any text there. It is neither requested nor in a command."""
+        accounts.refused[""] = "no-credentials"
+        scene = Scene.of("secretmissing").naming("x zot_namespace=kube-system")
+        cluster = scene.cluster()
+        result = diagnose(scene, cluster=cluster)
+        assert names(result) == ["secret_missing"]
+        patch = "'spec: {template: {spec: {imagePullSecrets: [{name: zot-pull-secret}]}}}'"
+        assert typed(result) == [f"{KUBECTL} patch deployment/secretmissing --patch {patch}"]
+        assert not [each for each in cluster.requests if each[0] == "get"]
+
+    def test_another_name_for_the_pull_secret(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        accounts.refused[""] = "no-credentials"
+        result = diagnose(Scene.of("nosecret"), pull_secret="registry-access")
+        assert names(result) == ["secret_missing", "secret_not_named"]
+        assert "zot_pull_secret_name=registry-access" in typed(result)[0]
+        assert "{name: registry-access}" in typed(result)[1]
+
+    def test_the_service_account_names_another_secret(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        """The next pod gets that one, so its account asks the registry."""
+        accounts.refused.update({"": "no-credentials", WRONG: "bad-password"})
+        scene = Scene.of("nosecret")
+        scene.service_accounts = [service_account("default", "wrong")]
+        result = diagnose(scene)
+        assert names(result) == ["credentials_refused", "secret_not_named"]
+        assert {password for password, _repository in accounts.asked} == {WRONG, "", "operat0r-s3cret"}
+        assert verbs(result) == ["ansible", "delete"]
+
+    @pytest.mark.parametrize("app", ["nosecret", "otherhost"])
+    def test_a_registry_that_needs_no_account(self, diagnose: Diagnose, accounts: Accounts, app: str) -> None:
+        """Then no secret is missing."""
+        result = diagnose(Scene.of(app).message("dial tcp: i/o timeout"))
+        assert names(result) == ["timed_out"]
+        accounts.refused[""] = "no-credentials"
+        found = names(diagnose(Scene.of(app).message("dial tcp: i/o timeout")))
+        assert (found[0], len(found)) == ("timed_out", 2)
+
+    @pytest.mark.parametrize(
+        ("app", "expected"),
+        [
+            ("wrong", "credentials_refused"),
+            ("secretmissing", "secret_missing"),
+            ("otherhost", "secret_without_entry"),
+            ("nosecret", "secret_not_named"),
+        ],
+    )
+    def test_another_registry_never_gets_an_account(
+        self, diagnose: Diagnose, accounts: Accounts, app: str, expected: str
+    ) -> None:
+        """Neither from this host nor by a command that puts the account into a secret."""
+        result = diagnose(Scene.of(app), registry="zot.example")
+        assert (names(result), verbs(result)) == ([expected], ["delete"])
+        assert "ZOT_USERNAME" not in json.dumps(result)
+        assert accounts.asked == set()
+
+    def test_another_registry_denies_access(self, diagnose: Diagnose) -> None:
+        result = diagnose(Scene.of("wrong").message("403 Forbidden"), registry="zot.example")
+        assert names(result) == ["read_denied"]
+        assert "ZOT_USERNAME" not in json.dumps(result)
+
+    def test_it_is_not_known_whether_the_registry_needs_an_account(
+        self, diagnose: Diagnose, accounts: Accounts
+    ) -> None:
+        accounts.refused["*"] = "status-503"
+        scene = Scene.of("nosecret")
+        scene.pod["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "ContainerCreating"}}
+        scene.events = []
+        assert names(diagnose(scene, now=NOW + 1000)) == ["pulling"]
+
+    def test_anonymous_pulls_work_and_a_wrong_password_does_not(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        """Kubelet pulls without an account only where it finds none."""
+        accounts.refused[WRONG] = "bad-password"
+        assert names(diagnose(Scene.of("wrong"))) == ["credentials_refused"]
+
+    def test_another_registry_may_be_open_to_everybody(self, diagnose: Diagnose) -> None:
+        """The secret is no cause, as long as the registry does not ask for one."""
+        assert names(diagnose(Scene.of("untrusted"))) == ["certificate_not_trusted"]
+
+    def test_no_account_of_this_host_reaches_the_registry(
+        self, diagnose: Diagnose, accounts: Accounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A login of the person who runs the module is of no use to a pod."""
+        (tmp_path / "config.json").write_text(json.dumps({"auths": {REGISTRY: entry(password="l0gin-of-a-person")}}))
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+        accounts.refused[""] = "no-credentials"
+        result = diagnose(Scene.of("nosecret"))
+        assert "secret_not_named" in names(result)
+        assert "l0gin-of-a-person" not in {password for password, _repository in accounts.asked}
+
+
+class TestUnreadable:
+    @pytest.mark.parametrize(
+        ("resource", "app", "expected"),
+        [
+            ("secrets", "wrong", ["unknown"]),
+            ("events", "wrong", ["credentials_refused"]),
+            ("nodes", "wrong", ["credentials_refused"]),
+            ("serviceaccounts", "nosecret", ["secret_not_named"]),
+        ],
+    )
+    def test_a_missing_right(
+        self, diagnose: Diagnose, accounts: Accounts, resource: str, app: str, expected: list[str]
+    ) -> None:
+        """It is in the result, by verb, resource and namespace, and the rest is found without it."""
+        accounts.refused.update({"": "no-credentials", WRONG: "bad-password"})
+        scene = Scene.of(app)
+        scene.refused = {resource}
+        result = diagnose(scene)
+        assert names(result) == expected
+        (unreadable,) = result["unreadable"]
+        assert (unreadable["verb"], unreadable["resource"].partition("/")[0]) == (
+            "get" if resource == "secrets" else "list",
+            resource,
+        )
+        assert unreadable["namespace"] == (None if resource == "nodes" else "openclaw")
+        assert "forbidden" in unreadable["message"]
+
+    def test_the_pods_cannot_be_read(self, diagnose: Diagnose) -> None:
+        scene = Scene.of("wrong")
+        scene.refused = {"pods"}
+        result = diagnose(scene)
+        assert result["failed"]
+        assert all(word in result["msg"] for word in ("list", "pods", "openclaw"))
+
+    def test_crane_is_missing(self, diagnose: Diagnose) -> None:
+        """Kubelet's message and the pull secrets remain."""
+        result = diagnose(Scene.of("wrong"), crane_path="/nonexistent/crane")
+        assert names(result) == ["credentials_refused"]
+        assert [each["resource"] for each in result["unreadable"]] == [APP]
+
+    def test_a_registry_that_hangs_costs_one_time_limit(
+        self, diagnose: Diagnose, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However many accounts and repositories there are to ask about."""
+        asked = []
+
+        def hang(*_arguments: t.Any, **_more: t.Any) -> bytes:
+            asked.append(time.monotonic())
+            time.sleep(1)
+            raise ZotError("unavailable", "crane did not end within 1 seconds")
+
+        monkeypatch.setattr(runner_file.Runner, "run", hang)
+        began = time.monotonic()
+        result = diagnose(Scene.of(), registry_timeout=1)
+        assert time.monotonic() - began < 5
+        assert len(asked) <= registry_file._PARALLEL
+        assert {each["resource"] for each in result["unreadable"]} == {
+            APP,
+            f"{REGISTRY}/openclaw/opencalw",
+            f"{REGISTRY}/openclaw/workspace",
+        }
+
+    def test_a_probe_is_short_and_is_not_repeated(
+        self, diagnose: Diagnose, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        limits = []
+        made = runner_file.Runner.__init__
+
+        def init(self: t.Any, *, timeout: int, retries: int, **more: t.Any) -> None:
+            limits.append((timeout, retries))
+            made(self, timeout=timeout, retries=retries, **more)
+
+        monkeypatch.setattr(runner_file.Runner, "__init__", init)
+        accounts.refused[WRONG] = "status-503"
+        diagnose(Scene.of("wrong"), registry_timeout=3600)
+        assert {retries for _timeout, retries in limits} == {0}
+        assert max(timeout for timeout, _retries in limits) <= 10
+
+
+class TestPlatform:
+    @pytest.fixture
+    def index(self, fake: t.Any, docker_config: t.Any) -> None:
+        """The image that the captured pod names, for arm64 alone."""
+        member = fake.put("openclaw/workspace", None, docker_config(architecture="arm64"))
+        fake.put_index("openclaw/workspace", "latest", member)
+
+    @pytest.mark.usefixtures("index")
+    def test_of_an_index(self, diagnose: Diagnose) -> None:
+        result = diagnose(Scene.of("platform"))
+        assert names(result) == ["platform_missing"]
+        assert {"linux/amd64", "linux/arm64"} <= set(re.findall(r"linux/\w+", result["findings"][0]["message"]))
+        assert "patch" not in verbs(result)
+
+    @pytest.mark.usefixtures("index")
+    def test_another_node_could_run_it(self, diagnose: Diagnose) -> None:
+        scene = Scene.of("platform")
+        scene.nodes = [node(), node("other", "arm64")]
+        patch = "'spec: {template: {spec: {nodeSelector: {kubernetes.io/arch: arm64}}}}'"
+        assert typed(diagnose(scene)) == [f"{KUBECTL} patch deployment/platform --patch {patch}"]
+
+    @pytest.mark.parametrize("refused", [set(), {"nodes"}])
+    def test_only_kubelet_says_so(self, diagnose: Diagnose, accounts: Accounts, refused: set[str]) -> None:
+        accounts.refused["*"] = "status-503"
+        scene = Scene.of("platform")
+        scene.refused = refused
+        assert names(diagnose(scene)) == ["platform_missing"]
+
+    def test_it_fits_now(self, diagnose: Diagnose, fake: t.Any, docker_config: t.Any) -> None:
+        members = [
+            fake.put("openclaw/workspace", None, docker_config(architecture=each)) for each in ("arm64", "amd64")
+        ]
+        fake.put_index("openclaw/workspace", "latest", *members)
+        assert names(diagnose(Scene.of("platform"))) == ["works_now"]
+
+    def test_of_a_program_that_ends_at_once(self, diagnose: Diagnose, fake: t.Any, docker_config: t.Any) -> None:
+        fake.put("openclaw/openclaw", "arm64", docker_config(architecture="arm64", variant="v8"))
+        result = diagnose(Scene.of("foreign"))
+        assert names(result) == ["architecture_wrong"]
+        assert "linux/arm64/v8" in result["findings"][0]["message"]
+
+    def test_a_program_that_says_so_itself(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        accounts.refused["*"] = "status-503"
+        scene = Scene.of("foreign")
+        ended = scene.pod["status"]["containerStatuses"][0]["state"]["terminated"]
+        ended["message"] = "exec /app: exec format error"
+        assert names(diagnose(scene)) == ["architecture_wrong"]
+
+    @pytest.mark.parametrize("refused", [set(), {"nodes"}])
+    def test_a_program_that_ends_for_another_reason(self, diagnose: Diagnose, fake: t.Any, refused: set[str]) -> None:
+        """That is no failed pull."""
+        fake.put("openclaw/openclaw", "arm64")
+        scene = Scene.of("foreign")
+        scene.refused = refused
+        result = diagnose(scene)
+        assert (result["ok"], result["findings"], result["problems"]) == (True, [], [])
+
+    @pytest.mark.usefixtures("index")
+    def test_the_nodes_of_a_job_cannot_be_chosen(self, diagnose: Diagnose) -> None:
+        scene = Scene.of("platform").owner("Job", "x")
+        scene.nodes = [node(), node("other", "arm64")]
+        assert "patch" not in verbs(diagnose(scene))
+
+
+class TestNothingWrong:
+    def test_it_works_now(self, diagnose: Diagnose) -> None:
+        result = diagnose(Scene.of("wrong"))
+        assert (names(result), verbs(result)) == (["works_now"], ["delete"])
+        assert "in about 10 s" in result["findings"][0]["remedy"]
+
+    def test_a_pod_without_a_controller(self, diagnose: Diagnose) -> None:
+        """Nobody would create it again."""
+        scene = Scene.of("wrong")
+        scene.pod["metadata"]["ownerReferences"] = []
+        result = diagnose(scene)
+        assert (names(result), typed(result)) == (["works_now"], [])
+        assert result["findings"][0]["resource"] == f"pod/{scene.pod['metadata']['name']}"
+
+    def test_a_first_pull_goes_on(self, diagnose: Diagnose) -> None:
+        scene = Scene.of("slow")
+        scene.secrets["zot-pull-secret"] = secret("zot-pull-secret", {"slow.test:5000": entry()})
+        (finding,) = causes(diagnose(scene, registry="slow.test:5000", pull_timeout=10))
+        assert finding["cause"] == "pulling"
+        assert "MB" in finding["evidence"]
+
+    def test_a_first_pull_from_another_registry(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        assert names(diagnose(Scene.of("slow"), pull_timeout=10)) == ["pulling"]
+        assert accounts.asked == set()
+
+    @pytest.mark.parametrize("message", ["", "something unheard of"])
+    def test_the_reason_is_not_known(self, diagnose: Diagnose, message: str) -> None:
+        scene = Scene.of("nohost").message(message)
+        assert names(diagnose(scene)) == ["unknown"]
+
+
+class TestNetwork:
+    def test_a_quota(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        """Kubelet sees only the status, which is that of a rate limit, too."""
+        accounts.refused[WRONG] = "rate-limit"
+        assert names(diagnose(Scene.of("wrong").message(TOO_MANY))) == ["rate_limited"]
+        accounts.refused[WRONG] = "quota"
+        assert names(diagnose(Scene.of("wrong").message(TOO_MANY))) == ["quota_exceeded"]
+
+    def test_the_registry_answers_this_host(self, diagnose: Diagnose) -> None:
+        """It may have been down for a while: a new pod pulls at once."""
+        scene = Scene.of("refused")
+        scene.secrets["zot-pull-secret"] = secret("zot-pull-secret", {"127.0.0.1:1": entry()})
+        result = diagnose(scene, registry="127.0.0.1:1")
+        assert (names(result), verbs(result)) == (["connection_refused"], ["delete"])
+
+    @pytest.mark.parametrize("app", ["refused", "nohost", "plain", "untrusted"])
+    def test_another_registry_may_be_meant(self, diagnose: Diagnose, app: str) -> None:
+        result = diagnose(Scene.of(app))
+        assert typed(result)[0].endswith(f" app={APP}:1")
+        assert REGISTRY in result["findings"][0]["remedy"]
+
+    @pytest.mark.parametrize(
+        ("message", "expected"),
+        [
+            (PULLS["elsewhere"][4]["message"], "disk_full"),
+            ("429 Too Many Requests", "rate_limited"),
+            ("toomanyrequests: too many requests limit:3", "quota_exceeded"),
+            ("503 Service Unavailable", "registry_failing"),
+            ("i/o timeout", "timed_out"),
+        ],
+    )
+    def test_what_no_secret_can_fix(self, diagnose: Diagnose, message: str, expected: str) -> None:
+        assert names(diagnose(Scene.of("wrong").message(message))) == [expected]
+
+
+class TestFindings:
+    def test_pods_that_are_alike_are_one(self, diagnose: Diagnose) -> None:
+        (finding,) = diagnose(Scene.of("tagmissing"))["findings"]
+        assert (len(finding["pod_names"]), finding["resource"]) == (3, "deployment/tagmissing")
+
+    def test_also_if_kubelet_has_another_message_for_some(self, diagnose: Diagnose) -> None:
+        """As when it pulls only so many at a time."""
+        scene = Scene.of("tagmissing")
+        uid = scene.pod["metadata"]["uid"]
+        scene.waiting.update(reason="ErrImagePull", message="pull QPS exceeded")
+        scene.events = [each for each in scene.events if each["involvedObject"]["uid"] != uid]
+        (finding,) = diagnose(scene)["findings"]
+        assert len(finding["pod_names"]) == 3
+        assert finding["evidence"].endswith(":3: not found")
+
+    def test_many_pods_are_restarted_together(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        accounts.refused[WRONG] = "bad-password"
+        result = diagnose(Scene.of("wrong").copies(*(f"wrong-{number}" for number in range(50))))
+        assert len(causes(result)[0]["pod_names"]) == 50
+        assert typed(result)[1] == f"{KUBECTL} rollout restart deployment/wrong"
+
+    def test_what_passes_without_a_change_is_last(self, diagnose: Diagnose) -> None:
+        result = diagnose(Scene.of("wrong", "repomissing", "tagmissing"))
+        order = [each["resource"].partition("/")[2] for each in result["findings"]]
+        assert (order[0], order[-1]) == ("tagmissing", "wrong")
+
+    def test_the_summary(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        """Prose fits a terminal; a command is one line of its own."""
+        accounts.refused.update({"": "no-credentials", WRONG: "bad-password"})
+        result = diagnose(Scene.of())
+        lines, commands = result["summary"], set(typed(result))
+        assert f"{APP}:3" in lines
+        assert commands <= {line.strip() for line in lines}
+        assert all(len(line) <= 100 or line.strip() in commands or " " not in line.strip() for line in lines)
+        assert not any('"' in command for command in commands)
+        groups = {(each["image"], each["resource"]) for each in result["findings"]}
+        assert len(result["problems"]) == len(groups)
+
+
+@pytest.mark.parametrize("kind", ["Job", "ReplicaSet", "Widget"])
+def test_what_cannot_be_changed_gets_no_command(diagnose: Diagnose, fake: t.Any, kind: str) -> None:
+    """A Job's template is fixed, and what other controllers own is not ours to change."""
+    fake.put("openclaw/workspace", "latest")
+    assert set(verbs(diagnose(Scene.of("volume").owner(kind, "x")))) == {"delete"}
+    assert typed(diagnose(Scene.of("never").owner(kind, "x"))) == []
+
+
+def test_an_init_container_and_a_pod_of_its_own(diagnose: Diagnose) -> None:
+    scene = Scene.of("tagmissing")
+    scene.pods = scene.pods[:1]
+    specification, status = scene.pod["spec"], scene.pod["status"]
+    specification["initContainers"] = [{**specification["containers"][0], "name": "first"}]
+    specification["containers"][0]["image"] = f"{APP}:1"
+    status["initContainerStatuses"] = [{**status["containerStatuses"][0], "name": "first"}]
+    status["containerStatuses"] = []
+    scene.pod["metadata"]["ownerReferences"] = []
+    result = diagnose(scene)
+    name = scene.pod["metadata"]["name"]
+    assert result["findings"][0]["containers"] == ["init container first"]
+    assert typed(result) == [f"{KUBECTL} set image pod/{name} first={APP}:2"]
+
+
+def test_a_stateful_set_waits_for_its_broken_pod(diagnose: Diagnose) -> None:
+    """The pod is deleted, and the next one has the same name."""
+    scene = Scene.of("tagmissing").copies(*(f"x-{number}" for number in range(9))).owner("StatefulSet", "x")
+    result = diagnose(scene)
+    assert verbs(result) == ["set", "delete"]
+    assert typed(result)[1].endswith(" x-6 x-7 x-8")
+
+
+def test_pods_whose_names_are_not_known_yet(diagnose: Diagnose, accounts: Accounts) -> None:
+    """The first command replaces them, before the last one fixes what the new ones need."""
+    accounts.refused[""] = "no-credentials"
+    scene = Scene.of("never").naming()
+    scene.secrets.clear()
+    result = diagnose(scene)
+    assert names(result) == ["pull_policy_never", "secret_missing", "secret_not_named"]
+    assert typed(result)[-1] == f"{KUBECTL} rollout restart deployment/never"
+
+
+def test_an_ephemeral_container(diagnose: Diagnose, accounts: Accounts, fake: t.Any) -> None:
+    """No command changes it, and none ends the pod because of it."""
+    accounts.refused[WRONG] = "bad-password"
+    fake.tags["openclaw/openclaw"].pop("1")
+    for app, expected in (("wrong", ["ansible"]), ("never", [])):
+        scene = Scene.of(app)
+        specification, status = scene.pod["spec"], scene.pod["status"]
+        specification["ephemeralContainers"] = [{**specification["containers"][0], "name": "debugger"}]
+        specification["containers"] = []
+        status["ephemeralContainerStatuses"] = [{**status.pop("containerStatuses")[0], "name": "debugger"}]
+        result = diagnose(scene)
+        assert result["findings"][0]["containers"] == ["ephemeral container debugger"]
+        assert verbs(result) == expected
+
+
+def test_both_documents_list_the_same_causes() -> None:
+    readme = (Path(zot_pull_failure_info.__file__).parents[2] / "roles/zot_diagnose/README.md").read_text("utf-8")
+    table = readme.partition("| cause | ")[2].partition("\n\n")[0]
+    first = "".join(re.findall(r"^\|([^|]*)\|", table, re.MULTILINE))
+    assert set(re.findall(r"`(\w+)`", first)) == DOCUMENTED
+
+
+def _repositories(accounts: Accounts) -> set[str]:
+    return {repository for _password, repository in accounts.asked}
