@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read Deployments, StatefulSets, DaemonSets and their pods as the Kubernetes API gives them.
+"""Read Deployments, StatefulSets, DaemonSets, CronJobs and their pods as the Kubernetes API gives them.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -49,7 +49,9 @@ def name_of(workload: Object) -> str:
 
 
 def template_of(workload: Object) -> Object:
-    """The pod template."""
+    """The pod template; that of a CronJob is the template of its Jobs' pods."""
+    if workload["kind"] == "CronJob":
+        return t.cast("Object", workload["spec"]["jobTemplate"]["spec"]["template"])
     return t.cast("Object", workload["spec"]["template"])
 
 

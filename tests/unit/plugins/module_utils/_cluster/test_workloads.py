@@ -38,6 +38,11 @@ def test_a_captured_deployment_names_three_images() -> None:
     ]
 
 
+def test_a_cronjob_has_the_template_of_its_jobs() -> None:
+    template = {"spec": {"containers": []}}
+    assert template_of({"kind": "CronJob", "spec": {"jobTemplate": {"spec": {"template": template}}}}) is template
+
+
 def test_only_volumes_of_images_count_and_keep_their_place() -> None:
     volumes = [{"name": "cache", "emptyDir": {}}, {"name": "data", "image": {"reference": "h.example/data:1"}}]
     (use,) = image_uses({"containers": [], "initContainers": None, "volumes": volumes})
