@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib
 import json
 import typing as t
 from urllib.parse import quote
@@ -51,20 +52,19 @@ def connect(module: AnsibleK8SModule) -> ApiClient:
 @contextlib.contextmanager
 def _limited_requests() -> t.Iterator[None]:
     """Give every request of the Kubernetes library without a time limit one: it has no option for that."""
-    from kubernetes.client.rest import RESTClientObject
-
-    request = RESTClientObject.request
+    rest: t.Any = importlib.import_module("kubernetes.client.rest").RESTClientObject
+    request = rest.request
 
     def limited(*arguments: t.Any, **options: t.Any) -> t.Any:
         if options.get("_request_timeout") is None:
             options["_request_timeout"] = _CONNECT_TIMEOUT
         return request(*arguments, **options)
 
-    RESTClientObject.request = limited
+    rest.request = limited
     try:
         yield
     finally:
-        RESTClientObject.request = request
+        rest.request = request
 
 
 class ApiClient:
