@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible.errors import AnsibleActionFail, AnsibleError
+
 from ansible_collections.kubernetes.core.plugins.action.k8s_info import ActionModule as K8sInfoAction
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 
@@ -29,6 +31,18 @@ class ActionModule(K8sInfoAction):  # type: ignore[misc]  # kubernetes.core has 
         self._task.args = {**connection, **self._task.args}
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         return result
+
+    def get_kubeconfig(self, kubeconfig: t.Any, remote_transport: bool, new_module_args: dict[str, t.Any]) -> None:
+        """Find the kubeconfig on the controller; the error of a missing file names the options."""
+        try:
+            super().get_kubeconfig(kubeconfig, remote_transport, new_module_args)
+        except AnsibleError as error:
+            # A dictionary holds credentials.
+            what = repr(kubeconfig) if isinstance(kubeconfig, str) else "of this type"
+            raise AnsibleActionFail(
+                f"cannot read the kubeconfig {what} on the controller. Correct zot_kubeconfig (roles), kubeconfig"
+                " (modules), or K8S_AUTH_KUBECONFIG in the environment."
+            ) from error
 
     def _ensure_invocation(self, result: dict[str, t.Any]) -> dict[str, t.Any]:
         """Return the result as it is.
