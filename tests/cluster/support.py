@@ -175,7 +175,9 @@ def crowd(kubectl: Kubectl, digests: dict[str, str], *, workloads: int, pods: in
             running = f"sha256:{'0' * 64}" if pod.metadata.labels["app"] == stale else digests[image]
             status = {"name": "app", "image": image, "imageID": f"{image.rpartition(':')[0]}@{running}"}
             status |= {"ready": True, "restartCount": 0}
-            body = {"status": {"containerStatuses": [status]}}
+            # Without it the Deployment is never available.
+            ready = {"type": "Ready", "status": "True"}
+            body = {"status": {"containerStatuses": [status], "conditions": [ready]}}
             api.patch_namespaced_pod_status(pod.metadata.name, kubectl.namespace, body)
 
         with ThreadPoolExecutor(max_workers=8) as pool:

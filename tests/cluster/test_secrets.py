@@ -48,7 +48,11 @@ def test_secrets_are_nowhere(
         "zot_publish_revision": "r1",
         "zot_publish_images": [{"repository": f"{repository}/app", "archive": str(images["changed-layer"])}],
     }
-    account = {"zot_pull_secret_username": reader.username, "zot_pull_secret_password": reader.password}
+    repair = {
+        "zot_pull_secret_repair": True,
+        "zot_pull_secret_username": reader.username,
+        "zot_pull_secret_password": reader.password,
+    }
     secrets = [*forms(writer.username, writer.password), *forms(reader.username, reader.password)]
     secrets += [*forms(reader.username, OLD), *forms("other", OTHER)]
     environment |= {**talkative(tmp_path), "K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig)}
@@ -56,7 +60,7 @@ def test_secrets_are_nowhere(
     with tempfile.TemporaryDirectory() as temporary:
         environment["TMPDIR"] = temporary
         for name, more, ends in (
-            ("release", {"zot_pull_secret_repair": True, **account}, 0),
+            ("release", repair, 0),
             ("verify", {}, 0),
             ("restart", {}, 0),
             ("diagnose", {"zot_diagnose_pull_secret": "old"}, 2),

@@ -58,7 +58,7 @@ class FakeCluster:
             each
             for each in self.objects
             if (KINDS[each["kind"]], each["metadata"].get("namespace"), each["metadata"]["name"])
-            == (resource, namespace, name)
+            == (resource, namespace or None, name)
         ]
         return found[0] if found else None
 

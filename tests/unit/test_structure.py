@@ -135,3 +135,11 @@ def test_nested_imports_name_the_role(path: Path) -> None:
         for line in path.read_text().splitlines():
             if "import_tasks:" in line:
                 assert "role_path" in line
+
+
+@pytest.mark.parametrize("path", FILES, ids=ids(FILES))
+def test_one_file_knows_kubernetes_core(path: Path) -> None:
+    """And one action plugin, which runs on the controller."""
+    knows = {name for name in imports(path) if "kubernetes" in name and not name.startswith(OURS)}
+    where = str(path.relative_to(PLUGINS))
+    assert not knows or where in ("module_utils/_cluster/connection.py", "action/zot_workload_info.py")

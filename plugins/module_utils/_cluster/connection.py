@@ -9,9 +9,10 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import importlib
 import json
-import socket
 import typing as t
 from urllib.parse import quote
 
@@ -21,8 +22,11 @@ from ansible_collections.kubernetes.core.plugins.module_utils.args_common import
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
 
-# Seconds for one request. kubernetes.core sets no limit, so a hanging API server would hold a task for ever.
+# Seconds for one request. kubernetes.core sets no limit, so that a task would never end if the API server hangs.
 _TIMEOUT = 60
+# The client asks for the version and the groups of the API before any request to which a limit could be given. It tries
+# each of these requests four times.
+_CONNECT_TIMEOUT = 10
 # Objects of one answer: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
 _PAGE = 500
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -37,13 +41,30 @@ def cluster_module(options: t.Mapping[str, t.Any], **rules: t.Any) -> AnsibleK8S
 
 def connect(module: AnsibleK8SModule) -> ApiClient:
     """The cluster that the options of a task name. Raises ClusterError when there is no connection."""
-    # The client asks for the version of the server before any request to which a limit could be given.
-    socket.setdefaulttimeout(_TIMEOUT)
     try:
-        client = get_api_client(module)
+        with _limited_requests():
+            client = get_api_client(module)
         return ApiClient(client.client, client.configuration.host)
     except Exception as error:  # the libraries below raise errors of a dozen unrelated classes
         raise ClusterError(_first_line(error)) from error
+
+
+@contextlib.contextmanager
+def _limited_requests() -> t.Iterator[None]:
+    """Give every request of the Kubernetes library without a time limit one: it has no option for that."""
+    rest: t.Any = importlib.import_module("kubernetes.client.rest").RESTClientObject
+    request = rest.request
+
+    def limited(*arguments: t.Any, **options: t.Any) -> t.Any:
+        if options.get("_request_timeout") is None:
+            options["_request_timeout"] = _CONNECT_TIMEOUT
+        return request(*arguments, **options)
+
+    rest.request = limited
+    try:
+        yield
+    finally:
+        rest.request = request
 
 
 class ApiClient:

@@ -19,6 +19,7 @@ _RETRYABLE = frozenset({408, 409, 410, 429, 500, 502, 503, 504})
 _HINTS: t.Mapping[int, str] = {
     400: "Correct the selector or the name.",
     401: "Renew the credentials in the kubeconfig.",
+    404: "Correct the name, the namespace or the selector.",
     403: "Give the account this right, for example by the Role in the README of the role.",
 }
 _CONNECTION_HINT = (

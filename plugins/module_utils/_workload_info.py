@@ -1,0 +1,152 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which workloads run what they should: read the cluster and the registry, decide, and wait.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from datetime import datetime, timezone
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import WorkloadName, namespace_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
+    Object,
+    image_uses,
+    name_of,
+    template_of,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.cluster_state import (
+    ClusterState,
+    Selection,
+    read_cluster,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import RegistryState, reference_of
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.release_check import missing_images
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.revisions import Release
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.strays import judge_strays
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.verdicts import Policy, WorkloadVerdict, judge
+
+Params = t.Mapping[str, t.Any]
+
+
+def workload_info(client: Client, reader: Reader, params: Params) -> dict[str, t.Any]:
+    """The result of the module for a task's *params*. Raises ClusterError, ZotError or InvalidNameError."""
+    registry = reader.reference("registry", "latest").registry  # raises where no registry is named
+    selection = Selection(
+        namespace_name(params["namespace"]),
+        tuple(dict.fromkeys(WorkloadName.parse(text) for text in _texts(params["workloads"]))),
+        tuple(text.strip() for text in params["label_selectors"] if text.strip()),
+        params["allow_empty"],
+    )
+    with invalid_options():
+        release = Release(_references(params["images"], registry))
+        assumed = [str(each) for each in _references(params["assume_pushed"], registry)]
+    policy = Policy(release, params["set_image"], params["pin"], _stamp())
+    deadline = time.monotonic() + params["wait_timeout"] if params["wait"] else None
+    while True:
+        late = deadline is None or time.monotonic() >= deadline
+        try:
+            cluster = read_cluster(client, selection)
+            if late or not cluster.in_progress():
+                waited = params["wait_timeout"] if params["wait"] else None
+                return _assess(cluster, reader, RegistryState(registry, assumed=assumed), selection, policy, waited) | {
+                    "changed": False,
+                    "namespace": selection.namespace,
+                    "registry": registry,
+                    "cluster": client.server,
+                }
+        except (ClusterError, ZotError) as error:
+            if late or not error.retryable:
+                raise
+        time.sleep(max(min(params["wait_sleep"], (deadline or 0) - time.monotonic()), 0))
+
+
+def _assess(
+    cluster: ClusterState,
+    reader: Reader,
+    state: RegistryState,
+    selection: Selection,
+    policy: Policy,
+    waited: int | None,
+) -> dict[str, t.Any]:
+    unreadable = [dict(each) for each in cluster.unreadable]
+    problems = [f"cannot {each['verb']} {each['resource']}: {each['message']}" for each in unreadable]
+    unverified: list[str] = []
+    found: list[WorkloadVerdict] = []
+    if cluster.has_pods:
+        specifications = [template_of(each)["spec"] for each in cluster.workloads]
+        specifications += [pod["spec"] for pod in cluster.strays]
+        uses = [use for each in specifications for use in image_uses(each) if state.holds(use)]
+        state.read(reader, [reference_of(use) or "" for use in uses])
+        state.read(reader, map(str, policy.release.references))
+        found = _judge(cluster, state, selection, policy, waited)
+        # A runtime may report an image by any name under which it pulled it: look these up before the verdict counts.
+        others = state.unresolved(text for each in found for image in each.images for text in image.old)
+        if others:
+            state.read(reader, others)
+            found = _judge(cluster, state, selection, policy, waited)
+        stray_problems, stray_doubts = judge_strays(cluster.strays, state, reader)
+        if not found and not selection.allow_empty and not unreadable and not stray_problems:
+            raise selection.nothing(f"none{{selectors}} uses an image of {state.registry}; allow_empty accepts that")
+        problems += [f"{each.name}: {each.problem}" for each in found if each.problem]
+        problems += missing_images(policy.release, state, found) if found else []
+        problems += stray_problems
+        unverified = [doubt for each in found for doubt in each.doubts] + stray_doubts
+    else:
+        found = [_unknown(each, "its pods cannot be read") for each in cluster.workloads]
+    return {
+        "workloads": [each.for_ansible() for each in found],
+        "ok": not problems,
+        "problems": [printable(text) for text in problems],
+        "unverified": [printable(text) for text in unverified],
+        "unreadable": unreadable,
+    }
+
+
+def _judge(
+    cluster: ClusterState, state: RegistryState, selection: Selection, policy: Policy, waited: int | None
+) -> list[WorkloadVerdict]:
+    found = []
+    for workload in cluster.workloads:
+        verdict = judge(workload, cluster.pods_of(workload), state, policy, waited)
+        if verdict is None and selection.names:
+            reason = f"it uses no image of {state.registry}"
+            verdict = _unknown(workload, reason, problem=reason)
+        if verdict:
+            found.append(verdict)
+    return found
+
+
+def _unknown(workload: Object, reason: str, problem: str | None = None) -> WorkloadVerdict:
+    return WorkloadVerdict(name_of(workload), workload["kind"], "unknown", reason, problem=problem)
+
+
+def _texts(values: t.Iterable[str]) -> list[str]:
+    """Names or references of a list; what a command line or a survey gives as one text is divided."""
+    return [text for value in values for text in value.replace(",", " ").split()]
+
+
+def _references(values: t.Iterable[str], registry: str) -> list[Reference]:
+    found = []
+    for text in _texts(values):
+        reference = Reference.parse(text, registry=registry)
+        if reference.registry != registry:
+            raise ZotError("invalid_option", f"{text} is not an image of {registry}")
+        found.append(reference)
+    return found
+
+
+def _stamp() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,134 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Read the selected workloads and their pods.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import RESOURCES, Client, Readings
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import WorkloadName
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import Object, name_of, owner_of
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.rollouts import rollout_of
+
+_RESOURCES = ("deployments", "statefulsets", "daemonsets", "cronjobs")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which workloads count: the named ones, or all; of these the ones with the labels."""
+
+    namespace: str
+    names: t.Sequence[WorkloadName] = ()
+    labels: t.Sequence[str] = ()
+    allow_empty: bool = False
+
+    def nothing(self, message: str, resource: str = "workloads") -> ClusterError:
+        """The error of a selection in which something was not found."""
+        selectors = f" with the labels {', '.join(self.labels)}" if self.labels else ""
+        return ClusterError(
+            message.replace("{selectors}", selectors),
+            verb="find",
+            resource=resource,
+            namespace=self.namespace,
+            status=404,
+        )
+
+
+@dataclass(frozen=True)
+class ClusterState:
+    """The selected workloads, and the pods of the namespace that are not over.
+
+    *strays* are the pods that no Deployment, StatefulSet or DaemonSet owns. *unreadable* names what could not be read.
+    """
+
+    workloads: t.Sequence[Object]
+    pods: t.Mapping[tuple[str, str], t.Sequence[Object]] = field(default_factory=dict)
+    strays: t.Sequence[Object] = ()
+    unreadable: t.Sequence[dict[str, t.Any]] = ()
+
+    @property
+    def has_pods(self) -> bool:
+        """Whether the pods could be read."""
+        return all(each["resource"] != "pods" for each in self.unreadable)
+
+    def pods_of(self, workload: Object) -> t.Sequence[Object]:
+        """The pods that belong to a workload."""
+        return self.pods.get((workload["kind"], workload["metadata"]["name"]), ())
+
+    def in_progress(self) -> bool:
+        """Whether waiting can change a verdict: some rollout is under way, and none has failed."""
+        rollouts = (each for each in self.workloads if each["kind"] != "CronJob")
+        states = {rollout_of(each, self.pods_of(each)).state for each in rollouts} if self.has_pods else set()
+        return "progressing" in states and "failed" not in states
+
+
+class _Readings(Readings):
+    """Notes what may not be read. What another try may read is an error."""
+
+    def _note(self, error: ClusterError) -> None:
+        if error.retryable:
+            raise error
+        super()._note(error)
+
+
+def read_cluster(client: Client, selection: Selection) -> ClusterState:
+    """Read the cluster once: one list for each kind. Raises ClusterError, also where a selection finds nothing."""
+    readings = _Readings(client)
+    kinds = {name.kind for name in selection.names}
+    resources = [each for each in _RESOURCES if not kinds or RESOURCES[each][1] in kinds]
+    lists = {each: readings.list(each, selection.namespace, labels=selection.labels) for each in resources}
+    workloads = [workload for found in lists.values() for workload in found or ()]
+    if selection.names:
+        by_name = {name_of(workload): workload for workload in workloads}
+        readable = {RESOURCES[each][1] for each, found in lists.items() if found is not None}
+        for name in selection.names:
+            if name.kind in readable and str(name) not in by_name:
+                _require_namespace(readings, selection)
+                raise selection.nothing("it does not exist{selectors}", str(name))
+        workloads = [by_name[str(name)] for name in selection.names if str(name) in by_name]
+    elif not workloads and not readings.unreadable:
+        _require_namespace(readings, selection)
+        if not selection.allow_empty:
+            raise selection.nothing("the namespace has none{selectors}; allow_empty accepts that")
+    pods = readings.list("pods", selection.namespace) or []
+    owned: dict[tuple[str, str], list[Object]] = {}
+    strays = []
+    for pod in pods:
+        owner = owner_of(pod)
+        over = pod["metadata"].get("deletionTimestamp") or pod["status"].get("phase") in ("Succeeded", "Failed")
+        if owner and not over:
+            owned.setdefault(owner, []).append(pod)
+        elif not over:
+            strays.append(pod)
+    return ClusterState(workloads, owned, _selected_strays(readings, selection, strays), readings.unreadable)
+
+
+def _selected_strays(readings: Readings, selection: Selection, strays: t.Sequence[Object]) -> t.Sequence[Object]:
+    if selection.names or not strays:
+        return ()
+    if not selection.labels:
+        return strays
+    # The API server alone evaluates a selector.
+    found = readings.list("pods", selection.namespace, labels=selection.labels, metadata_only=True)
+    names = {pod["metadata"]["name"] for pod in found or ()}
+    return [pod for pod in strays if pod["metadata"]["name"] in names]
+
+
+def _require_namespace(readings: Readings, selection: Selection) -> None:
+    """Raise ClusterError when the namespace does not exist, as far as the account may know."""
+    try:
+        found = readings.client.get("namespaces", "", selection.namespace)
+    except ClusterError as error:
+        if error.status != 403:
+            raise
+        return
+    if found is None:
+        raise selection.nothing("the namespace does not exist")

@@ -1,0 +1,111 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the registry knows of the images that workloads name and pods report.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import digest_of
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import ImageUse, Object
+from ansible_collections.killinit.zot.plugins.module_utils._info import look
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+
+_PARALLEL = 8
+
+
+def reference_of(use: ImageUse) -> str | None:
+    """The reference by which the registry is asked for an image: by its tag if it has one, else by its digest."""
+    reference = use.reference()
+    if reference is None:
+        return None
+    return str(reference.tagged(reference.tag) if reference.tag else reference)
+
+
+class RegistryState:
+    """The images of one registry, by reference and by digest. *assumed* are references that a dry run would move."""
+
+    def __init__(self, registry: str, images: t.Iterable[Object] = (), assumed: t.Collection[str] = ()) -> None:
+        self.registry = registry
+        self.assumed = frozenset(assumed)
+        self._references: dict[str, Object] = {}
+        self._digests: dict[str, Object] = {}
+        self.add(images)
+
+    def add(self, images: t.Iterable[Object]) -> None:
+        """Take in images as zot_image_info returns them."""
+        for image in images:
+            self._references[image["reference"]] = image
+            if image["exists"]:
+                self._digests[image["digest"]] = image
+
+    def read(self, reader: Reader, references: t.Iterable[str]) -> None:
+        """Read references that are not known yet, each once. Raises ZotError."""
+        missing = [text for text in dict.fromkeys(references) if text not in self._references]
+        if missing:
+            query = {"images": missing, "repositories": [], "catalog": False, "query": None, "parallel": _PARALLEL}
+            self.add(look(reader, query)["images"])
+
+    def holds(self, use: ImageUse) -> bool:
+        """Whether the image is one of this registry."""
+        reference = use.reference()
+        return bool(reference and reference.registry == self.registry)
+
+    def image(self, reference: str | None) -> Object | None:
+        """The image of a reference that was read."""
+        return self._references.get(reference or "")
+
+    def digest(self, reference: str) -> str | None:
+        """The digest behind a reference; None when it is absent, or when a dry run would move it."""
+        image = self._references.get(reference)
+        return image["digest"] if image and reference not in self.assumed else None
+
+    def matches(self, running: str, image: Object) -> bool:
+        """Whether what a pod reports as *running* is *image*.
+
+        A runtime may name an image by the digest of the index, of a platform's manifest, or of a configuration; and,
+        since it keeps images by their configuration, by any other name under which it pulled the same configuration.
+        """
+        digest, expected = digest_of(running), _configurations(image)
+        if digest in (image["digest"], *(entry["digest"] for entry in image["manifests"]), *expected.values()):
+            return True
+        other = self._configurations(digest)
+        # The platform of the node is not known here: the configurations of all shared platforms must be the same.
+        shared = expected.keys() & other.keys()
+        return bool(shared) and all(expected[platform] == other[platform] for platform in shared)
+
+    def can_resolve(self, running: str) -> bool:
+        """Whether the registry has the image that a pod reports as *running*."""
+        return bool(self._configurations(digest_of(running)))
+
+    def unresolved(self, reported: t.Iterable[str]) -> list[str]:
+        """Of the images that pods report those of this registry that were not read yet, as references."""
+        found = []
+        for text in reported:
+            try:
+                reference = Reference.parse(text)
+            except InvalidReferenceError:
+                continue
+            if reference.registry == self.registry and reference.digest and str(reference) not in self._references:
+                found.append(str(reference))
+        return found
+
+    def _configurations(self, digest: str) -> dict[str, str]:
+        return _configurations(self._digests[digest]) if digest in self._digests else {}
+
+
+def _configurations(image: Object) -> dict[str, str]:
+    """The digest of the configuration for each platform."""
+    documents = [(entry["platform"], entry["manifest"] or {}) for entry in image["manifests"]]
+    documents += [(platform, image["manifest"]) for platform in image["platforms"] if not image["manifests"]]
+    return {
+        platform: document["config"]["digest"]
+        for platform, document in documents
+        if platform and document and "config" in document
+    }

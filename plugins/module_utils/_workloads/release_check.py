@@ -1,0 +1,61 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether each image of a release runs in a selected workload.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.images import ImageVerdict, where
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import RegistryState, reference_of
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.revisions import Release
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.verdicts import WorkloadVerdict
+
+
+def missing_images(release: Release, state: RegistryState, workloads: t.Sequence[WorkloadVerdict]) -> list[str]:
+    """A sentence for each image of the release that no workload runs, nor will run after its patch or its rollout."""
+    problems = []
+    for reference in release.references:
+        image = state.image(str(reference)) or {"exists": False}
+        if str(reference) not in state.assumed and not image["exists"]:
+            problems.append(f"{reference} was released, but it is not in the registry: publish it first")
+        elif not any(
+            _runs(each, image_verdict, reference, state) for each in workloads for image_verdict in each.images
+        ):
+            others = [
+                f"{each.name}: {where(found.use)} names {found.use.image}{_remedy(release, found)}"
+                for each in workloads
+                for found in each.images
+                if (found.use.reference() or reference).name == reference.name
+            ]
+            problems.append("; ".join([f"{reference} was released, but no selected workload runs it", *others]))
+    return problems
+
+
+def _runs(workload: WorkloadVerdict, verdict: ImageVerdict, reference: Reference, state: RegistryState) -> bool:
+    own = verdict.use.reference()
+    if own is None or own.name != reference.name:
+        return False
+    image = state.image(str(reference)) or {"exists": False}
+    text = verdict.set_to.partition("@")[0] if verdict.set_to else reference_of(verdict.use) or ""
+    # In a dry run the digests are not known.
+    if text in state.assumed or str(reference) in state.assumed or not image["exists"]:
+        return text in state.assumed
+    if verdict.verdict in ("current", "pinned", "unknown") and verdict.running:
+        return any(state.matches(digest, image) for digest in verdict.running) or verdict.verdict == "unknown"
+    # What is not current has a problem or a patch of its own; the pods of a CronJob start later.
+    later = bool(workload.patch or workload.problem or workload.kind == "CronJob")
+    return later and bool(verdict.expected) and state.matches(str(verdict.expected), image)
+
+
+def _remedy(release: Release, verdict: ImageVerdict) -> str:
+    own = verdict.use.reference()
+    if verdict.set_to or not own or not release.successor(own):
+        return "" if verdict.running else ", and has no pod"
+    return ", another revision: set its image, or let zot_rollout_set_image set it"

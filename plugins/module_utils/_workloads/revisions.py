@@ -1,0 +1,77 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which containers name another revision than the one that was released, and who else manages their image.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import Object
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
+
+_REVISION = re.compile(r"[0-9a-f]{7,40}(?=\Z|-)")
+_NUMBER = re.compile(r"[0-9]+")
+
+# Whose labels and annotations these are, and what happens to an image that somebody else sets.
+_MANAGERS: t.Sequence[tuple[str, str]] = (
+    ("argocd.argoproj.io/", "Argo CD reverts it"),
+    ("kustomize.toolkit.fluxcd.io/", "Flux reverts it"),
+    ("helm.toolkit.fluxcd.io/", "Flux reverts it"),
+    ("meta.helm.sh/release-", "the next helm upgrade reverts it"),
+)
+
+
+def form_of(tag: str) -> str | None:
+    """What the tags of all revisions have in common; None for a tag without the form of a revision.
+
+    A revision is 7 to 40 hexadecimal digits, as CI cuts them from a commit, or a tag with numbers in it, as C(1.4.2):
+    tags of one form differ in the numbers alone. C(latest) and C(stable) have no form.
+    """
+    found = _REVISION.match(tag)
+    if found:
+        return f"<revision>{_NUMBER.sub('0', tag[found.end() :])}"
+    return _NUMBER.sub("0", tag) if _NUMBER.search(tag) else None
+
+
+class Release:
+    """The references that a release published."""
+
+    def __init__(self, references: t.Iterable[Reference]) -> None:
+        """Raises InvalidReferenceError when two of them are different revisions of one repository."""
+        self.references = tuple(dict.fromkeys(references))
+        self._tags = {(each.name, each.tag) for each in self.references}
+        self._revisions: dict[tuple[str, str], Reference] = {}
+        for each in self.references:
+            form = form_of(each.tag) if each.tag else None
+            if form:
+                first = self._revisions.setdefault((each.name, form), each)
+                if first != each:
+                    raise InvalidReferenceError(
+                        f"images names two revisions of {each.name}, {first.tag} and {each.tag}: name one"
+                    )
+
+    def successor(self, reference: Reference) -> Reference | None:
+        """The released reference that replaces another revision of the same repository; None for any other tag."""
+        if reference.tag is None or (reference.name, reference.tag) in self._tags:
+            return None
+        form = form_of(reference.tag)
+        return self._revisions.get((reference.name, form)) if form else None
+
+
+def manager_of(workload: Object) -> str | None:
+    """What happens to an image that is set beside Argo CD, Flux or Helm; None if none of them manages the workload."""
+    metadata = workload["metadata"]
+    labels = metadata.get("labels") or {}
+    names = [*labels, *(metadata.get("annotations") or {})]
+    for prefix, effect in _MANAGERS:
+        if any(name.startswith(prefix) for name in names):
+            return effect
+    if labels.get("app.kubernetes.io/managed-by") == "Helm":
+        return "the next helm upgrade reverts it"
+    return None

@@ -1,0 +1,121 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How far the rollout of a workload is.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
+    STATUS_OF,
+    Object,
+    name_of,
+    template_of,
+)
+
+# As kubectl rollout restart: https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/objectrestarter.go
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+
+# A pull failed and is delayed, or will never be tried. After the first ErrImagePull the second try may succeed.
+_CANNOT_PULL = frozenset({"ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+# Reasons without information.
+_STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """The rollout of a workload's current pod template.
+
+    *state* is C(done), C(progressing) or C(failed), *pods* are the pods whose images count: those of the current
+    template while the rollout is not done, else all. *waiting_to_pull* are the containers whose pull is delayed, by the
+    section of the pod and the name: new pods would pull at once.
+    """
+
+    state: str
+    reason: str
+    pods: t.Sequence[Object]
+    waiting_to_pull: frozenset[tuple[str, str]] = frozenset()
+
+
+def rollout_of(workload: Object, pods: t.Sequence[Object]) -> Rollout:
+    """The state of the rollout of a Deployment, StatefulSet or DaemonSet; *pods* are those of the workload."""
+    new = [pod for pod in pods if _is_of_template(pod, workload)]
+    specification, status = workload["spec"], workload.get("status") or {}
+    waiting = [(pod, *each) for pod in new for each in _waiting(pod)]
+    failed = [(pod, reason, message) for pod, _where, reason, message in waiting if reason in _CANNOT_PULL]
+    if failed:
+        pod, reason, message = failed[0]
+        text = f"pod {pod['metadata']['name']} cannot pull: {reason}: {message}"
+        # Only a delayed pull is tried again by new pods; the other reasons stay.
+        delayed = {where for _pod, where, reason, _message in waiting if reason == "ImagePullBackOff"}
+        final = any(reason != "ImagePullBackOff" for _pod, reason, _message in failed)
+        return Rollout("failed", text, new, frozenset() if final else frozenset(delayed))
+    seen = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
+    for condition in (status.get("conditions") or []) if seen else []:
+        if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
+            text = "; ".join([condition.get("message") or "ProgressDeadlineExceeded", *_unready(waiting)])
+            return Rollout("failed", text, new)
+    if workload["kind"] == "DaemonSet":
+        expected = status.get("desiredNumberScheduled", 0)
+        updated, available = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
+        total = status.get("currentNumberScheduled", 0)
+    else:
+        expected = specification.get("replicas", 1)
+        updated, total = status.get("updatedReplicas", 0), status.get("replicas", 0)
+        available = status.get("availableReplicas", 0)
+    if seen and expected == total == available and (expected == updated or updates_by_hand(workload)):
+        return Rollout("done", f"{available} of {expected} pods are updated and available", pods)
+    if seen and specification.get("paused"):
+        return Rollout("failed", f"its rollouts are paused: kubectl rollout resume {name_of(workload)}", new)
+    text = f"{updated if seen else 0} of {expected} pods are updated, {available} available"
+    return Rollout("progressing", "; ".join([text, *_unready(waiting)]), new)
+
+
+def updates_by_hand(workload: Object) -> str | None:
+    """Why no controller replaces all pods of a changed template, and what to do; None where the controller does."""
+    strategy = workload["spec"].get("updateStrategy") or {}
+    if strategy.get("type") == "OnDelete":
+        return "its update strategy is OnDelete: delete its pods"
+    if (strategy.get("rollingUpdate") or {}).get("partition"):
+        return "its update strategy has a partition, below which no pod is updated: set it to 0"
+    return None
+
+
+def _is_of_template(pod: Object, workload: Object) -> bool:
+    """Whether the pod was made from the current template, as far as the last restart and the images show."""
+    template = template_of(workload)
+    made, wanted = (
+        ((each.get("metadata") or {}).get("annotations") or {}).get(RESTARTED_AT) for each in (pod, template)
+    )
+    # An admission webhook may have added containers.
+    return made == wanted and _images(template).items() <= _images(pod).items()
+
+
+def _images(owner: Object) -> dict[tuple[str, str], str]:
+    return {
+        (section, each["name"]): each.get("image") or ""
+        for section in STATUS_OF
+        for each in owner["spec"].get(section) or []
+    }
+
+
+def _waiting(pod: Object) -> t.Iterator[tuple[tuple[str, str], str, str]]:
+    for section, statuses in STATUS_OF.items():
+        for status in pod["status"].get(statuses) or []:
+            state = (status.get("state") or {}).get("waiting")
+            if state:
+                yield (section, status["name"]), state.get("reason", ""), state.get("message", "")
+
+
+def _unready(waiting: t.Iterable[tuple[Object, t.Any, str, str]]) -> list[str]:
+    return [
+        f"pod {pod['metadata']['name']}: {reason}{': ' if message else ''}{message}"
+        for pod, _where, reason, message in waiting
+        if reason not in _STARTING
+    ]

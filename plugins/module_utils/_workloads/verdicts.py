@@ -1,0 +1,196 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Decide of one workload whether it is current, and what makes it current.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
+    Object,
+    image_uses,
+    name_of,
+    template_of,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.images import (
+    ImageVerdict,
+    compare,
+    in_cronjob,
+    replace,
+    where,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.patches import patch_and_undo
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import RegistryState, reference_of
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.revisions import Release, manager_of
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.rollouts import (
+    Rollout,
+    rollout_of,
+    updates_by_hand,
+)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the task allows. *set_image* is C(false), C(true) or C(force), *stamp* is the time of a restart."""
+
+    release: Release
+    set_image: str
+    pin: bool
+    stamp: str
+
+
+@dataclass(frozen=True)
+class WorkloadVerdict:
+    """One of C(workloads) in a result. *problem* is why the workload is not in order; None when it is."""
+
+    name: str
+    kind: str
+    status: str
+    reason: str
+    pods: int = 0
+    images: t.Sequence[ImageVerdict] = ()
+    patch: dict[str, t.Any] | None = None
+    undo: dict[str, t.Any] | None = None
+    problem: str | None = None
+    doubts: t.Sequence[str] = field(default=())
+
+    def for_ansible(self) -> dict[str, t.Any]:
+        """The dictionary; C(patch) and C(undo) are data for the API, and not for a terminal."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "status": self.status,
+            "reason": printable(self.reason),
+            "problem": None if self.problem is None else printable(f"{self.name}: {self.problem}"),
+            "pods": self.pods,
+            "images": [image.for_ansible() for image in self.images],
+            "patch": self.patch,
+            "undo": self.undo,
+        }
+
+
+def judge(
+    workload: Object, pods: t.Sequence[Object], state: RegistryState, policy: Policy, waited: int | None
+) -> WorkloadVerdict | None:
+    """The verdict on a workload; None when it uses no image of the registry. *pods* are those of the workload.
+
+    *waited* are the seconds that its rollout was waited for; None when nobody waited.
+    """
+    uses = [use for use in image_uses(template_of(workload)["spec"]) if state.holds(use)]
+    if not uses:
+        return None
+    is_cronjob = workload["kind"] == "CronJob"
+    rollout = Rollout("done", "", []) if is_cronjob else rollout_of(workload, pods)
+    images = []
+    for use in uses:
+        reference = use.reference()
+        successor = policy.release.successor(reference) if reference and policy.set_image != "false" else None
+        if successor and (state.digest(str(successor)) or str(successor) in state.assumed):
+            images.append(replace(use, state, successor, rollout.pods))
+        elif is_cronjob:
+            images.append(in_cronjob(use, state, pin=policy.pin))
+        else:
+            images.append(compare(use, state, rollout.pods, pin=policy.pin))
+    status, reason, may_patch, problem = _decide(workload, rollout, images, policy, waited)
+    patch, undo = _patch(workload, images, policy) if may_patch else (None, None)
+    return WorkloadVerdict(
+        name=name_of(workload),
+        kind=workload["kind"],
+        status=status,
+        reason=reason,
+        pods=len(pods),
+        images=images,
+        patch=patch,
+        undo=undo,
+        problem=problem,
+        doubts=[f"{name_of(workload)}: {image.doubt}" for image in images if image.doubt],
+    )
+
+
+def _decide(
+    workload: Object, rollout: Rollout, images: t.Sequence[ImageVerdict], policy: Policy, waited: int | None
+) -> tuple[str, str, bool, str | None]:
+    """Status, reason, whether a patch helps, and the problem."""
+    missing = [image for image in images if image.verdict == "missing"]
+    mismatched = [image for image in images if image.verdict == "mismatched"]
+    if missing:
+        reason = "; ".join(image.reason for image in missing) + ": publish it first"
+        return "failed", reason, False, reason
+    if mismatched:
+        reason = "; ".join(image.reason for image in mismatched)
+        obstacle = _obstacle(workload, mismatched, policy)
+        if obstacle:
+            return "stale", f"{reason}; {obstacle}", False, f"{reason}; {obstacle}"
+        if any(image.set_to for image in mismatched) and manager_of(workload):
+            reason = f"{reason}; set_image is force, but {manager_of(workload)}"
+        return "stale", reason, True, reason
+    if rollout.state == "failed":
+        reason = rollout.reason
+        left = "The rollout was not reverted; ready old pods keep running."
+        retry = _pulls_again(workload, rollout, images) and not _obstacle(workload, [], policy)
+        return "failed", reason, retry, f"{reason.rstrip('.')}. {left}"
+    if rollout.state == "progressing":
+        reason = rollout.reason
+        late = "a rollout is in progress" if waited is None else f"the rollout did not finish within {waited} seconds"
+        return "progressing", reason, False, f"{late}: {reason}"
+    reason = "; ".join(image.reason for image in images)
+    return "unknown" if any(image.verdict == "unknown" for image in images) else "current", reason, False, None
+
+
+def _obstacle(workload: Object, mismatched: t.Sequence[ImageVerdict], policy: Policy) -> str | None:
+    """Why no patch makes the workload current, and what to do."""
+    if workload["spec"].get("paused"):
+        return f"its rollouts are paused: kubectl rollout resume {name_of(workload)}"
+    by_hand = updates_by_hand(workload)
+    if by_hand:
+        return by_hand
+    never = [image for image in mismatched if image.use.pull_policy == "Never"]
+    if never:
+        return f"{_listed(never)} is never pulled, since its pull policy is Never: set Always"
+    held = [image for image in mismatched if image.is_held]
+    if held and not policy.pin:
+        return (
+            f"a restart cannot update {_listed(held)}, since its pull policy {held[0].use.pull_policy} takes the image"
+            " of the node: set Always, or let zot_rollout_pin set the digest"
+        )
+    effect = manager_of(workload)
+    if effect and policy.set_image != "force" and any(image.set_to for image in mismatched):
+        return f"the image was not set, since {effect}: change it in the source of the workload, or set_image: force"
+    return None
+
+
+def _pulls_again(workload: Object, rollout: Rollout, images: t.Sequence[ImageVerdict]) -> bool:
+    """Whether new pods would pull at once what the present pods wait for: images of the registry and no others.
+
+    A StatefulSet makes no new pod before the old one is ready:
+    https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
+    """
+    ours = {(image.use.path[0], image.use.name) for image in images}
+    return workload["kind"] != "StatefulSet" and bool(rollout.waiting_to_pull) and rollout.waiting_to_pull <= ours
+
+
+def _patch(
+    workload: Object, images: t.Sequence[ImageVerdict], policy: Policy
+) -> tuple[dict[str, t.Any], dict[str, t.Any] | None]:
+    changed = []
+    for image in images:
+        if image.set_to:
+            changed.append((image.use, image.set_to))
+        elif image.verdict == "mismatched" and (image.is_held or workload["kind"] == "CronJob"):
+            # The tag stays in front of the digest, so that the next release knows which tag to follow.
+            # In a dry run the digest may not be known.
+            tagged = reference_of(image.use) or image.use.image
+            changed.append((image.use, f"{tagged}@{image.expected}" if image.expected else tagged))
+    recorded = [] if workload["kind"] == "CronJob" else [(image.use, image.expected) for image in images]
+    return patch_and_undo(workload, recorded, changed, policy.stamp)
+
+
+def _listed(images: t.Iterable[ImageVerdict]) -> str:
+    return ", ".join(where(image.use) for image in images)

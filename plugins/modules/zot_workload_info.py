@@ -1,0 +1,369 @@
+#!/usr/bin/python
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: zot_workload_info
+short_description: Compare the images that workloads run with a registry
+version_added: 0.1.0
+author:
+  - killinit.zot contributors (@killinit)
+description:
+  - Compares the digests that the pods of Deployments, StatefulSets and DaemonSets report with what the tags of their
+    images mean in the registry now, image volumes included, and returns for each workload whether it is current, why,
+    and the patch that makes it current.
+  - With O(wait) waits for rollouts that are in progress, and ends early when one of them has failed.
+  - Changes nothing. The role P(killinit.zot.zot_rollout#role) applies the patches.
+  - A pod may report the digest of the index, of the manifest of its platform, or of the configuration, and any
+    repository that holds the same image. All of these count as the image.
+  - A CronJob is judged by its template, since its pods start later. Pods of other owners, as a Job, are judged, too,
+    but no patch is made for them.
+requirements:
+  - kubernetes >= 24.2.0 (Python)
+extends_documentation_fragment:
+  - killinit.zot._cluster
+  - killinit.zot._attributes.cluster
+options:
+  workloads:
+    description:
+      - The names of the workloads, as C(deployment/openclaw). Without names, all workloads of O(namespace) that use an
+        image of O(registry) are judged.
+      - A workload that does not exist is an error.
+    type: list
+    elements: str
+    default: []
+  label_selectors:
+    description: Labels that the workloads must have, each as C(app.kubernetes.io/name=openclaw).
+    type: list
+    elements: str
+    default: []
+  images:
+    description:
+      - References that a release published. Each must run, at its digest, in at least one selected workload.
+      - A container names another revision when its repository is that of one of these references, its tag is none of
+        their tags, and its tag has the form of a tag of the same repository in this list. A tag of 7 to 40 hexadecimal
+        digits is a revision, as C(3f2c1ab); other tags have the same form when they differ in numbers alone, as
+        C(1.4.1) and C(1.4.2). A tag without digits, as C(stable), is never a revision.
+    type: list
+    elements: str
+    default: []
+  set_image:
+    description:
+      - Whether the patch of a workload sets the image of a container that names another revision than O(images).
+      - V(force) sets it also in a workload that Argo CD, Flux or Helm manages. They may set the image back.
+    type: str
+    choices: ['false', 'true', force]
+    default: 'false'
+  pin:
+    description:
+      - Whether the patch of a workload sets the digest behind a tag, where a restart would start the same image again
+        because of C(imagePullPolicy).
+      - A digest behind a tag then follows the tag.
+    type: bool
+    default: false
+  assume_pushed:
+    description:
+      - References that a dry run would have moved, as RV(ignore:zot_publish_report.written) has them in check mode.
+        Workloads that use them count as stale.
+    type: list
+    elements: str
+    default: []
+  allow_empty:
+    description: Whether it is no error when no workload is selected, or none uses an image of O(registry).
+    type: bool
+    default: false
+  wait:
+    description:
+      - Whether to wait until no rollout is in progress, or one has failed.
+      - Errors of the cluster or the registry that can pass are retried meanwhile.
+    type: bool
+    default: false
+  wait_timeout:
+    description: The number of seconds after which the wait ends.
+    type: int
+    default: 120
+  wait_sleep:
+    description: The number of seconds between two reads of the cluster.
+    type: int
+    default: 5
+seealso:
+  - module: kubernetes.core.k8s
+  - module: killinit.zot.zot_image_info
+  - plugin: killinit.zot.zot_rollout
+    plugin_type: role
+"""
+
+EXAMPLES = r"""
+- name: Compare all workloads of a namespace with the registry
+  killinit.zot.zot_workload_info:
+    registry: oci.killinit.cc
+    namespace: openclaw
+  register: compared
+
+- name: Restart the workloads that run an old image
+  kubernetes.core.k8s:
+    state: patched
+    definition: "{{ item.patch }}"
+    hidden_fields: [spec.template.spec, status]
+  loop: "{{ compared.workloads | selectattr('patch') }}"
+  loop_control:
+    label: "{{ item.name }}: {{ item.reason }}"
+
+- name: Wait for the rollouts and verify the running digests
+  killinit.zot.zot_workload_info:
+    registry: oci.killinit.cc
+    namespace: openclaw
+    wait: true
+    wait_timeout: 300
+  register: verified
+  failed_when: verified is failed or not verified.ok
+
+- name: Verify that a revision runs
+  killinit.zot.zot_workload_info:
+    registry: oci.killinit.cc
+    namespace: openclaw
+    workloads:
+      - deployment/openclaw
+    images:
+      - openclaw/openclaw:3f2c1ab
+"""
+
+RETURN = r"""
+ok:
+  description: Whether there are no RV(problems).
+  type: bool
+  returned: success
+  sample: false
+problems:
+  description: >-
+    A sentence for each workload that is not current, for each image of O(images) that does not run, and for each
+    resource that could not be read.
+  type: list
+  elements: str
+  returned: success
+  sample:
+    - "deployment/openclaw: container openclaw runs sha256:88d37ded802a, but oci.killinit.cc/openclaw/openclaw:latest
+      means sha256:4c553b9ea325 now"
+unverified:
+  description: >-
+    A sentence for each image that digests cannot prove, as that of an image volume or of a CronJob. These are no
+    problems.
+  type: list
+  elements: str
+  returned: success
+  sample:
+    - "cronjob/report: container report: its pods start later, and pull oci.killinit.cc/openclaw/tool:latest then"
+unreadable:
+  description: What the account may not read. Each is a problem, too.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    verb:
+      description: The verb of the request.
+      type: str
+      returned: always
+      sample: list
+    resource:
+      description: The resource.
+      type: str
+      returned: always
+      sample: pods
+    namespace:
+      description: The namespace.
+      type: str
+      returned: always
+      sample: openclaw
+    message:
+      description: The answer of the API server.
+      type: str
+      returned: always
+      sample: 'pods is forbidden: User "ops" cannot list resource "pods" in API group "" in the namespace "openclaw"'
+workloads:
+  description: The selected workloads that use an image of the registry, and all that O(workloads) names.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    name:
+      description: The name, as kubectl takes it.
+      type: str
+      returned: always
+      sample: deployment/openclaw
+    kind:
+      description: The kind.
+      type: str
+      returned: always
+      sample: Deployment
+    status:
+      description:
+        - V(current) means that all pods run what the tags mean now.
+        - V(stale) means that pods run another image, or that the template names another revision. RV(workloads[].patch)
+          is null where no patch helps; then RV(workloads[].reason) says what to do.
+        - V(progressing) means that a rollout is in progress.
+        - V(failed) means that the rollout cannot finish, or that an image is not in the registry.
+        - V(unknown) means that digests prove nothing.
+      type: str
+      returned: always
+      sample: stale
+    reason:
+      description: Why.
+      type: str
+      returned: always
+      sample: "container openclaw runs sha256:88d37ded802a, but oci.killinit.cc/openclaw/openclaw:latest means
+        sha256:4c553b9ea325 now"
+    problem:
+      description: The sentence in RV(problems); null where there is none.
+      type: str
+      returned: always
+      sample: null
+    pods:
+      description: The number of pods that are not over.
+      type: int
+      returned: always
+      sample: 2
+    images:
+      description: The images of the registry that the template names.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        kind:
+          description: V(container), V(init container) or V(image volume).
+          type: str
+          returned: always
+          sample: container
+        name:
+          description: The name of the container or volume.
+          type: str
+          returned: always
+          sample: openclaw
+        image:
+          description: The image in the template.
+          type: str
+          returned: always
+          sample: oci.killinit.cc/openclaw/openclaw:latest
+        pull_policy:
+          description: The pull policy.
+          type: str
+          returned: always
+          sample: Always
+        expected:
+          description: The digest that pods should run; null if it is not known.
+          type: str
+          returned: always
+          sample: sha256:4c553b9ea325a14b0e5ee5afaabf53ae2b4f3b186155d197ae400809bb5c8dfd
+        running:
+          description: What the pods report. While a rollout is in progress, only its new pods count.
+          type: list
+          elements: str
+          returned: always
+          sample:
+            - oci.killinit.cc/openclaw/openclaw@sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
+        verdict:
+          description: V(current), V(mismatched), V(missing) (in the registry), V(pinned), V(not_running) or V(unknown).
+          type: str
+          returned: always
+          sample: mismatched
+        reason:
+          description: Why.
+          type: str
+          returned: always
+          sample: "container openclaw runs sha256:88d37ded802a, but oci.killinit.cc/openclaw/openclaw:latest means
+            sha256:4c553b9ea325 now"
+    patch:
+      description: >-
+        A strategic merge patch that makes the workload current, as a definition for M(kubernetes.core.k8s) with
+        O(kubernetes.core.k8s#module:state=patched); null where there is nothing to do.
+      type: dict
+      returned: always
+      sample:
+        apiVersion: apps/v1
+        kind: Deployment
+        metadata: {name: openclaw, namespace: openclaw}
+        spec:
+          template:
+            metadata:
+              annotations:
+                kubectl.kubernetes.io/restartedAt: "2026-11-25T12:00:00Z"
+    undo:
+      description: >-
+        The patch that restores the images and annotations that RV(workloads[].patch) replaces; null where it replaces
+        no image.
+      type: dict
+      returned: always
+      sample: null
+namespace:
+  description: The namespace.
+  type: str
+  returned: success
+  sample: openclaw
+registry:
+  description: The registry.
+  type: str
+  returned: success
+  sample: oci.killinit.cc
+cluster:
+  description: The address of the API server.
+  type: str
+  returned: success
+  sample: https://10.0.0.1:6443
+retryable:
+  description: Whether the same task can succeed later without anybody changing anything.
+  type: bool
+  returned: failure
+  sample: false
+hint:
+  description: What to do now.
+  type: str
+  returned: failure
+  sample: Correct the name, the namespace or the selector.
+"""
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import InvalidNameError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
+    CLUSTER_MODULE_OPTIONS,
+    open_registries,
+    options_beside_a_cluster,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info import workload_info
+
+OPTIONS = {
+    **CLUSTER_MODULE_OPTIONS,
+    "namespace": {"type": "str", "required": True},
+    "workloads": {"type": "list", "elements": "str", "default": []},
+    "label_selectors": {"type": "list", "elements": "str", "default": []},
+    "images": {"type": "list", "elements": "str", "default": []},
+    "set_image": {"type": "str", "choices": ["false", "true", "force"], "default": "false"},
+    "pin": {"type": "bool", "default": False},
+    "assume_pushed": {"type": "list", "elements": "str", "default": []},
+    "allow_empty": {"type": "bool", "default": False},
+    "wait": {"type": "bool", "default": False},
+    "wait_timeout": {"type": "int", "default": 120},
+    "wait_sleep": {"type": "int", "default": 5},
+}
+
+
+def main() -> None:
+    """Run the module."""
+    module = cluster_module(OPTIONS)
+    try:
+        with open_registries(module._module) as task:
+            reader = Reader(task.session(options_beside_a_cluster(module.params)))
+            result = workload_info(connect(module), reader, module.params)
+    except InvalidNameError as error:
+        module.fail_json(msg=f"{error}. Correct the option.", retryable=False, hint="Correct the option.")
+    except (ZotError, ClusterError) as error:
+        module.fail_json(**error.for_ansible())
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

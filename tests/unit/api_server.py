@@ -1,0 +1,141 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""An HTTP server on the loopback address that answers a Kubernetes client: for tests of the client's side alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import typing as t
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+Dict = dict[str, t.Any]
+VERSION = {"major": "1", "minor": "37", "gitVersion": "v1.37.2"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that the server received."""
+
+    verb: str
+    path: str
+    query: dict[str, str]
+    accept: str
+    body: Dict
+
+
+@dataclass
+class ApiServer:
+    """Answers each request with what *respond* returns: a status and a body. *requests* leaves out the discovery."""
+
+    respond: t.Callable[[Request], tuple[int, t.Any]]
+    address: str = ""
+    requests: list[Request] = field(default_factory=list)
+
+    def kubeconfig(self, path: Path) -> Path:
+        """A file with an account for this server."""
+        path.write_text(json.dumps(kubeconfig(self.address)), encoding="utf-8")
+        return path
+
+
+def kubeconfig(address: str) -> Dict:
+    """A kubeconfig as a dictionary."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "test", "cluster": {"server": address}}],
+        "users": [{"name": "test", "user": {"token": "a-token"}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "current-context": "test",
+    }
+
+
+def status(code: int, reason: str, message: str) -> tuple[int, Dict]:
+    """An error as the API server answers it."""
+    return code, {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": message,
+        "reason": reason,
+        "code": code,
+    }
+
+
+def _discovery(path: str) -> Dict | None:
+    resource = {"namespaced": True, "singularName": "", "verbs": ["get", "list", "patch"]}
+    return {
+        "/version": VERSION,
+        "/api": {"kind": "APIVersions", "versions": ["v1"]},
+        "/api/v1": {
+            "kind": "APIResourceList",
+            "groupVersion": "v1",
+            "resources": [{**resource, "name": "pods", "kind": "Pod"}],
+        },
+        "/apis": {
+            "kind": "APIGroupList",
+            "groups": [
+                {
+                    "name": "apps",
+                    "versions": [{"groupVersion": "apps/v1", "version": "v1"}],
+                    "preferredVersion": {"groupVersion": "apps/v1", "version": "v1"},
+                }
+            ],
+        },
+        "/apis/apps/v1": {
+            "kind": "APIResourceList",
+            "groupVersion": "apps/v1",
+            "resources": [{**resource, "name": "deployments", "kind": "Deployment"}],
+        },
+    }.get(path)
+
+
+@contextlib.contextmanager
+def running(respond: t.Callable[[Request], tuple[int, t.Any]]) -> t.Iterator[ApiServer]:
+    """A server until the end of the block."""
+    server = ApiServer(respond)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_arguments: t.Any) -> None:
+            """Print nothing."""
+
+        def _answer(self) -> None:
+            parts = urlsplit(self.path)
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length) or "{}")
+            code, answer = 200, _discovery(parts.path)
+            if answer is None:
+                query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+                request = Request(self.command, parts.path, query, self.headers.get("Accept") or "", body)
+                server.requests.append(request)
+                code, answer = server.respond(request)
+            data = json.dumps(answer).encode()
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            # A test may let the client give up.
+            with contextlib.suppress(OSError):
+                self.end_headers()
+                self.wfile.write(data)
+
+        do_GET = do_PATCH = _answer  # noqa: N815 - names of http.server
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.address = f"http://127.0.0.1:{http.server_address[1]}"
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        http.shutdown()
+        http.server_close()
+        thread.join()

@@ -1,0 +1,121 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The action plugin of the modules that read a cluster, in real runs of ansible-playbook."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.killinit.zot.tests.unit import api_server
+from ansible_collections.killinit.zot.tests.unit.api_server import Request, running
+
+pytest.importorskip("kubernetes")
+PLAYBOOK = shutil.which("ansible-playbook", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
+COLLECTIONS = Path(api_server.__file__ or "").parents[5]
+
+Dict = dict[str, t.Any]
+
+
+def answer(request: Request) -> tuple[int, Dict]:
+    """A cluster with the namespace and nothing in it."""
+    if request.path.startswith("/api/v1/namespaces/") and request.path.count("/") == 4:
+        return 200, {"kind": "Namespace", "metadata": {"name": "test"}}
+    return 200, {"items": []}
+
+
+def run(folder: Path, *tasks: Dict, verbose: str = "-v", **play: t.Any) -> tuple[list[Dict], str]:
+    """Run tasks with zot_workload_info; returns their results, and all that was printed."""
+    program = folder / "crane"
+    program.write_text("#!/bin/false\n", encoding="utf-8")
+    program.chmod(0o755)
+    common = {"namespace": "test", "registry": "h.example", "crane_path": str(program), "allow_empty": True}
+    steps = [{"killinit.zot.zot_workload_info": {**common, **task}, "ignore_errors": True} for task in tasks]
+    playbook = folder / "play.yml"
+    hosts = {"hosts": "localhost", "connection": "local", "gather_facts": False}
+    playbook.write_text(json.dumps([{**hosts, **play, "tasks": steps}]), encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("K8S_", "ZOT_", "KUBE"))}
+    environment |= {
+        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+        "ANSIBLE_HOME": str(folder / "home"),
+        "ANSIBLE_CALLBACK_FORMAT_PRETTY": "false",
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+        "HOME": str(folder),
+    }
+    assert PLAYBOOK
+    done = subprocess.run(
+        [PLAYBOOK, str(playbook), verbose], env=environment, cwd=folder, capture_output=True, text=True, check=False
+    )
+    printed = done.stdout + done.stderr
+    results = re.findall(r"^(?:ok|fatal): \[localhost\](?:: FAILED!)? => (\{.*\})$", done.stdout, re.MULTILINE)
+    return [json.loads(result) for result in results], printed
+
+
+def test_the_connection_is_that_of_the_play(tmp_path: Path) -> None:
+    """Of module_defaults; an argument of the task wins; a relative kubeconfig is found in files/."""
+    (tmp_path / "files").mkdir()
+    with running(answer) as one, running(answer) as two:
+        two.kubeconfig(tmp_path / "files" / "two.kubeconfig")
+        defaults = {
+            "group/kubernetes.core.k8s": {"kubeconfig": str(one.kubeconfig(tmp_path / "one")), "wait_timeout": 7},
+            "group/killinit.zot.cluster": {"registry_username": "reader", "registry_password": "s3cret-0815"},
+        }
+        results, _printed = run(
+            tmp_path, {}, {"kubeconfig": "two.kubeconfig"}, {"host": two.address}, module_defaults=defaults
+        )
+        assert [result.get("cluster") for result in results] == [one.address, two.address, two.address], results
+    assert all(result["ok"] for result in results)
+
+
+@pytest.mark.parametrize("verbose", ["-v", "-vvv"])
+def test_a_module_that_dies_shows_no_password(tmp_path: Path, verbose: str) -> None:
+    """Without an answer of the module the inherited action would show the arguments as they are."""
+    secret = "s3cret-0815"
+    variables = {"ansible_python_interpreter": "/bin/false"}
+    _results, printed = run(
+        tmp_path, {"registry_username": "ci", "registry_password": secret}, vars=variables, verbose=verbose
+    )
+    assert "MODULE FAILURE" in printed or "failed" in printed
+    assert secret not in printed
+
+
+def test_no_cluster_says_what_to_set(tmp_path: Path) -> None:
+    """Without a kubeconfig, with one that does not exist, and with one whose server does not."""
+    results, printed = run(
+        tmp_path, {}, {"kubeconfig": "/nonexistent/config"}, {"host": "http://127.0.0.1:1", "api_key": "a-key"}
+    )
+    assert len(results) == 3, printed
+    for result in results:
+        assert "zot_kubeconfig" in result["msg"]
+        assert "K8S_AUTH_KUBECONFIG" in result["msg"]
+
+
+OPTIONS: t.Sequence[tuple[Dict, str]] = (
+    ({"workloads": ["openclaw"]}, "write it as deployment/openclaw"),
+    ({"workloads": ["pod/openclaw"]}, "'pod' in 'pod/openclaw' is not one of the kinds"),
+    ({"namespace": "Typo!"}, "'Typo!' is not a valid name of a namespace"),
+    ({"images": ["UPPER:1"]}, "'UPPER' is not a valid repository"),
+    ({"registry": None}, "ZOT_REGISTRY"),
+)
+
+
+def test_an_option_that_cannot_be_used(tmp_path: Path) -> None:
+    """Before anything is read."""
+    with running(answer) as server:
+        connection = {"kubeconfig": str(server.kubeconfig(tmp_path / "config"))}
+        results, printed = run(tmp_path, *({**connection, **task} for task, _message in OPTIONS))
+    assert len(results) == len(OPTIONS), printed
+    for result, (_task, message) in zip(results, OPTIONS):
+        assert message in result["msg"]
+    assert server.requests == []

@@ -1,0 +1,244 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The connection, by the real client of Kubernetes, against a server that answers captured objects."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible.module_utils import testing
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster import connection
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import (
+    ApiClient,
+    cluster_module,
+    connect,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+from ansible_collections.killinit.zot.tests.unit.api_server import ApiServer, Request, kubeconfig, running, status
+from ansible_collections.killinit.zot.tests.unit.workload_objects import CLUSTER
+
+Dict = dict[str, t.Any]
+POD = CLUSTER["fresh"]["pods"][1]
+MANAGED = {**POD, "metadata": {**POD["metadata"], "managedFields": [{"manager": "kubelet"}]}}
+
+
+def answer_nothing(_request: Request) -> tuple[int, Dict]:
+    return 200, {"items": []}
+
+
+@pytest.fixture(autouse=True)
+def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test finds a cluster of this machine."""
+    for name in ("KUBECONFIG", "K8S_AUTH_KUBECONFIG", "K8S_AUTH_HOST", "K8S_AUTH_CONTEXT", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def client(**options: t.Any) -> ApiClient:
+    """What a module with these options connects to."""
+    arguments = {"_ansible_tmpdir": "/nonexistent", "_ansible_remote_tmp": "/nonexistent", **options}
+    with testing.patch_module_args(arguments):
+        return connect(cluster_module({}))
+
+
+def client_of(server: ApiServer) -> ApiClient:
+    return client(kubeconfig=kubeconfig(server.address))
+
+
+class Pages:
+    """Gives out *count* pods in pages as the API server does; *expires* is the page whose token is too old."""
+
+    def __init__(self, count: int, expires: int | None = None) -> None:
+        self.pods = [{**MANAGED, "metadata": {**MANAGED["metadata"], "name": f"p{number}"}} for number in range(count)]
+        self.expires = expires
+
+    def __call__(self, request: Request) -> tuple[int, Dict]:
+        start = int(request.query.get("continue", 0))
+        limit = int(request.query["limit"])
+        if self.expires is not None and start == self.expires * limit:
+            self.expires = None
+            return status(410, "Expired", "The provided continue parameter is too old")
+        metadata = {"continue": str(start + limit)} if start + limit < len(self.pods) else {}
+        return 200, {"kind": "PodList", "metadata": metadata, "items": self.pods[start : start + limit]}
+
+
+class TestList:
+    """Lists."""
+
+    def test_is_paged(self) -> None:
+        with running(Pages(1201)) as server:
+            found = client_of(server).list("pods", "openclaw")
+        assert [pod["metadata"]["name"] for pod in found] == [f"p{number}" for number in range(1201)]
+        assert [request.query for request in server.requests] == [
+            {"limit": "500"},
+            {"limit": "500", "continue": "500"},
+            {"limit": "500", "continue": "1000"},
+        ]
+        assert {request.path for request in server.requests} == {"/api/v1/namespaces/openclaw/pods"}
+
+    def test_begins_again_when_its_pages_expire(self) -> None:
+        """None twice, none missing: the list may have changed. The second time it is read whole."""
+
+        def respond(request: Request) -> tuple[int, Dict]:
+            if "limit" not in request.query:
+                return 200, {"items": pages.pods}
+            return pages(request)
+
+        pages = Pages(1201, expires=1)
+        with running(respond) as server:
+            found = client_of(server).list("pods", "openclaw")
+        assert [pod["metadata"]["name"] for pod in found] == [f"p{number}" for number in range(1201)]
+        assert [request.query for request in server.requests][-1] == {}
+
+    def test_a_list_that_expires_at_once_is_an_error(self) -> None:
+        with (
+            running(lambda _request: status(410, "Expired", "too old")) as server,
+            pytest.raises(ClusterError) as caught,
+        ):
+            client_of(server).list("pods", "openclaw")
+        assert (caught.value.status, caught.value.retryable) == (410, True)
+        assert len(server.requests) == 1
+
+    def test_objects_are_whole_but_for_who_changed_them(self) -> None:
+        """An item of a list has neither version nor kind; they are added."""
+        with running(Pages(1)) as server:
+            (found,) = client_of(server).list("pods", "openclaw")
+        assert (found["kind"], found["apiVersion"]) == ("Pod", "v1")
+        assert found["status"] == POD["status"]
+        assert "managedFields" not in found["metadata"]
+
+    def test_selectors_are_those_of_the_server(self) -> None:
+        with running(answer_nothing) as server:
+            assert (
+                client_of(server).list("deployments", labels=["app=x", "tier in (a,b)"], fields=["metadata.name=y"])
+                == []
+            )
+        (request,) = server.requests
+        assert request.path == "/apis/apps/v1/deployments"
+        assert request.query["labelSelector"] == "app=x,tier in (a,b)"
+        assert request.query["fieldSelector"] == "metadata.name=y"
+
+    @pytest.mark.parametrize("metadata_only", [True, False])
+    def test_metadata_alone(self, metadata_only: bool) -> None:
+        """To know which namespaces have a Secret no Secret is fetched."""
+        with running(answer_nothing) as server:
+            client_of(server).list("secrets", metadata_only=metadata_only)
+        (request,) = server.requests
+        assert ("as=PartialObjectMetadataList" in request.accept) is metadata_only
+        assert request.path == "/api/v1/secrets"
+
+
+class TestGet:
+    """Single objects."""
+
+    def test_one(self) -> None:
+        with running(lambda _request: (200, POD)) as server:
+            found = client_of(server).get("pods", "openclaw", "p")
+        assert found == POD
+        assert server.requests[0].path == "/api/v1/namespaces/openclaw/pods/p"
+
+    def test_none(self) -> None:
+        with running(lambda _request: status(404, "NotFound", "no")) as server:
+            assert client_of(server).get("namespaces", "", "typo") is None
+        assert server.requests[0].path == "/api/v1/namespaces/typo"
+
+    def test_a_name_stays_one_part_of_the_path(self) -> None:
+        with running(lambda _request: status(404, "NotFound", "no")) as server:
+            client_of(server).get("pods", "a/b", "../c?d")
+        assert server.requests[0].path == "/api/v1/namespaces/a%2Fb/pods/..%2Fc%3Fd"
+
+
+class TestErrors:
+    """What is said when something cannot be read."""
+
+    @pytest.mark.parametrize(
+        ("code", "reason", "message", "retryable"),
+        [
+            (400, "BadRequest", "unable to parse requirement: found '=', expected: identifier", False),
+            (401, "Unauthorized", "Unauthorized", False),
+            (403, "Forbidden", 'pods is forbidden: User "ops" cannot list resource "pods"', False),
+            (429, "TooManyRequests", "too many requests", True),
+            (500, "InternalError", "etcdserver: request timed out", True),
+            (503, "ServiceUnavailable", "the server is currently unable to handle the request", True),
+        ],
+    )
+    def test_the_answer_of_the_server(self, code: int, reason: str, message: str, retryable: bool) -> None:
+        with running(lambda _request: status(code, reason, message)) as server, pytest.raises(ClusterError) as caught:
+            client_of(server).list("pods", "openclaw")
+        error = caught.value
+        assert str(error) == f"cannot list pods in namespace openclaw: {message}"
+        assert (error.status, error.retryable) == (code, retryable)
+        assert error.unreadable() == {
+            "verb": "list",
+            "resource": "pods",
+            "namespace": "openclaw",
+            "message": message,
+        }
+        assert error.for_ansible()["msg"].endswith(error.hint)
+
+    def test_an_answer_that_is_not_of_kubernetes(self) -> None:
+        with running(lambda _request: (502, ["Bad", "Gateway"])) as server, pytest.raises(ClusterError) as caught:
+            client_of(server).list("pods")
+        assert (str(caught.value), caught.value.retryable) == ("cannot list pods in all namespaces: Bad Gateway", True)
+
+    def test_a_server_that_hangs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """kubernetes.core sets no limit: its task would never end."""
+        monkeypatch.setattr(connection, "_TIMEOUT", 0.5)
+
+        def hang(_request: Request) -> tuple[int, Dict]:
+            time.sleep(3)
+            return 200, {}
+
+        with running(hang) as server:
+            api = client_of(server)
+            started = time.monotonic()
+            with pytest.raises(ClusterError) as caught:
+                api.list("pods", "openclaw")
+            assert time.monotonic() - started < 3
+        assert (caught.value.status, caught.value.retryable) == (None, True)
+
+    def test_a_server_that_hangs_when_it_is_connected_to(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(connection, "_CONNECT_TIMEOUT", 0.3)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            started = time.monotonic()
+            with pytest.raises(ClusterError) as caught:
+                client(kubeconfig=kubeconfig(address))
+            assert time.monotonic() - started < 10
+        assert "K8S_AUTH_KUBECONFIG" in caught.value.for_ansible()["msg"]
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            pytest.param({}, id="no kubeconfig"),
+            pytest.param({"kubeconfig": "/nonexistent/kubeconfig"}, id="no such file"),
+            pytest.param({"kubeconfig": kubeconfig("http://127.0.0.1:1"), "context": "typo"}, id="no such context"),
+            pytest.param({"kubeconfig": kubeconfig("http://127.0.0.1:1")}, id="nobody listens"),
+            pytest.param({"host": "http://127.0.0.1:1", "api_key": "k"}, id="nobody listens there either"),
+        ],
+    )
+    def test_no_connection_says_what_to_set(self, options: Dict) -> None:
+        with pytest.raises(ClusterError) as caught:
+            client(**options)
+        result = caught.value.for_ansible()
+        assert result["msg"].startswith("cannot connect to the cluster: ")
+        assert all(name in result["msg"] for name in ("zot_kubeconfig", "kubeconfig", "K8S_AUTH_KUBECONFIG"))
+        assert "\n" not in result["msg"]
+        assert result["retryable"] is False
+
+
+def test_the_environment_names_a_kubeconfig(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with running(answer_nothing) as server:
+        path = tmp_path / "config"
+        path.write_text(json.dumps(kubeconfig(server.address)), encoding="utf-8")
+        monkeypatch.setenv("K8S_AUTH_KUBECONFIG", str(path))
+        api = client()
+        assert api.list("pods") == []
+        assert api.server == server.address
