@@ -101,7 +101,7 @@ class Commands:
         return [f"{self._kubectl} patch serviceaccount {shlex.quote(service_account)} --patch {patch}"]
 
     def repair_secret(self, registry: str, secret: str) -> list[str]:
-        """Create or repair a pull secret with the account in the environment."""
+        """Create or repair a pull secret with the account in the file pull-secret.yml."""
         if not is_name(secret):
             return []
         variables = {
@@ -114,7 +114,8 @@ class Commands:
         }
         extra = shlex.quote(" ".join(f"{name}={value}" for name, value in variables.items()))
         role = "--module-name=ansible.builtin.include_role --args=name=killinit.zot.zot_pull_secret"
-        return [f"ansible localhost {role} --extra-vars={extra}"]
+        # The password would be in the process list if it were part of the command.
+        return [f"ansible localhost {role} --extra-vars={extra} --extra-vars=@pull-secret.yml"]
 
     def recreates_pods(self, commands: t.Sequence[str]) -> bool:
         """Whether one of these commands replaces the pods."""

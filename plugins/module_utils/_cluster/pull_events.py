@@ -37,6 +37,8 @@ CANNOT_PULL_REASONS = frozenset(
         "SignatureValidationFailed",
     }
 )
+# Kubelet gives up for a while, or for good. The second try often succeeds after the other reasons.
+GIVEN_UP_REASONS = CANNOT_PULL_REASONS - {"ErrImagePull", "RegistryUnavailable"}
 _CRASHED = frozenset({"CrashLoopBackOff", "RunContainerError"})
 _STATUS_OF = {**STATUS_OF, "ephemeralContainers": "ephemeralContainerStatuses"}
 # Reasons of kubelet's events, in pkg/kubelet/events/event.go there. Other controllers also mention images.

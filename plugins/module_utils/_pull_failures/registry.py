@@ -23,7 +23,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_failures.state 
     RegistryState,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import at_once
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
 
@@ -45,7 +45,7 @@ def ask_registry(task: Task, options: Options, cluster: ClusterState) -> Registr
     probe = _Probe(task, replace(options, timeout=min(options.timeout, _TIMEOUT), retries=0))
     try:
         reader = probe.operator()
-        with at_once(_PARALLEL) as pool:
+        with thread_pool(_PARALLEL) as pool:
             operator = list(pool.map(lambda each: probe.describe(reader, *each), images.items()))
             # Where the operator sees the images, one request shows whether an account may read the repository.
             seen = {answer.repository: _one_of(images[answer.repository], answer) for answer in operator}
@@ -148,7 +148,7 @@ def describe_image(reader: Reader, reference: Reference, *, created: bool = Fals
         return ImageFacts(exists=False)
     if created and manifest.is_index:
         # The platforms of an index are built together: one of them is enough.
-        with reader.sound(reference):
+        with reader.valid_response(reference):
             pinned = [reference.pinned(entry.digest) for entry in manifest.entries if entry.platform]
         config = reader.image(pinned[0]).config if pinned else None
     return ImageFacts(

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 
 FROM_REGISTRY = "the registry's answer to the host that runs this module"
 FROM_CLUSTER = "the pod, its service account and its pull secrets"
-REPAIR = "Set ZOT_USERNAME and ZOT_PASSWORD to a user who may read the repository, and repair the pull secret"
+REPAIR = (
+    "Write zot_pull_secret_username and zot_pull_secret_password of a user who may read the repository into the file"
+    " pull-secret.yml, and repair the pull secret"
+)
 PUBLISH = "Publish the image (killinit.zot.publish)"
 
 # By the class of kubelet's error: cause, message, remedy.

@@ -26,7 +26,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.text import prin
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failures.findings import group_failures
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failures.registry import ask_registry
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failures.state import ClusterState
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
 
@@ -43,12 +43,7 @@ def check_options(params: Params) -> None:
     if params["pull_timeout"] < 0:
         raise ZotError("invalid_option", f"pull_timeout is {params['pull_timeout']}, but it cannot be negative")
     if not params["registry"]:
-        raise ZotError(
-            "invalid_option",
-            "no registry is given",
-            hint="Set the option registry (roles: zot_registry), or ZOT_REGISTRY in the environment of the host where"
-            " the module runs.",
-        )
+        raise missing_registry()
     with invalid_options():
         registry_name(params["registry"])
 

@@ -22,7 +22,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import
 )
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import image_uses, template_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, registry_name
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
 
 _WORKLOADS = ("deployments", "statefulsets", "daemonsets", "cronjobs")
 
@@ -42,12 +42,7 @@ class Scope:
     def of(cls, params: t.Mapping[str, t.Any]) -> Scope:
         """Raises ZotError for an option that cannot be used, and InvalidReferenceError."""
         if not params["registry"]:
-            raise ZotError(
-                "invalid_option",
-                "no registry is given",
-                hint="Set the option registry, the role variable zot_registry, or ZOT_REGISTRY in the environment of"
-                " the host where the module runs.",
-            )
+            raise missing_registry()
         registry = registry_name(params["registry"])
         images = tuple(Reference.parse(text, registry=registry) for text in _words(params["images"]))
         for image in images:

@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import digest_of
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import ImageUse, Object
-from ansible_collections.killinit.zot.plugins.module_utils._info import look
+from ansible_collections.killinit.zot.plugins.module_utils._info import read_images
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 
@@ -50,7 +50,7 @@ class RegistryState:
         missing = [text for text in dict.fromkeys(references) if text not in self._references]
         if missing:
             query = {"images": missing, "repositories": [], "catalog": False, "query": None, "parallel": _PARALLEL}
-            self.add(look(reader, query)["images"])
+            self.add(read_images(reader, query)["images"])
 
     def holds(self, use: ImageUse) -> bool:
         """Whether the image is one of this registry."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import GIVEN_UP_REASONS
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
     STATUS_OF,
     Object,
@@ -22,8 +23,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads im
 # As kubectl rollout restart: https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/objectrestarter.go
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
-# A pull failed and is delayed, or will never be tried. After the first ErrImagePull the second try may succeed.
-_CANNOT_PULL = frozenset({"ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 # Reasons without information.
 _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 
@@ -48,7 +47,7 @@ def rollout_of(workload: Object, pods: t.Sequence[Object]) -> Rollout:
     new = [pod for pod in pods if _is_of_template(pod, workload)]
     specification, status = workload["spec"], workload.get("status") or {}
     waiting = [(pod, *each) for pod in new for each in _waiting(pod)]
-    failed = [(pod, reason, message) for pod, _where, reason, message in waiting if reason in _CANNOT_PULL]
+    failed = [(pod, reason, message) for pod, _where, reason, message in waiting if reason in GIVEN_UP_REASONS]
     if failed:
         pod, reason, message = failed[0]
         text = f"pod {pod['metadata']['name']} cannot pull: {reason}: {message}"
