@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.executor.module_common import _apply_action_arg_defaults
 
 from ansible_collections.kubernetes.core.plugins.action.k8s_info import ActionModule as K8sInfoAction
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
@@ -28,7 +29,9 @@ class ActionModule(K8sInfoAction):  # type: ignore[misc]  # kubernetes.core has 
         for block in self._task.module_defaults or []:
             defaults.update(block.get("group/kubernetes.core.k8s") or {})
         connection = {name: value for name, value in self._templar.template(defaults).items() if name in names}
-        self._task.args = {**connection, **self._task.args}
+        # Ansible drops the default of an option that the task omits, as roles do with default(omit).
+        given = _apply_action_arg_defaults(self._task.resolved_action, self._task, self._task.args, self._templar)
+        self._task.args = {**connection, **given}
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         return result
 
