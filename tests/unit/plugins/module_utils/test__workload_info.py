@@ -86,7 +86,7 @@ def _no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
         reader.asked += query["images"]
         return {"images": [reader.images.get(text) or gone(text) for text in query["images"]]}
 
-    monkeypatch.setattr(registry_state, "look", look)
+    monkeypatch.setattr(registry_state, "read_images", look)
     monkeypatch.setattr(_workload_info, "_stamp", lambda: STAMP)
 
 
@@ -1024,7 +1024,7 @@ class TestWait:
                 raise answer
             return answer
 
-        monkeypatch.setattr(registry_state, "look", look)
+        monkeypatch.setattr(registry_state, "read_images", look)
         if sleeps is None:
             with pytest.raises(ZotError):
                 info([], cluster=Film(self.done()), wait=True)
