@@ -98,8 +98,9 @@ def check(command: str) -> None:
     assert '"' not in command
     program, *words = shlex.split(command)
     if program == "ansible":
-        *constant, variables = words
+        *constant, variables, account = words
         assert constant == ROLE
+        assert account == "--extra-vars=@pull-secret.yml"
         assert re.fullmatch(VARIABLES, variables), variables
         return
     assert program == "kubectl"
