@@ -22,11 +22,11 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "tests"))
 
-from environment import ansible_pages, cluster_parts, commands, pythons, sanity
+from environment import cluster_parts, commands, docs_site, pythons, sanity
 from environment.collection_path import AWX_PYTHON, CACHE, COLLECTIONS, ROOT, fetch_collection, link_collection
 from environment.other_tools import other_tools
 
-WITH_REGISTRY = ("versions", "package", "integration", "reliability", "cluster", "molecule", "demo-cluster")
+WITH_REGISTRY = ("versions", "package", "integration", "reliability", "cluster", "molecule", "demo", "demo-cluster")
 
 nox.options.default_venv_backend = "none"
 nox.options.envdir = CACHE / "nox"
@@ -47,24 +47,7 @@ antsibull_nox.load_antsibull_nox_toml()
 def quick(session: nox.Session) -> None:
     """Check format, style, types, documentation and licences, and run the unit tests: under a minute"""
     provide_collections(awx=True)
-    shell = "git grep --untracked -lE ^#!.*sh$ -- :!*.py :!*.rst"
-    checks = {
-        "unit tests": "pytest --numprocesses=2 --quiet tests/unit",
-        "Ansible": "ansible-lint -q",
-        "documentation": "antsibull-docs lint-collection-docs . --plugin-docs --skip-rstcheck"
-        " --validate-collection-refs=all",
-        "YAML, plugins": "nox --session yamllint extra-checks antsibull-nox-config",
-        "licences": "reuse lint --lines",
-        "types of plugins": "mypy --package ansible_collections.killinit.zot.plugins",
-        "types of noxfile.py": "mypy --cache-dir=.cache/mypy-noxfile noxfile.py",
-        "changelog": "antsibull-changelog lint",
-        "shell": f"shellcheck {' '.join(str(session.run(*shell.split(), silent=True)).split())}",
-        "workflows": "zizmor --offline --quiet .github/workflows",
-        "schema of workflows": "check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml",
-        "format": "ruff format --check .",
-        "style": "ruff check .",
-    }
-    failed = commands.run_all({name: command.split() for name, command in checks.items()}, workers=2)
+    failed = commands.run_all(commands.quick(), workers=2)
     if failed:
         session.error(f"failed: {', '.join(failed)}")
 
@@ -72,8 +55,7 @@ def quick(session: nox.Session) -> None:
 @nox.session
 def test(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc
     """Run everything that tests, and print what each session took"""
-    names = ("quick", "units", "docs", "versions", "sanity", "package", "integration", "reliability", "cluster")
-    sessions = (*names, "molecule", "demo", "demo-cluster")
+    sessions = ("quick", "units", "docs", "sanity", *WITH_REGISTRY)
     failed = commands.run_all({name: ["nox", "--session", name] for name in sessions}, workers=1)
     if not (os.environ.get("ZOT_BINARY") or shutil.which("zot")):
         session.log(f"NOT on real Zot: {', '.join(WITH_REGISTRY)}. Put zot in PATH or name it in ZOT_BINARY.")
@@ -100,15 +82,7 @@ def units(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the HTML pages of the collection in .cache/docs/build/html; a reference that leads nowhere is an error"""
     provide_collections()
-    site = CACHE / "docs"
-    shutil.rmtree(site, ignore_errors=True)
-    site.mkdir()
-    names = ("--project=killinit.zot", "--copyright=killinit.zot contributors", "killinit.zot")
-    command = "antsibull-docs sphinx-init --use-current --squash-hierarchy --fail-on-error"
-    session.run(*command.split(), f"--dest-dir={site}", *names)
-    # The guides include files from there.
-    (site / "examples").symlink_to(ROOT / "docs" / "examples")
-    ansible_pages.write_references(site)
+    site = docs_site.make_site()
     session.run("bash", f"{site}/build.sh", silent=True)
     session.log(f"The pages begin with {site}/build/html/index.html")
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs commands side by side and reports how long each took. `./dev quick` and `./dev test` use it."""
+"""The checks of `./dev quick`, and what runs them and the sessions of `./dev test` and reports their seconds."""
 
 from __future__ import annotations
 
@@ -24,6 +24,30 @@ class _Result:
 
     def __str__(self) -> str:
         return f"{self.seconds:6.1f} s  {'passed' if self.passed else 'FAILED'}  {self.name}"
+
+
+def quick() -> dict[str, list[str]]:
+    """What `./dev quick` runs, the long ones first."""
+    listing = ["git", "grep", "--untracked", "-lE", "^#!.*sh$", "--", ":!*.py", ":!*.rst"]
+    scripts = subprocess.run(listing, check=True, stdout=subprocess.PIPE, text=True).stdout
+    documentation = "lint-collection-docs . --plugin-docs --skip-rstcheck --validate-collection-refs=all"
+    workflows = ".github/workflows"
+    checks = {
+        "unit tests": "python -m pytest --numprocesses=2 --quiet tests/unit",
+        "Ansible": "ansible-lint -q",
+        "documentation": f"antsibull-docs {documentation}",
+        "YAML, plugins": "nox --session yamllint extra-checks antsibull-nox-config",
+        "licences": "reuse lint --lines",
+        "types of plugins": "mypy --package ansible_collections.killinit.zot.plugins",
+        "types of noxfile.py": "mypy --cache-dir=.cache/mypy-noxfile noxfile.py",
+        "changelog": "antsibull-changelog lint",
+        "shell": f"shellcheck {scripts}",
+        "workflows": f"zizmor --offline --quiet {workflows}",
+        "schema of workflows": f"check-jsonschema --builtin-schema vendor.github-workflows {workflows}/ci.yml",
+        "format": "ruff format --check .",
+        "style": "ruff check .",
+    }
+    return {name: command.split() for name, command in checks.items()}
 
 
 def run_all(commands: Mapping[str, Sequence[str]], *, workers: int) -> list[str]:

@@ -2,13 +2,17 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the pages of Ansible are called that ours refer to: their own list cannot be fetched from everywhere."""
+"""The Sphinx project of our pages, with the pages of Ansible that they refer to: its list is not always reachable."""
 
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import zlib
 from pathlib import Path
+
+from environment.collection_path import CACHE, ROOT
 
 CORE = "ansible_collections.kubernetes.core"
 PAGES = {
@@ -27,8 +31,16 @@ exclude_patterns = ["environment_variables.rst"]
 """
 
 
-def write_references(site: Path) -> None:
-    """Let the Sphinx project in that folder resolve references to the pages of Ansible."""
+def make_site() -> Path:
+    """Make the Sphinx project of our pages, in which references to the pages of Ansible can be resolved."""
+    site = CACHE / "docs"
+    shutil.rmtree(site, ignore_errors=True)
+    site.mkdir()
+    command = "antsibull-docs sphinx-init --use-current --squash-hierarchy --fail-on-error --project=killinit.zot"
+    names = ("--copyright=killinit.zot contributors", "killinit.zot")
+    subprocess.run([*command.split(), f"--dest-dir={site}", *names], check=True)
+    # The guides include files from there.
+    (site / "examples").symlink_to(ROOT / "docs" / "examples")
     lines = [
         f"{label} std:label -1 {page}.html#{re.sub('[^a-z0-9]+', '-', label)} {label}\n"
         for label, page in PAGES.items()
@@ -37,3 +49,4 @@ def write_references(site: Path) -> None:
     (site / "ansible.inv").write_bytes(header.encode() + zlib.compress("".join(lines).encode()))
     with (site / "conf.py").open("a") as settings:
         settings.write(SETTINGS)
+    return site
