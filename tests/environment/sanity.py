@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -45,22 +46,18 @@ def copy_of_checkout() -> Iterator[Path]:
 def make_home() -> Path:
     """Make a HOME with GET_PIP, and with the settings of pip, which ansible-test does not pass on."""
     home = CACHE / "home"
-    tests = home / ".ansible" / "test" / "cache"
-    tests.mkdir(parents=True, exist_ok=True)
+    config = home / ".config" / "pip" / "pip.conf"
+    for folder in (home / ".ansible" / "test" / "cache", config.parent):
+        folder.mkdir(parents=True, exist_ok=True)
     for version in ("24_2", "25_2"):
-        (tests / f"get_pip_{version}.py").write_text(GET_PIP)
-
+        (home / ".ansible" / "test" / "cache" / f"get_pip_{version}.py").write_text(GET_PIP)
     # Lines such as  :env:.cert='/etc/ssl/ca.pem'  and then  global.timeout='60'
     command = (sys.executable, "-m", "pip", "config", "list")
-    lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     settings: dict[str, str] = {}
-    for line in sorted(lines):
-        name, value = line.split("=", 1)
-        section, option = name.rsplit(".", 1)
-        if section in ("global", ":env:") and option != "config-file":
-            settings.setdefault(option, str(ast.literal_eval(value)).replace("\n", "\n    "))
-    config = home / ".config" / "pip" / "pip.conf"
-    config.parent.mkdir(parents=True, exist_ok=True)
+    for option, value in re.findall(r"^(?::env:|global)\.(.+?)=(.*)$", found, re.MULTILINE):
+        settings.setdefault(option, str(ast.literal_eval(value)).replace("\n", "\n    "))
+    settings.pop("config-file", None)
     config.touch(mode=0o600)
     config.write_text("[global]\n" + "".join(f"{option} = {value}\n" for option, value in settings.items()))
     return home
