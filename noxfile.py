@@ -58,7 +58,7 @@ def test(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd r
     sessions = ("quick", "units", "docs", "sanity", *WITH_REGISTRY)
     failed = commands.run_all({name: ["nox", "--session", name] for name in sessions}, workers=1)
     if not (os.environ.get("ZOT_BINARY") or shutil.which("zot")):
-        session.log(f"NOT on real Zot: {', '.join(WITH_REGISTRY)}. Put zot in PATH or name it in ZOT_BINARY.")
+        session.warn(f"NOT on real Zot: {', '.join(WITH_REGISTRY)}. Put zot in PATH or name it in ZOT_BINARY.")
     if failed:
         session.error(f"failed: {', '.join(failed)}")
 
@@ -102,7 +102,8 @@ def versions(session: nox.Session) -> None:  # needs: skopeo crane go buildah zs
         else:
             programs = pythons.make_environment(number, f"ansible-core~={core}.0", *packages, python=python)
             suites = f"tests/unit {playbooks}" if core in pythons.SUPPORTED else "tests/unit"
-            pytest(session, suites, "--numprocesses=2", "--quiet", PATH=f"{programs}:{os.environ['PATH']}")
+            path = f"{programs}:{os.environ['PATH']}"
+            pytest(session, suites, "--numprocesses=2", python=f"{programs}/python", PATH=path)
             done.append(f"ansible-core {core} on Python {number}: {suites}")
     session.log("\n".join(done))
 
@@ -234,12 +235,11 @@ def requirements(session: nox.Session) -> None:
         session.run(*command, str(path.relative_to(ROOT)), target)
 
 
-def pytest(session: nox.Session, suites: str, *options: str, **variables: str) -> None:
+def pytest(session: nox.Session, suites: str, *options: str, python: str = "python", **variables: str) -> None:
     """Run suites of tests, or what the arguments of the session name; Ansible finds the collections."""
     provide_collections()
-    session.run(
-        "python", "-m", "pytest", f"--override-ini=testpaths={suites}", *options, *session.posargs, env=variables
-    )
+    command = (python, "-m", "pytest", f"--override-ini=testpaths={suites}", *options)
+    session.run(*command, *session.posargs, env=variables)
 
 
 def provide_collections(*, awx: bool = False) -> None:
