@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from environment import cluster
-from environment.images import Images, build
+from environment.images import build, write_archive
 from environment.registry import Registry, running
 
 ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY = "openclaw/openclaw"
+Archives = dict[str, Path]
 
 
 class DemoError(Exception):
@@ -52,22 +53,38 @@ def publish(release: dict[str, Any], directory: Path, environment: dict[str, str
         raise DemoError(f"that was to end with changed={changed}")
 
 
-def release(revision: str, images: Images, amd64: str) -> dict[str, Any]:
+def small_archives(directory: Path) -> Archives:
+    """Archives that hold a text and no program: for publishing that is enough, and no builder is needed."""
+    contents = {"amd64": ("amd64", b"one\n"), "arm64": ("arm64", b"one\n"), "new-amd64": ("amd64", b"another\n")}
+    for name, (architecture, text) in contents.items():
+        write_archive(directory / f"{name}.tar", architecture, {"text": text})
+    return {name: directory / f"{name}.tar" for name in contents}
+
+
+def archives_that_run() -> Archives:
+    """The same with a program that a pod can run, made by buildah."""
+    images = build(ROOT / ".cache" / "images")
+    names = {"amd64": "buildah-amd64", "arm64": "buildah-arm64", "new-amd64": "changed-layer", "third": "changed-env"}
+    return {name: images[image] for name, image in names.items()}
+
+
+def release(revision: str, archives: Archives, amd64: str) -> dict[str, Any]:
     """The variables of a release of two architectures."""
-    archives = {"amd64": str(images[amd64]), "arm64": str(images["buildah-arm64"])}
     return {
         "zot_publish_revision": revision,
-        "zot_publish_images": [{"repository": REPOSITORY, "archives": archives}],
+        "zot_publish_images": [
+            {"repository": REPOSITORY, "archives": {"amd64": str(archives[amd64]), "arm64": str(archives["arm64"])}}
+        ],
     }
 
 
-def refuse(registry: Registry, images: Images, directory: Path, environment: dict[str, str]) -> None:
+def refuse(registry: Registry, archives: Archives, directory: Path, environment: dict[str, str]) -> None:
     """Show what the registry answers to `crane push` of the same file; raise DemoError if it takes it."""
     account = f"{registry.writer.username}:{registry.writer.password}".encode()
     auths = {"auths": {registry.host: {"auth": base64.b64encode(account).decode()}}}
     (directory / "config.json").write_text(json.dumps(auths))
     run = show(
-        ["crane", "push", str(images["buildah-amd64"]), f"{registry.host}/{REPOSITORY}:by-crane"],
+        ["crane", "push", str(archives["amd64"]), f"{registry.host}/{REPOSITORY}:by-crane"],
         {**environment, "DOCKER_CONFIG": str(directory), "SSL_CERT_FILE": str(registry.ca)},
     )
     if run.returncode == 0 or "MANIFEST_INVALID" not in run.stdout:
@@ -75,7 +92,7 @@ def refuse(registry: Registry, images: Images, directory: Path, environment: dic
     print("It takes OCI manifests only. zot_push has skopeo convert the image, so it is accepted.")
 
 
-def roll_out(registry: Registry, images: Images, directory: Path, environment: dict[str, str]) -> None:
+def roll_out(registry: Registry, archives: Archives, directory: Path, environment: dict[str, str]) -> None:
     """Deploy latest to a real Kubernetes, release a new revision, and show that its pods run it."""
     say("A Kubernetes of one node pulls from it: a namespace, its pull secret, and a deployment of latest")
     with cluster.running(registry) as kubernetes:
@@ -87,7 +104,7 @@ def roll_out(registry: Registry, images: Images, directory: Path, environment: d
         show(["kubectl", "rollout", "status", "--namespace=openclaw", "deployment/openclaw"], environment)
         say("The whole runbook in one command: publish, verify the pull secret, restart what is stale, prove it")
         variables = directory / "release-77aa01c.json"
-        variables.write_text(json.dumps(release("77aa01c", images, "changed-env"), indent=2))
+        variables.write_text(json.dumps(release("77aa01c", archives, "third"), indent=2))
         command = ["ansible-playbook", "killinit.zot.release", "--extra-vars", f"@{variables}"]
         for changed in (3, 0):
             run = show(command, environment)
@@ -127,12 +144,12 @@ def objects(registry: Registry) -> list[dict[str, Any]]:
     ]
 
 
-def main() -> None:
+def main(*, with_cluster: bool) -> None:
     """Run it from beginning to end."""
-    images = build(ROOT / ".cache" / "images")
     with tempfile.TemporaryDirectory(prefix="zot-demo-") as temporary, running() as registry:
         directory = Path(temporary)
-        say(f"A {registry.kind} listens on https://{registry.host}; the account is in the environment")
+        archives = archives_that_run() if with_cluster else small_archives(directory)
+        say(f"A {registry.kind} listens on https://{registry.host}; the credentials are in the environment")
         environment = {
             **os.environ,
             "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false",
@@ -143,22 +160,20 @@ def main() -> None:
             "ZOT_PASSWORD": registry.writer.password,
             "ZOT_CA_PATH": str(registry.ca),
         }
-        say("Publish two architectures: two archives in, an index under the revision and under latest out")
-        first = release("3f2c1ab", images, "buildah-amd64")
+        say("Publish two architectures: push both archives, create the index, move the tag latest")
+        first = release("3f2c1ab", archives, "amd64")
         publish(first, directory, environment, changed=2)
-        say("Again: nothing changed, and nothing was written")
+        say("Publish them again: nothing changes")
         publish(first, directory, environment, changed=0)
-        say("A new revision, in which one architecture is different: latest moves")
-        publish(release("9d0e4f7", images, "changed-layer"), directory, environment, changed=2)
-        say("Why not crane push, with the same file?")
-        refuse(registry, images, directory, environment)
-        if cluster.is_built() and os.geteuid() == 0:
-            roll_out(registry, images, directory, environment)
-        elif cluster.is_built():
-            say("The part with a Kubernetes is for root: sudo ./dev demo-cluster")
+        say("Publish a new revision in which one architecture is different: latest moves")
+        publish(release("9d0e4f7", archives, "new-amd64"), directory, environment, changed=2)
+        say("Push the same archive with crane push")
+        refuse(registry, archives, directory, environment)
+        if with_cluster:
+            roll_out(registry, archives, directory, environment)
         else:
-            say("The part with a Kubernetes has to be built first, in about 15 minutes: ./dev demo-cluster")
+            say("To go on with a release to a real Kubernetes, as root: ./dev demo-cluster")
 
 
 if __name__ == "__main__":
-    main()
+    main(with_cluster=sys.argv[1:] == ["--cluster"])

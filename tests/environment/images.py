@@ -404,9 +404,10 @@ def _read_tar(path: Path) -> dict[str, bytes]:
     return files
 
 
-def _write_tar(path: Path, files: dict[str, bytes]) -> None:
+def _write_tar(target: Path | io.BytesIO, files: dict[str, bytes]) -> None:
     """Names that end with a slash are directories."""
-    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
+    path, stream = (target, None) if isinstance(target, Path) else (None, target)
+    with tarfile.open(path, "w", stream, format=tarfile.USTAR_FORMAT) as archive:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.mtime = TIMESTAMP
@@ -415,6 +416,20 @@ def _write_tar(path: Path, files: dict[str, bytes]) -> None:
                 member.type = tarfile.DIRTYPE
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
+
+
+def write_archive(path: Path, architecture: str, files: dict[str, bytes]) -> None:
+    """A docker archive of one layer with these files, which needs no builder: what a docker-archive has to hold."""
+    layer = io.BytesIO()
+    _write_tar(layer, files)
+    config = {
+        "architecture": architecture,
+        "os": "linux",
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [_digest(layer.getvalue())]},
+    }
+    image = {"Config": "config.json", "RepoTags": [f"localhost/demo:{architecture}"], "Layers": ["layer.tar"]}
+    _write_tar(path, {"config.json": _json(config), "layer.tar": layer.getvalue(), "manifest.json": _json([image])})
 
 
 def _json(value: Any) -> bytes:

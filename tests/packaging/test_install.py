@@ -22,7 +22,17 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 # For developers only.
-NOT_FOR_USERS = ("tests", "extensions", "requirements", "noxfile.py", "dev", ".ci", "execution-environment.yml")
+NOT_FOR_USERS = (
+    "tests",
+    "extensions",
+    "requirements",
+    "noxfile.py",
+    "antsibull-nox.toml",
+    "dev",
+    ".ci",
+    ".github",
+    "execution-environment.yml",
+)
 
 
 def names(pattern: str) -> list[str]:

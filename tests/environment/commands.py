@@ -1,0 +1,76 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The checks of `./dev quick`, and what runs them and the sessions of `./dev test` and reports their seconds."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What one command did."""
+
+    name: str
+    passed: bool
+    seconds: float
+    output: str
+
+    def __str__(self) -> str:
+        return f"{self.seconds:6.1f} s  {'passed' if self.passed else 'FAILED'}  {self.name}"
+
+
+def quick() -> dict[str, list[str]]:
+    """What `./dev quick` runs, the long ones first."""
+    listing = ["git", "grep", "--untracked", "-lE", "^#!.*sh$", "--", ":!*.py", ":!*.rst"]
+    scripts = subprocess.run(listing, check=True, stdout=subprocess.PIPE, text=True).stdout
+    documentation = "lint-collection-docs . --plugin-docs --skip-rstcheck --validate-collection-refs=all"
+    workflows = ".github/workflows"
+    checks = {
+        "unit tests": "python -m pytest --numprocesses=2 --quiet tests/unit",
+        "Ansible": "ansible-lint -q",
+        "documentation": f"antsibull-docs {documentation}",
+        "YAML, plugins": "nox --session yamllint extra-checks antsibull-nox-config",
+        "licences": "reuse lint --lines",
+        "types of plugins": "mypy --package ansible_collections.killinit.zot.plugins",
+        "types of noxfile.py": "mypy --cache-dir=.cache/mypy-noxfile noxfile.py",
+        "changelog": "antsibull-changelog lint",
+        "shell": f"shellcheck {scripts}",
+        "workflows": f"zizmor --offline --quiet {workflows}",
+        "schema of workflows": f"check-jsonschema --builtin-schema vendor.github-workflows {workflows}/ci.yml",
+        "format": "ruff format --check .",
+        "style": "ruff check .",
+    }
+    return {name: command.split() for name, command in checks.items()}
+
+
+def run_all(commands: Mapping[str, Sequence[str]], *, workers: int) -> list[str]:
+    """Run the commands in their order, print the seconds of each, and return the names of those that failed.
+
+    What one of several workers prints is held back, and shown at the end if its command failed.
+    """
+    start = time.monotonic()
+    results = []
+    with ThreadPoolExecutor(workers) as pool:
+        for running in as_completed(pool.submit(_run, *each, capture=workers > 1) for each in commands.items()):
+            results.append(running.result())
+            if workers > 1:
+                print(running.result(), flush=True)
+    failed = [result for result in results if not result.passed]
+    for result in failed if workers > 1 else results:
+        print(f"\n--- {result.name}\n{result.output.strip()}" if workers > 1 else result)
+    print(f"{time.monotonic() - start:6.1f} s  in all", flush=True)
+    return [result.name for result in failed]
+
+
+def _run(name: str, command: Sequence[str], *, capture: bool) -> _Result:
+    start = time.monotonic()
+    output, errors = (subprocess.PIPE, subprocess.STDOUT) if capture else (None, None)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, text=True, check=False)
+    return _Result(name, done.returncode == 0, time.monotonic() - start, done.stdout or "")

@@ -1,0 +1,52 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The Sphinx project of our pages, with the pages of Ansible that they refer to: its list is not always reachable."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import zlib
+from pathlib import Path
+
+from environment.collection_path import CACHE, ROOT
+
+CORE = "ansible_collections.kubernetes.core"
+PAGES = {
+    "action_plugins": "plugins/action",
+    "ansible_configuration_settings": "reference_appendices/config",
+    "common_return_values": "reference_appendices/common_return_values",
+    "ansible_collections.community.okd.k8s_auth_module": "collections/community/okd/k8s_auth_module",
+    f"{CORE}.k8s_info_module": "collections/kubernetes/core/k8s_info_module",
+    f"{CORE}.k8s_module": "collections/kubernetes/core/k8s_module",
+    f"{CORE}.k8s_module__parameter-state": "collections/kubernetes/core/k8s_module",
+}
+SETTINGS = """
+intersphinx_mapping = {"ansible": ("https://docs.ansible.com/projects/ansible/latest/", "../ansible.inv")}
+# Ansible reads environment variables of other plugins only; for modules this page would be empty.
+exclude_patterns = ["environment_variables.rst"]
+"""
+
+
+def make_site() -> Path:
+    """Make the Sphinx project of our pages, in which references to the pages of Ansible can be resolved."""
+    site = CACHE / "docs"
+    shutil.rmtree(site, ignore_errors=True)
+    site.mkdir()
+    command = "antsibull-docs sphinx-init --use-current --squash-hierarchy --fail-on-error --project=killinit.zot"
+    names = ("--copyright=killinit.zot contributors", "killinit.zot")
+    subprocess.run([*command.split(), f"--dest-dir={site}", *names], check=True)
+    # The guides include files from there.
+    (site / "examples").symlink_to(ROOT / "docs" / "examples")
+    lines = [
+        f"{label} std:label -1 {page}.html#{re.sub('[^a-z0-9]+', '-', label)} {label}\n"
+        for label, page in PAGES.items()
+    ]
+    header = "# Sphinx inventory version 2\n# Project: Ansible\n# Version:\n# zlib\n"
+    (site / "ansible.inv").write_bytes(header.encode() + zlib.compress("".join(lines).encode()))
+    with (site / "conf.py").open("a") as settings:
+        settings.write(SETTINGS)
+    return site
