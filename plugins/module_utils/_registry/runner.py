@@ -134,7 +134,7 @@ class Runner:
                 _kill_group(process)
 
     def _start(self, command: t.Sequence[str], what: str, environment: t.Mapping[str, str]) -> subprocess.Popen[bytes]:
-        with self._lock:
+        with _delayed_signals(), self._lock:
             if self._over.is_set():
                 raise ZotError("tool_failed", f"{what}: the task was ended")
             try:
@@ -203,6 +203,26 @@ def find_tool(path: str | None, name: str) -> str:
         where = f"the option {name}_path names {path}, which is not a program" if path else f"{name} is not in PATH"
         raise ZotError("tool_missing", f"cannot find {name}: {where}")
     return os.path.abspath(found)
+
+
+@contextlib.contextmanager
+def _delayed_signals() -> t.Iterator[None]:
+    """Deliver signals at the end of the block: before Popen has returned, nobody could kill the process it has started.
+
+    Python calls signal handlers in the main thread only.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+    before = {number: signal.signal(number, lambda number, _frame: received.append(number)) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in received:
+            signal.raise_signal(number)
 
 
 @contextlib.contextmanager

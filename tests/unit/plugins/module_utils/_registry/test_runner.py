@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
 import typing as t
@@ -213,6 +214,23 @@ def test_a_signal_ends_the_run(runner: Runner, tmp_path: Path, number: signal.Si
     assert raised.value.error_class == "tool_failed"
     wait_until_dead(tmp_path / "pid")
     assert signal.getsignal(number) is before
+
+
+def test_a_signal_while_a_tool_starts(runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process exists before Popen returns."""
+    start = subprocess.Popen
+
+    def interrupted(*arguments: t.Any, **options: t.Any) -> t.Any:
+        process = start(*arguments, **options)
+        (tmp_path / "pid").write_text(str(process.pid))
+        os.kill(os.getpid(), signal.SIGTERM)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    with pytest.raises(ZotError, match="signal"), ended_by_signals() as first:  # noqa: PT012
+        first.append(runner.end)
+        run(runner, "sleep 60")
+    wait_until_dead(tmp_path / "pid")
 
 
 def test_without_a_signal_nothing_changes() -> None:
