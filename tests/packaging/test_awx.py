@@ -26,10 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GUIDE = "docs/docsite/rst/guide_awx.rst"
 PLAYBOOKS = sorted(f"playbooks/{path.name}" for path in ROOT.glob("playbooks/*.yml") if path.name != "awx.yml")
 # The type of the question for an option of that type: AWX has no booleans and no lists that one types.
-TYPES = {
-    **{"str": "text", "path": "text", "list": "text", "raw": "text"},
-    **{"int": "integer", "bool": "multiplechoice"},
-}
+TYPES = dict.fromkeys(("str", "path", "list", "raw"), "text") | {"int": "integer", "bool": "multiplechoice"}
 # The variables without a default.
 REQUIRED = {
     "zot_awx_execution_environment_image": "registry.example.com/platform/ee:1",
