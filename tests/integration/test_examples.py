@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from integration.blocks import PAGES, ROOT, Block, blocks
 from integration.support import recap
 
@@ -79,6 +80,8 @@ def _kind(block: Block) -> str:
         return "pipeline"
     if block.file:
         return "variables"
+    if all(name.startswith("zot_") for name in content):
+        return "options of a role"
     raise AssertionError(f"no test knows what {block} is")
 
 
@@ -180,6 +183,15 @@ def test_rights(block: Block) -> None:
 def test_variables(block: Block) -> None:
     """A command of the same page reads them; it is run above, or by tests/cluster."""
     assert any(f"@{block.file}" in each.text for each in blocks(block.page) if each.text != block.text)
+
+
+@pytest.mark.parametrize("block", _of_kind("options of a role"), ids=str)
+def test_options_of_a_role(block: Block) -> None:
+    """The role of the page accepts them."""
+    role = ROOT / Path(block.page).parent
+    options = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    specs = {name: {**options[name], "required": False} for name in block.content}
+    assert ArgumentSpecValidator(specs).validate(block.content).error_messages == []
 
 
 def test_tasks_of_plugins(shell: Shell) -> None:
