@@ -102,10 +102,11 @@ def roll_out(registry: Registry, archives: Archives, directory: Path, environmen
         manifest.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects(registry)}))
         show(["kubectl", "apply", "--filename", str(manifest)], environment)
         show(["kubectl", "rollout", "status", "--namespace=openclaw", "deployment/openclaw"], environment)
-        say("The whole runbook in one command: publish, verify the pull secret, restart what is stale, prove it")
+        say("Release with one command: publish, verify the pull secret, restart stale workloads, verify the digests")
         variables = directory / "release-77aa01c.json"
         variables.write_text(json.dumps(release("77aa01c", archives, "third"), indent=2))
-        command = ["ansible-playbook", "killinit.zot.release", "--extra-vars", f"@{variables}"]
+        namespace = ("--extra-vars", "zot_namespace=openclaw")
+        command = ["ansible-playbook", "killinit.zot.release", "--extra-vars", f"@{variables}", *namespace]
         for changed in (3, 0):
             run = show(command, environment)
             if run.returncode or f"changed={changed} " not in run.stdout:

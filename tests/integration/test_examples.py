@@ -198,6 +198,12 @@ def test_tasks_of_plugins(shell: Shell) -> None:
     """The examples of the modules, and of the filters that need no cluster."""
     names = ("zot_push", "zot_index", "zot_image_info", "image_table", "_publish_plan")
     tasks = [task for name in names for task in _examples(next(ROOT.glob(f"plugins/*/{name}.py")))]
+    # The members of the second index in the examples.
+    members = [
+        {"archive": f"dist/openclaw-{name}.tar", "repository": "openclaw/workspace", "tag": f"3f2c1ab-{name}"}
+        for name in ("amd64", "arm64")
+    ]
+    tasks.insert(0, {"killinit.zot.zot_push": {"registry": "oci.killinit.cc", "images": members}})
     play = [{"name": "Examples", "hosts": "localhost", "gather_facts": False, "tasks": tasks}]
     run = shell("ansible-playbook example.yml", files={"example.yml": yaml.safe_dump(play)})
     assert run.returncode == 0, run.stdout + run.stderr
