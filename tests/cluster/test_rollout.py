@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from cluster.support import Kubectl, pods, pull_secret, ready, report, restricted, workload
+from cluster.support import Kubectl, pods, pull_secret, ready, report, restricted, stats, workload
 from integration.support import Module, recap
 
 from environment.cluster import Cluster
@@ -158,7 +160,7 @@ def test_pull_policy_that_a_restart_cannot_cure(push: Callable[..., str], restar
         assert not pods(kubectl).keys() & before.keys()
         before = pods(kubectl)
         container = kubectl.get("deployment", "openclaw")["spec"]["template"]["spec"]["containers"][0]
-        assert container["image"] == f"{image}@{pinned['workloads'][0]['images'][0]['wanted']}"
+        assert container["image"] == f"{image}@{pinned['workloads'][0]['images'][0]['expected']}"
         assert set(before.values()) == {pinned["workloads"][0]["images"][0]["expected"]}
         assert recap(restart(zot_rollout_pin=True))["changed"] == 0
 
@@ -204,6 +206,82 @@ def test_rollout_that_cannot_finish(
     assert said in run.stdout + run.stderr
     assert time.monotonic() - started < 90
     assert before.keys() <= pods(kubectl).keys()
+
+
+def test_an_interrupted_run_is_continued(
+    push: Callable[..., str], restart: Restart, kubectl: Kubectl, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The same command waits for the rollout in progress, and restarts nothing twice."""
+    image = push("buildah-amd64")
+    # A new pod counts as available after 20 seconds, so that the rollout is in progress for that long.
+    kubectl.apply(workload(image, spec={"minReadySeconds": 20}))
+    ready(kubectl, "deployment/openclaw")
+    before = pods(kubectl)
+    push("changed-layer")
+    command = ["ansible-playbook", "killinit.zot.restart", f"--extra-vars=zot_namespace={kubectl.namespace}"]
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, start_new_session=True, **quiet) as interrupted:
+        deadline = time.monotonic() + 60
+        while kubectl.get("deployment", "openclaw")["metadata"]["generation"] == 1:
+            assert time.monotonic() < deadline, "nothing was restarted"
+            time.sleep(0.2)
+        interrupted.send_signal(signal.SIGTERM)
+        assert interrupted.wait(timeout=30) != 0
+    done = restart(zot_rollout_wait_sleep=1)
+    assert recap(done)["changed"] == 0
+    assert (report(done)["restarted"], report(done)["verified"]) == ([], ["deployment/openclaw"])
+    assert kubectl.get("deployment", "openclaw")["metadata"]["generation"] == 2
+    assert not pods(kubectl).keys() & before.keys()
+
+
+def test_a_partial_restart_has_a_report(push: Callable[..., str], restart: Restart, kubectl: Kubectl) -> None:
+    """It names what was restarted and what was not; the same command finishes it. No pod's environment is shown."""
+    image, password = push("buildah-amd64"), "environment-of-the-pods-4711"
+    container = {"env": [{"name": "PASSWORD", "value": password}]}
+    names = ["deployment/one", "deployment/two"]
+    kubectl.apply(*(workload(image, name=name, container=container) for name in ("one", "two")))
+    ready(kubectl, *names)
+    push("changed-layer")
+    role = kubectl.get("role", "least")
+    role = {key: role[key] for key in ("apiVersion", "kind", "metadata", "rules")}
+    rules = [rule for rule in role["rules"] if rule["verbs"] != ["patch"]]
+    one = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["patch"], "resourceNames": ["one"]}
+    kubectl.apply({**role, "rules": [*rules, one]})
+    partial = restart("-vvv", "--diff")
+    assert partial.returncode == 2
+    found = stats(partial)
+    assert (found["ok"], found["changed"], found["restarted"]) == (False, True, ["deployment/one"])
+    assert found["not_verified"] == names
+    assert found["problems"][0].startswith("deployment/two: cannot be restarted: ")
+    kubectl.apply(role)
+    finished = restart("-vvv", "--diff")
+    assert report(finished)["restarted"] == ["deployment/two"]
+    assert report(finished)["verified"] == names
+    for run in (partial, finished):
+        assert password not in run.stdout + run.stderr
+
+
+def test_cronjob(push: Callable[..., str], restart: Restart, kubectl: Kubectl) -> None:
+    """Its template is compared; with zot_rollout_pin a digest behind the tag follows the tag, and the rest stays."""
+    image = push("buildah-amd64")
+    pod = workload(image)["spec"]["template"]["spec"]
+    pod = {**pod, "restartPolicy": "Never", "containers": [*pod["containers"], {"name": "other", "image": image}]}
+    spec = {"schedule": "0 0 1 1 *", "suspend": True, "jobTemplate": {"spec": {"template": {"spec": pod}}}}
+    kubectl.apply({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "nightly"}, "spec": spec})
+    assert recap(restart())["changed"] == 0
+    digest = report(restart())["workloads"][0]["images"][0]["expected"]
+    pod["containers"][0]["image"] = f"{image}@{digest}"
+    kubectl.apply({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "nightly"}, "spec": spec})
+    push("changed-layer")
+    done, again = restart(zot_rollout_pin=True), restart(zot_rollout_pin=True)
+    assert [recap(run)["changed"] for run in (done, again)] == [1, 0]
+    assert report(done)["restarted"] == ["cronjob/nightly"]
+    (latest,) = {found["expected"] for found in report(again)["workloads"][0]["images"]}
+    template = kubectl.get("cronjob", "nightly")["spec"]["jobTemplate"]["spec"]["template"]
+    images = {each["name"]: each["image"] for each in template["spec"]["containers"]}
+    assert images == {"app": f"{image}@{latest}", "other": image}
+    assert latest != digest
+    assert ["its pods start later" in text for text in report(again)["unverified"]] == [True, True]
 
 
 def test_selection_by_the_server(push: Callable[..., str], restart: Restart, kubectl: Kubectl) -> None:

@@ -129,4 +129,4 @@ def test_stale_image(
     push("changed-env", "openclaw")
     environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"}
     run = playbook("killinit.zot.restart", zot_namespace=kubectl.namespace)
-    shown("ansible-playbook killinit.zot.restart", _between(run, r"Show what became of each workload\] \*+\n", r"\n\n"))
+    shown("ansible-playbook killinit.zot.restart", _between(run, r"Show the status of each workload\] \*+\n", r"\n\n"))
