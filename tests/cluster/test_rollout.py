@@ -174,7 +174,7 @@ def test_absent_tag_is_left_alone(push: Callable[..., str], restart: Restart, ku
     assert f"{image.replace(':latest', ':gone')} is not in the registry: publish it first" in refused.stdout
 
 
-@pytest.mark.parametrize("case", ["credentials", "paused", "deadline", "time"])
+@pytest.mark.parametrize("case", ["credentials", "paused", "deadline"])
 def test_rollout_that_cannot_finish(
     case: str, push: Callable[..., str], restart: Restart, kubectl: Kubectl, registry: Registry
 ) -> None:
@@ -186,7 +186,6 @@ def test_rollout_that_cannot_finish(
     ready(kubectl, "deployment/openclaw")
     before = pods(kubectl)
     push("changed-layer")
-    variables: dict[str, Any] = {}
     if case == "credentials":
         account = type(registry.reader)(registry.reader.username, "wrong")
         kubectl.apply(pull_secret(registry, account))
@@ -198,10 +197,9 @@ def test_rollout_that_cannot_finish(
         # A pod that is never ready: the readiness probe comes with the image that the restart would pull anyway.
         patch = {"spec": {"template": {"spec": {"containers": [{"name": "app", "readinessProbe": probe}]}}}}
         kubectl("patch", "deployment/openclaw", "--patch", json.dumps(patch))
-        said = "has timed out progressing" if case == "deadline" else "the rollout did not finish within 4 seconds: "
-        variables["zot_rollout_wait_timeout"] = 60 if case == "deadline" else 4
+        said = "has timed out progressing"
     started = time.monotonic()
-    run = restart(**variables)
+    run = restart()
     assert run.returncode == 2
     assert said in run.stdout + run.stderr
     assert time.monotonic() - started < 90
@@ -253,6 +251,7 @@ def test_a_partial_restart_has_a_report(push: Callable[..., str], restart: Resta
     assert (found["ok"], found["changed"], found["restarted"]) == (False, True, ["deployment/one"])
     assert found["not_verified"] == names
     assert found["problems"][0].startswith("deployment/two: cannot be restarted: ")
+    assert 'cannot patch resource "deployments"' in found["problems"][0].replace("\\", "")
     kubectl.apply(role)
     finished = restart("-vvv", "--diff")
     assert report(finished)["restarted"] == ["deployment/two"]
@@ -302,22 +301,16 @@ def test_selection_by_the_server(push: Callable[..., str], restart: Restart, kub
         assert message in refused.stdout + refused.stderr
 
 
-@pytest.mark.parametrize(("resource", "verb"), [("pods", "list"), ("deployments", "patch")])
-def test_missing_right_is_named(
-    resource: str, verb: str, push: Callable[..., str], restart: Restart, kubectl: Kubectl
-) -> None:
+def test_missing_right_is_named(push: Callable[..., str], restart: Restart, kubectl: Kubectl) -> None:
     """By verb, resource and namespace."""
-    image = push("buildah-amd64")
-    kubectl.apply(workload(image))
-    ready(kubectl, "deployment/openclaw")
-    push("changed-layer")
+    kubectl.apply(workload(push("buildah-amd64")))
     role = kubectl.get("role", "least")
-    for rule in role["rules"]:
-        if resource in rule["resources"]:
-            rule["verbs"] = [each for each in rule["verbs"] if each != verb] or ["watch"]
-    kubectl.apply({key: role[key] for key in ("apiVersion", "kind", "metadata", "rules")})
+    rules = [rule for rule in role["rules"] if rule["resources"] != ["pods"]]
+    kubectl.apply({**{key: role[key] for key in ("apiVersion", "kind", "metadata")}, "rules": rules})
     refused = restart()
     assert refused.returncode == 2
-    said = refused.stdout + refused.stderr
-    assert f'cannot {verb} resource \\"{resource}\\"' in said.replace("\\\\", "\\")
-    assert kubectl.namespace in said
+    found = stats(refused)
+    assert [(each["verb"], each["resource"], each["namespace"]) for each in found["unreadable"]] == [
+        ("list", "pods", kubectl.namespace)
+    ]
+    assert 'cannot list resource "pods"' in found["problems"][0]
