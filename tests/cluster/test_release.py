@@ -155,7 +155,7 @@ def test_a_deployment_that_names_another_revision(
     problem = (
         f"{image}:4d5e6f7 was released, but no selected workload runs it; deployment/openclaw: container app names"
     )
-    assert f"{problem} names {image}:0a1b2c3, another revision" in refused.stdout + refused.stderr
+    assert f"{problem} {image}:0a1b2c3, another revision" in refused.stdout + refused.stderr
     assert pods(kubectl) == before
     planned, done, again = (
         release("4d5e6f7", "changed-layer", *options, zot_rollout_set_image=True) for options in (["--check"], [], [])
