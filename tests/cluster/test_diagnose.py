@@ -264,6 +264,7 @@ def test_the_commands_fix_it(
     cluster: Cluster,
     registry: Registry,
     environment: dict[str, str],
+    tmp_path: Path,
 ) -> None:
     """After the commands that the terminal shows, one by one and nothing else, the pods run."""
     tag = f"{released}:1"
@@ -296,11 +297,13 @@ def test_the_commands_fix_it(
         "KUBECONFIG": str(cluster.kubeconfig),
         "K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig),
         "PATH": f"{cluster.kubectl.parent}:{environment['PATH']}",
-        "ZOT_USERNAME": registry.reader.username,
-        "ZOT_PASSWORD": registry.reader.password,
     }
+    reader = registry.reader
+    account = {"zot_pull_secret_username": reader.username, "zot_pull_secret_password": reader.password}
+    (tmp_path / "pull-secret.yml").write_text(json.dumps(account))
     for command in commands:
-        done = subprocess.run(["sh", "-c", command], env=engineer, capture_output=True, text=True, check=False)
+        shell = ["sh", "-c", command]
+        done = subprocess.run(shell, env=engineer, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     ready(kubectl, *causes_of(report))
     wanted = sum(changes.get("replicas", 1) for _image, changes in workloads.values())
