@@ -241,7 +241,7 @@ def test_a_partial_restart_has_a_report(push: Callable[..., str], restart: Resta
     ready(kubectl, *names)
     push("changed-layer")
     role = kubectl.get("role", "least")
-    role = {key: role[key] for key in ("apiVersion", "kind", "metadata", "rules")}
+    role = {**{key: role[key] for key in ("apiVersion", "kind", "rules")}, "metadata": {"name": "least"}}
     rules = [rule for rule in role["rules"] if rule["verbs"] != ["patch"]]
     one = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["patch"], "resourceNames": ["one"]}
     kubectl.apply({**role, "rules": [*rules, one]})
@@ -306,7 +306,7 @@ def test_missing_right_is_named(push: Callable[..., str], restart: Restart, kube
     kubectl.apply(workload(push("buildah-amd64")))
     role = kubectl.get("role", "least")
     rules = [rule for rule in role["rules"] if rule["resources"] != ["pods"]]
-    kubectl.apply({**{key: role[key] for key in ("apiVersion", "kind", "metadata")}, "rules": rules})
+    kubectl.apply({"apiVersion": role["apiVersion"], "kind": "Role", "metadata": {"name": "least"}, "rules": rules})
     refused = restart()
     assert refused.returncode == 2
     found = stats(refused)
