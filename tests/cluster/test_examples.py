@@ -59,8 +59,8 @@ def test_guide_to_releases(
     provision = shown["provision.yml"].replace(
         "imagePullSecrets:", "hostNetwork: true\n                imagePullSecrets:"
     )
-    (tmp_path / "provision.yml").write_text(provision)
-    (tmp_path / "site.yml").write_text(shown["site.yml"])
+    for name, text in (("provision.yml", provision), ("site.yml", shown["site.yml"])):
+        (tmp_path / name).write_text(text.replace("oci.killinit.cc", registry.host))
     variables = shown["release.yml"].replace("zot_namespace: openclaw", f"zot_namespace: {nowhere.namespace}")
     (tmp_path / "release.yml").write_text(variables)
     commands = [command for block in blocks(PAGE) for command in block.commands if block.language == "console"]

@@ -24,6 +24,8 @@ from environment.images import Images
 from environment.registry import Account, Registry
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/docsite/rst/guide_troubleshooting.rst"
+DIAGNOSE = "ansible-playbook killinit.zot.diagnose --extra-vars zot_namespace=openclaw"
+RESTART = "ansible-playbook killinit.zot.restart --extra-vars zot_namespace=openclaw"
 LABELS = {"app.kubernetes.io/name": "openclaw"}
 Shown = Callable[[str, str], None]
 
@@ -110,7 +112,7 @@ def test_image_pull_back_off(
     until_they_fail(kubectl, 1)
     environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"}
     run = playbook("killinit.zot.diagnose", zot_namespace=kubectl.namespace)
-    shown("ansible-playbook killinit.zot.diagnose", _between(run, "Action failed: ", r"\nOrigin: "))
+    shown(DIAGNOSE, _between(run, "Action failed: ", r"\nOrigin: "))
 
 
 def test_stale_image(
@@ -129,4 +131,4 @@ def test_stale_image(
     push("changed-env", "openclaw")
     environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"}
     run = playbook("killinit.zot.restart", zot_namespace=kubectl.namespace)
-    shown("ansible-playbook killinit.zot.restart", _between(run, r"Show the status of each workload\] \*+\n", r"\n\n"))
+    shown(RESTART, _between(run, r"Restart stale workloads\] \*+\n", r"\n\n"))

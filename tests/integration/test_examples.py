@@ -35,6 +35,7 @@ SETTINGS |= {"CONTROLLER_HOST", "CONTROLLER_OAUTH_TOKEN"}
 # What tests/packaging does with the tarball, without Galaxy and without an engine for containers.
 ELSEWHERE = {
     "ansible-galaxy collection install killinit.zot",
+    "ansible-galaxy collection install killinit.zot --no-deps",
     "ansible-galaxy collection build",
     "ansible-builder build --tag killinit-zot",
     "ansible-playbook killinit.zot.awx --extra-vars @awx.yml",
@@ -54,7 +55,7 @@ RUNBOOK = (
     "kubectl rollout restart deployment",
 )
 # These can do without a cluster.
-LONELY = {"publish", "zot_publish", "zot_push", "zot_index", "zot_image_info", "image_table", "publish_plan"}
+LONELY = {"publish", "zot_publish", "zot_push", "zot_index", "zot_image_info", "image_table"}
 WITH_A_CLUSTER = [f"killinit.zot.{name}" for name in ("release", "verify", "restart", "diagnose")]
 CLUSTER_TESTS = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("tests/cluster/*.py")))
 
@@ -183,7 +184,7 @@ def test_variables(block: Block) -> None:
 
 def test_tasks_of_plugins(shell: Shell) -> None:
     """The examples of the modules, and of the filters that need no cluster."""
-    names = ("zot_push", "zot_index", "zot_image_info", "image_table", "publish_plan")
+    names = ("zot_push", "zot_index", "zot_image_info", "image_table", "_publish_plan")
     tasks = [task for name in names for task in _examples(next(ROOT.glob(f"plugins/*/{name}.py")))]
     play = [{"name": "Examples", "hosts": "localhost", "gather_facts": False, "tasks": tasks}]
     run = shell("ansible-playbook example.yml", files={"example.yml": yaml.safe_dump(play)})
@@ -206,7 +207,7 @@ def test_tasks_in_tables() -> None:
 def test_runbook(command: str) -> None:
     """Every command of the runbook has its line in the table of the README."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = re.search(r"^## From the runbook\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)
+    table = re.search(r"^## Commands and their tasks\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)
     assert table
     assert [line for line in table[1].splitlines() if command in line.rpartition(" | ")[0]]
 
@@ -226,7 +227,7 @@ def test_names(page: str) -> None:
     """What a page calls by its full name is there."""
     names = set(re.findall(r"killinit\.zot\.(?!docsite)(\w+)", (ROOT / page).read_text(encoding="utf-8")))
     there = {path.stem for path in (*ROOT.glob("plugins/*/*.py"), *ROOT.glob("playbooks/*.yml"), *ROOT.glob("roles/*"))}
-    assert names - {"zot"} <= there  # the action group
+    assert names - {"registry", "cluster"} <= there  # the action groups
 
 
 def _examples(plugin: Path) -> list[dict[str, Any]]:

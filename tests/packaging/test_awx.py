@@ -25,8 +25,13 @@ from environment.awx import Awx
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = "docs/docsite/rst/guide_awx.rst"
 PLAYBOOKS = sorted(f"playbooks/{path.name}" for path in ROOT.glob("playbooks/*.yml") if path.name != "awx.yml")
-# What AWX may ask for an option of that type: it has neither booleans nor lists that one types.
-TYPES = {"str": "text", "path": "text", "list": "text", "int": "integer", "bool": "multiplechoice"}
+# The type of the question for an option of that type: AWX has no booleans and no lists that one types.
+TYPES = dict.fromkeys(("str", "path", "list", "raw"), "text") | {"int": "integer", "bool": "multiplechoice"}
+# The variables without a default.
+REQUIRED = {
+    "zot_awx_execution_environment_image": "registry.example.com/platform/ee:1",
+    "zot_awx_images": [{"repository": "app", "archive": "/dist/app.tar"}],
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +40,9 @@ def server() -> Iterator[Awx]:
         yield server
 
 
-def set_up(server: Awx, variables: str = "{}", token: str = awx.TOKEN) -> subprocess.CompletedProcess[str]:
+def set_up(
+    server: Awx, variables: str = json.dumps(REQUIRED), token: str = awx.TOKEN
+) -> subprocess.CompletedProcess[str]:
     """Run the playbook."""
     environment = {**os.environ, "CONTROLLER_HOST": server.url, "CONTROLLER_OAUTH_TOKEN": token}
     command = ["ansible-playbook", str(ROOT / "playbooks/awx.yml"), "--extra-vars", variables]
@@ -56,11 +63,13 @@ def survey(server: Awx, template: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def options(playbook: str) -> dict[str, dict[str, Any]]:
-    """The options of the roles that a playbook runs."""
+    """The options of the roles that a playbook runs, with their defaults."""
     found: dict[str, dict[str, Any]] = {}
     for name in set(re.findall(r"(?:role|name): killinit\.zot\.(zot_\w+)", (ROOT / playbook).read_text())):
         specs = yaml.safe_load((ROOT / f"roles/{name}/meta/argument_specs.yml").read_text())
-        found |= specs["argument_specs"]["main"]["options"]
+        defaults = yaml.safe_load((ROOT / f"roles/{name}/defaults/main.yml").read_text())
+        for option, spec in specs["argument_specs"]["main"]["options"].items():
+            found[option] = {**spec, "default": defaults.get(option, spec.get("default"))}
     return found
 
 
@@ -75,14 +84,17 @@ def test_job_template_asks_for_what_the_roles_take(playbook: str, done: Awx) -> 
         spec = specs[variable]
         assert not spec.get("no_log"), f"{variable} is for a credential"
         assert question["type"] == ("multiplechoice" if "choices" in spec else TYPES[spec["type"]]), variable
-        default = spec.get("default", "")
-        if spec["type"] == "list":
+        default = spec["default"]
+        if isinstance(default, list):
             default = ", ".join(default)
         elif spec["type"] == "bool":
             default = str(default).lower()
             assert question["choices"] == ["true", "false"]
-        assert question.get("default", "") == default, variable
-        assert question["required"] == (spec.get("required", False) or spec["type"] != "list"), variable
+        # An empty default would reach the role as null: https://github.com/ansible/awx/issues/16205
+        assert question.get("default") == (None if default == "" else default), variable
+        assert question["required"] == (spec.get("required", False) or spec["type"] in ("int", "bool")), variable
+        # Without a minimum AWX takes an empty text for an answer to a required question.
+        assert not question["required"] or question["type"] != "text" or question["min"] == 1, variable
 
     fixed = json.loads(template["extra_vars"])
     assert fixed.keys() <= specs.keys()
@@ -91,12 +103,23 @@ def test_job_template_asks_for_what_the_roles_take(playbook: str, done: Awx) -> 
     assert required <= fixed.keys() | questions.keys()
 
 
-def test_every_image_is_of_the_revision_that_was_asked_for(done: Awx) -> None:
-    """AWX lets a job template have expressions in its variables, and nobody else."""
-    images = json.loads(done.named("job_templates", "Zot | Publish")["extra_vars"])["zot_publish_images"]
-    archives = [path for image in images for path in image.get("archives", {"": image.get("archive")}).values()]
-    assert archives
-    assert all("/{{ zot_publish_revision }}/" in path for path in archives)
+def test_images_and_execution_environment_are_those_of_the_user(done: Awx) -> None:
+    """The collection has no registry and no image of a site for a default."""
+    for name in ("Zot | Publish", "Zot | Release"):
+        fixed = json.loads(done.named("job_templates", name)["extra_vars"])
+        assert fixed == {"zot_publish_images": REQUIRED["zot_awx_images"]}
+    image = done.named("execution_environments", "killinit.zot")["image"]
+    assert image == REQUIRED["zot_awx_execution_environment_image"]
+
+
+@pytest.mark.parametrize("missing", REQUIRED)
+def test_variables_without_a_default(missing: str, server: Awx) -> None:
+    before = len(server.writes)
+    given = {name: value for name, value in REQUIRED.items() if name != missing}
+    refused = set_up(server, json.dumps(given))
+    assert refused.returncode == 2
+    assert missing in refused.stdout + refused.stderr
+    assert len(server.writes) == before
 
 
 def test_order_and_payloads(done: Awx) -> None:
@@ -166,7 +189,10 @@ def test_as_the_guide_has_it(tmp_path: Path) -> None:
         for template in server.resources["job_templates"].values():
             assert sorted(server.associations[f"{template['url']}credentials/"]) == numbers
         fixed = json.loads(server.named("job_templates", "Zot | Release")["extra_vars"])
-    assert fixed["zot_publish_images"][0]["archives"]["amd64"] == "/dist/{{ zot_publish_revision }}/amd64.tar"
+    # AWX evaluates the expression in the job, which knows its revision.
+    assert fixed["zot_publish_images"][0]["archives"] == {
+        architecture: f"/dist/{{{{ zot_publish_revision }}}}/{architecture}.tar" for architecture in ("amd64", "arm64")
+    }
 
 
 def test_guide_has_every_job_and_every_credential(done: Awx) -> None:
@@ -185,7 +211,7 @@ def test_refusals_are_seen(server: Awx) -> None:
     assert refused.returncode == 2
     assert "HTTP 401" in refused.stdout + refused.stderr
     template = {"name": "Other", "description": "", "playbook": "playbooks/other.yml", "survey": []}
-    refused = set_up(server, json.dumps({"zot_awx_job_templates": [template]}))
+    refused = set_up(server, json.dumps({**REQUIRED, "zot_awx_job_templates": [template]}))
     assert refused.returncode == 2
     assert "Playbook not found for project" in refused.stdout + refused.stderr
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import tempfile
@@ -43,7 +44,10 @@ def test_token_is_nowhere(token: str, ends: int, tmp_path: Path) -> None:
             "CONTROLLER_HOST": server.url,
             "CONTROLLER_OAUTH_TOKEN": token,
         }
+        images = [{"repository": "app", "archive": "/dist/app.tar"}]
+        required = {"zot_awx_execution_environment_image": "registry.example.com/ee:1", "zot_awx_images": images}
         command = ["ansible-playbook", str(ROOT / "playbooks/awx.yml"), "-vvvv", "--diff"]
+        command += ["--extra-vars", json.dumps(required)]
         with Watched(home) as watched:
             run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert run.returncode == ends, run.stdout + run.stderr
