@@ -301,7 +301,7 @@ def test_kubelet_agrees(scene: Scene, verify: Run, repair: Run) -> None:
 
     scene.kubectl("delete", "deployment", "openclaw")
     scene.kubectl.apply(secret(NAME, {"auths": {"other.example": OTHER}}))
-    done = repair(**scene.credentials())
+    done = repair(**scene.credentials(), zot_pull_secret_images=[scene.image])
     assert done.returncode == 0, done.stdout + done.stderr
     scene.deploy("again", replicas=1)
     scene.kubectl("rollout", "status", "deployment/again", "--timeout=60s")

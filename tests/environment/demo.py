@@ -104,7 +104,8 @@ def roll_out(registry: Registry, archives: Archives, directory: Path, environmen
         show(["kubectl", "rollout", "status", "--namespace=openclaw", "deployment/openclaw"], environment)
         say("The whole runbook in one command: publish, verify the pull secret, restart what is stale, prove it")
         variables = directory / "release-77aa01c.json"
-        variables.write_text(json.dumps(release("77aa01c", archives, "third"), indent=2))
+        third = release("77aa01c", archives, "third") | {"zot_namespace": "openclaw"}
+        variables.write_text(json.dumps(third, indent=2))
         command = ["ansible-playbook", "killinit.zot.release", "--extra-vars", f"@{variables}"]
         for changed in (3, 0):
             run = show(command, environment)
