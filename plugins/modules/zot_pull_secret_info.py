@@ -206,8 +206,16 @@ repair:
     service_accounts:
       description: The service accounts that must name the secret, because workloads without pull secrets use them.
       type: list
-      elements: str
-      sample: [default]
+      elements: dict
+      contains:
+        name:
+          description: The service account.
+          type: str
+          sample: default
+        patch:
+          description: The definition for M(kubernetes.core.k8s) with O(kubernetes.core.k8s#module:state=patched).
+            It has all pull secrets of the service account, because the API replaces their list as a whole.
+          type: dict
 """
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect

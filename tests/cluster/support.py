@@ -78,7 +78,7 @@ def role_of(role: str, name: str | None = None, kind: str = "Role") -> dict[str,
     text = (ROOT / "roles" / role / "README.md").read_text(encoding="utf-8")
     for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
         document = yaml.safe_load(block)
-        if isinstance(document, dict) and document["kind"] == kind and name in (None, document["metadata"]["name"]):
+        if isinstance(document, dict) and document.get("kind") == kind and name in (None, document["metadata"]["name"]):
             return document
     raise LookupError(f"the README of {role} has no {kind} {name or ''}")
 
@@ -200,7 +200,15 @@ def pods(kubectl: Kubectl, app: str = "openclaw", *, label: str = "app") -> dict
     }
 
 
+def stats(run: CompletedProcess[str], name: str = "zot_rollout_report") -> dict[str, Any]:
+    """The report of a role, which the playbook passed on with set_stats, also if it failed."""
+    found = re.search(r"RUN: (\{.*\})", run.stdout)
+    assert found, run.stdout + run.stderr
+    passed_on: dict[str, Any] = json.loads(found[1])[name]
+    return passed_on
+
+
 def report(run: CompletedProcess[str], name: str = "zot_rollout_report") -> dict[str, Any]:
-    """The report of a role, which the playbook passed on with set_stats."""
+    """The report of a role that succeeded."""
     assert run.returncode == 0, run.stdout + run.stderr
-    return json.loads(re.search(r"RUN: (\{.*\})", run.stdout).group(1))[name]
+    return stats(run, name)

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 from cluster.support import Kubectl, auth, pull_secret, ready, restricted, secret, workload
 from integration.support import Module
-from reliability.support import archive
+from reliability.support import archive, wait_until
 
 from environment.cluster import Cluster
 from environment.images import Images
@@ -239,21 +239,24 @@ def typed(run: CompletedProcess[str]) -> list[str]:
     return re.findall(r"^ {6}(\S.*)$", run.stdout + run.stderr, re.MULTILINE)
 
 
-FIXED = {
-    "no secret": ["secret_missing", "secret_not_named"],
-    "wrong password, wrong tag": ["credentials_refused", "tag_missing"],
-    "volume": ["tag_missing"],
-    "never pulled": ["pull_policy_never"],
-    "misnamed": ["host_unknown"],
-    "misspelt secret": ["secret_missing"],
-    "of a StatefulSet": ["tag_missing"],
-    "never pulled, and no secret": ["pull_policy_never", "secret_missing", "secret_not_named"],
+# By scene: the workloads that fail, and their causes.
+FIXED: dict[str, dict[str, list[str]]] = {
+    "no secret": {"openclaw": ["secret_missing", "secret_not_named"]},
+    "never pulled, and no secret": {"openclaw": ["pull_policy_never", "secret_missing", "secret_not_named"]},
+    "wrong password, wrong tag": {"openclaw": ["credentials_refused", "tag_missing"]},
+    "good secret": {
+        "volume": ["tag_missing"],
+        "never": ["pull_policy_never"],
+        "misnamed": ["host_unknown"],
+        "misspelt": ["secret_missing"],
+        "stateful": ["tag_missing"],
+    },
 }
 
 
-@pytest.mark.parametrize("case", FIXED)
+@pytest.mark.parametrize("scene", FIXED)
 def test_the_commands_fix_it(
-    case: str,
+    scene: str,
     released: str,
     deploy: Callable[..., None],
     diagnose: Diagnose,
@@ -261,27 +264,31 @@ def test_the_commands_fix_it(
     cluster: Cluster,
     registry: Registry,
     environment: dict[str, str],
+    tmp_path: Path,
 ) -> None:
     """After the commands that the terminal shows, one by one and nothing else, the pods run."""
     tag = f"{released}:1"
-    if case == "wrong password, wrong tag":
+    if scene == "wrong password, wrong tag":
         kubectl.apply(pull_secret(registry, Account(registry.reader.username, WRONG)))
-    elif "secret_not_named" not in FIXED[case]:
+    elif scene == "good secret":
         kubectl.apply(pull_secret(registry, registry.reader))
-    image, changes = {
-        "no secret": (tag, {"secret": None}),
-        "wrong password, wrong tag": (f"{released}:3", {}),
-        "volume": (tag, {"volume": f"{released}:3"}),
-        "never pulled": (f"{released}:new", {"policy": "Never"}),
-        "misnamed": (tag.replace(registry.host, "nowhere.invalid"), {}),
-        "misspelt secret": (tag, {"secret": "zot pull secret"}),
-        "of a StatefulSet": (f"{released}:3", {"kind": "StatefulSet", "replicas": 2}),
-        "never pulled, and no secret": (f"{released}:new", {"policy": "Never", "secret": None}),
-    }[case]
-    deploy("openclaw", image, **changes)
-    until_they_fail(kubectl, 1)
+    workloads: dict[str, tuple[str, dict[str, Any]]] = {
+        "no secret": {"openclaw": (tag, {"secret": None})},
+        "never pulled, and no secret": {"openclaw": (f"{released}:new", {"policy": "Never", "secret": None})},
+        "wrong password, wrong tag": {"openclaw": (f"{released}:3", {})},
+        "good secret": {
+            "volume": (tag, {"volume": f"{released}:3"}),
+            "never": (f"{released}:new", {"policy": "Never"}),
+            "misnamed": (tag.replace(registry.host, "nowhere.invalid"), {}),
+            "misspelt": (tag, {"secret": "zot pull secret"}),
+            "stateful": (f"{released}:3", {"kind": "StatefulSet", "replicas": 2}),
+        },
+    }[scene]
+    for name, (image, changes) in workloads.items():
+        deploy(name, image, **changes)
+    until_they_fail(kubectl, len(workloads))
     run, report = diagnose()
-    assert [finding["cause"] for finding in report["findings"]] == FIXED[case]
+    assert {name.partition("/")[2]: causes for name, causes in causes_of(report).items()} == FIXED[scene]
     commands = typed(run)
     assert commands == [command for finding in report["findings"] for command in finding["commands"]]
 
@@ -290,17 +297,17 @@ def test_the_commands_fix_it(
         "KUBECONFIG": str(cluster.kubeconfig),
         "K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig),
         "PATH": f"{cluster.kubectl.parent}:{environment['PATH']}",
-        "ZOT_USERNAME": registry.reader.username,
-        "ZOT_PASSWORD": registry.reader.password,
     }
+    reader = registry.reader
+    account = {"zot_pull_secret_username": reader.username, "zot_pull_secret_password": reader.password}
+    (tmp_path / "pull-secret.yml").write_text(json.dumps(account))
     for command in commands:
-        done = subprocess.run(["sh", "-c", command], env=engineer, capture_output=True, text=True, check=False)
+        shell = ["sh", "-c", command]
+        done = subprocess.run(shell, env=engineer, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-    ready(kubectl, report["findings"][0]["resource"])
-    deadline = time.monotonic() + 30
-    while len(kubectl.get("pods")["items"]) > changes.get("replicas", 1):
-        assert time.monotonic() < deadline, "the broken pod still exists"
-        time.sleep(0.5)
+    ready(kubectl, *causes_of(report))
+    wanted = sum(changes.get("replicas", 1) for _image, changes in workloads.values())
+    wait_until(lambda: len(kubectl.get("pods")["items"]) == wanted, "the broken pods end")
     assert diagnose()[1]["ok"]
 
 
@@ -354,9 +361,7 @@ def test_a_full_disk(
     assert finding["evidence"].endswith("no space left on device")
 
 
-@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin"])
 def test_a_registry_that_does_not_answer(
-    zone: str,
     deploy: Callable[..., None],
     diagnose: Diagnose,
     kubectl: Kubectl,
@@ -364,7 +369,7 @@ def test_a_registry_that_does_not_answer(
     environment: dict[str, str],
 ) -> None:
     """The node's first pull does not end; the diagnosis does, whatever the time zone of the host."""
-    environment["TZ"] = zone
+    environment["TZ"] = "Europe/Berlin"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         cluster.trust(host, None, f"http://{host}")
@@ -376,6 +381,7 @@ def test_a_registry_that_does_not_answer(
         began = time.monotonic()
         _run, report = diagnose(zot_registry=host, zot_diagnose_pull_timeout=1)
         took = time.monotonic() - began
+        environment["TZ"] = "America/New_York"
         assert diagnose(zot_registry=host, zot_diagnose_pull_timeout=600)[1]["ok"]
     assert took < 40
     assert causes_of(report) == {"deployment/openclaw": ["pulling"]}
@@ -421,7 +427,7 @@ def test_the_scope(
     assert (report["ok"], report["pods"], report["findings"]) == (True, 1, [])
 
 
-@pytest.mark.parametrize("selectors", [[], ["app=none"], ["a=b=c"]], ids=["none", "unknown", "malformed"])
+@pytest.mark.parametrize("selectors", [[], ["a=b=c"]], ids=["empty", "malformed"])
 def test_an_error_of_the_scope(
     selectors: list[str],
     kubectl: Kubectl,

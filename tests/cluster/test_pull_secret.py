@@ -187,24 +187,9 @@ def _opaque(scene: Scene) -> None:
     scene.kubectl.apply(secret(NAME, content, kind="Opaque"))
 
 
-def _not_json(scene: Scene) -> None:
-    # The API server accepts what is not JSON only in a type that it does not know.
-    scene.kubectl.apply(secret(NAME, "auths: none", kind="Opaque"))
-
-
-def _broken_entry(scene: Scene) -> None:
-    content = {"other.example": OTHER, scene.registry.host: scene.entry(), "broken.example": {"auth": "bm9ib2R5"}}
-    scene.kubectl.apply(secret(NAME, {"auths": content}))
-
-
 def _wrong_password(scene: Scene) -> None:
     content = {"other.example": OTHER, f"https://{scene.registry.host}/v2/": scene.entry(WRONG)}
     scene.kubectl.apply(secret(NAME, {"auths": content}))
-
-
-def _older_type(scene: Scene) -> None:
-    content = {"other.example": OTHER, scene.registry.host: scene.entry(WRONG)}
-    scene.kubectl.apply(secret(NAME, content, kind="kubernetes.io/dockercfg", key=".dockercfg"))
 
 
 def _immutable(scene: Scene) -> None:
@@ -212,14 +197,12 @@ def _immutable(scene: Scene) -> None:
     scene.kubectl.apply({**secret(NAME, {"auths": content}), "immutable": True})
 
 
-# The fault, the check that fails, and how the secret is repaired.
+# The fault, the check that fails, and how the secret is repaired: each way that the API server treats differently. The
+# unit tests have all contents of a secret.
 BROKEN: dict[str, tuple[Callable[[Scene], None], str, str]] = {
     "missing": (_missing, "exists", "create"),
     "wrong type": (_opaque, "type", "replace"),
-    "not JSON": (_not_json, "json", "replace"),
-    "a broken entry": (_broken_entry, "json", "merge"),
     "wrong password": (_wrong_password, "read", "merge"),
-    "older type": (_older_type, "read", "replace"),
     "immutable": (_immutable, "read", "replace"),
 }
 
@@ -253,18 +236,16 @@ def test_each_fault_has_its_verdict_and_is_repaired(name: str, scene: Scene, ver
     for each in runs:
         _assert_silent(each, scene)
     assert scene.auths()[scene.registry.host] == scene.entry()
-    if breaks not in (_missing, _not_json):
+    if breaks is not _missing:
         assert scene.auths()["other.example"] == OTHER
 
 
-@pytest.mark.parametrize("name", ["default", "own"])
-def test_service_accounts_get_the_secret(name: str, scene: Scene, verify: Run, repair: Run) -> None:
+def test_service_accounts_get_the_secret(scene: Scene, verify: Run, repair: Run) -> None:
     """Where neither the workload nor its service account names it; the service account keeps its other secrets."""
     scene.kubectl.apply(secret(NAME, {"auths": {scene.registry.host: scene.entry()}}))
-    others = [] if name == "default" else [{"name": "other"}]
-    if others:
-        own = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}, "imagePullSecrets": others}
-        scene.kubectl.apply(own)
+    name, others = "own", [{"name": "other"}]
+    own = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}, "imagePullSecrets": others}
+    scene.kubectl.apply(own)
     scene.deploy(serviceAccountName=name)
     checked = verify()
     assert checked.returncode == 2
@@ -320,7 +301,7 @@ def test_kubelet_agrees(scene: Scene, verify: Run, repair: Run) -> None:
 
     scene.kubectl("delete", "deployment", "openclaw")
     scene.kubectl.apply(secret(NAME, {"auths": {"other.example": OTHER}}))
-    done = repair(**scene.credentials())
+    done = repair(**scene.credentials(), zot_pull_secret_images=[scene.image])
     assert done.returncode == 0, done.stdout + done.stderr
     scene.deploy("again", replicas=1)
     scene.kubectl("rollout", "status", "deployment/again", "--timeout=60s")

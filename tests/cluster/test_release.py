@@ -10,13 +10,15 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from cluster.support import Kubectl, pods, pull_secret, ready, report, workload
+from cluster.support import Kubectl, pods, pull_secret, ready, report, stats, workload
 from integration.support import Module, recap
+from reliability.support import wait_until
 
 from environment.cluster import Cluster
 from environment.images import Images
@@ -38,9 +40,14 @@ def versions(environment: dict[str, str]) -> str:
 def release(
     images: Images, repository: str, kubectl: Kubectl, playbook: Callable[..., CompletedProcess[str]]
 ) -> Callable[..., CompletedProcess[str]]:
-    """Release a revision, with that archive for amd64: release("r1", "buildah-amd64", "--check")."""
+    """Release a revision, with that archive for amd64: release("r1", "buildah-amd64", "--check").
 
-    def run(revision: str, amd64: str, *options: str, **more: Any) -> CompletedProcess[str]:
+    With *first* before the namespace has a workload.
+    """
+
+    def run(revision: str, amd64: str, *options: str, first: bool = False, **more: Any) -> CompletedProcess[str]:
+        if first:
+            more |= {"zot_pull_secret_images": [f"{repository}/openclaw:latest"], "zot_rollout_allow_empty": True}
         archives = {"amd64": str(images[amd64]), "arm64": str(images["buildah-arm64"])}
         variables: dict[str, Any] = {
             "zot_namespace": kubectl.namespace,
@@ -71,7 +78,7 @@ def test_release(
 
     latest = f"{registry.host}/{repository}/openclaw:latest"
     kubectl.apply(pull_secret(registry, registry.reader))
-    first = release("r1", "buildah-amd64", zot_rollout_allow_empty=True)
+    first = release("r1", "buildah-amd64", first=True)
     assert recap(first)["failed"] == 0, first.stdout + first.stderr
     kubectl.apply(workload(latest, replicas=2))
     ready(kubectl, "deployment/openclaw")
@@ -108,7 +115,7 @@ def test_restarts_are_planned_after_the_repair(
     """A pod that waits to pull with a wrong secret is started again once the secret is repaired."""
     environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_SHOW_CUSTOM_STATS": "true"}
     kubectl.apply(pull_secret(registry, registry.reader))
-    first = release("r1", "buildah-amd64", zot_rollout_allow_empty=True)
+    first = release("r1", "buildah-amd64", first=True)
     assert recap(first)["failed"] == 0, first.stdout + first.stderr
     kubectl.apply(pull_secret(registry, type(registry.reader)(registry.reader.username, "wrong")))
     kubectl.apply(workload(f"{registry.host}/{repository}/openclaw:latest"))
@@ -122,3 +129,104 @@ def test_restarts_are_planned_after_the_repair(
     }
     done = release("r1", "buildah-amd64", zot_pull_secret_repair=True, **account)
     assert report(done)["verified"] == ["deployment/openclaw"]
+
+
+def test_a_deployment_that_names_another_revision(
+    registry: Registry,
+    repository: str,
+    kubectl: Kubectl,
+    cluster: Cluster,
+    environment: dict[str, str],
+    release: Callable[..., CompletedProcess[str]],
+    module: Module,
+) -> None:
+    """It does not run the release, which fails; with zot_rollout_set_image it gets the image, and runs it."""
+    environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_SHOW_CUSTOM_STATS": "true"}
+    image = f"{registry.host}/{repository}/openclaw"
+    kubectl.apply(pull_secret(registry, registry.reader))
+    first = release("0a1b2c3", "buildah-amd64", first=True)
+    assert recap(first)["failed"] == 0, first.stdout + first.stderr
+    kubectl.apply(workload(f"{image}:0a1b2c3"))
+    ready(kubectl, "deployment/openclaw")
+    before = pods(kubectl)
+
+    refused = release("4d5e6f7", "changed-layer")
+    assert refused.returncode == 2
+    problem = (
+        f"{image}:4d5e6f7 was released, but no selected workload runs it; deployment/openclaw: container app names"
+    )
+    assert f"{problem} {image}:0a1b2c3, another revision" in refused.stdout + refused.stderr
+    assert pods(kubectl) == before
+    planned, done, again = (
+        release("4d5e6f7", "changed-layer", *options, zot_rollout_set_image=True) for options in (["--check"], [], [])
+    )
+    assert [recap(run)["changed"] for run in (planned, done, again)] == [1, 1, 0]
+    assert report(done)["verified"] == ["deployment/openclaw"]
+    container = kubectl.get("deployment", "openclaw")["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == f"{image}:4d5e6f7"
+    shown = module("zot_image_info", images=[f"{image}:4d5e6f7"])["images"][0]
+    assert set(pods(kubectl).values()) <= {shown["digest"], *(entry["digest"] for entry in shown["manifests"])}
+
+
+@pytest.fixture
+def shop(cluster: Cluster) -> Iterator[Kubectl]:
+    """kubectl in the namespace `shop`, in which there is nothing."""
+    run = Kubectl(cluster, "shop")
+    run("create", "namespace", run.namespace)
+    run("wait", "serviceaccount/default", "--for=create", "--timeout=30s")
+    yield run
+    run("delete", "namespace", run.namespace)
+
+
+def test_another_time_zone_and_another_namespace(
+    images: Images,
+    registry: Registry,
+    repository: str,
+    shop: Kubectl,
+    cluster: Cluster,
+    environment: dict[str, str],
+    playbook: Callable[..., CompletedProcess[str]],
+) -> None:
+    """release, verify, restart and diagnose on a host in New York, in a namespace that nothing has for a default."""
+    environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_SHOW_CUSTOM_STATS": "true"}
+    environment["TZ"] = "America/New_York"
+    repository = f"{repository}/shop"
+    image = f"{registry.host}/{repository}"
+    shop.apply(pull_secret(registry, registry.reader))
+
+    def run(name: str, **variables: Any) -> CompletedProcess[str]:
+        return playbook(f"killinit.zot.{name}", zot_namespace=shop.namespace, **variables)
+
+    def release(revision: str, archive: str, **variables: Any) -> CompletedProcess[str]:
+        published = [{"repository": repository, "archive": str(images[archive])}]
+        return run("release", zot_publish_revision=revision, zot_publish_images=published, **variables)
+
+    before_the_first_pod = {"zot_pull_secret_images": [image], "zot_rollout_allow_empty": True}
+    report(release("r1", "buildah-amd64", **before_the_first_pod))
+    shop.apply(workload(f"{image}:latest", name="web"))
+    ready(shop, "deployment/web")
+    before, began = pods(shop, "web"), datetime.now(timezone.utc).replace(microsecond=0)
+    released = report(release("r2", "changed-layer"))
+    assert (released["restarted"], released["verified"]) == (["deployment/web"], ["deployment/web"])
+    assert not pods(shop, "web").keys() & before.keys()
+    template = shop.get("deployment", "web")["spec"]["template"]["metadata"]["annotations"]
+    restarted = datetime.fromisoformat(template["kubectl.kubernetes.io/restartedAt"].replace("Z", "+00:00"))
+    assert began <= restarted <= datetime.now(timezone.utc)
+
+    reports = {
+        name: report(run(name, zot_diagnose_pull_timeout=1), fact)
+        for name, fact in (
+            ("verify", "zot_pull_secret_report"),
+            ("restart", "zot_rollout_report"),
+            ("diagnose", "zot_diagnose_report"),
+        )
+    }
+    assert [(each["ok"], each["changed"], each["namespace"]) for each in reports.values()] == [
+        (True, False, "shop")
+    ] * 3
+    assert reports["restart"]["verified"] == ["deployment/web"]
+    assert (reports["diagnose"]["pods"], reports["diagnose"]["findings"]) == (1, [])
+    shop.apply(workload(f"{image}:gone", name="broken"))
+    wait_until(lambda: "PullBackOff" in shop("get", "pods"), "the pull fails", 60)
+    found = stats(run("diagnose"), "zot_diagnose_report")
+    assert [(each["resource"], each["cause"]) for each in found["findings"]] == [("deployment/broken", "tag_missing")]

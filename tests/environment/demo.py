@@ -104,9 +104,9 @@ def roll_out(registry: Registry, archives: Archives, directory: Path, environmen
         show(["kubectl", "rollout", "status", "--namespace=openclaw", "deployment/openclaw"], environment)
         say("Release with one command: publish, verify the pull secret, restart stale workloads, verify the digests")
         variables = directory / "release-77aa01c.json"
-        variables.write_text(json.dumps(release("77aa01c", archives, "third"), indent=2))
-        namespace = ("--extra-vars", "zot_namespace=openclaw")
-        command = ["ansible-playbook", "killinit.zot.release", "--extra-vars", f"@{variables}", *namespace]
+        third = release("77aa01c", archives, "third") | {"zot_namespace": "openclaw"}
+        variables.write_text(json.dumps(third, indent=2))
+        command = ["ansible-playbook", "killinit.zot.release", "--extra-vars", f"@{variables}"]
         for changed in (3, 0):
             run = show(command, environment)
             if run.returncode or f"changed={changed} " not in run.stdout:

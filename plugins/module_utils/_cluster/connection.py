@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import RESOURCES, Object
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
@@ -94,6 +95,9 @@ class ApiClient:
             try:
                 document = self._request("list", resource, namespace, None, [*query, *paging], accept)
             except ClusterError as error:
+                if error.status == 400 and query:  # the API's message does not name the selector
+                    selector = ", ".join((*labels, *fields))
+                    error.message = printable(f"{error.message}, in the selector {selector}")
                 if error.status != 410 or len(paging) < 2:
                     raise
                 # The pages have expired while they were read. As client-go does it, read the list whole.

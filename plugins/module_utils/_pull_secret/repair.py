@@ -48,13 +48,16 @@ class Account:
 
 @dataclass(frozen=True)
 class Repair:
-    """What to write. *keep* are the keys of the entries in *data_key* that stay, without user and password in them."""
+    """What to write. *keep* are the keys of the entries in *data_key* that stay, without user and password in them.
+
+    *service_accounts* are those that must name the secret, each with its C(name) and the C(patch).
+    """
 
     action: str = "none"
     data_key: str | None = None
     keep: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
-    service_accounts: tuple[str, ...] = ()
+    service_accounts: tuple[dict[str, t.Any], ...] = ()
 
     def for_ansible(self) -> dict[str, t.Any]:
         """As C(repair) in the result."""
@@ -101,9 +104,8 @@ def apply(state: State, repair: Repair, account: Account | None) -> State:
         data = {FIELDS[TYPE]: base64.b64encode(content).decode()}
         secret = {"kind": "Secret", "metadata": metadata, "type": TYPE, "data": data}
     accounts = dict(state.service_accounts or {})
-    for name in repair.service_accounts:
-        named = [*secret_names(accounts[name]), scope.secret]
-        accounts[name] = {**accounts[name], "imagePullSecrets": [{"name": each} for each in named]}
+    for each in repair.service_accounts:
+        accounts[each["name"]] = {**accounts[each["name"]], "imagePullSecrets": each["patch"]["imagePullSecrets"]}
     return state.changed(secret, None if state.service_accounts is None else accounts)
 
 
@@ -134,12 +136,25 @@ def _changes(old: PullSecret, kept: t.Sequence[Entry], registry: str, account: A
     return tuple(printable(f"entry {key}: {word}") for key, word in words.items())
 
 
-def _service_accounts(state: State) -> tuple[str, ...]:
-    """The service accounts that must name the secret, for the workloads that name none themselves."""
+def _service_accounts(state: State) -> tuple[dict[str, t.Any], ...]:
+    """The service accounts that must name the secret, for the workloads that name none themselves.
+
+    A patch replaces their list of pull secrets as a whole:
+    https://github.com/kubernetes/api/blob/v0.37.2/core/v1/types.go (ServiceAccount, listType=atomic)
+    """
+    scope = state.scope
     specifications = [template_of(workload)["spec"] for workload in state.workloads]
     used = {service_account_of(each) for each in specifications if not secret_names(each)}
     return tuple(
-        name
+        {
+            "name": name,
+            "patch": {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {"name": name, "namespace": scope.namespace},
+                "imagePullSecrets": [{"name": each} for each in (*secret_names(account), scope.secret)],
+            },
+        }
         for name, account in (state.service_accounts or {}).items()
-        if name in used and state.scope.secret not in secret_names(account)
+        if name in used and scope.secret not in secret_names(account)
     )

@@ -25,6 +25,8 @@ RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
 # Reasons without information.
 _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
+# Kubelet tries such a pull again, ever later; between two tries a pod shows either.
+_TRIED_AGAIN = frozenset({"ErrImagePull", "ImagePullBackOff"})
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class Rollout:
     """The rollout of a workload's current pod template.
 
     *state* is C(done), C(progressing) or C(failed), *pods* are the pods whose images count: those of the current
-    template while the rollout is not done, else all. *waiting_to_pull* are the containers whose pull is delayed, by the
-    section of the pod and the name: new pods would pull at once.
+    template while the rollout is not done, else all. *waiting_to_pull* are the containers whose pull has failed and is
+    tried again later, by the section of the pod and the name: new pods would pull at once.
     """
 
     state: str
@@ -48,18 +50,18 @@ def rollout_of(workload: Object, pods: t.Sequence[Object]) -> Rollout:
     specification, status = workload["spec"], workload.get("status") or {}
     waiting = [(pod, *each) for pod in new for each in _waiting(pod)]
     failed = [(pod, reason, message) for pod, _where, reason, message in waiting if reason in GIVEN_UP_REASONS]
+    delayed = frozenset(where for _pod, where, reason, _message in waiting if reason in _TRIED_AGAIN)
     if failed:
         pod, reason, message = failed[0]
         text = f"pod {pod['metadata']['name']} cannot pull: {reason}: {message}"
-        # Only a delayed pull is tried again by new pods; the other reasons stay.
-        delayed = {where for _pod, where, reason, _message in waiting if reason == "ImagePullBackOff"}
+        # The other reasons stay in new pods.
         final = any(reason != "ImagePullBackOff" for _pod, reason, _message in failed)
-        return Rollout("failed", text, new, frozenset() if final else frozenset(delayed))
+        return Rollout("failed", text, new, frozenset() if final else delayed)
     seen = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
     for condition in (status.get("conditions") or []) if seen else []:
         if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
             text = "; ".join([condition.get("message") or "ProgressDeadlineExceeded", *_unready(waiting)])
-            return Rollout("failed", text, new)
+            return Rollout("failed", text, new, delayed)
     if workload["kind"] == "DaemonSet":
         expected = status.get("desiredNumberScheduled", 0)
         updated, available = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
@@ -73,7 +75,7 @@ def rollout_of(workload: Object, pods: t.Sequence[Object]) -> Rollout:
     if seen and specification.get("paused"):
         return Rollout("failed", f"its rollouts are paused: kubectl rollout resume {name_of(workload)}", new)
     text = f"{updated if seen else 0} of {expected} pods are updated, {available} available"
-    return Rollout("progressing", "; ".join([text, *_unready(waiting)]), new)
+    return Rollout("progressing", "; ".join([text, *_unready(waiting)]), new, delayed)
 
 
 def updates_by_hand(workload: Object) -> str | None:

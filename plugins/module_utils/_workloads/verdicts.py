@@ -131,10 +131,11 @@ def _decide(
         if any(image.set_to for image in mismatched) and manager_of(workload):
             reason = f"{reason}; set_image is force, but {manager_of(workload)}"
         return "stale", reason, True, reason
-    if rollout.state == "failed":
+    retry = _pulls_again(workload, rollout, images) and not _obstacle(workload, [], policy)
+    # While somebody waits, kubelet's second try may succeed.
+    if rollout.state == "failed" or (retry and waited is None):
         reason = rollout.reason
         left = "The rollout was not reverted; ready old pods keep running."
-        retry = _pulls_again(workload, rollout, images) and not _obstacle(workload, [], policy)
         return "failed", reason, retry, f"{reason.rstrip('.')}. {left}"
     if rollout.state == "progressing":
         reason = rollout.reason

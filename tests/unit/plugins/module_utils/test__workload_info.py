@@ -881,6 +881,20 @@ class TestProgress:
             " pods keep running."
         )
 
+    @pytest.mark.parametrize("late", [False, True])
+    def test_a_pull_that_has_just_failed_is_tried_again_by_a_restart(self, late: bool) -> None:
+        """A pod with a delayed pull shows ErrImagePull after each try. Who waits, waits for the second try."""
+        own, (new,) = rolling(pod("", name="new", phase="Pending", **ANNOTATED), ready=0)
+        new["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "ErrImagePull", "message": "401"}}
+        if late:
+            own["status"]["conditions"] = [{"type": "Progressing", "reason": "ProgressDeadlineExceeded"}]
+        entry = one(own, new)
+        assert (entry["status"], action(entry)) == ("failed", "restart")
+        assert "pod new: ErrImagePull: 401" in entry["problem"]
+        if not late:
+            waited = one(own, new, wait=True, wait_timeout=0)
+            assert (waited["status"], waited["patch"]) == ("progressing", None)
+
     @pytest.mark.parametrize(
         ("reason", "changes", "images"),
         [

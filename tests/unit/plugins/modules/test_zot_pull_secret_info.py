@@ -165,7 +165,7 @@ def test_a_cron_job_is_a_workload(scene: Scene) -> None:
     result = scene(GOOD, account(), workload("nightly", kind="CronJob"))
     assert checks(result)["named"]["resource"] == "cronjob/nightly"
     assert_verdict(result, "named", "failed", "cronjob/nightly", "service account default")
-    assert result["repair"]["service_accounts"] == ["default"]
+    assert [each["name"] for each in result["repair"]["service_accounts"]] == ["default"]
 
 
 @pytest.mark.parametrize(
@@ -559,7 +559,15 @@ class TestRepair:
         accounts = [account("default", "other"), account("own"), account("unused")]
         pods = [workload(), workload("named", serviceAccountName="own", **NAMED)]
         repair, after = self.predicted(scene, secret({REGISTRY: entry(password="new-password")}), *pods, *accounts)
-        assert (repair["action"], repair["service_accounts"]) == ("none", ["default"])
+        assert repair["action"] == "none"
+        # The API replaces the list of a service account as a whole.
+        patch = {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": "default", "namespace": "openclaw"},
+            "imagePullSecrets": [{"name": "other"}, {"name": "zot-pull-secret"}],
+        }
+        assert repair["service_accounts"] == [{"name": "default", "patch": patch}]
         assert after["ok"]
 
     def test_a_service_account_needs_no_account_of_the_registry(self, scene: Scene) -> None:

@@ -183,6 +183,15 @@ class TestErrors:
         }
         assert error.for_ansible()["msg"].endswith(error.hint)
 
+    def test_a_malformed_selector_is_named(self) -> None:
+        """The API server says what is wrong with it, but not which."""
+        answer = status(400, "BadRequest", "unable to parse requirement")
+        with running(lambda _request: answer) as server, pytest.raises(ClusterError) as caught:
+            client_of(server).list("pods", "openclaw", labels=["app=x", "a=b=\x1bc"])
+        text = "cannot list pods in namespace openclaw: unable to parse requirement, in the selector app=x, a=b="
+        assert str(caught.value).startswith(text)
+        assert "\x1b" not in str(caught.value)
+
     def test_an_answer_that_is_not_of_kubernetes(self) -> None:
         with running(lambda _request: (502, ["Bad", "Gateway"])) as server, pytest.raises(ClusterError) as caught:
             client_of(server).list("pods")
