@@ -221,8 +221,8 @@ def _delayed_signals() -> t.Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in received:
-            signal.raise_signal(number)
+        for each in received:
+            signal.raise_signal(each)
 
 
 @contextlib.contextmanager
