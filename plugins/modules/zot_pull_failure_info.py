@@ -86,7 +86,7 @@ cluster:
   type: str
   sample: https://203.0.113.10:6443
 ok:
-  description: Whether no pod fails to pull.
+  description: Whether no pod fails to pull. V(false) also if the events could not be read.
   returned: success
   type: bool
   sample: false
@@ -161,7 +161,7 @@ summary:
   type: list
   elements: str
 problems:
-  description: One sentence for each image that cannot be pulled.
+  description: One sentence for each image that cannot be pulled, and one if the events could not be read.
   returned: success
   type: list
   elements: str
@@ -189,24 +189,27 @@ unreadable:
       type: str
       sample: 'nodes is forbidden: User "ops" cannot list resource "nodes"'
 error_class:
-  description: The class of an error of an option or of the registry.
-  returned: failure
+  description: The class of the error, as M(killinit.zot.zot_image_info) returns it.
   type: str
-  sample: invalid_option
-hint:
-  description: What to do.
   returned: failure
-  type: str
+  sample: not_found
 retryable:
   description: Whether the same task can succeed later without a change.
-  returned: failure
   type: bool
+  returned: failure
+  sample: false
+hint:
+  description: What to do.
+  type: str
+  returned: failure
+  sample: Correct the name, the namespace or the selector.
 """
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import InvalidNameError
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failures.verdict import (
-    check_options,
+    Query,
     explain_pull_failures,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
@@ -231,10 +234,10 @@ def main() -> None:
     )
     try:
         with open_registries(module._module) as task:
-            check_options(module.params)
+            query = Query.of(module.params)
             options = options_beside_a_cluster(module.params)
-            result = explain_pull_failures(connect(module), task, options, module.params)
-    except (ZotError, ClusterError) as error:
+            result = explain_pull_failures(connect(module), task, options, query)
+    except (ZotError, ClusterError, InvalidNameError) as error:
         module.fail_json(**error.for_ansible())
     module.exit_json(**result)
 

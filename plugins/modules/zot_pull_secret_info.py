@@ -208,10 +208,26 @@ repair:
       type: list
       elements: str
       sample: [default]
+error_class:
+  description: The class of the error, as M(killinit.zot.zot_image_info) returns it.
+  type: str
+  returned: failure
+  sample: not_found
+retryable:
+  description: Whether the same task can succeed later without a change.
+  type: bool
+  returned: failure
+  sample: false
+hint:
+  description: What to do.
+  type: str
+  returned: failure
+  sample: Correct the name, the namespace or the selector.
 """
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import InvalidNameError
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.repair import Account
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state import Scope
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.verdict import assess
@@ -249,7 +265,7 @@ def main() -> None:
             result = assess(
                 connect(module), task, options, scope, account=account, assume_repaired=params["assume_repaired"]
             )
-    except (ZotError, ClusterError) as error:
+    except (ZotError, ClusterError, InvalidNameError) as error:
         module.fail_json(**error.for_ansible())
     module.exit_json(changed=False, **result)
 

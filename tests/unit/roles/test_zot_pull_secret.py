@@ -18,6 +18,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.checks import Check
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.repair import Account, apply, plan
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state import Scope, State
@@ -48,7 +49,7 @@ def secret(document: t.Any, *, kind: str = CONFIG, field: str = ".dockerconfigjs
 
 def written(current: Object | None) -> tuple[dict[str, t.Any], PullSecret]:
     """The Secret that the role writes for *current*, and what the module predicts."""
-    scope = Scope("openclaw", "zot-pull-secret", REGISTRY, (), (), ())
+    scope = Scope(Selection("openclaw"), "zot-pull-secret", REGISTRY)
     state = State(scope, current, (), (), {}, None, ())
     repair = plan(state, [Check("auth", "", "failed", "")], ACCOUNT)
     before = {"name": scope.secret, "namespace": scope.namespace, "registry": REGISTRY, "repair": repair.for_ansible()}

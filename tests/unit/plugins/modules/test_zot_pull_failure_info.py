@@ -592,6 +592,21 @@ class TestUnreadable:
         assert unreadable["namespace"] == (None if resource == "nodes" else "openclaw")
         assert "forbidden" in unreadable["message"]
 
+    def test_without_events_nothing_is_proved(self, diagnose: Diagnose) -> None:
+        """A pull that is in progress, or an image volume of an older kubelet, is in the events alone."""
+        scene = Scene.of("wrong")
+        for each in scene.pods:
+            each["status"]["containerStatuses"] = []
+        scene.refused = {"events"}
+        result = diagnose(scene)
+        assert (result["ok"], result["findings"], len(result["problems"])) == (False, [], 1)
+        assert result["problems"][0].startswith("cannot list events in namespace openclaw: ")
+
+    def test_a_namespace_that_does_not_exist(self, diagnose: Diagnose) -> None:
+        result = diagnose(Scene.of("wrong"), namespace="typo")
+        assert "cannot find pods in namespace typo: the namespace does not exist" in result["msg"]
+        assert (result["error_class"], result["retryable"]) == ("not_found", False)
+
     def test_the_pods_cannot_be_read(self, diagnose: Diagnose) -> None:
         scene = Scene.of("wrong")
         scene.refused = {"pods"}
