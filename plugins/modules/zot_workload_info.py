@@ -326,6 +326,22 @@ hint:
   type: str
   returned: failure
   sample: Correct the name, the namespace or the selector.
+cmd:
+  description: The command of the tool that failed, without secrets.
+  type: list
+  elements: str
+  returned: if crane failed
+  sample: [crane, manifest, "oci.example.com/openclaw/openclaw:latest"]
+rc:
+  description: The exit status of the tool; V(null) if it did not end by itself.
+  type: int
+  returned: if crane failed
+  sample: 1
+stderr:
+  description: The standard error of the tool, shortened and without secrets.
+  type: str
+  returned: if crane failed
+  sample: "Error: MANIFEST_UNKNOWN: manifest unknown"
 """
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect

@@ -26,7 +26,7 @@ _PARALLEL = 8
 
 
 def reference_of(use: ImageUse) -> str | None:
-    """The reference by which the registry is asked for an image: by its tag if it has one, else by its digest."""
+    """The reference that is read from the registry for an image: its tag if it has one, else its digest."""
     reference = use.reference()
     if reference is None:
         return None
