@@ -149,8 +149,8 @@ problems:
       means sha256:4c553b9ea325 now"
 unverified:
   description: >-
-    A sentence for each image that digests cannot prove, as that of an image volume or of a CronJob. These are no
-    problems.
+    A sentence for each image that digests cannot prove, as that of an image volume, of a CronJob, or of a workload
+    without pods. These are no problems.
   type: list
   elements: str
   returned: success

@@ -34,6 +34,7 @@ from ansible_collections.killinit.zot.tests.unit.pull_scene import (
     secret,
     service_account,
 )
+from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
 
 Result = t.Dict[str, t.Any]  # noqa: UP006 - Python 3.9 evaluates it
 Diagnose = t.Callable[..., Result]
@@ -77,6 +78,7 @@ def diagnose(accounts: Accounts, monkeypatch: pytest.MonkeyPatch, run_module: t.
         result: Result = run_module(
             zot_pull_failure_info.main, **dict.fromkeys(("username", "password", "retries")), **arguments
         )
+        assert wrong_keys(zot_pull_failure_info.RETURN, result) == []
         printed = json.dumps(result)
         assert not [each for each in (PULL, WRONG, "operat0r", entry()["auth"]) if each in printed]
         assert {each["cause"] for each in result.get("findings", [])} <= DOCUMENTED

@@ -13,6 +13,7 @@ import typing as t
 import pytest
 
 from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster
+from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
 from ansible_collections.killinit.zot.tests.unit.workload_objects import (
     Dict,
     container,
@@ -48,6 +49,7 @@ def info(run_module: t.Any, monkeypatch: pytest.MonkeyPatch) -> Info:
         account = {"username": None, "password": None, "registry_username": "ci", "registry_password": "s3cret"}
         given = {"namespace": "openclaw", "retries": None, **account, **options}
         found: Dict = run_module(module.main, check=check, **given)
+        assert wrong_keys(module.RETURN, found) == []
         return found
 
     return run
@@ -209,3 +211,9 @@ def test_a_wait_that_a_failure_ends_did_not_time_out(info: Info, fake: t.Any) ->
         "deployment/broken": "failed",
     }
     assert not [text for text in found["problems"] if "300 seconds" in text]
+
+
+def test_a_workload_with_zero_replicas_is_unverified(info: Info, fake: t.Any) -> None:
+    fake.put("openclaw/openclaw", "latest")
+    found = info(workload(container(f"{APP}:latest"), replicas=0))
+    assert (found["ok"], found["unverified"]) == (True, ["deployment/app: container app: no pod runs it"])
