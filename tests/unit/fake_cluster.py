@@ -54,6 +54,8 @@ class FakeCluster:
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
         """One object."""
         self._note("get", f"{resource}/{name}", namespace)
+        if resource == "namespaces" and any(each["metadata"].get("namespace") == name for each in self.objects):
+            return {"kind": "Namespace", "metadata": {"name": name}}
         found = [
             each
             for each in self.objects

@@ -103,19 +103,32 @@ SPECS = sorted((PLUGINS.parent / "roles").glob("*/meta/argument_specs.yml"))
 
 
 # Variables that tasks only pass to modules, which convert them.
-PASSED_ON = {"zot_validate_certs", "zot_timeout", "zot_retries", "zot_publish_parallel"}
+PASSED_ON = {
+    "zot_validate_certs",
+    "zot_timeout",
+    "zot_retries",
+    "zot_publish_parallel",
+    "zot_rollout_pin",
+    "zot_rollout_allow_empty",
+    "zot_rollout_wait_timeout",
+    "zot_rollout_wait_sleep",
+    "zot_diagnose_pull_timeout",
+}
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.parts[-3])
 def test_roles_convert_their_variables(path: Path) -> None:
-    """On the command line and in AWX they are texts, and `false` is a text that is true. Modules convert them."""
+    """Modules convert their options. A task must convert texts, since `false` is a text that is true, and must take
+    None, which is an empty answer of AWX, for the default.
+    """
     options = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
     tasks = "".join(each.read_text(encoding="utf-8") for each in sorted(path.parents[1].glob("tasks/*.yml")))
     for name, option in options.items():
         if option["type"] in ("bool", "int") and name not in PASSED_ON:
-            uses = re.findall(rf"\b{name}\b(?: \| (\w+))?", tasks)
-            assert uses
-            assert set(uses) == {option["type"]}, name
+            uses = re.findall(rf"\b{name}\b(?: (\| \w+|is (?:not )?none))?", tasks)
+            converted = f"| {option['type']}"
+            assert set(uses) - {"is not none" if option.get("default") is False else "is none"} == {converted}, name
+            assert len(uses) == 2 * uses.count(converted), name
 
 
 MODULES = sorted(PLUGINS.glob("modules/*.py"))
