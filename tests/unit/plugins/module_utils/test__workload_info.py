@@ -688,10 +688,10 @@ class TestSelection:
             workloads.append(workload(container(f"{APP}:{number % 5}"), name=name, init=[container(name="setup")]))
             running = f"{APP}@{OTHER if number % 10 == 3 else INDEX}"
             pods += [pod(running, of=name, init={"setup": f"{APP}@{INDEX}"}) for _rest in range(10)]
-        started = time.perf_counter()
+        started = time.process_time()
         registry = Registry([image(f"{APP}:{tag}") for tag in ("latest", *range(5))])
         found = plan(workloads, pods, registry)
-        took = time.perf_counter() - started
+        took = time.process_time() - started
         assert registry.asked[:6] == [f"{APP}:latest", *(f"{APP}:{number}" for number in range(5))]
         assert [entry["name"] for entry in found if action(entry) == "restart"] == [
             f"deployment/w{number}" for number in range(3, 100, 10)
