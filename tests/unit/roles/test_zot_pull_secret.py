@@ -173,23 +173,3 @@ def test_reason_of_a_failure_without_a_log(result: Object, reason: str) -> None:
     }
     templar = Templar(loader=DataLoader(), variables=variables)
     assert templar.template(trust_as_template("{{ __zot_pull_secret_failure }}")) == reason
-
-
-def test_the_play_decides() -> None:
-    """Nothing in the role overrides module_defaults of the play, or is read on the controller."""
-    for path in sorted(ROLE.glob("*/*.yml")):
-        text = path.read_text(encoding="utf-8")
-        assert "module_defaults:" not in text, path
-        assert "lookup(" not in text, path
-        assert "killinit.cc" not in text, path
-    options = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
-    assert options["argument_specs"]["main"]["options"]["zot_namespace"] == {
-        "description": "The namespace of the secret and of the workloads.",
-        "type": "str",
-        "required": True,
-    }
-    for task in _tasks([CHECK]):
-        for name, arguments in task.items():
-            if name.startswith("kubernetes.core."):
-                # As options they remove the defaults of the play even if they are omitted.
-                assert not {"kubeconfig", "context"} & arguments.keys(), task["name"]
