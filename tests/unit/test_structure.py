@@ -131,6 +131,26 @@ def test_roles_convert_their_variables(path: Path) -> None:
             assert len(uses) == 2 * uses.count(converted), name
 
 
+ROLES = sorted(path for path in (PLUGINS.parent / "roles").glob("*") if path.is_dir())
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda path: path.name)
+def test_the_play_decides(role: Path) -> None:
+    """A role overrides no module_defaults, reads nothing on the controller, and has no default of a site."""
+    files = sorted(path for folder in ("defaults", "tasks", "vars") for path in role.glob(f"{folder}/**/*.yml"))
+    assert files
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        assert not re.findall(r"module_defaults:|\b(?:lookup|query|q)\(|killinit\.cc|openclaw", text), path
+        # As options these remove the defaults of the play even if they are omitted.
+        assert not re.findall(r"^ +(?:kubeconfig|context):", text, re.MULTILINE), path
+    specification = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
+    options = specification["argument_specs"]["main"]["options"]
+    assert "default" not in options["zot_registry"]
+    if "zot_kubeconfig" in options:
+        assert options["zot_namespace"]["required"] is True
+
+
 MODULES = sorted(PLUGINS.glob("modules/*.py"))
 
 

@@ -1095,6 +1095,10 @@ class TestNothing:
         assert message in str(caught.value)
         assert caught.value.retryable is False
 
+    def test_a_malformed_selector_is_an_error(self) -> None:
+        with pytest.raises(ClusterError, match="namespace openclaw: unable to parse requirement"):
+            info([workload()], label_selectors=["=web"], allow_empty=True)
+
     def test_is_allowed_before_the_first_deployment(self) -> None:
         found = info([], released=[f"{APP}:latest"])
         assert (found["ok"], found["workloads"], found["problems"]) == (True, [], [])

@@ -210,6 +210,12 @@ class TestScope:
         assert "app=web" in result["msg"] or "namespace" in options
         assert not diagnose(Scene.of(), **options, allow_empty=True).get("failed")
 
+    def test_a_malformed_selector_is_an_error(self, diagnose: Diagnose) -> None:
+        """It is not a selection without a pod."""
+        result = diagnose(Scene.of(), label_selectors=["=web"], allow_empty=True)
+        assert result["failed"]
+        assert "cannot list pods in namespace openclaw: unable to parse requirement" in result["msg"]
+
     @pytest.mark.parametrize(
         "options",
         [

@@ -425,6 +425,11 @@ class TestScope:
         for fact in facts:
             assert fact in result["msg"]
 
+    def test_a_malformed_selector_is_an_error(self, scene: Scene) -> None:
+        result = scene(GOOD, workload(), account(), label_selectors=["=web"])
+        assert result["failed"]
+        assert "namespace openclaw: unable to parse requirement" in result["msg"]
+
     def test_images_before_the_first_workload(self, scene: Scene) -> None:
         result = scene(GOOD, account(), images=["openclaw/openclaw:latest"])
         assert_verdict(result, "read", "ok", f"{REPOSITORY}:latest")
