@@ -11,7 +11,7 @@ version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Only for R(the role zot_publish,ansible_collections.killinit.zot.zot_publish_role). It may change at any time.
+  - Only for P(killinit.zot.zot_publish#role). It may change at any time.
 options:
   _input:
     description: The value of the role variable C(zot_publish_images).

@@ -49,7 +49,8 @@ extends_documentation_fragment:
   - killinit.zot._attributes.cluster
 seealso:
   - module: killinit.zot.zot_pull_secret_info
-  - ref: ansible_collections.killinit.zot.zot_diagnose_role
+  - plugin: killinit.zot.zot_diagnose
+    plugin_type: role
     description: Fails with the findings.
 """
 
