@@ -145,7 +145,9 @@ def reliability(session: nox.Session) -> None:  # needs: skopeo crane go buildah
 def cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc
     """Test the roles on a real Kubernetes, which is built the first time (15 minutes); arguments go to pytest"""
     cluster_parts.build(session.log)
-    pytest(session, "tests/cluster", ZOT_TEST_SURROUNDINGS=json.dumps(pythons.surroundings()))
+    # The API gives times in UTC: elsewhere a time that is read as local time is hours away.
+    surroundings = json.dumps(pythons.surroundings())
+    pytest(session, "tests/cluster", ZOT_TEST_SURROUNDINGS=surroundings, TZ="America/New_York")
 
 
 @nox.session

@@ -31,6 +31,7 @@ YARDSTICKS = {
     "numbers": registry.numbers,
     "references": registry.many_references,
     "release": cluster.release,
+    "diagnosis": cluster.diagnosis,
     "crowd": cluster.crowded,
 }
 

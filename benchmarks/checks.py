@@ -32,12 +32,12 @@ def same(side: str, what: str, found: Any, wanted: Any) -> None:
         raise DifferentWork(f"{side}: {what} is {found}, not {wanted}")
 
 
-def report(side: str, output: str) -> dict[str, Any]:
-    """The report of zot_rollout, which a playbook has passed on with set_stats."""
+def report(side: str, output: str, name: str) -> dict[str, Any]:
+    """The report of a role, which a playbook has passed on with set_stats."""
     found = re.search(r"RUN: (\{.*\})", output)
     if not found:
         raise DifferentWork(f"{side} has no report:\n{output}")
-    document: dict[str, Any] = json.loads(found[1])["zot_rollout_report"]
+    document: dict[str, Any] = json.loads(found[1])[name]
     return document
 
 

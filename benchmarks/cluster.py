@@ -2,12 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The yardsticks of the cluster: the whole runbook, its part in the cluster, and a namespace of 1,000 pods."""
+"""The yardsticks of the cluster: a release, its part in the cluster, a diagnosis, and a namespace of 1,000 pods."""
 
 from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,9 +89,53 @@ def release(bench: Bench) -> tuple[Costs, list[Ratio]]:
             Side("k8s_info", bench.playbook("k8s-info", fetch), fetched, ours=False, variables=where),
         ]
         costs = measure(sides, bench.runs, bench.shared, bench.directory)
+        modules = bench.modules(ours, where)
     return costs, [
         Ratio("release.yml, nothing to do", costs["release.yml"].seconds / costs["commands"].seconds, 1.3),
+        Ratio("modules that release.yml starts, nothing to do", modules.total(), 9),
         Ratio("its cluster part", costs["cluster part"].seconds / costs["k8s_info"].seconds, 1.15),
+    ]
+
+
+def diagnosis(bench: Bench) -> tuple[Costs, list[Ratio]]:
+    """diagnose.yml on a pod whose tag does not exist, beside the commands of the runbook"""
+    path = bench.archive("small-0", layers=2, size=MB // 10)
+    bench.push([image_of("bench/diagnosis:1", path)])
+    there = f"{bench.registry.host}/bench/diagnosis"
+    ours = ["ansible-playbook", "killinit.zot.diagnose", f"--extra-vars=zot_namespace={NAMESPACE}"]
+    ours += ["--extra-vars=zot_diagnose_fail=false"]
+    describe = f"kubectl describe pod --selector=app=openclaw --namespace={NAMESPACE}"
+    secret = f"kubectl get secret zot-pull-secret --namespace={NAMESPACE}"
+    steps: list[dict[str, Any]] = [
+        {"ansible.builtin.shell": f"{describe} | grep -A3 Failed"},
+        {"ansible.builtin.command": f"crane ls {there}"},
+        {"ansible.builtin.shell": f"{secret} '--output=jsonpath={{.data.\\.dockerconfigjson}}' | base64 --decode"},
+    ]
+    results = [{**step, "register": f"found_{number}"} for number, step in enumerate(steps)]
+    results.append(shown("[" + ", ".join(f"found_{number}.stdout" for number in range(len(steps))) + "]"))
+
+    def explained(run: Run) -> None:
+        checks.nothing_written(run.side, run.requests)
+        causes = [each["cause"] for each in checks.report(run.side, run.output, "zot_diagnose_report")["findings"]]
+        checks.same(run.side, "the causes", causes, ["tag_missing"])
+
+    def read(run: Run) -> None:
+        checks.nothing_written(run.side, run.requests)
+        for text in (f"{there}:2: not found", '"1"', f'"{bench.registry.host}": {{'):
+            checks.same(run.side, f"{text} in what it read", text in run.output.replace('\\"', '"'), True)
+
+    with _cluster(bench) as (kubectl, where):
+        kubectl.apply(workload(f"{there}:2"))
+        _wait_until_it_cannot_pull(kubectl)
+        sides = [
+            Side("diagnose.yml", ours, explained, variables=where),
+            Side("commands", bench.playbook("diagnosis", results), read, ours=False, variables=where),
+        ]
+        costs = measure(sides, bench.runs, bench.shared, bench.directory)
+        modules = bench.modules(ours, where)
+    return costs, [
+        Ratio("a diagnosis", costs["diagnose.yml"].seconds / costs["commands"].seconds, 1.3),
+        Ratio("modules that a diagnosis starts", modules.total(), 1),
     ]
 
 
@@ -125,7 +170,19 @@ def crowded(bench: Bench) -> tuple[Costs, list[Ratio]]:
         ]
         costs = measure(sides, bench.runs, bench.shared, bench.directory)
     ratio = costs["zot_rollout"].seconds / costs["kubectl, crane"].seconds
-    return costs, [Ratio("zot_rollout judging 1,000 pods", ratio, 0.5)]
+    return costs, [Ratio("zot_rollout judging 1,000 pods", ratio, 0.35)]
+
+
+def _wait_until_it_cannot_pull(kubectl: Kubectl, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        pods = kubectl.get("pods", "--selector=app=openclaw")["items"]
+        statuses = [status for pod in pods for status in pod["status"].get("containerStatuses", [])]
+        if any(status["state"].get("waiting", {}).get("reason") == "ImagePullBackOff" for status in statuses):
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no pod has failed to pull within {seconds} seconds: {statuses}")
+        time.sleep(0.5)
 
 
 @contextmanager
@@ -171,12 +228,12 @@ def _runbook(there: str, paths: dict[str, str]) -> list[str]:
 
 
 def _judged(workloads: int, running: int) -> Callable[[Run], None]:
-    """The check that a run found so many workloads with so many pods, and all of them fresh."""
+    """The check that a run found so many workloads with so many pods, and all of them current."""
 
     def check(run: Run) -> None:
-        report = checks.report(run.side, run.output)["workloads"]
+        report = checks.report(run.side, run.output, "zot_rollout_report")["workloads"]
         found = len(report), sum(each["pods"] for each in report)
         checks.same(run.side, "the number of workloads and pods", found, (workloads, running))
-        checks.same(run.side, "what is to be done", {each["action"] for each in report}, {"none"})
+        checks.same(run.side, "the status of the workloads", {each["status"] for each in report}, {"current"})
 
     return check

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,6 +97,17 @@ class Bench:
     def digest(self, reference: str) -> str:
         """What crane says of a reference without the registry's name."""
         return self.run(["crane", "digest", f"{self.registry.host}/{reference}"], ours=False).strip()
+
+    def modules(self, command: Sequence[str], more: Mapping[str, str] | None = None) -> Counter[str]:
+        """The modules that a playbook starts, each with the number of its tasks. The playbook runs once for that."""
+        kept = self.directory / "started"
+        # Ansible makes one directory for each task that starts a module, and leaves the program of the module in it.
+        keep = {"ANSIBLE_KEEP_REMOTE_FILES": "true", "ANSIBLE_REMOTE_TMP": str(kept)}
+        try:
+            self.run(command, more={**(more or {}), **keep})
+            return Counter(path.stem.partition("_")[2] for path in kept.rglob("AnsiballZ_*.py"))
+        finally:
+            shutil.rmtree(kept, ignore_errors=True)
 
     def payload(self, module: str, arguments: dict[str, Any]) -> Path:
         """The program that Ansible would start for a task, as it left it when it ran the task once."""

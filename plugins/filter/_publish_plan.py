@@ -36,9 +36,9 @@ options:
 EXAMPLES = r"""
 - name: Show the pushes and indexes of a release
   ansible.builtin.debug:
-    msg: "{{ images | killinit.zot._publish_plan('3f2c1ab', ['latest']) }}"
+    msg: "{{ release | killinit.zot._publish_plan('3f2c1ab', ['latest']) }}"
   vars:
-    images:
+    release:
       - repository: openclaw/openclaw
         archives:
           amd64: dist/openclaw-amd64.tar

@@ -11,25 +11,29 @@ from __future__ import annotations
 
 import time
 import typing as t
+from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import WorkloadName, namespace_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
     Object,
     image_uses,
     name_of,
     template_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
+    at_least,
+    invalid_options,
+    references_option,
+    registry_option,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.cluster_state import (
     ClusterState,
-    Selection,
     read_cluster,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import RegistryState, reference_of
@@ -38,39 +42,57 @@ from ansible_collections.killinit.zot.plugins.module_utils._workloads.revisions 
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.strays import judge_strays
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.verdicts import Policy, WorkloadVerdict, judge
 
-Params = t.Mapping[str, t.Any]
+
+@dataclass(frozen=True)
+class Query:
+    """The options of a task that are not those of a connection; *wait_timeout* is None where the task does not wait."""
+
+    registry: str
+    selection: Selection
+    policy: Policy
+    assumed: t.Sequence[str]
+    wait_timeout: int | None
+    wait_sleep: int
+
+    @classmethod
+    def of(cls, params: t.Mapping[str, t.Any]) -> Query:
+        """Raises ZotError or InvalidNameError for an option that cannot be used."""
+        registry = registry_option(params["registry"])
+        at_least(0, wait_timeout=params["wait_timeout"])
+        at_least(1, wait_sleep=params["wait_sleep"])
+        with invalid_options():
+            release = Release(references_option(params["images"], registry))
+        return cls(
+            registry,
+            Selection.of(params),
+            Policy(release, params["set_image"], params["pin"], _stamp()),
+            [str(each) for each in references_option(params["assume_pushed"], registry)],
+            params["wait_timeout"] if params["wait"] else None,
+            params["wait_sleep"],
+        )
 
 
-def workload_info(client: Client, reader: Reader, params: Params) -> dict[str, t.Any]:
-    """The result of the module for a task's *params*. Raises ClusterError, ZotError or InvalidNameError."""
-    registry = reader.reference("registry", "latest").registry  # raises where no registry is named
-    selection = Selection(
-        namespace_name(params["namespace"]),
-        tuple(dict.fromkeys(WorkloadName.parse(text) for text in _texts(params["workloads"]))),
-        tuple(text.strip() for text in params["label_selectors"] if text.strip()),
-        params["allow_empty"],
-    )
-    with invalid_options():
-        release = Release(_references(params["images"], registry))
-        assumed = [str(each) for each in _references(params["assume_pushed"], registry)]
-    policy = Policy(release, params["set_image"], params["pin"], _stamp())
-    deadline = time.monotonic() + params["wait_timeout"] if params["wait"] else None
+def workload_info(client: Client, reader: Reader, query: Query) -> dict[str, t.Any]:
+    """The result of the module. Raises ClusterError or ZotError."""
+    deadline = None if query.wait_timeout is None else time.monotonic() + query.wait_timeout
     while True:
         late = deadline is None or time.monotonic() >= deadline
+        state = RegistryState(query.registry, assumed=query.assumed)
         try:
-            cluster = read_cluster(client, selection)
-            if late or not cluster.in_progress():
-                waited = params["wait_timeout"] if params["wait"] else None
-                return _assess(cluster, reader, RegistryState(registry, assumed=assumed), selection, policy, waited) | {
+            cluster = read_cluster(client, query.selection)
+            if late or not cluster.in_progress(state.is_used_by):
+                # The wait also ends before the timeout, when the rollout of another workload has failed.
+                waited = query.wait_timeout if late else None
+                return _assess(cluster, reader, state, query.selection, query.policy, waited) | {
                     "changed": False,
-                    "namespace": selection.namespace,
-                    "registry": registry,
+                    "namespace": query.selection.namespace,
+                    "registry": query.registry,
                     "cluster": client.server,
                 }
         except (ClusterError, ZotError) as error:
             if late or not error.retryable:
                 raise
-        time.sleep(max(min(params["wait_sleep"], (deadline or 0) - time.monotonic()), 0))
+        time.sleep(max(min(query.wait_sleep, (deadline or 0) - time.monotonic()), 0))
 
 
 def _assess(
@@ -82,7 +104,7 @@ def _assess(
     waited: int | None,
 ) -> dict[str, t.Any]:
     unreadable = [dict(each) for each in cluster.unreadable]
-    problems = [f"cannot {each['verb']} {each['resource']}: {each['message']}" for each in unreadable]
+    problems = [unreadable_text(each) for each in unreadable]
     unverified: list[str] = []
     found: list[WorkloadVerdict] = []
     if cluster.has_pods:
@@ -131,21 +153,6 @@ def _judge(
 
 def _unknown(workload: Object, reason: str, problem: str | None = None) -> WorkloadVerdict:
     return WorkloadVerdict(name_of(workload), workload["kind"], "unknown", reason, problem=problem)
-
-
-def _texts(values: t.Iterable[str]) -> list[str]:
-    """Names or references of a list; what a command line or a survey gives as one text is divided."""
-    return [text for value in values for text in value.replace(",", " ").split()]
-
-
-def _references(values: t.Iterable[str], registry: str) -> list[Reference]:
-    found = []
-    for text in _texts(values):
-        reference = Reference.parse(text, registry=registry)
-        if reference.registry != registry:
-            raise ZotError("invalid_option", f"{text} is not an image of {registry}")
-        found.append(reference)
-    return found
 
 
 def _stamp() -> str:

@@ -15,13 +15,13 @@ author:
 description:
   - Finds the pods of a namespace that cannot pull an image, and returns for each image every cause, what to do and the
     commands for it.
-  - kubelet has one message for several causes. Therefore the module also reads the pull secrets of these pods, and asks
-    the registry the same question with the pods' own accounts and with the account of O(registry_username).
+  - kubelet has one message for several causes. Therefore the module also reads the pull secrets of these pods, and
+    requests the images from the registry with the pods' own accounts and with the account of O(registry_username).
   - It covers containers, init containers, ephemeral containers and image volumes, pods whose first pull takes longer
     than O(pull_timeout), and containers that end at once because their image is for another architecture.
-  - If no pod fails, the module lists the pods and the events, and does not ask the registry.
-  - Only images in O(registry) are looked up, and accounts are sent to no other registry. The registry is asked from the
-    host where the module runs, not from the nodes.
+  - If no pod fails, the module lists the pods and the events, and sends no request to the registry.
+  - Only images in O(registry) are looked up, and accounts are sent to no other registry. The requests are
+    sent from the host where the module runs, not from the nodes.
 options:
   namespace:
     description: The namespace of the pods.
@@ -76,7 +76,7 @@ namespace:
   type: str
   sample: openclaw
 registry:
-  description: The registry that was asked.
+  description: The registry.
   returned: success
   type: str
   sample: oci.example.com
@@ -86,7 +86,7 @@ cluster:
   type: str
   sample: https://203.0.113.10:6443
 ok:
-  description: Whether no pod fails to pull.
+  description: Whether no pod fails to pull. V(false) also if the events could not be read.
   returned: success
   type: bool
   sample: false
@@ -161,7 +161,7 @@ summary:
   type: list
   elements: str
 problems:
-  description: One sentence for each image that cannot be pulled.
+  description: One sentence for each image that cannot be pulled, and one if the events could not be read.
   returned: success
   type: list
   elements: str
@@ -189,24 +189,43 @@ unreadable:
       type: str
       sample: 'nodes is forbidden: User "ops" cannot list resource "nodes"'
 error_class:
-  description: The class of an error of an option or of the registry.
-  returned: failure
+  description: The class of the error, as M(killinit.zot.zot_image_info) returns it.
   type: str
-  sample: invalid_option
-hint:
-  description: What to do.
   returned: failure
-  type: str
+  sample: not_found
 retryable:
   description: Whether the same task can succeed later without a change.
-  returned: failure
   type: bool
+  returned: failure
+  sample: false
+hint:
+  description: What to do.
+  type: str
+  returned: failure
+  sample: Correct the name, the namespace or the selector.
+cmd:
+  description: The command of the tool that failed, without secrets.
+  type: list
+  elements: str
+  returned: if crane failed
+  sample: [crane, manifest, "oci.example.com/openclaw/openclaw:latest"]
+rc:
+  description: The exit status of the tool; V(null) if it did not end by itself.
+  type: int
+  returned: if crane failed
+  sample: 1
+stderr:
+  description: The standard error of the tool, shortened and without secrets.
+  type: str
+  returned: if crane failed
+  sample: "Error: MANIFEST_UNKNOWN: manifest unknown"
 """
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import InvalidNameError
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failures.verdict import (
-    check_options,
+    Query,
     explain_pull_failures,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
@@ -231,10 +250,10 @@ def main() -> None:
     )
     try:
         with open_registries(module._module) as task:
-            check_options(module.params)
+            query = Query.of(module.params)
             options = options_beside_a_cluster(module.params)
-            result = explain_pull_failures(connect(module), task, options, module.params)
-    except (ZotError, ClusterError) as error:
+            result = explain_pull_failures(connect(module), task, options, query)
+    except (ZotError, ClusterError, InvalidNameError) as error:
         module.fail_json(**error.for_ansible())
     module.exit_json(**result)
 

@@ -12,13 +12,13 @@ version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Reads a pull secret as kubelet does, asks the registry with the accounts in the secret for every image that the
-    workloads of the namespace need, and checks that the workloads or their service accounts name the secret.
+  - Reads a pull secret as kubelet does, requests every image that the workloads of the namespace need from the
+    registry with the accounts in the secret, and checks that the workloads or their service accounts name the secret.
   - Workloads are Deployments, StatefulSets, DaemonSets and CronJobs, with the images of their containers, init
     containers and image volumes. Only those that use O(registry) count.
   - A probe of the registry ends after O(registry_timeout) or 15 seconds, whichever is shorter, and all probes together
     within 30 seconds. A registry that does not answer gives the verdict V(unknown).
-  - The registry is asked from the host where the module runs, and not from the nodes. O(registry_username),
+  - The requests are sent from the host where the module runs, and not from the nodes. O(registry_username),
     O(registry_password) and O(registry_authfile) are not used.
   - The result holds no password and no data of a Secret.
   - If no workload uses the registry and O(images) is empty, the module fails.
@@ -100,7 +100,7 @@ name:
   type: str
   sample: zot-pull-secret
 registry:
-  description: The registry that was used.
+  description: The registry.
   returned: success
   type: str
   sample: oci.example.com
@@ -153,7 +153,7 @@ checks:
       description: Why the verdict is what it is.
       type: str
     remedy:
-      description: What to do. Empty if there is nothing to do, or if another check comes first.
+      description: What to do. Empty if there is nothing to do, or if another check must be fixed first.
       type: str
     error_class:
       description: For a V(read) that is not ok, the error class as M(killinit.zot.zot_image_info) returns it.
@@ -216,10 +216,42 @@ repair:
           description: The definition for M(kubernetes.core.k8s) with O(kubernetes.core.k8s#module:state=patched).
             It has all pull secrets of the service account, because the API replaces their list as a whole.
           type: dict
+error_class:
+  description: The class of the error, as M(killinit.zot.zot_image_info) returns it.
+  type: str
+  returned: failure
+  sample: not_found
+retryable:
+  description: Whether the same task can succeed later without a change.
+  type: bool
+  returned: failure
+  sample: false
+hint:
+  description: What to do.
+  type: str
+  returned: failure
+  sample: Correct the name, the namespace or the selector.
+cmd:
+  description: The command of the tool that failed, without secrets.
+  type: list
+  elements: str
+  returned: if crane failed
+  sample: [crane, manifest, "oci.example.com/openclaw/openclaw:latest"]
+rc:
+  description: The exit status of the tool; V(null) if it did not end by itself.
+  type: int
+  returned: if crane failed
+  sample: 1
+stderr:
+  description: The standard error of the tool, shortened and without secrets.
+  type: str
+  returned: if crane failed
+  sample: "Error: MANIFEST_UNKNOWN: manifest unknown"
 """
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import InvalidNameError
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.repair import Account
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state import Scope
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.verdict import assess
@@ -257,7 +289,7 @@ def main() -> None:
             result = assess(
                 connect(module), task, options, scope, account=account, assume_repaired=params["assume_repaired"]
             )
-    except (ZotError, ClusterError) as error:
+    except (ZotError, ClusterError, InvalidNameError) as error:
         module.fail_json(**error.for_ansible())
     module.exit_json(changed=False, **result)
 

@@ -149,8 +149,8 @@ problems:
       means sha256:4c553b9ea325 now"
 unverified:
   description: >-
-    A sentence for each image that digests cannot prove, as that of an image volume or of a CronJob. These are no
-    problems.
+    A sentence for each image that digests cannot prove, as that of an image volume, of a CronJob, or of a workload
+    without pods. These are no problems.
   type: list
   elements: str
   returned: success
@@ -311,16 +311,37 @@ cluster:
   type: str
   returned: success
   sample: https://10.0.0.1:6443
+error_class:
+  description: The class of the error, as M(killinit.zot.zot_image_info) returns it.
+  type: str
+  returned: failure
+  sample: not_found
 retryable:
-  description: Whether the same task can succeed later without anybody changing anything.
+  description: Whether the same task can succeed later without a change.
   type: bool
   returned: failure
   sample: false
 hint:
-  description: What to do now.
+  description: What to do.
   type: str
   returned: failure
   sample: Correct the name, the namespace or the selector.
+cmd:
+  description: The command of the tool that failed, without secrets.
+  type: list
+  elements: str
+  returned: if crane failed
+  sample: [crane, manifest, "oci.example.com/openclaw/openclaw:latest"]
+rc:
+  description: The exit status of the tool; V(null) if it did not end by itself.
+  type: int
+  returned: if crane failed
+  sample: 1
+stderr:
+  description: The standard error of the tool, shortened and without secrets.
+  type: str
+  returned: if crane failed
+  sample: "Error: MANIFEST_UNKNOWN: manifest unknown"
 """
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
@@ -333,7 +354,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.module impo
     options_beside_a_cluster,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info import workload_info
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info import Query, workload_info
 
 OPTIONS = {
     **CLUSTER_MODULE_OPTIONS,
@@ -356,11 +377,10 @@ def main() -> None:
     module = cluster_module(OPTIONS)
     try:
         with open_registries(module._module) as task:
+            query = Query.of(module.params)
             reader = Reader(task.session(options_beside_a_cluster(module.params)))
-            result = workload_info(connect(module), reader, module.params)
-    except InvalidNameError as error:
-        module.fail_json(msg=f"{error}. Correct the option.", retryable=False, hint="Correct the option.")
-    except (ZotError, ClusterError) as error:
+            result = workload_info(connect(module), reader, query)
+    except (ZotError, ClusterError, InvalidNameError) as error:
         module.fail_json(**error.for_ansible())
     module.exit_json(**result)
 

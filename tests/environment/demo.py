@@ -102,7 +102,7 @@ def roll_out(registry: Registry, archives: Archives, directory: Path, environmen
         manifest.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects(registry)}))
         show(["kubectl", "apply", "--filename", str(manifest)], environment)
         show(["kubectl", "rollout", "status", "--namespace=openclaw", "deployment/openclaw"], environment)
-        say("The whole runbook in one command: publish, verify the pull secret, restart what is stale, prove it")
+        say("Release with one command: publish, verify the pull secret, restart stale workloads, verify the digests")
         variables = directory / "release-77aa01c.json"
         third = release("77aa01c", archives, "third") | {"zot_namespace": "openclaw"}
         variables.write_text(json.dumps(third, indent=2))

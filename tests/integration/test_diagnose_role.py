@@ -71,3 +71,9 @@ def test_no_kubeconfig(problem: Callable[..., str]) -> None:
     """The error says what to set."""
     text = problem()
     assert all(name in text for name in ("zot_kubeconfig", "K8S_AUTH_KUBECONFIG"))
+
+
+def test_options_without_a_value_are_not_given(problem: Callable[..., str]) -> None:
+    """An empty answer in AWX is null: the role fails as it does by default."""
+    text = problem(zot_registry="registry of a variable", zot_diagnose_fail=None, zot_diagnose_pull_timeout=None)
+    assert "registry of a variable" in text

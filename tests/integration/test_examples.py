@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from integration.blocks import PAGES, ROOT, Block, blocks
 from integration.support import recap
 
@@ -79,6 +80,8 @@ def _kind(block: Block) -> str:
         return "pipeline"
     if block.file:
         return "variables"
+    if all(name.startswith("zot_") for name in content):
+        return "options of a role"
     raise AssertionError(f"no test knows what {block} is")
 
 
@@ -182,10 +185,25 @@ def test_variables(block: Block) -> None:
     assert any(f"@{block.file}" in each.text for each in blocks(block.page) if each.text != block.text)
 
 
+@pytest.mark.parametrize("block", _of_kind("options of a role"), ids=str)
+def test_options_of_a_role(block: Block) -> None:
+    """The role of the page accepts them."""
+    role = ROOT / Path(block.page).parent
+    options = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    specs = {name: {**options[name], "required": False} for name in block.content}
+    assert ArgumentSpecValidator(specs).validate(block.content).error_messages == []
+
+
 def test_tasks_of_plugins(shell: Shell) -> None:
     """The examples of the modules, and of the filters that need no cluster."""
     names = ("zot_push", "zot_index", "zot_image_info", "image_table", "_publish_plan")
     tasks = [task for name in names for task in _examples(next(ROOT.glob(f"plugins/*/{name}.py")))]
+    # The members of the second index in the examples.
+    members = [
+        {"archive": f"dist/openclaw-{name}.tar", "repository": "openclaw/workspace", "tag": f"3f2c1ab-{name}"}
+        for name in ("amd64", "arm64")
+    ]
+    tasks.insert(0, {"killinit.zot.zot_push": {"registry": "oci.killinit.cc", "images": members}})
     play = [{"name": "Examples", "hosts": "localhost", "gather_facts": False, "tasks": tasks}]
     run = shell("ansible-playbook example.yml", files={"example.yml": yaml.safe_dump(play)})
     assert run.returncode == 0, run.stdout + run.stderr

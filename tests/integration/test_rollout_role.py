@@ -298,3 +298,17 @@ def test_module_defaults_of_the_play_stay(
     done = playbook(tmp_path / "play.yml", zot_namespace="apps", zot_rollout_wait_sleep=1)
     assert recap(done)["failed"] == 0, done.stdout + done.stderr
     assert _patches(server) == ["one"]
+
+
+def test_an_option_without_a_value_is_not_given(serve: Any, rollout: Run) -> None:
+    """An empty answer of AWX is null: the role restarts, waits and fails as it does by default."""
+    names = ("restart", "fail", "pin", "allow_empty", "set_image", "images", "assume_pushed", "wait_timeout")
+    empty = {f"zot_rollout_{name}": None for name in names}
+    cluster, server = serve("one")
+    done, report = rollout(server, **empty)
+    assert (recap(done)["failed"], report["restarted"]) == (0, ["deployment/one"]), done.stdout
+    cluster.refuses = {"one"}
+    cluster.deployments["one"]["spec"]["template"]["metadata"]["annotations"] = {}
+    cluster.deployments["one"]["metadata"]["generation"] = 1
+    done, report = rollout(server, **empty)
+    assert (recap(done)["failed"], report["ok"]) == (1, False), done.stdout

@@ -15,7 +15,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+
+if t.TYPE_CHECKING:
+    from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client
+
 Dict = dict[str, t.Any]
+SELECTORS = ("labelSelector", "fieldSelector")
 VERSION = {"major": "1", "minor": "37", "gitVersion": "v1.37.2"}
 
 
@@ -67,6 +73,31 @@ def status(code: int, reason: str, message: str) -> tuple[int, Dict]:
         "reason": reason,
         "code": code,
     }
+
+
+def holding(cluster: Client) -> t.Callable[[Request], tuple[int, t.Any]]:
+    """The answers of an API server that holds the objects of *cluster*, and lets nobody change them."""
+
+    def respond(request: Request) -> tuple[int, t.Any]:
+        parts = request.path.strip("/").split("/")
+        # /api/v1/…, /apis/GROUP/VERSION/…
+        parts = parts[2 if parts[0] == "api" else 3 :]
+        namespace = parts[1] if parts[0] == "namespaces" and len(parts) > 2 else None
+        resource, *names = parts[2 if namespace else 0 :]
+        labels, fields = ([request.query[name]] if name in request.query else [] for name in SELECTORS)
+        try:
+            if request.verb != "GET":
+                return status(405, "MethodNotAllowed", f"{request.verb} is not allowed")
+            if not names:
+                return 200, {"items": cluster.list(resource, namespace, labels=labels, fields=fields)}
+            document = cluster.get(resource, namespace or "", names[0])
+        except ClusterError as error:
+            return status(error.status or 500, "Forbidden", error.message)
+        if document is None:
+            return status(404, "NotFound", f'{resource} "{names[0]}" not found')
+        return 200, document
+
+    return respond
 
 
 def _discovery(path: str) -> Dict | None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import RESOURCES
@@ -40,6 +41,11 @@ class FakeCluster:
     ) -> t.List[Object]:  # noqa: UP006 - within the class, list is this method
         """The objects of a resource, by equality selectors and by C(metadata.name) alone."""
         self._note("list", resource, namespace)
+        if not all(re.fullmatch(r"[\w./-]+=[\w.-]*", part) for selector in labels for part in selector.split(",")):
+            message = json.dumps({"message": "unable to parse requirement: found '=', expected: identifier"})
+            raise ClusterError.from_answer(
+                400, "BadRequest", message, verb="list", resource=resource, namespace=namespace
+            )
         wanted = [part.split("=", 1) for selector in labels for part in selector.split(",")]
         names = [selector.partition("metadata.name=")[2] for selector in fields if "metadata.name=" in selector]
         return [
@@ -54,6 +60,8 @@ class FakeCluster:
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
         """One object."""
         self._note("get", f"{resource}/{name}", namespace)
+        if resource == "namespaces" and any(each["metadata"].get("namespace") == name for each in self.objects):
+            return {"kind": "Namespace", "metadata": {"name": name}}
         found = [
             each
             for each in self.objects

@@ -212,6 +212,7 @@ def without_account(service_account: str) -> tuple[Scene, t.Callable[..., Regist
 def test_commands(found: tuple[Scene, t.Callable[..., RegistryState]]) -> None:
     scene, ask = found
     params = {
+        "registry": REGISTRY,
         "namespace": NAMESPACE,
         "label_selectors": [],
         "pull_timeout": 20,
@@ -221,7 +222,7 @@ def test_commands(found: tuple[Scene, t.Callable[..., RegistryState]]) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder, open_task(folder) as task:
         patch.setattr(verdict, "ask_registry", ask)
         patch.setattr(verdict, "time", types.SimpleNamespace(time=lambda: NOW))
-        result = verdict.explain_pull_failures(scene.cluster(), task, Options(REGISTRY), params)
+        result = verdict.explain_pull_failures(scene.cluster(), task, Options(REGISTRY), verdict.Query.of(params))
     for finding in result["findings"]:
         for command in finding["commands"]:
             check(command)
@@ -235,6 +236,7 @@ def test_the_finding_says_what_is_left_out(kind: str, name: str) -> None:
     """The pods can be deleted by their own names; the owner is in no command."""
     scene, ask = attacked(kind, name)
     params = {
+        "registry": REGISTRY,
         "namespace": NAMESPACE,
         "label_selectors": [],
         "pull_timeout": 20,
@@ -243,7 +245,9 @@ def test_the_finding_says_what_is_left_out(kind: str, name: str) -> None:
     }
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder, open_task(folder) as task:
         patch.setattr(verdict, "ask_registry", ask)
-        (finding,) = verdict.explain_pull_failures(scene.cluster(), task, Options(REGISTRY), params)["findings"]
+        (finding,) = verdict.explain_pull_failures(scene.cluster(), task, Options(REGISTRY), verdict.Query.of(params))[
+            "findings"
+        ]
     assert "curl evil" in finding["remedy"]
     assert not [each for each in finding["commands"] if "curl" in each]
     assert finding["commands"][-1].startswith("kubectl --namespace=openclaw delete pod wrong-")

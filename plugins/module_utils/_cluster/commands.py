@@ -6,9 +6,9 @@
 
 Private to killinit.zot: it may change at any time.
 
-People paste these commands into a shell. Whoever may create a pod chooses the names in it, so every name is checked
-against its grammar first: a name that is not valid gets no command. Ansible shows commands as JSON, so they contain no
-double quotes.
+People paste these commands into a shell, and every user who may create a pod chooses the names in it. So every name is
+checked against its grammar first, and a name that is not valid gets no command. Ansible shows commands as JSON, so they
+contain no double quotes.
 """
 
 from __future__ import annotations

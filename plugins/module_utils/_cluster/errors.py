@@ -16,6 +16,14 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.text import prin
 
 # https://kubernetes.io/docs/reference/using-api/api-concepts/#api-status-codes: what passes by itself.
 _RETRYABLE = frozenset({408, 409, 410, 429, 500, 502, 503, 504})
+# The classes of errors.py in _registry that mean the same.
+_CLASSES: t.Mapping[int | None, str] = {
+    400: "invalid_option",
+    401: "unauthorized",
+    403: "denied",
+    404: "not_found",
+    429: "rate_limited",
+}
 _HINTS: t.Mapping[int, str] = {
     400: "Correct the selector or the name.",
     401: "Renew the credentials in the kubeconfig.",
@@ -43,6 +51,7 @@ class ClusterError(Exception):
         resource: str = "",
         namespace: str | None = None,
         status: int | None = None,
+        hint: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = printable(message.strip())
@@ -50,6 +59,7 @@ class ClusterError(Exception):
         self.resource = resource
         self.namespace = namespace
         self.status = status
+        self._hint = hint
 
     @classmethod
     def from_answer(
@@ -90,6 +100,8 @@ class ClusterError(Exception):
     @property
     def hint(self) -> str:
         """What to do now."""
+        if self._hint:
+            return self._hint
         if self.status is None:
             return _CONNECTION_HINT
         return _HINTS.get(self.status, "Check the API server, then run the task again.")
@@ -100,4 +112,15 @@ class ClusterError(Exception):
 
     def for_ansible(self) -> dict[str, t.Any]:
         """The arguments of C(fail_json)."""
-        return {"msg": f"{str(self).rstrip('.')}. {self.hint}", "retryable": self.retryable, "hint": self.hint}
+        return {
+            "msg": f"{str(self).rstrip('.')}. {self.hint}",
+            "error_class": _CLASSES.get(self.status, "unavailable"),
+            "retryable": self.retryable,
+            "hint": self.hint,
+        }
+
+
+def unreadable_text(reading: t.Mapping[str, t.Any]) -> str:
+    """One of C(unreadable) as a sentence without the full stop."""
+    where = f" in namespace {reading['namespace']}" if reading["namespace"] else ""
+    return f"cannot {reading['verb']} {reading['resource']}{where}: {reading['message']}"

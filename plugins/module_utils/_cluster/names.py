@@ -32,7 +32,12 @@ _KINDS: t.Mapping[str, str] = {
 
 
 class InvalidNameError(ValueError):
-    """The text is not a name of Kubernetes; the message says which and why."""
+    """An option holds a text that is not a name in Kubernetes; the message quotes it and says why."""
+
+    def for_ansible(self) -> dict[str, t.Any]:
+        """The arguments of C(fail_json)."""
+        hint = "Correct the option and run the task again."
+        return {"msg": f"{self}. {hint}", "error_class": "invalid_option", "retryable": False, "hint": hint}
 
 
 def is_name(text: object) -> bool:

@@ -97,7 +97,7 @@ class PullFailure:
     container was started and ended, which may be because its image is for another architecture. *message* is kubelet's
     text on one line, without the prefixes. *next_try* is the number of seconds until kubelet's next pull, if known.
 
-    Nothing here is checked against a grammar: whoever creates a pod chooses what is in it.
+    Nothing here is checked against a grammar: the creator of a pod chooses its content.
     """
 
     pod: str

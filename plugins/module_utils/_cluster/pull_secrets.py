@@ -185,7 +185,7 @@ def _entry(name: str, value: t.Any) -> Entry:
     if fields["auth"]:
         given = (username, password)
         username, password = _account(fields["auth"])
-        contradicts = any(told and told != meant for told, meant in zip(given, (username, password)))
+        contradicts = any(text and text != used for text, used in zip(given, (username, password)))
     return Entry(name, kubelet_key(name) or "", username, password, contradicts)
 
 

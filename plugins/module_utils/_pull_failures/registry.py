@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Ask a registry about images that cannot be pulled: with the accounts of the pods, and with the operator's.
+"""Query a registry for images that cannot be pulled: with the accounts of the pods, and with the operator's.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -35,7 +35,7 @@ _PARALLEL = 4
 
 
 def ask_registry(task: Task, options: Options, cluster: ClusterState) -> RegistryState:
-    """Ask about every image of the registry that the cluster cannot pull.
+    """Query every image of the registry that the cluster cannot pull.
 
     Raises ZotError for an option that cannot be used. Every other error is an answer.
     """
@@ -68,7 +68,7 @@ def ask_registry(task: Task, options: Options, cluster: ClusterState) -> Registr
 
 
 class _Probe:
-    """Asks short questions, and none any more once the registry has let one run into the time limit."""
+    """Sends short requests to the registry, and no more after one of them has timed out."""
 
     def __init__(self, task: Task, options: Options) -> None:
         self._task, self._options = task, options
@@ -93,7 +93,7 @@ class _Probe:
             return Answer(repository, secret, error.error_class, str(error))
 
     def ask_as_pod(self, secret: str, entry: Entry, images: t.Sequence[Reference], known: Reference | None) -> Answer:
-        """What kubelet is answered with an account: about the *known* image, or everything if there is none."""
+        """The registry's answer to an account of a pod, for the *known* image, or for all images if none is known."""
         repository = images[0].repository
         username, password = entry.username or None, entry.password or None
         options = replace(self._options, username=username, password=password, authfile=None, ambient=False)

@@ -48,7 +48,7 @@ class ClusterState:
     platforms: t.Mapping[str, str] | None = None
 
     def in_registry(self, failure: PullFailure) -> Reference | None:
-        """The image, if the registry can be asked about it."""
+        """The image, if it is in the registry of the task."""
         reference = reference_of(failure)
         return reference if reference and reference.registry == self.registry else None
 
@@ -112,7 +112,7 @@ class Answer:
     """What the registry answers one account about the images of one repository.
 
     *secret* is the pull secret of the account, empty for no account. *error* is the class of the error, empty if the
-    account may read. *images* and *tags* are what was asked beside that; *tags* is None when the repository does not
+    account may read. *images* and *tags* are what the account could read; *tags* is None when the repository does not
     exist, and *listed* whether that is known.
     """
 

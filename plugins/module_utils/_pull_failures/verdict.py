@@ -11,67 +11,63 @@ from __future__ import annotations
 
 import time
 import typing as t
+from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client, Object, Readings
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import (
-    InvalidNameError,
-    is_name,
-    namespace_name,
-    object_name,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_text
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import is_name, object_name
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import PullFailure, find_failures
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret
-from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import registry_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failures.findings import group_failures
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failures.registry import ask_registry
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failures.state import ClusterState
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import at_least, registry_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
 
-Params = t.Mapping[str, t.Any]
+
+@dataclass(frozen=True)
+class Query:
+    """The options of a task that are not those of a connection."""
+
+    registry: str
+    selection: Selection
+    pull_timeout: int
+    pull_secret: str
+
+    @classmethod
+    def of(cls, params: t.Mapping[str, t.Any]) -> Query:
+        """Raises ZotError or InvalidNameError for an option that cannot be used."""
+        at_least(0, pull_timeout=params["pull_timeout"])
+        registry = registry_option(params["registry"])
+        return cls(registry, Selection.of(params), params["pull_timeout"], object_name(params["pull_secret"]))
 
 
-def check_options(params: Params) -> None:
-    """Raise ZotError for an option that cannot be used."""
-    try:
-        namespace_name(params["namespace"])
-        object_name(params["pull_secret"])
-    except InvalidNameError as error:
-        raise ZotError("invalid_option", str(error)) from error
-    if params["pull_timeout"] < 0:
-        raise ZotError("invalid_option", f"pull_timeout is {params['pull_timeout']}, but it cannot be negative")
-    if not params["registry"]:
-        raise missing_registry()
-    with invalid_options():
-        registry_name(params["registry"])
+def explain_pull_failures(client: Client, task: Task, options: Options, query: Query) -> dict[str, t.Any]:
+    """The result of a task. Raises ClusterError when the pods cannot be read or do not exist, ZotError for options.
 
-
-def explain_pull_failures(client: Client, task: Task, options: Options, params: Params) -> dict[str, t.Any]:
-    """The result of a task. Raises ClusterError when the pods cannot be read, ZotError for options and an empty scope.
-
-    What else cannot be read is in C(unreadable), and the diagnosis goes on without it.
+    What else cannot be read is in C(unreadable), and the diagnosis continues without it.
     """
     readings = Readings(client)
-    namespace = params["namespace"]
-    pods = client.list("pods", namespace, labels=params["label_selectors"])
-    if not pods and not params["allow_empty"]:
-        labels = f" with the labels {','.join(params['label_selectors'])}" if params["label_selectors"] else ""
-        raise ZotError(
-            "not_found",
-            f"namespace {namespace} of {client.server} has no pod{labels}",
+    namespace = query.selection.namespace
+    pods = client.list("pods", namespace, labels=query.selection.labels)
+    if not pods and not query.selection.allow_empty:
+        query.selection.require_namespace(client, "pods")
+        raise query.selection.nothing(
+            "the namespace has none{selectors}",
+            "pods",
             hint="Correct namespace and label_selectors. If the namespace may have no pods, set allow_empty.",
         )
     events = (pods and readings.list("events", namespace, fields=["involvedObject.kind=Pod"])) or ()
-    failures = find_failures(pods, events, now=time.time(), pull_timeout=params["pull_timeout"])
-    unreadable: list[dict[str, t.Any]] = []
+    failures = find_failures(pods, events, now=time.time(), pull_timeout=query.pull_timeout)
+    refused: list[dict[str, t.Any]] = []
     groups = []
     if failures:
-        cluster = _read_cluster(readings, options.registry or "", params, failures)
+        cluster = _read_cluster(readings, query, failures)
         registry = ask_registry(task, options, cluster)
         groups = group_failures(cluster, registry)
-        unreadable = [
+        refused = [
             {
                 "verb": "read",
                 "resource": f"{cluster.registry}/{each.repository}",
@@ -81,36 +77,33 @@ def explain_pull_failures(client: Client, task: Task, options: Options, params: 
             for each in registry.operator
             if each.error
         ]
-    unreadable = [*readings.unreadable, *unreadable]
+    # Only pods and events show whether a pod fails to pull. All else explains a failure.
+    unread_events = [unreadable_text(each) for each in readings.unreadable if each["resource"] == "events"]
+    unreadable = [*readings.unreadable, *refused]
     summary = [line for group in groups for line in group.lines()]
     healthy = f"No pod in namespace {namespace} fails to pull. Pods checked: {len(pods)}."
     return {
         "changed": False,
         "namespace": namespace,
-        "registry": options.registry,
+        "registry": query.registry,
         "cluster": client.server,
-        "ok": not groups,
+        "ok": not groups and not unread_events,
         "pods": len(pods),
         "findings": [finding for group in groups for finding in group.findings()],
-        "summary": [*(summary or [healthy]), *map(_unreadable_line, unreadable)],
-        "problems": [group.problem() for group in groups],
+        "summary": [*(summary or [healthy]), *(f"C{unreadable_text(each)[1:]}" for each in unreadable)],
+        "problems": [*(group.problem() for group in groups), *unread_events],
         "unreadable": unreadable,
     }
 
 
-def _unreadable_line(each: t.Mapping[str, t.Any]) -> str:
-    where = f" in namespace {each['namespace']}" if each["namespace"] else ""
-    return f"Cannot {each['verb']} {each['resource']}{where}: {each['message']}"
-
-
-def _read_cluster(readings: Readings, registry: str, params: Params, failures: t.Sequence[PullFailure]) -> ClusterState:
+def _read_cluster(readings: Readings, query: Query, failures: t.Sequence[PullFailure]) -> ClusterState:
     """Read what explains the failures, and nothing more."""
-    namespace = params["namespace"]
+    namespace, registry = query.selection.namespace, query.registry
     accounts = None
     # Kubernetes copies the pull secrets of the service account into a pod that names none.
     if not all(each.secrets for each in failures):
         accounts = _by_name(readings.list("serviceaccounts", namespace))
-    state = ClusterState(namespace, registry, params["pull_secret"], failures, service_accounts=accounts)
+    state = ClusterState(namespace, registry, query.pull_secret, failures, service_accounts=accounts)
     # The platform of a node matters only for images that the registry can describe.
     nodes = _by_name(readings.list("nodes")) if state.images() else None
     names = dict.fromkeys(name for each in failures for name in state.pull_secrets(each) if is_name(name))
@@ -126,7 +119,7 @@ def _read_cluster(readings: Readings, registry: str, params: Params, failures: t
     return ClusterState(
         namespace,
         registry,
-        params["pull_secret"],
+        query.pull_secret,
         failures,
         secrets,
         forbidden,

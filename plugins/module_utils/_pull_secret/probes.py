@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Ask a registry for images with the accounts of a pull secret, as kubelet would.
+"""Probe the images of a registry with the accounts of a pull secret, as kubelet would.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -51,7 +51,7 @@ def probe(
     for entry in dict.fromkeys(entry for tried in entries.values() for entry in tried):
         readers[entry] = Reader(task.session(replace(short, username=entry.username, password=entry.password)))
     end = time.monotonic() + LAST_START
-    # One image of every repository comes first: it proves the account, even if the time is too short for all images.
+    # One image of every repository is first: it proves the account, even if the time is too short for all images.
     turns = sorted(
         ((turn, name, image) for name in needed for turn, image in enumerate(needed[name]) if entries[name]),
         key=lambda each: each[0],

@@ -12,6 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_text
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.checks import (
@@ -26,7 +27,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state im
     Scope,
     State,
     read_state,
-    unreadable_text,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
 

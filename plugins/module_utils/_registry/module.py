@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import at_least, invalid_options
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session, Task, open_task
 
 _REGISTRY_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
@@ -55,12 +55,15 @@ CLUSTER_MODULE_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
 
 
 def options_of(params: t.Mapping[str, t.Any]) -> Options:
-    """The registry options of a module that only uses a registry."""
+    """The registry options of a module that only uses a registry. Raises ZotError."""
+    at_least(1, timeout=params["timeout"])
+    at_least(0, retries=params["retries"])
     return Options(**{name: params[name] for name in _REGISTRY_OPTIONS})
 
 
 def options_beside_a_cluster(params: t.Mapping[str, t.Any]) -> Options:
-    """The registry options of a module that takes C(CLUSTER_MODULE_OPTIONS)."""
+    """The registry options of a module that takes C(CLUSTER_MODULE_OPTIONS). Raises ZotError."""
+    at_least(1, registry_timeout=params["registry_timeout"])
     return Options(
         params["registry"],
         timeout=params["registry_timeout"],

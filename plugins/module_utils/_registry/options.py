@@ -17,14 +17,16 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Pla
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import (
     InvalidReferenceError,
     MissingRegistryError,
+    Reference,
+    registry_name,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import words
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
 
 
 def thread_pool(parallel: int) -> ThreadPoolExecutor:
     """The threads for the option parallel. Raises ZotError if it is less than one."""
-    if parallel < 1:
-        raise ZotError("invalid_option", f"parallel is {parallel}, but must be at least 1")
+    at_least(1, parallel=parallel)
     return ThreadPoolExecutor(max_workers=parallel)
 
 
@@ -37,6 +39,31 @@ def invalid_options() -> t.Iterator[None]:
         raise missing_registry() from error
     except InvalidReferenceError as error:
         raise ZotError("invalid_option", str(error)) from error
+
+
+def registry_option(text: str | None) -> str:
+    """The registry of a task. Raises ZotError if the task has none, or an invalid one."""
+    if not text:
+        raise missing_registry()
+    with invalid_options():
+        return registry_name(text)
+
+
+def references_option(texts: t.Iterable[str], registry: str) -> tuple[Reference, ...]:
+    """The references of a list, each once; *registry* is where a reference names none. Raises ZotError for another."""
+    with invalid_options():
+        found = tuple(dict.fromkeys(Reference.parse(text, registry=registry) for text in words(texts)))
+    for each in found:
+        if each.registry != registry:
+            raise ZotError("invalid_option", f"{each} is not an image of {registry}")
+    return found
+
+
+def at_least(minimum: int, **values: int) -> None:
+    """Raise ZotError for an option whose value is below *minimum*."""
+    for name, value in values.items():
+        if value < minimum:
+            raise ZotError("invalid_option", f"{name} is {value}, but must be at least {minimum}")
 
 
 def platform_option(text: str) -> Platform:

@@ -13,7 +13,7 @@ import contextlib
 import os
 import tempfile
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, registry_name
 from ansible_collections.killinit.zot.plugins.module_utils._registry import crane
@@ -37,7 +37,7 @@ class Options:
 
     registry: str | None
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     authfile: str | None = None
     ambient: bool = True
     ca_path: str | None = None

@@ -14,32 +14,9 @@ from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import RESOURCES, Client, Readings
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import WorkloadName
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import WORKLOADS, Selection
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import Object, name_of, owner_of
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.rollouts import rollout_of
-
-_RESOURCES = ("deployments", "statefulsets", "daemonsets", "cronjobs")
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which workloads count: the named ones, or all; of these the ones with the labels."""
-
-    namespace: str
-    names: t.Sequence[WorkloadName] = ()
-    labels: t.Sequence[str] = ()
-    allow_empty: bool = False
-
-    def nothing(self, message: str, resource: str = "workloads") -> ClusterError:
-        """The error of a selection in which something was not found."""
-        selectors = f" with the labels {', '.join(self.labels)}" if self.labels else ""
-        return ClusterError(
-            message.replace("{selectors}", selectors),
-            verb="find",
-            resource=resource,
-            namespace=self.namespace,
-            status=404,
-        )
 
 
 @dataclass(frozen=True)
@@ -63,9 +40,12 @@ class ClusterState:
         """The pods that belong to a workload."""
         return self.pods.get((workload["kind"], workload["metadata"]["name"]), ())
 
-    def in_progress(self) -> bool:
-        """Whether waiting can change a verdict: some rollout is under way, and none has failed."""
-        rollouts = (each for each in self.workloads if each["kind"] != "CronJob")
+    def in_progress(self, uses_registry: t.Callable[[Object], bool]) -> bool:
+        """Whether waiting can change a verdict: some rollout is in progress, and none has failed.
+
+        Only workloads for which *uses_registry* is true have a verdict.
+        """
+        rollouts = (each for each in self.workloads if each["kind"] != "CronJob" and uses_registry(each))
         states = {rollout_of(each, self.pods_of(each)).state for each in rollouts} if self.has_pods else set()
         return "progressing" in states and "failed" not in states
 
@@ -83,7 +63,7 @@ def read_cluster(client: Client, selection: Selection) -> ClusterState:
     """Read the cluster once: one list for each kind. Raises ClusterError, also where a selection finds nothing."""
     readings = _Readings(client)
     kinds = {name.kind for name in selection.names}
-    resources = [each for each in _RESOURCES if not kinds or RESOURCES[each][1] in kinds]
+    resources = [each for each in WORKLOADS if not kinds or RESOURCES[each][1] in kinds]
     lists = {each: readings.list(each, selection.namespace, labels=selection.labels) for each in resources}
     workloads = [workload for found in lists.values() for workload in found or ()]
     if selection.names:
@@ -91,11 +71,11 @@ def read_cluster(client: Client, selection: Selection) -> ClusterState:
         readable = {RESOURCES[each][1] for each, found in lists.items() if found is not None}
         for name in selection.names:
             if name.kind in readable and str(name) not in by_name:
-                _require_namespace(readings, selection)
+                selection.require_namespace(client)
                 raise selection.nothing("it does not exist{selectors}", str(name))
         workloads = [by_name[str(name)] for name in selection.names if str(name) in by_name]
     elif not workloads and not readings.unreadable:
-        _require_namespace(readings, selection)
+        selection.require_namespace(client)
         if not selection.allow_empty:
             raise selection.nothing("the namespace has none{selectors}; allow_empty accepts that")
     pods = readings.list("pods", selection.namespace) or []
@@ -103,7 +83,8 @@ def read_cluster(client: Client, selection: Selection) -> ClusterState:
     strays = []
     for pod in pods:
         owner = owner_of(pod)
-        over = pod["metadata"].get("deletionTimestamp") or pod["status"].get("phase") in ("Succeeded", "Failed")
+        phase = (pod.get("status") or {}).get("phase")
+        over = pod["metadata"].get("deletionTimestamp") or phase in ("Succeeded", "Failed")
         if owner and not over:
             owned.setdefault(owner, []).append(pod)
         elif not over:
@@ -120,15 +101,3 @@ def _selected_strays(readings: Readings, selection: Selection, strays: t.Sequenc
     found = readings.list("pods", selection.namespace, labels=selection.labels, metadata_only=True)
     names = {pod["metadata"]["name"] for pod in found or ()}
     return [pod for pod in strays if pod["metadata"]["name"] in names]
-
-
-def _require_namespace(readings: Readings, selection: Selection) -> None:
-    """Raise ClusterError when the namespace does not exist, as far as the account may know."""
-    try:
-        found = readings.client.get("namespaces", "", selection.namespace)
-    except ClusterError as error:
-        if error.status != 403:
-            raise
-        return
-    if found is None:
-        raise selection.nothing("the namespace does not exist")

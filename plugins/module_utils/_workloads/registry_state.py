@@ -12,7 +12,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import digest_of
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import ImageUse, Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
+    ImageUse,
+    Object,
+    image_uses,
+    template_of,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._info import read_images
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
@@ -21,7 +26,7 @@ _PARALLEL = 8
 
 
 def reference_of(use: ImageUse) -> str | None:
-    """The reference by which the registry is asked for an image: by its tag if it has one, else by its digest."""
+    """The reference that is read from the registry for an image: its tag if it has one, else its digest."""
     reference = use.reference()
     if reference is None:
         return None
@@ -56,6 +61,10 @@ class RegistryState:
         """Whether the image is one of this registry."""
         reference = use.reference()
         return bool(reference and reference.registry == self.registry)
+
+    def is_used_by(self, workload: Object) -> bool:
+        """Whether the template of the workload names an image of this registry."""
+        return any(map(self.holds, image_uses(template_of(workload)["spec"])))
 
     def image(self, reference: str | None) -> Object | None:
         """The image of a reference that was read."""

@@ -108,7 +108,7 @@ def _images(owner: Object) -> dict[tuple[str, str], str]:
 
 def _waiting(pod: Object) -> t.Iterator[tuple[tuple[str, str], str, str]]:
     for section, statuses in STATUS_OF.items():
-        for status in pod["status"].get(statuses) or []:
+        for status in (pod.get("status") or {}).get(statuses) or []:
             state = (status.get("state") or {}).get("waiting")
             if state:
                 yield (section, status["name"]), state.get("reason", ""), state.get("message", "")

@@ -100,6 +100,8 @@ def judge(
             images.append(compare(use, state, rollout.pods, pin=policy.pin))
     status, reason, may_patch, problem = _decide(workload, rollout, images, policy, waited)
     patch, undo = _patch(workload, images, policy) if may_patch else (None, None)
+    # Without a pod, as with zero replicas, no digest proves anything.
+    doubts = [image.doubt or (image.reason if image.verdict == "not_running" else "") for image in images]
     return WorkloadVerdict(
         name=name_of(workload),
         kind=workload["kind"],
@@ -110,7 +112,7 @@ def judge(
         patch=patch,
         undo=undo,
         problem=problem,
-        doubts=[f"{name_of(workload)}: {image.doubt}" for image in images if image.doubt],
+        doubts=[f"{name_of(workload)}: {doubt}" for doubt in doubts if doubt],
     )
 
 

@@ -18,6 +18,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.checks import Check
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.repair import Account, apply, plan
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state import Scope, State
@@ -48,7 +49,7 @@ def secret(document: t.Any, *, kind: str = CONFIG, field: str = ".dockerconfigjs
 
 def written(current: Object | None) -> tuple[dict[str, t.Any], PullSecret]:
     """The Secret that the role writes for *current*, and what the module predicts."""
-    scope = Scope("openclaw", "zot-pull-secret", REGISTRY, (), (), ())
+    scope = Scope(Selection("openclaw"), "zot-pull-secret", REGISTRY)
     state = State(scope, current, (), (), {}, None, ())
     repair = plan(state, [Check("auth", "", "failed", "")], ACCOUNT)
     before = {"name": scope.secret, "namespace": scope.namespace, "registry": REGISTRY, "repair": repair.for_ansible()}
@@ -138,7 +139,14 @@ def test_secrets_are_used_in_tasks_without_a_log_alone() -> None:
         action = next(name for name in task if "." in name)
         assert not uses or uses == {"zot_pull_secret_password"}, task["name"]
         assert not uses or action in ("killinit.zot.zot_pull_secret_info", "ansible.builtin.assert"), task["name"]
-    assert silent == 4
+    assert silent == 5
+    # Other tasks of the play can read what is registered.
+    assert CHECK["always"][-1]["ansible.builtin.set_fact"] == {"__zot_pull_secret_read": {}}
+    for task in _tasks([CHECK]):
+        arguments = task.get("kubernetes.core.k8s", {})
+        is_secret = arguments.get("kind") == "Secret" or "__zot_pull_secret_wanted" in str(arguments)
+        if task.get("register") and is_secret:
+            assert "data" in arguments["hidden_fields"], task["name"]
 
 
 # What kubernetes.core 6.2 makes of an answer of the API: the body as Python prints bytes.
@@ -183,11 +191,8 @@ def test_the_play_decides() -> None:
         assert "lookup(" not in text, path
         assert "killinit.cc" not in text, path
     options = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
-    assert options["argument_specs"]["main"]["options"]["zot_namespace"] == {
-        "description": "The namespace of the secret and of the workloads.",
-        "type": "str",
-        "required": True,
-    }
+    namespace = options["argument_specs"]["main"]["options"]["zot_namespace"]
+    assert (namespace["type"], namespace["required"], "default" in namespace) == ("str", True, False)
     for task in _tasks([CHECK]):
         for name, arguments in task.items():
             if name.startswith("kubernetes.core."):

@@ -34,6 +34,7 @@ from ansible_collections.killinit.zot.tests.unit.pull_scene import (
     secret,
     service_account,
 )
+from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
 
 Result = t.Dict[str, t.Any]  # noqa: UP006 - Python 3.9 evaluates it
 Diagnose = t.Callable[..., Result]
@@ -77,6 +78,7 @@ def diagnose(accounts: Accounts, monkeypatch: pytest.MonkeyPatch, run_module: t.
         result: Result = run_module(
             zot_pull_failure_info.main, **dict.fromkeys(("username", "password", "retries")), **arguments
         )
+        assert wrong_keys(zot_pull_failure_info.RETURN, result) == []
         printed = json.dumps(result)
         assert not [each for each in (PULL, WRONG, "operat0r", entry()["auth"]) if each in printed]
         assert {each["cause"] for each in result.get("findings", [])} <= DOCUMENTED
@@ -207,6 +209,12 @@ class TestScope:
         assert options.get("namespace", "openclaw") in result["msg"]
         assert "app=web" in result["msg"] or "namespace" in options
         assert not diagnose(Scene.of(), **options, allow_empty=True).get("failed")
+
+    def test_a_malformed_selector_is_an_error(self, diagnose: Diagnose) -> None:
+        """It is not a selection without a pod."""
+        result = diagnose(Scene.of(), label_selectors=["=web"], allow_empty=True)
+        assert result["failed"]
+        assert "cannot list pods in namespace openclaw: unable to parse requirement" in result["msg"]
 
     @pytest.mark.parametrize(
         "options",
@@ -591,6 +599,21 @@ class TestUnreadable:
         )
         assert unreadable["namespace"] == (None if resource == "nodes" else "openclaw")
         assert "forbidden" in unreadable["message"]
+
+    def test_without_events_nothing_is_proved(self, diagnose: Diagnose) -> None:
+        """A pull that is in progress, or an image volume of an older kubelet, is in the events alone."""
+        scene = Scene.of("wrong")
+        for each in scene.pods:
+            each["status"]["containerStatuses"] = []
+        scene.refused = {"events"}
+        result = diagnose(scene)
+        assert (result["ok"], result["findings"], len(result["problems"])) == (False, [], 1)
+        assert result["problems"][0].startswith("cannot list events in namespace openclaw: ")
+
+    def test_a_namespace_that_does_not_exist(self, diagnose: Diagnose) -> None:
+        result = diagnose(Scene.of("wrong"), namespace="typo")
+        assert "cannot find pods in namespace typo: the namespace does not exist" in result["msg"]
+        assert (result["error_class"], result["retryable"]) == ("not_found", False)
 
     def test_the_pods_cannot_be_read(self, diagnose: Diagnose) -> None:
         scene = Scene.of("wrong")

@@ -20,6 +20,7 @@ pytest.importorskip("ansible_collections.kubernetes.core", reason="the collectio
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import probes
 from ansible_collections.killinit.zot.plugins.modules import zot_pull_secret_info
 from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster
+from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
 
 REGISTRY = "oci.killinit.cc"
 REPOSITORY = f"{REGISTRY}/openclaw/openclaw"
@@ -85,6 +86,7 @@ class Scene:
         self._patch.setattr(zot_pull_secret_info, "connect", lambda _module: self.cluster)
         shared = {"registry": REGISTRY, "username": None, "password": None, "retries": None, "namespace": "openclaw"}
         result: Result = self._run(zot_pull_secret_info.main, **{**shared, **options})
+        assert wrong_keys(zot_pull_secret_info.RETURN, result) == []
         shown = json.dumps(result)
         for hidden in (PASSWORD, "new-password", encoded(f"puller:{PASSWORD}"), encoded("puller:new-password")):
             assert hidden not in shown
@@ -422,6 +424,11 @@ class TestScope:
         assert "ok" not in result
         for fact in facts:
             assert fact in result["msg"]
+
+    def test_a_malformed_selector_is_an_error(self, scene: Scene) -> None:
+        result = scene(GOOD, workload(), account(), label_selectors=["=web"])
+        assert result["failed"]
+        assert "namespace openclaw: unable to parse requirement" in result["msg"]
 
     def test_images_before_the_first_workload(self, scene: Scene) -> None:
         result = scene(GOOD, account(), images=["openclaw/openclaw:latest"])

@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import json
+import time
 import typing as t
 
 import pytest
 
 from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster
+from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
 from ansible_collections.killinit.zot.tests.unit.workload_objects import (
     Dict,
     container,
@@ -35,12 +37,19 @@ Info = t.Callable[..., Dict]
 def info(run_module: t.Any, monkeypatch: pytest.MonkeyPatch) -> Info:
     """Runs main() with objects in the cluster and options."""
 
-    def run(*objects: Dict, refused: t.Collection[str] = (), check: bool = False, **options: t.Any) -> Dict:
-        cluster = FakeCluster(NAMESPACE, *objects, refused=refused)
+    def run(
+        *objects: Dict,
+        refused: t.Collection[str] = (),
+        check: bool = False,
+        cluster: FakeCluster | None = None,
+        **options: t.Any,
+    ) -> Dict:
+        cluster = cluster or FakeCluster(NAMESPACE, *objects, refused=refused)
         monkeypatch.setattr(module, "connect", lambda _module: cluster)
         account = {"username": None, "password": None, "registry_username": "ci", "registry_password": "s3cret"}
         given = {"namespace": "openclaw", "retries": None, **account, **options}
         found: Dict = run_module(module.main, check=check, **given)
+        assert wrong_keys(module.RETURN, found) == []
         return found
 
     return run
@@ -140,3 +149,71 @@ def test_returns_what_is_documented(info: Info, fake: t.Any) -> None:
     assert entry.keys() == documented["workloads"]["contains"].keys()
     assert entry["images"][0].keys() == documented["workloads"]["contains"]["images"]["contains"].keys()
     assert found["unreadable"][0].keys() == documented["unreadable"]["contains"].keys()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"wait": True, "wait_sleep": 0}, "wait_sleep is 0, but must be at least 1"),
+        ({"wait": True, "wait_sleep": -5}, "wait_sleep is -5, but must be at least 1"),
+        ({"wait": True, "wait_timeout": -1}, "wait_timeout is -1, but must be at least 0"),
+        ({"registry_timeout": 0}, "registry_timeout is 0, but must be at least 1"),
+        ({"namespace": "Open/Claw"}, "'Open/Claw' is not a valid name of a namespace"),
+        ({"workloads": ["pod/x"]}, "'pod' in 'pod/x' is not one of the kinds"),
+    ],
+)
+def test_an_invalid_option_is_an_error_before_a_connection(info: Info, options: Dict, message: str) -> None:
+    requests = FakeCluster()
+    found = info(workload(container(f"{APP}:latest")), cluster=requests, **options)
+    assert message in found["msg"]
+    assert (found["error_class"], found["retryable"]) == ("invalid_option", False)
+    assert requests.requests == []
+
+
+@pytest.mark.parametrize("typed", ["deployment/app,DEPLOYMENT/second", "Deploy/app deployments.apps/second"])
+def test_names_as_one_text_and_kinds_in_any_case(info: Info, fake: t.Any, typed: str) -> None:
+    fake.put("openclaw/openclaw", "latest")
+    names = [workload(container(f"{APP}:latest"), name=name) for name in ("app", "second", "third")]
+    found = info(*names, workloads=typed, label_selectors=["", " "])
+    assert [each["name"] for each in found["workloads"]] == ["deployment/app", "deployment/second"]
+
+
+def test_a_pod_without_a_status(info: Info, fake: t.Any) -> None:
+    """It was just created, and runs nothing yet."""
+    digest = fake.put("openclaw/openclaw", "latest")
+    own = workload(container(f"{APP}:latest"))
+    new = {name: value for name, value in pod(f"{APP}@{digest}", name="new").items() if name != "status"}
+    found = info(*scene(own, pod(f"{APP}@{digest}"), new))
+    assert (found["workloads"][0]["status"], found["workloads"][0]["pods"]) == ("current", 2)
+
+
+def test_the_rollout_of_another_registry_is_not_waited_for(
+    info: Info, fake: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A workload without a verdict neither prolongs the wait nor ends it."""
+    digest = fake.put("openclaw/openclaw", "latest")
+    own = workload(container(f"{APP}:latest"))
+    other = workload(container("docker.io/library/nginx:1"), name="other")
+    other["status"]["updatedReplicas"] = 0
+    monkeypatch.setattr(time, "sleep", lambda _seconds: pytest.fail("it waits"))
+    found = info(*scene(own, pod(f"{APP}@{digest}")), other, wait=True, wait_timeout=60, wait_sleep=30)
+    assert (found["ok"], [each["name"] for each in found["workloads"]]) == (True, ["deployment/app"])
+
+
+def test_a_wait_that_a_failure_ends_did_not_time_out(info: Info, fake: t.Any) -> None:
+    fake.put("openclaw/openclaw", "latest")
+    slow, broken = (workload(container(f"{APP}:latest"), name=name) for name in ("slow", "broken"))
+    slow["status"]["updatedReplicas"] = 0
+    broken["status"]["conditions"] = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
+    found = info(slow, broken, wait=True, wait_timeout=300)
+    assert {each["name"]: each["status"] for each in found["workloads"]} == {
+        "deployment/slow": "progressing",
+        "deployment/broken": "failed",
+    }
+    assert not [text for text in found["problems"] if "300 seconds" in text]
+
+
+def test_a_workload_with_zero_replicas_is_unverified(info: Info, fake: t.Any) -> None:
+    fake.put("openclaw/openclaw", "latest")
+    found = info(workload(container(f"{APP}:latest"), replicas=0))
+    assert (found["ok"], found["unverified"]) == (True, ["deployment/app: container app: no pod runs it"])

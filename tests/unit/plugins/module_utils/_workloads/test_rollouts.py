@@ -8,8 +8,9 @@ import typing as t
 
 import pytest
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import name_of
-from ansible_collections.killinit.zot.plugins.module_utils._workloads.cluster_state import Selection, read_cluster
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.cluster_state import read_cluster
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.rollouts import RESTARTED_AT, Rollout, rollout_of
 from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster
 from ansible_collections.killinit.zot.tests.unit.workload_objects import (

@@ -1,0 +1,65 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which workloads or pods of a namespace a task selects, and the error of a selection that finds nothing.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import WorkloadName, namespace_name
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import words
+
+# The resources whose pods run the images of a release.
+WORKLOADS = ("deployments", "statefulsets", "daemonsets", "cronjobs")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The options C(namespace), C(workloads), C(label_selectors) and C(allow_empty) of a task."""
+
+    namespace: str
+    names: t.Sequence[WorkloadName] = ()
+    labels: t.Sequence[str] = ()
+    allow_empty: bool = False
+
+    @classmethod
+    def of(cls, params: t.Mapping[str, t.Any]) -> Selection:
+        """The selection of a task; a module need not have all four options. Raises InvalidNameError."""
+        return cls(
+            namespace_name(params["namespace"]),
+            tuple(dict.fromkeys(map(WorkloadName.parse, words(params.get("workloads", ()))))),
+            # An empty selector beside others is a syntax error of the API.
+            tuple(text.strip() for text in params["label_selectors"] if text.strip()),
+            params.get("allow_empty", False),
+        )
+
+    def nothing(self, message: str, resource: str = "workloads", *, hint: str | None = None) -> ClusterError:
+        """The error of a selection that does not find *resource*; C({selectors}) in *message* are the labels."""
+        selectors = f" with the labels {', '.join(self.labels)}" if self.labels else ""
+        return ClusterError(
+            message.replace("{selectors}", selectors),
+            verb="find",
+            resource=resource,
+            namespace=self.namespace,
+            status=404,
+            hint=hint,
+        )
+
+    def require_namespace(self, client: Client, resource: str = "workloads") -> None:
+        """Raise ClusterError if the namespace does not exist. The right to read namespaces is optional."""
+        try:
+            found = client.get("namespaces", "", self.namespace)
+        except ClusterError as error:
+            if error.status != 403:
+                raise
+            return
+        if found is None:
+            raise self.nothing("the namespace does not exist", resource)
