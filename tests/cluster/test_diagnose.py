@@ -361,6 +361,17 @@ def test_a_full_disk(
     assert finding["evidence"].endswith("no space left on device")
 
 
+def until_it_pulls(kubectl: Kubectl) -> None:
+    """Wait until kubelet pulls for the only pod."""
+
+    def pulls() -> bool:
+        names = {pod["metadata"]["name"] for pod in kubectl.get("pods")["items"]}
+        events = kubectl.get("events", "--field-selector=reason=Pulling")["items"]
+        return bool(names) and names <= {event["involvedObject"]["name"] for event in events}
+
+    wait_until(pulls, "kubelet pulls", 60)
+
+
 def test_a_registry_that_does_not_answer(
     deploy: Callable[..., None],
     diagnose: Diagnose,
@@ -374,15 +385,16 @@ def test_a_registry_that_does_not_answer(
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         cluster.trust(host, None, f"http://{host}")
         deploy("openclaw", f"{host}/openclaw/app:1", secret=None)
-        deadline = time.monotonic() + 60
-        while "Pulling image" not in kubectl("get", "events", "--output=json"):
-            assert time.monotonic() < deadline
-            time.sleep(0.5)
+        until_it_pulls(kubectl)
         began = time.monotonic()
         _run, report = diagnose(zot_registry=host, zot_diagnose_pull_timeout=1)
         took = time.monotonic() - began
+        # Containerd gives up a pull after a while: the next diagnosis is of a new one.
+        kubectl("delete", "pods", "--all", "--force", "--grace-period=0")
+        until_it_pulls(kubectl)
         environment["TZ"] = "America/New_York"
-        assert diagnose(zot_registry=host, zot_diagnose_pull_timeout=600)[1]["ok"]
+        _run, young = diagnose(zot_registry=host, zot_diagnose_pull_timeout=600)
+    assert young["ok"], young["findings"]
     assert took < 40
     assert causes_of(report) == {"deployment/openclaw": ["pulling"]}
     assert [each["resource"] for each in report["unreadable"]] == [f"{host}/openclaw/app"]
