@@ -14,7 +14,6 @@ import json
 import lzma
 import os
 import tarfile
-import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -206,9 +205,10 @@ def test_refused(name: str, tmp_path: Path, repository: str, module: Module) -> 
     path = tmp_path / "archive"
     write, said = REFUSED[name]
     write(path)
-    started = time.monotonic()
+    started = os.times()
     result = module("zot_push", archive=str(path), repository=repository, tags=["1"])
-    assert time.monotonic() - started < 30
+    # Of CPU, with that of the tools: the time of the clock also passes while other processes run.
+    assert sum(os.times()[:4]) - sum(started[:4]) < 30
     assert (result["failed"], result["error_class"], result["changed"]) == (True, "archive_invalid", False), result
     assert said in result["msg"]
     assert result["msg"].isprintable()
