@@ -96,7 +96,7 @@ def require_truth(result: dict[str, Any], before: dict[str, str], after: dict[st
         error = tag["error"] or {}
         if not error:
             assert tag["digest"] == after[name]
-        assert tag["changed"] == moved or "holds now is not known" in error["msg"], (tag, before, after)
+        assert tag["changed"] == moved or "its current image is not known" in error["msg"], (tag, before, after)
     if result["failed"]:
         assert result["error_class"]
         assert result["hint"].strip()

@@ -109,7 +109,7 @@ def _program(path: Path, script: str, mode: int = 0o755) -> str:
         ("not executable", "tool_missing", "which is not a program"),
         ("no program", "tool_missing", "cannot start"),
         ("too old", "tool_missing", "unknown"),
-        ("printing rubbish", "tool_failed", "usable|digest|holds nothing"),
+        ("printing rubbish", "tool_failed", "invalid|digest|holds nothing"),
         ("failing with rubbish", "tool_failed", "�"),
         ("failing in silence", "tool_failed", "exited with status 3 without output"),
     ],

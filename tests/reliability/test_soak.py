@@ -46,7 +46,7 @@ def test_soak(
 ) -> None:
     """Twenty at a time, as a release of so many images is."""
     # What is waited for is tested elsewhere: here it would only take time.
-    monkeypatch.setattr("ansible_collections.killinit.zot.plugins.module_utils._runner._FIRST_WAIT", 0.05)
+    monkeypatch.setattr("ansible_collections.killinit.zot.plugins.module_utils._registry.runner._FIRST_WAIT", 0.05)
     chance = random.Random(os.environ["ZOT_TEST_SEED"])
     archives = [str(archive(tmp_path / f"{number}.tar")) for number in range(IMAGES)]
     said: dict[str, str] = {}  # by the last result that was sure of a tag

@@ -19,6 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._registry import crane
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import (
     Credentials,
+    disk_errors,
     environment,
     policy,
     task_directory,
@@ -73,7 +74,9 @@ class Task:
 
     def session(self, options: Options) -> Session:
         """Open a session. Raises ZotError for an option that cannot be used."""
-        session = Session(options, tempfile.mkdtemp(dir=self._directory))
+        with disk_errors(self._directory):
+            directory = tempfile.mkdtemp(dir=self._directory)
+        session = Session(options, directory)
         self._sessions.append(session)
         return session
 

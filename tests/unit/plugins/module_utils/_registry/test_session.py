@@ -4,12 +4,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import tempfile
 import typing as t
+from pathlib import Path
 
 import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 HOST = "127.0.0.1:5000"
@@ -26,3 +31,16 @@ def test_the_hint_names_the_credentials(registry: Writer, fake: t.Any) -> None:
 def test_crane_cannot_fall_back_to_plain_http(registry: Writer, fake: t.Any) -> None:
     registry.digest(Reference("192.168.7.7:5000", "demo/app", "1"))
     assert fake.environments[0]["HTTP_PROXY"] == "http://127.0.0.1:1"
+
+
+def test_a_full_disk_is_an_error_of_the_task(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The directory of the task may be the last one for which there was room."""
+
+    def full(**_options: t.Any) -> t.NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with open_task(str(tmp_path)) as task:
+        monkeypatch.setattr(tempfile, "mkdtemp", full)
+        with pytest.raises(ZotError, match="cannot write into .*: No space left on device") as raised:
+            task.session(Options(HOST))
+    assert "remote_tmp" in (raised.value.hint or "")
