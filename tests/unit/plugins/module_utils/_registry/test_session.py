@@ -41,6 +41,6 @@ def test_a_full_disk_is_an_error_of_the_task(monkeypatch: pytest.MonkeyPatch, tm
 
     with open_task(str(tmp_path)) as task:
         monkeypatch.setattr(tempfile, "mkdtemp", full)
-        with pytest.raises(ZotError, match="cannot write into .*: No space left on device") as raised:
+        with pytest.raises(ZotError, match=r"cannot write into .*: No space left on device") as raised:
             task.session(Options(HOST))
     assert "remote_tmp" in (raised.value.hint or "")
