@@ -76,9 +76,9 @@ def test_cluster_and_registry_of_the_play(way: str, kubeconfig: Path, tmp_path: 
     path.write_text(yaml.safe_dump([play]).replace("KUBECONFIG\n", f"{kubeconfig}\n"), encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ZOT_", "K8S_AUTH_"))}
     command = ["ansible-playbook", str(path), "--extra-vars=zot_namespace=somewhere"]
-    run = subprocess.run(
-        command, env={**environment, "HOME": str(tmp_path)}, capture_output=True, text=True, check=False
-    )
+    # The Kubernetes client caches in TMPDIR what it knows of a server, by address and port.
+    environment |= {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 2, run.stdout + run.stderr
     # The module connects once it knows the registry.
     assert "/version" in _Api.seen

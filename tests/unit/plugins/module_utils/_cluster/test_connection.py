@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+import tempfile
 import time
 import typing as t
 from pathlib import Path
@@ -35,8 +36,9 @@ def answer_nothing(_request: Request) -> tuple[int, Dict]:
 
 
 @pytest.fixture(autouse=True)
-def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test finds a cluster of this machine."""
+def _no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test finds a cluster of this machine, nor what the client cached about another server at the same port."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for name in ("KUBECONFIG", "K8S_AUTH_KUBECONFIG", "K8S_AUTH_HOST", "K8S_AUTH_CONTEXT", "KUBERNETES_SERVICE_HOST"):
         monkeypatch.delenv(name, raising=False)
 
