@@ -121,7 +121,9 @@ def _assess(
             found = _judge(cluster, state, selection, policy, waited)
         stray_problems, stray_doubts = judge_strays(cluster.strays, state, reader)
         if not found and not selection.allow_empty and not unreadable and not stray_problems:
-            raise selection.nothing(f"none{{selectors}} uses an image of {state.registry}; allow_empty accepts that")
+            raise selection.nothing(
+                f"none{selection.with_labels} uses an image of {state.registry}; allow_empty accepts that"
+            )
         problems += [f"{each.name}: {each.problem}" for each in found if each.problem]
         problems += missing_images(policy.release, state, found) if found else []
         problems += stray_problems

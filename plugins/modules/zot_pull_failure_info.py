@@ -49,9 +49,9 @@ extends_documentation_fragment:
   - killinit.zot._attributes.cluster
 seealso:
   - module: killinit.zot.zot_pull_secret_info
-  - plugin: killinit.zot.zot_diagnose
-    plugin_type: role
+  - name: The role zot_diagnose
     description: Fails with the findings.
+    link: https://github.com/killinit/zot/blob/main/roles/zot_diagnose/README.md
 """
 
 EXAMPLES = r"""
@@ -245,7 +245,7 @@ def main() -> None:
             "namespace": {"type": "str", "required": True},
             "label_selectors": {"type": "list", "elements": "str", "default": []},
             "pull_timeout": {"type": "int", "default": 60},
-            "pull_secret": {"type": "str", "default": "zot-pull-secret"},
+            "pull_secret": {"type": "str", "default": "zot-pull-secret", "no_log": False},  # a name
             "allow_empty": {"type": "bool", "default": False},
         }
     )

@@ -92,8 +92,9 @@ options:
 seealso:
   - module: kubernetes.core.k8s
   - module: killinit.zot.zot_image_info
-  - plugin: killinit.zot.zot_rollout
-    plugin_type: role
+  - name: The role zot_rollout
+    description: Restarts the workloads that this module returns a patch for.
+    link: https://github.com/killinit/zot/blob/main/roles/zot_rollout/README.md
 """
 
 EXAMPLES = r"""

@@ -95,7 +95,7 @@ class ClusterError(Exception):
     @property
     def retryable(self) -> bool:
         """Whether the same request can succeed later without anybody changing anything."""
-        return (self.status is None and bool(self.resource)) or self.status in _RETRYABLE
+        return bool(self.resource) if self.status is None else self.status in _RETRYABLE
 
     @property
     def hint(self) -> str:

@@ -41,11 +41,15 @@ class Selection:
             params.get("allow_empty", False),
         )
 
+    @property
+    def with_labels(self) -> str:
+        """The label selectors in a sentence, after a noun; empty if there are none."""
+        return f" with the labels {', '.join(self.labels)}" if self.labels else ""
+
     def nothing(self, message: str, resource: str = "workloads", *, hint: str | None = None) -> ClusterError:
-        """The error of a selection that does not find *resource*; C({selectors}) in *message* are the labels."""
-        selectors = f" with the labels {', '.join(self.labels)}" if self.labels else ""
+        """The error of a selection that does not find *resource*."""
         return ClusterError(
-            message.replace("{selectors}", selectors),
+            message,
             verb="find",
             resource=resource,
             namespace=self.namespace,

@@ -55,7 +55,7 @@ def explain_pull_failures(client: Client, task: Task, options: Options, query: Q
     if not pods and not query.selection.allow_empty:
         query.selection.require_namespace(client, "pods")
         raise query.selection.nothing(
-            "the namespace has none{selectors}",
+            f"the namespace has none{query.selection.with_labels}",
             "pods",
             hint="Correct namespace and label_selectors. If the namespace may have no pods, set allow_empty.",
         )

@@ -128,7 +128,7 @@ def _nothing_found(state: State) -> ClusterError:
     named = f" among {', '.join(map(str, scope.selection.names))}" if scope.selection.names else ""
     missing = f" (not found: {', '.join(map(str, state.missing))})" if state.missing else ""
     return scope.selection.nothing(
-        f"none{{selectors}}{named} uses an image of {scope.registry}{missing}",
+        f"none{scope.selection.with_labels}{named} uses an image of {scope.registry}{missing}",
         hint="Correct the namespace, the workloads, the selectors or the registry. Before the first workload exists,"
         " name its images in the option images (zot_pull_secret_images).",
     )

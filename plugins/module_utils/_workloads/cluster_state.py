@@ -72,12 +72,12 @@ def read_cluster(client: Client, selection: Selection) -> ClusterState:
         for name in selection.names:
             if name.kind in readable and str(name) not in by_name:
                 selection.require_namespace(client)
-                raise selection.nothing("it does not exist{selectors}", str(name))
+                raise selection.nothing(f"it does not exist{selection.with_labels}", str(name))
         workloads = [by_name[str(name)] for name in selection.names if str(name) in by_name]
     elif not workloads and not readings.unreadable:
         selection.require_namespace(client)
         if not selection.allow_empty:
-            raise selection.nothing("the namespace has none{selectors}; allow_empty accepts that")
+            raise selection.nothing(f"the namespace has none{selection.with_labels}; allow_empty accepts that")
     pods = readings.list("pods", selection.namespace) or []
     owned: dict[tuple[str, str], list[Object]] = {}
     strays = []

@@ -15,13 +15,17 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
+from ansible.template import Templar
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.checks import Check
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.repair import Account, apply, plan
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state import Scope, State
+
+template = pytest.importorskip("ansible.template")
+if not hasattr(template, "trust_as_template"):
+    pytest.skip("ansible-core before 2.19, which is not supported", allow_module_level=True)
 
 REGISTRY = "oci.killinit.cc"
 ACCOUNT = Account("puller", "new-p\u00e4ssword{{ 1 }}")
@@ -36,7 +40,7 @@ def _trusted(value: t.Any) -> t.Any:
     """As Ansible reads a file of tasks: every text in it may be a template."""
     if isinstance(value, dict):
         return {name: _trusted(each) for name, each in value.items()}
-    return trust_as_template(value) if isinstance(value, str) else value
+    return template.trust_as_template(value) if isinstance(value, str) else value
 
 
 def secret(document: t.Any, *, kind: str = CONFIG, field: str = ".dockerconfigjson", **more: t.Any) -> dict[str, t.Any]:
@@ -61,7 +65,7 @@ def written(current: Object | None) -> tuple[dict[str, t.Any], PullSecret]:
         "zot_pull_secret_password": ACCOUNT.password,
     }
     templar = Templar(loader=DataLoader(), variables=variables)
-    found = templar.template(trust_as_template("{{ __zot_pull_secret_wanted }}"))
+    found = templar.template(template.trust_as_template("{{ __zot_pull_secret_wanted }}"))
     predicted = apply(state, repair, ACCOUNT).secret
     assert predicted
     return json.loads(json.dumps(found)), PullSecret.read(predicted)
@@ -180,7 +184,7 @@ def test_reason_of_a_failure_without_a_log(result: Object, reason: str) -> None:
         "ansible_failed_result": {"failed": True, **result},
     }
     templar = Templar(loader=DataLoader(), variables=variables)
-    assert templar.template(trust_as_template("{{ __zot_pull_secret_failure }}")) == reason
+    assert templar.template(template.trust_as_template("{{ __zot_pull_secret_failure }}")) == reason
 
 
 def test_the_play_decides() -> None:

@@ -54,7 +54,11 @@ PULL = "pull-s3cret"
 def accounts(fake: t.Any, monkeypatch: pytest.MonkeyPatch, docker_config: t.Any) -> Accounts:
     """A registry with two good images, which refuses the accounts that a test names."""
     found = Accounts(fake)
-    monkeypatch.setattr(runner_file.Runner, "run", lambda runner, command, **more: found.run(runner, command, **more))
+
+    def run(runner: t.Any, command: t.Sequence[str], **more: t.Any) -> bytes:
+        return t.cast("bytes", found.run(runner, command, **more))
+
+    monkeypatch.setattr(runner_file.Runner, "run", run)
     for tag, created in (("1", "2026-11-01T00:00:00Z"), ("2", "2026-11-02T00:00:00Z")):
         fake.put("openclaw/openclaw", tag, docker_config(created=created))
     return found

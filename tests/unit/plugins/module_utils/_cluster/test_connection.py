@@ -14,7 +14,6 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import testing
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster import connection
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import (
@@ -25,6 +24,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection i
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
 from ansible_collections.killinit.zot.tests.unit.api_server import ApiServer, Request, kubeconfig, running, status
 from ansible_collections.killinit.zot.tests.unit.workload_objects import CLUSTER
+
+testing = pytest.importorskip("ansible.module_utils.testing", reason="ansible-core before 2.17")
 
 Dict = dict[str, t.Any]
 POD = CLUSTER["fresh"]["pods"][1]
