@@ -300,15 +300,20 @@ def test_module_defaults_of_the_play_stay(
     assert _patches(server) == ["one"]
 
 
-def test_an_option_without_a_value_is_not_given(serve: Any, rollout: Run) -> None:
-    """An empty answer of AWX is null: the role restarts, waits and fails as it does by default."""
-    names = ("restart", "fail", "pin", "allow_empty", "set_image", "images", "assume_pushed", "wait_timeout")
-    empty = {f"zot_rollout_{name}": None for name in names}
-    cluster, server = serve("one")
-    done, report = rollout(server, **empty)
-    assert (recap(done)["failed"], report["restarted"]) == (0, ["deployment/one"]), done.stdout
-    cluster.refuses = {"one"}
-    cluster.deployments["one"]["spec"]["template"]["metadata"]["annotations"] = {}
-    cluster.deployments["one"]["metadata"]["generation"] = 1
-    done, report = rollout(server, **empty)
-    assert (recap(done)["failed"], report["ok"]) == (1, False), done.stdout
+@pytest.mark.parametrize("name", ["restart", "fail", "pin", "allow_empty", "wait_timeout", "wait_sleep"])
+def test_null_is_no_boolean_and_no_number(
+    serve: Any, playbook: Callable[..., CompletedProcess[str]], tmp_path: Path, name: str
+) -> None:
+    """An empty answer of AWX is null: the role refuses it before it reads the cluster."""
+    _cluster, server = serve("one")
+    (tmp_path / "play.yml").write_text(PLAY)
+    variables = {
+        "zot_namespace": "apps",
+        "zot_kubeconfig": str(server.kubeconfig(tmp_path / "kubeconfig")),
+        "report_file": str(tmp_path / "report.json"),
+        f"zot_rollout_{name}": None,
+    }
+    done = playbook(tmp_path / "play.yml", **variables)
+    assert done.returncode == 2, done.stdout
+    assert f"argument 'zot_rollout_{name}' is of type NoneType" in done.stdout + done.stderr
+    assert server.requests == []
