@@ -156,6 +156,7 @@ def cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zst
 def molecule(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc
     """Run each role in check mode, twice, and verify what it did; arguments go to molecule"""
     provide_collections()
+    session.run("ansible-lint", "-q", "extensions")
     cluster_parts.build(session.log)
     with tempfile.TemporaryDirectory(prefix="molecule-", dir=CACHE) as state:
         try:
