@@ -36,13 +36,13 @@ def compile_query(expression: str) -> Query:
         ) from error
     try:
         compiled = jmespath.compile(expression)
-    except (ValueError, RecursionError) as error:  # JMESPathError is a ValueError
+    except (ValueError, RuntimeError) as error:  # JMESPathError, RecursionError
         raise ZotError("invalid_option", f"query {expression!r} is not a JMESPath expression: {error}") from error
 
     def apply(result: t.Mapping[str, t.Any]) -> t.Any:
         try:
             return compiled.search(result)
-        except (ValueError, TypeError, RecursionError) as error:  # JMESPathError is a ValueError
+        except (ValueError, TypeError, RuntimeError) as error:  # JMESPathError, RecursionError
             raise ZotError(
                 "invalid_option", f"query {expression!r} cannot be applied to the result: {error}"
             ) from error
