@@ -91,6 +91,7 @@ def docs(session: nox.Session) -> None:
 def versions(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry
     """Run the unit tests and playbooks on each Python of this machine with its ansible-core; arguments go to pytest"""
     playbooks = "tests/integration/test_publish.py tests/integration/test_progress.py"
+    playbooks += " tests/integration/test_cluster_connection.py"
     packages = ("pytest", "pytest-xdist", "hypothesis", "jmespath", "kubernetes", "zstandard", "bcrypt", "trustme")
     done = []
     for number, core in pythons.CORES.items():
