@@ -71,7 +71,7 @@ def test_release(
     release: Callable[..., CompletedProcess[str]],
     module: Module,
 ) -> None:
-    """Publish, verify, restart, prove; foretold by check mode, and nothing the next time."""
+    """Publish, verify, restart and verify the digests; check mode predicts it, and the second run changes nothing."""
     environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_SHOW_CUSTOM_STATS": "true"}
     environment |= SURROUNDINGS.get(surroundings, {})
     assert surroundings in versions(environment)

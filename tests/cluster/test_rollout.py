@@ -47,7 +47,7 @@ def restart(
 
 
 def test_only_what_is_stale_restarts(push: Callable[..., str], restart: Restart, kubectl: Kubectl) -> None:
-    """Of each kind; foretold by check mode, proved by digests, and nothing the next time."""
+    """Workloads of each kind; check mode predicts the restart, digests verify it, the second run changes nothing."""
     moving, still = push("buildah-amd64", "moving"), push("changed-env", "still")
     kubectl.apply(
         workload(moving, name="deployment", replicas=2),
@@ -178,7 +178,7 @@ def test_absent_tag_is_left_alone(push: Callable[..., str], restart: Restart, ku
 def test_rollout_that_cannot_finish(
     case: str, push: Callable[..., str], restart: Restart, kubectl: Kubectl, registry: Registry
 ) -> None:
-    """It ends early, with the reason, and says what it left; the old pod goes on."""
+    """The wait ends early with the reason and the state of the workload; the old pod keeps running."""
     image = push("buildah-amd64")
     probe = {"exec": {"command": ["/no/such/program"]}, "periodSeconds": 1}
     spec = {"progressDeadlineSeconds": 6} if case == "deadline" else {}

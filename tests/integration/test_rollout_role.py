@@ -187,20 +187,20 @@ def _patches(server: ApiServer) -> list[str]:
 
 
 def test_stale_workloads_are_restarted_once(serve: Any, rollout: Run, pushed: tuple[str, str]) -> None:
-    """Foretold in check mode; the report says what was restarted and verified; the second run changes nothing.
+    """Check mode predicts the restart; the report says what was restarted and verified; the second run changes nothing.
 
     At -vvv and with --diff the environment of the pods is nowhere, nor in the annotation of kubectl apply.
     """
     _cluster, server = serve("one", "two")
-    planned, foretold = rollout(server, "--check", "--diff", "-vvv")
+    planned, predicted = rollout(server, "--check", "--diff", "-vvv")
     assert _patches(server) == []
     done, report = rollout(server, "--diff", "-vvv")
     again, second = rollout(server)
 
     assert [recap(run)["failed"] for run in (planned, done, again)] == [0, 0, 0], planned.stdout + done.stdout
     names = ["deployment/one", "deployment/two"]
-    assert (foretold["ok"], foretold["changed"], foretold["restarted"]) == (True, True, names)
-    assert (foretold["verified"], foretold["not_verified"]) == ([], names)
+    assert (predicted["ok"], predicted["changed"], predicted["restarted"]) == (True, True, names)
+    assert (predicted["verified"], predicted["not_verified"]) == ([], names)
     assert (report["ok"], report["changed"], report["restarted"]) == (True, True, names)
     assert (report["verified"], report["not_verified"], report["problems"]) == (names, [], [])
     assert (second["ok"], second["changed"], second["restarted"], second["verified"]) == (True, False, [], names)
@@ -212,7 +212,7 @@ def test_stale_workloads_are_restarted_once(serve: Any, rollout: Run, pushed: tu
     assert _patches(server) == ["one", "two"]
     for run in (planned, done, again):
         assert SECRET not in run.stdout + run.stderr
-    assert SECRET not in json.dumps([foretold, report, second])
+    assert SECRET not in json.dumps([predicted, report, second])
 
 
 def test_an_interrupted_run_is_continued(serve: Any, rollout: Run) -> None:

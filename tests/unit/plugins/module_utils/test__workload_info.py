@@ -345,7 +345,7 @@ class TestPods:
 
     @pytest.mark.parametrize("stale", ["app", "app1", "setup", "sidecar"])
     def test_every_container_counts(self, stale: str) -> None:
-        """Each by its name: also of an init container, and of one that goes on as a sidecar."""
+        """Each by its name: also an init container, and one that keeps running as a sidecar."""
         names = {"app": INDEX, "app1": INDEX, "setup": INDEX, "sidecar": INDEX, stale: OTHER}
         texts = {name: f"{APP}@{value}" for name, value in names.items()}
         own = workload(

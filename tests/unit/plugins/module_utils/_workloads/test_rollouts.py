@@ -235,7 +235,7 @@ class TestState:
                 {"type": "Progressing", "reason": "ReplicaSetUpdated"},
                 "progressing",
                 "1 of 2 pods are updated, 1 available; pod p: CrashLoopBackOff",
-                id="it goes on",
+                id="it continues",
             ),
             pytest.param(
                 {"type": "Available"},
