@@ -13,7 +13,8 @@ import json
 import re
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import STATUS_OF, ImageUse, Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import STATUS_OF, ImageUse
 
 # The digests of the image volumes of a pod when it was started. The status of a pod has them only with the feature gate
 # ImageVolumeWithDigest: https://github.com/kubernetes/enhancements/issues/5365

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from urllib.parse import unquote
 
-Object = t.Mapping[str, t.Any]
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
 
 # By type, the field that holds the entries.
 FIELDS: t.Mapping[str, str] = {

@@ -12,9 +12,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
-
-Object = t.Mapping[str, t.Any]
 
 # Where a pod's status has what stands there in its template.
 STATUS_OF = {"containers": "containerStatuses", "initContainers": "initContainerStatuses"}

@@ -12,10 +12,10 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import RESOURCES, Client, Readings
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import RESOURCES, Client, Object, Readings
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import WORKLOADS, Selection
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import Object, name_of, owner_of
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import name_of, owner_of
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.rollouts import rollout_of
 
 

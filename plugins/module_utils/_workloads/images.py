@@ -12,6 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import (
     VOLUMES,
     digest_of,
@@ -19,7 +20,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import 
     reported_by,
     started_with,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import ImageUse, Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import ImageUse
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import RegistryState, reference_of

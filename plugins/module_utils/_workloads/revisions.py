@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 
 _REVISION = re.compile(r"[0-9a-f]{7,40}(?=\Z|-)")

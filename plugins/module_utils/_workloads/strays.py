@@ -12,8 +12,9 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import is_name
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import Object, image_uses
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import image_uses
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.images import compare
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import RegistryState
