@@ -32,27 +32,23 @@ class _Repository:
     """The shared tags of one repository, each with its digest, the digest of its keeper, and its new digest."""
 
     tags: tuple[Reference, ...]
-    keepers: tuple[Reference, ...]
+    keep_previous: str
     current: t.Sequence[str | None] = ()
     previous: t.Sequence[str | None] = ()
     target: t.Sequence[str | None] = ()
 
+    def keeper(self, tag: str | None) -> str:
+        """The tag that keeps what a tag meant before."""
+        return self.keep_previous.replace("{tag}", tag or "")
+
+    @property
+    def keepers(self) -> tuple[Reference, ...]:
+        """The keepers of the shared tags."""
+        return tuple(each.tagged(self.keeper(each.tag)) for each in self.tags)
+
     @property
     def name(self) -> str:
         return self.tags[0].repository
-
-    @property
-    def has_moved(self) -> bool:
-        """Whether a shared tag means another image than its keeper."""
-        return any(before and before != now for before, now in zip(self.previous, self.current))
-
-    def targets_at(self, digest: str | None) -> t.Sequence[str] | None:
-        """The digests of the tags in a revision with *digest*; None if it was not the release before the last one.
-
-        A release that does not change an image does not move its tags, so that their keepers are older.
-        """
-        allowed = all(digest in pair for pair in zip(self.current, self.previous))
-        return [digest] * len(self.tags) if digest and allowed else None
 
 
 @dataclass
@@ -83,8 +79,6 @@ def find_rollback(reader: Reader, params: t.Mapping[str, t.Any]) -> dict[str, t.
 def _repositories(reader: Reader, params: t.Mapping[str, t.Any]) -> list[_Repository]:
     if not params["images"]:
         raise ZotError("invalid_option", "images is empty: list at least one image")
-    if "{tag}" not in params["keep_previous"]:
-        raise ZotError("invalid_option", f"keep_previous is {params['keep_previous']!r}, but must contain {{tag}}")
     found: dict[str, _Repository] = {}
     for number, image in enumerate(params["images"]):
         name = image.get("repository")
@@ -100,9 +94,7 @@ def _repositories(reader: Reader, params: t.Mapping[str, t.Any]) -> list[_Reposi
         for tag in tags:
             if is_digest(tag):
                 raise ZotError("invalid_option", f"images[{number}] ({name}): {tag} is a digest, not a tag")
-        references = reader.references(name, tags)
-        keepers = reader.references(name, [params["keep_previous"].replace("{tag}", tag) for tag in tags])
-        found[name] = _Repository(references, keepers)
+        found[name] = _Repository(reader.references(name, tags), params["keep_previous"])
     return list(found.values())
 
 
@@ -136,46 +128,55 @@ def _find_previous(reader: Reader, pool: Executor, plan: _Plan) -> None:
                 f"set the revision; {_known_revisions(reader, pool, each)}"
             )
         return
-    # The release before the last one is the revision that all images have as what their tags mean now or meant before.
-    first = next((each for each in kept if each.has_moved), kept[0])
-    candidates = _tags_of_revisions(reader, first)
-    digests = dict(zip(candidates, pool.map(reader.digest, (first.tags[0].tagged(tag) for tag in candidates))))
-    named = [tag for tag in candidates if digests[tag] in first.previous and first.targets_at(digests[tag])]
-    others = [each for each in plan.repositories if each is not first]
-    fitting: dict[tuple[tuple[str, ...], ...], str] = {}
-    for tag in named:
-        found = [digests[tag], *pool.map(reader.digest, (each.tags[0].tagged(tag) for each in others))]
-        targets = [each.targets_at(digest) for each, digest in zip([first, *others], found)]
-        if all(targets):
-            fitting[tuple(tuple(each or ()) for each in targets)] = tag
-    if len(fitting) == 1:
-        ((targets_found, plan.revision),) = fitting.items()
-        for each, digests_found in zip([first, *others], targets_found):
-            each.target = digests_found
-    elif not named and all(all(each.previous) for each in plan.repositories):
-        # No tag names the revision: it was pruned, and the keepers alone hold its images.
-        for each in plan.repositories:
-            each.target = each.previous
-    elif named:
-        plan.problems.append(_disagreement(first, named, others, ambiguous=bool(fitting)))
-    else:
-        missing = next(
-            keeper for each in plan.repositories for keeper, digest in zip(each.keepers, each.previous) if not digest
+    fitting = _fitting_revisions(reader, pool, plan.repositories)
+    targets = set(fitting.values())
+    if len(targets) == 1:
+        # Several revisions with the same images: the last one that the registry lists.
+        plan.revision = list(fitting)[-1]
+        for each, digests in zip(plan.repositories, targets.pop()):
+            each.target = digests
+    elif len(targets) > 1:
+        plan.problems.append(
+            f"{kept[0].keepers[0]} fits several revisions with different images, {', '.join(fitting)}: set the revision"
         )
-        plan.problems.append(f"{missing} does not exist, and no tag of {first.name} names the previous revision")
+    elif len(plan.repositories) == 1 and all(kept[0].previous):
+        # No tag names the revision: it was pruned, and the keeper alone holds the image.
+        kept[0].target = kept[0].previous
+    else:
+        plan.problems.append(
+            "no revision has for every image the one that its tags hold now or held before, so that the previous"
+            f" release is not known: set the revision; {_known_revisions(reader, pool, kept[0])}"
+        )
 
 
-def _disagreement(
-    first: _Repository, named: t.Sequence[str], others: t.Sequence[_Repository], *, ambiguous: bool
-) -> str:
-    names = ", ".join(named)
-    if ambiguous:
-        return f"{first.keepers[0]} is the image of several revisions, {names}: set the revision to roll back to"
-    rest = ", ".join(each.name for each in others)
-    return (
-        f"{first.keepers[0]} is the image of the revision {names}, which is neither the current nor the previous image"
-        f" of {rest}: set the revision to roll back to"
-    )
+def _fitting_revisions(
+    reader: Reader, pool: Executor, repositories: t.Sequence[_Repository]
+) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """The revisions that can be the release before the last one, with the digests of the tags in each repository.
+
+    A release that does not change an image does not move its tags: their keepers are older, and the image is the
+    current one. Therefore each image must be the current or the previous one, and one of them the previous.
+    """
+    tags = [_tags_of_revisions(reader, each) for each in repositories]
+    found: dict[str, tuple[tuple[str, ...], ...]] = {
+        tag: () for tag in tags[0] if all(tag in others for others in tags[1:])
+    }
+    for each in repositories:
+        digests = list(pool.map(reader.digest, (each.tags[0].tagged(tag) for tag in found)))
+        found = {
+            tag: (*targets, (digest,) * len(each.tags))
+            for (tag, targets), digest in zip(found.items(), digests)
+            if digest and all(digest in pair for pair in zip(each.current, each.previous))
+        }
+    previous = [tuple(each.previous) for each in repositories]
+    current = tuple(tuple(each.current) for each in repositories)
+    found = {tag: targets for tag, targets in found.items() if any(map(_is_any, targets, previous))}
+    # If tags have moved, the release that moved them is not meant.
+    return {tag: targets for tag, targets in found.items() if targets != current} or found
+
+
+def _is_any(digests: t.Sequence[str], others: t.Sequence[str | None]) -> bool:
+    return any(digest == other for digest, other in zip(digests, others))
 
 
 def _compare_platforms(reader: Reader, pool: Executor, plan: _Plan) -> None:
@@ -193,9 +194,9 @@ def _compare_platforms(reader: Reader, pool: Executor, plan: _Plan) -> None:
 
 
 def _tags_of_revisions(reader: Reader, repository: _Repository) -> list[str]:
-    """The tags that are no shared tag, no keeper, no tag of one architecture, and no signature."""
+    """The tags that are no shared tag, no tag of one architecture, no keeper of a tag, and no signature."""
     tags = reader.tags(repository.tags[0]) or []
-    special = {each.tag for each in (*repository.tags, *repository.keepers)}
+    special = {each.tag for each in (*repository.tags, *repository.keepers)} | set(map(repository.keeper, tags))
     return [tag for tag in tags if tag not in special and not _is_member(tag, tags) and not tag.startswith("sha256-")]
 
 
