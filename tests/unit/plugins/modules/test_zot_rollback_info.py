@@ -145,7 +145,6 @@ def test_a_pruned_revision(find: t.Any, publish: t.Any, fake: t.Any) -> None:
     assert result["moves"] == [{"repository": APP, "source": old, "tags": ["latest"]}]
 
 
-@pytest.mark.parametrize("there", [True, False], ids=["first release", "no repository"])
 def test_a_keeper_of_another_name(find: t.Any, publish: t.Any, fake: t.Any) -> None:
     """The keepers of other tags are no revisions, either."""
     old, _new = (publish(APP, f"r{day}", day, "latest") for day in ("10", "11"))
@@ -156,6 +155,7 @@ def test_a_keeper_of_another_name(find: t.Any, publish: t.Any, fake: t.Any) -> N
     assert (result["revision"], result["moves"][0]["source"]) == ("r10", old)
 
 
+@pytest.mark.parametrize("there", [True, False], ids=["first release", "no repository"])
 def test_no_previous_image(find: t.Any, publish: t.Any, there: bool) -> None:
     if there:
         publish(APP, "r10", "10", "latest")
