@@ -18,6 +18,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads im
     name_of,
     template_of,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.images import (
     ImageVerdict,
@@ -91,7 +92,7 @@ def judge(
     images = []
     for use in uses:
         reference = use.reference()
-        successor = policy.release.successor(reference) if reference and policy.set_image != "false" else None
+        successor = _successor(reference, state, policy) if reference and policy.set_image != "false" else None
         if successor and (state.digest(str(successor)) or str(successor) in state.assumed):
             images.append(replace(use, state, successor, rollout.pods))
         elif is_cronjob:
@@ -114,6 +115,15 @@ def judge(
         problem=problem,
         doubts=[f"{name_of(workload)}: {doubt}" for doubt in doubts if doubt],
     )
+
+
+def _successor(reference: Reference, state: RegistryState, policy: Policy) -> Reference | None:
+    """The released reference that replaces another revision, or a digest without a tag that is another image."""
+    released = policy.release.named(reference.name)
+    if reference.tag or not reference.digest or not released:
+        return policy.release.successor(reference)
+    image = state.image(str(released))
+    return released if image and image["exists"] and not state.matches(reference.digest, image) else None
 
 
 def _decide(
