@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,7 +18,9 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+import yaml
 from cluster.support import pull_secret, workload
+from integration.blocks import ROOT
 from integration.patchable_cluster import PatchableCluster
 from integration.support import Bare, ReadsOnly, recap
 from unit.api_server import running
@@ -25,6 +29,10 @@ from environment.images import Images
 from environment.registry import Registry
 
 R1, R2 = "0a1b2c3", "4d5e6f7"
+PAGE = ROOT / "docs/docsite/rst/guide_rollback.rst"
+INVENTORY = yaml.safe_load((ROOT / "docs/examples/clusters.yml").read_text(encoding="utf-8"))
+RELEASE = "ansible-playbook killinit.zot.release --inventory clusters.yml --extra-vars @release.yml"
+ROLLBACK = "ansible-playbook killinit.zot.rollback --inventory clusters.yml --extra-vars @release.yml"
 
 
 @dataclass
@@ -35,6 +43,23 @@ class Fleet:
     image: str
     run: Callable[..., CompletedProcess[str]]
     digest: Callable[[str], str]
+
+    def shown(self, command: str, output: str, start: str, end: str) -> None:
+        """The guide has this output of a command. With ZOT_TEST_WRITE_DOCS=1 it is written there."""
+        found = re.search(rf"{start}(.*?){end}", output, re.DOTALL)
+        assert found, output
+        text = found[1].replace(self.image.rpartition("/")[0], "oci.killinit.cc/openclaw").replace("/app", "/openclaw")
+        text = re.sub(
+            r"deployment/app|app-\d+-x", "deployment/openclaw", re.sub(r"sha256:[0-9a-f]{12,}", "sha256:…", text)
+        )
+        lines = "".join(f"    {line.rstrip()}\n" for line in ["…", *text.strip().splitlines()] if line.strip())
+        page = PAGE.read_text(encoding="utf-8")
+        block = re.search(rf"^    \$ {re.escape(command)}\n((?:    [^$].*\n)*)", page, re.MULTILINE)
+        assert block, f"the page does not show {command}"
+        if os.environ.get("ZOT_TEST_WRITE_DOCS"):
+            PAGE.write_text(page[: block.start(1)] + lines + page[block.end(1) :], encoding="utf-8")
+        else:
+            assert block[1].split() == lines.split()
 
     def runs(self) -> dict[str, list[str]]:
         """The digests that the pods of each cluster report."""
@@ -52,7 +77,7 @@ def fleet(
     tmp_path: Path,
 ) -> Iterator[Callable[..., Fleet]]:
     """Publishes the first revision, and starts clusters whose Deployment `app` runs it."""
-    environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
+    environment |= {"ANSIBLE_SHOW_CUSTOM_STATS": "true", "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"}
     image = f"{registry.host}/{repository}/app"
     archives = {"amd64": str(images["buildah-amd64"]), "arm64": str(images["buildah-arm64"])}
     published = {R1: archives, R2: {**archives, "amd64": str(images["changed-layer"])}}
@@ -80,18 +105,18 @@ def fleet(
 
         def start(*names: str, tag: str = "latest") -> Fleet:
             assert run("publish", revision=R1).returncode == 0
-            clusters, hosts = {}, {}
+            inventory = copy.deepcopy(INVENTORY)
+            group = inventory["all"]["children"]["clusters"]
+            namespace = group["vars"]["zot_namespace"]
+            clusters = {}
             for name in names:
                 own = workload(f"{image}:{tag}", name="app")
-                clusters[name] = PatchableCluster("apps", resolve, own, pull_secret(registry, registry.reader))
+                clusters[name] = PatchableCluster(namespace, resolve, own, pull_secret(registry, registry.reader))
                 server = stack.enter_context(running(clusters[name]))
-                hosts[name] = {
-                    "ansible_connection": "local",
-                    "ansible_python_interpreter": "{{ ansible_playbook_python }}",
-                    "zot_kubeconfig": str(server.kubeconfig(tmp_path / f"{name}.kubeconfig")),
-                    "zot_namespace": "apps",
-                }
-            inventory = {"all": {"children": {"clusters": {"hosts": hosts}}}}
+                group["hosts"][name]["zot_kubeconfig"] = str(server.kubeconfig(tmp_path / f"{name}.kubeconfig"))
+                # The only context of that file.
+                group["hosts"][name]["zot_context"] = "test"
+            group["hosts"] = {name: group["hosts"][name] for name in names}
             (tmp_path / "inventory.json").write_text(json.dumps(inventory))
             return Fleet(clusters, image, run, digest)
 
@@ -111,17 +136,17 @@ def results(run: CompletedProcess[str]) -> dict[str, str]:
 
 def test_every_cluster_runs_the_release(fleet: Callable[..., Fleet]) -> None:
     """One after the other; check mode changes nothing, and neither does the second run."""
-    two = fleet("canary", "main")
+    two = fleet("canary", "eu")
     r1 = two.digest("latest")
     planned = two.run("release", "--check")
     assert planned.returncode == 0, planned.stdout + planned.stderr
-    assert two.runs() == {"canary": [r1], "main": [r1]}
+    assert two.runs() == {"canary": [r1], "eu": [r1]}
     done, again = two.run("release"), two.run("release")
     assert done.returncode == again.returncode == 0, done.stdout + done.stderr
     r2 = two.digest(R2)
-    assert two.runs() == {"canary": [r2], "main": [r2]}
+    assert two.runs() == {"canary": [r2], "eu": [r2]}
     assert r1 != r2 == two.digest("latest")
-    assert results(done) == {"canary": "released", "main": "released"}
+    assert results(done) == {"canary": "released", "eu": "released"}
     assert [each["rollout"]["runs"] for each in report(done)["clusters"]] == [[f"{two.image}@{r2}"]] * 2
     assert [cluster.patched for cluster in two.clusters.values()] == [["app"], ["app"]]
     assert "changed=0" in again.stdout
@@ -129,7 +154,7 @@ def test_every_cluster_runs_the_release(fleet: Callable[..., Fleet]) -> None:
 
 def test_a_canary_that_fails_stops_the_others(fleet: Callable[..., Fleet]) -> None:
     """The message names the command that rolls back, which does it; a second rollback changes nothing."""
-    two = fleet("canary", "main")
+    two = fleet("canary", "eu")
     r1 = two.digest("latest")
     published = two.run("publish")
     assert published.returncode == 0
@@ -137,43 +162,47 @@ def test_a_canary_that_fails_stops_the_others(fleet: Callable[..., Fleet]) -> No
     two.clusters["canary"].crashes = {r2}
     failed = two.run("release")
     assert failed.returncode == 2
-    assert results(failed) == {"canary": "failed", "main": "not started"}
-    assert "ansible-playbook killinit.zot.rollback" in failed.stdout + failed.stderr
-    assert two.runs() == {"canary": [r1, r2], "main": [r1]}
-    assert two.clusters["main"].patched == []
+    assert results(failed) == {"canary": "failed", "eu": "not started"}
+    two.shown(RELEASE, failed.stdout + failed.stderr, "Action failed: ", "\\nOrigin: ")
+    assert two.runs() == {"canary": [r1, r2], "eu": [r1]}
+    assert two.clusters["eu"].patched == []
 
     planned = two.run("rollback", "--check", "--diff")
     assert planned.returncode == 0, planned.stdout + planned.stderr
     assert r1 in planned.stdout
+    two.shown(f"{ROLLBACK} --check --diff", planned.stdout, r"Move the shared tags back\] \*+", "TASK")
     assert (two.digest("latest"), two.runs()["canary"]) == (r2, [r1, r2])
     done, again = two.run("rollback"), two.run("rollback")
     assert done.returncode == again.returncode == 0, done.stdout + done.stderr
-    assert two.runs() == {"canary": [r1], "main": [r1]}
+    assert two.runs() == {"canary": [r1], "eu": [r1]}
     assert (two.digest("latest"), two.digest(R2)) == (r1, r2)
+    two.shown(ROLLBACK, done.stdout, r"Show the status of each workload\] \*+", "TASK")
     found = report(done, "zot_rollback_report")
     assert (found["ok"], found["revision"], [each["ok"] for each in found["clusters"]]) == (True, R1, [True, True])
     assert "changed=0" in again.stdout
     assert len(two.clusters["canary"].patched) == 2
-    assert two.clusters["main"].patched == []
+    assert two.clusters["eu"].patched == []
 
 
 def test_the_second_cluster_fails_and_the_first_is_restored(fleet: Callable[..., Fleet]) -> None:
     """Deployments that name the revision get their former image, the failed one, too."""
-    three = fleet("canary", "main", "spare", tag=R1)
+    three = fleet("canary", "eu", "us", tag=R1)
     r1 = three.digest("latest")
     assert three.run("publish").returncode == 0
     r2 = three.digest(R2)
-    three.clusters["main"].crashes = {r2}
+    three.clusters["eu"].crashes = {r2}
     failed = three.run("release", zot_release_on_failure="rollback", zot_rollout_set_image="true")
     assert failed.returncode == 2
-    assert results(failed) == {"canary": "restored", "main": "restored", "spare": "not started"}, failed.stdout
-    assert three.runs() == {"canary": [r1], "main": [r1], "spare": [r1]}
+    assert results(failed) == {"canary": "restored", "eu": "restored", "us": "not started"}, failed.stdout
+    assert three.runs() == {"canary": [r1], "eu": [r1], "us": [r1]}
     assert {cluster.image("app") for cluster in three.clusters.values()} == {f"{three.image}:{R1}"}
     assert [len(cluster.patched) for cluster in three.clusters.values()] == [2, 2, 0]
     assert three.digest("latest") == r1
     for each in report(failed)["clusters"][:2]:
         assert each["rollout"]["runs"] == [f"{three.image}@{r1}"]
     assert recap(failed)["failed"] == 1
+    command = f"{RELEASE} --extra-vars zot_release_on_failure=rollback"
+    three.shown(command, failed.stdout + failed.stderr, "Action failed: ", "\\nOrigin: ")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +210,7 @@ def test_the_second_cluster_fails_and_the_first_is_restored(fleet: Callable[...,
     [
         ({"zot_clusters": []}, "zot_clusters is empty"),
         ({"zot_clusters": "clusters,typo"}, "zot_clusters names typo"),
-        ({"zot_kubeconfig": None}, "The hosts canary and main of zot_clusters are the same namespace apps"),
+        ({"zot_kubeconfig": None}, "The hosts canary and eu of zot_clusters are the same namespace openclaw"),
         ({"zot_release_on_failure": "undo"}, "set none or rollback"),
     ],
     ids=["empty", "typo", "twice", "on_failure"],
@@ -189,9 +218,9 @@ def test_the_second_cluster_fails_and_the_first_is_restored(fleet: Callable[...,
 def test_mistakes_end_before_anything_is_published(
     fleet: Callable[..., Fleet], reads_only: ReadsOnly, variables: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    two = fleet("canary", "main")
+    two = fleet("canary", "eu")
     if "zot_kubeconfig" in variables:
-        variables = {"zot_kubeconfig": str(tmp_path / "main.kubeconfig")}
+        variables = {"zot_kubeconfig": str(tmp_path / "eu.kubeconfig")}
     with reads_only():
         refused = two.run("release", **variables)
     assert refused.returncode == 2
