@@ -17,14 +17,14 @@ from unit.fake_cluster import FakeCluster
 class PatchableCluster(FakeCluster):
     """Deployments of one replica. A patch starts a pod on the image of the template, which *resolve* gives a digest.
 
-    A pod whose digest is in *crashes* never gets ready, and the pod before it stays.
+    With *healthy* a pod with another digest never gets ready, and the pod before it stays.
     """
 
     def __init__(self, namespace: str, resolve: Callable[[str], str], *objects: dict[str, Any]) -> None:
         super().__init__()
         self.namespace = namespace
         self.resolve = resolve
-        self.crashes: set[str] = set()
+        self.healthy: str | None = None
         self.patched: list[str] = []
         for each in copy.deepcopy(objects):
             each["metadata"]["namespace"] = namespace
@@ -84,7 +84,7 @@ class PatchableCluster(FakeCluster):
         template = copy.deepcopy(deployment["spec"]["template"])
         container = template["spec"]["containers"][0]
         digest = self.resolve(container["image"])
-        ready = digest not in self.crashes
+        ready = self.healthy in (None, digest)
         state = {} if ready else {"state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}}
         image = f"{container['image'].partition('@')[0].rpartition(':')[0]}@{digest}"
         old = [each for each in self.objects if each["kind"] == "Pod" and each["metadata"]["labels"]["app"] == name]
