@@ -40,6 +40,12 @@ PLAY = """\
         manifests: [a]
         tags: [i]
       register: joined
+    - name: Tag
+      killinit.zot.zot_tag:
+        repository: "{{ repository }}"
+        source: i
+        tags: [j]
+      register: tagged
     - name: Look
       killinit.zot.zot_image_info:
         images: ["{{ repository }}:i"]
