@@ -81,7 +81,7 @@ PLAY = """\
       ignore_errors: true
     - name: Show
       ansible.builtin.debug:
-        msg: "{{ [pushed, joined, there, failed, refused, mistaken, crashed] | to_nice_json }}"
+        msg: "{{ [pushed, joined, tagged, there, failed, refused, mistaken, crashed] | to_nice_json }}"
 
 - name: Publish
   ansible.builtin.import_playbook: killinit.zot.publish
