@@ -35,6 +35,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._workloads.cluster_st
     ClusterState,
     read_cluster,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.images import differing
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.other_pods import assess_other_pods
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import RegistryState, reference_of
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.release_check import missing_images
@@ -117,18 +118,19 @@ def _assess(
         state.read(reader, [reference_of(use) or "" for use in uses])
         state.read(reader, map(str, policy.release.references))
         found = _assess_workloads(cluster, state, selection, policy, waited)
-        # A runtime may report an image by any name under which it pulled it: look these up before the verdict counts.
-        others = state.unresolved(text for each in found for image in each.images for text in image.old)
-        if others:
-            state.read(reader, others)
+        if state.read_whole(reader, differing((image for each in found for image in each.images), state)):
             found = _assess_workloads(cluster, state, selection, policy, waited)
+        missing = missing_images(policy.release, state, found) if found else []
+        # An image of the release may run under a tag with another digest.
+        if missing and state.read_whole(reader, state.references):
+            missing = missing_images(policy.release, state, found)
         other_problems, other_unverified = assess_other_pods(cluster.other_pods, state, reader)
         if not found and not selection.allow_empty and not unreadable and not other_problems:
             raise selection.nothing(
                 f"none{selection.with_labels} uses an image of {state.registry}; allow_empty accepts that"
             )
         problems += [f"{each.name}: {each.problem}" for each in found if each.problem]
-        problems += missing_images(policy.release, state, found) if found else []
+        problems += missing
         problems += other_problems
         unverified = [text for each in found for text in each.unverified] + other_unverified
     else:

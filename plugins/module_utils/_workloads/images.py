@@ -119,6 +119,16 @@ def compare(use: ImageUse, state: RegistryState, pods: t.Sequence[Object], *, pi
     return ImageVerdict(use, verdict, reason, expected, running, old, unverified=unverified)
 
 
+def differing(verdicts: t.Iterable[ImageVerdict], state: RegistryState) -> list[str]:
+    """The references of images whose digests differ from what runs: their configurations may still be the same.
+
+    A runtime may report an image by any name under which it pulled it, or by the digest of its configuration.
+    """
+    old = [verdict for verdict in verdicts if verdict.old]
+    expected = [reference_of(verdict.use) or "" for verdict in old]
+    return [*expected, *state.behind(text for verdict in old for text in verdict.old)]
+
+
 def replace(use: ImageUse, state: RegistryState, successor: Reference, pods: t.Sequence[Object]) -> ImageVerdict:
     """The verdict on a container that names another revision, which *successor* replaces."""
     digest = state.digest(str(successor))

@@ -16,7 +16,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.client impor
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import is_name
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import image_uses
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
-from ansible_collections.killinit.zot.plugins.module_utils._workloads.images import compare
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.images import compare, differing
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import RegistryState
 
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
@@ -29,7 +29,7 @@ def assess_other_pods(pods: t.Sequence[Object], state: RegistryState, reader: Re
     """
     images = [(pod, use) for pod in pods for use in image_uses(pod["spec"]) if state.holds(use)]
     first = [(pod, compare(use, state, [pod], pin=False)) for pod, use in images if use.kind != "ephemeral container"]
-    state.read(reader, state.unresolved(text for _pod, verdict in first for text in verdict.old))
+    state.read_whole(reader, differing((verdict for _pod, verdict in first), state))
     found: dict[str, list[tuple[str, str, bool]]] = {}
     for pod, verdict in first:
         now = compare(verdict.use, state, [pod], pin=False)

@@ -68,11 +68,23 @@ DEFAULTS: Dict = {
 
 
 class Registry:
-    """A Reader whose images are results of zot_image_info. *asked* are the references that were read, in order."""
+    """A Reader whose images are results of zot_image_info. *asked* are the references that were read, in order.
+
+    *whole* are those of which more than the digest was read.
+    """
 
     def __init__(self, images: t.Iterable[Dict]) -> None:
         self.images = {each["reference"]: each for each in images}
         self.asked: list[str] = []
+        self.whole: list[str] = []
+
+    def parse(self, text: str) -> str:
+        return text
+
+    def digest(self, reference: str) -> str | None:
+        self.asked.append(reference)
+        found: str | None = self.images.get(reference, {}).get("digest")
+        return found
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +92,7 @@ def _no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reads come from Registry, and a restart has a known time."""
 
     def look(reader: Registry, query: Dict) -> Dict:
-        reader.asked += query["images"]
+        reader.whole += query["images"]
         return {"images": [reader.images.get(text) or gone(text) for text in query["images"]]}
 
     monkeypatch.setattr(registry_state, "read_images", look)
@@ -158,6 +170,12 @@ class TestAsked:
             f"{APP}:latest",
             f"{DATA}:latest",
         ]
+
+    def test_nothing_but_digests_where_they_are_the_same(self) -> None:
+        """A manifest that is read counts as a pull, and takes a second run of crane for its configuration."""
+        registry = Registry([image()])
+        found = info([workload()], [pod(f"{APP}@{INDEX}")], registry, released=[f"{APP}:latest"])
+        assert (found["ok"], registry.asked, registry.whole) == (True, [f"{APP}:latest"], [])
 
     def test_only_of_the_workloads_that_count(self) -> None:
         registry = Registry(CLUSTER["images"])
@@ -286,7 +304,7 @@ class TestSame:
         entry = one(workload(), *(pod(text) for text in running), images=registry)
         (use,) = entry["images"]
         assert use["running"] == sorted({f"{APP}@{OTHER}", f"{APP}@{INDEX}", digest(7)})
-        assert registry.asked == [f"{APP}:latest", f"{APP}@{OTHER}"]
+        assert (registry.asked, registry.whole) == ([f"{APP}:latest"], [f"{APP}:latest", f"{APP}@{OTHER}"])
         assert (entry["pods"], use["expected"]) == (5, INDEX)
 
 
@@ -501,7 +519,7 @@ class TestUnknown:
         """By what is old, also where it is not stale."""
         registry = Registry([image()])
         entry = one(workload(), pod(self.NAME, **self.KNOWN), images=registry)
-        assert (verdicts(entry), registry.asked) == (["unknown"], [f"{APP}:latest", self.NAME])
+        assert (verdicts(entry), registry.whole) == (["unknown"], [f"{APP}:latest", self.NAME])
 
     def test_an_index_that_has_lost_its_manifests_tells_nothing(self) -> None:
         lost = image(self.NAME, GONE, amd64=None)
@@ -1028,15 +1046,15 @@ class TestWait:
     def test_a_registry_that_fails(
         self, clock: Clock, monkeypatch: pytest.MonkeyPatch, error_class: str, sleeps: list[int] | None
     ) -> None:
-        answers: list[t.Any] = [ZotError(error_class, "no"), {"images": [image()]}]
+        answers: list[t.Any] = [ZotError(error_class, "no"), INDEX]
 
-        def look(_reader: Registry, _query: Dict) -> t.Any:
-            answer = answers.pop(0)
-            if isinstance(answer, ZotError):
-                raise answer
-            return answer
+        def answer(_reader: Registry, _reference: str) -> t.Any:
+            found = answers.pop(0)
+            if isinstance(found, ZotError):
+                raise found
+            return found
 
-        monkeypatch.setattr(registry_state, "read_images", look)
+        monkeypatch.setattr(Registry, "digest", answer)
         if sleeps is None:
             with pytest.raises(ZotError):
                 info([], cluster=Film(self.done()), wait=True)
@@ -1327,6 +1345,12 @@ class TestRelease:
         found = info([own], pods, [*RELEASE_IMAGES, tool], released=RELEASED)
         assert found["ok"] is ok
         assert [text.split(" was released")[0] for text in found["problems"]] == ([] if ok else RELEASED)
+
+    def test_the_same_configurations_under_another_digest(self) -> None:
+        """An index that was written again, for example with annotations."""
+        again = image(f"{APP}:stable", OTHER, amd64=AMD_CONFIG, arm64=ARM_CONFIG)
+        own = workload(container(f"{APP}:stable"))
+        assert info([own], [pod(f"{APP}@{OTHER}")], [image(f"{APP}:{NEW}"), again], released=[f"{APP}:{NEW}"])["ok"]
 
     def test_one_workload_is_enough(self) -> None:
         own = [workload(), workload(container(f"{APP}:{OLD}"), name="other")]
