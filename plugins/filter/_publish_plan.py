@@ -31,6 +31,10 @@ options:
     description: The directory of relative paths. If empty, the modules resolve them.
     type: str
     default: ""
+  keep_previous:
+    description: The option C(keep_previous) of all pushes and indexes.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -80,19 +84,24 @@ Tags = t.Union[str, t.Sequence[t.Any], None]
 
 
 def _publish_plan(
-    images: t.Sequence[t.Mapping[str, t.Any]], revision: str | None, tags: Tags = (), directory: str = ""
+    images: t.Sequence[t.Mapping[str, t.Any]],
+    revision: str | None,
+    tags: Tags = (),
+    directory: str = "",
+    keep_previous: str = "",
 ) -> dict[str, list[t.Any]]:
     """Return C(pushes), C(indexes), C(moves) and C(problems)."""
     plan: dict[str, list[t.Any]] = {"pushes": [], "indexes": [], "moves": [], "problems": _problems(images, revision)}
     if plan["problems"]:
         return plan
     revision = str(revision)
+    common = {"keep_previous": keep_previous} if keep_previous else {}
     for image in images:
         repository, archive, archives = image["repository"], image.get("archive"), image.get("archives") or {}
         own = image.get("tags")
         additional = [tag for tag in dict.fromkeys(_texts(tags if own is None else own)) if tag != revision]
         if archive:
-            push = {"archive": _located(archive, directory), "repository": repository}
+            push = {"archive": _located(archive, directory), "repository": repository, **common}
             plan["pushes"].append({**push, "tags": [revision]})
             if additional:
                 plan["moves"].append({**push, "tags": additional})
@@ -105,6 +114,7 @@ def _publish_plan(
                 "repository": repository,
                 "tags": [names[architecture]],
                 "platform": f"linux/{architecture}",
+                **common,
             }
             for architecture, path in archives.items()
         ]
@@ -114,6 +124,7 @@ def _publish_plan(
                 "manifests": list(names.values()),
                 "platforms": [f"linux/{architecture}" for architecture in archives],
                 "tags": [revision, *additional],
+                **common,
             }
         )
     return plan

@@ -12,9 +12,9 @@ from __future__ import annotations
 import contextlib
 import os
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of, require_own_keepers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import (
     Archive,
     InvalidArchiveError,
@@ -32,14 +32,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
-    invalid_options,
     platform_option,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
-
-# The number of tags that _must_keep() reads at the same time.
-_PARALLEL_READS = 8
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ class PushRequest:
         if not params["tags"]:
             raise ZotError("invalid_option", f"tags is empty for {params['archive']}")
         references = registry.references(params["repository"], params["tags"])
-        request = cls(
+        return cls(
             # skopeo runs in another working directory.
             os.path.abspath(params["archive"]),
             params["archive_image"],
@@ -68,14 +64,6 @@ class PushRequest:
             bool(params["force"]),
             params["keep_previous"],
         )
-        with invalid_options():
-            for reference in references if request.keep_previous else ():
-                request.keeper(reference)
-        return request
-
-    def keeper(self, reference: Reference) -> Reference:
-        """The reference that keeps the previous image of *reference*."""
-        return reference.tagged((self.keep_previous or "").replace("{tag}", reference.tag or ""))
 
 
 def push(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
@@ -103,28 +91,24 @@ def _push(registry: Writer, request: PushRequest, *, dry_run: bool) -> Outcome:
         stale = []
         for reference in request.references:
             image = registry.image(reference)
-            equal = _holds(image, wanted) and not request.force
-            outcome.found(image, settled=equal)
-            if not equal:
-                stale.append(image)
+            equal = _holds(image, wanted)
+            outcome.found(image, settled=equal and not request.force)
+            if not equal or request.force:
+                # With force, a keeper would replace the previous image with the same one.
+                keeper = None if equal or not image.digest else keeper_of(reference, request.keep_previous)
+                stale.append((image, keeper))
         if not stale:
             return outcome
         registry.require_skopeo()
-        # If two tags lose the same image, it needs only one previous tag.
-        keepers = {image.digest: image.reference for image in reversed(stale) if _must_keep(registry, request, image)}
-        kept_for = {reference: request.keeper(reference) for reference in keepers.values()}
         if dry_run:
-            for image in stale:
-                planned = Image(image.reference, None, archive.config)
-                outcome.wrote(planned, previous_tag=kept_for.get(image.reference))
+            for image, keeper in stale:
+                outcome.wrote(Image(image.reference, None, archive.config), previous_tag=keeper)
             return outcome
         with registry.readable(archive) as path:
-            for image in stale:
-                kept = kept_for.get(image.reference)
-                if kept and image.digest:
-                    registry.tag(image.reference.pinned(image.digest), kept.tag or "")
+            for image, keeper in stale:
+                registry.keep(image, keeper)
                 after = _write(registry, archive, path, image, wanted, force=request.force)
-                outcome.wrote(after, previous_tag=kept)
+                outcome.wrote(after, previous_tag=keeper)
     return outcome
 
 
@@ -157,23 +141,6 @@ def _holds(image: Image, wanted: t.Mapping[str, t.Any]) -> bool:
         return False
 
 
-def _must_keep(registry: Writer, request: PushRequest, image: Image) -> bool:
-    """Whether the image loses its last tag by this push.
-
-    Zot deletes a manifest when its last tag is removed: https://github.com/project-zot/zot/issues/4444
-    """
-    if not request.keep_previous or not image.digest:
-        return False
-    pushed = {reference.tag for reference in request.references}
-    others = [tag for tag in reversed(registry.tags(image.reference) or []) if tag not in pushed]
-    with ThreadPoolExecutor(max_workers=_PARALLEL_READS) as pool:
-        for start in range(0, len(others), _PARALLEL_READS):
-            some = [image.reference.tagged(tag) for tag in others[start : start + _PARALLEL_READS]]
-            if image.digest in pool.map(registry.digest, some):
-                return False
-    return True
-
-
 def _identity(archive: Archive) -> tuple[dict[str, t.Any], Platform | None]:
     """The identity of the image in the archive, and its platform."""
     try:
@@ -196,13 +163,7 @@ def _require_distinct(requests: t.Sequence[PushRequest]) -> None:
                     "invalid_option", f"{reference} is a tag of two archives: {owners[reference]} and {request.archive}"
                 )
             owners[reference] = request.archive
-    for request in requests:
-        for reference in request.references if request.keep_previous else ():
-            if request.keeper(reference) in owners:
-                raise ZotError(
-                    "invalid_option",
-                    f"keep_previous of {request.archive} is {request.keeper(reference)}, which is also a tag to push",
-                )
+    require_own_keepers([(request.references, request.keep_previous) for request in requests], owners)
 
 
 @contextlib.contextmanager
