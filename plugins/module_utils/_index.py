@@ -21,8 +21,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     invalid_options,
     platform_option,
-    thread_pool,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 # The number of tags and members that a task reads at the same time.

@@ -33,8 +33,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outco
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     platform_option,
-    thread_pool,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 
