@@ -14,12 +14,12 @@ import os
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import (
-    Archive,
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import Archive
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
     InvalidArchiveError,
     MissingLibraryError,
-    read,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Image,
@@ -90,13 +90,15 @@ def push(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool) -> d
     def one(request: PushRequest) -> Outcome:
         return _push(registry, request, dry_run=dry_run)
 
-    with thread_pool(params["parallel"]) as pool:
+    count = min(params["parallel"], len(requests))
+    with registry.reading_archives(count), thread_pool(params["parallel"]) as pool:
         return report(list(pool.map(one, requests)), single=single)
 
 
 def _push(registry: Writer, request: PushRequest, *, dry_run: bool) -> Outcome:
-    with Outcome(request.references) as outcome, _invalid_archives():
-        archive = read(request.archive, request.archive_image)
+    with Outcome(request.references) as outcome, _invalid_archives(), registry.open_archive(request.archive) as opened:
+        what = f"cannot read {request.archive}"
+        archive: Archive = opened.call(what, "read", request.archive_image, request.platform)
         wanted, platform = _identity(archive)
         _require_platform(archive, platform, request.platform)
         registry.prime_config_cache(request.references[0], predicted_oci_configs(archive.config))
@@ -118,32 +120,37 @@ def _push(registry: Writer, request: PushRequest, *, dry_run: bool) -> Outcome:
                 planned = Image(image.reference, None, archive.config)
                 outcome.wrote(planned, previous_tag=kept_for.get(image.reference))
             return outcome
-        with registry.readable(archive) as path:
+        with registry.readable(opened, archive) as path:
             for image in stale:
                 kept = kept_for.get(image.reference)
                 if kept and image.digest:
                     registry.tag(image.reference.pinned(image.digest), kept.tag or "")
-                after = _write(registry, archive, path, image, wanted, force=request.force)
+                copy = partial(registry.copy, opened, path, archive, image.reference)
+                after = _write(registry, copy, image, wanted, force=request.force)
                 outcome.wrote(after, previous_tag=kept)
     return outcome
 
 
 def _write(
-    registry: Writer, archive: Archive, path: str, before: Image, wanted: t.Mapping[str, t.Any], *, force: bool
+    registry: Writer, copy: t.Callable[[], str], before: Image, wanted: t.Mapping[str, t.Any], *, force: bool
 ) -> Image:
     reported = []
 
     def is_written(now: Image) -> bool:
         return _holds(now, wanted) and not (force and now.digest == before.digest)
 
-    after = registry.write(
-        before.reference, lambda: reported.append(registry.copy(path, archive, before.reference)), is_written
-    )
+    after = registry.write(before.reference, lambda: reported.append(copy()), is_written)
     if reported and after.digest != reported[-1]:
         raise ZotError(
             "tool_failed",
             f"{before.reference} holds {after.digest or 'nothing'}, but skopeo reported {reported[-1]}",
             hint="Another client pushed this tag at the same time. Use one job per tag, and run the task again.",
+        )
+    if not _holds(after, wanted):
+        raise ZotError(
+            "archive_invalid",
+            f"{before.reference} holds {after.digest}, which is not the image that was read from the archive",
+            hint="The archive was changed during the push. Run the task again when the build has finished.",
         )
     return after
 
@@ -183,7 +190,7 @@ def _identity(archive: Archive) -> tuple[dict[str, t.Any], Platform | None]:
 
 
 def _require_platform(archive: Archive, found: Platform | None, wanted: Platform | None) -> None:
-    if wanted and (found is None or found.normalized != wanted.normalized):
+    if wanted and not (found and found.satisfies(wanted)):
         raise ZotError("platform_mismatch", f"{archive.path} is for {found or 'an unknown platform'}, not for {wanted}")
 
 
@@ -211,7 +218,7 @@ def _invalid_archives() -> t.Iterator[None]:
     try:
         yield
     except InvalidArchiveError as error:
-        raise ZotError("archive_invalid", str(error)) from error
+        raise ZotError("archive_invalid", str(error), hint=error.hint) from error
     except MissingLibraryError as error:
         raise ZotError(
             "tool_missing",

@@ -22,6 +22,7 @@ import time
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
+from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import LONGEST_END, SIGNALS
 
 if t.TYPE_CHECKING:
     from types import FrameType
@@ -31,7 +32,6 @@ _LONGEST_END = 4 * 1024
 # A manifest or a configuration has at most 4 MiB, a list of a million tags about 32 MiB. crane itself has no limit.
 _LONGEST_OUTPUT = 32 * 1024 * 1024
 _PIECE = 64 * 1024
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 T = t.TypeVar("T")
 
@@ -70,16 +70,17 @@ class Runner:
         environment: t.Mapping[str, str],
         message: t.Callable[[str], str],
         names: t.Sequence[str] = (),
+        largest: int = resource.RLIM_INFINITY,
     ) -> bytes:
         """Return the standard output of one run.
 
         *what* is the beginning of the error message, for example "cannot read REFERENCE". *message* extracts the error
-        from standard error. *names* are the references in the command. Raises ZotError.
+        from standard error. *names* are the references in the command. *largest* limits the size of the files
+        that the tool writes. Raises ZotError.
         """
-        process = self._start(command, what, environment)
+        process = self._start(command, what, environment, largest)
         try:
-            with process:  # closes its pipes and waits for it
-                stdout, stderr = _output(process, self._timeout)
+            stdout, stderr = _output(process, self._timeout)
         except subprocess.TimeoutExpired:
             raise ZotError(
                 "unavailable",
@@ -95,6 +96,7 @@ class Runner:
                 command=command,
             ) from None
         finally:
+            _close(process)
             with self._lock:
                 self._running.discard(process)
         if process.returncode == 0:
@@ -133,7 +135,9 @@ class Runner:
             for process in self._running:
                 _kill_group(process)
 
-    def _start(self, command: t.Sequence[str], what: str, environment: t.Mapping[str, str]) -> subprocess.Popen[bytes]:
+    def _start(
+        self, command: t.Sequence[str], what: str, environment: t.Mapping[str, str], largest: int
+    ) -> subprocess.Popen[bytes]:
         with _delayed_signals(), self._lock:
             if self._over.is_set():
                 raise ZotError("tool_failed", f"{what}: the task was ended")
@@ -152,6 +156,9 @@ class Runner:
                     "tool_missing", f"{what}: cannot start {command[0]}: {error.strerror}", command=command
                 ) from error
             self._running.add(process)
+            if largest != resource.RLIM_INFINITY and hasattr(resource, "prlimit"):
+                with contextlib.suppress(OSError):
+                    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (largest, largest))
             return process
 
 
@@ -186,6 +193,15 @@ def _output(process: subprocess.Popen[bytes], timeout: int) -> tuple[bytes, byte
     return stdout, stderr
 
 
+def _close(process: subprocess.Popen[bytes]) -> None:
+    """Close the pipes of a process that has ended or was killed, and wait for its end, but not without end."""
+    for pipe in (process.stdout, process.stderr):
+        if pipe:
+            pipe.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(LONGEST_END)
+
+
 def _elide(text: str) -> str:
     """Shorten a long text to its beginning and its end: tools print error texts of the registry, of any length."""
     return text if len(text) <= 2 * _LONGEST_END else f"{text[:_LONGEST_END]} ... {text[-_LONGEST_END:]}"
@@ -215,7 +231,7 @@ def _delayed_signals() -> t.Iterator[None]:
         yield
         return
     received: list[int] = []
-    before = {number: signal.signal(number, lambda number, _frame: received.append(number)) for number in _SIGNALS}
+    before = {number: signal.signal(number, lambda number, _frame: received.append(number)) for number in SIGNALS}
     try:
         yield
     finally:
@@ -239,7 +255,7 @@ def ended_by_signals() -> t.Iterator[list[t.Callable[[], None]]]:
             call()
         raise Terminated(f"signal {number}")
 
-    before = {number: signal.signal(number, end) for number in _SIGNALS}
+    before = {number: signal.signal(number, end) for number in SIGNALS}
     try:
         yield first
     except Terminated as error:

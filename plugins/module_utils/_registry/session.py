@@ -27,6 +27,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Runner, ended_by_signals, find_tool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,10 @@ class Task:
         return {secret for session in self._sessions for secret in session.secrets}
 
     def end(self) -> None:
-        """Kill all running tools and refuse to start new ones."""
+        """Kill all running processes and refuse to start new tools."""
         for session in self._sessions:
             session.runner.end()
+            session.workers.end()
 
 
 class Session:
@@ -115,6 +117,7 @@ class Session:
         self.runner = Runner(
             timeout=options.timeout, retries=options.retries, directory=empty, redact=self.credentials.redact
         )
+        self.workers = Workers(options.timeout)
         self.crane = find_tool(options.crane_path, "crane")
         self.policy = policy(directory)
         self._skopeo_path = options.skopeo_path
@@ -128,6 +131,10 @@ class Session:
     def find_skopeo(self) -> str:
         """The path of skopeo. Raises ZotError if it is not installed."""
         return find_tool(self._skopeo_path, "skopeo")
+
+    def run_on_files(self, command: t.Sequence[str], what: str, message: t.Callable[[str], str], largest: int) -> None:
+        """Run a command that uses no registry. *largest* limits the size of the files that it writes."""
+        self.runner.run(command, what=what, environment=self._variables, message=message, largest=largest)
 
     def run(
         self,

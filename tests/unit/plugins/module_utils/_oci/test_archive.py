@@ -25,16 +25,20 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci import archive as archive_file
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import (
+from ansible_collections.killinit.zot.plugins.module_utils._oci import archive_file
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import Archive, layers
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
     InvalidArchiveError,
     MissingLibraryError,
-    expand,
-    layers,
-    read,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform
 
 CONFIG = {"architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": ["sha256:1"]}}
+
+
+def read(path: str, select: str | None = None, platform: str | None = None) -> Archive:
+    return OpenArchive(path).read(select, Platform.parse(platform) if platform else None)
 
 
 def tar(members: t.Iterable[tuple[str, bytes | None]], **options: t.Any) -> bytes:
