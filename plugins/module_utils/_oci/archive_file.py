@@ -237,7 +237,10 @@ class Stream:
         if position < self._position:
             raise EOFError("a header has an invalid size")
         if self._seeks:
-            self._position = self._file.seek(position)
+            try:
+                self._position = self._file.seek(position)
+            except (OSError, OverflowError) as error:
+                raise EOFError(str(error)) from error
         while self._position < position:
             if not self.piece(min(_PIECE, position - self._position)):
                 raise EOFError("it ends inside a member")
