@@ -13,7 +13,7 @@ import contextlib
 import os
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import Archive
@@ -36,6 +36,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     platform_option,
     thread_pool,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Worker
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 # The number of tags that _must_keep() reads at the same time.
@@ -52,6 +53,7 @@ class PushRequest:
     platform: Platform | None
     force: bool
     keep_previous: str | None
+    split: bool
 
     @classmethod
     def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any]) -> PushRequest:
@@ -67,11 +69,22 @@ class PushRequest:
             platform_option(params["platform"]) if params["platform"] else None,
             bool(params["force"]),
             params["keep_previous"],
+            bool(params.get("split_platforms")),
         )
+        if request.split and request.platform:
+            raise ZotError("invalid_option", f"platform and split_platforms are both set for {params['archive']}")
         with invalid_options():
             for reference in references if request.keep_previous else ():
                 request.keeper(reference)
         return request
+
+    def part(self, platform: Platform) -> PushRequest:
+        """The request for one platform of an archive with several: TAG-ARCHITECTURE instead of TAG."""
+        # A tag cannot contain a slash. A Linux image is named without its operating system.
+        suffix = str(platform.normalized).replace("linux/", "", 1).replace("/", "-")
+        with invalid_options():
+            references = tuple(reference.tagged(f"{reference.tag}-{suffix}") for reference in self.references)
+        return replace(self, references=references, platform=platform, split=False)
 
     def keeper(self, reference: Reference) -> Reference:
         """The reference that keeps the previous image of *reference*."""
@@ -87,48 +100,73 @@ def push(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool) -> d
     requests = [PushRequest.from_params(registry, item) for item in ([params] if single else params["images"])]
     _require_distinct(requests)
 
-    def one(request: PushRequest) -> Outcome:
+    def one(request: PushRequest) -> list[Outcome]:
         return _push(registry, request, dry_run=dry_run)
 
     count = min(params["parallel"], len(requests))
     with registry.reading_archives(count), thread_pool(params["parallel"]) as pool:
-        return report(list(pool.map(one, requests)), single=single)
+        return report([outcome for outcomes in pool.map(one, requests) for outcome in outcomes], single=single)
 
 
-def _push(registry: Writer, request: PushRequest, *, dry_run: bool) -> Outcome:
+def _push(registry: Writer, request: PushRequest, *, dry_run: bool) -> list[Outcome]:
+    """Push one archive, or each platform of it. One outcome for each image."""
+    what = f"cannot read {request.archive}"
     with Outcome(request.references) as outcome, _invalid_archives(), registry.open_archive(request.archive) as opened:
-        what = f"cannot read {request.archive}"
-        archive: Archive = opened.call(what, "read", request.archive_image, request.platform)
-        wanted, platform = _identity(archive)
-        _require_platform(archive, platform, request.platform)
-        registry.prime_config_cache(request.references[0], predicted_oci_configs(archive.config))
-        stale = []
-        for reference in request.references:
-            image = registry.image(reference)
-            equal = _holds(image, wanted) and not request.force
-            outcome.found(image, settled=equal)
-            if not equal:
-                stale.append(image)
-        if not stale:
-            return outcome
-        registry.require_skopeo()
-        # If two tags lose the same image, it needs only one previous tag.
-        keepers = {image.digest: image.reference for image in reversed(stale) if _must_keep(registry, request, image)}
-        kept_for = {reference: request.keeper(reference) for reference in keepers.values()}
-        if dry_run:
-            for image in stale:
-                planned = Image(image.reference, None, archive.config)
-                outcome.wrote(planned, previous_tag=kept_for.get(image.reference))
-            return outcome
-        with registry.readable(opened, archive) as path:
-            for image in stale:
-                kept = kept_for.get(image.reference)
-                if kept and image.digest:
-                    registry.tag(image.reference.pinned(image.digest), kept.tag or "")
-                copy = partial(registry.copy, opened, path, archive, image.reference)
-                after = _write(registry, copy, image, wanted, force=request.force)
-                outcome.wrote(after, previous_tag=kept)
+        if request.split:
+            archives: list[Archive] = opened.call(what, "read_each", request.archive_image)
+        else:
+            archives = [opened.call(what, "read", request.archive_image, request.platform)]
+        if len(archives) > 1:
+            return [_push_platform(registry, request, opened, archive, dry_run=dry_run) for archive in archives]
+        _push_image(registry, request, opened, archives[0], outcome, dry_run=dry_run)
+    return [outcome]
+
+
+def _push_platform(
+    registry: Writer, request: PushRequest, opened: Worker, archive: Archive, *, dry_run: bool
+) -> Outcome:
+    _wanted, platform = _identity(archive)
+    if platform is None:
+        raise ZotError("archive_invalid", f"{archive.path} has several images, and one without a platform")
+    part = request.part(platform)
+    with Outcome(part.references) as outcome, _invalid_archives():
+        _push_image(registry, part, opened, archive, outcome, dry_run=dry_run)
     return outcome
+
+
+def _push_image(
+    registry: Writer, request: PushRequest, opened: Worker, archive: Archive, outcome: Outcome, *, dry_run: bool
+) -> None:
+    """Push one image of an archive to the tags that do not hold it."""
+    wanted, platform = _identity(archive)
+    _require_platform(archive, platform, request.platform)
+    registry.prime_config_cache(request.references[0], predicted_oci_configs(archive.config))
+    stale = []
+    for reference in request.references:
+        image = registry.image(reference)
+        equal = _holds(image, wanted) and not request.force
+        outcome.found(image, settled=equal)
+        if not equal:
+            stale.append(image)
+    if not stale:
+        return
+    registry.require_skopeo()
+    # If two tags lose the same image, it needs only one previous tag.
+    keepers = {image.digest: image.reference for image in reversed(stale) if _must_keep(registry, request, image)}
+    kept_for = {reference: request.keeper(reference) for reference in keepers.values()}
+    if dry_run:
+        for image in stale:
+            planned = Image(image.reference, None, archive.config)
+            outcome.wrote(planned, previous_tag=kept_for.get(image.reference))
+        return
+    with registry.readable(opened, archive) as path:
+        for image in stale:
+            kept = kept_for.get(image.reference)
+            if kept and image.digest:
+                registry.tag(image.reference.pinned(image.digest), kept.tag or "")
+            copy = partial(registry.copy, opened, path, archive, image.reference)
+            after = _write(registry, copy, image, wanted, force=request.force)
+            outcome.wrote(after, previous_tag=kept)
 
 
 def _write(

@@ -325,9 +325,7 @@ def test_a_library_image_by_its_long_name(path: Path) -> None:
         pytest.param(tar([("manifest.json", b'[{"Config":1}]')]), "not a list of images", id="Config is a number"),
         pytest.param(tar([("manifest.json", b"[" * 99_999)]), "not valid JSON", id="deep manifest"),
         pytest.param(tar([("manifest.json", b"[" * 4_194_305)]), "more than the limit", id="big manifest"),
-        pytest.param(
-            tar([("manifest.json", None)]), "index.json are missing", id="manifest is a directory"
-        ),
+        pytest.param(tar([("manifest.json", None)]), "index.json are missing", id="manifest is a directory"),
     ],
 )
 def test_refused(path: Path, data: bytes, message: str) -> None:
