@@ -284,6 +284,8 @@ def _readable(path: str) -> t.Iterator[None]:
     """Convert the error of a file that cannot be read."""
     try:
         yield
+    except InvalidArchiveError:
+        raise
     except PermissionError as error:
         raise InvalidArchiveError(
             f"{path} cannot be read: {error.strerror}",

@@ -28,6 +28,7 @@ import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.certificates import extra_certificates
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import delayed_signals
 
 _POLICIES = ("/etc/containers/policy.json", "/usr/share/containers/policy.json")
 # Removed from the environment of the tools.
@@ -165,7 +166,8 @@ def private_directory(parent: str) -> t.Iterator[str]:
     try:
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        with delayed_signals():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -22,10 +22,7 @@ import time
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
-from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import LONGEST_END, SIGNALS
-
-if t.TYPE_CHECKING:
-    from types import FrameType
+from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import LONGEST_END, delayed_signals
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
 _LONGEST_END = 4 * 1024
@@ -34,10 +31,6 @@ _LONGEST_OUTPUT = 32 * 1024 * 1024
 _PIECE = 64 * 1024
 
 T = t.TypeVar("T")
-
-
-class Terminated(BaseException):
-    """A signal ended the task. Not an Exception, so that only clean-up code handles it."""
 
 
 class Runner:
@@ -138,7 +131,7 @@ class Runner:
     def _start(
         self, command: t.Sequence[str], what: str, environment: t.Mapping[str, str], largest: int
     ) -> subprocess.Popen[bytes]:
-        with _delayed_signals(), self._lock:
+        with delayed_signals(), self._lock:
             if self._over.is_set():
                 raise ZotError("tool_failed", f"{what}: the task was ended")
             try:
@@ -219,51 +212,3 @@ def find_tool(path: str | None, name: str) -> str:
         where = f"the option {name}_path names {path}, which is not a program" if path else f"{name} is not in PATH"
         raise ZotError("tool_missing", f"cannot find {name}: {where}")
     return os.path.abspath(found)
-
-
-@contextlib.contextmanager
-def _delayed_signals() -> t.Iterator[None]:
-    """Deliver signals at the end of the block: before Popen has returned, nobody could kill the process it has started.
-
-    Python calls signal handlers in the main thread only.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    received: list[int] = []
-    before = {number: signal.signal(number, lambda number, _frame: received.append(number)) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for each in received:
-            signal.raise_signal(each)
-
-
-@contextlib.contextmanager
-def ended_by_signals() -> t.Iterator[list[t.Callable[[], None]]]:
-    """Run the clean-up of the task after SIGTERM, SIGHUP and SIGINT.
-
-    Yields a list of functions that the signal handler calls first: threads that wait for a tool would delay the
-    clean-up.
-    """
-    first: list[t.Callable[[], None]] = []
-
-    def end(number: int, _frame: FrameType | None) -> t.NoReturn:
-        for call in first:
-            call()
-        raise Terminated(f"signal {number}")
-
-    before = {number: signal.signal(number, end) for number in SIGNALS}
-    try:
-        yield first
-    except Terminated as error:
-        raise ZotError(
-            "tool_failed",
-            f"the task was interrupted by {error}",
-            hint="Run it again: completed writes are not repeated.",
-        ) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 import typing as t
 from dataclasses import dataclass, field
@@ -26,7 +27,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials
     without_plain_http,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Runner, ended_by_signals, find_tool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Runner, find_tool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import ended_by_signals
 from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Workers
 
 
@@ -51,12 +53,24 @@ class Options:
 
 
 @contextlib.contextmanager
-def open_task(tmpdir: str) -> t.Iterator[Task]:
+def open_task(tmpdir: str, fail: t.Callable[[ZotError], None] = lambda _error: None) -> t.Iterator[Task]:
     """A task that can open sessions. At its end, also after a signal, its processes and files are removed.
 
-    *tmpdir* is the temporary directory of the Ansible task. Raises ZotError.
+    *tmpdir* is the temporary directory of the Ansible task. *fail* prints an error when a signal must end the process
+    although a thread is blocked. Raises ZotError.
     """
-    with ended_by_signals() as first, task_directory(tmpdir) as directory:
+    directories: list[str] = []
+
+    def give_up(error: ZotError) -> None:
+        try:
+            for each in directories:
+                shutil.rmtree(each, ignore_errors=True)
+            fail(error)
+        finally:
+            os._exit(1)
+
+    with ended_by_signals(give_up) as first, task_directory(tmpdir) as directory:
+        directories.append(directory)
         task = Task(directory)
         first.append(task.end)
         try:

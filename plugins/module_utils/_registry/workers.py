@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import select
 import signal
 import socket
 import struct
@@ -24,10 +23,8 @@ import time
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import LONGEST_END, SIGNALS
 
-SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-# Seconds to wait for the end of a killed process. One that is blocked in the kernel ends when its file system does.
-LONGEST_END = 0.3
 _HEADER = struct.Struct("!Q")
 
 
@@ -51,8 +48,9 @@ class Workers:
             yield
         finally:
             self.end()
+            end = time.monotonic() + LONGEST_END
             for worker in self._all:
-                worker.close()
+                worker.close(end)
             self._all.clear()
 
     @contextlib.contextmanager
@@ -107,9 +105,10 @@ class Worker:
         *what* is the beginning of the error message, for example "cannot read FILE".
         """
         try:
+            self._channel.settimeout(self._timeout)
             _send(self._channel, (name, arguments))
-            failed, answer = _receive(self._channel, time.monotonic() + self._timeout)
-        except _TimeoutError:
+            failed, answer = _receive(self._channel)
+        except socket.timeout:
             self.kill()
             raise ZotError(
                 "unavailable",
@@ -134,24 +133,19 @@ class Worker:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
 
-    def close(self) -> None:
-        """Remove what remains of the killed process."""
+    def close(self, end: float) -> None:
+        """Wait until *end* for the end of the killed process."""
         self._channel.close()
-        end = time.monotonic() + LONGEST_END
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(self._pid, os.WNOHANG) == (0, 0) and time.monotonic() < end:
                 time.sleep(0.002)
-
-
-class _TimeoutError(Exception):
-    """No answer within the time limit."""
 
 
 def _serve(channel: socket.socket, factory: t.Callable[..., t.Any]) -> None:
     """Run methods until the module closes the channel or ends."""
     subject = None
     while True:
-        name, arguments = _receive(channel, None)
+        name, arguments = _receive(channel)
         try:
             if name == "open":
                 subject = None  # closes the file before the next one is opened
@@ -169,16 +163,14 @@ def _send(channel: socket.socket, message: t.Any) -> None:
     channel.sendall(_HEADER.pack(len(raw)) + raw)
 
 
-def _receive(channel: socket.socket, end: float | None) -> t.Any:
-    (size,) = _HEADER.unpack(_read(channel, _HEADER.size, end))
-    return pickle.loads(_read(channel, size, end))
+def _receive(channel: socket.socket) -> t.Any:
+    (size,) = _HEADER.unpack(_read(channel, _HEADER.size))
+    return pickle.loads(_read(channel, size))
 
 
-def _read(channel: socket.socket, size: int, end: float | None) -> bytes:
+def _read(channel: socket.socket, size: int) -> bytes:
     data = bytearray()
     while len(data) < size:
-        if end is not None and not select.select([channel], [], [], max(0.0, end - time.monotonic()))[0]:
-            raise _TimeoutError
         piece = channel.recv(min(size - len(data), 1 << 20))
         if not piece:
             raise EOFError

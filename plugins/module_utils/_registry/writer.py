@@ -28,6 +28,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.reader impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Worker
 
+_DAMAGED = "Build the image again: a layer is damaged, or expands to more than 200 times its size."
+
 
 class Writer(Reader):
     """Reads and writes a registry. Every method raises ZotError. The tag is read before a write is repeated."""
@@ -82,7 +84,15 @@ class Writer(Reader):
         command = skopeo.convert(
             self._session.find_skopeo(), layout=layout, archive=path, tmpdir=directory, policy=self._session.policy
         )
-        self._session.run_on_files(command, what, skopeo.message, worker.call(what, "largest_size", archive))
+        largest = worker.call(what, "largest_size", archive)
+        try:
+            self._session.run_on_files(command, what, skopeo.message, largest)
+        except ZotError as error:
+            if os.strerror(errno.ENOSPC).lower() in error.stderr.lower():
+                raise _no_space(what, os.strerror(errno.ENOSPC)) from error
+            if error.rc is not None and error.error_class != "tool_missing":
+                error.error_class, error.hint = "archive_invalid", _DAMAGED
+            raise
         shutil.rmtree(layout)
 
     def copy(self, worker: Worker, path: str, archive: Archive, reference: Reference) -> str:
