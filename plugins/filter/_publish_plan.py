@@ -35,6 +35,11 @@ options:
     description: The option C(keep_previous) of all pushes and indexes.
     type: str
     default: ""
+  pushed:
+    description: The result C(tags) of the task that pushes all archives. Without it, every archive has one platform.
+    type: list
+    elements: dict
+    default: []
 """
 
 EXAMPLES = r"""
@@ -89,6 +94,7 @@ def _publish_plan(
     tags: Tags = (),
     directory: str = "",
     keep_previous: str = "",
+    pushed: t.Sequence[t.Mapping[str, t.Any]] = (),
 ) -> dict[str, list[t.Any]]:
     """Return C(pushes), C(indexes), C(moves) and C(problems)."""
     plan: dict[str, list[t.Any]] = {"pushes": [], "indexes": [], "moves": [], "problems": _problems(images, revision)}
@@ -102,8 +108,19 @@ def _publish_plan(
         additional = [tag for tag in dict.fromkeys(_texts(tags if own is None else own)) if tag != revision]
         if archive:
             push = {"archive": _located(archive, directory), "repository": repository, **common}
-            plan["pushes"].append({**push, "tags": [revision]})
-            if additional:
+            plan["pushes"].append({**push, "tags": [revision], "split_platforms": True})
+            members = [each for each in pushed if each["repository"] == repository and each["tag"] != revision]
+            if members:
+                plan["indexes"].append(
+                    {
+                        "repository": repository,
+                        "manifests": [member["tag"] for member in members],
+                        "platforms": [platform for member in members for platform in member["platforms"]],
+                        "tags": [revision, *additional],
+                        **common,
+                    }
+                )
+            elif additional:
                 plan["moves"].append({**push, "tags": additional})
             continue
         # The platform linux/arm/v7 has the tag REVISION-arm-v7: a tag cannot contain a slash.

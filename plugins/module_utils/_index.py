@@ -21,8 +21,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     invalid_options,
     platform_option,
-    thread_pool,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 # The number of tags and members that a task reads at the same time.
@@ -191,7 +191,9 @@ def _listed(member: Image) -> list[tuple[Platform, str]]:
 
 def _require_platforms(request: IndexRequest, found: t.AbstractSet[Platform], *, complete: bool) -> None:
     wanted = request.platforms
-    if wanted is not None and (found != wanted if complete else not found <= wanted):
+    # The option cannot name a version of Windows.
+    plain = {replace(platform, os_version="") for platform in found}
+    if wanted is not None and (plain != wanted if complete else not plain <= wanted):
         raise ZotError(
             "platform_mismatch",
             f"the index {request.references[0]} would be for {_names(found)}, not for {_names(wanted)}",
