@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import parse_time
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
 # A tag of one architecture, if the part before it is a tag, too. https://go.dev/doc/install/source#environment
 _MEMBER = re.compile(r"(.+)-(?:386|amd64|arm|arm-v[5-8]|arm64|arm64-v8|loong64|mips64le|ppc64le|riscv64|s390x)")
