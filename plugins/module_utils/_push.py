@@ -13,7 +13,7 @@ import contextlib
 import os
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import (
     Archive,
@@ -27,13 +27,21 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Platform,
     image_identity,
     predicted_oci_configs,
+    sha256,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
+from ansible_collections.killinit.zot.plugins.module_utils._overwrite import (
+    OVERWRITE_HINT,
+    confirm,
+    occupied,
+    overwrite_option,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     invalid_options,
     platform_option,
+    texts_option,
     thread_pool,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
@@ -44,7 +52,10 @@ _PARALLEL_READS = 8
 
 @dataclass(frozen=True)
 class PushRequest:
-    """One archive and its tags. The references are valid; the archive has not been read."""
+    """One archive and its tags. The references are valid; the archive has not been read.
+
+    *overwrite* are the tags that may be moved to another image. *index* will list the image: until it exists, all may.
+    """
 
     archive: str
     archive_image: str | None
@@ -52,13 +63,16 @@ class PushRequest:
     platform: Platform | None
     force: bool
     keep_previous: str | None
+    overwrite: frozenset[Reference]
+    index: Reference | None
 
     @classmethod
     def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any]) -> PushRequest:
         """Raises ZotError for an option that cannot be used."""
-        if not params["tags"]:
+        tags = texts_option("tags", params["tags"])
+        if not tags:
             raise ZotError("invalid_option", f"tags is empty for {params['archive']}")
-        references = registry.references(params["repository"], params["tags"])
+        references = registry.references(params["repository"], tags)
         request = cls(
             # skopeo runs in another working directory.
             os.path.abspath(params["archive"]),
@@ -67,6 +81,10 @@ class PushRequest:
             platform_option(params["platform"]) if params["platform"] else None,
             bool(params["force"]),
             params["keep_previous"],
+            overwrite_option(params["overwrite"], references),
+            registry.reference(params["repository"], "".join(texts_option("index", params["index"])))
+            if params["index"] is not None
+            else None,
         )
         with invalid_options():
             for reference in references if request.keep_previous else ():
@@ -78,38 +96,129 @@ class PushRequest:
         return reference.tagged((self.keep_previous or "").replace("{tag}", reference.tag or ""))
 
 
+@dataclass
+class _Push:
+    """A request whose archive and tags were read: what is left to write.
+
+    *member* is the image in a published index that must be the one of the archive.
+    """
+
+    request: PushRequest
+    outcome: Outcome
+    archive: Archive | None = None
+    wanted: t.Mapping[str, t.Any] = field(default_factory=dict)
+    platform: Platform | None = None
+    tags: list[Image] = field(default_factory=list)
+    stale: list[Image] = field(default_factory=list)
+    member: Image | None = None
+
+
 def push(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
     """Push the archive, or the list of archives, of *params*. With *dry_run* only report what would be pushed.
 
-    An error of one archive does not stop the others. Raises ZotError.
+    All archives and tags are read before the first write, and an error there stops the task. Later an error of one
+    archive does not stop the others. Raises ZotError.
     """
     single = params["images"] is None
     requests = [PushRequest.from_params(registry, item) for item in ([params] if single else params["images"])]
     _require_distinct(requests)
-
-    def one(request: PushRequest) -> Outcome:
-        return _push(registry, request, dry_run=dry_run)
-
     with thread_pool(params["parallel"]) as pool:
-        return report(list(pool.map(one, requests)), single=single)
+        pushes = list(pool.map(lambda each: _read(registry, each), requests))
+        _protect(registry, pushes)
+        outcomes = [each.outcome for each in pushes]
+        if any(each.failed for each in outcomes):
+            return report(outcomes, single=single, begun=False)
+        list(pool.map(lambda each: _push(registry, each, dry_run=dry_run), pushes))
+        if not dry_run:
+            confirm(registry, outcomes, pool)
+        return report(outcomes, single=single)
 
 
-def _push(registry: Writer, request: PushRequest, *, dry_run: bool) -> Outcome:
-    with Outcome(request.references) as outcome, _invalid_archives():
-        archive = read(request.archive, request.archive_image)
-        wanted, platform = _identity(archive)
-        _require_platform(archive, platform, request.platform)
+def _read(registry: Writer, request: PushRequest) -> _Push:
+    found = _Push(request, Outcome(request.references))
+    with found.outcome as outcome, _invalid_archives():
+        found.archive = archive = read(request.archive, request.archive_image)
+        found.wanted, found.platform = _identity(archive)
+        _require_platform(archive, found.platform, request.platform)
         registry.prime_config_cache(request.references[0], predicted_oci_configs(archive.config))
-        stale = []
         for reference in request.references:
             image = registry.image(reference)
-            equal = _holds(image, wanted) and not request.force
+            equal = _holds(image, found.wanted) and not request.force
             outcome.found(image, settled=equal)
+            found.tags.append(image)
             if not equal:
-                stale.append(image)
-        if not stale:
-            return outcome
-        registry.require_skopeo()
+                found.stale.append(image)
+        if found.stale:
+            registry.require_skopeo()
+    return found
+
+
+def _protect(registry: Writer, pushes: t.Sequence[_Push]) -> None:
+    """Set an error for each push that would replace an image which its request may not replace."""
+    groups: dict[Reference, list[_Push]] = {}
+    for each in pushes:
+        if each.request.index and not each.request.overwrite.issuperset(each.request.references):
+            groups.setdefault(each.request.index, []).append(each)
+    published = {index for index, group in groups.items() if _is_published(registry, index, group)}
+    for each in pushes:
+        replaceable = each.request.overwrite
+        if each.request.index in groups and each.request.index not in published:
+            replaceable = frozenset(each.request.references)
+        for image in each.stale:
+            if image.manifest and image.reference not in replaceable and not _holds(image, each.wanted):
+                each.outcome.fail(occupied(image, _described(each)), image.reference)
+
+
+def _is_published(registry: Writer, reference: Reference, group: t.Sequence[_Push]) -> bool:
+    """Whether the index exists. Then it must list the images of the group and no others."""
+    if any(each.outcome.failed for each in group):
+        return False
+    try:
+        manifest = registry.manifest(reference)
+        if manifest is None:
+            return False
+        members = dict(manifest.by_platform)
+        for each in group:
+            if each.archive and each.platform:
+                digest = members.pop(each.platform.normalized, None)
+                _require_member(registry, Image(reference, manifest), each, digest)
+        if members:
+            lost = ", ".join(map(str, members))
+            raise ZotError(
+                "denied",
+                f"{reference} is published as {manifest.digest}, which also has {lost}: its new index would lose that",
+                hint=f"Publish all platforms of the revision. {OVERWRITE_HINT}",
+            )
+    except ZotError as error:
+        for each in group:
+            each.outcome.fail(error)
+    return True
+
+
+def _require_member(registry: Writer, index: Image, each: _Push, digest: str | None) -> None:
+    known = next((image for image in each.tags if digest and image.digest == digest), None)
+    member = known or (registry.image(index.reference.pinned(digest)) if digest else None)
+    if member is None or not _holds(member, each.wanted):
+        held = f"{digest} for {each.platform}" if digest else f"nothing for {each.platform}"
+        raise ZotError(
+            "denied",
+            f"{index.reference} is published as {index.digest}, which has {held}, not {_described(each)}",
+            hint=OVERWRITE_HINT,
+        )
+    each.member = member
+
+
+def _described(each: _Push) -> str:
+    """The image of an archive, whose digest in the registry is not known before the push."""
+    configurations = predicted_oci_configs(each.archive.config) if each.archive else [b""]
+    return f"the image of {each.request.archive} with the configuration {sha256(configurations[0])}"
+
+
+def _push(registry: Writer, found: _Push, *, dry_run: bool) -> None:
+    request, archive, stale = found.request, found.archive, found.stale
+    if archive is None or not stale:
+        return
+    with found.outcome as outcome, _invalid_archives():
         # If two tags lose the same image, it needs only one previous tag.
         keepers = {image.digest: image.reference for image in reversed(stale) if _must_keep(registry, request, image)}
         kept_for = {reference: request.keeper(reference) for reference in keepers.values()}
@@ -117,15 +226,24 @@ def _push(registry: Writer, request: PushRequest, *, dry_run: bool) -> Outcome:
             for image in stale:
                 planned = Image(image.reference, None, archive.config)
                 outcome.wrote(planned, previous_tag=kept_for.get(image.reference))
-            return outcome
+            return
+        if found.member and not request.force:
+            # Another push could have another digest, and would change the index.
+            for image in stale:
+                outcome.wrote(_retag(registry, found.member, image.reference))
+            return
         with registry.readable(archive) as path:
             for image in stale:
                 kept = kept_for.get(image.reference)
                 if kept and image.digest:
                     registry.tag(image.reference.pinned(image.digest), kept.tag or "")
-                after = _write(registry, archive, path, image, wanted, force=request.force)
+                after = _write(registry, archive, path, image, found.wanted, force=request.force)
                 outcome.wrote(after, previous_tag=kept)
-    return outcome
+
+
+def _retag(registry: Writer, image: Image, reference: Reference) -> Image:
+    pinned, tag = image.reference.pinned(image.digest or ""), reference.tag or ""
+    return registry.write(reference, lambda: registry.tag(pinned, tag), lambda now: now.digest == image.digest)
 
 
 def _write(

@@ -60,12 +60,12 @@ class Query:
         at_least(0, wait_timeout=params["wait_timeout"])
         at_least(1, wait_sleep=params["wait_sleep"])
         with invalid_options():
-            release = Release(references_option(params["images"], registry))
+            release = Release(references_option("images", params["images"], registry))
         return cls(
             registry,
             Selection.of(params),
             Policy(release, params["set_image"], params["pin"], _stamp()),
-            [str(each) for each in references_option(params["assume_pushed"], registry)],
+            [str(each) for each in references_option("assume_pushed", params["assume_pushed"], registry)],
             params["wait_timeout"] if params["wait"] else None,
             params["wait_sleep"],
         )

@@ -33,27 +33,34 @@ options:
     description: The repository, without the registry. Requires O(tags) and O(manifests).
     type: str
   tags:
-    description: The tags of the index.
-    type: list
-    elements: str
+    description:
+      - The tags of the index, as a list or as one text with commas.
+      - Quote a tag that YAML reads as another value, for example V('0012345') or V('1.10'). A number is an error.
+    type: raw
     aliases:
       - tag
   manifests:
     description:
-      - The manifests that the index lists, by tag or digest.
+      - The manifests that the index lists, by tag or digest, as a list or as one text with commas.
       - If a manifest is itself an index, its entries are added. Entries without a platform (attestations) are kept and
         do not count as a platform.
-    type: list
-    elements: str
+    type: raw
   platforms:
     description: Fail unless the index has exactly these platforms, in the form C(os/architecture[/variant]).
     type: list
     elements: str
+  overwrite:
+    description:
+      - Whether a tag that holds another image may be moved to the index, or a list of the tags that may.
+      - With V(false) such a tag is an error, which names both, and the platforms that the tag would lose. Nothing is
+        written then.
+      - The default is V(true).
+    type: raw
   images:
     description:
       - Several indexes, instead of O(repository).
-      - An error of one index does not stop the others. The task fails at its end, and its result lists the tags that
-        were written.
+      - All members and tags are read before the first write, and an error there stops the task. An error of a write
+        does not stop the others. The task fails at its end, and its result lists the tags that were written.
     type: list
     elements: dict
     suboptions:
@@ -63,20 +70,21 @@ options:
         required: true
       tags:
         description: See O(tags).
-        type: list
-        elements: str
+        type: raw
         required: true
         aliases:
           - tag
       manifests:
         description: See O(manifests).
-        type: list
-        elements: str
+        type: raw
         required: true
       platforms:
         description: See O(platforms).
         type: list
         elements: str
+      overwrite:
+        description: See O(overwrite).
+        type: raw
   parallel:
     description: The number of O(images) that are written at the same time.
     type: int
@@ -265,9 +273,25 @@ tags:
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw:latest-previous
     error:
-      description: The error of the tag, with the keys of a failed task; V(null) without an error.
+      description: The error of the tag; V(null) without an error.
       type: dict
       returned: always
+      contains:
+        error_class:
+          description: The class of the error, as RV(error_class).
+          type: str
+          returned: always
+          sample: denied
+        retryable:
+          description: Whether the same task can succeed later without any change.
+          type: bool
+          returned: always
+          sample: false
+        msg:
+          description: The error. If the task fails with the same error, its remedy is only in C(msg) of the task.
+          type: str
+          returned: always
+          sample: cannot write the index oci.killinit.cc/openclaw/openclaw:3f2c1ab
 registry:
   description: The registry that the task used, from O(registry) or E(ZOT_REGISTRY); V(null) if neither is set.
   type: str
@@ -302,11 +326,6 @@ rc:
   type: int
   returned: failure
   sample: 1
-stderr:
-  description: The standard error of the command.
-  type: str
-  returned: failure
-  sample: ""
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -319,17 +338,20 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.writer impo
 SPEC = Spec(
     {
         "repository": {"type": "str"},
-        "tags": {"type": "list", "elements": "str", "aliases": ["tag"]},
-        "manifests": {"type": "list", "elements": "str"},
+        "tags": {"type": "raw", "aliases": ["tag"]},
+        "manifests": {"type": "raw"},
         "platforms": {"type": "list", "elements": "str"},
+        # Without a default, so that mutually_exclusive can detect it.
+        "overwrite": {"type": "raw"},
         "images": {
             "type": "list",
             "elements": "dict",
             "options": {
                 "repository": {"type": "str", "required": True},
-                "tags": {"type": "list", "elements": "str", "required": True, "aliases": ["tag"]},
-                "manifests": {"type": "list", "elements": "str", "required": True},
+                "tags": {"type": "raw", "required": True, "aliases": ["tag"]},
+                "manifests": {"type": "raw", "required": True},
                 "platforms": {"type": "list", "elements": "str"},
+                "overwrite": {"type": "raw"},
             },
         },
         "parallel": {"type": "int", "default": 4},
@@ -337,7 +359,9 @@ SPEC = Spec(
     },
     {
         "required_one_of": [("repository", "images")],
-        "mutually_exclusive": [(option, "images") for option in ("repository", "tags", "manifests", "platforms")],
+        "mutually_exclusive": [
+            (option, "images") for option in ("repository", "tags", "manifests", "platforms", "overwrite")
+        ],
         "required_by": {"repository": ("tags", "manifests")},
     },
 )

@@ -45,9 +45,10 @@ options:
     description: The repository, without the registry.
     type: str
   tags:
-    description: The tags to push to.
-    type: list
-    elements: str
+    description:
+      - The tags to push to, as a list or as one text with commas.
+      - Quote a tag that YAML reads as another value, for example V('0012345') or V('1.10'). A number is an error.
+    type: raw
     aliases:
       - tag
   platform:
@@ -63,11 +64,24 @@ options:
       - V({tag}) is replaced by the tag that is pushed.
       - The module may have to read all tags of the repository to find out whether the tag is the last one.
     type: str
+  overwrite:
+    description:
+      - Whether a tag that holds another image may be moved to the image of the archive, or a list of the tags that may.
+      - With V(false) such a tag is an error, which names both images. Nothing is written then.
+      - The default is V(true).
+    type: raw
+  index:
+    description:
+      - The tag of the index that lists this image, or will list it.
+      - Only for tags that O(overwrite) protects. They may be moved until the index exists, because a build that failed
+        can be repeated. Once it exists, the index must list the images of all archives with this O(index), and no
+        other platform.
+    type: raw
   images:
     description:
       - Several archives, instead of O(archive).
-      - An error of one archive does not stop the others. The task fails at its end, and its result lists the tags that
-        were written.
+      - All archives and tags are read before the first push, and an error there stops the task. An error of a push does
+        not stop the others. The task fails at its end, and its result lists the tags that were written.
     type: list
     elements: dict
     suboptions:
@@ -84,8 +98,7 @@ options:
         required: true
       tags:
         description: See O(tags).
-        type: list
-        elements: str
+        type: raw
         required: true
         aliases:
           - tag
@@ -99,6 +112,12 @@ options:
       keep_previous:
         description: See O(keep_previous).
         type: str
+      overwrite:
+        description: See O(overwrite).
+        type: raw
+      index:
+        description: See O(index).
+        type: raw
   parallel:
     description: The number of O(images) that are pushed at the same time.
     type: int
@@ -279,9 +298,25 @@ tags:
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw:latest-previous
     error:
-      description: The error of the tag, with the keys of a failed task; V(null) without an error.
+      description: The error of the tag; V(null) without an error.
       type: dict
       returned: always
+      contains:
+        error_class:
+          description: The class of the error, as RV(error_class).
+          type: str
+          returned: always
+          sample: denied
+        retryable:
+          description: Whether the same task can succeed later without any change.
+          type: bool
+          returned: always
+          sample: false
+        msg:
+          description: The error. If the task fails with the same error, its remedy is only in C(msg) of the task.
+          type: str
+          returned: always
+          sample: cannot push dist/workspace.tar to oci.killinit.cc/openclaw/workspace:3f2c1ab
 registry:
   description: The registry that the task used, from O(registry) or E(ZOT_REGISTRY); V(null) if neither is set.
   type: str
@@ -316,11 +351,6 @@ rc:
   type: int
   returned: failure
   sample: 1
-stderr:
-  description: The standard error of the command.
-  type: str
-  returned: failure
-  sample: ""
 """
 
 import typing as t
@@ -336,6 +366,9 @@ _TARGET: dict[str, dict[str, t.Any]] = {
     "archive_image": {"type": "str"},
     "platform": {"type": "str"},
     "keep_previous": {"type": "str"},
+    "index": {"type": "raw"},
+    # Without a default, so that mutually_exclusive can detect it.
+    "overwrite": {"type": "raw"},
 }
 SPEC = Spec(
     {
@@ -344,7 +377,7 @@ SPEC = Spec(
         # Without a default, so that mutually_exclusive can detect it.
         "force": {"type": "bool"},
         "repository": {"type": "str"},
-        "tags": {"type": "list", "elements": "str", "aliases": ["tag"]},
+        "tags": {"type": "raw", "aliases": ["tag"]},
         "images": {
             "type": "list",
             "elements": "dict",
@@ -353,7 +386,7 @@ SPEC = Spec(
                 "archive": {"type": "path", "required": True},
                 "force": {"type": "bool", "default": False},
                 "repository": {"type": "str", "required": True},
-                "tags": {"type": "list", "elements": "str", "required": True, "aliases": ["tag"]},
+                "tags": {"type": "raw", "required": True, "aliases": ["tag"]},
             },
         },
         "parallel": {"type": "int", "default": 4},
@@ -362,7 +395,17 @@ SPEC = Spec(
         "required_one_of": [("archive", "images")],
         "mutually_exclusive": [
             (option, "images")
-            for option in ("archive", "archive_image", "repository", "tags", "platform", "force", "keep_previous")
+            for option in (
+                "archive",
+                "archive_image",
+                "repository",
+                "tags",
+                "platform",
+                "force",
+                "keep_previous",
+                "overwrite",
+                "index",
+            )
         ],
         "required_by": {"archive": ("repository", "tags")},
     },

@@ -48,7 +48,7 @@ options:
         digits is a revision, as C(3f2c1ab); other tags have the same form when they differ in numbers alone, as
         C(1.4.1) and C(1.4.2). A tag without digits, as C(stable), is never a revision.
     type: list
-    elements: str
+    elements: raw
     default: []
   set_image:
     description:
@@ -338,11 +338,6 @@ rc:
   type: int
   returned: if crane failed
   sample: 1
-stderr:
-  description: The standard error of the tool, shortened and without secrets.
-  type: str
-  returned: if crane failed
-  sample: "Error: MANIFEST_UNKNOWN: manifest unknown"
 """
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
@@ -362,7 +357,7 @@ OPTIONS = {
     "namespace": {"type": "str", "required": True},
     "workloads": {"type": "list", "elements": "str", "default": []},
     "label_selectors": {"type": "list", "elements": "str", "default": []},
-    "images": {"type": "list", "elements": "str", "default": []},
+    "images": {"type": "list", "elements": "raw", "default": []},
     "set_image": {"type": "str", "choices": ["false", "true", "force"], "default": "false"},
     "pin": {"type": "bool", "default": False},
     "assume_pushed": {"type": "list", "elements": "str", "default": []},
