@@ -51,10 +51,9 @@ options:
     elements: str
   overwrite:
     description:
-      - Whether a tag that holds another image may be moved to the index, or a list of the tags that may.
-      - With V(false) such a tag is an error, which names both, and the platforms that the tag would lose. Nothing is
-        written then.
-      - The default is V(true).
+      - Whether a tag that holds another image may be moved, or a list of the tags that may. The default is V(true).
+      - A tag that may not be moved is an error, which names both images, and the platforms that the tag would lose.
+        Nothing is written then.
     type: raw
   images:
     description:
@@ -273,25 +272,11 @@ tags:
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw:latest-previous
     error:
-      description: The error of the tag; V(null) without an error.
+      description:
+        - The error of the tag, with C(error_class), C(retryable) and C(msg); V(null) without an error.
+        - If the task fails with the same error, the remedy is in C(msg) of the task alone.
       type: dict
       returned: always
-      contains:
-        error_class:
-          description: The class of the error, as RV(error_class).
-          type: str
-          returned: always
-          sample: denied
-        retryable:
-          description: Whether the same task can succeed later without any change.
-          type: bool
-          returned: always
-          sample: false
-        msg:
-          description: The error. If the task fails with the same error, its remedy is only in C(msg) of the task.
-          type: str
-          returned: always
-          sample: cannot write the index oci.killinit.cc/openclaw/openclaw:3f2c1ab
 registry:
   description: The registry that the task used, from O(registry) or E(ZOT_REGISTRY); V(null) if neither is set.
   type: str

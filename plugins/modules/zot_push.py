@@ -66,16 +66,14 @@ options:
     type: str
   overwrite:
     description:
-      - Whether a tag that holds another image may be moved to the image of the archive, or a list of the tags that may.
-      - With V(false) such a tag is an error, which names both images. Nothing is written then.
-      - The default is V(true).
+      - Whether a tag that holds another image may be moved, or a list of the tags that may. The default is V(true).
+      - A tag that may not be moved is an error, which names both images. Nothing is written then.
     type: raw
   index:
     description:
-      - The tag of the index that lists this image, or will list it.
-      - Only for tags that O(overwrite) protects. They may be moved until the index exists, because a build that failed
-        can be repeated. Once it exists, the index must list the images of all archives with this O(index), and no
-        other platform.
+      - The tag of the index that will list the image. Until it exists, tags may be moved in spite of O(overwrite), so
+        that a build that failed can be repeated.
+      - Then the index must list the images of all archives with this O(index), and no other platform.
     type: raw
   images:
     description:
@@ -298,25 +296,11 @@ tags:
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw:latest-previous
     error:
-      description: The error of the tag; V(null) without an error.
+      description:
+        - The error of the tag, with C(error_class), C(retryable) and C(msg); V(null) without an error.
+        - If the task fails with the same error, the remedy is in C(msg) of the task alone.
       type: dict
       returned: always
-      contains:
-        error_class:
-          description: The class of the error, as RV(error_class).
-          type: str
-          returned: always
-          sample: denied
-        retryable:
-          description: Whether the same task can succeed later without any change.
-          type: bool
-          returned: always
-          sample: false
-        msg:
-          description: The error. If the task fails with the same error, its remedy is only in C(msg) of the task.
-          type: str
-          returned: always
-          sample: cannot push dist/workspace.tar to oci.killinit.cc/openclaw/workspace:3f2c1ab
 registry:
   description: The registry that the task used, from O(registry) or E(ZOT_REGISTRY); V(null) if neither is set.
   type: str
@@ -393,20 +377,7 @@ SPEC = Spec(
     },
     {
         "required_one_of": [("archive", "images")],
-        "mutually_exclusive": [
-            (option, "images")
-            for option in (
-                "archive",
-                "archive_image",
-                "repository",
-                "tags",
-                "platform",
-                "force",
-                "keep_previous",
-                "overwrite",
-                "index",
-            )
-        ],
+        "mutually_exclusive": [(option, "images") for option in ("archive", "repository", "tags", "force", *_TARGET)],
         "required_by": {"archive": ("repository", "tags")},
     },
 )
