@@ -34,6 +34,10 @@ options:
     description: Whether a revision that exists may be replaced by other images.
     type: bool
     default: false
+  keep_previous:
+    description: The option C(keep_previous) of all pushes and indexes.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -88,6 +92,7 @@ def _publish_plan(
     tags: t.Any = (),
     directory: str = "",
     overwrite: bool = False,
+    keep_previous: str = "",
 ) -> dict[str, list[t.Any]]:
     """Return C(pushes), C(indexes), C(moves) and C(problems)."""
     plan: dict[str, list[t.Any]] = {"pushes": [], "indexes": [], "moves": [], "problems": []}
@@ -114,7 +119,8 @@ def _publish_plan(
             if each not in plan["problems"]  # each image has the problems of the common tags
         ]
         if not plan["problems"]:
-            _add(plan, image, platforms, revision, additional, directory, overwrite)
+            common = {"repository": image["repository"], **({"keep_previous": keep_previous} if keep_previous else {})}
+            _add(plan, image, platforms, common, revision, additional, directory, overwrite)
     if plan["problems"]:
         return {"pushes": [], "indexes": [], "moves": [], "problems": plan["problems"]}
     return plan
@@ -124,14 +130,14 @@ def _add(
     plan: dict[str, list[t.Any]],
     image: Image,
     platforms: t.Mapping[str, t.Any],
+    common: t.Mapping[str, str],
     revision: str,
     additional: list[str],
     directory: str,
     overwrite: bool,
 ) -> None:
-    repository = image["repository"]
     if image.get("archive"):
-        push = {"archive": _located(image["archive"], directory), "repository": repository}
+        push = {**common, "archive": _located(image["archive"], directory)}
         plan["pushes"].append({**push, "tags": [revision], "overwrite": overwrite})
         if additional:
             plan["moves"].append({**push, "tags": additional})
@@ -139,8 +145,8 @@ def _add(
     names = {architecture: _tag_of(revision, platform) for architecture, platform in platforms.items()}
     plan["pushes"] += [
         {
+            **common,
             "archive": _located(path, directory),
-            "repository": repository,
             "tags": [names[architecture]],
             "platform": str(platforms[architecture]),
             "overwrite": overwrite,
@@ -150,7 +156,7 @@ def _add(
     ]
     plan["indexes"].append(
         {
-            "repository": repository,
+            **common,
             "manifests": list(names.values()),
             "platforms": [str(platform) for platform in platforms.values()],
             "tags": [revision, *additional],

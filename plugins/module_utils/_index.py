@@ -13,6 +13,7 @@ import typing as t
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of, require_own_keepers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, Platform
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
@@ -22,8 +23,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     invalid_options,
     platform_option,
     texts_option,
-    thread_pool,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 # The number of tags and members that a task reads at the same time.
@@ -38,6 +39,7 @@ class IndexRequest:
     references: tuple[Reference, ...]
     platforms: frozenset[Platform] | None
     overwrite: frozenset[Reference]
+    keep_previous: str | None
 
     @classmethod
     def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any]) -> IndexRequest:
@@ -54,7 +56,12 @@ class IndexRequest:
             )
         wanted = params["platforms"]
         platforms = frozenset(platform_option(text).normalized for text in wanted) if wanted else None
-        return cls(members, references, platforms, overwrite_option(params["overwrite"], references))
+        overwrite = overwrite_option(params["overwrite"], references)
+        return cls(members, references, platforms, overwrite, params["keep_previous"])
+
+    def keeper(self, image: Image) -> Reference | None:
+        """The reference that keeps *image* when its tag moves."""
+        return keeper_of(image.reference, self.keep_previous) if image.digest else None
 
 
 @dataclass
@@ -117,6 +124,8 @@ def _require_distinct(requests: t.Sequence[IndexRequest]) -> None:
         for member in request.members:
             if member in targets:
                 raise ZotError("invalid_option", f"{member} is both a tag to write and a member of an index")
+    used = targets.union(*(request.members for request in requests))
+    require_own_keepers([(request.references, request.keep_previous) for request in requests], used)
 
 
 def _read(
@@ -159,7 +168,8 @@ def _write(registry: Writer, index: _Index, *, dry_run: bool) -> None:
         if index.missing:
             platforms = request.platforms or {platform for platform, _digest in index.entries}
             for image in index.tags:
-                outcome.wrote(Image(image.reference, planned=tuple(sorted(platforms))))
+                planned = Image(image.reference, planned=tuple(sorted(platforms)))
+                outcome.wrote(planned, previous_tag=request.keeper(image))
             return
         _write_tags(registry, index, dry_run=dry_run)
 
@@ -257,8 +267,10 @@ def _write_tags(registry: Writer, index: _Index, *, dry_run: bool) -> None:
         if _holds(image, wanted):
             continue
         if dry_run:
-            outcome.wrote(Image(image.reference, planned=tuple(platform for platform, _digest in wanted)))
+            planned = Image(image.reference, planned=tuple(platform for platform, _digest in wanted))
+            outcome.wrote(planned, previous_tag=index.request.keeper(image))
             continue
+        registry.keep(image, index.request.keeper(image))
         after = registry.write(
             image.reference, _writer(registry, image, current, sources), lambda now: _holds(now, wanted)
         )
@@ -269,7 +281,7 @@ def _write_tags(registry: Writer, index: _Index, *, dry_run: bool) -> None:
                 hint="Another client wrote this tag at the same time. Use one job per tag, and run the task again.",
             )
         current = replace(after, children=index.children)
-        outcome.wrote(current)
+        outcome.wrote(current, previous_tag=index.request.keeper(image))
 
 
 def _writer(

@@ -25,7 +25,7 @@ class TagOutcome:
     """What a task did to one tag. In check mode *after* has no manifest if the tag would be written.
 
     *previous_tag* is the reference that keeps the image *before*. *error* is the reason why the tag was not checked or
-    not written.
+    not written. *removed* means that the tag was removed.
     """
 
     before: Image
@@ -33,6 +33,7 @@ class TagOutcome:
     changed: bool = False
     previous_tag: Reference | None = None
     error: ZotError | None = None
+    removed: bool = False
 
     def for_ansible(self, raised: ZotError | None = None) -> dict[str, t.Any]:
         """An entry of C(tags) in the result. The error *raised* is the one of the task, which has its whole text."""
@@ -51,7 +52,7 @@ class TagOutcome:
             "before_header": reference,
             "before": _shown(self.before),
             "after_header": reference,
-            "after": _shown(self.after, planned=self.changed),
+            "after": _shown(self.after, planned=self.changed and not self.removed),
         }
 
 
@@ -77,6 +78,12 @@ class Outcome:
         before = self._tags[after.reference].before
         self._tags[after.reference] = TagOutcome(before, after, True, previous_tag)
         self._settled.add(after.reference)
+
+    def removed(self, reference: Reference) -> None:
+        """Record that the tag was removed, or would be removed in check mode."""
+        before = self._tags[reference].before
+        self._tags[reference] = TagOutcome(before, Image(reference), True, removed=True)
+        self._settled.add(reference)
 
     def fail(self, error: ZotError, *references: Reference) -> None:
         """Set the error of *references*, also of settled ones; without references of all tags."""
@@ -104,8 +111,8 @@ class Outcome:
         return True
 
 
-def report(outcomes: t.Sequence[Outcome], *, single: bool, begun: bool = True) -> dict[str, t.Any]:
-    """The result of a task: C(image) for a *single* request or C(images) for a list, C(tags), and C(diff).
+def report(outcomes: t.Sequence[Outcome], *, single: bool, begun: bool = True, **more: t.Any) -> dict[str, t.Any]:
+    """The result of a task: C(image) for a *single* request or C(images) for a list, C(tags), C(diff), and *more*.
 
     Raises ZotError if a tag failed. The error contains the result, which shows the tags that were written. *begun* is
     false if the task found the errors before its first write.
@@ -120,6 +127,7 @@ def report(outcomes: t.Sequence[Outcome], *, single: bool, begun: bool = True) -
         "tags": [tag.for_ansible(first) for tag in tags],
         "diff": [tag.diff() for tag in tags if tag.changed],
         **({"image": images[0]} if single else {"images": images}),
+        **more,
     }
     if first is None:
         return result

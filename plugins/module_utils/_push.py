@@ -12,9 +12,9 @@ from __future__ import annotations
 import contextlib
 import os
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of, require_own_keepers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import (
     Archive,
     InvalidArchiveError,
@@ -39,15 +39,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._overwrite import (
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
-    invalid_options,
     platform_option,
     texts_option,
-    thread_pool,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
-
-# The number of tags that _must_keep() reads at the same time.
-_PARALLEL_READS = 8
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,7 @@ class PushRequest:
         if not tags:
             raise ZotError("invalid_option", f"tags is empty for {params['archive']}")
         references = registry.references(params["repository"], tags)
-        request = cls(
+        return cls(
             # skopeo runs in another working directory.
             os.path.abspath(params["archive"]),
             params["archive_image"],
@@ -86,14 +82,6 @@ class PushRequest:
             if params["index"] is not None
             else None,
         )
-        with invalid_options():
-            for reference in references if request.keep_previous else ():
-                request.keeper(reference)
-        return request
-
-    def keeper(self, reference: Reference) -> Reference:
-        """The reference that keeps the previous image of *reference*."""
-        return reference.tagged((self.keep_previous or "").replace("{tag}", reference.tag or ""))
 
 
 @dataclass
@@ -111,6 +99,12 @@ class _Push:
     tags: list[Image] = field(default_factory=list)
     stale: list[Image] = field(default_factory=list)
     member: Image | None = None
+
+    def keeper(self, image: Image) -> Reference | None:
+        """The reference that keeps *image* when its tag moves. With force, it would keep the image that is pushed."""
+        if not image.digest or _holds(image, self.wanted):
+            return None
+        return keeper_of(image.reference, self.request.keep_previous)
 
 
 def push(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
@@ -219,13 +213,10 @@ def _push(registry: Writer, found: _Push, *, dry_run: bool) -> None:
     if archive is None or not stale:
         return
     with found.outcome as outcome, _invalid_archives():
-        # If two tags lose the same image, it needs only one previous tag.
-        keepers = {image.digest: image.reference for image in reversed(stale) if _must_keep(registry, request, image)}
-        kept_for = {reference: request.keeper(reference) for reference in keepers.values()}
         if dry_run:
             for image in stale:
                 planned = Image(image.reference, None, archive.config)
-                outcome.wrote(planned, previous_tag=kept_for.get(image.reference))
+                outcome.wrote(planned, previous_tag=found.keeper(image))
             return
         if found.member and not request.force:
             # Another push could have another digest, and would change the index.
@@ -234,11 +225,9 @@ def _push(registry: Writer, found: _Push, *, dry_run: bool) -> None:
             return
         with registry.readable(archive) as path:
             for image in stale:
-                kept = kept_for.get(image.reference)
-                if kept and image.digest:
-                    registry.tag(image.reference.pinned(image.digest), kept.tag or "")
+                registry.keep(image, found.keeper(image))
                 after = _write(registry, archive, path, image, found.wanted, force=request.force)
-                outcome.wrote(after, previous_tag=kept)
+                outcome.wrote(after, previous_tag=found.keeper(image))
 
 
 def _retag(registry: Writer, image: Image, reference: Reference) -> Image:
@@ -275,23 +264,6 @@ def _holds(image: Image, wanted: t.Mapping[str, t.Any]) -> bool:
         return False
 
 
-def _must_keep(registry: Writer, request: PushRequest, image: Image) -> bool:
-    """Whether the image loses its last tag by this push.
-
-    Zot deletes a manifest when its last tag is removed: https://github.com/project-zot/zot/issues/4444
-    """
-    if not request.keep_previous or not image.digest:
-        return False
-    pushed = {reference.tag for reference in request.references}
-    others = [tag for tag in reversed(registry.tags(image.reference) or []) if tag not in pushed]
-    with ThreadPoolExecutor(max_workers=_PARALLEL_READS) as pool:
-        for start in range(0, len(others), _PARALLEL_READS):
-            some = [image.reference.tagged(tag) for tag in others[start : start + _PARALLEL_READS]]
-            if image.digest in pool.map(registry.digest, some):
-                return False
-    return True
-
-
 def _identity(archive: Archive) -> tuple[dict[str, t.Any], Platform | None]:
     """The identity of the image in the archive, and its platform."""
     try:
@@ -314,13 +286,7 @@ def _require_distinct(requests: t.Sequence[PushRequest]) -> None:
                     "invalid_option", f"{reference} is a tag of two archives: {owners[reference]} and {request.archive}"
                 )
             owners[reference] = request.archive
-    for request in requests:
-        for reference in request.references if request.keep_previous else ():
-            if request.keeper(reference) in owners:
-                raise ZotError(
-                    "invalid_option",
-                    f"keep_previous of {request.archive} is {request.keeper(reference)}, which is also a tag to push",
-                )
+    require_own_keepers([(request.references, request.keep_previous) for request in requests], owners)
 
 
 @contextlib.contextmanager

@@ -55,6 +55,14 @@ options:
       - A tag that may not be moved is an error, which names both images, and the platforms that the tag would lose.
         Nothing is written then.
     type: raw
+  keep_previous:
+    description:
+      - A tag for the image that a tag holds before the index is written to it, for example V({tag}-previous). Zot
+        deletes an image when its last tag is overwritten, and then its pods cannot be started on another node. The
+        members of an index that has a tag stay.
+      - V({tag}) is replaced by the tag that is written.
+      - It costs two requests for each tag that moves. A tag that already holds the index does not move.
+    type: str
   images:
     description:
       - Several indexes, instead of O(repository).
@@ -84,6 +92,9 @@ options:
       overwrite:
         description: See O(overwrite).
         type: raw
+      keep_previous:
+        description: See O(keep_previous).
+        type: str
   parallel:
     description: The number of O(images) that are written at the same time.
     type: int
@@ -116,6 +127,14 @@ EXAMPLES = r"""
     tags:
       - 3f2c1ab
       - latest
+
+- name: Move the tag latest, and keep the index that it holds now
+  killinit.zot.zot_index:
+    registry: oci.killinit.cc
+    repository: openclaw/openclaw
+    manifests: [3f2c1ab-amd64, 3f2c1ab-arm64]
+    tags: [latest]
+    keep_previous: "{tag}-previous"
 
 - name: Create the indexes of a release
   killinit.zot.zot_index:
@@ -328,6 +347,7 @@ SPEC = Spec(
         "platforms": {"type": "list", "elements": "str"},
         # Without a default, so that mutually_exclusive can detect it.
         "overwrite": {"type": "raw"},
+        "keep_previous": {"type": "str"},
         "images": {
             "type": "list",
             "elements": "dict",
@@ -337,6 +357,7 @@ SPEC = Spec(
                 "manifests": {"type": "raw", "required": True},
                 "platforms": {"type": "list", "elements": "str"},
                 "overwrite": {"type": "raw"},
+                "keep_previous": {"type": "str"},
             },
         },
         "parallel": {"type": "int", "default": 4},
@@ -345,7 +366,8 @@ SPEC = Spec(
     {
         "required_one_of": [("repository", "images")],
         "mutually_exclusive": [
-            (option, "images") for option in ("repository", "tags", "manifests", "platforms", "overwrite")
+            (option, "images")
+            for option in ("repository", "tags", "manifests", "platforms", "overwrite", "keep_previous")
         ],
         "required_by": {"repository": ("tags", "manifests")},
     },

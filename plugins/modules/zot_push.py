@@ -59,10 +59,10 @@ options:
     type: bool
   keep_previous:
     description:
-      - The tag for the previous image of a pushed tag, if that image would lose its last tag. Zot deletes a manifest
-        when its last tag is removed, and then pods that are pinned to its digest cannot be started.
+      - A tag for the image that a tag holds before another image is pushed to it, for example V({tag}-previous). Zot
+        deletes an image when its last tag is overwritten, and then its pods cannot be started on another node.
       - V({tag}) is replaced by the tag that is pushed.
-      - The module may have to read all tags of the repository to find out whether the tag is the last one.
+      - It costs two requests for each tag that moves. A tag that already holds the image does not move.
     type: str
   overwrite:
     description:

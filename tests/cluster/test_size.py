@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A namespace with 1,000 pods in 100 workloads is judged with a handful of calls and one look-up for each image."""
+"""A namespace with 1,000 pods in 100 workloads is assessed with a handful of calls and one look-up for each image."""
 
 from __future__ import annotations
 

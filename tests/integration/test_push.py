@@ -302,7 +302,9 @@ def test_a_relative_path(
     assert module("zot_push", archive="app.tar", repository=repository, tags=["1"])["changed"]
 
 
-def test_judging_does_not_read_the_layers(tmp_path: Path, images: Images, repository: str, module: Module) -> None:
+def test_nothing_to_do_does_not_read_the_layers(
+    tmp_path: Path, images: Images, repository: str, module: Module
+) -> None:
     """4 GiB more in the archive (a hole, which costs nothing on disk) do not make a difference that can be felt."""
     small = images["buildah-amd64"]
     large = tmp_path / "large.tar"

@@ -41,7 +41,7 @@ SECONDS = 10
 
 
 def archive(data: bytes) -> None:
-    """An archive, judged and expanded."""
+    """An archive, read, expanded and identified."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "archive")
         path.write_bytes(data)

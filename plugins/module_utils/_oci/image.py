@@ -158,6 +158,13 @@ class Image:
         platform = Platform.of(self.config or {})
         return [str(each) for each in ((platform,) if platform else self.planned)]
 
+    @property
+    def size(self) -> int | None:
+        """The number of bytes. None if the image does not exist, and for an index without its *children*."""
+        if self.manifest is None or (self.manifest.is_index and not self.children):
+            return None
+        return sum(child.size for child in self.children) or self.manifest.size
+
     def for_ansible(self) -> dict[str, t.Any]:
         """The image in a result. It always has these twelve keys."""
         manifest, config = self.manifest, self.config or {}
@@ -171,7 +178,7 @@ class Image:
             "pinned": str(self.reference.pinned(manifest.digest)) if manifest else None,
             "media_type": manifest.media_type if manifest else None,
             "platforms": self.platforms,
-            "size": (sum(child.size for child in self.children) or manifest.size) if manifest else None,
+            "size": self.size,
             "created": config.get("created"),
             "labels": dict(_object(container, "Labels")),
             "exists": manifest is not None,

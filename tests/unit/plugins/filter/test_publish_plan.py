@@ -103,6 +103,13 @@ def test_no_shared_tag_is_pushed_first() -> None:
     assert not any("latest" in push["tags"] for push in plan(APP, TOOL)["pushes"])
 
 
+def test_previous_images_are_kept() -> None:
+    """Also under the tags of the architectures: Zot deletes a member of an index with its last tag."""
+    made = publish_plan([APP, TOOL], "rev", ["latest"], keep_previous="{tag}-previous")
+    entries = made["pushes"] + made["indexes"] + made["moves"]
+    assert [entry["keep_previous"] for entry in entries] == ["{tag}-previous"] * 5
+
+
 def test_an_image_may_have_tags_of_its_own() -> None:
     assert plan({**APP, "tags": ["stable"]})["indexes"][0]["tags"] == ["rev", "stable"]
 
