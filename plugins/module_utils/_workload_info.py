@@ -37,8 +37,12 @@ from ansible_collections.killinit.zot.plugins.module_utils._workloads.cluster_st
 )
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.images import differing
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.other_pods import assess_other_pods
-from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import RegistryState, reference_of
-from ansible_collections.killinit.zot.plugins.module_utils._workloads.release_check import missing_images
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import (
+    RegistryState,
+    pinned_of,
+    reference_of,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.release_check import missing_images, unused_images
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.revisions import Release
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.verdicts import (
     Policy,
@@ -115,12 +119,12 @@ def _assess(
         specifications = [template_of(each)["spec"] for each in cluster.workloads]
         specifications += [pod["spec"] for pod in cluster.other_pods]
         uses = [use for each in specifications for use in image_uses(each) if state.holds(use)]
-        state.read(reader, [reference_of(use) or "" for use in uses])
+        state.read(reader, filter(None, [name(use) for use in uses for name in (reference_of, pinned_of)]))
         state.read(reader, map(str, policy.release.references))
         found = _assess_workloads(cluster, state, selection, policy, waited)
         if state.read_whole(reader, differing((image for each in found for image in each.images), state)):
             found = _assess_workloads(cluster, state, selection, policy, waited)
-        missing = missing_images(policy.release, state, found) if found else []
+        missing = missing_images(policy.release, state, found)
         # An image of the release may run under a tag with another digest.
         if missing and state.read_whole(reader, state.references):
             missing = missing_images(policy.release, state, found)
@@ -133,6 +137,8 @@ def _assess(
         problems += missing
         problems += other_problems
         unverified = [text for each in found for text in each.unverified] + other_unverified
+        if not found:
+            unverified += unused_images(policy.release, state)
     else:
         found = [_unknown(each, "its pods cannot be read") for each in cluster.workloads]
     return {

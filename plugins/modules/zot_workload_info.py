@@ -72,7 +72,9 @@ options:
     elements: str
     default: []
   allow_empty:
-    description: Whether it is no error when no workload is selected, or none uses an image of O(registry).
+    description:
+      - Whether it is no error when no workload is selected, or none uses an image of O(registry). Then O(images) must
+        be in the registry, and RV(unverified) names them.
     type: bool
     default: false
   wait:
@@ -290,6 +292,13 @@ workloads:
             metadata:
               annotations:
                 kubectl.kubernetes.io/restartedAt: "2026-11-25T12:00:00Z"
+    changes:
+      description: The images that RV(workloads[].patch) sets, one sentence each.
+      type: list
+      elements: str
+      returned: always
+      sample:
+        - "container openclaw: oci.killinit.cc/openclaw/openclaw:9a8b7c6 -> oci.killinit.cc/openclaw/openclaw:3f2c1ab"
     undo:
       description: >-
         The patch that restores the images and annotations that RV(workloads[].patch) replaces; null where it replaces
