@@ -9,8 +9,7 @@ DOCUMENTATION = r"""
 module: zot_push
 short_description: Push docker archives and OCI archives to a Zot registry
 version_added: 0.1.0
-author:
-  - killinit.zot contributors (@killinit)
+author: [killinit.zot contributors (@killinit)]
 description:
   - Pushes the image of an archive to one or more tags of a repository, with C(skopeo copy --format oci
     docker-archive:FILE docker://REFERENCE). Zot accepts OCI manifests only.
@@ -24,13 +23,11 @@ extends_documentation_fragment:
   - killinit.zot._attributes
 attributes:
   check_mode:
-    details:
-      - Check mode cannot detect a missing permission to write.
+    details: Check mode cannot detect a missing permission to write.
   diff_mode:
     support: full
   idempotent:
-    details:
-      - Not with O(force=true), which always pushes.
+    details: Not with O(force=true), which always pushes.
 options:
   archive:
     description:
@@ -51,11 +48,11 @@ options:
     description: The repository, without the registry.
     type: str
   tags:
-    description: The tags to push to.
-    type: list
-    elements: str
-    aliases:
-      - tag
+    description:
+      - The tags to push to, as a list or as one text with commas.
+      - Quote a tag that YAML reads as another value, for example V('0012345') or V('1.10'). A number is an error.
+    type: raw
+    aliases: [tag]
   platform:
     description:
       - The platform of the image, in the form C(os/architecture[/variant]). The task fails if the archive has no image
@@ -72,11 +69,22 @@ options:
       - V({tag}) is replaced by the tag that is pushed.
       - It costs two requests for each tag that moves. A tag that already holds the image does not move.
     type: str
+  overwrite:
+    description:
+      - Whether a tag that holds another image may be moved, or a list of the tags that may. The default is V(true).
+      - A tag that may not be moved is an error, which names both images. Nothing is written then.
+    type: raw
+  index:
+    description:
+      - The tag of the index that will list the image. Until it exists, tags may be moved in spite of O(overwrite), so
+        that a build that failed can be repeated.
+      - Then the index must list the images of all archives with this O(index), and no other platform.
+    type: raw
   images:
     description:
       - Several archives, instead of O(archive).
-      - An error of one archive does not stop the others. The task fails at its end, and its result lists the tags that
-        were written.
+      - All are read before the first push, and an error there stops the task. An error of a push does not stop the
+        others; then the task fails at its end.
     type: list
     elements: dict
     suboptions:
@@ -93,11 +101,9 @@ options:
         required: true
       tags:
         description: See O(tags).
-        type: list
-        elements: str
+        type: raw
         required: true
-        aliases:
-          - tag
+        aliases: [tag]
       platform:
         description: See O(platform).
         type: str
@@ -114,6 +120,12 @@ options:
       keep_previous:
         description: See O(keep_previous).
         type: str
+      overwrite:
+        description: See O(overwrite).
+        type: raw
+      index:
+        description: See O(index).
+        type: raw
   parallel:
     description: The number of O(images) that are pushed at the same time.
     type: int
@@ -124,11 +136,7 @@ notes:
     disable the lines.
   - Progress requires that the task runs on the controller, on Linux, and that the user of the play may read the
     processes of a C(become) user. It is disabled for tasks with C(async) or C(no_log).
-  - For the run time without a push see
-    R(the guide to performance,ansible_collections.killinit.zot.docsite.guide_performance).
-requirements:
-  - skopeo 1.9 or later
-  - the Python library zstandard, for archives that are compressed with zstd
+requirements: [skopeo 1.9 or later, "the Python library zstandard, for archives that are compressed with zstd"]
 seealso:
   - module: killinit.zot.zot_index
   - module: killinit.zot.zot_image_info
@@ -140,9 +148,7 @@ EXAMPLES = r"""
     registry: oci.killinit.cc
     archive: dist/workspace.tar
     repository: openclaw/workspace
-    tags:
-      - 3f2c1ab
-      - latest
+    tags: ["3f2c1ab", latest]
 
 - name: Push one archive for each architecture, and check its platform
   killinit.zot.zot_push:
@@ -212,8 +218,7 @@ image:
       type: list
       elements: str
       returned: always
-      sample:
-        - linux/amd64
+      sample: [linux/amd64]
     size:
       description:
         - The number of bytes of the configuration and the layers as stored in the registry. For an index, the sum of
@@ -231,8 +236,7 @@ image:
       description: The labels from the configuration; empty for an index.
       type: dict
       returned: always
-      sample:
-        io.buildah.version: 1.28.2
+      sample: {io.buildah.version: 1.28.2}
     exists:
       description: Whether it exists in the registry.
       type: bool
@@ -294,7 +298,9 @@ tags:
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw:latest-previous
     error:
-      description: The error of the tag, with the keys of a failed task; V(null) without an error.
+      description:
+        - The error of the tag, with C(error_class), C(retryable) and C(msg); V(null) without an error.
+        - If the task fails with the same error, the remedy is in C(msg) of the task alone.
       type: dict
       returned: always
 registry:
@@ -328,10 +334,7 @@ rc:
   description: The exit status of the command; V(null) if no command failed.
   type: int
   returned: failure
-stderr:
-  description: The standard error of the command.
-  type: str
-  returned: failure
+  sample: 1
 """
 
 import typing as t
@@ -347,6 +350,9 @@ _TARGET: dict[str, dict[str, t.Any]] = {
     "archive_image": {"type": "str"},
     "platform": {"type": "str"},
     "keep_previous": {"type": "str"},
+    "index": {"type": "raw"},
+    # Without a default, so that mutually_exclusive can detect it.
+    "overwrite": {"type": "raw"},
 }
 SPEC = Spec(
     {
@@ -355,7 +361,7 @@ SPEC = Spec(
         # Without a default, so that mutually_exclusive can detect it.
         "force": {"type": "bool"},
         "repository": {"type": "str"},
-        "tags": {"type": "list", "elements": "str", "aliases": ["tag"]},
+        "tags": {"type": "raw", "aliases": ["tag"]},
         "images": {
             "type": "list",
             "elements": "dict",
@@ -365,17 +371,14 @@ SPEC = Spec(
                 "force": {"type": "bool", "default": False},
                 "split_platforms": {"type": "bool", "default": False},
                 "repository": {"type": "str", "required": True},
-                "tags": {"type": "list", "elements": "str", "required": True, "aliases": ["tag"]},
+                "tags": {"type": "raw", "required": True, "aliases": ["tag"]},
             },
         },
         "parallel": {"type": "int", "default": 4},
     },
     {
         "required_one_of": [("archive", "images")],
-        "mutually_exclusive": [
-            (option, "images")
-            for option in ("archive", "archive_image", "repository", "tags", "platform", "force", "keep_previous")
-        ],
+        "mutually_exclusive": [(option, "images") for option in ("archive", "repository", "tags", "force", *_TARGET)],
         "required_by": {"archive": ("repository", "tags")},
     },
 )
