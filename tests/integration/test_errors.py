@@ -242,7 +242,7 @@ def test_tool_that_is_not_there(tool: str, name: str, images: Images, repository
         ({"registry": "https://oci.killinit.cc"}, "not a valid registry"),
         ({"registry": None}, "no registry is given"),
         ({"platform": "amd64"}, "is not a platform"),
-        ({"keep_previous": "1"}, "is also a tag to push"),
+        ({"keep_previous": "1"}, "is also a tag to write"),
         ({"password": None}, "without a password"),
         ({"ca_path": "/no/such/file"}, "cannot be read"),
     ],

@@ -20,8 +20,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads im
 )
 from ansible_collections.killinit.zot.plugins.module_utils._info import read_images
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
 _PARALLEL = 8
 
