@@ -226,7 +226,9 @@ def _listed(member: Image) -> list[tuple[Platform, str]]:
 
 def _require_platforms(request: IndexRequest, found: t.AbstractSet[Platform], *, complete: bool) -> None:
     wanted = request.platforms
-    if wanted is not None and (found != wanted if complete else not found <= wanted):
+    # The option cannot name a version of Windows.
+    plain = {replace(platform, os_version="") for platform in found}
+    if wanted is not None and (plain != wanted if complete else not plain <= wanted):
         raise ZotError(
             "platform_mismatch",
             f"the index {request.references[0]} would be for {_names(found)}, not for {_names(wanted)}",

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: zot_push
-short_description: Push docker archives to a Zot registry
+short_description: Push docker archives and OCI archives to a Zot registry
 version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Pushes the image of a C(docker save) archive to one or more tags of a repository, with C(skopeo copy --format oci
+  - Pushes the image of an archive to one or more tags of a repository, with C(skopeo copy --format oci
     docker-archive:FILE docker://REFERENCE). Zot accepts OCI manifests only.
+  - The archive is a docker archive (C(docker save)), an OCI archive, or the directory of an OCI layout. For what each
+    builder writes see R(the guide to publishing,ansible_collections.killinit.zot.docsite.guide_publish).
   - A tag that already holds the image is not written. Images are compared by their layers and their configuration,
     because the digest of an image depends on the tool that pushed it, its version and its cache.
   - The time of this comparison does not depend on the size of the archive, unless the archive is compressed.
@@ -32,9 +34,13 @@ attributes:
 options:
   archive:
     description:
-      - The path of the archive. The file may be compressed with gzip, bzip2, xz or zstd.
+      - The path of a docker archive, of an OCI archive, or of the directory of an OCI layout. A file may be compressed
+        with gzip, bzip2, xz or zstd.
       - A compressed archive is expanded into the temporary directory of the task (C(remote_tmp)) before it is pushed.
-      - A compressed archive is rejected if it expands to more than 200 times its size and to more than 256 MiB.
+      - An image that only C(index.json) lists is first converted by skopeo to a docker archive in that directory, one
+        image at a time.
+      - An archive, or a layer, is rejected if it expands to more than 200 times its size and to more than 256 MiB. For
+        layers that are compressed with zstd, this requires the Python library zstandard.
       - Requires O(repository) and O(tags).
     type: path
   archive_image:
@@ -52,7 +58,10 @@ options:
     aliases:
       - tag
   platform:
-    description: Fail unless the image is for this platform, in the form C(os/architecture[/variant]).
+    description:
+      - The platform of the image, in the form C(os/architecture[/variant]). The task fails if the archive has no image
+        for it.
+      - Required for an archive with images for several platforms.
     type: str
   force:
     description: Push also to tags that already hold the image. The default is V(false).
@@ -103,6 +112,12 @@ options:
       platform:
         description: See O(platform).
         type: str
+      split_platforms:
+        description:
+          - Push each platform of an archive to C(TAG-ARCHITECTURE), for example V(3f2c1ab-arm-v7), and return an image
+            for each. An archive with one platform is pushed to the tags as they are.
+        type: bool
+        default: false
       force:
         description: See O(force).
         type: bool
@@ -256,45 +271,37 @@ tags:
       description: The reference.
       type: str
       returned: always
-      sample: oci.killinit.cc/openclaw/openclaw:latest
     repository:
       description: The repository.
       type: str
       returned: always
-      sample: openclaw/openclaw
     tag:
       description: The tag.
       type: str
       returned: always
-      sample: latest
     digest:
       description: The digest of the tag; V(null) if the tag does not exist, and in check mode if it would be written.
       type: str
       returned: always
-      sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
     platforms:
       description: The platforms of the tag. In check mode those that it would have.
       type: list
       elements: str
       returned: always
-      sample: [linux/amd64]
     size:
       description: The number of bytes; V(null) if the tag does not exist, or if the size is not known before the write.
       type: int
       returned: always
-      sample: 672547
     changed:
       description: Whether the tag was written.
       type: bool
       returned: always
-      sample: true
     previous_tag:
       description:
         - The reference that keeps the previous image of the tag.
         - V(null) if the previous image was not kept.
       type: str
       returned: always
-      sample: oci.killinit.cc/openclaw/openclaw:latest-previous
     error:
       description:
         - The error of the tag, with C(error_class), C(retryable) and C(msg); V(null) without an error.
@@ -305,7 +312,6 @@ registry:
   description: The registry that the task used, from O(registry) or E(ZOT_REGISTRY); V(null) if neither is set.
   type: str
   returned: always
-  sample: oci.killinit.cc
 error_class:
   description:
     - The class of the error. One of V(unauthorized), V(denied), V(not_found), V(manifest_invalid), V(rate_limited),
@@ -313,28 +319,23 @@ error_class:
       V(tool_failed), V(invalid_option).
   type: str
   returned: failure
-  sample: unauthorized
 retryable:
   description: Whether the same task can succeed later without any change.
   type: bool
   returned: failure
-  sample: false
 hint:
   description: How to correct the error.
   type: str
   returned: failure
-  sample: "The registry does not accept the credentials: user 'ci' from ZOT_USERNAME."
 cmd:
   description: The command that failed, without secrets. Empty if no command failed.
   type: list
   elements: str
   returned: failure
-  sample: []
 rc:
   description: The exit status of the command; V(null) if no command failed.
   type: int
   returned: failure
-  sample: 1
 """
 
 import typing as t
@@ -369,6 +370,7 @@ SPEC = Spec(
                 **_TARGET,
                 "archive": {"type": "path", "required": True},
                 "force": {"type": "bool", "default": False},
+                "split_platforms": {"type": "bool", "default": False},
                 "repository": {"type": "str", "required": True},
                 "tags": {"type": "raw", "required": True, "aliases": ["tag"]},
             },

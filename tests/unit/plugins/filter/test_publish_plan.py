@@ -91,9 +91,31 @@ def test_overwrite() -> None:
     assert ["overwrite" in push for push in protected["moves"] + replaced["moves"]] == [False, False]
 
 
+def test_index_of_one_archive_with_several_platforms() -> None:
+    """Only the push knows the platforms."""
+    pushed = [
+        {"repository": "demo/tool", "tag": "rev-amd64", "platforms": ["linux/amd64"]},
+        {"repository": "demo/tool", "tag": "rev-arm-v7", "platforms": ["linux/arm/v7"]},
+        {"repository": "demo/other", "tag": "rev-arm64", "platforms": ["linux/arm64"]},
+    ]
+    found = publish_plan([TOOL], "rev", ["latest"], pushed=pushed)
+    assert found["moves"] == []
+    assert found["indexes"] == [
+        {
+            "repository": "demo/tool",
+            "manifests": ["rev-amd64", "rev-arm-v7"],
+            "platforms": ["linux/amd64", "linux/arm/v7"],
+            "tags": ["rev", "latest"],
+            "overwrite": ["latest"],
+        }
+    ]
+
+
 def test_one_archive_moves_its_shared_tags_last() -> None:
     found = plan(TOOL)
-    assert found["pushes"] == [{"archive": "t.tar", "repository": "demo/tool", "tags": ["rev"], "overwrite": False}]
+    assert found["pushes"] == [
+        {"archive": "t.tar", "repository": "demo/tool", "tags": ["rev"], "split_platforms": True, "overwrite": False}
+    ]
     assert found["moves"] == [{"archive": "t.tar", "repository": "demo/tool", "tags": ["latest"]}]
     assert found["indexes"] == []
 

@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._index import write_indexes
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import InvalidArchiveError, MissingLibraryError
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
+    InvalidArchiveError,
+    MissingLibraryError,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import predicted_oci_configs
 from ansible_collections.killinit.zot.plugins.module_utils._push import _invalid_archives, push
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import ended_by_signals
+from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import ended_by_signals
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
 
@@ -50,7 +50,7 @@ def test_a_signal_that_another_thread_receives() -> None:
         end.wait(10)
 
     start = time.monotonic()
-    with pytest.raises(ZotError, match="signal 15"), ended_by_signals() as first:  # noqa: PT012
+    with pytest.raises(ZotError, match="signal 15"), ended_by_signals(pytest.fail) as first:  # noqa: PT012
         first.append(end.set)
         with thread_pool(1) as pool:
             list(pool.map(work, [None]))
