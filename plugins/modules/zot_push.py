@@ -158,7 +158,7 @@ EXAMPLES = r"""
     archive: dist/workspace.tar
     repository: openclaw/workspace
     tags:
-      - 3f2c1ab
+      - "3f2c1ab"
       - latest
 
 - name: Push one archive for each architecture, and check its platform
@@ -167,11 +167,11 @@ EXAMPLES = r"""
     images:
       - archive: dist/openclaw-amd64.tar
         repository: openclaw/openclaw
-        tag: 3f2c1ab-amd64
+        tag: "3f2c1ab-amd64"
         platform: linux/amd64
       - archive: dist/openclaw-arm64.tar.gz
         repository: openclaw/openclaw
-        tag: 3f2c1ab-arm64
+        tag: "3f2c1ab-arm64"
         platform: linux/arm64
 
 - name: Keep the previous image for pods that are pinned to its digest
