@@ -14,15 +14,8 @@ import pytest
 from ansible_collections.killinit.zot.tests.unit import api_server
 
 ROOT = Path(api_server.__file__ or "").parents[2]
-PATTERNS = (
-    "*.md",
-    "docs/**/*.rst",
-    "docs/examples/*.yml",
-    "roles/*/README.md",
-    "playbooks/**/*.yml",
-    "plugins/modules/*.py",
-)
-FILES = sorted(path for pattern in PATTERNS for path in ROOT.glob(pattern))
+PAGES = ("*.md", "docs/**/*.rst", "docs/examples/*.yml", "roles/*/README.md", "playbooks/**/*.yml")
+FILES = sorted(path for pattern in (*PAGES, "plugins/modules/*.py") for path in ROOT.glob(pattern))
 # A plain scalar of YAML, with the digits of a hash and at least one letter: a value, or an item of a list.
 UNQUOTED = re.compile(
     r"(?:^ *(?:- )?[a-z_]+: |^ *- |\[|\[.*, )(?=[0-9]*[a-f])([0-9a-f]{7}(?:-\w+)?)(?= *$|,|\])", re.MULTILINE
