@@ -13,7 +13,7 @@ author:
   - killinit.zot contributors (@killinit)
 description:
   - Pushes the image of an archive to one or more tags of a repository, with C(skopeo copy --format oci
-    docker-archive:FILE docker://REFERENCE). Zot accepts OCI manifests only.
+    docker-archive:FILE docker://REFERENCE). Zot accepts OCI manifests only, unless C(http.compat) is set.
   - The archive is a docker archive (C(docker save)), an OCI archive, or the directory of an OCI layout. For what each
     builder writes see R(the guide to publishing,ansible_collections.killinit.zot.docsite.guide_publish).
   - A tag that already holds the image is not written. Images are compared by their layers and their configuration,
