@@ -91,6 +91,17 @@ import typing as t
 Image = t.Mapping[str, t.Any]
 
 
+class _Options(t.NamedTuple):
+    """What the plan of an image depends on, besides the image."""
+
+    revision: str
+    additional: list[str]
+    directory: str
+    overwrite: bool
+    keep_previous: str
+    pushed: t.Sequence[t.Mapping[str, t.Any]]
+
+
 def _publish_plan(
     images: t.Sequence[Image],
     revision: t.Any,
@@ -125,33 +136,28 @@ def _publish_plan(
             if each not in plan["problems"]  # each image has the problems of the common tags
         ]
         if not plan["problems"]:
-            common = {"repository": image["repository"], **({"keep_previous": keep_previous} if keep_previous else {})}
-            _add(plan, image, platforms, common, revision, additional, directory, overwrite, pushed)
+            options = _Options(revision, additional, directory, overwrite, keep_previous, pushed)
+            _add(plan, image, platforms, options)
     if plan["problems"]:
         return {"pushes": [], "indexes": [], "moves": [], "problems": plan["problems"]}
     return plan
 
 
-def _add(
-    plan: dict[str, list[t.Any]],
-    image: Image,
-    platforms: t.Mapping[str, t.Any],
-    common: t.Mapping[str, str],
-    revision: str,
-    additional: list[str],
-    directory: str,
-    overwrite: bool,
-    pushed: t.Sequence[t.Mapping[str, t.Any]],
-) -> None:
-    index = {**common, "tags": [revision, *additional], "overwrite": overwrite or additional}
+def _add(plan: dict[str, list[t.Any]], image: Image, platforms: t.Mapping[str, t.Any], options: _Options) -> None:
+    revision, additional = options.revision, options.additional
+    common = {"repository": image["repository"]}
+    if options.keep_previous:
+        common["keep_previous"] = options.keep_previous
+    index = {**common, "tags": [revision, *additional], "overwrite": options.overwrite or additional}
     if image.get("archive"):
-        push = {**common, "archive": _located(image["archive"], directory)}
-        plan["pushes"].append({**push, "tags": [revision], "overwrite": overwrite, "split_platforms": True})
-        members = [each for each in pushed if each["repository"] == image["repository"] and each["tag"] != revision]
+        push = {**common, "archive": _located(image["archive"], options.directory)}
+        plan["pushes"].append({**push, "tags": [revision], "split_platforms": True, "overwrite": options.overwrite})
+        members = [
+            each for each in options.pushed if each["repository"] == image["repository"] and each["tag"] != revision
+        ]
         if members:
-            platforms_of_members = [platform for member in members for platform in member["platforms"]]
-            manifests = [member["tag"] for member in members]
-            plan["indexes"].append({**index, "manifests": manifests, "platforms": platforms_of_members})
+            listed = [platform for member in members for platform in member["platforms"]]
+            plan["indexes"].append({**index, "manifests": [each["tag"] for each in members], "platforms": listed})
         elif additional:
             plan["moves"].append({**push, "tags": additional})
         return
@@ -159,21 +165,16 @@ def _add(
     plan["pushes"] += [
         {
             **common,
-            "archive": _located(path, directory),
+            "archive": _located(path, options.directory),
             "tags": [names[architecture]],
             "platform": str(platforms[architecture]),
-            "overwrite": overwrite,
+            "overwrite": options.overwrite,
             "index": revision,
         }
         for architecture, path in image["archives"].items()
     ]
-    plan["indexes"].append(
-        {
-            **index,
-            "manifests": list(names.values()),
-            "platforms": [str(platform) for platform in platforms.values()],
-        }
-    )
+    listed = [str(platform) for platform in platforms.values()]
+    plan["indexes"].append({**index, "manifests": list(names.values()), "platforms": listed})
 
 
 def _tag_of(revision: str, platform: t.Any) -> str:

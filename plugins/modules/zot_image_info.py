@@ -252,7 +252,7 @@ repositories:
       elements: str
       returned: always
       sample:
-        - 3f2c1ab
+        - "3f2c1ab"
         - latest
 catalog:
   description: The repositories of O(registry).

@@ -119,20 +119,20 @@ EXAMPLES = r"""
     registry: oci.killinit.cc
     repository: openclaw/openclaw
     manifests:
-      - 3f2c1ab-amd64
-      - 3f2c1ab-arm64
+      - "3f2c1ab-amd64"
+      - "3f2c1ab-arm64"
     platforms:
       - linux/amd64
       - linux/arm64
     tags:
-      - 3f2c1ab
+      - "3f2c1ab"
       - latest
 
 - name: Move the tag latest, and keep the index that it holds now
   killinit.zot.zot_index:
     registry: oci.killinit.cc
     repository: openclaw/openclaw
-    manifests: [3f2c1ab-amd64, 3f2c1ab-arm64]
+    manifests: ["3f2c1ab-amd64", "3f2c1ab-arm64"]
     tags: [latest]
     keep_previous: "{tag}-previous"
 
@@ -141,11 +141,11 @@ EXAMPLES = r"""
     registry: oci.killinit.cc
     images:
       - repository: openclaw/openclaw
-        manifests: [3f2c1ab-amd64, 3f2c1ab-arm64]
-        tags: [3f2c1ab, latest]
+        manifests: ["3f2c1ab-amd64", "3f2c1ab-arm64"]
+        tags: ["3f2c1ab", latest]
       - repository: openclaw/workspace
-        manifests: [3f2c1ab-amd64, 3f2c1ab-arm64]
-        tags: [3f2c1ab, latest]
+        manifests: ["3f2c1ab-amd64", "3f2c1ab-arm64"]
+        tags: ["3f2c1ab", latest]
 """
 
 RETURN = r"""

@@ -9,10 +9,11 @@ DOCUMENTATION = r"""
 module: zot_push
 short_description: Push docker archives and OCI archives to a Zot registry
 version_added: 0.1.0
-author: [killinit.zot contributors (@killinit)]
+author:
+  - killinit.zot contributors (@killinit)
 description:
   - Pushes the image of an archive to one or more tags of a repository, with C(skopeo copy --format oci
-    docker-archive:FILE docker://REFERENCE). Zot accepts OCI manifests only.
+    docker-archive:FILE docker://REFERENCE). Zot accepts OCI manifests only, unless C(http.compat) is set.
   - The archive is a docker archive (C(docker save)), an OCI archive, or the directory of an OCI layout. For what each
     builder writes see R(the guide to publishing,ansible_collections.killinit.zot.docsite.guide_publish).
   - A tag that already holds the image is not written. Images are compared by their layers and their configuration,
@@ -23,11 +24,13 @@ extends_documentation_fragment:
   - killinit.zot._attributes
 attributes:
   check_mode:
-    details: Check mode cannot detect a missing permission to write.
+    details:
+      - Check mode cannot detect a missing permission to write.
   diff_mode:
     support: full
   idempotent:
-    details: Not with O(force=true), which always pushes.
+    details:
+      - Not with O(force=true), which always pushes.
 options:
   archive:
     description:
@@ -52,7 +55,8 @@ options:
       - The tags to push to, as a list or as one text with commas.
       - Quote a tag that YAML reads as another value, for example V('0012345') or V('1.10'). A number is an error.
     type: raw
-    aliases: [tag]
+    aliases:
+      - tag
   platform:
     description:
       - The platform of the image, in the form C(os/architecture[/variant]). The task fails if the archive has no image
@@ -83,8 +87,8 @@ options:
   images:
     description:
       - Several archives, instead of O(archive).
-      - All are read before the first push, and an error there stops the task. An error of a push does not stop the
-        others; then the task fails at its end.
+      - All archives and tags are read before the first push, and an error there stops the task. An error of a push does
+        not stop the others. The task fails at its end, and its result lists the tags that were written.
     type: list
     elements: dict
     suboptions:
@@ -103,7 +107,8 @@ options:
         description: See O(tags).
         type: raw
         required: true
-        aliases: [tag]
+        aliases:
+          - tag
       platform:
         description: See O(platform).
         type: str
@@ -136,7 +141,11 @@ notes:
     disable the lines.
   - Progress requires that the task runs on the controller, on Linux, and that the user of the play may read the
     processes of a C(become) user. It is disabled for tasks with C(async) or C(no_log).
-requirements: [skopeo 1.9 or later, "the Python library zstandard, for archives that are compressed with zstd"]
+  - For the run time without a push see
+    R(the guide to performance,ansible_collections.killinit.zot.docsite.guide_performance).
+requirements:
+  - skopeo 1.9 or later
+  - the Python library zstandard, for archives that are compressed with zstd
 seealso:
   - module: killinit.zot.zot_index
   - module: killinit.zot.zot_image_info
@@ -148,7 +157,9 @@ EXAMPLES = r"""
     registry: oci.killinit.cc
     archive: dist/workspace.tar
     repository: openclaw/workspace
-    tags: ["3f2c1ab", latest]
+    tags:
+      - "3f2c1ab"
+      - latest
 
 - name: Push one archive for each architecture, and check its platform
   killinit.zot.zot_push:
@@ -156,11 +167,11 @@ EXAMPLES = r"""
     images:
       - archive: dist/openclaw-amd64.tar
         repository: openclaw/openclaw
-        tag: 3f2c1ab-amd64
+        tag: "3f2c1ab-amd64"
         platform: linux/amd64
       - archive: dist/openclaw-arm64.tar.gz
         repository: openclaw/openclaw
-        tag: 3f2c1ab-arm64
+        tag: "3f2c1ab-arm64"
         platform: linux/arm64
 
 - name: Keep the previous image for pods that are pinned to its digest
@@ -218,7 +229,8 @@ image:
       type: list
       elements: str
       returned: always
-      sample: [linux/amd64]
+      sample:
+        - linux/amd64
     size:
       description:
         - The number of bytes of the configuration and the layers as stored in the registry. For an index, the sum of
@@ -236,7 +248,8 @@ image:
       description: The labels from the configuration; empty for an index.
       type: dict
       returned: always
-      sample: {io.buildah.version: 1.28.2}
+      sample:
+        io.buildah.version: 1.28.2
     exists:
       description: Whether it exists in the registry.
       type: bool
@@ -258,45 +271,37 @@ tags:
       description: The reference.
       type: str
       returned: always
-      sample: oci.killinit.cc/openclaw/openclaw:latest
     repository:
       description: The repository.
       type: str
       returned: always
-      sample: openclaw/openclaw
     tag:
       description: The tag.
       type: str
       returned: always
-      sample: latest
     digest:
       description: The digest of the tag; V(null) if the tag does not exist, and in check mode if it would be written.
       type: str
       returned: always
-      sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
     platforms:
       description: The platforms of the tag. In check mode those that it would have.
       type: list
       elements: str
       returned: always
-      sample: [linux/amd64]
     size:
       description: The number of bytes; V(null) if the tag does not exist, or if the size is not known before the write.
       type: int
       returned: always
-      sample: 672547
     changed:
       description: Whether the tag was written.
       type: bool
       returned: always
-      sample: true
     previous_tag:
       description:
         - The reference that keeps the previous image of the tag.
         - V(null) if the previous image was not kept.
       type: str
       returned: always
-      sample: oci.killinit.cc/openclaw/openclaw:latest-previous
     error:
       description:
         - The error of the tag, with C(error_class), C(retryable) and C(msg); V(null) without an error.
@@ -307,7 +312,6 @@ registry:
   description: The registry that the task used, from O(registry) or E(ZOT_REGISTRY); V(null) if neither is set.
   type: str
   returned: always
-  sample: oci.killinit.cc
 error_class:
   description:
     - The class of the error. One of V(unauthorized), V(denied), V(not_found), V(manifest_invalid), V(rate_limited),
@@ -315,7 +319,6 @@ error_class:
       V(tool_failed), V(invalid_option).
   type: str
   returned: failure
-  sample: unauthorized
 retryable:
   description: Whether the same task can succeed later without any change.
   type: bool
@@ -324,7 +327,6 @@ hint:
   description: How to correct the error.
   type: str
   returned: failure
-  sample: "The registry does not accept the credentials: user 'ci' from ZOT_USERNAME."
 cmd:
   description: The command that failed, without secrets. Empty if no command failed.
   type: list
@@ -334,7 +336,6 @@ rc:
   description: The exit status of the command; V(null) if no command failed.
   type: int
   returned: failure
-  sample: 1
 """
 
 import typing as t

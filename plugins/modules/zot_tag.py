@@ -93,7 +93,7 @@ EXAMPLES = r"""
   killinit.zot.zot_tag:
     registry: oci.killinit.cc
     repository: openclaw/openclaw
-    source: 3f2c1ab
+    source: "3f2c1ab"
     tags:
       - latest
     keep_previous: "{tag}-previous"
@@ -113,10 +113,10 @@ EXAMPLES = r"""
         registry: oci.killinit.cc
         images:
           - repository: openclaw/openclaw
-            source: 3f2c1ab
+            source: "3f2c1ab"
             tags: [latest, stable]
           - repository: openclaw/workspace
-            source: 3f2c1ab
+            source: "3f2c1ab"
             tags: [latest]
       register: result
   rescue:

@@ -23,8 +23,8 @@ _HINTS: t.Mapping[str, str] = {
     "denied": "The user may not read, create or update this repository, or the tag is immutable: {credentials}."
     " Request the permission, or push under a new tag.",
     "not_found": "Check the repository and the tag for a typing error, or push the image first.",
-    "manifest_invalid": "Zot accepts OCI manifests only: push with killinit.zot.zot_push, not with docker push, crane"
-    " push or buildx --push.",
+    "manifest_invalid": "Zot accepts OCI manifests only, unless its configuration has http.compat: push with"
+    " killinit.zot.zot_push, not with docker push, crane push or buildx --push.",
     "rate_limited": "The registry limits the rate of requests: try again later, or lower the option parallel.",
     "quota_exceeded": "The quota of the registry is used up: delete repositories that are not needed, or raise the"
     " quota.",

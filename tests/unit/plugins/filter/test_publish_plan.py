@@ -81,6 +81,16 @@ def test_index_of_several_architectures() -> None:
     ]
 
 
+def test_overwrite() -> None:
+    """The revision may be replaced only where the user says so. A shared tag moves."""
+    protected, replaced = (publish_plan([APP, TOOL], "rev", ["latest"], "", each) for each in (False, True))
+    assert [push["overwrite"] for push in protected["pushes"]] == [False] * 3
+    assert [push["overwrite"] for push in replaced["pushes"]] == [True] * 3
+    assert (protected["indexes"][0]["overwrite"], replaced["indexes"][0]["overwrite"]) == (["latest"], True)
+    assert publish_plan([APP], "rev", [])["indexes"][0]["overwrite"] == []
+    assert ["overwrite" in push for push in protected["moves"] + replaced["moves"]] == [False, False]
+
+
 def test_index_of_one_archive_with_several_platforms() -> None:
     """Only the push knows the platforms."""
     pushed = [
@@ -101,20 +111,11 @@ def test_index_of_one_archive_with_several_platforms() -> None:
     ]
 
 
-def test_overwrite() -> None:
-    """The revision may be replaced only where the user says so. A shared tag moves."""
-    protected, replaced = (publish_plan([APP, TOOL], "rev", ["latest"], "", each) for each in (False, True))
-    assert [push["overwrite"] for push in protected["pushes"]] == [False] * 3
-    assert [push["overwrite"] for push in replaced["pushes"]] == [True] * 3
-    assert (protected["indexes"][0]["overwrite"], replaced["indexes"][0]["overwrite"]) == (["latest"], True)
-    assert publish_plan([APP], "rev", [])["indexes"][0]["overwrite"] == []
-    assert ["overwrite" in push for push in protected["moves"] + replaced["moves"]] == [False, False]
-
-
 def test_one_archive_moves_its_shared_tags_last() -> None:
     found = plan(TOOL)
-    push = {"archive": "t.tar", "repository": "demo/tool", "tags": ["rev"], "overwrite": False}
-    assert found["pushes"] == [{**push, "split_platforms": True}]
+    assert found["pushes"] == [
+        {"archive": "t.tar", "repository": "demo/tool", "tags": ["rev"], "split_platforms": True, "overwrite": False}
+    ]
     assert found["moves"] == [{"archive": "t.tar", "repository": "demo/tool", "tags": ["latest"]}]
     assert found["indexes"] == []
 

@@ -398,12 +398,15 @@ class TestOverwrite:
 
     def publish(self, registry: Writer, fake: t.Any, app: Path, other: Path) -> str:
         push(registry, self.revision(app, other), dry_run=False)
+        self.join(registry)
+        fake.commands.clear()
+        return str(fake.tags["demo/app"]["1"])
+
+    def join(self, registry: Writer) -> None:
         names = ("platforms", "overwrite", "keep_previous")
         index = {"repository": "demo/app", "tags": ["1"], "manifests": ["1-amd64", "1-arm64"], **dict.fromkeys(names)}
         options = {**index, "images": None, "parallel": 1, "assume_pushed": []}
         write_indexes(registry, options, dry_run=False, warn=lambda _text: None)
-        fake.commands.clear()
-        return str(fake.tags["demo/app"]["1"])
 
     def test_until_the_index_exists_a_build_can_be_repeated(
         self, registry: Writer, fake: t.Any, app: Path, other: Path, docker_config: t.Any
@@ -456,6 +459,24 @@ class TestOverwrite:
         with pytest.raises(ZotError, match="which has nothing for linux/s390x"):
             push(registry, several(*more), dry_run=False)
         assert fake.writes == []
+
+    def test_one_archive_with_several_platforms(
+        self, registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any, docker_config: t.Any
+    ) -> None:
+        """Its tag is that of the index."""
+        arm64 = docker_config(architecture="arm64")
+        built = write_archive(tmp_path / "both.tar", docker_config(), arm64)
+        again = write_archive(tmp_path / "again.tar", docker_config(author="somebody"), arm64)
+        options: dict[str, t.Any] = {"split_platforms": True, "overwrite": False}
+        push(registry, several(item(again, "1", **options)), dry_run=False)
+        push(registry, several(item(built, "1", **options)), dry_run=False)
+        self.join(registry)
+        fake.commands.clear()
+        assert push(registry, several(item(built, "1", **options)), dry_run=False)["changed"] is False
+        with pytest.raises(ZotError, match="demo/app:1 is published as sha256:"):
+            push(registry, several(item(again, "1", **options)), dry_run=False)
+        assert fake.writes == []
+        assert push(registry, several(item(again, "1", split_platforms=True)), dry_run=False)["changed"] is True
 
     def test_a_tag_that_was_removed_gets_the_member_of_the_index(
         self, registry: Writer, fake: t.Any, app: Path, other: Path
