@@ -145,7 +145,7 @@ def test_stalled_file_system(
     content = archive(tmp_path / "app.tar", size=8_000_000).read_bytes()
     directory = tmp_path / "network"
     directory.mkdir()
-    work |= {"archive": str(directory / "app.tar"), "timeout": 600 if end else 3, "retries": 0}
+    work |= {"archive": str(directory / "app.tar"), "timeout": 600 if end else 1, "retries": 0}
     with stalled.mounted(directory, content, request_) as waits:
         running = start("zot_push", registry, **work)
         assert waits.wait(60)
@@ -154,9 +154,9 @@ def test_stalled_file_system(
             running.process.send_signal(end)
         result = running.result()  # Ansible, too, waits until nobody has the output open
         # A second on a quiet machine.
-        assert time.monotonic() - begun < (3 if end else 6)
+        assert time.monotonic() - begun < (3 if end else 4)
         assert (result["failed"], result["error_class"]) == (True, "tool_failed" if end else "unavailable")
-        assert (f"signal {end.value}" if end else "did not finish within 3 seconds") in result["msg"]
+        assert (f"signal {end.value}" if end else "did not finish within 1 seconds") in result["msg"]
     wait_until(lambda: not tools_of(registry.host), "what waited for the file system ends")
     assert held(registry, repository) == {}
 
