@@ -67,8 +67,8 @@ options:
     type: bool
   keep_previous:
     description:
-      - A tag for the image that a tag holds before another image is pushed to it, for example V({tag}-previous). V({tag})
-        is replaced by the tag that is pushed. It costs two requests for each tag that moves.
+      - A tag for the image that a tag holds before another image is pushed to it, for example V({tag}-previous).
+        V({tag}) is replaced by the tag that is pushed. It costs two requests for each tag that moves.
       - Zot deletes an image when its last tag is overwritten, even if an index lists it.
     type: str
   images:
