@@ -217,7 +217,7 @@ class FakeRegistry:
                 self.tags.get(repository, {}).pop(tag, None)
             said = message(error.stderr)
             raise ZotError(
-                classify(said, names=names), f"{what}: {said}", command=command, rc=error.rc, stderr=error.stderr
+                classify(said, names=names), what, detail=said, command=command, rc=error.rc, stderr=error.stderr
             ) from None
         return output
 
