@@ -17,11 +17,12 @@ import re
 import threading
 import time
 import typing as t
+import warnings
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError, json_object
-from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest, is_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
@@ -87,6 +88,16 @@ class HttpSession:
         if not is_digest(found) or reference.digest not in (None, found):
             raise _invalid(str(reference), f"its digest is {found!r}")
         return found
+
+    def tags(self, repository: str) -> list[str] | None:
+        """The tags of a repository, in the order of the registry. None only if it does not exist."""
+        found: list[str] | None = None
+        for page in self.pages(repository, f"/v2/{repository}/tags/list"):
+            tags = page.get("tags") or []
+            if not isinstance(tags, list) or not all(isinstance(tag, str) and is_tag(tag) for tag in tags):
+                raise _invalid(f"{self.name}/{repository}", "its tags are not a list of tags")
+            found = [*(found or ()), *tags]
+        return None if found is None else list(dict.fromkeys(found))
 
     def has_blob(self, reference: Reference) -> bool:
         """Whether the repository has the blob with the digest of *reference*, for example a configuration."""
@@ -306,7 +317,7 @@ class HttpSession:
                 "the Python library requests is required to read a registry in bulk",
                 hint="Install requests for the Python that runs the module.",
             ) from error
-        client = requests.Session()
+        client: t.Any = requests.Session()
         client.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS, pool_block=True))
         client.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS, pool_block=True))
         client.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
@@ -315,9 +326,7 @@ class HttpSession:
         # As for crane, an address of this machine is never behind a proxy.
         client.trust_env = not self._loopback
         if self._session.insecure:
-            import urllib3
-
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+            warnings.filterwarnings("ignore", message="Unverified HTTPS request")
         return requests, client
 
 
