@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from unit.web_server import Asked, Reply
+from ansible_collections.killinit.zot.tests.unit.web_server import Asked, Reply
 
 CAPTURED = json.loads((Path(__file__).parent / "captured_search.json").read_text(encoding="utf-8"))["answers"]
 NAME_UNKNOWN = Reply(b'{"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry"}]}', 404)

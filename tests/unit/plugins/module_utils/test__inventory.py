@@ -12,10 +12,10 @@ import sys
 import typing as t
 
 import pytest
-from unit.web_registry import CAPTURED, WebRegistry
-from unit.web_server import Asked, Reply, WebServer, running
 
 from ansible_collections.killinit.zot.plugins.modules import zot_image_info
+from ansible_collections.killinit.zot.tests.unit.web_registry import CAPTURED, WebRegistry
+from ansible_collections.killinit.zot.tests.unit.web_server import Asked, Reply, WebServer, running
 
 pytest.importorskip("requests")
 

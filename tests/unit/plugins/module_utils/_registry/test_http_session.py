@@ -16,13 +16,13 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from unit.web_server import Asked, Reply, WebServer, running
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session, open_task
+from ansible_collections.killinit.zot.tests.unit.web_server import Asked, Reply, WebServer, running
 
 pytest.importorskip("requests")
 
