@@ -214,9 +214,10 @@ class _Registry:
                 # What names the tag alone follows the tag, and loses nothing.
                 return tags, None if of_revisions or not any(use.digest for use in uses) else "shared_tag"
         pinned = [place.pinned(digest) for place in by_repository.values()]
-        # A container runtime may report the digest of the configuration.
-        exists = any(self._http.digest(each) or self._http.has_blob(each) for each in pinned)
-        return [], "untagged" if exists else "missing"
+        # A container runtime that reports no repository reports the digest of the configuration.
+        is_config = any(use.reported and "@" not in use.reported for use in uses)
+        exists = self._http.has_blob if is_config else self._http.digest
+        return [], "untagged" if any(map(exists, pinned)) else "missing"
 
 
 def _image(
