@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import typing as t
 
@@ -43,6 +44,8 @@ class ActionModule(RegistryAction):
 
 
 def _show(over: threading.Event, host: str | None) -> None:
+    # Linux may deliver a signal to any thread, but only the main thread of the worker ends the module.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     # A worker sends the lines to the main process, which prints them in order.
     display = Display()
     copies = Copies(os.getpid())

@@ -31,6 +31,15 @@ options:
     description: The directory of relative paths. If empty, the modules resolve them.
     type: str
     default: ""
+  keep_previous:
+    description: The option C(keep_previous) of all pushes and indexes.
+    type: str
+    default: ""
+  pushed:
+    description: The result C(tags) of the task that pushes all archives. Without it, every archive has one platform.
+    type: list
+    elements: dict
+    default: []
 """
 
 EXAMPLES = r"""
@@ -80,21 +89,38 @@ Tags = t.Union[str, t.Sequence[t.Any], None]
 
 
 def _publish_plan(
-    images: t.Sequence[t.Mapping[str, t.Any]], revision: str | None, tags: Tags = (), directory: str = ""
+    images: t.Sequence[t.Mapping[str, t.Any]],
+    revision: str | None,
+    tags: Tags = (),
+    directory: str = "",
+    keep_previous: str = "",
+    pushed: t.Sequence[t.Mapping[str, t.Any]] = (),
 ) -> dict[str, list[t.Any]]:
     """Return C(pushes), C(indexes), C(moves) and C(problems)."""
     plan: dict[str, list[t.Any]] = {"pushes": [], "indexes": [], "moves": [], "problems": _problems(images, revision)}
     if plan["problems"]:
         return plan
     revision = str(revision)
+    common = {"keep_previous": keep_previous} if keep_previous else {}
     for image in images:
         repository, archive, archives = image["repository"], image.get("archive"), image.get("archives") or {}
         own = image.get("tags")
         additional = [tag for tag in dict.fromkeys(_texts(tags if own is None else own)) if tag != revision]
         if archive:
-            push = {"archive": _located(archive, directory), "repository": repository}
-            plan["pushes"].append({**push, "tags": [revision]})
-            if additional:
+            push = {"archive": _located(archive, directory), "repository": repository, **common}
+            plan["pushes"].append({**push, "tags": [revision], "split_platforms": True})
+            members = [each for each in pushed if each["repository"] == repository and each["tag"] != revision]
+            if members:
+                plan["indexes"].append(
+                    {
+                        "repository": repository,
+                        "manifests": [member["tag"] for member in members],
+                        "platforms": [platform for member in members for platform in member["platforms"]],
+                        "tags": [revision, *additional],
+                        **common,
+                    }
+                )
+            elif additional:
                 plan["moves"].append({**push, "tags": additional})
             continue
         # The platform linux/arm/v7 has the tag REVISION-arm-v7: a tag cannot contain a slash.
@@ -105,6 +131,7 @@ def _publish_plan(
                 "repository": repository,
                 "tags": [names[architecture]],
                 "platform": f"linux/{architecture}",
+                **common,
             }
             for architecture, path in archives.items()
         ]
@@ -114,6 +141,7 @@ def _publish_plan(
                 "manifests": list(names.values()),
                 "platforms": [f"linux/{architecture}" for architecture in archives],
                 "tags": [revision, *additional],
+                **common,
             }
         )
     return plan

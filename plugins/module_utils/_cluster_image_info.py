@@ -26,9 +26,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._inventory import rea
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, words
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import registry_option, thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import registry_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import TaggedImage
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
 _PARALLEL = 8
 # A revision's tags of single architectures end with one of these: https://go.dev/doc/install/source#environment

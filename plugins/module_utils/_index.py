@@ -13,6 +13,7 @@ import typing as t
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of, require_own_keepers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, Platform
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
@@ -20,8 +21,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     invalid_options,
     platform_option,
-    thread_pool,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 # The number of tags and members that a task reads at the same time.
@@ -35,6 +36,7 @@ class IndexRequest:
     members: tuple[Reference, ...]
     references: tuple[Reference, ...]
     platforms: frozenset[Platform] | None
+    keep_previous: str | None
 
     @classmethod
     def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any]) -> IndexRequest:
@@ -50,7 +52,11 @@ class IndexRequest:
             )
         wanted = params["platforms"]
         platforms = frozenset(platform_option(text).normalized for text in wanted) if wanted else None
-        return cls(members, references, platforms)
+        return cls(members, references, platforms, params["keep_previous"])
+
+    def keeper(self, image: Image) -> Reference | None:
+        """The reference that keeps *image* when its tag moves."""
+        return keeper_of(image.reference, self.keep_previous) if image.digest else None
 
 
 @dataclass
@@ -102,6 +108,8 @@ def _require_distinct(requests: t.Sequence[IndexRequest]) -> None:
         for member in request.members:
             if member in targets:
                 raise ZotError("invalid_option", f"{member} is both a tag to write and a member of an index")
+    used = targets.union(*(request.members for request in requests))
+    require_own_keepers([(request.references, request.keep_previous) for request in requests], used)
 
 
 def _write(
@@ -123,10 +131,11 @@ def _write(
             platforms = request.platforms or {platform for platform, _digest in entries}
             for image in tags:
                 outcome.found(image, settled=False)
-                outcome.wrote(Image(image.reference, planned=tuple(sorted(platforms))))
+                planned = Image(image.reference, planned=tuple(sorted(platforms)))
+                outcome.wrote(planned, previous_tag=request.keeper(image))
             return index
         children = _children(registry, request.references[0], members, entries)
-        _write_tags(registry, outcome, members, tags, children, entries, dry_run=dry_run)
+        _write_tags(registry, outcome, request, members, tags, children, entries, dry_run=dry_run)
     return index
 
 
@@ -182,7 +191,9 @@ def _listed(member: Image) -> list[tuple[Platform, str]]:
 
 def _require_platforms(request: IndexRequest, found: t.AbstractSet[Platform], *, complete: bool) -> None:
     wanted = request.platforms
-    if wanted is not None and (found != wanted if complete else not found <= wanted):
+    # The option cannot name a version of Windows.
+    plain = {replace(platform, os_version="") for platform in found}
+    if wanted is not None and (plain != wanted if complete else not plain <= wanted):
         raise ZotError(
             "platform_mismatch",
             f"the index {request.references[0]} would be for {_names(found)}, not for {_names(wanted)}",
@@ -213,6 +224,7 @@ def _children(
 def _write_tags(
     registry: Writer,
     outcome: Outcome,
+    request: IndexRequest,
     members: t.Sequence[Image],
     tags: t.Sequence[Image],
     children: tuple[Manifest, ...],
@@ -232,8 +244,10 @@ def _write_tags(
         if holds(image):
             continue
         if dry_run:
-            outcome.wrote(Image(image.reference, planned=tuple(platform for platform, _digest in wanted)))
+            planned = Image(image.reference, planned=tuple(platform for platform, _digest in wanted))
+            outcome.wrote(planned, previous_tag=request.keeper(image))
             continue
+        registry.keep(image, request.keeper(image))
         after = registry.write(image.reference, _writer(registry, image, current, sources), holds)
         if not holds(after):
             raise ZotError(
@@ -242,7 +256,7 @@ def _write_tags(
                 hint="Another client wrote this tag at the same time. Use one job per tag, and run the task again.",
             )
         current = replace(after, children=children)
-        outcome.wrote(current)
+        outcome.wrote(current, previous_tag=request.keeper(image))
 
 
 def _writer(

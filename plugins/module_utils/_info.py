@@ -17,9 +17,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._inventory import Inv
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import referrers
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
 Query = t.Callable[[t.Mapping[str, t.Any]], t.Any]
 

@@ -22,7 +22,7 @@ class TagOutcome:
     """What a task did to one tag. In check mode *after* has no manifest if the tag would be written.
 
     *previous_tag* is the reference that keeps the image *before*. *error* is the reason why the tag was not checked or
-    not written.
+    not written. *removed* means that the tag was removed.
     """
 
     before: Image
@@ -30,6 +30,7 @@ class TagOutcome:
     changed: bool = False
     previous_tag: Reference | None = None
     error: ZotError | None = None
+    removed: bool = False
 
     def for_ansible(self) -> dict[str, t.Any]:
         """An entry of C(tags) in the result."""
@@ -48,7 +49,7 @@ class TagOutcome:
             "before_header": reference,
             "before": _shown(self.before),
             "after_header": reference,
-            "after": _shown(self.after, planned=self.changed),
+            "after": _shown(self.after, planned=self.changed and not self.removed),
         }
 
 
@@ -75,6 +76,12 @@ class Outcome:
         self._tags[after.reference] = TagOutcome(before, after, True, previous_tag)
         self._settled.add(after.reference)
 
+    def removed(self, reference: Reference) -> None:
+        """Record that the tag was removed, or would be removed in check mode."""
+        before = self._tags[reference].before
+        self._tags[reference] = TagOutcome(before, Image(reference), True, removed=True)
+        self._settled.add(reference)
+
     @property
     def tags(self) -> list[TagOutcome]:
         """The tags in the order of the references."""
@@ -91,8 +98,8 @@ class Outcome:
         return True
 
 
-def report(outcomes: t.Sequence[Outcome], *, single: bool) -> dict[str, t.Any]:
-    """The result of a task: C(image) for a *single* request or C(images) for a list, C(tags), and C(diff).
+def report(outcomes: t.Sequence[Outcome], *, single: bool, **more: t.Any) -> dict[str, t.Any]:
+    """The result of a task: C(image) for a *single* request or C(images) for a list, C(tags), C(diff), and *more*.
 
     Raises ZotError if a tag failed. The error contains the result, which shows the tags that were written.
     """
@@ -103,6 +110,7 @@ def report(outcomes: t.Sequence[Outcome], *, single: bool) -> dict[str, t.Any]:
         "tags": [tag.for_ansible() for tag in tags],
         "diff": [tag.diff() for tag in tags if tag.changed],
         **({"image": images[0]} if single else {"images": images}),
+        **more,
     }
     errors = [tag.error for tag in tags if tag.error]
     if not errors:

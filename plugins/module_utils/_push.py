@@ -12,14 +12,14 @@ from __future__ import annotations
 import contextlib
 import os
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import (
-    Archive,
+from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of, require_own_keepers
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import Archive
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
     InvalidArchiveError,
     MissingLibraryError,
-    read,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Image,
@@ -34,12 +34,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     invalid_options,
     platform_option,
-    thread_pool,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Worker
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
-
-# The number of tags that _must_keep() reads at the same time.
-_PARALLEL_READS = 8
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,7 @@ class PushRequest:
     platform: Platform | None
     force: bool
     keep_previous: str | None
+    split: bool
 
     @classmethod
     def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any]) -> PushRequest:
@@ -67,15 +66,19 @@ class PushRequest:
             platform_option(params["platform"]) if params["platform"] else None,
             bool(params["force"]),
             params["keep_previous"],
+            bool(params.get("split_platforms")),
         )
-        with invalid_options():
-            for reference in references if request.keep_previous else ():
-                request.keeper(reference)
+        if request.split and request.platform:
+            raise ZotError("invalid_option", f"platform and split_platforms are both set for {params['archive']}")
         return request
 
-    def keeper(self, reference: Reference) -> Reference:
-        """The reference that keeps the previous image of *reference*."""
-        return reference.tagged((self.keep_previous or "").replace("{tag}", reference.tag or ""))
+    def part(self, platform: Platform) -> PushRequest:
+        """The request for one platform of an archive with several: TAG-ARCHITECTURE instead of TAG."""
+        # A tag cannot contain a slash. A Linux image is named without its operating system.
+        suffix = str(platform.normalized).replace("linux/", "", 1).replace("/", "-")
+        with invalid_options():
+            references = tuple(reference.tagged(f"{reference.tag}-{suffix}") for reference in self.references)
+        return replace(self, references=references, platform=platform, split=False)
 
 
 def push(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
@@ -87,63 +90,91 @@ def push(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool) -> d
     requests = [PushRequest.from_params(registry, item) for item in ([params] if single else params["images"])]
     _require_distinct(requests)
 
-    def one(request: PushRequest) -> Outcome:
+    def one(request: PushRequest) -> list[Outcome]:
         return _push(registry, request, dry_run=dry_run)
 
-    with thread_pool(params["parallel"]) as pool:
-        return report(list(pool.map(one, requests)), single=single)
+    count = min(params["parallel"], len(requests))
+    with registry.reading_archives(count), thread_pool(params["parallel"]) as pool:
+        return report([outcome for outcomes in pool.map(one, requests) for outcome in outcomes], single=single)
 
 
-def _push(registry: Writer, request: PushRequest, *, dry_run: bool) -> Outcome:
-    with Outcome(request.references) as outcome, _invalid_archives():
-        archive = read(request.archive, request.archive_image)
-        wanted, platform = _identity(archive)
-        _require_platform(archive, platform, request.platform)
-        registry.prime_config_cache(request.references[0], predicted_oci_configs(archive.config))
-        stale = []
-        for reference in request.references:
-            image = registry.image(reference)
-            equal = _holds(image, wanted) and not request.force
-            outcome.found(image, settled=equal)
-            if not equal:
-                stale.append(image)
-        if not stale:
-            return outcome
-        registry.require_skopeo()
-        # If two tags lose the same image, it needs only one previous tag.
-        keepers = {image.digest: image.reference for image in reversed(stale) if _must_keep(registry, request, image)}
-        kept_for = {reference: request.keeper(reference) for reference in keepers.values()}
-        if dry_run:
-            for image in stale:
-                planned = Image(image.reference, None, archive.config)
-                outcome.wrote(planned, previous_tag=kept_for.get(image.reference))
-            return outcome
-        with registry.readable(archive) as path:
-            for image in stale:
-                kept = kept_for.get(image.reference)
-                if kept and image.digest:
-                    registry.tag(image.reference.pinned(image.digest), kept.tag or "")
-                after = _write(registry, archive, path, image, wanted, force=request.force)
-                outcome.wrote(after, previous_tag=kept)
+def _push(registry: Writer, request: PushRequest, *, dry_run: bool) -> list[Outcome]:
+    """Push one archive, or each platform of it. One outcome for each image."""
+    what = f"cannot read {request.archive}"
+    with Outcome(request.references) as outcome, _invalid_archives(), registry.open_archive(request.archive) as opened:
+        if request.split:
+            archives: list[Archive] = opened.call(what, "read_each", request.archive_image)
+        else:
+            archives = [opened.call(what, "read", request.archive_image, request.platform)]
+        if len(archives) > 1:
+            return [_push_platform(registry, request, opened, archive, dry_run=dry_run) for archive in archives]
+        _push_image(registry, request, opened, archives[0], outcome, dry_run=dry_run)
+    return [outcome]
+
+
+def _push_platform(
+    registry: Writer, request: PushRequest, opened: Worker, archive: Archive, *, dry_run: bool
+) -> Outcome:
+    _wanted, platform = _identity(archive)
+    if platform is None:
+        raise ZotError("archive_invalid", f"{archive.path} has several images, and one without a platform")
+    part = request.part(platform)
+    with Outcome(part.references) as outcome, _invalid_archives():
+        _push_image(registry, part, opened, archive, outcome, dry_run=dry_run)
     return outcome
 
 
+def _push_image(
+    registry: Writer, request: PushRequest, opened: Worker, archive: Archive, outcome: Outcome, *, dry_run: bool
+) -> None:
+    """Push one image of an archive to the tags that do not hold it."""
+    wanted, platform = _identity(archive)
+    _require_platform(archive, platform, request.platform)
+    registry.prime_config_cache(request.references[0], predicted_oci_configs(archive.config))
+    stale = []
+    for reference in request.references:
+        image = registry.image(reference)
+        equal = _holds(image, wanted)
+        outcome.found(image, settled=equal and not request.force)
+        if not equal or request.force:
+            # With force, a keeper would replace the previous image with the same one.
+            keeper = None if equal or not image.digest else keeper_of(reference, request.keep_previous)
+            stale.append((image, keeper))
+    if not stale:
+        return
+    registry.require_skopeo()
+    if dry_run:
+        for image, keeper in stale:
+            outcome.wrote(Image(image.reference, None, archive.config), previous_tag=keeper)
+        return
+    with registry.readable(opened, archive) as path:
+        for image, keeper in stale:
+            registry.keep(image, keeper)
+            copy = partial(registry.copy, opened, path, archive, image.reference)
+            after = _write(registry, copy, image, wanted, force=request.force)
+            outcome.wrote(after, previous_tag=keeper)
+
+
 def _write(
-    registry: Writer, archive: Archive, path: str, before: Image, wanted: t.Mapping[str, t.Any], *, force: bool
+    registry: Writer, copy: t.Callable[[], str], before: Image, wanted: t.Mapping[str, t.Any], *, force: bool
 ) -> Image:
     reported = []
 
     def is_written(now: Image) -> bool:
         return _holds(now, wanted) and not (force and now.digest == before.digest)
 
-    after = registry.write(
-        before.reference, lambda: reported.append(registry.copy(path, archive, before.reference)), is_written
-    )
+    after = registry.write(before.reference, lambda: reported.append(copy()), is_written)
     if reported and after.digest != reported[-1]:
         raise ZotError(
             "tool_failed",
             f"{before.reference} holds {after.digest or 'nothing'}, but skopeo reported {reported[-1]}",
             hint="Another client pushed this tag at the same time. Use one job per tag, and run the task again.",
+        )
+    if not _holds(after, wanted):
+        raise ZotError(
+            "archive_invalid",
+            f"{before.reference} holds {after.digest}, which is not the image that was read from the archive",
+            hint="The archive was changed during the push. Run the task again when the build has finished.",
         )
     return after
 
@@ -157,23 +188,6 @@ def _holds(image: Image, wanted: t.Mapping[str, t.Any]) -> bool:
         return False
 
 
-def _must_keep(registry: Writer, request: PushRequest, image: Image) -> bool:
-    """Whether the image loses its last tag by this push.
-
-    Zot deletes a manifest when its last tag is removed: https://github.com/project-zot/zot/issues/4444
-    """
-    if not request.keep_previous or not image.digest:
-        return False
-    pushed = {reference.tag for reference in request.references}
-    others = [tag for tag in reversed(registry.tags(image.reference) or []) if tag not in pushed]
-    with ThreadPoolExecutor(max_workers=_PARALLEL_READS) as pool:
-        for start in range(0, len(others), _PARALLEL_READS):
-            some = [image.reference.tagged(tag) for tag in others[start : start + _PARALLEL_READS]]
-            if image.digest in pool.map(registry.digest, some):
-                return False
-    return True
-
-
 def _identity(archive: Archive) -> tuple[dict[str, t.Any], Platform | None]:
     """The identity of the image in the archive, and its platform."""
     try:
@@ -183,7 +197,7 @@ def _identity(archive: Archive) -> tuple[dict[str, t.Any], Platform | None]:
 
 
 def _require_platform(archive: Archive, found: Platform | None, wanted: Platform | None) -> None:
-    if wanted and (found is None or found.normalized != wanted.normalized):
+    if wanted and not (found and found.satisfies(wanted)):
         raise ZotError("platform_mismatch", f"{archive.path} is for {found or 'an unknown platform'}, not for {wanted}")
 
 
@@ -196,13 +210,7 @@ def _require_distinct(requests: t.Sequence[PushRequest]) -> None:
                     "invalid_option", f"{reference} is a tag of two archives: {owners[reference]} and {request.archive}"
                 )
             owners[reference] = request.archive
-    for request in requests:
-        for reference in request.references if request.keep_previous else ():
-            if request.keeper(reference) in owners:
-                raise ZotError(
-                    "invalid_option",
-                    f"keep_previous of {request.archive} is {request.keeper(reference)}, which is also a tag to push",
-                )
+    require_own_keepers([(request.references, request.keep_previous) for request in requests], owners)
 
 
 @contextlib.contextmanager
@@ -211,7 +219,7 @@ def _invalid_archives() -> t.Iterator[None]:
     try:
         yield
     except InvalidArchiveError as error:
-        raise ZotError("archive_invalid", str(error)) from error
+        raise ZotError("archive_invalid", str(error), hint=error.hint) from error
     except MissingLibraryError as error:
         raise ZotError(
             "tool_missing",

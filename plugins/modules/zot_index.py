@@ -49,6 +49,14 @@ options:
     description: Fail unless the index has exactly these platforms, in the form C(os/architecture[/variant]).
     type: list
     elements: str
+  keep_previous:
+    description:
+      - A tag for the image that a tag holds before the index is written to it, for example V({tag}-previous). Zot
+        deletes an image when its last tag is overwritten, and then its pods cannot be started on another node. The
+        members of an index that has a tag stay.
+      - V({tag}) is replaced by the tag that is written.
+      - It costs two requests for each tag that moves. A tag that already holds the index does not move.
+    type: str
   images:
     description:
       - Several indexes, instead of O(repository).
@@ -77,6 +85,9 @@ options:
         description: See O(platforms).
         type: list
         elements: str
+      keep_previous:
+        description: See O(keep_previous).
+        type: str
   parallel:
     description: The number of O(images) that are written at the same time.
     type: int
@@ -109,6 +120,14 @@ EXAMPLES = r"""
     tags:
       - 3f2c1ab
       - latest
+
+- name: Move the tag latest, and keep the index that it holds now
+  killinit.zot.zot_index:
+    registry: oci.killinit.cc
+    repository: openclaw/openclaw
+    manifests: [3f2c1ab-amd64, 3f2c1ab-arm64]
+    tags: [latest]
+    keep_previous: "{tag}-previous"
 
 - name: Create the indexes of a release
   killinit.zot.zot_index:
@@ -322,6 +341,7 @@ SPEC = Spec(
         "tags": {"type": "list", "elements": "str", "aliases": ["tag"]},
         "manifests": {"type": "list", "elements": "str"},
         "platforms": {"type": "list", "elements": "str"},
+        "keep_previous": {"type": "str"},
         "images": {
             "type": "list",
             "elements": "dict",
@@ -330,6 +350,7 @@ SPEC = Spec(
                 "tags": {"type": "list", "elements": "str", "required": True, "aliases": ["tag"]},
                 "manifests": {"type": "list", "elements": "str", "required": True},
                 "platforms": {"type": "list", "elements": "str"},
+                "keep_previous": {"type": "str"},
             },
         },
         "parallel": {"type": "int", "default": 4},
@@ -337,7 +358,9 @@ SPEC = Spec(
     },
     {
         "required_one_of": [("repository", "images")],
-        "mutually_exclusive": [(option, "images") for option in ("repository", "tags", "manifests", "platforms")],
+        "mutually_exclusive": [
+            (option, "images") for option in ("repository", "tags", "manifests", "platforms", "keep_previous")
+        ],
         "required_by": {"repository": ("tags", "manifests")},
     },
 )

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: zot_push
-short_description: Push docker archives to a Zot registry
+short_description: Push docker archives and OCI archives to a Zot registry
 version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Pushes the image of a C(docker save) archive to one or more tags of a repository, with C(skopeo copy --format oci
+  - Pushes the image of an archive to one or more tags of a repository, with C(skopeo copy --format oci
     docker-archive:FILE docker://REFERENCE). Zot accepts OCI manifests only.
+  - The archive is a docker archive (C(docker save)), an OCI archive, or the directory of an OCI layout. For what each
+    builder writes see R(the guide to publishing,ansible_collections.killinit.zot.docsite.guide_publish).
   - A tag that already holds the image is not written. Images are compared by their layers and their configuration,
     because the digest of an image depends on the tool that pushed it, its version and its cache.
   - The time of this comparison does not depend on the size of the archive, unless the archive is compressed.
@@ -32,9 +34,13 @@ attributes:
 options:
   archive:
     description:
-      - The path of the archive. The file may be compressed with gzip, bzip2, xz or zstd.
+      - The path of a docker archive, of an OCI archive, or of the directory of an OCI layout. A file may be compressed
+        with gzip, bzip2, xz or zstd.
       - A compressed archive is expanded into the temporary directory of the task (C(remote_tmp)) before it is pushed.
-      - A compressed archive is rejected if it expands to more than 200 times its size and to more than 256 MiB.
+      - An image that only C(index.json) lists is first converted by skopeo to a docker archive in that directory, one
+        image at a time.
+      - An archive, or a layer, is rejected if it expands to more than 200 times its size and to more than 256 MiB. For
+        layers that are compressed with zstd, this requires the Python library zstandard.
       - Requires O(repository) and O(tags).
     type: path
   archive_image:
@@ -51,17 +57,20 @@ options:
     aliases:
       - tag
   platform:
-    description: Fail unless the image is for this platform, in the form C(os/architecture[/variant]).
+    description:
+      - The platform of the image, in the form C(os/architecture[/variant]). The task fails if the archive has no image
+        for it.
+      - Required for an archive with images for several platforms.
     type: str
   force:
     description: Push also to tags that already hold the image. The default is V(false).
     type: bool
   keep_previous:
     description:
-      - The tag for the previous image of a pushed tag, if that image would lose its last tag. Zot deletes a manifest
-        when its last tag is removed, and then pods that are pinned to its digest cannot be started.
+      - A tag for the image that a tag holds before another image is pushed to it, for example V({tag}-previous). Zot
+        deletes an image when its last tag is overwritten, and then its pods cannot be started on another node.
       - V({tag}) is replaced by the tag that is pushed.
-      - The module may have to read all tags of the repository to find out whether the tag is the last one.
+      - It costs two requests for each tag that moves. A tag that already holds the image does not move.
     type: str
   images:
     description:
@@ -92,6 +101,12 @@ options:
       platform:
         description: See O(platform).
         type: str
+      split_platforms:
+        description:
+          - Push each platform of an archive to C(TAG-ARCHITECTURE), for example V(3f2c1ab-arm-v7), and return an image
+            for each. An archive with one platform is pushed to the tags as they are.
+        type: bool
+        default: false
       force:
         description: See O(force).
         type: bool
@@ -299,7 +314,6 @@ retryable:
   description: Whether the same task can succeed later without any change.
   type: bool
   returned: failure
-  sample: false
 hint:
   description: How to correct the error.
   type: str
@@ -310,17 +324,14 @@ cmd:
   type: list
   elements: str
   returned: failure
-  sample: []
 rc:
   description: The exit status of the command; V(null) if no command failed.
   type: int
   returned: failure
-  sample: 1
 stderr:
   description: The standard error of the command.
   type: str
   returned: failure
-  sample: ""
 """
 
 import typing as t
@@ -352,6 +363,7 @@ SPEC = Spec(
                 **_TARGET,
                 "archive": {"type": "path", "required": True},
                 "force": {"type": "bool", "default": False},
+                "split_platforms": {"type": "bool", "default": False},
                 "repository": {"type": "str", "required": True},
                 "tags": {"type": "list", "elements": "str", "required": True, "aliases": ["tag"]},
             },

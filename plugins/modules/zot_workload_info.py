@@ -19,7 +19,7 @@ description:
   - Changes nothing. The role P(killinit.zot.zot_rollout#role) applies the patches.
   - A pod may report the digest of the index, of the manifest of its platform, or of the configuration, and any
     repository that holds the same image. All of these count as the image.
-  - A CronJob is judged by its template, since its pods start later. Pods of other owners, as a Job, are judged, too,
+  - A CronJob is assessed by its template, since its pods start later. Pods of other owners, as a Job, are assessed too,
     but no patch is made for them.
 requirements:
   - kubernetes >= 24.2.0 (Python)
@@ -31,7 +31,7 @@ options:
   workloads:
     description:
       - The names of the workloads, as C(deployment/openclaw). Without names, all workloads of O(namespace) that use an
-        image of O(registry) are judged.
+        image of O(registry) are assessed.
       - A workload that does not exist is an error.
     type: list
     elements: str

@@ -276,14 +276,16 @@ def test_list_goes_on_after_one_that_fails(images: Images, repository: str, modu
 
 
 def test_keep_previous(images: Images, registry: Registry, repository: str, module: Module) -> None:
-    """What loses its last tag stays reachable under a new one; what has another tag needs none."""
+    """The image that a tag holds before it moves stays under another tag. The same image again changes nothing."""
     options = {"repository": repository, "keep_previous": "{tag}-previous"}
     first = module("zot_push", archive=str(images["buildah-amd64"]), tags=["1", "latest"], **options)
     with_revision = module("zot_push", archive=str(images["changed-env"]), tags=["latest"], **options)
-    assert [tag["previous_tag"] for tag in with_revision["tags"]] == [None]
+    kept = f"{registry.host}/{repository}:latest-previous"
+    assert [tag["previous_tag"] for tag in with_revision["tags"]] == [kept]
+    assert module("zot_image_info", images=[kept])["images"][0]["digest"] == first["image"]["digest"]
     planned = module("zot_push", archive=str(images["changed-layer"]), tags=["latest"], check=True, **options)
     alone = module("zot_push", archive=str(images["changed-layer"]), tags=["latest"], **options)
-    kept = f"{registry.host}/{repository}:latest-previous"
+    assert module("zot_push", archive=str(images["changed-layer"]), tags=["latest"], **options)["changed"] is False
     assert [tag["previous_tag"] for tag in planned["tags"]] == [tag["previous_tag"] for tag in alone["tags"]] == [kept]
     there = module("zot_image_info", images=[kept, with_revision["image"]["pinned"], first["image"]["pinned"]])
     assert [image["digest"] for image in there["images"]] == [
@@ -302,7 +304,9 @@ def test_a_relative_path(
     assert module("zot_push", archive="app.tar", repository=repository, tags=["1"])["changed"]
 
 
-def test_judging_does_not_read_the_layers(tmp_path: Path, images: Images, repository: str, module: Module) -> None:
+def test_nothing_to_do_does_not_read_the_layers(
+    tmp_path: Path, images: Images, repository: str, module: Module
+) -> None:
     """4 GiB more in the archive (a hole, which costs nothing on disk) do not make a difference that can be felt."""
     small = images["buildah-amd64"]
     large = tmp_path / "large.tar"

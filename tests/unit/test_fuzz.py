@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret, printable_key
 from ansible_collections.killinit.zot.plugins.module_utils._info import compile_query
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import expand, read
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Image,
     Manifest,
@@ -41,14 +41,20 @@ SECONDS = 10
 
 
 def archive(data: bytes) -> None:
-    """An archive, judged and expanded."""
+    """An archive, read, expanded and identified."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "archive")
         path.write_bytes(data)
-        found = read(str(path))
-        if found.compression:
-            expand(found, f"{folder}/plain")
-        image_identity(found.config)
+        opened = OpenArchive(str(path))
+        for found in opened.read_each(None):
+            if found.manifest:
+                opened.converted_size(found)
+                opened.extract(found, f"{folder}/{found.manifest}")
+            else:
+                if found.compression and not Path(folder, "plain").exists():
+                    opened.expand(f"{folder}/plain")
+                opened.check_layers(found, f"{folder}/plain" if found.compression else None)
+            image_identity(found.config)
 
 
 def reference(data: bytes) -> None:

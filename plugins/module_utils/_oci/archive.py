@@ -2,293 +2,379 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read a docker archive: its manifest.json and a configuration, never its layers.
+"""The images of an archive: what manifest.json and index.json list, and the configurations, never the layers.
 
 Private to killinit.zot: it may change at any time.
 
-The format has no specification. The code of skopeo defines which archives are valid:
-https://github.com/containers/image/tree/main/docker/internal/tarfile.
+A docker archive has manifest.json. Its format has no specification; the code of skopeo defines which archives are
+valid: https://github.com/containers/image/tree/main/docker/internal/tarfile. An OCI archive or layout has index.json:
+https://github.com/opencontainers/image-spec/blob/main/image-layout.md. An archive of Docker 25 or later has both.
 """
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import json
-import lzma
-import math
-import os
 import posixpath
-import tarfile
+import re
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError, json_object
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
+    Directory,
+    InvalidArchiveError,
+    Member,
+    Tar,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
+    InvalidImageError,
+    Platform,
+    as_go_reads,
+    canonical_config,
+    json_object,
+    sha256,
+)
 
-# manifest.json and configurations are much smaller. A registry may reject manifests above 4 MiB, too.
-_DOCUMENT_LIMIT = 4 * 1024 * 1024
-# The limit for all documents of one archive: docker save writes one for each layer.
-_DOCUMENTS_LIMIT = 64 * 1024 * 1024
-# The headers of one member, with long names, and of all members: 65,536 members have 32 MiB of headers.
-_HEADER_LIMIT = 1024 * 1024
-_HEADERS_LIMIT = 32 * 1024 * 1024
-# Images compress to a third or a tenth. A file that exceeds both limits would only fill memory and disk.
-_GROWTH_LIMIT, _ALWAYS_ALLOWED = 200, 256 * 1024 * 1024
-_PIECE = 1024 * 1024
+Files = t.Union[Tar, Directory]
 
-_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-
-
-class InvalidArchiveError(ValueError):
-    """The file is not a docker archive, or cannot be pushed. The message names the reason and the member."""
-
-
-class MissingLibraryError(RuntimeError):
-    """The library for the compression of the archive is not installed. The message is its name."""
+# The annotations of index.json that name an image: of containerd and Docker, and of the specification.
+_NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+_CONFIGURATIONS = (
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+)
+# An index that lists indexes has two levels. The limits end the search in an archive that was made to do harm.
+_LEVELS, _MANIFESTS_LIMIT = 4, 1000
 
 
 @dataclass(frozen=True)
 class Archive:
-    """One image of an archive. *index* is its position in manifest.json, *count* the number of images there."""
+    """One image of an archive.
+
+    *index* is its position in manifest.json and *count* the number of images there. An image that only index.json
+    lists has a *manifest* instead: its digest. *layers* are the names of the members, without duplicates.
+    """
 
     path: str
     compression: str
-    config: t.Mapping[str, t.Any]
-    index: int
-    count: int
+    config: t.Mapping[str, t.Any] = field(repr=False)
+    index: int = 0
+    count: int = 1
+    manifest: str = ""
+    layers: tuple[str, ...] = ()
 
 
-def read(path: str, select: str | None = None) -> Archive:
-    """Read the only image of the archive, or the image that *select* names by a reference or by its index from 0.
+@dataclass(frozen=True)
+class _Variant:
+    """An image for one platform: the position in manifest.json, or the digest of the manifest."""
 
-    In an uncompressed archive it seeks from header to header, so the time does not depend on the size. A compressed
-    archive is read to its end. Raises InvalidArchiveError and MissingLibraryError.
+    config_name: str
+    platform: Platform | None
+    index: int = 0
+    manifest: str = ""
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """An image as people name it. It has a variant for each platform."""
+
+    names: t.Sequence[str]
+    variants: t.Sequence[_Variant]
+
+
+def read(files: Files, select: str | None = None, platform: Platform | None = None) -> Archive:
+    """Read the only image of the archive, or the image for *platform*, or the image that *select* names.
+
+    *select* is a reference or an index from 0. An archive with a single image is not required to be for *platform*.
+    Raises InvalidArchiveError.
     """
-    compression = _compression(path)
-    documents = _documents(path, compression)
-    if "manifest.json" not in documents:
-        if "index.json" in documents:
+    images = _images(files)
+    chosen = _selected(files.path, images, select)
+    if platform and sum(len(image.variants) for image in chosen) > 1:
+        matching = [
+            _Listed(image.names, fitting)
+            for image in chosen
+            if (fitting := [each for each in image.variants if each.platform and each.platform.satisfies(platform)])
+        ]
+        if not matching:
             raise InvalidArchiveError(
-                f"{path} is an OCI archive: it has index.json, but no manifest.json. Convert it with"
-                f" 'skopeo copy oci-archive:{path} docker-archive:FILE'"
+                f"{files.path} has no image for {platform}. It has {_platforms(chosen)}",
+                "Give one of these platforms, or build the image for the requested platform.",
             )
-        raise InvalidArchiveError(f"{path} is not a docker archive: the member manifest.json is missing")
-    images = _images(path, documents["manifest.json"])
-    index = _select(path, images, select)
-    name = images[index]["Config"]
-    if posixpath.normpath(name) not in documents:
+        chosen = matching
+    if len(chosen) > 1:
         raise InvalidArchiveError(
-            f"{path} has no JSON member {name!r}, which its manifest.json names as the configuration"
+            f"{files.path} has {len(images)} images: {_listing(images)}", "Select one of them with archive_image."
         )
-    try:
-        config = json_object(documents[posixpath.normpath(name)], f"the member {name!r} of {path}")
-    except InvalidImageError as error:
-        raise InvalidArchiveError(str(error)) from error
-    return Archive(path, compression, config, index, len(images))
+    if len(chosen[0].variants) > 1:
+        raise InvalidArchiveError(
+            f"{files.path} has images for several platforms: {_platforms(chosen)}", "Select one of them with platform."
+        )
+    return _archive(files, chosen[0].variants[0])
+
+
+def read_each(files: Files, select: str | None = None) -> list[Archive]:
+    """Read the image for each platform of the archive, or of the image that *select* names."""
+    images = _images(files)
+    chosen = _selected(files.path, images, select)
+    variants = [variant for image in chosen for variant in image.variants]
+    platforms = [variant.platform.normalized if variant.platform else None for variant in variants]
+    if len(chosen) > 1 and (None in platforms or len(set(platforms)) < len(platforms)):
+        raise InvalidArchiveError(
+            f"{files.path} has {len(images)} images: {_listing(images)}", "Select one of them with archive_image."
+        )
+    return [_archive(files, variant) for variant in variants]
+
+
+def blob(digest: str) -> str:
+    """The name of a file in an OCI layout."""
+    return f"blobs/{digest.replace(':', '/', 1)}"
 
 
 def layers(path: str, index: int) -> list[tuple[int, int]]:
-    """The start and the end of each layer of one image in an uncompressed archive, in order, without duplicates.
+    """The start and the end of each layer of one image in an uncompressed docker archive, in order.
 
     Raises InvalidArchiveError.
     """
     try:
-        with tarfile.open(path, "r:") as tar:
-            members = {posixpath.normpath(member.name): member for member in tar}
-            manifest = tar.extractfile(members["manifest.json"])
-            images = _images(path, manifest.read() if manifest else b"")
-        found = []
-        for name in images[index]["Layers"]:
-            member = members[posixpath.normpath(name)]
-            if member.issym():  # docker save writes a layer that two images share once
-                member = members[posixpath.normpath(posixpath.join(posixpath.dirname(member.name), member.linkname))]
-            found.append((member.offset_data, member.offset_data + member.size))
-    except (tarfile.TarError, OSError, LookupError, TypeError) as error:
+        with open(path, "rb", buffering=0) as file:
+            tar = Tar(path, file)
+            if tar.compression:
+                raise InvalidArchiveError(f"{path} is compressed")
+            members = [resolved(tar, name) for name in _layer_names(tar, _docker_images(tar)[index])]
+            return list(dict.fromkeys((member.start, member.start + member.size) for member in members))
+    except (OSError, LookupError, InvalidArchiveError) as error:
         raise InvalidArchiveError(f"the layers of {path} cannot be located: {error}") from error
-    return list(dict.fromkeys(found))
 
 
-def expand(archive: Archive, target: str) -> None:
-    """Decompress the archive to *target*.
-
-    skopeo 1.9.3 (Debian 12) cannot read a docker archive that is compressed with gzip, and decompresses other formats
-    once for each tag. Raises OSError if *target* cannot be written, and InvalidArchiveError.
-    """
-    try:
-        with _open(archive.path, archive.compression) as source, open(target, "xb") as expanded:
-            while piece := source.piece():
-                expanded.write(piece)
-        # zstandard does not report a truncated file.
-        _documents(target, "")
-    except (EOFError, InvalidArchiveError) as error:
-        raise InvalidArchiveError(f"{archive.path} is truncated or damaged: {error}") from error
-
-
-def _compression(path: str) -> str:
-    if os.path.isdir(path):
-        raise InvalidArchiveError(f"{path} is a directory, not an archive")
-    try:
-        with open(path, "rb") as file:
-            start = file.read(6)
-    except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InvalidArchiveError(f"{path} cannot be read: {reason}") from error
-    if not start:
-        raise InvalidArchiveError(f"{path} is empty")
-    return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
-
-
-class _Stream:
-    """The uncompressed bytes of an archive, forward only. Raises EOFError for a damaged file, never OSError.
-
-    tarfile trusts the headers, for example the length of a name and the number of pieces of a sparse file. This class
-    limits the bytes that tarfile can read to the size of valid headers and documents.
-    """
-
-    def __init__(self, file: t.Any, longest: float) -> None:
-        """*longest* is the limit of the uncompressed size."""
-        self._file = file
-        self._longest = longest
-        self._seeks = longest == math.inf
-        self._position = self._read = 0
-        self.allow(_HEADER_LIMIT)
-
-    def allow(self, size: int) -> None:
-        """Allow tarfile to read *size* bytes before the next member."""
-        self._allowed = size
-
-    def read(self, size: int) -> bytes:
-        """The interface of tarfile: return the next *size* bytes."""
-        self._allowed -= size
-        self._read += size
-        if self._allowed < 0 or self._read > _HEADERS_LIMIT + _DOCUMENTS_LIMIT:
-            raise EOFError("its headers exceed the limit")
-        return self.piece(size)
-
-    def piece(self, size: int = _PIECE) -> bytes:
-        """The next bytes, empty at the end."""
-        try:
-            data: bytes = self._file.read(size)
-        except EOFError:
-            raise
-        except Exception as error:  # each decompressor has its own exceptions, two of them OSError
-            raise EOFError(str(error)) from error
-        self._position += len(data)
-        if self._position > self._longest:
-            raise EOFError(
-                f"it expands to more than {_GROWTH_LIMIT} times its size. Give it uncompressed if that is intended"
+def resolved(files: Files, name: str) -> Member:
+    """The member that holds a layer. Raises InvalidArchiveError."""
+    member = files.member(name)
+    if member and member.kind == "link":  # docker save writes a layer that two images share once
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(posixpath.normpath(name)), member.target))
+        linked = files.member(target)
+        if linked is None:
+            raise InvalidArchiveError(
+                f"{files.path} has no layer {name!r}: it is a link to {target!r}, which is missing"
             )
-        return data
-
-    def tell(self) -> int:
-        """The interface of tarfile: the current position."""
-        return self._position
-
-    def seek(self, position: int) -> None:
-        """The interface of tarfile: skip to *position*."""
-        if position < self._position:
-            raise EOFError("a header has an invalid size")
-        if self._seeks:
-            self._position = self._file.seek(position)
-        while self._position < position:
-            if not self.piece(min(_PIECE, position - self._position)):
-                raise EOFError("it ends inside a member")
-
-    def __enter__(self) -> _Stream:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._file.close()
-
-
-def _open(path: str, compression: str) -> _Stream:
-    """The uncompressed bytes of the archive, as a context manager."""
-    if not compression:
-        return _Stream(open(path, "rb"), math.inf)
-    longest = max(_ALWAYS_ALLOWED, _GROWTH_LIMIT * os.path.getsize(path))
-    if compression == "zstd":
-        try:
-            import zstandard
-        except ImportError as error:
-            raise MissingLibraryError("zstandard") from error
-        # Parallel compressors write several frames.
-        reader = zstandard.ZstdDecompressor().stream_reader(
-            open(path, "rb"),  # noqa: SIM115 - closed with the reader
-            read_across_frames=True,
-            closefd=True,
+        member = linked
+    if member is None:
+        raise InvalidArchiveError(f"{files.path} has no layer {name!r}, which its manifest lists")
+    if member.kind == "hard link":
+        raise InvalidArchiveError(
+            f"{files.path}: the layer {name!r} is a hard link, which skopeo reads as an empty file",
+            "Write the archive again with tar --hard-dereference.",
         )
-        return _Stream(reader, longest)
-    return _Stream({"gzip": gzip, "bzip2": bz2, "xz": lzma}[compression].open(path), longest)
+    if member.kind != "file":
+        raise InvalidArchiveError(f"{files.path}: the layer {name!r} is not a regular file")
+    return member
 
 
-def _documents(path: str, compression: str) -> dict[str, bytes]:
-    """Return the members that may be JSON, by name. One pass, because the configuration may precede manifest.json."""
-    documents: dict[str, bytes] = {}
-    total, last = 0, None
+def _archive(files: Files, variant: _Variant) -> Archive:
+    config = _config(files, variant.config_name)
+    if variant.manifest:
+        names = _blob_layers(files, variant.manifest)
+        return Archive(files.path, files.compression, config, manifest=variant.manifest, layers=names)
+    docker = _docker_images(files)
+    names = _layer_names(files, docker[variant.index])
+    rootfs = config.get("rootfs")
+    listed = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    count = len(docker[variant.index].get("Layers") or ())
+    if isinstance(listed, list) and len(listed) != count:
+        raise InvalidArchiveError(f"{files.path}: manifest.json lists {count} layers, the configuration {len(listed)}")
+    for name in names:
+        resolved(files, name)
+    return Archive(files.path, files.compression, config, variant.index, len(docker), layers=names)
+
+
+def _config(files: Files, name: str) -> dict[str, t.Any]:
+    raw = files.document(name)
+    if raw is None:
+        raise InvalidArchiveError(
+            f"{files.path} has no JSON member {name!r}, which its manifest.json names as the configuration"
+        )
     try:
-        with _open(path, compression) as stream, tarfile.open(fileobj=t.cast("t.Any", stream), mode="r:") as tar:
-            for member in tar:
-                t.cast("t.Any", tar).members.clear()  # tarfile would keep all members in memory
-                stream.allow(_HEADER_LIMIT)
-                last = member.name
-                name = posixpath.normpath(member.name)
-                if not member.isreg() or name in documents:
-                    continue
-                if member.size > _DOCUMENT_LIMIT:
-                    if name == "manifest.json":
-                        raise InvalidArchiveError(f"{path}: manifest.json has {member.size} bytes, more than the limit")
-                    continue
-                stream.allow(_HEADER_LIMIT + member.size)
-                content = tar.extractfile(member)
-                if content is None or not (start := content.read(1)) or start not in b"{[":
-                    continue
-                documents[name] = start + content.read()
-                total += member.size
-                if total > _DOCUMENTS_LIMIT:
-                    raise InvalidArchiveError(f"{path} exceeds the limit for JSON documents, at the member {last!r}")
-            while compression and stream.piece():
-                pass  # the checksum is at the end
-    except (InvalidArchiveError, MissingLibraryError):
-        raise
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        if last is None:
-            raise InvalidArchiveError(f"{path} is not a docker archive: {error}") from error
-        raise InvalidArchiveError(f"{path} is truncated or damaged after the member {last!r}: {error}") from error
-    return documents
+        return canonical_config(json_object(raw, f"the member {name!r} of {files.path}"))
+    except InvalidImageError as error:
+        raise InvalidArchiveError(str(error)) from error
 
 
-def _images(path: str, raw: bytes) -> list[dict[str, t.Any]]:
-    try:
-        images = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise InvalidArchiveError(f"the member manifest.json of {path} is not valid JSON: {error}") from error
+def _layer_names(files: Files, image: t.Mapping[str, t.Any]) -> tuple[str, ...]:
+    names = image.get("Layers") or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InvalidArchiveError(f"the member manifest.json of {files.path} has Layers that are not a list of names")
+    return tuple(dict.fromkeys(names))
+
+
+def _images(files: Files) -> list[_Listed]:
+    """All images: those of manifest.json in their order, each with its other platforms, then those of index.json."""
+    docker, index = files.document("manifest.json"), files.document("index.json")
+    if docker is None and index is None:
+        raise _not_an_archive(files)
+    other = _index_images(files, index) if index is not None else []
+    found = []
+    for number, image in enumerate(_docker_images(files) if docker is not None else ()):
+        own = _Variant(image["Config"], _platform(files, image["Config"]), number)
+        raw = files.document(own.config_name)
+        # The same image has the same configuration. In index.json it may have more platforms.
+        group = next((each for each in other if _has_config(files, each, raw)), None)
+        more: list[_Variant] = []
+        if group:
+            other.remove(group)
+            more = [each for each in group.variants if files.document(each.config_name) != raw]
+        found.append(_Listed(_texts(image.get("RepoTags")), [own, *more]))
+    if not found + other:
+        where = "index.json" if docker is None else "manifest.json"
+        raise InvalidArchiveError(f"the member {where} of {files.path} lists no images")
+    return found + other
+
+
+def _has_config(files: Files, image: _Listed, raw: bytes | None) -> bool:
+    return raw is not None and any(files.document(each.config_name) == raw for each in image.variants)
+
+
+def _not_an_archive(files: Files) -> InvalidArchiveError:
+    if isinstance(files, Directory):
+        hint = "Give an archive, or the directory of an OCI layout."
+        if files.member("version"):
+            hint = f"Convert the directory with 'skopeo copy dir:{files.path} docker-archive:FILE'."
+        return InvalidArchiveError(f"{files.path} is a directory, but not an OCI layout: it has no index.json", hint)
+    return InvalidArchiveError(
+        f"{files.path} is not an archive of an image: the members manifest.json and index.json are missing",
+        "Write the archive again. An archive of a root file system is converted with"
+        " 'crane append -f FILE -t NAME -o ARCHIVE'.",
+    )
+
+
+def _docker_images(files: Files) -> list[dict[str, t.Any]]:
+    images = _json(files, "manifest.json")
+    if isinstance(images, list):
+        images = [as_go_reads(image, ("Config", "RepoTags", "Layers")) for image in images]
     if not isinstance(images, list) or not all(
         isinstance(image, dict) and isinstance(image.get("Config"), str) for image in images
     ):
-        raise InvalidArchiveError(f"the member manifest.json of {path} is not a list of images with a Config")
-    if not images:
-        raise InvalidArchiveError(f"the member manifest.json of {path} lists no images")
+        raise InvalidArchiveError(f"the member manifest.json of {files.path} is not a list of images with a Config")
     return images
 
 
-def _select(path: str, images: t.Sequence[t.Mapping[str, t.Any]], select: str | None) -> int:
-    listed = [image.get("RepoTags") for image in images]
-    names = [[str(tag) for tag in tags] if isinstance(tags, list) else [] for tags in listed]
-    listing = ", ".join(f"{index}: {' '.join(tags) or '(no tag)'}" for index, tags in enumerate(names))
+def _json(files: Files, name: str) -> t.Any:
+    try:
+        return json.loads(files.document(name) or b"")
+    except (ValueError, RecursionError) as error:
+        raise InvalidArchiveError(f"the member {name} of {files.path} is not valid JSON: {error}") from error
+
+
+def _index_images(files: Files, raw: bytes) -> list[_Listed]:
+    """The images of index.json whose manifest is in the archive: docker save may leave out platforms."""
+    names: dict[str, list[str]] = {}
+    entries: dict[str, dict[str, t.Any]] = {}
+    for entry in _entries(files, "index.json", raw):
+        annotations = entry.get("annotations")
+        found = [annotations.get(name) for name in _NAMES] if isinstance(annotations, dict) else []
+        names.setdefault(entry["digest"], []).extend(_texts([name for name in found if name]))
+        entries.setdefault(entry["digest"], entry)
+    seen: set[str] = set()
+    images = [_Listed(names[digest], _variants(files, entry, seen, 1)) for digest, entry in entries.items()]
+    return [image for image in images if image.variants]
+
+
+def _entries(files: Files, name: str, raw: bytes) -> list[dict[str, t.Any]]:
+    try:
+        entries = json_object(raw, f"the member {name} of {files.path}").get("manifests") or []
+    except InvalidImageError as error:
+        raise InvalidArchiveError(str(error)) from error
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and re.fullmatch(r"sha256:[0-9a-f]{64}", str(entry.get("digest"))) for entry in entries
+    ):
+        raise InvalidArchiveError(f"the member {name} of {files.path} is not a list of manifests with a sha256 digest")
+    return entries
+
+
+def _variants(files: Files, entry: t.Mapping[str, t.Any], seen: set[str], level: int) -> list[_Variant]:
+    """The images of an entry. Attestations, signatures and other artifacts are left out."""
+    digest = entry["digest"]
+    raw = files.document(blob(digest))
+    if raw is None or digest in seen or level > _LEVELS or len(seen) > _MANIFESTS_LIMIT:
+        return []
+    seen.add(digest)
+    document = _verified(files, digest, raw)
+    if "manifests" in document:
+        entries = _entries(files, blob(digest), raw)
+        return [variant for each in entries for variant in _variants(files, each, seen, level + 1)]
+    config = document.get("config")
+    listed = entry.get("platform")
+    if not isinstance(config, dict) or config.get("mediaType") not in _CONFIGURATIONS:
+        return []
+    if isinstance(listed, dict) and "unknown" in (listed.get("os"), listed.get("architecture")):
+        return []
+    name = str(config.get("digest"))
+    raw = files.document(blob(name))
+    if raw is None:
+        return []
+    _verified(files, name, raw)
+    return [_Variant(blob(name), _platform(files, blob(name)), manifest=digest)]
+
+
+def _verified(files: Files, digest: str, raw: bytes) -> dict[str, t.Any]:
+    if sha256(raw) != digest:
+        raise InvalidArchiveError(f"{files.path} is damaged: the member {blob(digest)} has the digest {sha256(raw)}")
+    try:
+        return json_object(raw, f"the member {blob(digest)} of {files.path}")
+    except InvalidImageError as error:
+        raise InvalidArchiveError(str(error)) from error
+
+
+def _blob_layers(files: Files, manifest: str) -> tuple[str, ...]:
+    document = _verified(files, manifest, files.document(blob(manifest)) or b"")
+    listed = document.get("layers") or []
+    if not isinstance(listed, list) or not all(isinstance(layer, dict) for layer in listed):
+        raise InvalidArchiveError(f"the member {blob(manifest)} of {files.path} has layers that are not objects")
+    for layer in listed:
+        if not re.fullmatch(r"sha256:[0-9a-f]{64}", str(layer.get("digest"))):
+            raise InvalidArchiveError(
+                f"the member {blob(manifest)} of {files.path} has a layer without a sha256 digest"
+            )
+        name = blob(layer["digest"])
+        size, listed_size = resolved(files, name).size, layer.get("size")
+        if size != listed_size:
+            raise InvalidArchiveError(f"{files.path} is damaged: the layer {name} has {size} bytes, not {listed_size}")
+    return tuple(dict.fromkeys(blob(layer["digest"]) for layer in listed))
+
+
+def _platform(files: Files, config_name: str) -> Platform | None:
+    """The platform of a configuration. None if it cannot be read: it is read again if the image is selected."""
+    try:
+        return Platform.of(_config(files, config_name))
+    except (InvalidArchiveError, InvalidImageError):
+        return None
+
+
+def _texts(value: t.Any) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else []
+
+
+def _selected(path: str, images: t.Sequence[_Listed], select: str | None) -> list[_Listed]:
     if select is None:
-        if len(images) > 1:
-            raise InvalidArchiveError(f"{path} has {len(images)} images. Select one with archive_image: {listing}")
-        return 0
+        return list(images)
     if select.isdecimal():
         # Python raises ValueError for a number with more than 4300 digits.
         if len(select) < 10 and int(select) < len(images):
-            return int(select)
+            return [images[int(select)]]
     else:
         wanted = _familiar(select)
-        for index, tags in enumerate(names):
-            if wanted in map(_familiar, tags):
-                return index
-    raise InvalidArchiveError(f"{path} has no image {select!r}. It has {listing}")
+        for image in images:
+            if wanted in map(_familiar, image.names):
+                return [image]
+    raise InvalidArchiveError(
+        f"{path} has no image {select!r}. It has {_listing(images)}", "Set archive_image to one of them."
+    )
+
+
+def _listing(images: t.Sequence[_Listed]) -> str:
+    return ", ".join(f"{index}: {' '.join(image.names) or '(no tag)'}" for index, image in enumerate(images))
+
+
+def _platforms(images: t.Sequence[_Listed]) -> str:
+    return ", ".join(str(variant.platform or "no platform") for image in images for variant in image.variants)
 
 
 def _familiar(name: str) -> str:

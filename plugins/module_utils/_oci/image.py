@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
@@ -73,6 +73,11 @@ class Platform:
         elif self.architecture == "arm" and variant in ("", "7"):
             variant = "v7"
         return Platform(self.os, self.architecture, variant, self.os_version)
+
+    def satisfies(self, wanted: Platform) -> bool:
+        """Whether an image for this platform may be used for *wanted*, which seldom has a version of Windows."""
+        found = self.normalized
+        return wanted.normalized in (found, replace(found, os_version=""))
 
     def __str__(self) -> str:
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))
@@ -161,6 +166,13 @@ class Image:
         platform = Platform.of(self.config or {})
         return [str(each) for each in ((platform,) if platform else self.planned)]
 
+    @property
+    def size(self) -> int | None:
+        """The number of bytes. None if the image does not exist, and for an index without its *children*."""
+        if self.manifest is None or (self.manifest.is_index and not self.children):
+            return None
+        return sum(child.size for child in self.children) or self.manifest.size
+
     def for_ansible(self) -> dict[str, t.Any]:
         """The image in a result. It always has these twelve keys."""
         manifest, config = self.manifest, self.config or {}
@@ -174,7 +186,7 @@ class Image:
             "pinned": str(self.reference.pinned(manifest.digest)) if manifest else None,
             "media_type": manifest.media_type if manifest else None,
             "platforms": self.platforms,
-            "size": (sum(child.size for child in self.children) or manifest.size) if manifest else None,
+            "size": self.size,
             "created": config.get("created"),
             "labels": dict(_object(container, "Labels")),
             "exists": manifest is not None,
@@ -228,6 +240,31 @@ _OLDER = ("architecture", "variant", "os", "os.version", "os.features")
 _AGES = ((_NEWER, (*_CONTAINER, "ArgsEscaped")), (_OLDER, (*_CONTAINER, "ArgsEscaped")), (_OLDER, _CONTAINER))
 # Characters that Go's encoding/json escapes for HTML, unlike Python.
 _ESCAPES = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
+
+
+def as_go_reads(fields: t.Any, names: t.Iterable[str]) -> t.Any:
+    """The fields of an object under *names*: Go ignores the case of a key (https://pkg.go.dev/encoding/json#Unmarshal)."""
+    if not isinstance(fields, dict):
+        return fields
+    known = {name.lower(): name for name in names}
+    return {known.get(name.lower(), name): value for name, value in fields.items()}
+
+
+def canonical_config(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The configuration of an archive as skopeo reads it, and as it then writes it to the registry."""
+    result: dict[str, t.Any] = as_go_reads(config, (*_TOP, "created", "config", "rootfs", "history"))
+    container = as_go_reads(result.get("config"), (*_CONTAINER, "ArgsEscaped"))
+    if isinstance(container, dict) and isinstance(container.get("Labels"), dict):
+        # A null in a map of texts is the empty text.
+        labels = {name: "" if value is None else value for name, value in container["Labels"].items()}
+        container = {**container, "Labels": labels}
+    history = result.get("history")
+    if isinstance(history, list):
+        result["history"] = [as_go_reads(step, (*_HISTORY, "created")) for step in history]
+    for name, value in (("config", container), ("rootfs", as_go_reads(result.get("rootfs"), ("type", "diff_ids")))):
+        if name in result:
+            result[name] = value
+    return result
 
 
 def predicted_oci_configs(config: t.Mapping[str, t.Any]) -> list[bytes]:

@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from ansible_collections.killinit.zot.plugins.module_utils._registry.certificates import extra_certificates
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credential_helper import ask_helper
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import delayed_signals
 
 _POLICIES = ("/etc/containers/policy.json", "/usr/share/containers/policy.json")
 # Removed from the environment of the tools.
@@ -199,7 +200,8 @@ def private_directory(parent: str) -> t.Iterator[str]:
     try:
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        with delayed_signals():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -286,14 +288,14 @@ def _is_private(host: str) -> bool:
 def policy(directory: str) -> str | None:
     """The path of a signature policy for skopeo. None if the machine has one; most containers have none.
 
-    The policy accepts docker archives, which have no signatures, and nothing else.
+    The policy accepts archives, which have no signatures, and nothing else.
     """
     usual = os.path.join(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"), "containers/policy.json")
     if any(os.path.exists(path) for path in (usual, *_POLICIES)):
         return None
     path = os.path.join(directory, "policy.json")
     with disk_errors(directory), open(path, "w") as file:
-        accept = {"docker-archive": {"": [{"type": "insecureAcceptAnything"}]}}
+        accept = {name: {"": [{"type": "insecureAcceptAnything"}]} for name in ("docker-archive", "oci")}
         json.dump({"default": [{"type": "reject"}], "transports": accept}, file)
     return path
 

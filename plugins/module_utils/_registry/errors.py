@@ -30,7 +30,7 @@ _HINTS: t.Mapping[str, str] = {
     "unavailable": "Check that the registry runs and that this host can reach it, then run the task again.",
     "tls": "Set the option ca_path to the CA certificate of the registry. For a registry without TLS, or to skip the"
     " verification, set validate_certs to false.",
-    "archive_invalid": "Write the archive again with docker save, podman save or buildah push docker-archive:FILE.",
+    "archive_invalid": "Build the image again: a layer is damaged or does not match the configuration.",
     "platform_mismatch": "Give the archive or the manifest of the requested platform.",
     "tool_missing": "Install it (skopeo 1.9 or later: the package of the distribution; crane 0.20 or later:"
     " github.com/google/go-containerregistry), or set skopeo_path or crane_path to its path.",
@@ -50,6 +50,8 @@ _PATTERNS: t.Sequence[tuple[str, re.Pattern[str]]] = [
             (
                 r"(?:source|type for) docker-archive:|loading tar component|to find its size"
                 r"|reading blob \S+: (?:file does not exist|Error reading tar archive component)"
+                # skopeo compares each layer with its digest while it reads the layer.
+                r"|Digest did not match, expected"
             ),
         ),
         (

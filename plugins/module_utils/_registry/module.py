@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import at_least, invalid_options
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session, Task, open_task
 
@@ -75,7 +76,11 @@ def options_beside_a_cluster(params: t.Mapping[str, t.Any]) -> Options:
 @contextlib.contextmanager
 def open_registries(module: AnsibleModule) -> t.Iterator[Task]:
     """A task that can open sessions. At its end all their processes and files are removed. Raises ZotError."""
-    with invalid_options(), open_task(module.tmpdir) as task:
+
+    def fail(error: ZotError) -> None:
+        module.fail_json(registry=module.params.get("registry"), **error.for_ansible())
+
+    with invalid_options(), open_task(module.tmpdir, fail) as task:
         try:
             yield task
         finally:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import (
@@ -22,12 +21,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import words
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
-
-
-def thread_pool(parallel: int) -> ThreadPoolExecutor:
-    """The threads for the option parallel. Raises ZotError if it is less than one."""
-    at_least(1, parallel=parallel)
-    return ThreadPoolExecutor(max_workers=parallel)
 
 
 @contextlib.contextmanager

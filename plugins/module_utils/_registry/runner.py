@@ -22,22 +22,15 @@ import time
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
-
-if t.TYPE_CHECKING:
-    from types import FrameType
+from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import LONGEST_END, delayed_signals
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
 _LONGEST_END = 4 * 1024
 # A manifest or a configuration has at most 4 MiB, a list of a million tags about 32 MiB. crane itself has no limit.
 _LONGEST_OUTPUT = 32 * 1024 * 1024
 _PIECE = 64 * 1024
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 T = t.TypeVar("T")
-
-
-class Terminated(BaseException):
-    """A signal ended the task. Not an Exception, so that only clean-up code handles it."""
 
 
 class Runner:
@@ -70,16 +63,17 @@ class Runner:
         environment: t.Mapping[str, str],
         message: t.Callable[[str], str],
         names: t.Sequence[str] = (),
+        largest: int = resource.RLIM_INFINITY,
     ) -> bytes:
         """Return the standard output of one run.
 
         *what* is the beginning of the error message, for example "cannot read REFERENCE". *message* extracts the error
-        from standard error. *names* are the references in the command. Raises ZotError.
+        from standard error. *names* are the references in the command. *largest* limits the size of the files
+        that the tool writes. Raises ZotError.
         """
-        process = self._start(command, what, environment)
+        process = self._start(command, what, environment, largest)
         try:
-            with process:  # closes its pipes and waits for it
-                stdout, stderr = _output(process, self._timeout)
+            stdout, stderr = _output(process, self._timeout)
         except subprocess.TimeoutExpired:
             raise ZotError(
                 "unavailable",
@@ -95,6 +89,7 @@ class Runner:
                 command=command,
             ) from None
         finally:
+            _close(process)
             with self._lock:
                 self._running.discard(process)
         if process.returncode == 0:
@@ -138,8 +133,10 @@ class Runner:
         if self._over.is_set():
             raise ZotError("tool_failed", f"{what}: the task was ended")
 
-    def _start(self, command: t.Sequence[str], what: str, environment: t.Mapping[str, str]) -> subprocess.Popen[bytes]:
-        with _delayed_signals(), self._lock:
+    def _start(
+        self, command: t.Sequence[str], what: str, environment: t.Mapping[str, str], largest: int
+    ) -> subprocess.Popen[bytes]:
+        with delayed_signals(), self._lock:
             self.require_running(what)
             try:
                 process = subprocess.Popen(
@@ -156,6 +153,9 @@ class Runner:
                     "tool_missing", f"{what}: cannot start {command[0]}: {error.strerror}", command=command
                 ) from error
             self._running.add(process)
+            if largest != resource.RLIM_INFINITY and hasattr(resource, "prlimit"):
+                with contextlib.suppress(OSError):
+                    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (largest, largest))
             return process
 
 
@@ -190,6 +190,15 @@ def _output(process: subprocess.Popen[bytes], timeout: int) -> tuple[bytes, byte
     return stdout, stderr
 
 
+def _close(process: subprocess.Popen[bytes]) -> None:
+    """Close the pipes of a process that has ended or was killed, and wait for its end, but not without end."""
+    for pipe in (process.stdout, process.stderr):
+        if pipe:
+            pipe.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(LONGEST_END)
+
+
 def _elide(text: str) -> str:
     """Shorten a long text to its beginning and its end: tools print error texts of the registry, of any length."""
     return text if len(text) <= 2 * _LONGEST_END else f"{text[:_LONGEST_END]} ... {text[-_LONGEST_END:]}"
@@ -207,51 +216,3 @@ def find_tool(path: str | None, name: str) -> str:
         where = f"the option {name}_path names {path}, which is not a program" if path else f"{name} is not in PATH"
         raise ZotError("tool_missing", f"cannot find {name}: {where}")
     return os.path.abspath(found)
-
-
-@contextlib.contextmanager
-def _delayed_signals() -> t.Iterator[None]:
-    """Deliver signals at the end of the block: before Popen has returned, nobody could kill the process it has started.
-
-    Python calls signal handlers in the main thread only.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    received: list[int] = []
-    before = {number: signal.signal(number, lambda number, _frame: received.append(number)) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for each in received:
-            signal.raise_signal(each)
-
-
-@contextlib.contextmanager
-def ended_by_signals() -> t.Iterator[list[t.Callable[[], None]]]:
-    """Run the clean-up of the task after SIGTERM, SIGHUP and SIGINT.
-
-    Yields a list of functions that the signal handler calls first: threads that wait for a tool would delay the
-    clean-up.
-    """
-    first: list[t.Callable[[], None]] = []
-
-    def end(number: int, _frame: FrameType | None) -> t.NoReturn:
-        for call in first:
-            call()
-        raise Terminated(f"signal {number}")
-
-    before = {number: signal.signal(number, end) for number in _SIGNALS}
-    try:
-        yield first
-    except Terminated as error:
-        raise ZotError(
-            "tool_failed",
-            f"the task was interrupted by {error}",
-            hint="Run it again: completed writes are not repeated.",
-        ) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

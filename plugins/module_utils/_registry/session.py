@@ -27,7 +27,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials
     without_plain_http,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Runner, ended_by_signals, find_tool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Runner, find_tool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import ended_by_signals
+from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,24 @@ class Options:
 
 
 @contextlib.contextmanager
-def open_task(tmpdir: str) -> t.Iterator[Task]:
+def open_task(tmpdir: str, fail: t.Callable[[ZotError], None] = lambda _error: None) -> t.Iterator[Task]:
     """A task that can open sessions. At its end, also after a signal, its processes and files are removed.
 
-    *tmpdir* is the temporary directory of the Ansible task. Raises ZotError.
+    *tmpdir* is the temporary directory of the Ansible task. *fail* prints an error when a signal must end the process
+    although a thread is blocked. Raises ZotError.
     """
-    with ended_by_signals() as first, task_directory(tmpdir) as directory:
+    directories: list[str] = []
+
+    def give_up(error: ZotError) -> None:
+        try:
+            for each in directories:
+                shutil.rmtree(each, ignore_errors=True)
+            fail(error)
+        finally:
+            os._exit(1)
+
+    with ended_by_signals(give_up) as first, task_directory(tmpdir) as directory:
+        directories.append(directory)
         task = Task(directory)
         first.append(task.end)
         try:
@@ -87,9 +101,10 @@ class Task:
         return {secret for session in self._sessions for secret in session.secrets}
 
     def end(self) -> None:
-        """Kill all running tools and refuse to start new ones."""
+        """Kill all running processes and refuse to start new tools."""
         for session in self._sessions:
             session.runner.end()
+            session.workers.end()
 
 
 class Session:
@@ -117,6 +132,7 @@ class Session:
         self.runner = Runner(
             timeout=options.timeout, retries=options.retries, directory=empty, redact=self.credentials.redact
         )
+        self.workers = Workers(options.timeout)
         self.crane = find_tool(options.crane_path, "crane")
         self.policy = policy(directory)
         self._skopeo_path = options.skopeo_path
@@ -146,6 +162,10 @@ class Session:
     def find_skopeo(self) -> str:
         """The path of skopeo. Raises ZotError if it is not installed."""
         return find_tool(self._skopeo_path, "skopeo")
+
+    def run_on_files(self, command: t.Sequence[str], what: str, message: t.Callable[[str], str], largest: int) -> None:
+        """Run a command that uses no registry. *largest* limits the size of the files that it writes."""
+        self.runner.run(command, what=what, environment=self._variables, message=message, largest=largest)
 
     def run(
         self,

@@ -47,6 +47,19 @@ def copy(
     ]
 
 
+def convert(program: str, *, layout: str, archive: str, tmpdir: str, policy: str | None) -> list[str]:
+    """Convert an OCI layout of one image to a docker archive. It reads and writes files only."""
+    return [
+        program,
+        f"--tmpdir={tmpdir}",
+        *([f"--policy={policy}"] if policy else []),
+        "copy",
+        "--quiet",
+        f"oci:{layout}",
+        f"docker-archive:{archive}",
+    ]
+
+
 def message(stderr: str) -> str:
     """The message of the fatal log entry, or else the last line."""
     found = _FATAL.findall(stderr)

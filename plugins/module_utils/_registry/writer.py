@@ -10,47 +10,94 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
+import shutil
+import threading
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import Archive, expand
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import Archive
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._registry import crane, skopeo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback, private_directory
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Worker
+
+_DAMAGED = "Build the image again: a layer is damaged, or expands to more than 200 times its size."
 
 
 class Writer(Reader):
     """Reads and writes a registry. Every method raises ZotError. The tag is read before a write is repeated."""
 
+    def __init__(self, session: Session) -> None:
+        """The registry of *session* is the default registry of references."""
+        super().__init__(session)
+        # A converted image can be large, so there is only one at a time.
+        self._conversion = threading.Lock()
+
     @contextlib.contextmanager
-    def readable(self, archive: Archive) -> t.Iterator[str]:
-        """A path that skopeo can read: the archive, or a temporary copy."""
-        if not archive.compression and ":" not in archive.path:
-            yield archive.path
-            return
-        with private_directory(self._session.directory) as directory:
+    def reading_archives(self, count: int) -> t.Iterator[None]:
+        """Start the processes that read *count* archives at the same time. Call it before any thread is started."""
+        with self._session.workers.started(count, OpenArchive):
+            yield
+
+    @contextlib.contextmanager
+    def open_archive(self, path: str) -> t.Iterator[Worker]:
+        """A worker that has the archive open: its methods are those of OpenArchive."""
+        what = f"cannot read {path}"
+        with self._session.workers.one(what) as worker:
+            worker.call(what, "open", path)
+            yield worker
+
+    @contextlib.contextmanager
+    def readable(self, worker: Worker, archive: Archive) -> t.Iterator[str]:
+        """A path that skopeo can read: a link to the open archive, or a temporary copy."""
+        with contextlib.ExitStack() as stack:
+            if archive.manifest:
+                stack.enter_context(self._conversion)
+            directory = stack.enter_context(private_directory(self._session.directory))
             path = os.path.join(directory, "archive.tar")
-            try:
-                if archive.compression:
-                    expand(archive, path)
+            what = f"cannot copy {archive.path} into {directory}"
+            with _disk_errors(what):
+                if archive.manifest:
+                    self._convert(worker, archive, directory, path)
+                elif archive.compression:
+                    _require_space(directory, worker.call(what, "expanded_size"), what)
+                    worker.call(what, "expand", path)
                 else:
-                    # skopeo parses the text after a colon as the name of an image, and a colon cannot be escaped.
-                    os.symlink(os.path.abspath(archive.path), path)
-            except OSError as error:
-                raise ZotError(
-                    "tool_failed",
-                    f"cannot expand {archive.path} into {directory}: {error.strerror}",
-                    hint="Free disk space there, set remote_tmp (ansible.cfg) to a larger file system, or decompress"
-                    " the archive.",
-                ) from error
+                    # Also because skopeo parses the text after a colon as the name of an image.
+                    os.symlink(worker.call(what, "location"), path)
+            if not archive.manifest:
+                worker.call(what, "check_layers", archive, path if archive.compression else None)
             yield path
 
-    def copy(self, path: str, archive: Archive, reference: Reference) -> str:
+    def _convert(self, worker: Worker, archive: Archive, directory: str, path: str) -> None:
+        layout = os.path.join(directory, "layout")
+        what = f"cannot convert {archive.path}"
+        _require_space(directory, worker.call(what, "converted_size", archive), what)
+        worker.call(what, "extract", archive, layout)
+        command = skopeo.convert(
+            self._session.find_skopeo(), layout=layout, archive=path, tmpdir=directory, policy=self._session.policy
+        )
+        largest = worker.call(what, "largest_size", archive)
+        try:
+            self._session.run_on_files(command, what, skopeo.message, largest)
+        except ZotError as error:
+            if os.strerror(errno.ENOSPC).lower() in error.stderr.lower():
+                raise _no_space(what, os.strerror(errno.ENOSPC)) from error
+            if error.rc is not None and error.error_class != "tool_missing":
+                error.error_class, error.hint = "archive_invalid", _DAMAGED
+            raise
+        shutil.rmtree(layout)
+
+    def copy(self, worker: Worker, path: str, archive: Archive, reference: Reference) -> str:
         """Push the image of an archive from the *path* of readable(). Return the digest that skopeo reports."""
+        worker.call(f"cannot read {archive.path}", "require_unchanged")
         with private_directory(self._session.directory) as directory:
             digestfile = os.path.join(directory, "digest")
 
@@ -109,6 +156,57 @@ class Writer(Reader):
         command = crane.tag(self._session.crane, str(source), tag, insecure=self._session.insecure)
         self._session.run(command, source, f"cannot tag {source} as {tag}", crane.message)
 
+    def keep(self, image: Image, keeper: Reference | None) -> None:
+        """Add the tag *keeper* to *image*, whose tag is about to move. This costs one read and one write.
+
+        The keeper is not read first. If the registry denies the write, the keeper may already hold the image.
+        """
+        if keeper is None or image.digest is None:
+            return
+        pinned, tag = image.reference.pinned(image.digest), keeper.tag or ""
+
+        def attempt() -> None:
+            try:
+                self.tag(pinned, tag)
+            except ZotError as error:
+                if error.retryable or error.error_class == "denied":
+                    with contextlib.suppress(ZotError):
+                        if self.digest(keeper) == pinned.digest:
+                            return
+                raise
+
+        self._session.runner.retry(attempt)
+
+    def untag(self, reference: Reference) -> None:
+        """Remove a tag. The other tags of its image stay.
+
+        With crane, because C(skopeo delete) removes the digest of the tag, and with it all its tags
+        (https://github.com/containers/skopeo/blob/main/docs/skopeo-delete.1.md).
+        """
+        command = crane.delete(self._session.crane, str(reference), insecure=self._session.insecure)
+
+        def attempt() -> None:
+            try:
+                self._session.run(command, reference, f"cannot remove the tag {reference}", crane.message)
+            except ZotError as error:
+                # It was removed by a request whose response was lost, or by another client.
+                if error.error_class != "not_found":
+                    raise
+
+        try:
+            self._session.runner.retry(attempt)
+        except ZotError as error:
+            if not error.retryable:
+                raise
+            try:
+                now = self.digest(reference)
+            except ZotError:
+                error.message += f"; the current image of {reference} is not known"
+                raise error from None
+            if now:
+                error.message += f"; {reference} still holds {now}"
+                raise
+
     def write(self, reference: Reference, action: t.Callable[[], t.Any], is_done: t.Callable[[Image], bool]) -> Image:
         """Run *action*, which writes *reference*, and return the image that the reference then holds.
 
@@ -159,3 +257,29 @@ class Writer(Reader):
     def require_skopeo(self) -> None:
         """Raise ZotError if skopeo is not installed. Called before the first write, and in check mode."""
         self._session.find_skopeo()
+
+
+@contextlib.contextmanager
+def _disk_errors(what: str) -> t.Iterator[None]:
+    """Convert the error of a full or read-only file system into a ZotError."""
+    try:
+        yield
+    except OSError as error:
+        raise _no_space(what, error.strerror or str(error)) from error
+
+
+def _require_space(directory: str, size: int, what: str) -> None:
+    """Raise ZotError if the file system of *directory* has less than *size* bytes free."""
+    disk = os.statvfs(directory)
+    free = disk.f_bavail * disk.f_frsize
+    if disk.f_blocks and free < size:
+        raise _no_space(what, f"{os.strerror(errno.ENOSPC)}: it needs {size} bytes, and {free} are free")
+
+
+def _no_space(what: str, reason: str) -> ZotError:
+    return ZotError(
+        "tool_failed",
+        f"{what}: {reason}",
+        hint="Free disk space there, set remote_tmp (ansible.cfg) to a larger file system, or give an uncompressed"
+        " docker archive.",
+    )

@@ -10,7 +10,7 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
@@ -59,7 +59,7 @@ class WorkloadVerdict:
     patch: dict[str, t.Any] | None = None
     undo: dict[str, t.Any] | None = None
     problem: str | None = None
-    doubts: t.Sequence[str] = field(default=())
+    unverified: t.Sequence[str] = ()
 
     def for_ansible(self) -> dict[str, t.Any]:
         """The dictionary; C(patch) and C(undo) are data for the API, and not for a terminal."""
@@ -76,7 +76,7 @@ class WorkloadVerdict:
         }
 
 
-def judge(
+def assess_workload(
     workload: Object, pods: t.Sequence[Object], state: RegistryState, policy: Policy, waited: int | None
 ) -> WorkloadVerdict | None:
     """The verdict on a workload; None when it uses no image of the registry. *pods* are those of the workload.
@@ -101,7 +101,7 @@ def judge(
     status, reason, may_patch, problem = _decide(workload, rollout, images, policy, waited)
     patch, undo = _patch(workload, images, policy) if may_patch else (None, None)
     # Without a pod, as with zero replicas, no digest proves anything.
-    doubts = [image.doubt or (image.reason if image.verdict == "not_running" else "") for image in images]
+    unverified = [image.unverified or (image.reason if image.verdict == "not_running" else "") for image in images]
     return WorkloadVerdict(
         name=name_of(workload),
         kind=workload["kind"],
@@ -112,7 +112,7 @@ def judge(
         patch=patch,
         undo=undo,
         problem=problem,
-        doubts=[f"{name_of(workload)}: {doubt}" for doubt in doubts if doubt],
+        unverified=[f"{name_of(workload)}: {text}" for text in unverified if text],
     )
 
 

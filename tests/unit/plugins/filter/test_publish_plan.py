@@ -51,9 +51,29 @@ def test_index_of_several_architectures() -> None:
     ]
 
 
+def test_index_of_one_archive_with_several_platforms() -> None:
+    """Only the push knows the platforms."""
+    pushed = [
+        {"repository": "demo/tool", "tag": "rev-amd64", "platforms": ["linux/amd64"]},
+        {"repository": "demo/tool", "tag": "rev-arm-v7", "platforms": ["linux/arm/v7"]},
+        {"repository": "demo/other", "tag": "rev-arm64", "platforms": ["linux/arm64"]},
+    ]
+    found = publish_plan([TOOL], "rev", ["latest"], "", "", pushed)
+    assert found["moves"] == []
+    assert found["indexes"] == [
+        {
+            "repository": "demo/tool",
+            "manifests": ["rev-amd64", "rev-arm-v7"],
+            "platforms": ["linux/amd64", "linux/arm/v7"],
+            "tags": ["rev", "latest"],
+        }
+    ]
+
+
 def test_one_archive_moves_its_shared_tags_last() -> None:
     found = plan(TOOL)
-    assert found["pushes"] == [{"archive": "t.tar", "repository": "demo/tool", "tags": ["rev"]}]
+    push = {"archive": "t.tar", "repository": "demo/tool", "tags": ["rev"], "split_platforms": True}
+    assert found["pushes"] == [push]
     assert found["moves"] == [{"archive": "t.tar", "repository": "demo/tool", "tags": ["latest"]}]
     assert found["indexes"] == []
 
@@ -61,6 +81,13 @@ def test_one_archive_moves_its_shared_tags_last() -> None:
 def test_no_shared_tag_is_pushed_first() -> None:
     """No shared tag moves until every architecture is pushed."""
     assert not any("latest" in push["tags"] for push in plan(APP, TOOL)["pushes"])
+
+
+def test_previous_images_are_kept() -> None:
+    """Also under the tags of the architectures: Zot deletes a member of an index with its last tag."""
+    made = publish_plan([APP, TOOL], "rev", ["latest"], "", "{tag}-previous")
+    entries = made["pushes"] + made["indexes"] + made["moves"]
+    assert [entry["keep_previous"] for entry in entries] == ["{tag}-previous"] * 5
 
 
 def test_an_image_may_have_tags_of_its_own() -> None:

@@ -25,12 +25,12 @@ ATTESTATION = {
 def params(*manifests: str, tags: t.Sequence[str] = ("1",), platforms: t.Any = None, **more: t.Any) -> dict[str, t.Any]:
     members = list(manifests) or ["1-amd64", "1-arm64"]
     index = {"repository": "demo/app", "tags": list(tags), "manifests": members, "platforms": platforms}
-    return {**index, "images": None, "parallel": 4, "assume_pushed": [], **more}
+    return {**index, "keep_previous": None, "images": None, "parallel": 4, "assume_pushed": [], **more}
 
 
 def many(*indexes: dict[str, t.Any], **more: t.Any) -> dict[str, t.Any]:
     """The parameters of the list form."""
-    names = ("repository", "tags", "manifests", "platforms")
+    names = ("repository", "tags", "manifests", "platforms", "keep_previous")
     images = [{name: index[name] for name in names} for index in indexes]
     return {**dict.fromkeys(names), "images": images, "parallel": 4, "assume_pushed": [], **more}
 
@@ -272,6 +272,12 @@ def test_two_versions_of_windows(registry: Writer, fake: t.Any, docker_config: t
         pytest.param({"platforms": ["amd64"]}, "is not a platform", id="half a platform"),
         pytest.param({"tags": ["1-amd64"]}, "both a tag to write and a member of an index", id="itself"),
         pytest.param({"repository": "Demo"}, "not a valid repository", id="a capital"),
+        pytest.param({"keep_previous": "{tag}/x"}, "not a valid tag", id="a keeper that is no tag"),
+        pytest.param({"keep_previous": "{tag}"}, "also a tag to write", id="a keeper that is written"),
+        pytest.param({"keep_previous": "{tag}-arm64"}, "also a tag to write or to read", id="a keeper that is listed"),
+        pytest.param(
+            {"tags": ["1", "2"], "keep_previous": "old"}, "use {tag} in keep_previous", id="one keeper of two"
+        ),
     ],
 )
 def test_options_that_cannot_be_used(registry: Writer, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
@@ -420,3 +426,54 @@ def test_lists_that_cannot_be_used(registry: Writer, fake: t.Any, options: dict[
     with pytest.raises(ZotError, match=message) as raised:
         write(registry, options, dry_run=False)
     assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
+
+
+class TestKeepPrevious:
+    """The index that a tag holds before it moves gets the tag of the template."""
+
+    @pytest.fixture
+    def before(self, fake: t.Any, members: dict[str, str]) -> str:
+        fake.forgets = True
+        return fake.put_index("demo/app", "latest", members["1-amd64"])  # type: ignore[no-any-return]
+
+    def test_kept(self, registry: Writer, fake: t.Any, before: str) -> None:
+        options = params(tags=["2", "latest"], keep_previous="{tag}-previous")
+        planned = write(registry, options, dry_run=True)
+        assert fake.writes == []
+        done = write(registry, options, dry_run=False)
+        digest = fake.tags["demo/app"]["2"]
+        assert fake.writes == [
+            "append demo/app:2",
+            f"tag demo/app@{before} latest-previous",
+            f"tag demo/app@{digest} latest",
+        ]
+        assert fake.tags["demo/app"]["latest-previous"] == before
+        assert before in fake.manifests["demo/app"]
+        for result in (planned, done):
+            assert [tag["previous_tag"] for tag in result["tags"]] == [None, f"{HOST}/demo/app:latest-previous"]
+
+    def test_the_same_index_again(self, registry: Writer, fake: t.Any, before: str) -> None:
+        """The keeper keeps what the tag held before, not what it holds now."""
+        options = params(tags=["latest"], keep_previous="{tag}-previous")
+        write(registry, options, dry_run=False)
+        again = write(registry, options, dry_run=False)
+        assert fake.tags["demo/app"]["latest-previous"] == before
+        assert (again["changed"], again["tags"][0]["previous_tag"]) == (False, None)
+
+    def test_not_asked_for(self, registry: Writer, fake: t.Any, before: str) -> None:
+        write(registry, params(tags=["latest"], keep_previous=""), dry_run=False)
+        assert before not in fake.manifests["demo/app"]
+
+    def test_the_keeper_cannot_be_written(self, registry: Writer, fake: t.Any, before: str) -> None:
+        """Then the tag does not move."""
+        fake.fail("tag", "demo/app:latest-previous", "immutable-tag", tool="crane 0.22.1")
+        with pytest.raises(ZotError, match="cannot tag") as raised:
+            write(registry, params(tags=["latest"], keep_previous="{tag}-previous"), dry_run=False)
+        assert raised.value.error_class == "denied"
+        assert fake.tags["demo/app"]["latest"] == before
+
+    def test_a_missing_member_in_a_dry_run(self, registry: Writer, before: str) -> None:
+        options = params("1-amd64", "absent", tags=["latest"], keep_previous="{tag}-previous")
+        result = write(registry, options, dry_run=True, warnings=[])
+        assert before
+        assert result["tags"][0]["previous_tag"] == f"{HOST}/demo/app:latest-previous"

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import InvalidArchiveError, MissingLibraryError
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
+    InvalidArchiveError,
+    MissingLibraryError,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import predicted_oci_configs
 from ansible_collections.killinit.zot.plugins.module_utils._push import _invalid_archives, push
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
@@ -190,7 +193,7 @@ def test_rate_limit_is_tried_again(registry: Writer, fake: t.Any, app: Path) -> 
 
 
 class TestKeepPrevious:
-    """Whoever is about to lose its last tag gets another."""
+    """The image that a tag holds before it moves gets the tag of the template."""
 
     @pytest.fixture
     def before(self, fake: t.Any, docker_config: t.Any) -> str:
@@ -202,11 +205,22 @@ class TestKeepPrevious:
         assert fake.writes == [f"tag demo/app@{before} 1-previous", "copy demo/app:1"]
         assert result["tags"][0]["previous_tag"] == f"{HOST}/demo/app:1-previous"
 
-    def test_not_needed(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
-        fake.tags["demo/app"]["release"] = before
-        result = push(registry, single(app, keep_previous="previous"), dry_run=False)
-        assert fake.writes == ["copy demo/app:1"]
+    @pytest.mark.parametrize("force", [False, True])
+    def test_the_same_image_again(self, registry: Writer, fake: t.Any, app: Path, before: str, force: bool) -> None:
+        """The keeper keeps what the tag held before, not what it holds now."""
+        options = single(app, keep_previous="{tag}-previous")
+        push(registry, options, dry_run=False)
+        result = push(registry, {**options, "force": force}, dry_run=False)
+        assert fake.tags["demo/app"]["1-previous"] == before
         assert result["tags"][0]["previous_tag"] is None
+
+    def test_also_with_another_tag(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
+        """The other tags of the repository are not read."""
+        fake.tags["demo/app"] |= {f"r{number}": before for number in range(500)}
+        result = push(registry, single(app, keep_previous="{tag}-previous"), dry_run=False)
+        assert fake.tags["demo/app"]["1-previous"] == before
+        assert result["tags"][0]["previous_tag"] == f"{HOST}/demo/app:1-previous"
+        assert not {"ls", "digest"} & {command[1] for command in fake.commands}
 
     def test_not_asked_for(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
         push(registry, single(app), dry_run=False)
@@ -217,9 +231,10 @@ class TestKeepPrevious:
         assert list(fake.tags["demo/app"]) == ["1"]
 
     def test_both_tags_of_the_image_move(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
+        """Each tag has its keeper, so that each can be moved back."""
         fake.tags["demo/app"]["2"] = before
-        push(registry, single(app, "1", "2", keep_previous="previous"), dry_run=False)
-        assert fake.tags["demo/app"]["previous"] == before
+        push(registry, single(app, "1", "2", keep_previous="{tag}-previous"), dry_run=False)
+        assert fake.tags["demo/app"]["1-previous"] == fake.tags["demo/app"]["2-previous"] == before
 
     def test_a_dry_run_says_what_would_be_kept(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
         result = push(registry, single(app, keep_previous="{tag}-previous"), dry_run=True)
@@ -229,7 +244,7 @@ class TestKeepPrevious:
     def test_a_dry_run_says_what_the_push_then_keeps(
         self, registry: Writer, fake: t.Any, app: Path, before: str
     ) -> None:
-        """Two tags of one image, of which one is its keeper already."""
+        """Two tags of one image."""
         fake.tags["demo/app"]["2"] = before
         options = single(app, "1", "2", keep_previous="{tag}-previous")
         planned = push(registry, options, dry_run=True)
@@ -252,8 +267,9 @@ class TestKeepPrevious:
     @pytest.mark.parametrize(
         ("keep", "message"),
         [
-            ("{tag}", "which is also a tag to push"),
-            ("2", "which is also a tag to push"),
+            ("{tag}", "which is also a tag to write"),
+            ("2", "which is also a tag to write"),
+            ("previous", "use {tag} in keep_previous"),
             ("{tag}/x", "not a valid tag"),
         ],
     )

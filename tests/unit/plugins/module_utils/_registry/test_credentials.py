@@ -483,7 +483,7 @@ def test_policy_where_there_is_none(directory: str, no_policy: Path) -> None:
     assert path is not None
     assert json.loads(Path(path).read_text()) == {
         "default": [{"type": "reject"}],
-        "transports": {"docker-archive": {"": [{"type": "insecureAcceptAnything"}]}},
+        "transports": {name: {"": [{"type": "insecureAcceptAnything"}]} for name in ("docker-archive", "oci")},
     }
 
 

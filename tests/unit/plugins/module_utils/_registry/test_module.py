@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import read
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
@@ -87,7 +86,9 @@ def test_insecure_reaches_both_tools(fake: t.Any, tmp_path: Path, write_archive:
     path = write_archive(tmp_path / "app.tar")
     with open_session(t.cast("t.Any", Module(tmp_path / "t", validate_certs=False))) as session:
         registry = Writer(session)
-        registry.copy(str(path), read(str(path)), APP)
+        with registry.reading_archives(1), registry.open_archive(str(path)) as worker:
+            archive = worker.call("cannot read it", "read", None, None)
+            registry.copy(worker, str(path), archive, APP)
         registry.image(APP)
     assert "--dest-tls-verify=false" in fake.commands[0]
     assert all(command[1] == "--insecure" for command in fake.commands[1:])

@@ -16,16 +16,17 @@ import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import (
-    Runner,
-    ended_by_signals,
-    find_tool,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Runner, find_tool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import ended_by_signals
 
 
 @pytest.fixture
 def runner(tmp_path: Path) -> Runner:
     return Runner(timeout=10, retries=3, directory=str(tmp_path), redact=lambda text: text.replace("s3cret", "***"))
+
+
+def late(error: ZotError) -> None:
+    raise AssertionError(f"the clean-up took too long: {error}")
 
 
 def run(runner: Runner, script: str, **more: t.Any) -> bytes:
@@ -206,7 +207,8 @@ def test_a_signal_ends_the_run(runner: Runner, tmp_path: Path, number: signal.Si
     thread = threading.Thread(target=send)
     thread.start()
     started = time.monotonic()
-    with pytest.raises(ZotError, match=f"interrupted by signal {number}") as raised, ended_by_signals() as first:  # noqa: PT012
+    expected = pytest.raises(ZotError, match=f"interrupted by signal {number}")
+    with expected as raised, ended_by_signals(late) as first:
         first.append(runner.end)
         run(runner, "echo $$ > pid.new; mv pid.new pid; sleep 60")
     thread.join(5)
@@ -227,7 +229,7 @@ def test_a_signal_while_a_tool_starts(runner: Runner, tmp_path: Path, monkeypatc
         return process
 
     monkeypatch.setattr(subprocess, "Popen", interrupted)
-    with pytest.raises(ZotError, match="signal"), ended_by_signals() as first:  # noqa: PT012
+    with pytest.raises(ZotError, match="signal"), ended_by_signals(late) as first:  # noqa: PT012
         first.append(runner.end)
         run(runner, "sleep 60")
     wait_until_dead(tmp_path / "pid")
@@ -235,7 +237,7 @@ def test_a_signal_while_a_tool_starts(runner: Runner, tmp_path: Path, monkeypatc
 
 def test_without_a_signal_nothing_changes() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with ended_by_signals():
+    with ended_by_signals(late):
         assert signal.getsignal(signal.SIGTERM) is not before
     assert signal.getsignal(signal.SIGTERM) is before
 
