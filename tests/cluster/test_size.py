@@ -57,6 +57,6 @@ def test_thousand_pods(
     assert found["restarted"] == ["deployment/app-42"]
     # The pods come in two pages.
     assert _lists(kubectl) - lists <= 6
-    # The tags, and what the one stale workload says it runs; one look is two requests, manifest and configuration.
+    # The digest of each tag, and for the one stale workload the manifests of its tag and of what it runs.
     assert len(set(looks)) == IMAGES + 1
-    assert len(looks) <= 2 * (IMAGES + 1)
+    assert len(looks) <= IMAGES + 4

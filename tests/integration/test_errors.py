@@ -49,6 +49,7 @@ def test_wrong_password(tools: Tools, images: Images, repository: str, module: M
     for name, options in (
         ("zot_push", _push(images, repository, tools)),
         ("zot_index", {"repository": repository, "tags": ["1"], "manifests": ["a"], **tools.options()}),
+        ("zot_tag", {"repository": repository, "source": "a", "tags": ["1"], **tools.options()}),
         ("zot_image_info", {**LOOK, **tools.options()}),
     ):
         with reads_only():

@@ -275,14 +275,16 @@ def test_a_list_with_a_broken_archive(images: Images, repository: str, module: M
 
 
 def test_keep_previous(images: Images, registry: Registry, repository: str, module: Module) -> None:
-    """What loses its last tag stays reachable under a new one; what has another tag needs none."""
+    """The image that a tag holds before it moves stays under another tag. The same image again changes nothing."""
     options = {"repository": repository, "keep_previous": "{tag}-previous"}
     first = module("zot_push", archive=str(images["buildah-amd64"]), tags=["1", "latest"], **options)
     with_revision = module("zot_push", archive=str(images["changed-env"]), tags=["latest"], **options)
-    assert [tag["previous_tag"] for tag in with_revision["tags"]] == [None]
+    kept = f"{registry.host}/{repository}:latest-previous"
+    assert [tag["previous_tag"] for tag in with_revision["tags"]] == [kept]
+    assert module("zot_image_info", images=[kept])["images"][0]["digest"] == first["image"]["digest"]
     planned = module("zot_push", archive=str(images["changed-layer"]), tags=["latest"], check=True, **options)
     alone = module("zot_push", archive=str(images["changed-layer"]), tags=["latest"], **options)
-    kept = f"{registry.host}/{repository}:latest-previous"
+    assert module("zot_push", archive=str(images["changed-layer"]), tags=["latest"], **options)["changed"] is False
     assert [tag["previous_tag"] for tag in planned["tags"]] == [tag["previous_tag"] for tag in alone["tags"]] == [kept]
     there = module("zot_image_info", images=[kept, with_revision["image"]["pinned"], first["image"]["pinned"]])
     assert [image["digest"] for image in there["images"]] == [
