@@ -25,6 +25,7 @@ requirements:
   - kubernetes >= 24.2.0 (Python)
 extends_documentation_fragment:
   - killinit.zot._cluster
+  - killinit.zot._cluster.namespace
   - killinit.zot._attributes.cluster
 options:
   workloads:
