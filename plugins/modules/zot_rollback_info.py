@@ -77,7 +77,7 @@ EXAMPLES = r"""
 - name: Check that all images of a revision exist, for all platforms
   killinit.zot.zot_rollback_info:
     registry: oci.killinit.cc
-    revision: 3f2c1ab
+    revision: "3f2c1ab"
     images:
       - repository: openclaw/openclaw
 """
