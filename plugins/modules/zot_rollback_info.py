@@ -98,7 +98,7 @@ revision:
   description: The revision; V(null) if no tag names it.
   type: str
   returned: success
-  sample: 3f2c1ab
+  sample: "3f2c1ab"
 images:
   description: The shared tags.
   type: list
