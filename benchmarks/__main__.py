@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cluster, registry
+from benchmarks import bulk, cluster, registry
 from benchmarks.measure import Cost
 from benchmarks.registry import Bench, Ratio
 from environment import registry as registries
@@ -25,6 +25,7 @@ RUNS = 10
 YARDSTICKS = {
     "first": registry.first_push,
     "first-many": registry.first_push_of_many,
+    "converted": registry.converted_push,
     "sizes": registry.sizes,
     "task": registry.one_task,
     "hundred": registry.many_archives,
@@ -33,6 +34,8 @@ YARDSTICKS = {
     "release": cluster.release,
     "diagnosis": cluster.diagnosis,
     "crowd": cluster.crowded,
+    "inventory": bulk.inventory,
+    "usage": bulk.usage,
 }
 
 

@@ -19,6 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import A
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
     InvalidArchiveError,
     MissingLibraryError,
+    UnfitPlatformError,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Image,
@@ -211,7 +212,8 @@ def _invalid_archives() -> t.Iterator[None]:
     try:
         yield
     except InvalidArchiveError as error:
-        raise ZotError("archive_invalid", str(error), hint=error.hint) from error
+        error_class = "platform_mismatch" if isinstance(error, UnfitPlatformError) else "archive_invalid"
+        raise ZotError(error_class, str(error), hint=error.hint) from error
     except MissingLibraryError as error:
         raise ZotError(
             "tool_missing",

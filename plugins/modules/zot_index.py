@@ -292,7 +292,7 @@ tags:
     error:
       description:
         - The error of the tag, with C(error_class), C(retryable) and C(msg); V(null) without an error.
-        - If the task fails with the same error, the remedy is in C(msg) of the task alone.
+        - If the task fails with the same remedy, it is in C(msg) of the task alone.
       type: dict
       returned: always
 registry:

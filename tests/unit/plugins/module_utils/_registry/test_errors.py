@@ -54,6 +54,15 @@ def test_a_connection_that_broke_in_the_middle_of_a_blob() -> None:
     assert classify(said, names=["h/a:1"]) == "unavailable"
 
 
+def test_a_layer_that_is_damaged() -> None:
+    """skopeo 1.9.3, which compares the layer with its digest while it sends it."""
+    said = (
+        'writing blob: Patch "https://h/v2/a/blobs/uploads/1": happened during read: Digest did not match, expected'
+        " sha256:7dfe08025b3a, got sha256:f9dfaa354ea6"
+    )
+    assert classify(said, names=["h/a:1"]) == "archive_invalid"
+
+
 @pytest.mark.parametrize(
     "said",
     ['unknown command "index" for "crane"', "unknown flag: --digestfile", "flag provided but not defined: -digestfile"],
@@ -163,6 +172,14 @@ def test_nothing_that_a_terminal_obeys_leaves() -> None:
     shown = r"DENIED: \x1b[2J\x9b31m\u202e\ud800\x00"
     assert found["msg"] == f"{shown} ok: [localhost]. {found['hint']} (the registry: {shown} ok: [localhost])"
     assert found["hint"].startswith(f"{shown} ok: [localhost] ")
+
+
+def test_the_document_of_the_registry_is_left_out() -> None:
+    document = '{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}'
+    found = ZotError("unauthorized", "m", hint="h", command=["/bin/crane"], detail=f"GET x: status 401: {document}")
+    assert found.for_ansible()["msg"] == "m. h (crane: GET x: status 401)"
+    unknown = ZotError("tool_failed", "m", hint="h", detail=document)
+    assert document in unknown.for_ansible()["msg"]
 
 
 @pytest.mark.parametrize(("error_class", "longest"), [("denied", 300), ("tool_failed", 2100)])
