@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -47,7 +48,8 @@ antsibull_nox.load_antsibull_nox_toml()
 def quick(session: nox.Session) -> None:
     """Check format, style, types, documentation and licences, and run the unit tests: under a minute"""
     provide_collections(awx=True)
-    failed = commands.run_all(commands.quick(), workers=2)
+    start = time.monotonic()
+    failed = commands.report(commands.run(commands.quick(), workers=2), start=start)
     if failed:
         session.error(f"failed: {', '.join(failed)}")
 
@@ -55,8 +57,17 @@ def quick(session: nox.Session) -> None:
 @nox.session
 def test(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc
     """Run everything that tests, and print what each session took"""
-    sessions = ("quick", "units", "docs", "sanity", *WITH_REGISTRY)
-    failed = commands.run_all({name: ["nox", "--session", name] for name in sessions}, workers=1)
+    provide_collections(awx=True)
+    start = time.monotonic()
+    checks = commands.quick()
+    del checks["unit tests"]  # the session units runs them, with their coverage
+    results = commands.run(checks, workers=2)
+    # The tests with a cluster wait for Kubernetes half of the time, so that others can run beside them.
+    beside = ("cluster", "units", "docs", "sanity", "versions", "package")
+    results += commands.run(_sessions(*beside), workers=2)
+    results += commands.run(_sessions("integration", "reliability", "molecule", "demo", "demo-cluster"), workers=1)
+    session.log("\n".join(["What each took:", *map(str, results)]))
+    failed = commands.report(results, start=start)
     if not (os.environ.get("ZOT_BINARY") or shutil.which("zot")):
         session.warn(f"NOT on real Zot: {', '.join(WITH_REGISTRY)}. Put zot in PATH or name it in ZOT_BINARY.")
     if failed:
@@ -239,6 +250,10 @@ def requirements(session: nox.Session) -> None:
         target = f"--output-file={path.with_suffix('.txt').relative_to(ROOT)}"
         command = ("uv", "pip", "compile", *options.split(), python, *more, *session.posargs)
         session.run(*command, str(path.relative_to(ROOT)), target)
+
+
+def _sessions(*names: str) -> dict[str, list[str]]:
+    return {name: ["nox", "--session", name] for name in names}
 
 
 def pytest(session: nox.Session, suites: str, *options: str, python: str = "python", **variables: str) -> None:

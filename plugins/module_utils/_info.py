@@ -15,8 +15,9 @@ from dataclasses import replace
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import texts_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
 Query = t.Callable[[t.Mapping[str, t.Any]], t.Any]
 
@@ -53,8 +54,8 @@ def compile_query(expression: str) -> Query:
 def read_images(registry: Reader, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Read the images and repositories of *params*. Raises ZotError, but not for one that does not exist."""
     query = compile_query(params["query"]) if params["query"] else None
-    images = [registry.parse(text) for text in params["images"]]
-    repositories = [registry.reference(text, "latest") for text in params["repositories"]]
+    images = [registry.parse(text) for text in texts_option("images", params["images"])]
+    repositories = [registry.reference(text, "latest") for text in texts_option("repositories", params["repositories"])]
     with thread_pool(params["parallel"]) as pool:
         found = dict(zip(dict.fromkeys(images), pool.map(lambda each: _image(registry, each), dict.fromkeys(images))))
         listed = list(pool.map(registry.tags, repositories))

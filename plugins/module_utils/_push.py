@@ -10,12 +10,11 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import contextlib
-import os
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import partial
 
+from ansible_collections.killinit.zot.plugins.module_utils._keepers import require_own_keepers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import Archive
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
     InvalidArchiveError,
@@ -31,152 +30,131 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
+from ansible_collections.killinit.zot.plugins.module_utils._overwrite import confirm
+from ansible_collections.killinit.zot.plugins.module_utils._published import protect
+from ansible_collections.killinit.zot.plugins.module_utils._push_request import Push, PushRequest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
-    invalid_options,
-    platform_option,
-    thread_pool,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Worker
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
-# The number of tags that _must_keep() reads at the same time.
-_PARALLEL_READS = 8
 
+@dataclass
+class _Opened:
+    """An archive, the worker that has it open if it was kept, and a push for each of its images.
 
-@dataclass(frozen=True)
-class PushRequest:
-    """One archive and its tags. The references are valid; the archive has not been read."""
+    *outcomes* has an outcome also for an archive that could not be read.
+    """
 
-    archive: str
-    archive_image: str | None
-    references: tuple[Reference, ...]
-    platform: Platform | None
-    force: bool
-    keep_previous: str | None
-    split: bool
-
-    @classmethod
-    def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any]) -> PushRequest:
-        """Raises ZotError for an option that cannot be used."""
-        if not params["tags"]:
-            raise ZotError("invalid_option", f"tags is empty for {params['archive']}")
-        references = registry.references(params["repository"], params["tags"])
-        request = cls(
-            # skopeo runs in another working directory.
-            os.path.abspath(params["archive"]),
-            params["archive_image"],
-            references,
-            platform_option(params["platform"]) if params["platform"] else None,
-            bool(params["force"]),
-            params["keep_previous"],
-            bool(params.get("split_platforms")),
-        )
-        if request.split and request.platform:
-            raise ZotError("invalid_option", f"platform and split_platforms are both set for {params['archive']}")
-        with invalid_options():
-            for reference in references if request.keep_previous else ():
-                request.keeper(reference)
-        return request
-
-    def part(self, platform: Platform) -> PushRequest:
-        """The request for one platform of an archive with several: TAG-ARCHITECTURE instead of TAG."""
-        # A tag cannot contain a slash. A Linux image is named without its operating system.
-        suffix = str(platform.normalized).replace("linux/", "", 1).replace("/", "-")
-        with invalid_options():
-            references = tuple(reference.tagged(f"{reference.tag}-{suffix}") for reference in self.references)
-        return replace(self, references=references, platform=platform, split=False)
-
-    def keeper(self, reference: Reference) -> Reference:
-        """The reference that keeps the previous image of *reference*."""
-        return reference.tagged((self.keep_previous or "").replace("{tag}", reference.tag or ""))
+    path: str
+    outcomes: list[Outcome]
+    worker: Worker | None = None
+    pushes: list[Push] = field(default_factory=list)
 
 
 def push(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
     """Push the archive, or the list of archives, of *params*. With *dry_run* only report what would be pushed.
 
-    An error of one archive does not stop the others. Raises ZotError.
+    All archives and tags are read before the first write, and an error there stops the task. Later an error of one
+    archive does not stop the others. Raises ZotError.
     """
     single = params["images"] is None
     requests = [PushRequest.from_params(registry, item) for item in ([params] if single else params["images"])]
     _require_distinct(requests)
-
-    def one(request: PushRequest) -> list[Outcome]:
-        return _push(registry, request, dry_run=dry_run)
-
     count = min(params["parallel"], len(requests))
-    with registry.reading_archives(count), thread_pool(params["parallel"]) as pool:
-        return report([outcome for outcomes in pool.map(one, requests) for outcome in outcomes], single=single)
+    with registry.reading_archives(count), contextlib.ExitStack() as stack, thread_pool(params["parallel"]) as pool:
+        # A compressed archive is read to its end, so it stays open where every archive has a worker.
+        kept = stack if len(requests) <= count else None
+        archives = list(pool.map(lambda each: _read(registry, each, kept), requests))
+        outcomes = [outcome for each in archives for outcome in each.outcomes]
+        if not any(each.failed for each in outcomes):
+            protect(registry, [found for each in archives for found in each.pushes])
+        if any(each.failed for each in outcomes):
+            return report(outcomes, single=single, begun=False)
+        list(pool.map(lambda each: _push(registry, each, dry_run=dry_run), archives))
+        if not dry_run:
+            confirm(registry, outcomes, pool)
+        return report(outcomes, single=single)
 
 
-def _push(registry: Writer, request: PushRequest, *, dry_run: bool) -> list[Outcome]:
-    """Push one archive, or each platform of it. One outcome for each image."""
+def _read(registry: Writer, request: PushRequest, kept: contextlib.ExitStack | None) -> _Opened:
+    """Read one archive, or each platform of it, and its tags."""
     what = f"cannot read {request.archive}"
-    with Outcome(request.references) as outcome, _invalid_archives(), registry.open_archive(request.archive) as opened:
+    with Outcome(request.references) as outcome, _invalid_archives(), contextlib.ExitStack() as own:
+        found = _Opened(request.archive, [outcome])
+        opened = (own if kept is None else kept).enter_context(registry.open_archive(request.archive))
+        found.worker = None if kept is None else opened
         if request.split:
             archives: list[Archive] = opened.call(what, "read_each", request.archive_image)
         else:
             archives = [opened.call(what, "read", request.archive_image, request.platform)]
         if len(archives) > 1:
-            return [_push_platform(registry, request, opened, archive, dry_run=dry_run) for archive in archives]
-        _push_image(registry, request, opened, archives[0], outcome, dry_run=dry_run)
-    return [outcome]
+            parts = [request.part(_platform(archive)) for archive in archives]
+            found.outcomes = []
+            for archive, part in zip(archives, parts):
+                with Outcome(part.references) as of_part:
+                    found.outcomes.append(of_part)
+                    found.pushes.append(_read_tags(registry, part, archive, of_part))
+        else:
+            found.pushes.append(_read_tags(registry, request, archives[0], outcome))
+    return found
 
 
-def _push_platform(
-    registry: Writer, request: PushRequest, opened: Worker, archive: Archive, *, dry_run: bool
-) -> Outcome:
-    _wanted, platform = _identity(archive)
-    if platform is None:
-        raise ZotError("archive_invalid", f"{archive.path} has several images, and one without a platform")
-    part = request.part(platform)
-    with Outcome(part.references) as outcome, _invalid_archives():
-        _push_image(registry, part, opened, archive, outcome, dry_run=dry_run)
-    return outcome
-
-
-def _push_image(
-    registry: Writer, request: PushRequest, opened: Worker, archive: Archive, outcome: Outcome, *, dry_run: bool
-) -> None:
-    """Push one image of an archive to the tags that do not hold it."""
-    wanted, platform = _identity(archive)
-    _require_platform(archive, platform, request.platform)
+def _read_tags(registry: Writer, request: PushRequest, archive: Archive, outcome: Outcome) -> Push:
+    found = Push(request, outcome, archive, *_identity(archive))
+    _require_platform(archive, found.platform, request.platform)
     registry.prime_config_cache(request.references[0], predicted_oci_configs(archive.config))
-    stale = []
     for reference in request.references:
         image = registry.image(reference)
-        equal = _holds(image, wanted) and not request.force
-        outcome.found(image, settled=equal)
-        if not equal:
-            stale.append(image)
-    if not stale:
-        return
-    registry.require_skopeo()
-    # If two tags lose the same image, it needs only one previous tag.
-    keepers = {image.digest: image.reference for image in reversed(stale) if _must_keep(registry, request, image)}
-    kept_for = {reference: request.keeper(reference) for reference in keepers.values()}
-    if dry_run:
-        for image in stale:
-            planned = Image(image.reference, None, archive.config)
-            outcome.wrote(planned, previous_tag=kept_for.get(image.reference))
-        return
-    with registry.readable(opened, archive) as path:
-        for image in stale:
-            kept = kept_for.get(image.reference)
-            if kept and image.digest:
-                registry.tag(image.reference.pinned(image.digest), kept.tag or "")
-            copy = partial(registry.copy, opened, path, archive, image.reference)
-            after = _write(registry, copy, image, wanted, force=request.force)
-            outcome.wrote(after, previous_tag=kept)
+        settled = found.held_by(image) and not request.force
+        outcome.found(image, settled=settled)
+        found.tags.append(image)
+        if not settled:
+            found.stale.append(image)
+    if found.stale:
+        registry.require_skopeo()
+    return found
 
 
-def _write(
-    registry: Writer, copy: t.Callable[[], str], before: Image, wanted: t.Mapping[str, t.Any], *, force: bool
-) -> Image:
+def _push(registry: Writer, opened: _Opened, *, dry_run: bool) -> None:
+    """Push the images of an archive to the tags that do not hold them."""
+    stale = [each for each in opened.pushes if each.stale]
+    with contextlib.ExitStack() as stack:
+        for each in stale:
+            with each.outcome, _invalid_archives():
+                if dry_run:
+                    for image in each.stale:
+                        planned = Image(image.reference, None, each.archive.config)
+                        each.outcome.wrote(planned, previous_tag=each.keeper(image))
+                elif each.member and not each.request.force:
+                    # Another push could have another digest, and would change the index.
+                    for image in each.stale:
+                        each.outcome.wrote(_retag(registry, each.member, image.reference))
+                else:
+                    if opened.worker is None:
+                        opened.worker = stack.enter_context(registry.open_archive(opened.path))
+                    _push_image(registry, opened.worker, each)
+
+
+def _push_image(registry: Writer, worker: Worker, push_: Push) -> None:
+    archive, force = push_.archive, push_.request.force
+    with registry.readable(worker, archive) as path:
+        for image in push_.stale:
+            registry.keep(image, push_.keeper(image))
+            copy = partial(registry.copy, worker, path, archive, image.reference)
+            push_.outcome.wrote(_write(registry, copy, image, push_, force=force), previous_tag=push_.keeper(image))
+
+
+def _retag(registry: Writer, image: Image, reference: Reference) -> Image:
+    pinned, tag = image.reference.pinned(image.digest or ""), reference.tag or ""
+    return registry.write(reference, lambda: registry.tag(pinned, tag), lambda now: now.digest == image.digest)
+
+
+def _write(registry: Writer, copy: t.Callable[[], str], before: Image, wanted: Push, *, force: bool) -> Image:
     reported = []
 
     def is_written(now: Image) -> bool:
-        return _holds(now, wanted) and not (force and now.digest == before.digest)
+        return wanted.held_by(now) and not (force and now.digest == before.digest)
 
     after = registry.write(before.reference, lambda: reported.append(copy()), is_written)
     if reported and after.digest != reported[-1]:
@@ -185,7 +163,7 @@ def _write(
             f"{before.reference} holds {after.digest or 'nothing'}, but skopeo reported {reported[-1]}",
             hint="Another client pushed this tag at the same time. Use one job per tag, and run the task again.",
         )
-    if not _holds(after, wanted):
+    if not wanted.held_by(after):
         raise ZotError(
             "archive_invalid",
             f"{before.reference} holds {after.digest}, which is not the image that was read from the archive",
@@ -194,38 +172,19 @@ def _write(
     return after
 
 
-def _holds(image: Image, wanted: t.Mapping[str, t.Any]) -> bool:
-    if image.config is None:
-        return False
-    try:
-        return image_identity(image.config) == wanted
-    except InvalidImageError:
-        return False
-
-
-def _must_keep(registry: Writer, request: PushRequest, image: Image) -> bool:
-    """Whether the image loses its last tag by this push.
-
-    Zot deletes a manifest when its last tag is removed: https://github.com/project-zot/zot/issues/4444
-    """
-    if not request.keep_previous or not image.digest:
-        return False
-    pushed = {reference.tag for reference in request.references}
-    others = [tag for tag in reversed(registry.tags(image.reference) or []) if tag not in pushed]
-    with ThreadPoolExecutor(max_workers=_PARALLEL_READS) as pool:
-        for start in range(0, len(others), _PARALLEL_READS):
-            some = [image.reference.tagged(tag) for tag in others[start : start + _PARALLEL_READS]]
-            if image.digest in pool.map(registry.digest, some):
-                return False
-    return True
-
-
 def _identity(archive: Archive) -> tuple[dict[str, t.Any], Platform | None]:
     """The identity of the image in the archive, and its platform."""
     try:
         return image_identity(archive.config), Platform.of(archive.config)
     except InvalidImageError as error:
         raise ZotError("archive_invalid", f"the configuration in {archive.path} is invalid: {error}") from error
+
+
+def _platform(archive: Archive) -> Platform:
+    _wanted, platform = _identity(archive)
+    if platform is None:
+        raise ZotError("archive_invalid", f"{archive.path} has several images, and one without a platform")
+    return platform
 
 
 def _require_platform(archive: Archive, found: Platform | None, wanted: Platform | None) -> None:
@@ -242,13 +201,7 @@ def _require_distinct(requests: t.Sequence[PushRequest]) -> None:
                     "invalid_option", f"{reference} is a tag of two archives: {owners[reference]} and {request.archive}"
                 )
             owners[reference] = request.archive
-    for request in requests:
-        for reference in request.references if request.keep_previous else ():
-            if request.keeper(reference) in owners:
-                raise ZotError(
-                    "invalid_option",
-                    f"keep_previous of {request.archive} is {request.keeper(reference)}, which is also a tag to push",
-                )
+    require_own_keepers([(request.references, request.keep_previous) for request in requests], owners)
 
 
 @contextlib.contextmanager

@@ -35,11 +35,20 @@ from ansible_collections.killinit.zot.plugins.module_utils._workloads.cluster_st
     ClusterState,
     read_cluster,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import RegistryState, reference_of
-from ansible_collections.killinit.zot.plugins.module_utils._workloads.release_check import missing_images
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.images import differing
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.other_pods import assess_other_pods
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import (
+    RegistryState,
+    pinned_of,
+    reference_of,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.release_check import missing_images, unused_images
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.revisions import Release
-from ansible_collections.killinit.zot.plugins.module_utils._workloads.strays import judge_strays
-from ansible_collections.killinit.zot.plugins.module_utils._workloads.verdicts import Policy, WorkloadVerdict, judge
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.verdicts import (
+    Policy,
+    WorkloadVerdict,
+    assess_workload,
+)
 
 
 @dataclass(frozen=True)
@@ -60,12 +69,12 @@ class Query:
         at_least(0, wait_timeout=params["wait_timeout"])
         at_least(1, wait_sleep=params["wait_sleep"])
         with invalid_options():
-            release = Release(references_option(params["images"], registry))
+            release = Release(references_option("images", params["images"], registry))
         return cls(
             registry,
             Selection.of(params),
             Policy(release, params["set_image"], params["pin"], _stamp()),
-            [str(each) for each in references_option(params["assume_pushed"], registry)],
+            [str(each) for each in references_option("assume_pushed", params["assume_pushed"], registry)],
             params["wait_timeout"] if params["wait"] else None,
             params["wait_sleep"],
         )
@@ -108,25 +117,28 @@ def _assess(
     found: list[WorkloadVerdict] = []
     if cluster.has_pods:
         specifications = [template_of(each)["spec"] for each in cluster.workloads]
-        specifications += [pod["spec"] for pod in cluster.strays]
+        specifications += [pod["spec"] for pod in cluster.other_pods]
         uses = [use for each in specifications for use in image_uses(each) if state.holds(use)]
-        state.read(reader, [reference_of(use) or "" for use in uses])
+        state.read(reader, filter(None, [name(use) for use in uses for name in (reference_of, pinned_of)]))
         state.read(reader, map(str, policy.release.references))
-        found = _judge(cluster, state, selection, policy, waited)
-        # A runtime may report an image by any name under which it pulled it: look these up before the verdict counts.
-        others = state.unresolved(text for each in found for image in each.images for text in image.old)
-        if others:
-            state.read(reader, others)
-            found = _judge(cluster, state, selection, policy, waited)
-        stray_problems, stray_doubts = judge_strays(cluster.strays, state, reader)
-        if not found and not selection.allow_empty and not unreadable and not stray_problems:
+        found = _assess_workloads(cluster, state, selection, policy, waited)
+        if state.read_whole(reader, differing((image for each in found for image in each.images), state)):
+            found = _assess_workloads(cluster, state, selection, policy, waited)
+        missing = missing_images(policy.release, state, found)
+        # An image of the release may run under a tag with another digest.
+        if missing and state.read_whole(reader, state.references):
+            missing = missing_images(policy.release, state, found)
+        other_problems, other_unverified = assess_other_pods(cluster.other_pods, state, reader)
+        if not found and not selection.allow_empty and not unreadable and not other_problems:
             raise selection.nothing(
                 f"none{selection.with_labels} uses an image of {state.registry}; allow_empty accepts that"
             )
         problems += [f"{each.name}: {each.problem}" for each in found if each.problem]
-        problems += missing_images(policy.release, state, found) if found else []
-        problems += stray_problems
-        unverified = [doubt for each in found for doubt in each.doubts] + stray_doubts
+        problems += missing
+        problems += other_problems
+        unverified = [text for each in found for text in each.unverified] + other_unverified
+        if not found:
+            unverified += unused_images(policy.release, state)
     else:
         found = [_unknown(each, "its pods cannot be read") for each in cluster.workloads]
     return {
@@ -138,12 +150,12 @@ def _assess(
     }
 
 
-def _judge(
+def _assess_workloads(
     cluster: ClusterState, state: RegistryState, selection: Selection, policy: Policy, waited: int | None
 ) -> list[WorkloadVerdict]:
     found = []
     for workload in cluster.workloads:
-        verdict = judge(workload, cluster.pods_of(workload), state, policy, waited)
+        verdict = assess_workload(workload, cluster.pods_of(workload), state, policy, waited)
         if verdict is None and selection.names:
             reason = f"it uses no image of {state.registry}"
             verdict = _unknown(workload, reason, problem=reason)

@@ -29,12 +29,12 @@ options:
         default tag is C(latest).
       - The first part is a registry if it contains a dot or a colon, or if it is C(localhost).
     type: list
-    elements: str
+    elements: raw
     default: []
   repositories:
     description: Repositories of O(registry) whose tags are listed.
     type: list
-    elements: str
+    elements: raw
     default: []
   catalog:
     description: Whether to list the repositories of O(registry) that the user may read.
@@ -252,7 +252,7 @@ repositories:
       elements: str
       returned: always
       sample:
-        - 3f2c1ab
+        - "3f2c1ab"
         - latest
 catalog:
   description: The repositories of O(registry).
@@ -301,11 +301,6 @@ rc:
   type: int
   returned: failure
   sample: 1
-stderr:
-  description: The standard error of the command.
-  type: str
-  returned: failure
-  sample: ""
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -317,8 +312,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.reader impo
 
 SPEC = Spec(
     {
-        "images": {"type": "list", "elements": "str", "default": []},
-        "repositories": {"type": "list", "elements": "str", "default": []},
+        "images": {"type": "list", "elements": "raw", "default": []},
+        "repositories": {"type": "list", "elements": "raw", "default": []},
         "catalog": {"type": "bool", "default": False},
         "query": {"type": "str"},
         "parallel": {"type": "int", "default": 8},

@@ -19,7 +19,7 @@ description:
   - Changes nothing. The role P(killinit.zot.zot_rollout#role) applies the patches.
   - A pod may report the digest of the index, of the manifest of its platform, or of the configuration, and any
     repository that holds the same image. All of these count as the image.
-  - A CronJob is judged by its template, since its pods start later. Pods of other owners, as a Job, are judged, too,
+  - A CronJob is assessed by its template, since its pods start later. Pods of other owners, as a Job, are assessed too,
     but no patch is made for them.
 requirements:
   - kubernetes >= 24.2.0 (Python)
@@ -30,7 +30,7 @@ options:
   workloads:
     description:
       - The names of the workloads, as C(deployment/openclaw). Without names, all workloads of O(namespace) that use an
-        image of O(registry) are judged.
+        image of O(registry) are assessed.
       - A workload that does not exist is an error.
     type: list
     elements: str
@@ -48,7 +48,7 @@ options:
         digits is a revision, as C(3f2c1ab); other tags have the same form when they differ in numbers alone, as
         C(1.4.1) and C(1.4.2). A tag without digits, as C(stable), is never a revision.
     type: list
-    elements: str
+    elements: raw
     default: []
   set_image:
     description:
@@ -72,7 +72,9 @@ options:
     elements: str
     default: []
   allow_empty:
-    description: Whether it is no error when no workload is selected, or none uses an image of O(registry).
+    description:
+      - Whether it is no error when no workload is selected, or none uses an image of O(registry). Then O(images) must
+        be in the registry, and RV(unverified) names them.
     type: bool
     default: false
   wait:
@@ -290,6 +292,13 @@ workloads:
             metadata:
               annotations:
                 kubectl.kubernetes.io/restartedAt: "2026-11-25T12:00:00Z"
+    changes:
+      description: The images that RV(workloads[].patch) sets, one sentence each.
+      type: list
+      elements: str
+      returned: always
+      sample:
+        - "container openclaw: oci.killinit.cc/openclaw/openclaw:9a8b7c6 -> oci.killinit.cc/openclaw/openclaw:3f2c1ab"
     undo:
       description: >-
         The patch that restores the images and annotations that RV(workloads[].patch) replaces; null where it replaces
@@ -338,11 +347,6 @@ rc:
   type: int
   returned: if crane failed
   sample: 1
-stderr:
-  description: The standard error of the tool, shortened and without secrets.
-  type: str
-  returned: if crane failed
-  sample: "Error: MANIFEST_UNKNOWN: manifest unknown"
 """
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
@@ -362,7 +366,7 @@ OPTIONS = {
     "namespace": {"type": "str", "required": True},
     "workloads": {"type": "list", "elements": "str", "default": []},
     "label_selectors": {"type": "list", "elements": "str", "default": []},
-    "images": {"type": "list", "elements": "str", "default": []},
+    "images": {"type": "list", "elements": "raw", "default": []},
     "set_image": {"type": "str", "choices": ["false", "true", "force"], "default": "false"},
     "pin": {"type": "bool", "default": False},
     "assume_pushed": {"type": "list", "elements": "str", "default": []},

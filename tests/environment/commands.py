@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class _Result:
+class Result:
     """What one command did."""
 
     name: str
@@ -51,27 +51,31 @@ def quick() -> dict[str, list[str]]:
     return {name: command.split() for name, command in checks.items()}
 
 
-def run_all(commands: Mapping[str, Sequence[str]], *, workers: int) -> list[str]:
-    """Run the commands in their order, print the seconds of each, and return the names of those that failed.
+def run(commands: Mapping[str, Sequence[str]], *, workers: int) -> list[Result]:
+    """Run the commands in their order.
 
-    What one of several workers prints is held back, and shown at the end if its command failed.
+    What one of several workers prints is held back; report() shows it if its command failed.
     """
-    start = time.monotonic()
     results = []
     with ThreadPoolExecutor(workers) as pool:
         for running in as_completed(pool.submit(_run, *each, capture=workers > 1) for each in commands.items()):
             results.append(running.result())
-            if workers > 1:
-                print(running.result(), flush=True)
+            print(running.result(), flush=True)
+    return results
+
+
+def report(results: Sequence[Result], *, start: float) -> list[str]:
+    """Show what the failed commands printed and the seconds since *start*, and return the names of those commands."""
     failed = [result for result in results if not result.passed]
-    for result in failed if workers > 1 else results:
-        print(f"\n--- {result.name}\n{result.output.strip()}" if workers > 1 else result)
+    for result in failed:
+        if result.output:
+            print(f"\n--- {result.name}\n{result.output.strip()}")
     print(f"{time.monotonic() - start:6.1f} s  in all", flush=True)
     return [result.name for result in failed]
 
 
-def _run(name: str, command: Sequence[str], *, capture: bool) -> _Result:
+def _run(name: str, command: Sequence[str], *, capture: bool) -> Result:
     start = time.monotonic()
     output, errors = (subprocess.PIPE, subprocess.STDOUT) if capture else (None, None)
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, text=True, check=False)
-    return _Result(name, done.returncode == 0, time.monotonic() - start, done.stdout or "")
+    return Result(name, done.returncode == 0, time.monotonic() - start, done.stdout or "")

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
+import http.client
 import json
 import os
 import secrets
@@ -27,7 +29,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,7 @@ import trustme
 HERE = Path(__file__).resolve().parent
 NGINX_MODULES = Path("/usr/lib/nginx/modules")
 START_SECONDS = 30
+SWEEP_SECONDS = 90
 STOP_SECONDS = 10
 PORT_ATTEMPTS = 5
 
@@ -111,18 +114,24 @@ class Registry:
 
 
 def start(
-    directory: Path | None = None, *, rate: int | None = None, quota: int | None = None, tls: bool = True
+    directory: Path | None = None,
+    *,
+    rate: int | None = None,
+    quota: int | None = None,
+    tls: bool = True,
+    gc_delay: int | None = None,
 ) -> Registry:
     """Starts a registry and returns when it answers.
 
     directory: where everything goes; it must be new or empty. rate: how many requests a second the registry answers for
     one path; the others get a 429. quota: how many repositories it takes; a manifest for one more gets a 429.
+    gc_delay: the age in seconds from which Zot's garbage collection removes what nothing holds; see sweep().
     """
     attempts = PORT_ATTEMPTS
     while True:
         made = _prepare(directory)
         try:
-            return _launch(made, rate=rate, quota=quota, tls=tls)
+            return _launch(made, rate=rate, quota=quota, tls=tls, gc_delay=gc_delay)
         except BaseException as error:
             clear_away(made)
             attempts -= 1
@@ -159,12 +168,73 @@ def revive(registry: Registry) -> None:
     _wait_until_it_answers(registry)
 
 
+def add_tags(registry: Registry, repository: str, source: str, tags: Sequence[str]) -> None:
+    """Gives an image many tags."""
+    context = ssl.create_default_context(cafile=str(registry.ca))
+    account = f"{registry.writer.username}:{registry.writer.password}"
+    headers = {"Authorization": f"Basic {base64.b64encode(account.encode()).decode()}"}
+    connection = http.client.HTTPSConnection(registry.host, context=context, timeout=START_SECONDS)
+
+    def ask(method: str, target: str, body: bytes | None = None) -> http.client.HTTPResponse:
+        connection.request(method, f"/v2/{repository}/manifests/{target}", body, headers)
+        return connection.getresponse()
+
+    with contextlib.closing(connection):
+        answer = ask("GET", source)
+        manifest = answer.read()
+        headers["Content-Type"] = answer.headers["Content-Type"]
+        digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+        targets = list(tags)
+        if registry.kind == "zot":  # it writes the list of all tags for each request, but takes several tags in one
+            groups = [tags[start : start + 10] for start in range(0, len(tags), 10)]
+            targets = [f"{digest}?{'&'.join(f'tag={tag}' for tag in group)}" for group in groups]
+        for target in targets:
+            answer = ask("PUT", target, manifest)
+            answer.read()
+            if answer.status != 201:
+                raise RegistryError(f"{repository}:{target} was not written: {answer.status}")
+
+
+def sweep(registry: Registry, *repositories: str, gc_delay: int) -> bool:
+    """Waits until Zot's garbage collection has swept the repositories, with what they hold now older than gc_delay.
+
+    False for the stand-in, which has none.
+    """
+    if registry.kind != "zot":
+        return False
+    time.sleep(gc_delay + 1)
+    log = registry.directory / ZOT_LOG
+    offset = log.stat().st_size
+    deadline = time.monotonic() + SWEEP_SECONDS
+    while time.monotonic() < deadline:
+        with log.open(encoding="utf-8") as lines:
+            lines.seek(offset)
+            text = lines.read()
+        for repository in repositories:
+            if f'failed to run GC for {registry.directory}/storage/{repository}"' in text:
+                raise RegistryError(f"the garbage collection of {repository} failed\n{_logs(registry.directory)}")
+        if all(_is_swept(text, f"{registry.directory}/storage/{repository}") for repository in repositories):
+            return True
+        time.sleep(0.2)
+    raise RegistryError(f"no garbage collection of {' and '.join(repositories)} in {SWEEP_SECONDS} s")
+
+
+def _is_swept(log: str, path: str) -> bool:
+    begun = log.find(f'executing gc of orphaned blobs for {path}"')
+    return begun >= 0 and f'gc successfully completed for {path}"' in log[begun:]
+
+
 @contextlib.contextmanager
 def running(
-    directory: Path | None = None, *, rate: int | None = None, quota: int | None = None, tls: bool = True
+    directory: Path | None = None,
+    *,
+    rate: int | None = None,
+    quota: int | None = None,
+    tls: bool = True,
+    gc_delay: int | None = None,
 ) -> Iterator[Registry]:
     """A registry for the time of a `with` block."""
-    registry = start(directory, rate=rate, quota=quota, tls=tls)
+    registry = start(directory, rate=rate, quota=quota, tls=tls, gc_delay=gc_delay)
     try:
         yield registry
     finally:
@@ -206,7 +276,7 @@ def _prepare(directory: Path | None) -> Path:
     return directory
 
 
-def _launch(directory: Path, *, rate: int | None, quota: int | None, tls: bool) -> Registry:
+def _launch(directory: Path, *, rate: int | None, quota: int | None, tls: bool, gc_delay: int | None) -> Registry:
     zot = _find_zot()
     registry = Registry(
         kind="zot" if zot else "stand-in",
@@ -220,7 +290,7 @@ def _launch(directory: Path, *, rate: int | None, quota: int | None, tls: bool) 
     _write_certificates(registry)
     _write_htpasswd(registry)
     if zot:
-        _launch_zot(registry, zot, rate, quota)
+        _launch_zot(registry, zot, rate, quota, gc_delay)
     else:
         _launch_stand_in(registry, rate, quota)
     _wait_until_it_answers(registry)
@@ -274,7 +344,7 @@ def _write_htpasswd(registry: Registry) -> None:
     write_private(registry.directory / "htpasswd", "".join(lines))
 
 
-def _launch_zot(registry: Registry, zot: str, rate: int | None, quota: int | None) -> None:
+def _launch_zot(registry: Registry, zot: str, rate: int | None, quota: int | None, gc_delay: int | None) -> None:
     directory = registry.directory
     address, port = registry.host.split(":")
 
@@ -301,6 +371,8 @@ def _launch_zot(registry: Registry, zot: str, rate: int | None, quota: int | Non
         http["ratelimit"] = {"rate": rate}
     if quota is not None:
         storage["maxRepos"] = quota
+    if gc_delay is not None:
+        storage |= {"gc": True, "gcDelay": f"{gc_delay}s", "gcInterval": "1s", "gcMaxSchedulerDelay": "1s"}
     config = {
         "distSpecVersion": "1.1.1",
         "storage": storage,

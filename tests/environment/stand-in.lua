@@ -3,9 +3,9 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
 
 -- Zot's rules that Distribution does not have, in the order in which Zot looks at them: permissions, the quota, the media
--- type. nginx has checked the password before check() is called.
+-- type. nginx has checked the password before check() is called. Distribution cannot remove a tag, so this file does.
 
-local rules = { quota = nil }
+local rules = { quota = nil, storage = nil }
 
 local repositories = ngx.shared.repositories
 local tags = ngx.shared.tags
@@ -28,6 +28,25 @@ local function refuse(status, code, message, detail)
     ngx.header["Content-Length"] = #body
     ngx.print(body)
     return ngx.exit(status)
+end
+
+-- A tag is a directory in the storage of Distribution, which reads it for each request.
+local function remove_tag(repository, tag)
+    if not repositories:get(repository) then
+        return refuse(400, "NAME_UNKNOWN", "repository name not known to registry",
+            string.format('{"description":"no such repository","name":"%s"}', repository))
+    end
+    if not tags:get(repository .. ":" .. tag) then
+        return refuse(404, "MANIFEST_UNKNOWN", "manifest unknown",
+            string.format('{"description":"no such tag","reference":"%s"}', tag))
+    end
+    -- Both were accepted by Distribution, so they hold no quote; this keeps it true.
+    local name = (repository .. "/_manifests/tags/" .. tag):gsub("[^%w._/-]", "")
+    os.execute("rm -r '" .. rules.storage .. "/docker/registry/v2/repositories/" .. name .. "'")
+    tags:delete(repository .. ":" .. tag)
+    ngx.status = 202
+    ngx.header["Content-Length"] = 0
+    return ngx.exit(202)
 end
 
 local function deny()
@@ -61,6 +80,9 @@ function rules.check()
         end
     end
 
+    if method == "DELETE" and repository and not reference:find(":") then
+        return remove_tag(repository, reference)
+    end
     if method ~= "PUT" or not repository then
         return
     end

@@ -49,6 +49,7 @@ def test_wrong_password(tools: Tools, images: Images, repository: str, module: M
     for name, options in (
         ("zot_push", _push(images, repository, tools)),
         ("zot_index", {"repository": repository, "tags": ["1"], "manifests": ["a"], **tools.options()}),
+        ("zot_tag", {"repository": repository, "source": "a", "tags": ["1"], **tools.options()}),
         ("zot_image_info", {**LOOK, **tools.options()}),
     ):
         with reads_only():
@@ -242,7 +243,7 @@ def test_tool_that_is_not_there(tool: str, name: str, images: Images, repository
         ({"registry": "https://oci.killinit.cc"}, "not a valid registry"),
         ({"registry": None}, "no registry is given"),
         ({"platform": "amd64"}, "is not a platform"),
-        ({"keep_previous": "1"}, "is also a tag to push"),
+        ({"keep_previous": "1"}, "is also a tag to write"),
         ({"password": None}, "without a password"),
         ({"ca_path": "/no/such/file"}, "cannot be read"),
     ],

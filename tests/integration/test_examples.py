@@ -56,7 +56,7 @@ RUNBOOK = (
     "kubectl rollout restart deployment",
 )
 # These can do without a cluster.
-LONELY = {"publish", "zot_publish", "zot_push", "zot_index", "zot_image_info", "image_table"}
+LONELY = {"publish", "zot_publish", "zot_push", "zot_index", "zot_tag", "zot_image_info", "image_table"}
 WITH_A_CLUSTER = [f"killinit.zot.{name}" for name in ("release", "verify", "restart", "diagnose")]
 CLUSTER_TESTS = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("tests/cluster/*.py")))
 
@@ -196,7 +196,7 @@ def test_options_of_a_role(block: Block) -> None:
 
 def test_tasks_of_plugins(shell: Shell) -> None:
     """The examples of the modules, and of the filters that need no cluster."""
-    names = ("zot_push", "zot_index", "zot_image_info", "image_table", "_publish_plan")
+    names = ("zot_push", "zot_index", "zot_tag", "zot_image_info", "image_table", "_publish_plan")
     tasks = [task for name in names for task in _examples(next(ROOT.glob(f"plugins/*/{name}.py")))]
     # The members of the second index in the examples.
     members = [

@@ -41,6 +41,7 @@ PLACES: dict[str, tuple[str, dict[str, Any]]] = {
     "tags": ("zot_push", {"repository": "a/b"}),
     "keep_previous": ("zot_push", {"repository": "a/b", "tags": ["1"]}),
     "platform": ("zot_push", {"repository": "a/b", "tags": ["1"]}),
+    "source": ("zot_tag", {"repository": "a/b", "tags": ["1"]}),
     "manifests": ("zot_index", {"repository": "a/b", "tags": ["1"]}),
     "platforms": ("zot_index", {"repository": "a/b", "tags": ["1"], "manifests": ["a"]}),
     "images": ("zot_image_info", {}),
@@ -69,6 +70,9 @@ OTHERS: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "parallel below one": ("zot_image_info", {"parallel": -1}, "invalid_option", "at least 1"),
     "tags of nothing": ("zot_push", {**PUSH, "tags": []}, "invalid_option", "tags is empty"),
     "tag of no letter": ("zot_push", {**PUSH, "tags": [""]}, "invalid_option", "not a valid tag"),
+    "images of nothing": ("zot_tag", {"images": []}, "invalid_option", "images is empty"),
+    "source of no letter": ("zot_tag", {**PUSH, "source": ""}, "invalid_option", "source is missing"),
+    "tag that is a digest": ("zot_tag", {**PUSH, "tags": [DIGEST], "state": "absent"}, "invalid_option", "is a digest"),
     "repository of no letter": ("zot_push", {**PUSH, "repository": ""}, "invalid_option", "not a valid repository"),
     "repository in capitals": ("zot_push", {**PUSH, "repository": "A/b"}, "invalid_option", "not a valid repository"),
 }

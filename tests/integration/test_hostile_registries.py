@@ -219,6 +219,7 @@ def test_registry(name: str, images: Images, module: Module) -> None:
             module("zot_image_info", registry=host, images=["a:1"], repositories=["a"], catalog=True, **given),
             module("zot_push", registry=host, tags=["1"], check=True, diff=True, **archive, **given),
             module("zot_index", registry=host, check=True, diff=True, **joined, **given),
+            module("zot_tag", registry=host, repository="a", source="1", tags=["i"], check=True, diff=True, **given),
         ]
         assert time.monotonic() - started < 60
     for result in results:

@@ -91,7 +91,7 @@ def _write(path: Path, size: int) -> Path:
     return path
 
 
-def test_push_and_judge(measure: Measure, tmp_path: Path) -> None:
+def test_push_and_nothing_to_do(measure: Measure, tmp_path: Path) -> None:
     """Pushed, and found to be there already: 40 MiB, and 4 GiB of which the disk has next to nothing."""
     small, large = _write(tmp_path / "small.tar", SMALL), _write(tmp_path / "large.tar", LARGE)
     assert large.stat().st_size > LARGE

@@ -255,35 +255,36 @@ def test_platform_is_refused_before_anything_is_written(
     assert accepted["changed"] is True
 
 
-def test_list_goes_on_after_one_that_fails(images: Images, repository: str, module: Module) -> None:
-    """The others land, in their order, and the failure says which did not."""
+def test_a_list_with_a_broken_archive(images: Images, repository: str, module: Module, reads_only: ReadsOnly) -> None:
+    """It is found before the first push, and the failure says which it is."""
     good, broken = str(images["buildah-amd64"]), str(images["cut-short"])
-    result = module(
-        "zot_push",
-        images=[
-            {"archive": good, "repository": repository, "tags": ["1"]},
-            {"archive": broken, "repository": repository, "tags": ["2"]},
-            {"archive": good, "repository": repository, "tags": ["3"]},
-        ],
-    )
+    items = [
+        {"archive": archive, "repository": repository, "tags": [tag]}
+        for archive, tag in ((good, "1"), (broken, "2"), (good, "3"))
+    ]
+    with reads_only():
+        result = module("zot_push", images=items)
     assert result["failed"] is True
     assert result["error_class"] == "archive_invalid"
-    assert "2 of 3 tags are in place, 1 failed" in result["msg"]
+    assert broken in result["msg"]
+    assert "; nothing was written. " in result["msg"]
     assert [image["tag"] for image in result["images"]] == ["1", "2", "3"]
-    assert [image["exists"] for image in result["images"]] == [True, False, True]
-    assert [tag["changed"] for tag in result["tags"]] == [True, False, True]
+    assert [image["exists"] for image in result["images"]] == [False, False, False]
+    assert [tag["changed"] for tag in result["tags"]] == [False, False, False]
     assert [(tag["error"] or {}).get("error_class") for tag in result["tags"]] == [None, "archive_invalid", None]
 
 
 def test_keep_previous(images: Images, registry: Registry, repository: str, module: Module) -> None:
-    """What loses its last tag stays reachable under a new one; what has another tag needs none."""
+    """The image that a tag holds before it moves stays under another tag. The same image again changes nothing."""
     options = {"repository": repository, "keep_previous": "{tag}-previous"}
     first = module("zot_push", archive=str(images["buildah-amd64"]), tags=["1", "latest"], **options)
     with_revision = module("zot_push", archive=str(images["changed-env"]), tags=["latest"], **options)
-    assert [tag["previous_tag"] for tag in with_revision["tags"]] == [None]
+    kept = f"{registry.host}/{repository}:latest-previous"
+    assert [tag["previous_tag"] for tag in with_revision["tags"]] == [kept]
+    assert module("zot_image_info", images=[kept])["images"][0]["digest"] == first["image"]["digest"]
     planned = module("zot_push", archive=str(images["changed-layer"]), tags=["latest"], check=True, **options)
     alone = module("zot_push", archive=str(images["changed-layer"]), tags=["latest"], **options)
-    kept = f"{registry.host}/{repository}:latest-previous"
+    assert module("zot_push", archive=str(images["changed-layer"]), tags=["latest"], **options)["changed"] is False
     assert [tag["previous_tag"] for tag in planned["tags"]] == [tag["previous_tag"] for tag in alone["tags"]] == [kept]
     there = module("zot_image_info", images=[kept, with_revision["image"]["pinned"], first["image"]["pinned"]])
     assert [image["digest"] for image in there["images"]] == [
@@ -302,7 +303,9 @@ def test_a_relative_path(
     assert module("zot_push", archive="app.tar", repository=repository, tags=["1"])["changed"]
 
 
-def test_judging_does_not_read_the_layers(tmp_path: Path, images: Images, repository: str, module: Module) -> None:
+def test_nothing_to_do_does_not_read_the_layers(
+    tmp_path: Path, images: Images, repository: str, module: Module
+) -> None:
     """4 GiB more in the archive (a hole, which costs nothing on disk) do not make a difference that can be felt."""
     small = images["buildah-amd64"]
     large = tmp_path / "large.tar"

@@ -43,6 +43,15 @@ def runs(images: Images, repository: str, module: Module) -> Callable[[str], lis
                 ("failure", module(name, **{**index, "manifests": ["absent"]})),
             ]
         assert not module("zot_index", **index)["failed"]
+        tag = {"repository": f"{repository}/app", "source": "1", "tags": ["stable"]}
+        if name == "zot_tag":
+            return [
+                ("success", module(name, **tag, check=True)),
+                ("success", module(name, **tag)),
+                ("success", module(name, images=[{**tag, "source": "1-amd64", "keep_previous": "{tag}-previous"}])),
+                ("success", module(name, **{**tag, "source": None}, state="absent")),
+                ("failure", module(name, **{**tag, "source": "absent"})),
+            ]
         absent = f"{repository}/absent"
         names = [f"{repository}/app:{tag}" for tag in ("1", "1-amd64", "absent")]
         return [
@@ -54,7 +63,7 @@ def runs(images: Images, repository: str, module: Module) -> Callable[[str], lis
     return run
 
 
-@pytest.mark.parametrize("name", ["zot_push", "zot_index", "zot_image_info"])
+@pytest.mark.parametrize("name", ["zot_push", "zot_index", "zot_tag", "zot_image_info"])
 def test_returned_asdocumented(name: str, runs: Callable[[str], list[tuple[str, Returned]]]) -> None:
     """In success and in failure; and every key that is documented is seen."""
     keys = documented(name)
@@ -64,7 +73,7 @@ def test_returned_asdocumented(name: str, runs: Callable[[str], list[tuple[str, 
     assert keys.keys() - {key for _kind, result in results for key in result} == set()
 
 
-@pytest.mark.parametrize("name", ["zot_push", "zot_index", "zot_image_info"])
+@pytest.mark.parametrize("name", ["zot_push", "zot_index", "zot_tag", "zot_image_info"])
 def test_samples_are_of_their_type(name: str) -> None:
     """Those of keys that no run returns included."""
     for key, sample in all_samples(documented(name)):

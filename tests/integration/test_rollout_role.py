@@ -226,11 +226,10 @@ def test_an_interrupted_run_is_continued(serve: Any, rollout: Run) -> None:
 
 def test_an_error_while_waiting_is_retried(serve: Any, rollout: Run) -> None:
     cluster, server = serve("one", under_way=True)
-    pods, overloaded = None, status(503, "ServiceUnavailable", "the server is overloaded")
+    overloaded = status(503, "ServiceUnavailable", "the server is overloaded")
     # The first read is that of the comparison.
     cluster.fails = [(200, {"items": []}), overloaded, overloaded]
     done, report = rollout(server)
-    assert pods is None
     assert recap(done)["failed"] == 0, done.stdout
     assert report["verified"] == ["deployment/one"]
     assert cluster.fails == []

@@ -40,6 +40,12 @@ PLAY = """\
         manifests: [a]
         tags: [i]
       register: joined
+    - name: Tag
+      killinit.zot.zot_tag:
+        repository: "{{ repository }}"
+        source: i
+        tags: [j]
+      register: tagged
     - name: Look
       killinit.zot.zot_image_info:
         images: ["{{ repository }}:i"]
@@ -75,7 +81,7 @@ PLAY = """\
       ignore_errors: true
     - name: Show
       ansible.builtin.debug:
-        msg: "{{ [pushed, joined, there, failed, refused, mistaken, crashed] | to_nice_json }}"
+        msg: "{{ [pushed, joined, tagged, there, failed, refused, mistaken, crashed] | to_nice_json }}"
 
 - name: Publish
   ansible.builtin.import_playbook: killinit.zot.publish

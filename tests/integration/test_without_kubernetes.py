@@ -69,6 +69,7 @@ def test_modules(run: Run, images: Images, repository: str, tmp_path: Path) -> N
     tasks = [
         {"killinit.zot.zot_push": {"archive": archive, "repository": repository, "tags": ["1-amd64"]}},
         {"killinit.zot.zot_index": {"repository": repository, "manifests": ["1-amd64"], "tags": ["1"]}},
+        {"killinit.zot.zot_tag": {"repository": repository, "source": "1", "tags": ["2"]}},
         {"killinit.zot.zot_image_info": {"images": [f"{repository}:1"]}, "register": "current"},
         {"ansible.builtin.assert": {"that": ["current.images[0].exists"]}},
     ]
@@ -76,7 +77,7 @@ def test_modules(run: Run, images: Images, repository: str, tmp_path: Path) -> N
     play.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
     done = run("playbook", play)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert recap(done)["changed"] == 2
+    assert recap(done)["changed"] == 3
 
 
 def test_publish(run: Run, images: Images, registry: Registry, repository: str, tmp_path: Path) -> None:

@@ -38,9 +38,13 @@ class Request:
 
 @dataclass
 class ApiServer:
-    """Answers each request with what *respond* returns: a status and a body. *requests* leaves out the discovery."""
+    """Answers each request with what *respond* returns: a status and a body, which is JSON unless it is text.
+
+    *requests* leaves out the discovery, which *discovers* answers for a server that is not one of Kubernetes.
+    """
 
     respond: t.Callable[[Request], tuple[int, t.Any]]
+    discovers: t.Callable[[str], t.Any]
     address: str = ""
     requests: list[Request] = field(default_factory=list)
 
@@ -129,9 +133,11 @@ def _discovery(path: str) -> Dict | None:
 
 
 @contextlib.contextmanager
-def running(respond: t.Callable[[Request], tuple[int, t.Any]]) -> t.Iterator[ApiServer]:
+def running(
+    respond: t.Callable[[Request], tuple[int, t.Any]], discovers: t.Callable[[str], t.Any] = _discovery
+) -> t.Iterator[ApiServer]:
     """A server until the end of the block."""
-    server = ApiServer(respond)
+    server = ApiServer(respond, discovers)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -143,15 +149,16 @@ def running(respond: t.Callable[[Request], tuple[int, t.Any]]) -> t.Iterator[Api
             parts = urlsplit(self.path)
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length) or "{}")
-            code, answer = 200, _discovery(parts.path)
+            code, answer = 200, server.discovers(parts.path)
             if answer is None:
                 query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
                 request = Request(self.command, parts.path, query, self.headers.get("Accept") or "", body)
                 server.requests.append(request)
                 code, answer = server.respond(request)
-            data = json.dumps(answer).encode()
+            is_text = isinstance(answer, str)
+            data = (answer if is_text else json.dumps(answer)).encode()
             self.send_response(code)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", "text/html" if is_text else "application/json")
             self.send_header("Content-Length", str(len(data)))
             # A test may let the client give up.
             with contextlib.suppress(OSError):

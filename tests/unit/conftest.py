@@ -167,7 +167,9 @@ class FakeRegistry:
     faults: list[Fault] = field(default_factory=list)
     salt: str = "skopeo"  # another salt: the same image, but other bytes
     reports: str | None = None  # what skopeo reports as the digest instead of the truth
+    forgets: bool = False  # an image that loses its last tag to another image is gone at once, as on Zot
     newer_crane: bool = True  # writes artifactType into an index
+    dies_after: int | None = None  # the process is killed when it starts the write after that number of writes
 
     @property
     def writes(self) -> list[str]:
@@ -179,6 +181,8 @@ class FakeRegistry:
                 found.append(f"{verb} {arguments[-1].partition(HOST + '/')[2]}")
             elif verb == "tag":
                 found.append(f"tag {arguments[0].partition(HOST + '/')[2]} {arguments[1]}")
+            elif verb == "delete":
+                found.append(f"delete {arguments[0].partition(HOST + '/')[2]}")
         return found
 
     def fail_with(self, verb: str, target: str, stderr: str) -> None:
@@ -215,8 +219,16 @@ class FakeRegistry:
         raw = _json(document)
         self.manifests.setdefault(repository, {})[_digest(raw)] = raw
         if tag is not None:
-            self.tags.setdefault(repository, {})[tag] = _digest(raw)
+            self._move(repository, tag, _digest(raw))
         return _digest(raw)
+
+    def _move(self, repository: str, tag: str, digest: str) -> None:
+        tags, manifests = self.tags.setdefault(repository, {}), self.manifests[repository]
+        before, tags[tag] = tags.get(tag, ""), digest
+        # What an index lists stays.
+        listed = any(before in raw.decode() for raw in manifests.values())
+        if self.forgets and before and before not in tags.values() and not listed:
+            del manifests[before]
 
     def _entry(self, repository: str, digest: str) -> dict[str, t.Any]:
         raw = self.manifests[repository][digest]
@@ -244,6 +256,10 @@ class FakeRegistry:
         self.commands.append(list(command))
         self.environments.append(dict(environment))
         verb, arguments = _verb(command)
+        if verb in _WRITES and self.dies_after is not None:
+            if not self.dies_after:
+                raise KilledError
+            self.dies_after -= 1
         fault = self._fault(verb, arguments)
         try:
             if fault and not fault.landed:
@@ -257,7 +273,7 @@ class FakeRegistry:
                 self.tags.get(repository, {}).pop(tag, None)
             said = message(error.stderr)
             raise ZotError(
-                classify(said, names=names), f"{what}: {said}", command=command, rc=error.rc, stderr=error.stderr
+                classify(said, names=names), what, detail=said, command=command, rc=error.rc, stderr=error.stderr
             ) from None
         return output
 
@@ -304,7 +320,14 @@ class FakeRegistry:
 
     def _do_tag(self, reference: str, tag: str) -> bytes:
         repository, digest, _raw = self._resolve(reference, "manifest")
-        self.tags[repository][tag] = digest
+        self._move(repository, tag, digest)
+        return b""
+
+    def _do_delete(self, reference: str) -> bytes:
+        repository, tag = _split(reference)
+        assert not tag.startswith("sha256:"), "the registry would remove all tags of the digest"
+        self._resolve(reference, "delete")
+        del self.tags[repository][tag]
         return b""
 
     def _do_append(self, *arguments: str) -> bytes:
@@ -344,6 +367,13 @@ class FakeRegistry:
                 _add(tar, name, (layout / "blobs/sha256" / name).read_bytes())
             _add(tar, "manifest.json", _json([{"Config": "config.json", "RepoTags": [], "Layers": names}]))
         return b""
+
+
+class KilledError(BaseException):
+    """The process of the module is killed."""
+
+
+_WRITES = ("copy", "append", "tag", "delete")
 
 
 class _ToolError(Exception):

@@ -41,7 +41,7 @@ SECONDS = 10
 
 
 def archive(data: bytes) -> None:
-    """An archive, judged and expanded."""
+    """An archive, read, expanded and identified."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "archive")
         path.write_bytes(data)
@@ -76,9 +76,8 @@ def image(data: bytes) -> None:
 
 
 def _printed(text: str) -> None:
-    error = ZotError(classify(text, names=["h.example/app:1"]), text, stderr=text).for_ansible()
+    error = ZotError(classify(text, names=["h.example/app:1"]), text, detail=text).for_ansible()
     assert error["msg"].isprintable()
-    assert error["stderr"].replace("\n", "").isprintable()
 
 
 def skopeo(data: bytes) -> None:

@@ -80,7 +80,7 @@ class Readings:
             return None
 
     def _note(self, error: ClusterError) -> None:
-        # No answer, a malformed selector, no account: every other request would have the same error.
-        if error.status in (None, 400, 401):
+        # No answer, or not of the API, a malformed selector, no account: every other request would have the same error.
+        if error.status in (None, 200, 400, 401):
             raise error
         self.unreadable.append(error.unreadable())

@@ -25,9 +25,10 @@ from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import An
 
 # Seconds for one request. kubernetes.core sets no limit, so that a task would never end if the API server hangs.
 _TIMEOUT = 60
-# The client asks for the version and the groups of the API before any request to which a limit could be given. It tries
-# each of these requests four times.
+# The client asks for the version and the groups of the API before any request to which a limit could be given.
 _CONNECT_TIMEOUT = 10
+# urllib3 repeats a request without an answer three times: a server that hangs would be waited for four times as long.
+_RETRIES = 1
 # Objects of one answer: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
 _PAGE = 500
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -42,24 +43,32 @@ def cluster_module(options: t.Mapping[str, t.Any], **rules: t.Any) -> AnsibleK8S
 
 def connect(module: AnsibleK8SModule) -> ApiClient:
     """The cluster that the options of a task name. Raises ClusterError when there is no connection."""
+    where = {"verb": "connect", "resource": "", "namespace": None}
+    answers: list[t.Any] = []
     try:
-        with _limited_requests():
+        with _limited_requests(answers):
             client = get_api_client(module)
         return ApiClient(client.client, client.configuration.host)
     except Exception as error:  # the libraries below raise errors of a dozen unrelated classes
-        raise ClusterError(_first_line(error)) from error
+        # So the library fails when the list of the API's groups is anything else, for example a web page.
+        if answers and isinstance(error, (AttributeError, LookupError, TypeError)):
+            raise _not_of_kubernetes(answers[-1], **where) from error
+        raise _cluster_error(error, **where) from error
 
 
 @contextlib.contextmanager
-def _limited_requests() -> t.Iterator[None]:
-    """Give every request of the Kubernetes library without a time limit one: it has no option for that."""
+def _limited_requests(answers: list[t.Any]) -> t.Iterator[None]:
+    """Limit the requests of the Kubernetes library, which has no option for that, and note their answers."""
     rest: t.Any = importlib.import_module("kubernetes.client.rest").RESTClientObject
     request = rest.request
 
     def limited(*arguments: t.Any, **options: t.Any) -> t.Any:
         if options.get("_request_timeout") is None:
             options["_request_timeout"] = _CONNECT_TIMEOUT
-        return request(*arguments, **options)
+        # All requests of a client share one pool, also those after this block.
+        arguments[0].pool_manager.connection_pool_kw["retries"] = _RETRIES
+        answers.append(request(*arguments, **options))
+        return answers[-1]
 
     rest.request = limited
     try:
@@ -134,7 +143,7 @@ class ApiClient:
         parts = ["apis" if "/" in version else "api", version]
         parts += ["namespaces", quote(namespace, safe="")] if namespace else []
         parts += [resource, *([quote(name, safe="")] if name else [])]
-        subject = f"{resource}/{name}" if name else resource
+        where = {"verb": verb, "resource": f"{resource}/{name}" if name else resource, "namespace": namespace}
         try:
             answer = self._client.request(
                 "get",
@@ -144,15 +153,25 @@ class ApiClient:
                 serialize=False,
                 _request_timeout=_TIMEOUT,
             )
-            return t.cast("dict[str, t.Any]", json.loads(answer.data))
+            data = answer.data
         except Exception as error:
-            status = getattr(error, "status", None)
-            reason = getattr(error, "reason", "") if status else _first_line(error)
-            body = getattr(error, "body", "") if status else ""
-            raise ClusterError.from_answer(
-                status, reason, body, verb=verb, resource=subject, namespace=namespace
-            ) from error
+            raise _cluster_error(error, **where) from error
+        with contextlib.suppress(ValueError, RecursionError):
+            document = json.loads(data)
+            if isinstance(document, dict) and ("metadata" if name else "items") in document:
+                return document
+        raise _not_of_kubernetes(answer, **where)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _cluster_error(error: Exception, **where: t.Any) -> ClusterError:
+    """The error of an HTTP status, or of a request without an answer."""
+    status = getattr(error, "status", None)
+    if status:
+        return ClusterError.from_answer(status, getattr(error, "reason", ""), getattr(error, "body", ""), **where)
+    return ClusterError((str(error).strip() or type(error).__name__).splitlines()[0], **where)
+
+
+def _not_of_kubernetes(answer: t.Any, **where: t.Any) -> ClusterError:
+    """The error of an answer that looks like a success: a proxy or its login page may answer for the API server."""
+    content_type = answer.headers.get("Content-Type") or "no content type"
+    return ClusterError(f"the answer ({content_type}) is not that of a Kubernetes API", status=200, **where)

@@ -25,6 +25,7 @@ _CLASSES: t.Mapping[int | None, str] = {
     429: "rate_limited",
 }
 _HINTS: t.Mapping[int, str] = {
+    200: "Check the address of the API server in the kubeconfig. A proxy or its login page may answer instead of it.",
     400: "Correct the selector or the name.",
     401: "Renew the credentials in the kubeconfig.",
     404: "Correct the name, the namespace or the selector.",
@@ -40,7 +41,7 @@ class ClusterError(Exception):
     """The Kubernetes API refused a request, or did not answer.
 
     *verb*, *resource* and *namespace* name the request, as in C(list pods in openclaw); *status* is the HTTP status, or
-    None without an answer; *message* is the API's own text.
+    None without an answer, or 200 of an answer that is not of Kubernetes; *message* is the API's own text.
     """
 
     def __init__(

@@ -23,9 +23,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_failures.state 
     RegistryState,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
 T = t.TypeVar("T")
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import Entry, PullSecret
@@ -19,6 +18,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
 # Seconds for one probe, and seconds after which no other probe starts: all end within the sum of both.
 LONGEST_PROBE = 15
@@ -56,7 +56,7 @@ def probe(
         ((turn, name, image) for name in needed for turn, image in enumerate(needed[name]) if entries[name]),
         key=lambda each: each[0],
     )
-    with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
+    with thread_pool(_PARALLEL) as pool:
         probes = list(pool.map(lambda each: _probe(each[2], entries[each[1]], readers, end), turns))
     found: dict[str, list[Probe]] = {name: [] for name in needed}
     for each in probes:

@@ -46,6 +46,11 @@ def tag(program: str, reference: str, new: str, *, insecure: bool) -> list[str]:
     return _command(program, insecure, "tag", reference, new)
 
 
+def delete(program: str, reference: str, *, insecure: bool) -> list[str]:
+    """Remove a tag. For a reference by digest the registry removes all tags of the digest."""
+    return _command(program, insecure, "delete", reference)
+
+
 def append(program: str, manifests: t.Iterable[str], target: str, *, insecure: bool) -> list[str]:
     """Write an index of *manifests* under the tag *target*. Of several C(--tag) crane uses only the last."""
     members = [part for reference in manifests for part in ("--manifest", reference)]

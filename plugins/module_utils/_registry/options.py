@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import (
@@ -20,14 +19,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
     Reference,
     registry_name,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import words
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem, words
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
-
-
-def thread_pool(parallel: int) -> ThreadPoolExecutor:
-    """The threads for the option parallel. Raises ZotError if it is less than one."""
-    at_least(1, parallel=parallel)
-    return ThreadPoolExecutor(max_workers=parallel)
 
 
 @contextlib.contextmanager
@@ -49,14 +42,32 @@ def registry_option(text: str | None) -> str:
         return registry_name(text)
 
 
-def references_option(texts: t.Iterable[str], registry: str) -> tuple[Reference, ...]:
+def references_option(name: str, texts: t.Sequence[t.Any], registry: str) -> tuple[Reference, ...]:
     """The references of a list, each once; *registry* is where a reference names none. Raises ZotError for another."""
     with invalid_options():
-        found = tuple(dict.fromkeys(Reference.parse(text, registry=registry) for text in words(texts)))
+        found = tuple(
+            dict.fromkeys(Reference.parse(text, registry=registry) for text in words(texts_option(name, texts)))
+        )
     for each in found:
         if each.registry != registry:
             raise ZotError("invalid_option", f"{each} is not an image of {registry}")
     return found
+
+
+def texts_option(name: str, value: t.Any) -> list[str]:
+    """The items of a list, or of one text with commas. Raises ZotError for an item that is not text."""
+    if isinstance(value, str):
+        return words([value])
+    items = (
+        [(f"{name}[{index}]", item) for index, item in enumerate(value)]
+        if isinstance(value, (list, tuple))
+        else [(name, value)]
+    )
+    for title, item in items:
+        problem = text_problem(title, item)
+        if problem:
+            raise ZotError("invalid_option", problem)
+    return [item for _title, item in items]
 
 
 def at_least(minimum: int, **values: int) -> None:

@@ -130,7 +130,12 @@ class Writer(Reader):
                     # the HTTP status only for the rate limit. The quota rejects only the first manifest of a
                     # repository.
                     raise ZotError(
-                        "quota_exceeded", error.message, command=error.command, rc=error.rc, stderr=error.stderr
+                        "quota_exceeded",
+                        error.message,
+                        detail=error.detail,
+                        command=error.command,
+                        rc=error.rc,
+                        stderr=error.stderr,
                     ) from error
                 else:
                     raise
@@ -155,6 +160,57 @@ class Writer(Reader):
         """Add the tag *tag* to the image of *source*."""
         command = crane.tag(self._session.crane, str(source), tag, insecure=self._session.insecure)
         self._session.run(command, source, f"cannot tag {source} as {tag}", crane.message)
+
+    def keep(self, image: Image, keeper: Reference | None) -> None:
+        """Add the tag *keeper* to *image*, whose tag is about to move. This costs one read and one write.
+
+        The keeper is not read first. If the registry denies the write, the keeper may already hold the image.
+        """
+        if keeper is None or image.digest is None:
+            return
+        pinned, tag = image.reference.pinned(image.digest), keeper.tag or ""
+
+        def attempt() -> None:
+            try:
+                self.tag(pinned, tag)
+            except ZotError as error:
+                if error.retryable or error.error_class == "denied":
+                    with contextlib.suppress(ZotError):
+                        if self.digest(keeper) == pinned.digest:
+                            return
+                raise
+
+        self._session.runner.retry(attempt)
+
+    def untag(self, reference: Reference) -> None:
+        """Remove a tag. The other tags of its image stay.
+
+        With crane, because C(skopeo delete) removes the digest of the tag, and with it all its tags
+        (https://github.com/containers/skopeo/blob/main/docs/skopeo-delete.1.md).
+        """
+        command = crane.delete(self._session.crane, str(reference), insecure=self._session.insecure)
+
+        def attempt() -> None:
+            try:
+                self._session.run(command, reference, f"cannot remove the tag {reference}", crane.message)
+            except ZotError as error:
+                # It was removed by a request whose response was lost, or by another client.
+                if error.error_class != "not_found":
+                    raise
+
+        try:
+            self._session.runner.retry(attempt)
+        except ZotError as error:
+            if not error.retryable:
+                raise
+            try:
+                now = self.digest(reference)
+            except ZotError:
+                error.message += f"; the current image of {reference} is not known"
+                raise error from None
+            if now:
+                error.message += f"; {reference} still holds {now}"
+                raise
 
     def write(self, reference: Reference, action: t.Callable[[], t.Any], is_done: t.Callable[[Image], bool]) -> Image:
         """Run *action*, which writes *reference*, and return the image that the reference then holds.

@@ -23,12 +23,12 @@ from ansible_collections.killinit.zot.plugins.module_utils._workloads.rollouts i
 class ClusterState:
     """The selected workloads, and the pods of the namespace that are not over.
 
-    *strays* are the pods that no Deployment, StatefulSet or DaemonSet owns. *unreadable* names what could not be read.
+    *other_pods* are those that no Deployment, StatefulSet or DaemonSet owns. *unreadable* names what could not be read.
     """
 
     workloads: t.Sequence[Object]
     pods: t.Mapping[tuple[str, str], t.Sequence[Object]] = field(default_factory=dict)
-    strays: t.Sequence[Object] = ()
+    other_pods: t.Sequence[Object] = ()
     unreadable: t.Sequence[dict[str, t.Any]] = ()
 
     @property
@@ -80,7 +80,7 @@ def read_cluster(client: Client, selection: Selection) -> ClusterState:
             raise selection.nothing(f"the namespace has none{selection.with_labels}; allow_empty accepts that")
     pods = readings.list("pods", selection.namespace) or []
     owned: dict[tuple[str, str], list[Object]] = {}
-    strays = []
+    other_pods = []
     for pod in pods:
         owner = owner_of(pod)
         phase = (pod.get("status") or {}).get("phase")
@@ -88,16 +88,18 @@ def read_cluster(client: Client, selection: Selection) -> ClusterState:
         if owner and not over:
             owned.setdefault(owner, []).append(pod)
         elif not over:
-            strays.append(pod)
-    return ClusterState(workloads, owned, _selected_strays(readings, selection, strays), readings.unreadable)
+            other_pods.append(pod)
+    return ClusterState(workloads, owned, _selected_other_pods(readings, selection, other_pods), readings.unreadable)
 
 
-def _selected_strays(readings: Readings, selection: Selection, strays: t.Sequence[Object]) -> t.Sequence[Object]:
-    if selection.names or not strays:
+def _selected_other_pods(
+    readings: Readings, selection: Selection, other_pods: t.Sequence[Object]
+) -> t.Sequence[Object]:
+    if selection.names or not other_pods:
         return ()
     if not selection.labels:
-        return strays
+        return other_pods
     # The API server alone evaluates a selector.
     found = readings.list("pods", selection.namespace, labels=selection.labels, metadata_only=True)
     names = {pod["metadata"]["name"] for pod in found or ()}
-    return [pod for pod in strays if pod["metadata"]["name"] in names]
+    return [pod for pod in other_pods if pod["metadata"]["name"] in names]

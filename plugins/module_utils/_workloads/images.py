@@ -23,7 +23,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import ImageUse
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
-from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import RegistryState, reference_of
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import (
+    RegistryState,
+    pinned_of,
+    reference_of,
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class ImageVerdict:
 
     *verdict* is C(current), C(mismatched), C(missing), C(pinned), C(not_running) or C(unknown), *expected* the digest
     that the pods should run. *old* are the images of *running* that are another one, *set_to* is the released reference
-    that replaces another revision, *doubt* is why the verdict is no proof.
+    that replaces another revision, *unverified* is why the verdict is no proof.
     """
 
     use: ImageUse
@@ -42,7 +46,7 @@ class ImageVerdict:
     running: t.Sequence[str] = ()
     old: t.Sequence[str] = ()
     set_to: str | None = None
-    doubt: str | None = None
+    unverified: str | None = None
 
     @property
     def is_held(self) -> bool:
@@ -87,14 +91,17 @@ def compare(use: ImageUse, state: RegistryState, pods: t.Sequence[Object], *, pi
         for pod, digest in reported
         if digest in old and (state.can_resolve(digest) or started_with(pod, use) != expected)
     }
-    doubt = None
+    unverified = None
     if pinned and not (pin and reference and reference.tag):
         verdict, reason, expected = "pinned", f"{where(use)}: {use.image} is pinned", pinned
+        if not (state.image(pinned_of(use)) or {"exists": False})["exists"]:
+            verdict = "missing"
+            reason += " to a digest that is not in the registry, so that no new pod can pull it: set another image"
     elif text in state.assumed:
         verdict, reason = "mismatched" if pods else "not_running", f"{where(use)}: {text} would mean another image"
         expected = None
     elif not image["exists"]:
-        verdict, reason = "missing", f"{where(use)}: {use.image} is not in the registry"
+        verdict, reason = "missing", f"{where(use)}: {use.image} is not in the registry: publish it first"
     elif mismatched:
         verdict = "mismatched"
         reason = f"{where(use)} runs {_names(mismatched)}, but {text} means {_short(expected)} now"
@@ -103,7 +110,7 @@ def compare(use: ImageUse, state: RegistryState, pods: t.Sequence[Object], *, pi
         reason = f"{where(use)}: Kubernetes reports no digest of the volume, and no annotation {VOLUMES} records it"
     elif old:
         verdict = "unknown"
-        reason = doubt = (
+        reason = unverified = (
             f"{where(use)} was started when {text} meant {_short(expected)}, as it does now; it reports {_names(old)},"
             " which the registry does not have, so that digests prove nothing"
         )
@@ -112,11 +119,21 @@ def compare(use: ImageUse, state: RegistryState, pods: t.Sequence[Object], *, pi
     else:
         verdict, reason = "current", f"{where(use)}: current"
         if use.kind == "image volume" and any(reported_by(pod, use) is None for pod in pods):
-            doubt = (
+            unverified = (
                 f"{where(use)}: Kubernetes reports no digest of the volume; that it is {_short(expected)} is known from"
                 f" the annotation {VOLUMES}, which a restart wrote before the pods were started"
             )
-    return ImageVerdict(use, verdict, reason, expected, running, old, doubt=doubt)
+    return ImageVerdict(use, verdict, reason, expected, running, old, unverified=unverified)
+
+
+def differing(verdicts: t.Iterable[ImageVerdict], state: RegistryState) -> list[str]:
+    """The references of images whose digests differ from what runs: their configurations may still be the same.
+
+    A runtime may report an image by any name under which it pulled it, or by the digest of its configuration.
+    """
+    old = [verdict for verdict in verdicts if verdict.old]
+    expected = [reference_of(verdict.use) or "" for verdict in old]
+    return [*expected, *state.behind(text for verdict in old for text in verdict.old)]
 
 
 def replace(use: ImageUse, state: RegistryState, successor: Reference, pods: t.Sequence[Object]) -> ImageVerdict:
@@ -147,10 +164,12 @@ def in_cronjob(use: ImageUse, state: RegistryState, *, pin: bool) -> ImageVerdic
         reason = f"{where(use)} is pinned to {_short(reference.digest)}, but {text} {now}"
         return ImageVerdict(use, "mismatched", reason, verdict.expected)
     if use.pull_policy == "Always" or reference.digest:
-        doubt = f"{where(use)}: its pods start later, and pull {use.image} then"
+        unverified = f"{where(use)}: its pods start later, and pull {use.image} then"
     else:
-        doubt = f"{where(use)}: its pods start later, and its pull policy {use.pull_policy} takes the image of the node"
-    return ImageVerdict(use, "not_running", doubt, verdict.expected, doubt=doubt)
+        unverified = (
+            f"{where(use)}: its pods start later, and its pull policy {use.pull_policy} takes the image of the node"
+        )
+    return ImageVerdict(use, "not_running", unverified, verdict.expected, unverified=unverified)
 
 
 def _running(pod: Object, use: ImageUse) -> str | None:

@@ -21,6 +21,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads im
 from ansible_collections.killinit.zot.plugins.module_utils._info import read_images
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
 _PARALLEL = 8
 
@@ -33,6 +34,12 @@ def reference_of(use: ImageUse) -> str | None:
     return str(reference.tagged(reference.tag) if reference.tag else reference)
 
 
+def pinned_of(use: ImageUse) -> str | None:
+    """The reference by digest of a pinned image, which is what a runtime pulls; None for an image without a digest."""
+    reference = use.reference()
+    return str(reference.pinned(reference.digest)) if reference and reference.digest else None
+
+
 class RegistryState:
     """The images of one registry, by reference and by digest. *assumed* are references that a dry run would move."""
 
@@ -41,6 +48,7 @@ class RegistryState:
         self.assumed = frozenset(assumed)
         self._references: dict[str, Object] = {}
         self._digests: dict[str, Object] = {}
+        self._whole: set[str] = set()
         self.add(images)
 
     def add(self, images: t.Iterable[Object]) -> None:
@@ -51,11 +59,22 @@ class RegistryState:
                 self._digests[image["digest"]] = image
 
     def read(self, reader: Reader, references: t.Iterable[str]) -> None:
-        """Read references that are not known yet, each once. Raises ZotError."""
+        """Read the digests of references that are not known yet, each once. Raises ZotError.
+
+        That is half the work of reading an image whole, and does not count as a pull in the registry.
+        """
         missing = [text for text in dict.fromkeys(references) if text not in self._references]
+        if missing:
+            self.add(_read_digests(reader, missing))
+
+    def read_whole(self, reader: Reader, references: t.Iterable[str]) -> bool:
+        """Read references with their manifests and configurations, each once; false if all were. Raises ZotError."""
+        missing = [text for text in dict.fromkeys(references) if text not in self._whole]
         if missing:
             query = {"images": missing, "repositories": [], "catalog": False, "query": None, "parallel": _PARALLEL}
             self.add(read_images(reader, query)["images"])
+            self._whole.update(missing)
+        return bool(missing)
 
     def holds(self, use: ImageUse) -> bool:
         """Whether the image is one of this registry."""
@@ -65,6 +84,11 @@ class RegistryState:
     def is_used_by(self, workload: Object) -> bool:
         """Whether the template of the workload names an image of this registry."""
         return any(map(self.holds, image_uses(template_of(workload)["spec"])))
+
+    @property
+    def references(self) -> t.Collection[str]:
+        """All references that were read."""
+        return self._references.keys()
 
     def image(self, reference: str | None) -> Object | None:
         """The image of a reference that was read."""
@@ -93,20 +117,39 @@ class RegistryState:
         """Whether the registry has the image that a pod reports as *running*."""
         return bool(self._configurations(digest_of(running)))
 
-    def unresolved(self, reported: t.Iterable[str]) -> list[str]:
-        """Of the images that pods report those of this registry that were not read yet, as references."""
+    def behind(self, reported: t.Iterable[str]) -> list[str]:
+        """The references in this registry of the images that pods report."""
         found = []
         for text in reported:
+            digest = digest_of(text)
+            found += [name for name, image in self._references.items() if image["digest"] == digest]
             try:
                 reference = Reference.parse(text)
             except InvalidReferenceError:
                 continue
-            if reference.registry == self.registry and reference.digest and str(reference) not in self._references:
+            if reference.registry == self.registry and reference.digest:
                 found.append(str(reference))
         return found
 
     def _configurations(self, digest: str) -> dict[str, str]:
         return _configurations(self._digests[digest]) if digest in self._digests else {}
+
+
+def _read_digests(reader: Reader, references: t.Sequence[str]) -> list[Object]:
+    """Images of which only the digest is known, as zot_image_info returns them."""
+    with thread_pool(_PARALLEL) as pool:
+        digests = list(pool.map(lambda text: reader.digest(reader.parse(text)), references))
+    return [
+        {
+            "reference": text,
+            "exists": bool(digest),
+            "digest": digest,
+            "platforms": [],
+            "manifest": None,
+            "manifests": [],
+        }
+        for text, digest in zip(references, digests)
+    ]
 
 
 def _configurations(image: Object) -> dict[str, str]:

@@ -10,10 +10,11 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
+    ImageUse,
     image_uses,
     name_of,
     template_of,
@@ -26,7 +27,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._workloads.images imp
     replace,
     where,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._workloads.patches import patch_and_undo
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.patches import Images, patch_and_undo
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import RegistryState, reference_of
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.revisions import Release, manager_of
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.rollouts import (
@@ -48,7 +49,10 @@ class Policy:
 
 @dataclass(frozen=True)
 class WorkloadVerdict:
-    """One of C(workloads) in a result. *problem* is why the workload is not in order; None when it is."""
+    """One of C(workloads) in a result. *problem* is why the workload is not in order; None when it is.
+
+    *changes* are sentences, one for each image that the patch sets.
+    """
 
     name: str
     kind: str
@@ -59,7 +63,8 @@ class WorkloadVerdict:
     patch: dict[str, t.Any] | None = None
     undo: dict[str, t.Any] | None = None
     problem: str | None = None
-    doubts: t.Sequence[str] = field(default=())
+    changes: t.Sequence[str] = ()
+    unverified: t.Sequence[str] = ()
 
     def for_ansible(self) -> dict[str, t.Any]:
         """The dictionary; C(patch) and C(undo) are data for the API, and not for a terminal."""
@@ -71,12 +76,13 @@ class WorkloadVerdict:
             "problem": None if self.problem is None else printable(f"{self.name}: {self.problem}"),
             "pods": self.pods,
             "images": [image.for_ansible() for image in self.images],
+            "changes": [printable(text) for text in self.changes],
             "patch": self.patch,
             "undo": self.undo,
         }
 
 
-def judge(
+def assess_workload(
     workload: Object, pods: t.Sequence[Object], state: RegistryState, policy: Policy, waited: int | None
 ) -> WorkloadVerdict | None:
     """The verdict on a workload; None when it uses no image of the registry. *pods* are those of the workload.
@@ -99,9 +105,10 @@ def judge(
         else:
             images.append(compare(use, state, rollout.pods, pin=policy.pin))
     status, reason, may_patch, problem = _decide(workload, rollout, images, policy, waited)
-    patch, undo = _patch(workload, images, policy) if may_patch else (None, None)
+    images_set = _images_set(workload, images) if may_patch else []
+    patch, undo = _patch(workload, images, images_set, policy) if may_patch else (None, None)
     # Without a pod, as with zero replicas, no digest proves anything.
-    doubts = [image.doubt or (image.reason if image.verdict == "not_running" else "") for image in images]
+    unverified = [image.unverified or (image.reason if image.verdict == "not_running" else "") for image in images]
     return WorkloadVerdict(
         name=name_of(workload),
         kind=workload["kind"],
@@ -112,7 +119,8 @@ def judge(
         patch=patch,
         undo=undo,
         problem=problem,
-        doubts=[f"{name_of(workload)}: {doubt}" for doubt in doubts if doubt],
+        changes=[f"{where(use)}: {use.image} -> {image}" for use, image in images_set],
+        unverified=[f"{name_of(workload)}: {text}" for text in unverified if text],
     )
 
 
@@ -123,7 +131,7 @@ def _decide(
     missing = [image for image in images if image.verdict == "missing"]
     mismatched = [image for image in images if image.verdict == "mismatched"]
     if missing:
-        reason = "; ".join(image.reason for image in missing) + ": publish it first"
+        reason = "; ".join(image.reason for image in missing)
         return "failed", reason, False, reason
     if mismatched:
         reason = "; ".join(image.reason for image in mismatched)
@@ -179,9 +187,8 @@ def _pulls_again(workload: Object, rollout: Rollout, images: t.Sequence[ImageVer
     return workload["kind"] != "StatefulSet" and bool(rollout.waiting_to_pull) and rollout.waiting_to_pull <= ours
 
 
-def _patch(
-    workload: Object, images: t.Sequence[ImageVerdict], policy: Policy
-) -> tuple[dict[str, t.Any], dict[str, t.Any] | None]:
+def _images_set(workload: Object, images: t.Sequence[ImageVerdict]) -> list[tuple[ImageUse, str]]:
+    """The images that the patch of a workload sets."""
     changed = []
     for image in images:
         if image.set_to:
@@ -191,8 +198,14 @@ def _patch(
             # In a dry run the digest may not be known.
             tagged = reference_of(image.use) or image.use.image
             changed.append((image.use, f"{tagged}@{image.expected}" if image.expected else tagged))
+    return changed
+
+
+def _patch(
+    workload: Object, images: t.Sequence[ImageVerdict], images_set: Images, policy: Policy
+) -> tuple[dict[str, t.Any], dict[str, t.Any] | None]:
     recorded = [] if workload["kind"] == "CronJob" else [(image.use, image.expected) for image in images]
-    return patch_and_undo(workload, recorded, changed, policy.stamp)
+    return patch_and_undo(workload, recorded, images_set, policy.stamp)
 
 
 def _listed(images: t.Iterable[ImageVerdict]) -> str:

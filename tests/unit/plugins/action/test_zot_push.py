@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 import typing as t
@@ -33,7 +34,12 @@ class Copies:
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     shown: list[str] = []
-    monkeypatch.setattr(zot_push.Display(), "display", shown.append)
+
+    def display(line: str, *, stderr: bool) -> None:
+        assert stderr, "a callback plugin may write JSON to stdout"
+        shown.append(line)
+
+    monkeypatch.setattr(zot_push.Display(), "display", display)
     return shown
 
 
@@ -78,6 +84,21 @@ def test_silence(options: dict[str, t.Any], run: Run, lines: list[str]) -> None:
 def test_a_value_that_is_no_boolean_is_an_error(run: Run) -> None:
     with pytest.raises(TypeError, match="not a valid boolean"):
         run(zot_push_progress="sometimes")
+
+
+def test_signals_end_the_module_and_not_the_watch(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocked: list[set[int]] = []
+    original = Copies.read
+
+    def read(copies: Copies) -> list[Copy]:
+        blocked.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+        return original(copies)
+
+    monkeypatch.setattr(Copies, "read", read)
+    run(seconds=0.1)
+    assert blocked
+    assert all({signal.SIGINT, signal.SIGTERM} <= each for each in blocked)
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_the_watch_ends_with_a_module_that_breaks(run: Run) -> None:

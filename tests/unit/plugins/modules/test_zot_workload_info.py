@@ -132,7 +132,7 @@ def test_what_may_not_be_read_is_named(info: Info) -> None:
 
 def test_a_registry_that_refuses_is_an_error(info: Info, fake: t.Any) -> None:
     fake.put("openclaw/openclaw", "latest")
-    fake.fail("manifest", "latest", "bad-password")
+    fake.fail("digest", "latest", "bad-password")
     found = info(*scene(workload(container(f"{APP}:latest"))))
     assert (found["failed"], found["error_class"]) == (True, "unauthorized")
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster import connection
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Readings
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import (
     ApiClient,
     cluster_module,
@@ -30,6 +31,15 @@ testing = pytest.importorskip("ansible.module_utils.testing", reason="ansible-co
 Dict = dict[str, t.Any]
 POD = CLUSTER["fresh"]["pods"][1]
 MANAGED = {**POD, "metadata": {**POD["metadata"], "managedFields": [{"manager": "kubelet"}]}}
+
+
+PAGE = "<!DOCTYPE html><title>Sign in</title>"
+# What a proxy may answer with status 200 in place of the API server.
+NOT_OF_KUBERNETES = [
+    pytest.param(PAGE, id="a login page"),
+    pytest.param({"error": "login required"}, id="another JSON object"),
+    pytest.param([], id="a list"),
+]
 
 
 def answer_nothing(_request: Request) -> tuple[int, Dict]:
@@ -76,14 +86,12 @@ class TestList:
     """Lists."""
 
     def test_is_paged(self) -> None:
-        with running(Pages(1201)) as server:
+        with running(Pages(5001)) as server:
             found = client_of(server).list("pods", "openclaw")
-        assert [pod["metadata"]["name"] for pod in found] == [f"p{number}" for number in range(1201)]
-        assert [request.query for request in server.requests] == [
-            {"limit": "500"},
-            {"limit": "500", "continue": "500"},
-            {"limit": "500", "continue": "1000"},
-        ]
+        assert [pod["metadata"]["name"] for pod in found] == [f"p{number}" for number in range(5001)]
+        first, *others = [request.query for request in server.requests]
+        assert first == {"limit": "500"}
+        assert others == [{"limit": "500", "continue": str(start)} for start in range(500, 5001, 500)]
         assert {request.path for request in server.requests} == {"/api/v1/namespaces/openclaw/pods"}
 
     def test_begins_again_when_its_pages_expire(self) -> None:
@@ -200,8 +208,49 @@ class TestErrors:
             client_of(server).list("pods")
         assert (str(caught.value), caught.value.retryable) == ("cannot list pods in all namespaces: Bad Gateway", True)
 
+    @pytest.mark.parametrize("answer", NOT_OF_KUBERNETES)
+    def test_a_success_that_is_not_of_kubernetes(self, answer: t.Any) -> None:
+        """Taken for an empty list it would prove that nothing is wrong."""
+        with running(lambda _request: (200, answer)) as server:
+            api = client_of(server)
+            for read in (lambda: api.list("pods", "openclaw"), lambda: api.get("pods", "openclaw", "p")):
+                with pytest.raises(ClusterError) as caught:
+                    read()
+                assert ") is not that of a Kubernetes API" in str(caught.value)
+                assert "proxy" in caught.value.for_ansible()["msg"]
+                assert caught.value.retryable is False
+                # Every other request would have the same answer: nothing is left to be assessed.
+                with pytest.raises(ClusterError):
+                    Readings(api).list("pods", "openclaw")
+
+    @pytest.mark.parametrize("answer", NOT_OF_KUBERNETES)
+    def test_a_connection_to_another_server(self, answer: t.Any) -> None:
+        with (
+            running(answer_nothing, lambda _path: answer) as server,
+            pytest.raises(ClusterError) as caught,
+        ):
+            client_of(server)
+        assert str(caught.value).startswith("cannot connect to the cluster: the answer (")
+        assert ") is not that of a Kubernetes API" in str(caught.value)
+        assert "proxy" in caught.value.for_ansible()["msg"]
+
+    @pytest.mark.parametrize(
+        ("code", "error_class", "retryable"), [(401, "unauthorized", False), (503, "unavailable", True)]
+    )
+    @pytest.mark.parametrize("body", [{"kind": "Status", "message": "no way in"}, PAGE])
+    def test_a_connection_that_is_refused(self, code: int, error_class: str, retryable: bool, body: t.Any) -> None:
+        """Also by a gateway in front of the API server, which answers with a page."""
+        with (
+            running(lambda _request: (code, body), lambda _path: None) as server,
+            pytest.raises(ClusterError) as caught,
+        ):
+            client_of(server)
+        result = caught.value.for_ansible()
+        assert (result["error_class"], result["retryable"]) == (error_class, retryable)
+        assert str(caught.value).startswith("cannot connect to the cluster: ")
+
     def test_a_server_that_hangs(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """kubernetes.core sets no limit: its task would never end."""
+        """kubernetes.core sets no limit, so that its task would never end. The request is repeated once."""
         monkeypatch.setattr(connection, "_TIMEOUT", 0.5)
 
         def hang(_request: Request) -> tuple[int, Dict]:
@@ -215,6 +264,7 @@ class TestErrors:
                 api.list("pods", "openclaw")
             assert time.monotonic() - started < 3
         assert (caught.value.status, caught.value.retryable) == (None, True)
+        assert len(server.requests) == 2
 
     def test_a_server_that_hangs_when_it_is_connected_to(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(connection, "_CONNECT_TIMEOUT", 0.3)

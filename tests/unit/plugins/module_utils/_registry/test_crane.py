@@ -25,6 +25,7 @@ OUTPUTS: list[dict[str, t.Any]] = [each for each in CAPTURED["outputs"] if each[
         pytest.param(crane.tags, ("h/r",), "ls h/r", id="tags"),
         pytest.param(crane.catalog, ("h",), "catalog h", id="catalog"),
         pytest.param(crane.tag, ("h/r:1", "2"), "tag h/r:1 2", id="tag"),
+        pytest.param(crane.delete, ("h/r:1",), "delete h/r:1", id="delete"),
         pytest.param(
             crane.append,
             (["h/r:1", "h/r:2"], "h/r:i"),

@@ -137,19 +137,19 @@ def test_for_ansible_has_every_documented_key() -> None:
         "denied",
         "cannot push.",
         hint="Ask.",
+        detail="DENIED: no\n",
         command=["crane", "tag"],
         rc=1,
         stderr="DENIED: no",
         result={"changed": True},
     )
     assert error.for_ansible() == {
-        "msg": "cannot push. Ask.",
+        "msg": "cannot push. Ask. (crane: DENIED: no)",
         "error_class": "denied",
         "retryable": False,
         "hint": "Ask.",
         "cmd": ["crane", "tag"],
         "rc": 1,
-        "stderr": "DENIED: no",
         "changed": True,
     }
 
@@ -168,11 +168,21 @@ def test_a_layer_that_is_no_file_is_the_archives_fault(said: str) -> None:
 def test_nothing_that_a_terminal_obeys_leaves() -> None:
     """What a registry says must neither colour the output nor look like a line of it."""
     said = "DENIED: \x1b[2J\x9b31m\u202e\ud800\x00\nok: [localhost]\t"
-    found = ZotError("denied", said, hint=said, stderr=said).for_ansible()
+    found = ZotError("denied", said, hint=said, detail=said).for_ansible()
     shown = r"DENIED: \x1b[2J\x9b31m\u202e\ud800\x00"
-    assert found["msg"] == f"{shown} ok: [localhost]. {found['hint']}"
+    assert found["msg"] == f"{shown} ok: [localhost]. {found['hint']} (the registry: {shown} ok: [localhost])"
     assert found["hint"].startswith(f"{shown} ok: [localhost] ")
-    assert found["stderr"].startswith(f"{shown}\nok: [localhost] ")
+
+
+@pytest.mark.parametrize(("error_class", "longest"), [("denied", 300), ("tool_failed", 2100)])
+def test_the_words_of_the_registry_are_short_and_last(error_class: str, longest: int) -> None:
+    """What is not known has no other remedy than its words."""
+    said = f"begin {'x' * 5000}\n end"
+    found = ZotError(error_class, "cannot push", hint="Ask.", detail=said, stderr=said).for_ansible()
+    assert found["msg"].startswith("cannot push. Ask. (the registry: begin xx")
+    assert found["msg"].endswith("xx end)")
+    assert len(found["msg"]) < longest
+    assert "stderr" not in found
 
 
 def test_a_hint_may_be_empty() -> None:

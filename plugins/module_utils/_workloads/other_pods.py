@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Judge pods that no Deployment, StatefulSet or DaemonSet owns: nothing here can restart them.
+"""Assess pods that no Deployment, StatefulSet or DaemonSet owns: the collection cannot restart them.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -16,20 +16,20 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.client impor
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import is_name
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import image_uses
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
-from ansible_collections.killinit.zot.plugins.module_utils._workloads.images import compare
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.images import compare, differing
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import RegistryState
 
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
 
 
-def judge_strays(pods: t.Sequence[Object], state: RegistryState, reader: Reader) -> tuple[list[str], list[str]]:
-    """Problems and doubts: a sentence for each owner with stale pods. Raises ZotError.
+def assess_other_pods(pods: t.Sequence[Object], state: RegistryState, reader: Reader) -> tuple[list[str], list[str]]:
+    """Problems and what is unverified: a sentence for each owner with stale pods. Raises ZotError.
 
     The pods of a Job end by themselves, so that they are no problem.
     """
     images = [(pod, use) for pod in pods for use in image_uses(pod["spec"]) if state.holds(use)]
     first = [(pod, compare(use, state, [pod], pin=False)) for pod, use in images if use.kind != "ephemeral container"]
-    state.read(reader, state.unresolved(text for _pod, verdict in first for text in verdict.old))
+    state.read_whole(reader, differing((verdict for _pod, verdict in first), state))
     found: dict[str, list[tuple[str, str, bool]]] = {}
     for pod, verdict in first:
         now = compare(verdict.use, state, [pod], pin=False)
@@ -38,14 +38,14 @@ def judge_strays(pods: t.Sequence[Object], state: RegistryState, reader: Reader)
             certain = bool(now.old) and kind != "Job"
             found.setdefault(owner, []).append((str(pod["metadata"]["name"]), now.reason, certain))
     problems: list[str] = []
-    doubts: list[str] = []
+    unverified: list[str] = []
     for owner, pods_of_owner in sorted(found.items()):
         name, reason, _certain = pods_of_owner[0]
         count = len({each for each, _reason, _certain in pods_of_owner})
         more = f" and {count - 1} more" if count > 1 else ""
         text = f"pod {name}{more} of {owner}: {reason}; this collection does not restart them"
-        (problems if any(certain for _name, _reason, certain in pods_of_owner) else doubts).append(text)
-    return problems, doubts
+        (problems if any(certain for _name, _reason, certain in pods_of_owner) else unverified).append(text)
+    return problems, unverified
 
 
 def _owner_of(pod: Object) -> tuple[str, str]:

@@ -1,0 +1,244 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Give existing images further tags, and remove tags.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of, require_own_keepers
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
+from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options, texts_option
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
+
+# The number of references that a task reads at the same time.
+_PARALLEL_READS = 8
+
+
+@dataclass(frozen=True)
+class TagRequest:
+    """The tags of one image, all in one repository. *source* is the image they shall hold, None to remove them."""
+
+    source: Reference | None
+    references: tuple[Reference, ...]
+    keep_previous: str | None
+
+    @classmethod
+    def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any], *, present: bool) -> TagRequest:
+        """Raises ZotError for an option that cannot be used."""
+        repository, source, keep_previous = params["repository"], params["source"], params["keep_previous"]
+        tags = texts_option("tags", params["tags"])
+        if not tags:
+            raise ZotError("invalid_option", f"tags is empty for {repository}")
+        for tag in tags:
+            if is_digest(tag):
+                raise ZotError(
+                    "invalid_option",
+                    f"{tag} in tags of {repository} is a digest, not a tag",
+                    hint="List tags only. A digest is never removed, because the registry would remove all its tags."
+                    " Nothing was written.",
+                )
+        references = registry.references(repository, tags)
+        if not present:
+            for option in ("source", "keep_previous"):
+                if params[option]:
+                    raise ZotError("invalid_option", f"{option} of {repository} cannot be used with state absent")
+            return cls(None, references, None)
+        if source is None or source == "":
+            raise ZotError("invalid_option", f"source is missing for {repository}")
+        (source,) = texts_option("source", [source])
+        with invalid_options():
+            return cls(
+                references[0].pinned(source) if is_digest(source) else references[0].tagged(source),
+                references,
+                keep_previous,
+            )
+
+
+@dataclass(frozen=True)
+class _Move:
+    """One tag: the image that it holds, the one that it shall hold, and the keeper with the digest that it holds."""
+
+    before: Image
+    after: Image
+    keeper: Reference | None = None
+    kept: str | None = None
+
+    @property
+    def needed(self) -> bool:
+        return self.before.digest != self.after.digest
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the keeper must be written."""
+        return self.keeper is not None and self.kept != self.before.digest
+
+
+@dataclass
+class _Moved:
+    """The tags of one image that moved, and the keepers that moved. Both are lists of entries of the result."""
+
+    tags: list[dict[str, t.Any]] = field(default_factory=list)
+    keepers: list[dict[str, t.Any]] = field(default_factory=list)
+
+
+def move_tags(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
+    """Tag the image, or the images, of *params*, or remove their tags. With *dry_run* only report what would move.
+
+    Everything is read before the first write. Then an error of one image does not stop the others. Raises ZotError.
+    """
+    single = params["images"] is None
+    items = [params] if single else params["images"]
+    if not items:
+        raise ZotError("invalid_option", "images is empty: list at least one image")
+    requests = [TagRequest.from_params(registry, item, present=params["state"] == "present") for item in items]
+    _require_distinct(requests)
+    with ThreadPoolExecutor(max_workers=_PARALLEL_READS) as readers, thread_pool(params["parallel"]) as pool:
+        sources = list(pool.map(lambda request: registry.image(request.source) if request.source else None, requests))
+        _require_sources(registry, sources)
+        plans = list(pool.map(lambda *each: _plan(registry, readers, *each), requests, sources))
+        _require_held_sources(requests, plans)
+        records = [_Moved() for _plan in plans]
+        outcomes = list(pool.map(lambda *each: _write(registry, *each, dry_run=dry_run), plans, records))
+    # A keeper is undone after all tags: until then it may be the only tag of an image that a tag gets back.
+    moved = [
+        *(entry for each in records for entry in each.tags),
+        *(entry for each in records for entry in each.keepers),
+    ]
+    try:
+        return report(outcomes, single=single, moved=moved)
+    except ZotError as error:
+        if moved:
+            error.message += f"; moved: {', '.join(entry['reference'] for entry in moved)}"
+        raise
+
+
+def _require_distinct(requests: t.Sequence[TagRequest]) -> None:
+    owners: dict[Reference, TagRequest] = {}
+    for request in requests:
+        for reference in request.references:
+            if owners.setdefault(reference, request) is not request:
+                raise ZotError("invalid_option", f"{reference} is a tag of two images")
+    for request in requests:
+        if request.source and owners.get(request.source, request) is not request:
+            raise ZotError("invalid_option", f"{request.source} is both a source and a tag of another image")
+    sources = {request.source for request in requests if request.source}
+    require_own_keepers([(request.references, request.keep_previous) for request in requests], owners.keys() | sources)
+
+
+def _require_sources(registry: Writer, sources: t.Iterable[Image | None]) -> None:
+    missing = [source.reference for source in sources if source and not source.digest]
+    if missing:
+        names = ", ".join(map(str, missing))
+        raise ZotError(
+            "not_found",
+            f"cannot tag {names}: {'it does' if len(missing) == 1 else 'they do'} not exist",
+            hint=f"{registry.nearest_tags(missing[0])} Nothing was written.",
+        )
+
+
+def _plan(registry: Writer, readers: Executor, request: TagRequest, source: Image | None) -> list[_Move]:
+    def plan(reference: Reference) -> _Move:
+        before = registry.image(reference)
+        after = Image(reference, source.manifest, source.config) if source else Image(reference)
+        move = _Move(before, after)
+        keeper = keeper_of(reference, request.keep_previous) if move.needed and before.digest else None
+        return _Move(before, after, keeper, registry.digest(keeper)) if keeper else move
+
+    return list(readers.map(plan, request.references))
+
+
+def _require_held_sources(requests: t.Sequence[TagRequest], plans: t.Sequence[t.Sequence[_Move]]) -> None:
+    """Raise ZotError if a write could remove the last tag of a source.
+
+    Zot deletes an image when its last tag is overwritten. The tag of a source is not written, so a source by tag stays.
+    """
+    released: dict[tuple[str, str | None], Reference] = {}
+    for plan in plans:
+        for move in plan:
+            if move.needed:
+                released[move.before.reference.name, move.before.digest] = move.before.reference
+            if move.needed and move.keeper and move.keeps:
+                released[move.keeper.name, move.kept] = move.keeper
+    for request in requests:
+        source = request.source
+        holder = released.get((source.name, source.digest)) if source and source.digest else None
+        if holder:
+            raise ZotError(
+                "invalid_option",
+                f"{holder} holds the source {source}, and the task would overwrite that tag. If it is the only tag of"
+                " the source, the registry would delete the source before it is tagged",
+                hint="Give the source by a tag that the task does not write. Nothing was written.",
+            )
+
+
+def _write(registry: Writer, plan: t.Sequence[_Move], moved: _Moved, *, dry_run: bool) -> Outcome:
+    """Write the tags of one image. *moved* receives what was written, also if a later write fails."""
+    with Outcome(move.after.reference for move in plan) as outcome:
+        for move in plan:
+            outcome.found(move.before, settled=not move.needed)
+        for move in plan:
+            if not move.needed:
+                continue
+            if move.keeper and move.keeps:
+                if not dry_run:
+                    registry.keep(move.before, move.keeper)
+                moved.keepers.append(_entry(move.keeper, move.kept, move.before.digest))
+            entry = _entry(move.after.reference, move.before.digest, move.after.digest)
+            if not dry_run:
+                try:
+                    _write_tag(registry, move.after)
+                except ZotError:
+                    if not _holds(registry, move.before):
+                        moved.tags.append(entry)
+                    raise
+            moved.tags.append(entry)
+            if move.after.digest:
+                outcome.wrote(move.after, previous_tag=move.keeper)
+            else:
+                outcome.removed(move.after.reference)
+    return outcome
+
+
+def _write_tag(registry: Writer, image: Image) -> None:
+    reference, digest = image.reference, image.digest
+    if digest is None:
+        registry.untag(reference)
+        return
+    pinned, tag = reference.pinned(digest), reference.tag or ""
+    after = registry.write(reference, lambda: registry.tag(pinned, tag), lambda now: now.digest == digest)
+    if after.digest != digest:
+        raise ZotError(
+            "tool_failed",
+            f"{reference} holds {after.digest or 'nothing'}, not {digest}, which was written",
+            hint="Another client wrote this tag at the same time. Use one job per tag, and run the task again.",
+        )
+
+
+def _holds(registry: Writer, image: Image) -> bool:
+    """Whether the tag certainly still holds *image*. Undoing a tag that did not move writes nothing."""
+    try:
+        return registry.digest(image.reference) == image.digest
+    except ZotError:
+        return False
+
+
+def _entry(reference: Reference, before: str | None, after: str | None) -> dict[str, t.Any]:
+    return {
+        "reference": str(reference),
+        "repository": reference.repository,
+        "tag": reference.tag,
+        "from": before,
+        "to": after,
+    }

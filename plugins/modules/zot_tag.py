@@ -1,0 +1,384 @@
+#!/usr/bin/python
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: zot_tag
+short_description: Tag existing images in a Zot registry, and remove tags
+version_added: 0.1.0
+author:
+  - killinit.zot contributors (@killinit)
+description:
+  - Gives an image or an index that exists in a repository additional tags, with C(crane tag), or removes tags, with
+    C(crane delete REPOSITORY:TAG).
+  - A tag that already holds the image is not written, so tags of an immutable repository are no obstacle.
+  - All sources are read before a tag is written. If one of them does not exist, nothing is written.
+  - A removed tag is the only tag that is removed. Other tags of the same image stay, unlike with C(skopeo delete).
+extends_documentation_fragment:
+  - killinit.zot._registry
+  - killinit.zot._attributes
+attributes:
+  check_mode:
+    details:
+      - Check mode cannot detect a missing permission to write or to delete.
+  diff_mode:
+    support: full
+options:
+  state:
+    description:
+      - With V(present), O(tags) hold the image of O(source).
+      - With V(absent), O(tags) do not exist. An image without a tag is deleted by the garbage collection of Zot.
+    type: str
+    choices: [present, absent]
+    default: present
+  repository:
+    description: The repository, without the registry. Requires O(tags).
+    type: str
+  source:
+    description: The image, by a tag or a digest of the same repository. Required with O(state=present).
+    type: raw
+  tags:
+    description:
+      - The tags that are written or removed, as a list or as one text with commas. A digest is refused.
+      - Quote a tag that YAML reads as another value, for example V('0012345') or V('1.10'). A number is an error.
+    type: raw
+    aliases:
+      - tag
+  keep_previous:
+    description:
+      - A tag for the image that a tag holds before it moves, for example V({tag}-previous). Zot deletes an image when
+        its last tag is overwritten.
+      - V({tag}) is replaced by the tag that moves.
+      - Only with O(state=present).
+    type: str
+  images:
+    description:
+      - Several images, instead of O(repository).
+      - An error of one image does not stop the others. The task fails at its end, and RV(moved) lists the tags that
+        moved.
+    type: list
+    elements: dict
+    suboptions:
+      repository:
+        description: See O(repository).
+        type: str
+        required: true
+      source:
+        description: See O(source).
+        type: raw
+      tags:
+        description: See O(tags).
+        type: raw
+        required: true
+        aliases:
+          - tag
+      keep_previous:
+        description: See O(keep_previous).
+        type: str
+  parallel:
+    description: The number of O(images) that are written at the same time.
+    type: int
+    default: 4
+seealso:
+  - module: killinit.zot.zot_push
+  - module: killinit.zot.zot_index
+  - module: killinit.zot.zot_image_info
+"""
+
+EXAMPLES = r"""
+- name: Move the tag latest to a revision, and keep the image that it holds now
+  killinit.zot.zot_tag:
+    registry: oci.killinit.cc
+    repository: openclaw/openclaw
+    source: "3f2c1ab"
+    tags:
+      - latest
+    keep_previous: "{tag}-previous"
+
+- name: Remove a tag
+  killinit.zot.zot_tag:
+    registry: oci.killinit.cc
+    repository: openclaw/openclaw
+    tags:
+      - stable
+    state: absent
+
+- name: Move the tags of two images, and move them back if one of them fails
+  block:
+    - name: Move the tags
+      killinit.zot.zot_tag:
+        registry: oci.killinit.cc
+        images:
+          - repository: openclaw/openclaw
+            source: "3f2c1ab"
+            tags: [latest, stable]
+          - repository: openclaw/workspace
+            source: "3f2c1ab"
+            tags: [latest]
+      register: result
+  rescue:
+    - name: Undo what moved
+      killinit.zot.zot_tag:
+        registry: oci.killinit.cc
+        repository: "{{ item.repository }}"
+        source: "{{ item.from }}"
+        tags: "{{ [item.tag] }}"
+        state: "{{ 'present' if item.from else 'absent' }}"
+      loop: "{{ result.moved }}"
+      loop_control:
+        label: "{{ item.reference }}: {{ item.to }} -> {{ item.from }}"
+"""
+
+RETURN = r"""
+image:
+  description: The image of the first tag.
+  type: dict
+  returned: when O(repository) is given, also in a failure after the first write
+  contains: &image
+    reference:
+      description: The requested reference.
+      type: str
+      returned: always
+      sample: oci.killinit.cc/openclaw/openclaw:latest
+    registry:
+      description: The registry of the reference.
+      type: str
+      returned: always
+      sample: oci.killinit.cc
+    repository:
+      description: The repository of the reference.
+      type: str
+      returned: always
+      sample: openclaw/openclaw
+    tag:
+      description: The tag of the reference; V(null) for a reference by digest.
+      type: str
+      returned: always
+      sample: latest
+    digest:
+      description: The digest of the manifest or index; V(null) if it does not exist.
+      type: str
+      returned: always
+      sample: sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
+    pinned:
+      description: The reference by digest; V(null) if it does not exist.
+      type: str
+      returned: always
+      sample: oci.killinit.cc/openclaw/openclaw@sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
+    media_type:
+      description: The media type of the manifest or index; V(null) if it does not exist.
+      type: str
+      returned: always
+      sample: application/vnd.oci.image.index.v1+json
+    platforms:
+      description: The platforms, in the form C(os/architecture[/variant]).
+      type: list
+      elements: str
+      returned: always
+      sample:
+        - linux/amd64
+        - linux/arm64
+    size:
+      description:
+        - The number of bytes of the configuration and the layers as stored in the registry.
+        - V(null) for an index, and if it does not exist.
+      type: int
+      returned: always
+      sample: 1287304
+    created:
+      description: The build time from the configuration; V(null) for an index.
+      type: str
+      returned: always
+    labels:
+      description: The labels from the configuration; empty for an index.
+      type: dict
+      returned: always
+      sample: {}
+    exists:
+      description: Whether it exists in the registry.
+      type: bool
+      returned: always
+      sample: true
+images:
+  description: The image of the first tag of each of O(images), in their order.
+  type: list
+  elements: dict
+  returned: when O(images) is given, also in a failure after the first write
+  contains: *image
+tags:
+  description: The result for each tag, in the order of the options.
+  type: list
+  elements: dict
+  returned: success, and a failure after the first write
+  contains:
+    reference:
+      description: The reference.
+      type: str
+      returned: always
+      sample: oci.killinit.cc/openclaw/openclaw:latest
+    repository:
+      description: The repository.
+      type: str
+      returned: always
+      sample: openclaw/openclaw
+    tag:
+      description: The tag.
+      type: str
+      returned: always
+      sample: latest
+    digest:
+      description: The digest of the tag, in check mode the one that it would have; V(null) if the tag does not exist.
+      type: str
+      returned: always
+      sample: sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
+    platforms:
+      description: The platforms of the tag. In check mode those that it would have.
+      type: list
+      elements: str
+      returned: always
+      sample: [linux/amd64, linux/arm64]
+    size:
+      description: The number of bytes; V(null) for an index, and if the tag does not exist.
+      type: int
+      returned: always
+      sample: 1287304
+    changed:
+      description: Whether the tag was written or removed.
+      type: bool
+      returned: always
+      sample: true
+    previous_tag:
+      description:
+        - The reference that keeps the previous image of the tag.
+        - V(null) if the previous image was not kept.
+      type: str
+      returned: always
+      sample: oci.killinit.cc/openclaw/openclaw:latest-previous
+    error:
+      description:
+        - The error of the tag, with C(error_class), C(retryable) and C(msg); V(null) without an error.
+        - If the task fails with the same error, the remedy is in C(msg) of the task alone.
+      type: dict
+      returned: always
+moved:
+  description:
+    - The tags that moved, and after them the tags of O(keep_previous) that moved. It is what undoes the task, see the
+      examples. In check mode the tags that would move.
+    - If the result of a failed write is not known, the tag is listed. Undoing it writes nothing if it did not move.
+    - The undo needs the digests in C(from). A digest without a tag is deleted by Zot's garbage collection, and at once
+      if its last tag was overwritten.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    reference:
+      description: The reference.
+      type: str
+      returned: always
+      sample: oci.killinit.cc/openclaw/openclaw:latest
+    repository:
+      description: The repository.
+      type: str
+      returned: always
+      sample: openclaw/openclaw
+    tag:
+      description: The tag.
+      type: str
+      returned: always
+      sample: latest
+    from:
+      description: The digest before; V(null) if the tag did not exist.
+      type: str
+      returned: always
+      sample: sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
+    to:
+      description: The digest after; V(null) if the tag was removed.
+      type: str
+      returned: always
+      sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
+registry:
+  description: The registry that the task used, from O(registry) or E(ZOT_REGISTRY); V(null) if neither is set.
+  type: str
+  returned: always
+  sample: oci.killinit.cc
+error_class:
+  description:
+    - The class of the error. One of V(unauthorized), V(denied), V(not_found), V(manifest_invalid), V(rate_limited),
+      V(quota_exceeded), V(unavailable), V(tls), V(archive_invalid), V(platform_mismatch), V(tool_missing),
+      V(tool_failed), V(invalid_option).
+  type: str
+  returned: failure
+  sample: unauthorized
+retryable:
+  description: Whether the same task can succeed later without any change.
+  type: bool
+  returned: failure
+  sample: false
+hint:
+  description: How to correct the error.
+  type: str
+  returned: failure
+  sample: "The registry does not accept the credentials: user 'ci' from ZOT_USERNAME."
+cmd:
+  description: The command that failed, without secrets. Empty if no command failed.
+  type: list
+  elements: str
+  returned: failure
+  sample: []
+rc:
+  description: The exit status of the command; V(null) if no command failed.
+  type: int
+  returned: failure
+  sample: 1
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
+from ansible_collections.killinit.zot.plugins.module_utils._tag import move_tags
+
+SPEC = Spec(
+    {
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "repository": {"type": "str"},
+        "source": {"type": "raw"},
+        "tags": {"type": "raw", "aliases": ["tag"]},
+        "keep_previous": {"type": "str"},
+        "images": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "repository": {"type": "str", "required": True},
+                "source": {"type": "raw"},
+                "tags": {"type": "raw", "required": True, "aliases": ["tag"]},
+                "keep_previous": {"type": "str"},
+            },
+        },
+        "parallel": {"type": "int", "default": 4},
+    },
+    {
+        "required_one_of": [("repository", "images")],
+        "mutually_exclusive": [(option, "images") for option in ("repository", "source", "tags", "keep_previous")],
+        "required_by": {"repository": ("tags",)},
+    },
+)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
+    try:
+        with open_session(module) as session:
+            result = move_tags(Writer(session), module.params, dry_run=module.check_mode)
+    except ZotError as error:
+        module.fail_json(**{"moved": [], "registry": module.params["registry"], **error.for_ansible()})
+    module.exit_json(registry=module.params["registry"], **result)
+
+
+if __name__ == "__main__":
+    main()

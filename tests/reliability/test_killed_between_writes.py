@@ -1,0 +1,87 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A module is killed before each of its writes. The same command again ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from integration.support import Bare, Module
+from reliability.support import Publisher, archive, held
+
+from environment.registry import Registry
+
+START = Callable[..., Publisher]
+
+# A tool that kills the module, which has started it, instead of the write with that number.
+TOOL = """\
+#!/bin/sh
+case " $* " in
+*" tag "*|*" append "*|*" delete "*|*" copy "*)
+    echo write >> "{count}"
+    if [ "$(wc -l < "{count}")" -eq {number} ]; then kill -KILL "$PPID"; exit 1; fi ;;
+esac
+exec {program} "$@"
+"""
+
+KEEP = {"keep_previous": "{tag}-previous", "parallel": 1}
+# What runs, and how many writes it needs. The tag latest holds an index of amd64 and arm64.
+CASES: dict[str, tuple[str, dict[str, Any], int]] = {
+    "push": ("zot_push", {"tags": ["r3", "latest"], **KEEP}, 3),
+    "index": ("zot_index", {"manifests": ["arm64", "s390x"], "tags": ["r2", "latest"], **KEEP}, 3),
+    "tag": ("zot_tag", {"source": "amd64", "tags": ["latest", "stable"], **KEEP}, 4),
+    "roll back": ("zot_tag", {"source": "latest-previous", "tags": ["latest", "stable"], "parallel": 1}, 2),
+    "remove": ("zot_tag", {"tags": ["latest", "amd64"], "state": "absent", "parallel": 1}, 2),
+}
+
+
+@pytest.fixture
+def template(repository: str, module: Module, tmp_path: Path) -> str:
+    """A repository whose tags hold what the cases start with."""
+    members = ("amd64", "arm64", "s390x")
+    for name in members:
+        path = archive(tmp_path / f"{name}.tar", architecture=name)
+        assert not module("zot_push", archive=str(path), repository=repository, tags=[name])["failed"]
+    for tag, listed in {"stable": members, "latest-previous": members[1:], "latest": members[:2]}.items():
+        assert not module("zot_index", repository=repository, manifests=list(listed), tags=[tag])["failed"]
+    return repository
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_point(
+    case: str, template: str, registry: Registry, bare: Bare, module: Module, start: START, tmp_path: Path
+) -> None:
+    """The last point is after the last write: nothing is left to do."""
+    name, options, writes = CASES[case]
+    if name == "zot_push":
+        options = {**options, "archive": str(archive(tmp_path / "new.tar"))}
+
+    def prepared(number: int) -> str:
+        copy = f"{template}/{number}"
+        run = bare("crane", "copy", "--all-tags", f"{registry.host}/{template}", f"{registry.host}/{copy}")
+        assert run.returncode == 0, run.stderr
+        return copy
+
+    undisturbed = prepared(0)
+    assert module(name, repository=undisturbed, **options)["changed"] is True
+    for number in range(1, writes + 2):
+        repository, count = prepared(number), tmp_path / f"writes-{number}"
+        tools = {}
+        for tool in ("crane", "skopeo"):
+            program = tmp_path / f"{tool}-{number}"
+            program.write_text(TOOL.format(count=count, number=number, program=shutil.which(tool)))
+            program.chmod(0o755)
+            tools[f"{tool}_path"] = str(program)
+        killed = start(name, registry, repository=repository, **options, **tools)
+        killed.process.communicate(timeout=60)
+        assert (killed.process.returncode == 0) is (number > writes)
+        assert len(count.read_text().splitlines()) == min(number, writes)
+        again = module(name, repository=repository, **options)
+        assert (again["failed"], again["changed"]) == (False, number <= writes), again
+        assert held(registry, repository) == held(registry, undisturbed)

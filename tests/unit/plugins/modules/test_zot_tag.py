@@ -1,0 +1,102 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.killinit.zot.plugins.modules import zot_tag
+from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
+
+HOST = "127.0.0.1:5000"
+
+
+@pytest.fixture(autouse=True)
+def digests(fake: t.Any, docker_config: t.Any) -> dict[str, str]:
+    fake.put("demo/app", "latest")
+    fake.put("demo/app", "r1", docker_config(architecture="arm64"))
+    return dict(fake.tags["demo/app"])
+
+
+@pytest.fixture
+def run(run_module: t.Any) -> t.Callable[..., dict[str, t.Any]]:
+    """Run the module; its result has the keys that are documented."""
+
+    def run(**options: t.Any) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = run_module(zot_tag.main, **options)
+        assert wrong_keys(zot_tag.RETURN, {key: value for key, value in result.items() if key != "diff"}) == []
+        return result
+
+    return run
+
+
+def test_changed_and_then_unchanged(run: t.Any, fake: t.Any, digests: dict[str, str]) -> None:
+    options = {"repository": "demo/app", "source": "r1", "tag": "latest"}
+    first = run(**options)
+    digest = digests["r1"]
+    reference = f"{HOST}/demo/app:latest"
+    assert first["moved"] == [
+        {
+            "reference": reference,
+            "repository": "demo/app",
+            "tag": "latest",
+            "from": digests["latest"],
+            "to": digest,
+        }
+    ]
+    assert first["diff"] == [
+        {
+            "before_header": reference,
+            "after_header": reference,
+            "before": {"reference": reference, "digest": digests["latest"], "platforms": ["linux/amd64"]},
+            "after": {"reference": reference, "digest": digest, "platforms": ["linux/arm64"]},
+        }
+    ]
+    assert (first["changed"], first["registry"], first["image"]["digest"]) == (True, HOST, digest)
+    again = run(**options)
+    assert (again["changed"], again["moved"], again["diff"]) == (False, [], [])
+    assert len(fake.writes) == 1
+
+
+def test_check_mode(run: t.Any, fake: t.Any, digests: dict[str, str]) -> None:
+    result = run(check=True, images=[{"repository": "demo/app", "source": "r1", "tags": ["latest", "x"]}])
+    assert [each["from"] for each in result["moved"]] == [digests["latest"], None]
+    assert (result["changed"], result["images"][0]["digest"], fake.writes) == (True, digests["r1"], [])
+
+
+def test_absent(run: t.Any, fake: t.Any) -> None:
+    result = run(repository="demo/app", tags=["latest"], state="absent")
+    assert (result["changed"], result["image"]["exists"], list(fake.tags["demo/app"])) == (True, False, ["r1"])
+
+
+@pytest.mark.parametrize("source", ["r2", f"sha256:{'0' * 64}"])
+def test_a_source_that_is_absent(run: t.Any, fake: t.Any, source: str) -> None:
+    result = run(repository="demo/app", source=source, tags=["latest"])
+    assert (result["error_class"], result["moved"], fake.writes) == ("not_found", [], [])
+    assert "demo/app has 2 tags" in result["msg"]
+    assert "Nothing was written" in result["msg"]
+
+
+def test_partial_failure(run: t.Any, fake: t.Any) -> None:
+    fake.fail("tag", "demo/app:stable", "immutable-tag", times=9)
+    result = run(repository="demo/app", source="r1", tags=["latest", "stable"])
+    assert (result["error_class"], [each["tag"] for each in result["moved"]]) == ("denied", ["latest"])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"source": "r1", "tags": ["1"]}, "one of the following is required: repository, images"),
+        ({"repository": "a", "source": "r1"}, "missing parameter(s) required by 'repository': tags"),
+        ({"repository": "a", "images": [{"repository": "a", "tags": ["1"]}]}, "parameters are mutually exclusive"),
+        ({"images": [{"repository": "a"}]}, "missing required arguments: tags"),
+        ({"images": []}, "images is empty"),
+        ({"repository": "a", "tags": ["1"]}, "source is missing"),
+    ],
+)
+def test_required(run: t.Any, fake: t.Any, given: dict[str, t.Any], message: str) -> None:
+    assert message in run(**given)["msg"]
+    assert fake.commands == []
