@@ -707,8 +707,8 @@ def test_each_platform_and_one(registry: Writer, oci: Path) -> None:
 @pytest.mark.parametrize(
     ("platform", "message"),
     [
-        (None, "has images for several platforms: linux/amd64, linux/arm/v7. Select one"),
-        ("linux/s390x", "has no image for linux/s390x. It has linux/amd64, linux/arm/v7. Give one"),
+        (None, "has images for several platforms: linux/amd64, linux/arm/v7;"),
+        ("linux/s390x", "has no image for linux/s390x. It has linux/amd64, linux/arm/v7;"),
     ],
 )
 def test_no_platform_of_an_oci_archive(
@@ -745,6 +745,24 @@ def test_an_archive_that_is_replaced_by_another_platform(
     result = push(registry, {**single(app), "platform": "linux/amd64"}, dry_run=False)
     assert result["image"]["platforms"] == ["linux/amd64"]
     assert fake.writes == ["copy demo/app:1"]
+
+
+def test_an_archive_that_is_replaced_before_it_is_opened_again(
+    registry: Writer, fake: t.Any, app: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With more archives than workers, each archive is opened to read it and to push it."""
+    image = registry.image
+
+    def replaced(*arguments: t.Any) -> t.Any:
+        if other.exists():
+            other.replace(app)
+        return image(*arguments)
+
+    monkeypatch.setattr(registry, "image", replaced)
+    first, second = item(app, "1", platform="linux/amd64"), item(app, "2", platform="linux/amd64")
+    with pytest.raises(ZotError, match=r"was changed after it was read|is for linux/arm64"):
+        push(registry, several(first, second, parallel=1), dry_run=False)
+    assert fake.writes == []
 
 
 def test_another_image_than_the_one_that_was_read(
