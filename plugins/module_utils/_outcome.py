@@ -36,13 +36,13 @@ class TagOutcome:
     removed: bool = False
 
     def for_ansible(self, raised: ZotError | None = None) -> dict[str, t.Any]:
-        """An entry of C(tags) in the result. The error *raised* is the one of the task, which has its whole text."""
+        """An entry of C(tags) in the result. The error *raised* is the one of the task, which has the remedy."""
         image = self.after.for_ansible()
         return {
             **{name: image[name] for name in ("reference", "repository", "tag", "digest", "platforms", "size")},
             "changed": self.changed,
             "previous_tag": str(self.previous_tag) if self.previous_tag else None,
-            "error": self.error.for_tag(whole=self.error is not raised) if self.error else None,
+            "error": self.error.for_tag(raised) if self.error else None,
         }
 
     def diff(self) -> dict[str, t.Any]:

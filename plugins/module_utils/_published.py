@@ -30,7 +30,7 @@ def protect(registry: Reader, pushes: t.Sequence[Push]) -> None:
         replaceable = each.request.overwrite
         if each.request.index in groups and each.request.index not in published:
             replaceable = frozenset(each.request.references)
-        for image in each.stale:
+        for image in [] if each.outcome.failed else each.stale:
             if image.manifest and image.reference not in replaceable and not each.held_by(image):
                 each.outcome.fail(occupied(image, _described(each)), image.reference)
 

@@ -129,7 +129,9 @@ def _push(registry: Writer, opened: _Opened, *, dry_run: bool) -> None:
                 elif each.member and not each.request.force:
                     # Another push could have another digest, and would change the index.
                     for image in each.stale:
-                        each.outcome.wrote(_retag(registry, each.member, image.reference))
+                        registry.keep(image, each.keeper(image))
+                        after = _retag(registry, each.member, image.reference)
+                        each.outcome.wrote(after, previous_tag=each.keeper(image))
                 else:
                     if opened.worker is None:
                         opened.worker = stack.enter_context(registry.open_archive(opened.path))

@@ -49,9 +49,9 @@ options:
       - tag
   keep_previous:
     description:
-      - A tag for the image that a tag holds before it moves, for example V({tag}-previous). Zot deletes an image when
-        its last tag is overwritten.
-      - V({tag}) is replaced by the tag that moves.
+      - A tag for the image that a tag holds before it moves, for example V({tag}-previous). V({tag}) is replaced by the
+        tag that moves.
+      - Zot deletes an image when its last tag is overwritten, even if an index lists it.
       - Only with O(state=present).
     type: str
   images:
@@ -260,7 +260,7 @@ tags:
     error:
       description:
         - The error of the tag, with C(error_class), C(retryable) and C(msg); V(null) without an error.
-        - If the task fails with the same error, the remedy is in C(msg) of the task alone.
+        - If the task fails with the same remedy, it is in C(msg) of the task alone.
       type: dict
       returned: always
 moved:

@@ -169,7 +169,6 @@ class FakeRegistry:
     reports: str | None = None  # what skopeo reports as the digest instead of the truth
     forgets: bool = False  # an image that loses its last tag to another image is gone at once, as on Zot
     newer_crane: bool = True  # writes artifactType into an index
-    dies_after: int | None = None  # the process is killed when it starts the write after that number of writes
 
     @property
     def writes(self) -> list[str]:
@@ -256,10 +255,6 @@ class FakeRegistry:
         self.commands.append(list(command))
         self.environments.append(dict(environment))
         verb, arguments = _verb(command)
-        if verb in _WRITES and self.dies_after is not None:
-            if not self.dies_after:
-                raise KilledError
-            self.dies_after -= 1
         fault = self._fault(verb, arguments)
         try:
             if fault and not fault.landed:
@@ -367,13 +362,6 @@ class FakeRegistry:
                 _add(tar, name, (layout / "blobs/sha256" / name).read_bytes())
             _add(tar, "manifest.json", _json([{"Config": "config.json", "RepoTags": [], "Layers": names}]))
         return b""
-
-
-class KilledError(BaseException):
-    """The process of the module is killed."""
-
-
-_WRITES = ("copy", "append", "tag", "delete")
 
 
 class _ToolError(Exception):

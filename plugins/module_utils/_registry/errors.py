@@ -83,6 +83,8 @@ _PATTERNS: t.Sequence[tuple[str, re.Pattern[str]]] = [
 _URL = re.compile(r"\"?https?://[^\s\"]+\"?")
 # The registry words of a known error are less than its remedy. Those of another error are all that is known.
 _SHORT, _LONG = 240, 2000
+# The document of a registry says the same as the status before it.
+_DOCUMENT = re.compile(r":? *\{\"errors\":.*")
 _RETRY_AFTER = re.compile(r"retry[- ]after:? *\"?([0-9]{1,5})\b", re.IGNORECASE)
 
 
@@ -135,7 +137,10 @@ class ZotError(Exception):
         if self.detail:
             program = os.path.basename(self.command[0]) if self.command else "the registry"
             limit = _LONG if self.error_class == "tool_failed" else _SHORT
-            text = f"{text} ({program}: {elide(' '.join(self.detail.split()), limit)})"
+            words = " ".join(self.detail.split())
+            if self.error_class != "tool_failed":
+                words = _DOCUMENT.sub("", words) or words
+            text = f"{text} ({program}: {elide(words, limit)})"
         return {
             "msg": printable(text),
             "error_class": self.error_class,
@@ -146,10 +151,10 @@ class ZotError(Exception):
             **self.result,
         }
 
-    def for_tag(self, *, whole: bool) -> dict[str, t.Any]:
-        """The error of one tag in a result. It is *whole* unless the task fails with the same error."""
+    def for_tag(self, raised: ZotError | None) -> dict[str, t.Any]:
+        """The error of one tag in a result. It has a remedy if that of the *raised* error is another."""
         fields = self.for_ansible()
-        message = fields["msg"] if whole else printable(self.message)
+        message = printable(self.message) if raised and raised.hint == self.hint else fields["msg"]
         return {"error_class": fields["error_class"], "retryable": fields["retryable"], "msg": message}
 
 

@@ -284,6 +284,11 @@ class TestKeepPrevious:
         assert raised.value.error_class == "invalid_option"
         assert fake.commands == []
 
+    def test_one_keeper_for_several_platforms(self, registry: Writer, fake: t.Any, app: Path) -> None:
+        with pytest.raises(ZotError, match=r"has no \{tag\}") as raised:
+            push(registry, single(app, split_platforms=True, keep_previous="previous"), dry_run=False)
+        assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
+
 
 def test_several_archives_keep_their_order(registry: Writer, app: Path, other: Path) -> None:
     result = push(registry, several(item(other, "arm64"), item(app, "amd64")), dry_run=False)
@@ -707,8 +712,8 @@ def test_each_platform_and_one(registry: Writer, oci: Path) -> None:
 @pytest.mark.parametrize(
     ("platform", "message"),
     [
-        (None, "has images for several platforms: linux/amd64, linux/arm/v7;"),
-        ("linux/s390x", "has no image for linux/s390x. It has linux/amd64, linux/arm/v7;"),
+        (None, "has images for several platforms: linux/amd64, linux/arm/v7"),
+        ("linux/s390x", "has no image for linux/s390x. It has linux/amd64, linux/arm/v7"),
     ],
 )
 def test_no_platform_of_an_oci_archive(

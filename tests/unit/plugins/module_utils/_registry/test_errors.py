@@ -174,6 +174,14 @@ def test_nothing_that_a_terminal_obeys_leaves() -> None:
     assert found["hint"].startswith(f"{shown} ok: [localhost] ")
 
 
+def test_the_document_of_the_registry_is_left_out() -> None:
+    document = '{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}'
+    found = ZotError("unauthorized", "m", hint="h", command=["/bin/crane"], detail=f"GET x: status 401: {document}")
+    assert found.for_ansible()["msg"] == "m. h (crane: GET x: status 401)"
+    unknown = ZotError("tool_failed", "m", hint="h", detail=document)
+    assert document in unknown.for_ansible()["msg"]
+
+
 @pytest.mark.parametrize(("error_class", "longest"), [("denied", 300), ("tool_failed", 2100)])
 def test_the_words_of_the_registry_are_short_and_last(error_class: str, longest: int) -> None:
     """What is not known has no other remedy than its words."""
