@@ -189,8 +189,9 @@ class HttpSession:
         self, fields: t.Mapping[str, str], repository: str, basic: str, identity_token: str
     ) -> tuple[str, float]:
         """A token and its lifetime. https://distribution.github.io/distribution/spec/auth/token/"""
-        realm, what = fields.get("realm", ""), f"a token for {self.name}/{repository}"
-        scheme, host = urlsplit(_join(f"https://{self.name}/", realm, what))[:2]
+        what = f"a token for {self.name}/{repository}"
+        realm = _join(f"https://{self.name}/", fields.get("realm", ""), what)
+        scheme, host = urlsplit(realm)[:2]
         if scheme != "https" and not (scheme == "http" and (self._session.insecure or is_loopback(host))):
             raise _invalid(what, f"the realm {realm!r} is not an address with https")
         query = {"service": fields.get("service", ""), "scope": f"repository:{repository}:pull"}
