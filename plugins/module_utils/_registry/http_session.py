@@ -122,6 +122,8 @@ class HttpSession:
                 raise _invalid(what, "its pages do not end")
             seen.add(path)
             answer = self._read("GET", path, what, repository)
+            if answer is None and len(seen) > 1:
+                raise _invalid(what, "its next page does not exist")
             if answer is None:
                 return
             yield _object(answer, what)

@@ -383,9 +383,15 @@ def test_pages(tmp_path: Path) -> None:
 
 
 def test_pages_that_never_end(tmp_path: Path) -> None:
-    """A page that names itself, and one on another host."""
+    """A page that names itself, one that does not exist, and one on another host: half a list is no list."""
     itself = Reply(b"{}", 200, {"Link": f'<{PATH}>; rel="next"'})
     with served(itself, tmp_path) as (http, _server), pytest.raises(ZotError, match="its pages do not end"):
+        list(http.pages("demo/app", PATH))
+    replies = [Reply(b"{}", 200, {"Link": f'<{PATH}?last=a>; rel="next"'}), Reply(NAME_UNKNOWN, 404)]
+    with (
+        served(lambda _asked: replies.pop(0), tmp_path) as (http, _server),
+        pytest.raises(ZotError, match="its next page does not exist"),
+    ):
         list(http.pages("demo/app", PATH))
     elsewhere = Reply(b"{}", 200, {"Link": '<https://other.example/v2/>; rel="next"'})
     with served(elsewhere, tmp_path) as (http, _server), pytest.raises(ZotError, match="is on another host"):
