@@ -46,7 +46,8 @@ class ActionModule(RegistryAction):
 def _show(over: threading.Event, host: str | None) -> None:
     # Linux may deliver a signal to any thread, but only the main thread of the worker ends the module.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    # A worker sends the lines to the main process, which prints them in order.
+    # A worker sends the lines to the main process, which prints them in order: to stderr, since a callback plugin may
+    # write JSON to stdout.
     display = Display()
     copies = Copies(os.getpid())
     reads = 0
@@ -56,4 +57,4 @@ def _show(over: threading.Event, host: str | None) -> None:
         if reads % _READS_PER_LINE == 0:
             for copy in running:
                 far = f"{bytes_to_human(copy.done)} of {bytes_to_human(copy.size)} of layers"
-                display.display(f"pushing: [{host}] => {copy.reference}: {far}")
+                display.display(f"pushing: [{host}] => {copy.reference}: {far}", stderr=True)

@@ -20,17 +20,20 @@ options:
     required: true
   revision:
     description: The tag of the build.
-    type: str
+    type: raw
     required: true
   tags:
     description: The additional tags of the images that have no C(tags) of their own. A text is split at commas.
-    type: list
-    elements: str
+    type: raw
     default: []
   directory:
     description: The directory of relative paths. If empty, the modules resolve them.
     type: str
     default: ""
+  overwrite:
+    description: Whether a revision that exists may be replaced by other images.
+    type: bool
+    default: false
   keep_previous:
     description: The option C(keep_previous) of all pushes and indexes.
     type: str
@@ -85,93 +88,165 @@ import os.path
 import re
 import typing as t
 
-Tags = t.Union[str, t.Sequence[t.Any], None]
+Image = t.Mapping[str, t.Any]
+
+
+class _Options(t.NamedTuple):
+    """What the plan of an image depends on, besides the image."""
+
+    revision: str
+    additional: list[str]
+    directory: str
+    overwrite: bool
+    keep_previous: str
+    pushed: t.Sequence[t.Mapping[str, t.Any]]
 
 
 def _publish_plan(
-    images: t.Sequence[t.Mapping[str, t.Any]],
-    revision: str | None,
-    tags: Tags = (),
+    images: t.Sequence[Image],
+    revision: t.Any,
+    tags: t.Any = (),
     directory: str = "",
+    overwrite: bool = False,
     keep_previous: str = "",
     pushed: t.Sequence[t.Mapping[str, t.Any]] = (),
 ) -> dict[str, list[t.Any]]:
     """Return C(pushes), C(indexes), C(moves) and C(problems)."""
-    plan: dict[str, list[t.Any]] = {"pushes": [], "indexes": [], "moves": [], "problems": _problems(images, revision)}
-    if plan["problems"]:
-        return plan
-    revision = str(revision)
-    common = {"keep_previous": keep_previous} if keep_previous else {}
-    for image in images:
-        repository, archive, archives = image["repository"], image.get("archive"), image.get("archives") or {}
-        own = image.get("tags")
-        additional = [tag for tag in dict.fromkeys(_texts(tags if own is None else own)) if tag != revision]
-        if archive:
-            push = {"archive": _located(archive, directory), "repository": repository, **common}
-            plan["pushes"].append({**push, "tags": [revision], "split_platforms": True})
-            members = [each for each in pushed if each["repository"] == repository and each["tag"] != revision]
-            if members:
-                plan["indexes"].append(
-                    {
-                        "repository": repository,
-                        "manifests": [member["tag"] for member in members],
-                        "platforms": [platform for member in members for platform in member["platforms"]],
-                        "tags": [revision, *additional],
-                        **common,
-                    }
-                )
-            elif additional:
-                plan["moves"].append({**push, "tags": additional})
-            continue
-        # The platform linux/arm/v7 has the tag REVISION-arm-v7: a tag cannot contain a slash.
-        names = {architecture: f"{revision}-{architecture.replace('/', '-')}" for architecture in archives}
-        plan["pushes"] += [
-            {
-                "archive": _located(path, directory),
-                "repository": repository,
-                "tags": [names[architecture]],
-                "platform": f"linux/{architecture}",
-                **common,
-            }
-            for architecture, path in archives.items()
-        ]
-        plan["indexes"].append(
-            {
-                "repository": repository,
-                "manifests": list(names.values()),
-                "platforms": [f"linux/{architecture}" for architecture in archives],
-                "tags": [revision, *additional],
-                **common,
-            }
-        )
-    return plan
-
-
-def _problems(images: t.Sequence[t.Mapping[str, t.Any]], revision: str | None) -> list[str]:
-    found = [] if revision else ["zot_publish_revision is empty: set it to the tag of the build."]
-    if not images:
-        found.append("zot_publish_images is empty: list at least one image.")
-    seen: set[str] = set()
+    plan: dict[str, list[t.Any]] = {"pushes": [], "indexes": [], "moves": [], "problems": []}
+    plan["problems"] += _revision_problems(revision)
+    plan["problems"] += [] if images else ["zot_publish_images is empty: list at least one image."]
+    repositories = [image.get("repository") for image in images]
     for number, image in enumerate(images):
         repository = image.get("repository")
         name = f"zot_publish_images[{number}]" + (f" ({repository})" if repository else "")
-        if not repository:
-            found.append(f"{name} has no repository: set it.")
-        elif repository in seen:
-            found.append(f"{name} has the repository of another entry: use one entry with archives.")
-        seen.add(repository or "")
-        if image.get("archives") and image.get("archive"):
-            found.append(f"{name} has both archive and archives: remove one of them.")
-        elif not image.get("archives") and not image.get("archive"):
-            found.append(f"{name} has neither archive nor archives: set one of them.")
+        problems = _image_problems(image, name, again=repository in repositories[:number])
+        own = image.get("tags")
+        owner = "zot_publish_tags" if own is None else f"{name}.tags"
+        additional, problems_of_tags = _additional(owner, tags if own is None else own, revision)
+        platforms, problems_of_platforms = _platforms(name, image.get("archives") or {})
+        of_platforms = [_tag_of(revision, platform) for platform in platforms.values()]
+        problems_of_tags += [
+            f"{owner} has {tag}, which is the tag of one architecture: choose another."
+            for tag in additional
+            if tag in of_platforms
+        ]
+        plan["problems"] += [
+            each
+            for each in problems + problems_of_tags + problems_of_platforms
+            if each not in plan["problems"]  # each image has the problems of the common tags
+        ]
+        if not plan["problems"]:
+            options = _Options(revision, additional, directory, overwrite, keep_previous, pushed)
+            _add(plan, image, platforms, options)
+    if plan["problems"]:
+        return {"pushes": [], "indexes": [], "moves": [], "problems": plan["problems"]}
+    return plan
+
+
+def _add(plan: dict[str, list[t.Any]], image: Image, platforms: t.Mapping[str, t.Any], options: _Options) -> None:
+    revision, additional = options.revision, options.additional
+    common = {"repository": image["repository"]}
+    if options.keep_previous:
+        common["keep_previous"] = options.keep_previous
+    index = {**common, "tags": [revision, *additional], "overwrite": options.overwrite or additional}
+    if image.get("archive"):
+        push = {**common, "archive": _located(image["archive"], options.directory)}
+        plan["pushes"].append({**push, "tags": [revision], "split_platforms": True, "overwrite": options.overwrite})
+        members = [
+            each for each in options.pushed if each["repository"] == image["repository"] and each["tag"] != revision
+        ]
+        if members:
+            listed = [platform for member in members for platform in member["platforms"]]
+            plan["indexes"].append({**index, "manifests": [each["tag"] for each in members], "platforms": listed})
+        elif additional:
+            plan["moves"].append({**push, "tags": additional})
+        return
+    names = {architecture: _tag_of(revision, platform) for architecture, platform in platforms.items()}
+    plan["pushes"] += [
+        {
+            **common,
+            "archive": _located(path, options.directory),
+            "tags": [names[architecture]],
+            "platform": str(platforms[architecture]),
+            "overwrite": options.overwrite,
+            "index": revision,
+        }
+        for architecture, path in image["archives"].items()
+    ]
+    listed = [str(platform) for platform in platforms.values()]
+    plan["indexes"].append({**index, "manifests": list(names.values()), "platforms": listed})
+
+
+def _tag_of(revision: str, platform: t.Any) -> str:
+    # A tag cannot contain a slash: the platform linux/arm/v7 has the tag REVISION-arm-v7.
+    return "-".join(filter(None, (str(revision), platform.architecture, platform.variant)))
+
+
+def _revision_problems(revision: t.Any) -> list[str]:
+    from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem
+
+    if revision is None or revision == "":
+        return ["zot_publish_revision is empty: set it to the tag of the build."]
+    problem = text_problem("zot_publish_revision", revision)
+    if problem:
+        # https://github.com/ansible/awx/issues/16205
+        return [f"{problem}; so does a survey of AWX: use a revision with a letter there."]
+    return _tag_problems("zot_publish_revision", [revision])
+
+
+def _image_problems(image: Image, name: str, *, again: bool) -> list[str]:
+    found = []
+    if not image.get("repository"):
+        found.append(f"{name} has no repository: set it.")
+    elif again:
+        found.append(f"{name} has the repository of another entry: use one entry with archives.")
+    if image.get("archives") and image.get("archive"):
+        found.append(f"{name} has both archive and archives: remove one of them.")
+    elif not image.get("archives") and not image.get("archive"):
+        found.append(f"{name} has neither archive nor archives: set one of them.")
     return found
 
 
-def _texts(tags: Tags) -> list[str]:
-    # Extra vars and AWX surveys pass a list as one text.
-    return [
-        text for tag in ([tags] if isinstance(tags, str) else tags or []) for text in re.findall(r"[^, ]+", str(tag))
-    ]
+def _additional(owner: str, tags: t.Any, revision: t.Any) -> tuple[list[str], list[str]]:
+    """The additional tags, and their problems. Extra vars and AWX surveys pass a list as one text."""
+    from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem
+
+    items = tags if isinstance(tags, (list, tuple)) else [] if tags is None else [tags]
+    problems = [problem + "." for problem in (text_problem(owner, item) for item in items) if problem]
+    if problems:
+        return [], problems
+    names = list(dict.fromkeys(text for item in items for text in re.findall(r"[^, ]+", item)))
+    return [name for name in names if name != revision], _tag_problems(owner, names)
+
+
+def _tag_problems(owner: str, tags: t.Iterable[str]) -> list[str]:
+    from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, tag_name
+
+    found = []
+    for tag in tags:
+        try:
+            tag_name(tag)
+        except InvalidReferenceError as error:
+            found.append(f"{owner}: {error}.")
+    return found
+
+
+def _platforms(name: str, archives: t.Mapping[str, str]) -> tuple[dict[str, t.Any], list[str]]:
+    """The platform of each architecture, which may be given as C(amd64), C(x86_64) or C(linux/amd64); and problems."""
+    from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform
+
+    found: dict[str, Platform] = {}
+    problems = []
+    for architecture in archives:
+        try:
+            platform = Platform.parse(architecture if architecture.startswith("linux/") else f"linux/{architecture}")
+        except ValueError as error:
+            problems.append(f"{name}: {error}.")
+            continue
+        if platform.normalized in [each.normalized for each in found.values()]:
+            problems.append(f"{name} has two archives for {platform}: remove one of them.")
+        found[architecture] = platform
+    return found, problems
 
 
 def _located(archive: str, directory: str) -> str:

@@ -17,10 +17,12 @@ from ansible_collections.killinit.zot.plugins.module_utils._keepers import keepe
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, Platform
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
+from ansible_collections.killinit.zot.plugins.module_utils._overwrite import confirm, occupied, overwrite_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     invalid_options,
     platform_option,
+    texts_option,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
@@ -36,23 +38,26 @@ class IndexRequest:
     members: tuple[Reference, ...]
     references: tuple[Reference, ...]
     platforms: frozenset[Platform] | None
+    overwrite: frozenset[Reference]
     keep_previous: str | None
 
     @classmethod
     def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any]) -> IndexRequest:
         """Raises ZotError for an option that cannot be used."""
-        for option in ("tags", "manifests"):
-            if not params[option]:
-                raise ZotError("invalid_option", f"{option} is empty for the index in {params['repository']}")
-        references = registry.references(params["repository"], params["tags"])
+        tags, manifests = (texts_option(option, params[option]) for option in ("tags", "manifests"))
+        if not tags or not manifests:
+            empty = "manifests" if tags else "tags"
+            raise ZotError("invalid_option", f"{empty} is empty for the index in {params['repository']}")
+        references = registry.references(params["repository"], tags)
         with invalid_options():
             members = tuple(
                 references[0].pinned(text) if is_digest(text) else references[0].tagged(text)
-                for text in dict.fromkeys(params["manifests"])
+                for text in dict.fromkeys(manifests)
             )
         wanted = params["platforms"]
         platforms = frozenset(platform_option(text).normalized for text in wanted) if wanted else None
-        return cls(members, references, platforms, params["keep_previous"])
+        overwrite = overwrite_option(params["overwrite"], references)
+        return cls(members, references, platforms, overwrite, params["keep_previous"])
 
     def keeper(self, image: Image) -> Reference | None:
         """The reference that keeps *image* when its tag moves."""
@@ -61,11 +66,15 @@ class IndexRequest:
 
 @dataclass
 class _Index:
-    """The result of one request: what happened to its tags, what the index lists, and members that are missing."""
+    """A request whose members and tags were read: what the index lists, and members that are missing."""
 
+    request: IndexRequest
     outcome: Outcome
     entries: t.Sequence[tuple[Platform, str]] = ()
     missing: t.Sequence[Reference] = ()
+    members: t.Sequence[Image] = ()
+    tags: t.Sequence[Image] = ()
+    children: tuple[Manifest, ...] = ()
 
 
 def write_indexes(
@@ -74,14 +83,21 @@ def write_indexes(
     """Write the index, or the list of indexes, of *params*. With *dry_run* only report what would be written.
 
     An index is written only if all its members exist, each for another platform. In a dry run a missing member counts
-    as pushed, and *warn* is called with its name. An error of one index does not stop the others. Raises ZotError.
+    as pushed, and *warn* is called with its name. All members and tags are read before the first write, and an error
+    there stops the task. Later an error of one index does not stop the others. Raises ZotError.
     """
     single = params["images"] is None
     requests = [IndexRequest.from_params(registry, item) for item in ([params] if single else params["images"])]
     _require_distinct(requests)
     assumed = frozenset(registry.parse(text) for text in params["assume_pushed"]) if dry_run else frozenset()
     with ThreadPoolExecutor(max_workers=_PARALLEL_READS) as readers, thread_pool(params["parallel"]) as pool:
-        indexes = list(pool.map(lambda each: _write(registry, readers, each, assumed, dry_run=dry_run), requests))
+        indexes = list(pool.map(lambda each: _read(registry, readers, each, assumed, dry_run=dry_run), requests))
+        outcomes = [index.outcome for index in indexes]
+        begun = not any(outcome.failed for outcome in outcomes)
+        if begun:
+            list(pool.map(lambda each: _write(registry, each, dry_run=dry_run), indexes))
+        if begun and not dry_run:
+            confirm(registry, outcomes, readers)
     for request, index in zip(requests, indexes):
         unexpected = [str(reference) for reference in index.missing if reference not in assumed]
         if unexpected:
@@ -90,7 +106,7 @@ def write_indexes(
                 f" would push {'it' if len(unexpected) == 1 else 'them'} before the index {request.references[0]} is"
                 " written."
             )
-    result = report([index.outcome for index in indexes], single=single)
+    result = report(outcomes, single=single, begun=begun)
     if single:
         entries = indexes[0].entries
         result["manifests"] = [{"platform": str(platform), "digest": digest} for platform, digest in entries]
@@ -112,11 +128,11 @@ def _require_distinct(requests: t.Sequence[IndexRequest]) -> None:
     require_own_keepers([(request.references, request.keep_previous) for request in requests], used)
 
 
-def _write(
+def _read(
     registry: Writer, readers: Executor, request: IndexRequest, assumed: t.Container[Reference], *, dry_run: bool
 ) -> _Index:
-    with Outcome(request.references) as outcome:
-        index = _Index(outcome)
+    index = _Index(request, Outcome(request.references))
+    with index.outcome as outcome:
         pending_tags = [readers.submit(registry.manifest, reference) for reference in request.references]
         members = list(readers.map(registry.image, request.members))
         tags = [Image(reference, found.result()) for reference, found in zip(request.references, pending_tags)]
@@ -126,17 +142,36 @@ def _write(
             raise _missing_members(registry, missing)
         index.entries = entries = sorted(_entries(present))
         _require_platforms(request, {platform for platform, _digest in entries}, complete=not missing)
-        if missing:
-            index.missing = missing
-            platforms = request.platforms or {platform for platform, _digest in entries}
-            for image in tags:
-                outcome.found(image, settled=False)
+        if not missing:
+            index.children = _children(registry, request.references[0], members, entries)
+        index.missing, index.members, index.tags = missing, members, tags
+        for image in tags:
+            holds = not missing and _holds(image, entries)
+            outcome.found(replace(image, children=index.children) if holds else image, settled=holds)
+            if image.manifest and not holds and not missing and image.reference not in request.overwrite:
+                outcome.fail(occupied(image, f"an index of {_differences(image, entries)}"), image.reference)
+    return index
+
+
+def _differences(image: Image, entries: t.Sequence[tuple[Platform, str]]) -> str:
+    """What an index of *entries* has, by platform, and which platforms of *image* it lacks."""
+    held = image.manifest.by_platform if image.manifest else []
+    lost = sorted({platform for platform, _digest in held} - {platform for platform, _digest in entries})
+    new = [f"{digest} for {platform}" for platform, digest in entries if (platform, digest) not in held]
+    text = ", ".join(new or [str(platform) for platform, _digest in entries])
+    return f"{text}, which would lose {', '.join(map(str, lost))}" if lost else text
+
+
+def _write(registry: Writer, index: _Index, *, dry_run: bool) -> None:
+    request, outcome = index.request, index.outcome
+    with outcome:
+        if index.missing:
+            platforms = request.platforms or {platform for platform, _digest in index.entries}
+            for image in index.tags:
                 planned = Image(image.reference, planned=tuple(sorted(platforms)))
                 outcome.wrote(planned, previous_tag=request.keeper(image))
-            return index
-        children = _children(registry, request.references[0], members, entries)
-        _write_tags(registry, outcome, request, members, tags, children, entries, dry_run=dry_run)
-    return index
+            return
+        _write_tags(registry, index, dry_run=dry_run)
 
 
 def _missing_members(registry: Writer, missing: t.Sequence[Reference]) -> ZotError:
@@ -221,42 +256,34 @@ def _children(
     return tuple(found)
 
 
-def _write_tags(
-    registry: Writer,
-    outcome: Outcome,
-    request: IndexRequest,
-    members: t.Sequence[Image],
-    tags: t.Sequence[Image],
-    children: tuple[Manifest, ...],
-    wanted: t.Sequence[tuple[Platform, str]],
-    *,
-    dry_run: bool,
-) -> None:
-    def holds(image: Image) -> bool:
-        return image.manifest is not None and image.manifest.is_index and image.manifest.by_platform == wanted
+def _holds(image: Image, entries: t.Sequence[tuple[Platform, str]]) -> bool:
+    return image.manifest is not None and image.manifest.is_index and image.manifest.by_platform == entries
 
+
+def _write_tags(registry: Writer, index: _Index, *, dry_run: bool) -> None:
+    wanted, outcome = index.entries, index.outcome
     # Sorted, so that the same members give the same bytes. Pinned, so that the index lists the checked images.
-    sources = [member.reference.pinned(member.digest) for member in sorted(members, key=_listed) if member.digest]
-    for image in tags:
-        outcome.found(replace(image, children=children) if holds(image) else image, settled=holds(image))
-    current = next((image for image in tags if holds(image)), None)
-    for image in tags:
-        if holds(image):
+    sources = [member.reference.pinned(member.digest) for member in sorted(index.members, key=_listed) if member.digest]
+    current = next((image for image in index.tags if _holds(image, wanted)), None)
+    for image in index.tags:
+        if _holds(image, wanted):
             continue
         if dry_run:
             planned = Image(image.reference, planned=tuple(platform for platform, _digest in wanted))
-            outcome.wrote(planned, previous_tag=request.keeper(image))
+            outcome.wrote(planned, previous_tag=index.request.keeper(image))
             continue
-        registry.keep(image, request.keeper(image))
-        after = registry.write(image.reference, _writer(registry, image, current, sources), holds)
-        if not holds(after):
+        registry.keep(image, index.request.keeper(image))
+        after = registry.write(
+            image.reference, _writer(registry, image, current, sources), lambda now: _holds(now, wanted)
+        )
+        if not _holds(after, wanted):
             raise ZotError(
                 "tool_failed",
                 f"{image.reference} does not hold the index that was written",
                 hint="Another client wrote this tag at the same time. Use one job per tag, and run the task again.",
             )
-        current = replace(after, children=children)
-        outcome.wrote(current, previous_tag=request.keeper(image))
+        current = replace(after, children=index.children)
+        outcome.wrote(current, previous_tag=index.request.keeper(image))
 
 
 def _writer(

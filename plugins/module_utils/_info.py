@@ -17,6 +17,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._inventory import Inv
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import texts_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import referrers
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
@@ -56,11 +57,11 @@ def compile_query(expression: str) -> Query:
 def read_images(registry: Reader, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Read the images and repositories of *params*. Raises ZotError, but not for one that does not exist."""
     query = compile_query(params["query"]) if params["query"] else None
-    images = [registry.parse(text) for text in params["images"]]
+    images = [registry.parse(text) for text in texts_option("images", params["images"])]
     attached = params.get("referrers", False)
     if attached:
         _require_one_registry(registry, images)
-    repositories = [registry.reference(text, "latest") for text in params["repositories"]]
+    repositories = [registry.reference(text, "latest") for text in texts_option("repositories", params["repositories"])]
     with thread_pool(params["parallel"]) as pool:
         found = dict(zip(dict.fromkeys(images), pool.map(lambda each: _image(registry, each), dict.fromkeys(images))))
         if attached:

@@ -16,6 +16,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Ima
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 
+# The number of errors that a message names.
+_MESSAGES = 5
+
 
 @dataclass(frozen=True)
 class TagOutcome:
@@ -32,14 +35,14 @@ class TagOutcome:
     error: ZotError | None = None
     removed: bool = False
 
-    def for_ansible(self) -> dict[str, t.Any]:
-        """An entry of C(tags) in the result."""
+    def for_ansible(self, raised: ZotError | None = None) -> dict[str, t.Any]:
+        """An entry of C(tags) in the result. The error *raised* is the one of the task, which has the remedy."""
         image = self.after.for_ansible()
         return {
             **{name: image[name] for name in ("reference", "repository", "tag", "digest", "platforms", "size")},
             "changed": self.changed,
             "previous_tag": str(self.previous_tag) if self.previous_tag else None,
-            "error": self.error.for_ansible() if self.error else None,
+            "error": self.error.for_tag(raised) if self.error else None,
         }
 
     def diff(self) -> dict[str, t.Any]:
@@ -82,6 +85,16 @@ class Outcome:
         self._tags[reference] = TagOutcome(before, Image(reference), True, removed=True)
         self._settled.add(reference)
 
+    def fail(self, error: ZotError, *references: Reference) -> None:
+        """Set the error of *references*, also of settled ones; without references of all tags."""
+        for reference in references or self._tags:
+            self._tags[reference] = replace(self._tags[reference], error=error)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a tag has an error."""
+        return any(tag.error for tag in self._tags.values())
+
     @property
     def tags(self) -> list[TagOutcome]:
         """The tags in the order of the references."""
@@ -98,36 +111,47 @@ class Outcome:
         return True
 
 
-def report(outcomes: t.Sequence[Outcome], *, single: bool, **more: t.Any) -> dict[str, t.Any]:
+def report(outcomes: t.Sequence[Outcome], *, single: bool, begun: bool = True, **more: t.Any) -> dict[str, t.Any]:
     """The result of a task: C(image) for a *single* request or C(images) for a list, C(tags), C(diff), and *more*.
 
-    Raises ZotError if a tag failed. The error contains the result, which shows the tags that were written.
+    Raises ZotError if a tag failed. The error contains the result, which shows the tags that were written. *begun* is
+    false if the task found the errors before its first write.
     """
     images = [outcome.tags[0].after.for_ansible() for outcome in outcomes]
     tags = [tag for outcome in outcomes for tag in outcome.tags]
+    errors = [tag.error for tag in tags if tag.error]
+    # A retryable error must not hide one that needs a change.
+    first = min(errors, key=lambda error: error.retryable, default=None)
     result: dict[str, t.Any] = {
         "changed": any(tag.changed for tag in tags),
-        "tags": [tag.for_ansible() for tag in tags],
+        "tags": [tag.for_ansible(first) for tag in tags],
         "diff": [tag.diff() for tag in tags if tag.changed],
         **({"image": images[0]} if single else {"images": images}),
         **more,
     }
-    errors = [tag.error for tag in tags if tag.error]
-    if not errors:
+    if first is None:
         return result
-    # A retryable error must not hide one that needs a change.
-    first = min(errors, key=lambda error: error.retryable)
-    same = len(errors) == len(tags) and all(error is first for error in errors)
-    written = len(tags) - len(errors)
     raise ZotError(
         first.error_class,
-        first.message if same else f"{written} of {len(tags)} tags are in place, {len(errors)} failed: {first.message}",
+        _summary(tags, first, begun=begun),
         hint=first.hint,
+        detail=first.detail,
         command=first.command,
         rc=first.rc,
         stderr=first.stderr,
         result=result,
     )
+
+
+def _summary(tags: t.Sequence[TagOutcome], first: ZotError, *, begun: bool) -> str:
+    messages = list(dict.fromkeys([first.message, *(tag.error.message for tag in tags if tag.error)]))
+    failed = sum(tag.error is not None for tag in tags)
+    if not begun:
+        more = [f"and {len(messages) - _MESSAGES} more"] if len(messages) > _MESSAGES else []
+        return "; ".join([*messages[:_MESSAGES], *more, "nothing was written"])
+    if failed == len(tags) and all(tag.error is first for tag in tags):
+        return first.message
+    return f"{len(tags) - failed} of {len(tags)} tags are in place, {failed} failed: {first.message}"
 
 
 def _shown(image: Image, *, planned: bool = False) -> dict[str, t.Any]:

@@ -10,16 +10,16 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import contextlib
-import os
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import partial
 
-from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of, require_own_keepers
+from ansible_collections.killinit.zot.plugins.module_utils._keepers import require_own_keepers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import Archive
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
     InvalidArchiveError,
     MissingLibraryError,
+    UnfitPlatformError,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Image,
@@ -30,138 +30,133 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
+from ansible_collections.killinit.zot.plugins.module_utils._overwrite import confirm
+from ansible_collections.killinit.zot.plugins.module_utils._published import protect
+from ansible_collections.killinit.zot.plugins.module_utils._push_request import Push, PushRequest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
-    invalid_options,
-    platform_option,
-)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Worker
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 
-@dataclass(frozen=True)
-class PushRequest:
-    """One archive and its tags. The references are valid; the archive has not been read."""
+@dataclass
+class _Opened:
+    """An archive, the worker that has it open if it was kept, and a push for each of its images.
 
-    archive: str
-    archive_image: str | None
-    references: tuple[Reference, ...]
-    platform: Platform | None
-    force: bool
-    keep_previous: str | None
-    split: bool
+    *outcomes* has an outcome also for an archive that could not be read.
+    """
 
-    @classmethod
-    def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any]) -> PushRequest:
-        """Raises ZotError for an option that cannot be used."""
-        if not params["tags"]:
-            raise ZotError("invalid_option", f"tags is empty for {params['archive']}")
-        references = registry.references(params["repository"], params["tags"])
-        request = cls(
-            # skopeo runs in another working directory.
-            os.path.abspath(params["archive"]),
-            params["archive_image"],
-            references,
-            platform_option(params["platform"]) if params["platform"] else None,
-            bool(params["force"]),
-            params["keep_previous"],
-            bool(params.get("split_platforms")),
-        )
-        if request.split and request.platform:
-            raise ZotError("invalid_option", f"platform and split_platforms are both set for {params['archive']}")
-        return request
-
-    def part(self, platform: Platform) -> PushRequest:
-        """The request for one platform of an archive with several: TAG-ARCHITECTURE instead of TAG."""
-        # A tag cannot contain a slash. A Linux image is named without its operating system.
-        suffix = str(platform.normalized).replace("linux/", "", 1).replace("/", "-")
-        with invalid_options():
-            references = tuple(reference.tagged(f"{reference.tag}-{suffix}") for reference in self.references)
-        return replace(self, references=references, platform=platform, split=False)
+    path: str
+    outcomes: list[Outcome]
+    worker: Worker | None = None
+    pushes: list[Push] = field(default_factory=list)
 
 
 def push(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
     """Push the archive, or the list of archives, of *params*. With *dry_run* only report what would be pushed.
 
-    An error of one archive does not stop the others. Raises ZotError.
+    All archives and tags are read before the first write, and an error there stops the task. Later an error of one
+    archive does not stop the others. Raises ZotError.
     """
     single = params["images"] is None
     requests = [PushRequest.from_params(registry, item) for item in ([params] if single else params["images"])]
     _require_distinct(requests)
-
-    def one(request: PushRequest) -> list[Outcome]:
-        return _push(registry, request, dry_run=dry_run)
-
     count = min(params["parallel"], len(requests))
-    with registry.reading_archives(count), thread_pool(params["parallel"]) as pool:
-        return report([outcome for outcomes in pool.map(one, requests) for outcome in outcomes], single=single)
+    with registry.reading_archives(count), contextlib.ExitStack() as stack, thread_pool(params["parallel"]) as pool:
+        # A compressed archive is read to its end, so it stays open where every archive has a worker.
+        kept = stack if len(requests) <= count else None
+        archives = list(pool.map(lambda each: _read(registry, each, kept), requests))
+        outcomes = [outcome for each in archives for outcome in each.outcomes]
+        if not any(each.failed for each in outcomes):
+            protect(registry, [found for each in archives for found in each.pushes])
+        if any(each.failed for each in outcomes):
+            return report(outcomes, single=single, begun=False)
+        list(pool.map(lambda each: _push(registry, each, dry_run=dry_run), archives))
+        if not dry_run:
+            confirm(registry, outcomes, pool)
+        return report(outcomes, single=single)
 
 
-def _push(registry: Writer, request: PushRequest, *, dry_run: bool) -> list[Outcome]:
-    """Push one archive, or each platform of it. One outcome for each image."""
+def _read(registry: Writer, request: PushRequest, kept: contextlib.ExitStack | None) -> _Opened:
+    """Read one archive, or each platform of it, and its tags."""
     what = f"cannot read {request.archive}"
-    with Outcome(request.references) as outcome, _invalid_archives(), registry.open_archive(request.archive) as opened:
+    with Outcome(request.references) as outcome, _invalid_archives(), contextlib.ExitStack() as own:
+        found = _Opened(request.archive, [outcome])
+        opened = (own if kept is None else kept).enter_context(registry.open_archive(request.archive))
+        found.worker = None if kept is None else opened
         if request.split:
             archives: list[Archive] = opened.call(what, "read_each", request.archive_image)
         else:
             archives = [opened.call(what, "read", request.archive_image, request.platform)]
         if len(archives) > 1:
-            return [_push_platform(registry, request, opened, archive, dry_run=dry_run) for archive in archives]
-        _push_image(registry, request, opened, archives[0], outcome, dry_run=dry_run)
-    return [outcome]
+            parts = [request.part(_platform(archive)) for archive in archives]
+            found.outcomes = []
+            for archive, part in zip(archives, parts):
+                with Outcome(part.references) as of_part:
+                    found.outcomes.append(of_part)
+                    found.pushes.append(_read_tags(registry, part, archive, of_part))
+        else:
+            found.pushes.append(_read_tags(registry, request, archives[0], outcome))
+    return found
 
 
-def _push_platform(
-    registry: Writer, request: PushRequest, opened: Worker, archive: Archive, *, dry_run: bool
-) -> Outcome:
-    _wanted, platform = _identity(archive)
-    if platform is None:
-        raise ZotError("archive_invalid", f"{archive.path} has several images, and one without a platform")
-    part = request.part(platform)
-    with Outcome(part.references) as outcome, _invalid_archives():
-        _push_image(registry, part, opened, archive, outcome, dry_run=dry_run)
-    return outcome
-
-
-def _push_image(
-    registry: Writer, request: PushRequest, opened: Worker, archive: Archive, outcome: Outcome, *, dry_run: bool
-) -> None:
-    """Push one image of an archive to the tags that do not hold it."""
-    wanted, platform = _identity(archive)
-    _require_platform(archive, platform, request.platform)
+def _read_tags(registry: Writer, request: PushRequest, archive: Archive, outcome: Outcome) -> Push:
+    found = Push(request, outcome, archive, *_identity(archive))
+    _require_platform(archive, found.platform, request.platform)
     registry.prime_config_cache(request.references[0], predicted_oci_configs(archive.config))
-    stale = []
     for reference in request.references:
         image = registry.image(reference)
-        equal = _holds(image, wanted)
-        outcome.found(image, settled=equal and not request.force)
-        if not equal or request.force:
-            # With force, a keeper would replace the previous image with the same one.
-            keeper = None if equal or not image.digest else keeper_of(reference, request.keep_previous)
-            stale.append((image, keeper))
-    if not stale:
-        return
-    registry.require_skopeo()
-    if dry_run:
-        for image, keeper in stale:
-            outcome.wrote(Image(image.reference, None, archive.config), previous_tag=keeper)
-        return
-    with registry.readable(opened, archive) as path:
-        for image, keeper in stale:
-            registry.keep(image, keeper)
-            copy = partial(registry.copy, opened, path, archive, image.reference)
-            after = _write(registry, copy, image, wanted, force=request.force)
-            outcome.wrote(after, previous_tag=keeper)
+        settled = found.held_by(image) and not request.force
+        outcome.found(image, settled=settled)
+        found.tags.append(image)
+        if not settled:
+            found.stale.append(image)
+    if found.stale:
+        registry.require_skopeo()
+    return found
 
 
-def _write(
-    registry: Writer, copy: t.Callable[[], str], before: Image, wanted: t.Mapping[str, t.Any], *, force: bool
-) -> Image:
+def _push(registry: Writer, opened: _Opened, *, dry_run: bool) -> None:
+    """Push the images of an archive to the tags that do not hold them."""
+    stale = [each for each in opened.pushes if each.stale]
+    with contextlib.ExitStack() as stack:
+        for each in stale:
+            with each.outcome, _invalid_archives():
+                if dry_run:
+                    for image in each.stale:
+                        planned = Image(image.reference, None, each.archive.config)
+                        each.outcome.wrote(planned, previous_tag=each.keeper(image))
+                elif each.member and not each.request.force:
+                    # Another push could have another digest, and would change the index.
+                    for image in each.stale:
+                        registry.keep(image, each.keeper(image))
+                        after = _retag(registry, each.member, image.reference)
+                        each.outcome.wrote(after, previous_tag=each.keeper(image))
+                else:
+                    if opened.worker is None:
+                        opened.worker = stack.enter_context(registry.open_archive(opened.path))
+                    _push_image(registry, opened.worker, each)
+
+
+def _push_image(registry: Writer, worker: Worker, push_: Push) -> None:
+    archive, force = push_.archive, push_.request.force
+    with registry.readable(worker, archive) as path:
+        for image in push_.stale:
+            registry.keep(image, push_.keeper(image))
+            copy = partial(registry.copy, worker, path, archive, image.reference)
+            push_.outcome.wrote(_write(registry, copy, image, push_, force=force), previous_tag=push_.keeper(image))
+
+
+def _retag(registry: Writer, image: Image, reference: Reference) -> Image:
+    pinned, tag = image.reference.pinned(image.digest or ""), reference.tag or ""
+    return registry.write(reference, lambda: registry.tag(pinned, tag), lambda now: now.digest == image.digest)
+
+
+def _write(registry: Writer, copy: t.Callable[[], str], before: Image, wanted: Push, *, force: bool) -> Image:
     reported = []
 
     def is_written(now: Image) -> bool:
-        return _holds(now, wanted) and not (force and now.digest == before.digest)
+        return wanted.held_by(now) and not (force and now.digest == before.digest)
 
     after = registry.write(before.reference, lambda: reported.append(copy()), is_written)
     if reported and after.digest != reported[-1]:
@@ -170,7 +165,7 @@ def _write(
             f"{before.reference} holds {after.digest or 'nothing'}, but skopeo reported {reported[-1]}",
             hint="Another client pushed this tag at the same time. Use one job per tag, and run the task again.",
         )
-    if not _holds(after, wanted):
+    if not wanted.held_by(after):
         raise ZotError(
             "archive_invalid",
             f"{before.reference} holds {after.digest}, which is not the image that was read from the archive",
@@ -179,21 +174,19 @@ def _write(
     return after
 
 
-def _holds(image: Image, wanted: t.Mapping[str, t.Any]) -> bool:
-    if image.config is None:
-        return False
-    try:
-        return image_identity(image.config) == wanted
-    except InvalidImageError:
-        return False
-
-
 def _identity(archive: Archive) -> tuple[dict[str, t.Any], Platform | None]:
     """The identity of the image in the archive, and its platform."""
     try:
         return image_identity(archive.config), Platform.of(archive.config)
     except InvalidImageError as error:
         raise ZotError("archive_invalid", f"the configuration in {archive.path} is invalid: {error}") from error
+
+
+def _platform(archive: Archive) -> Platform:
+    _wanted, platform = _identity(archive)
+    if platform is None:
+        raise ZotError("archive_invalid", f"{archive.path} has several images, and one without a platform")
+    return platform
 
 
 def _require_platform(archive: Archive, found: Platform | None, wanted: Platform | None) -> None:
@@ -219,7 +212,8 @@ def _invalid_archives() -> t.Iterator[None]:
     try:
         yield
     except InvalidArchiveError as error:
-        raise ZotError("archive_invalid", str(error), hint=error.hint) from error
+        error_class = "platform_mismatch" if isinstance(error, UnfitPlatformError) else "archive_invalid"
+        raise ZotError(error_class, str(error), hint=error.hint) from error
     except MissingLibraryError as error:
         raise ZotError(
             "tool_missing",

@@ -18,7 +18,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Ima
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options, texts_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
@@ -38,9 +38,10 @@ class TagRequest:
     def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any], *, present: bool) -> TagRequest:
         """Raises ZotError for an option that cannot be used."""
         repository, source, keep_previous = params["repository"], params["source"], params["keep_previous"]
-        if not params["tags"]:
+        tags = texts_option("tags", params["tags"])
+        if not tags:
             raise ZotError("invalid_option", f"tags is empty for {repository}")
-        for tag in params["tags"]:
+        for tag in tags:
             if is_digest(tag):
                 raise ZotError(
                     "invalid_option",
@@ -48,14 +49,15 @@ class TagRequest:
                     hint="List tags only. A digest is never removed, because the registry would remove all its tags."
                     " Nothing was written.",
                 )
-        references = registry.references(repository, params["tags"])
+        references = registry.references(repository, tags)
         if not present:
             for option in ("source", "keep_previous"):
                 if params[option]:
                     raise ZotError("invalid_option", f"{option} of {repository} cannot be used with state absent")
             return cls(None, references, None)
-        if not source:
+        if source is None or source == "":
             raise ZotError("invalid_option", f"source is missing for {repository}")
+        (source,) = texts_option("source", [source])
         with invalid_options():
             return cls(
                 references[0].pinned(source) if is_digest(source) else references[0].tagged(source),
@@ -138,10 +140,9 @@ def _require_distinct(requests: t.Sequence[TagRequest]) -> None:
 def _require_sources(registry: Writer, sources: t.Iterable[Image | None]) -> None:
     missing = [source.reference for source in sources if source and not source.digest]
     if missing:
-        names = ", ".join(map(str, missing))
         raise ZotError(
             "not_found",
-            f"cannot tag {names}: {'it does' if len(missing) == 1 else 'they do'} not exist",
+            f"cannot tag images that do not exist: {', '.join(map(str, missing))}",
             hint=f"{registry.nearest_tags(missing[0])} Nothing was written.",
         )
 

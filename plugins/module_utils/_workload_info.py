@@ -37,8 +37,12 @@ from ansible_collections.killinit.zot.plugins.module_utils._workloads.cluster_st
 )
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.images import differing
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.other_pods import assess_other_pods
-from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import RegistryState, reference_of
-from ansible_collections.killinit.zot.plugins.module_utils._workloads.release_check import missing_images
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import (
+    RegistryState,
+    pinned_of,
+    reference_of,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.release_check import missing_images, unused_images
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.revisions import Release
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.verdicts import (
     Policy,
@@ -65,12 +69,12 @@ class Query:
         at_least(0, wait_timeout=params["wait_timeout"])
         at_least(1, wait_sleep=params["wait_sleep"])
         with invalid_options():
-            release = Release(references_option(params["images"], registry))
+            release = Release(references_option("images", params["images"], registry))
         return cls(
             registry,
             Selection.of(params),
             Policy(release, params["set_image"], params["pin"], _stamp()),
-            [str(each) for each in references_option(params["assume_pushed"], registry)],
+            [str(each) for each in references_option("assume_pushed", params["assume_pushed"], registry)],
             params["wait_timeout"] if params["wait"] else None,
             params["wait_sleep"],
         )
@@ -115,12 +119,12 @@ def _assess(
         specifications = [template_of(each)["spec"] for each in cluster.workloads]
         specifications += [pod["spec"] for pod in cluster.other_pods]
         uses = [use for each in specifications for use in image_uses(each) if state.holds(use)]
-        state.read(reader, [reference_of(use) or "" for use in uses])
+        state.read(reader, filter(None, [name(use) for use in uses for name in (reference_of, pinned_of)]))
         state.read(reader, map(str, policy.release.references))
         found = _assess_workloads(cluster, state, selection, policy, waited)
         if state.read_whole(reader, differing((image for each in found for image in each.images), state)):
             found = _assess_workloads(cluster, state, selection, policy, waited)
-        missing = missing_images(policy.release, state, found) if found else []
+        missing = missing_images(policy.release, state, found)
         # An image of the release may run under a tag with another digest.
         if missing and state.read_whole(reader, state.references):
             missing = missing_images(policy.release, state, found)
@@ -133,6 +137,8 @@ def _assess(
         problems += missing
         problems += other_problems
         unverified = [text for each in found for text in each.unverified] + other_unverified
+        if not found:
+            unverified += unused_images(policy.release, state)
     else:
         found = [_unknown(each, "its pods cannot be read") for each in cluster.workloads]
     return {

@@ -29,12 +29,12 @@ options:
         default tag is C(latest).
       - The first part is a registry if it contains a dot or a colon, or if it is C(localhost).
     type: list
-    elements: str
+    elements: raw
     default: []
   repositories:
     description: Repositories of O(registry) whose tags are listed.
     type: list
-    elements: str
+    elements: raw
     default: []
   details:
     description:
@@ -255,7 +255,7 @@ repositories:
       type: list
       elements: str
       returned: always
-      sample: [3f2c1ab, latest]
+      sample: ["3f2c1ab", latest]
     source:
       description:
         - V(search) if the search extension of Zot described the images, V(registry) if the registry itself did; V(null)
@@ -352,7 +352,6 @@ rc:
   type: int
   returned: failure
   sample: 1
-stderr: {description: The standard error of the command., type: str, returned: failure, sample: ""}
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -364,8 +363,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.reader impo
 
 SPEC = Spec(
     {
-        "images": {"type": "list", "elements": "str", "default": []},
-        "repositories": {"type": "list", "elements": "str", "default": []},
+        "images": {"type": "list", "elements": "raw", "default": []},
+        "repositories": {"type": "list", "elements": "raw", "default": []},
         "details": {"type": "bool", "default": False},
         "referrers": {"type": "bool", "default": False},
         "catalog": {"type": "bool", "default": False},

@@ -33,35 +33,40 @@ options:
     description: The repository, without the registry. Requires O(tags) and O(manifests).
     type: str
   tags:
-    description: The tags of the index.
-    type: list
-    elements: str
+    description:
+      - The tags of the index, as a list or as one text with commas.
+      - Quote a tag that YAML reads as another value, for example V('0012345') or V('1.10'). A number is an error.
+    type: raw
     aliases:
       - tag
   manifests:
     description:
-      - The manifests that the index lists, by tag or digest.
+      - The manifests that the index lists, by tag or digest, as a list or as one text with commas.
       - If a manifest is itself an index, its entries are added. Entries without a platform (attestations) are kept and
         do not count as a platform.
-    type: list
-    elements: str
+    type: raw
   platforms:
     description: Fail unless the index has exactly these platforms, in the form C(os/architecture[/variant]).
     type: list
     elements: str
+  overwrite:
+    description:
+      - Whether a tag that holds another image may be moved, or a list of the tags that may. The default is V(true).
+      - A tag that may not be moved is an error, which names both images, and the platforms that the tag would lose.
+        Nothing is written then.
+    type: raw
   keep_previous:
     description:
-      - A tag for the image that a tag holds before the index is written to it, for example V({tag}-previous). Zot
-        deletes an image when its last tag is overwritten, and then its pods cannot be started on another node. The
-        members of an index that has a tag stay.
-      - V({tag}) is replaced by the tag that is written.
-      - It costs two requests for each tag that moves. A tag that already holds the index does not move.
+      - A tag for the image that a tag holds before the index is written to it, for example V({tag}-previous). V({tag})
+        is replaced by the tag that is written. It costs two requests for each tag that moves.
+      - Zot deletes an image when its last tag is overwritten. The members of an index that has a tag stay, unless their
+        own last tag is overwritten.
     type: str
   images:
     description:
       - Several indexes, instead of O(repository).
-      - An error of one index does not stop the others. The task fails at its end, and its result lists the tags that
-        were written.
+      - All members and tags are read before the first write, and an error there stops the task. An error of a write
+        does not stop the others. The task fails at its end, and its result lists the tags that were written.
     type: list
     elements: dict
     suboptions:
@@ -71,20 +76,21 @@ options:
         required: true
       tags:
         description: See O(tags).
-        type: list
-        elements: str
+        type: raw
         required: true
         aliases:
           - tag
       manifests:
         description: See O(manifests).
-        type: list
-        elements: str
+        type: raw
         required: true
       platforms:
         description: See O(platforms).
         type: list
         elements: str
+      overwrite:
+        description: See O(overwrite).
+        type: raw
       keep_previous:
         description: See O(keep_previous).
         type: str
@@ -112,20 +118,20 @@ EXAMPLES = r"""
     registry: oci.killinit.cc
     repository: openclaw/openclaw
     manifests:
-      - 3f2c1ab-amd64
-      - 3f2c1ab-arm64
+      - "3f2c1ab-amd64"
+      - "3f2c1ab-arm64"
     platforms:
       - linux/amd64
       - linux/arm64
     tags:
-      - 3f2c1ab
+      - "3f2c1ab"
       - latest
 
 - name: Move the tag latest, and keep the index that it holds now
   killinit.zot.zot_index:
     registry: oci.killinit.cc
     repository: openclaw/openclaw
-    manifests: [3f2c1ab-amd64, 3f2c1ab-arm64]
+    manifests: ["3f2c1ab-amd64", "3f2c1ab-arm64"]
     tags: [latest]
     keep_previous: "{tag}-previous"
 
@@ -134,11 +140,11 @@ EXAMPLES = r"""
     registry: oci.killinit.cc
     images:
       - repository: openclaw/openclaw
-        manifests: [3f2c1ab-amd64, 3f2c1ab-arm64]
-        tags: [3f2c1ab, latest]
+        manifests: ["3f2c1ab-amd64", "3f2c1ab-arm64"]
+        tags: ["3f2c1ab", latest]
       - repository: openclaw/workspace
-        manifests: [3f2c1ab-amd64, 3f2c1ab-arm64]
-        tags: [3f2c1ab, latest]
+        manifests: ["3f2c1ab-amd64", "3f2c1ab-arm64"]
+        tags: ["3f2c1ab", latest]
 """
 
 RETURN = r"""
@@ -284,7 +290,9 @@ tags:
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw:latest-previous
     error:
-      description: The error of the tag, with the keys of a failed task; V(null) without an error.
+      description:
+        - The error of the tag, with C(error_class), C(retryable) and C(msg); V(null) without an error.
+        - If the task fails with the same remedy, it is in C(msg) of the task alone.
       type: dict
       returned: always
 registry:
@@ -321,11 +329,6 @@ rc:
   type: int
   returned: failure
   sample: 1
-stderr:
-  description: The standard error of the command.
-  type: str
-  returned: failure
-  sample: ""
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -338,18 +341,21 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.writer impo
 SPEC = Spec(
     {
         "repository": {"type": "str"},
-        "tags": {"type": "list", "elements": "str", "aliases": ["tag"]},
-        "manifests": {"type": "list", "elements": "str"},
+        "tags": {"type": "raw", "aliases": ["tag"]},
+        "manifests": {"type": "raw"},
         "platforms": {"type": "list", "elements": "str"},
+        # Without a default, so that mutually_exclusive can detect it.
+        "overwrite": {"type": "raw"},
         "keep_previous": {"type": "str"},
         "images": {
             "type": "list",
             "elements": "dict",
             "options": {
                 "repository": {"type": "str", "required": True},
-                "tags": {"type": "list", "elements": "str", "required": True, "aliases": ["tag"]},
-                "manifests": {"type": "list", "elements": "str", "required": True},
+                "tags": {"type": "raw", "required": True, "aliases": ["tag"]},
+                "manifests": {"type": "raw", "required": True},
                 "platforms": {"type": "list", "elements": "str"},
+                "overwrite": {"type": "raw"},
                 "keep_previous": {"type": "str"},
             },
         },
@@ -359,7 +365,8 @@ SPEC = Spec(
     {
         "required_one_of": [("repository", "images")],
         "mutually_exclusive": [
-            (option, "images") for option in ("repository", "tags", "manifests", "platforms", "keep_previous")
+            (option, "images")
+            for option in ("repository", "tags", "manifests", "platforms", "overwrite", "keep_previous")
         ],
         "required_by": {"repository": ("tags", "manifests")},
     },

@@ -216,11 +216,6 @@ rc:
   type: int
   returned: if crane failed
   sample: 1
-stderr:
-  description: The standard error of the tool, shortened and without secrets.
-  type: str
-  returned: if crane failed
-  sample: "Error: MANIFEST_UNKNOWN: manifest unknown"
 """
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect

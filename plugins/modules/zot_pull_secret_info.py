@@ -46,7 +46,7 @@ options:
       - Images that must be pullable although no workload names them yet, as C(registry/repository:tag) or
         C(repository:tag).
     type: list
-    elements: str
+    elements: raw
     default: []
   repair_username:
     description:
@@ -243,11 +243,6 @@ rc:
   type: int
   returned: if crane failed
   sample: 1
-stderr:
-  description: The standard error of the tool, shortened and without secrets.
-  type: str
-  returned: if crane failed
-  sample: "Error: MANIFEST_UNKNOWN: manifest unknown"
 """
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
@@ -273,7 +268,7 @@ def main() -> None:
             "name": {"type": "str", "default": "zot-pull-secret"},
             "workloads": {"type": "list", "elements": "str", "default": []},
             "label_selectors": {"type": "list", "elements": "str", "default": []},
-            "images": {"type": "list", "elements": "str", "default": []},
+            "images": {"type": "list", "elements": "raw", "default": []},
             "repair_username": {"type": "str"},
             "repair_password": {"type": "str", "no_log": True},
             "assume_repaired": {"type": "bool", "default": False},

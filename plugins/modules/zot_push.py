@@ -13,7 +13,7 @@ author:
   - killinit.zot contributors (@killinit)
 description:
   - Pushes the image of an archive to one or more tags of a repository, with C(skopeo copy --format oci
-    docker-archive:FILE docker://REFERENCE). Zot accepts OCI manifests only.
+    docker-archive:FILE docker://REFERENCE). Zot accepts OCI manifests only, unless C(http.compat) is set.
   - The archive is a docker archive (C(docker save)), an OCI archive, or the directory of an OCI layout. For what each
     builder writes see R(the guide to publishing,ansible_collections.killinit.zot.docsite.guide_publish).
   - A tag that already holds the image is not written. Images are compared by their layers and their configuration,
@@ -51,9 +51,10 @@ options:
     description: The repository, without the registry.
     type: str
   tags:
-    description: The tags to push to.
-    type: list
-    elements: str
+    description:
+      - The tags to push to, as a list or as one text with commas.
+      - Quote a tag that YAML reads as another value, for example V('0012345') or V('1.10'). A number is an error.
+    type: raw
     aliases:
       - tag
   platform:
@@ -67,16 +68,26 @@ options:
     type: bool
   keep_previous:
     description:
-      - A tag for the image that a tag holds before another image is pushed to it, for example V({tag}-previous). Zot
-        deletes an image when its last tag is overwritten, and then its pods cannot be started on another node.
-      - V({tag}) is replaced by the tag that is pushed.
-      - It costs two requests for each tag that moves. A tag that already holds the image does not move.
+      - A tag for the image that a tag holds before another image is pushed to it, for example V({tag}-previous).
+        V({tag}) is replaced by the tag that is pushed. It costs two requests for each tag that moves.
+      - Zot deletes an image when its last tag is overwritten, even if an index lists it.
     type: str
+  overwrite:
+    description:
+      - Whether a tag that holds another image may be moved, or a list of the tags that may. The default is V(true).
+      - A tag that may not be moved is an error, which names both images. Nothing is written then.
+    type: raw
+  index:
+    description:
+      - The tag of the index that will list the image. Until it exists, tags may be moved in spite of O(overwrite), so
+        that a build that failed can be repeated.
+      - Then the index must list the images of all archives with this O(index), and no other platform.
+    type: raw
   images:
     description:
       - Several archives, instead of O(archive).
-      - An error of one archive does not stop the others. The task fails at its end, and its result lists the tags that
-        were written.
+      - All archives and tags are read before the first push, and an error there stops the task. An error of a push does
+        not stop the others. The task fails at its end, and its result lists the tags that were written.
     type: list
     elements: dict
     suboptions:
@@ -93,8 +104,7 @@ options:
         required: true
       tags:
         description: See O(tags).
-        type: list
-        elements: str
+        type: raw
         required: true
         aliases:
           - tag
@@ -114,6 +124,12 @@ options:
       keep_previous:
         description: See O(keep_previous).
         type: str
+      overwrite:
+        description: See O(overwrite).
+        type: raw
+      index:
+        description: See O(index).
+        type: raw
   parallel:
     description: The number of O(images) that are pushed at the same time.
     type: int
@@ -141,7 +157,7 @@ EXAMPLES = r"""
     archive: dist/workspace.tar
     repository: openclaw/workspace
     tags:
-      - 3f2c1ab
+      - "3f2c1ab"
       - latest
 
 - name: Push one archive for each architecture, and check its platform
@@ -150,11 +166,11 @@ EXAMPLES = r"""
     images:
       - archive: dist/openclaw-amd64.tar
         repository: openclaw/openclaw
-        tag: 3f2c1ab-amd64
+        tag: "3f2c1ab-amd64"
         platform: linux/amd64
       - archive: dist/openclaw-arm64.tar.gz
         repository: openclaw/openclaw
-        tag: 3f2c1ab-arm64
+        tag: "3f2c1ab-arm64"
         platform: linux/arm64
 
 - name: Keep the previous image for pods that are pinned to its digest
@@ -254,54 +270,47 @@ tags:
       description: The reference.
       type: str
       returned: always
-      sample: oci.killinit.cc/openclaw/openclaw:latest
     repository:
       description: The repository.
       type: str
       returned: always
-      sample: openclaw/openclaw
     tag:
       description: The tag.
       type: str
       returned: always
-      sample: latest
     digest:
       description: The digest of the tag; V(null) if the tag does not exist, and in check mode if it would be written.
       type: str
       returned: always
-      sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
     platforms:
       description: The platforms of the tag. In check mode those that it would have.
       type: list
       elements: str
       returned: always
-      sample: [linux/amd64]
     size:
       description: The number of bytes; V(null) if the tag does not exist, or if the size is not known before the write.
       type: int
       returned: always
-      sample: 672547
     changed:
       description: Whether the tag was written.
       type: bool
       returned: always
-      sample: true
     previous_tag:
       description:
         - The reference that keeps the previous image of the tag.
         - V(null) if the previous image was not kept.
       type: str
       returned: always
-      sample: oci.killinit.cc/openclaw/openclaw:latest-previous
     error:
-      description: The error of the tag, with the keys of a failed task; V(null) without an error.
+      description:
+        - The error of the tag, with C(error_class), C(retryable) and C(msg); V(null) without an error.
+        - If the task fails with the same remedy, it is in C(msg) of the task alone.
       type: dict
       returned: always
 registry:
   description: The registry that the task used, from O(registry) or E(ZOT_REGISTRY); V(null) if neither is set.
   type: str
   returned: always
-  sample: oci.killinit.cc
 error_class:
   description:
     - The class of the error. One of V(unauthorized), V(denied), V(not_found), V(manifest_invalid), V(rate_limited),
@@ -309,7 +318,6 @@ error_class:
       V(tool_failed), V(invalid_option).
   type: str
   returned: failure
-  sample: unauthorized
 retryable:
   description: Whether the same task can succeed later without any change.
   type: bool
@@ -318,7 +326,6 @@ hint:
   description: How to correct the error.
   type: str
   returned: failure
-  sample: "The registry does not accept the credentials: user 'ci' from ZOT_USERNAME."
 cmd:
   description: The command that failed, without secrets. Empty if no command failed.
   type: list
@@ -327,10 +334,6 @@ cmd:
 rc:
   description: The exit status of the command; V(null) if no command failed.
   type: int
-  returned: failure
-stderr:
-  description: The standard error of the command.
-  type: str
   returned: failure
 """
 
@@ -347,6 +350,9 @@ _TARGET: dict[str, dict[str, t.Any]] = {
     "archive_image": {"type": "str"},
     "platform": {"type": "str"},
     "keep_previous": {"type": "str"},
+    "index": {"type": "raw"},
+    # Without a default, so that mutually_exclusive can detect it.
+    "overwrite": {"type": "raw"},
 }
 SPEC = Spec(
     {
@@ -355,7 +361,7 @@ SPEC = Spec(
         # Without a default, so that mutually_exclusive can detect it.
         "force": {"type": "bool"},
         "repository": {"type": "str"},
-        "tags": {"type": "list", "elements": "str", "aliases": ["tag"]},
+        "tags": {"type": "raw", "aliases": ["tag"]},
         "images": {
             "type": "list",
             "elements": "dict",
@@ -365,17 +371,14 @@ SPEC = Spec(
                 "force": {"type": "bool", "default": False},
                 "split_platforms": {"type": "bool", "default": False},
                 "repository": {"type": "str", "required": True},
-                "tags": {"type": "list", "elements": "str", "required": True, "aliases": ["tag"]},
+                "tags": {"type": "raw", "required": True, "aliases": ["tag"]},
             },
         },
         "parallel": {"type": "int", "default": 4},
     },
     {
         "required_one_of": [("archive", "images")],
-        "mutually_exclusive": [
-            (option, "images")
-            for option in ("archive", "archive_image", "repository", "tags", "platform", "force", "keep_previous")
-        ],
+        "mutually_exclusive": [(option, "images") for option in ("archive", "repository", "tags", "force", *_TARGET)],
         "required_by": {"archive": ("repository", "tags")},
     },
 )

@@ -39,18 +39,19 @@ options:
     type: str
   source:
     description: The image, by a tag or a digest of the same repository. Required with O(state=present).
-    type: str
+    type: raw
   tags:
-    description: The tags that are written or removed. A digest is refused.
-    type: list
-    elements: str
+    description:
+      - The tags that are written or removed, as a list or as one text with commas. A digest is refused.
+      - Quote a tag that YAML reads as another value, for example V('0012345') or V('1.10'). A number is an error.
+    type: raw
     aliases:
       - tag
   keep_previous:
     description:
-      - A tag for the image that a tag holds before it moves, for example V({tag}-previous). Zot deletes an image when
-        its last tag is overwritten.
-      - V({tag}) is replaced by the tag that moves.
+      - A tag for the image that a tag holds before it moves, for example V({tag}-previous). V({tag}) is replaced by the
+        tag that moves.
+      - Zot deletes an image when its last tag is overwritten, even if an index lists it.
       - Only with O(state=present).
     type: str
   images:
@@ -67,11 +68,10 @@ options:
         required: true
       source:
         description: See O(source).
-        type: str
+        type: raw
       tags:
         description: See O(tags).
-        type: list
-        elements: str
+        type: raw
         required: true
         aliases:
           - tag
@@ -93,7 +93,7 @@ EXAMPLES = r"""
   killinit.zot.zot_tag:
     registry: oci.killinit.cc
     repository: openclaw/openclaw
-    source: 3f2c1ab
+    source: "3f2c1ab"
     tags:
       - latest
     keep_previous: "{tag}-previous"
@@ -113,10 +113,10 @@ EXAMPLES = r"""
         registry: oci.killinit.cc
         images:
           - repository: openclaw/openclaw
-            source: 3f2c1ab
+            source: "3f2c1ab"
             tags: [latest, stable]
           - repository: openclaw/workspace
-            source: 3f2c1ab
+            source: "3f2c1ab"
             tags: [latest]
       register: result
   rescue:
@@ -258,7 +258,9 @@ tags:
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw:latest-previous
     error:
-      description: The error of the tag, with the keys of a failed task; V(null) without an error.
+      description:
+        - The error of the tag, with C(error_class), C(retryable) and C(msg); V(null) without an error.
+        - If the task fails with the same remedy, it is in C(msg) of the task alone.
       type: dict
       returned: always
 moved:
@@ -331,11 +333,6 @@ rc:
   type: int
   returned: failure
   sample: 1
-stderr:
-  description: The standard error of the command.
-  type: str
-  returned: failure
-  sample: ""
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -349,16 +346,16 @@ SPEC = Spec(
     {
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "repository": {"type": "str"},
-        "source": {"type": "str"},
-        "tags": {"type": "list", "elements": "str", "aliases": ["tag"]},
+        "source": {"type": "raw"},
+        "tags": {"type": "raw", "aliases": ["tag"]},
         "keep_previous": {"type": "str"},
         "images": {
             "type": "list",
             "elements": "dict",
             "options": {
                 "repository": {"type": "str", "required": True},
-                "source": {"type": "str"},
-                "tags": {"type": "list", "elements": "str", "required": True, "aliases": ["tag"]},
+                "source": {"type": "raw"},
+                "tags": {"type": "raw", "required": True, "aliases": ["tag"]},
                 "keep_previous": {"type": "str"},
             },
         },

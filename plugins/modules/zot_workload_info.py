@@ -47,9 +47,10 @@ options:
       - A container names another revision when its repository is that of one of these references, its tag is none of
         their tags, and its tag has the form of a tag of the same repository in this list. A tag of 7 to 40 hexadecimal
         digits is a revision, as C(3f2c1ab); other tags have the same form when they differ in numbers alone, as
-        C(1.4.1) and C(1.4.2). A tag without digits, as C(stable), is never a revision.
+        C(1.4.1) and C(1.4.2). A tag without digits, as C(stable), is never a revision. A digest without a tag is
+        another revision when it is another image.
     type: list
-    elements: str
+    elements: raw
     default: []
   set_image:
     description:
@@ -73,7 +74,9 @@ options:
     elements: str
     default: []
   allow_empty:
-    description: Whether it is no error when no workload is selected, or none uses an image of O(registry).
+    description:
+      - Whether it is no error when no workload is selected, or none uses an image of O(registry). Then O(images) must
+        be in the registry, and RV(unverified) names them.
     type: bool
     default: false
   wait:
@@ -291,6 +294,13 @@ workloads:
             metadata:
               annotations:
                 kubectl.kubernetes.io/restartedAt: "2026-11-25T12:00:00Z"
+    changes:
+      description: The images that RV(workloads[].patch) sets, one sentence each.
+      type: list
+      elements: str
+      returned: always
+      sample:
+        - "container openclaw: oci.killinit.cc/openclaw/openclaw:9a8b7c6 -> oci.killinit.cc/openclaw/openclaw:3f2c1ab"
     undo:
       description: >-
         The patch that restores the images and annotations that RV(workloads[].patch) replaces; null where it replaces
@@ -339,11 +349,6 @@ rc:
   type: int
   returned: if crane failed
   sample: 1
-stderr:
-  description: The standard error of the tool, shortened and without secrets.
-  type: str
-  returned: if crane failed
-  sample: "Error: MANIFEST_UNKNOWN: manifest unknown"
 """
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
@@ -363,7 +368,7 @@ OPTIONS = {
     "namespace": {"type": "str", "required": True},
     "workloads": {"type": "list", "elements": "str", "default": []},
     "label_selectors": {"type": "list", "elements": "str", "default": []},
-    "images": {"type": "list", "elements": "str", "default": []},
+    "images": {"type": "list", "elements": "raw", "default": []},
     "set_image": {"type": "str", "choices": ["false", "true", "force"], "default": "false"},
     "pin": {"type": "bool", "default": False},
     "assume_pushed": {"type": "list", "elements": "str", "default": []},

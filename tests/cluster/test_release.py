@@ -12,11 +12,13 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from cluster.support import Kubectl, pods, pull_secret, ready, report, stats, workload
+import yaml
+from cluster.support import Kubectl, crashing, pods, pull_secret, ready, report, stats, workload
 from integration.support import Module, recap
 from reliability.support import wait_until
 
@@ -131,7 +133,7 @@ def test_restarts_are_planned_after_the_repair(
     assert report(done)["verified"] == ["deployment/openclaw"]
 
 
-def test_a_deployment_that_names_another_revision(
+def test_workloads_that_name_another_revision(
     registry: Registry,
     repository: str,
     kubectl: Kubectl,
@@ -140,31 +142,49 @@ def test_a_deployment_that_names_another_revision(
     release: Callable[..., CompletedProcess[str]],
     module: Module,
 ) -> None:
-    """It does not run the release, which fails; with zot_rollout_set_image it gets the image, and runs it."""
+    """The release fails. zot_rollout_set_image sets their images, and with force those that Argo CD manages."""
     environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_SHOW_CUSTOM_STATS": "true"}
     image = f"{registry.host}/{repository}/openclaw"
+    old, new = f"{image}:0a1b2c3", f"{image}:4d5e6f7"
     kubectl.apply(pull_secret(registry, registry.reader))
     first = release("0a1b2c3", "buildah-amd64", first=True)
-    assert recap(first)["failed"] == 0, first.stdout + first.stderr
-    kubectl.apply(workload(f"{image}:0a1b2c3"))
-    ready(kubectl, "deployment/openclaw")
-    before = pods(kubectl)
+    assert ["no selected workload uses" in text for text in report(first)["unverified"]] == [True]
+    argo = workload(old, name="argo", labels={"argocd.argoproj.io/instance": "app"})
+    job = {**workload(old)["spec"]["template"]["spec"], "restartPolicy": "Never"}
+    schedule = {"schedule": "0 0 1 1 *", "suspend": True, "jobTemplate": {"spec": {"template": {"spec": job}}}}
+    cronjob = {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "nightly"}, "spec": schedule}
+    kubectl.apply(workload(old, volume=old), argo, cronjob)
+    ready(kubectl, "deployment/openclaw", "deployment/argo")
 
     refused = release("4d5e6f7", "changed-layer")
     assert refused.returncode == 2
-    problem = (
-        f"{image}:4d5e6f7 was released, but no selected workload runs it; deployment/openclaw: container app names"
-    )
-    assert f"{problem} {image}:0a1b2c3, another revision" in refused.stdout + refused.stderr
-    assert pods(kubectl) == before
-    planned, done, again = (
-        release("4d5e6f7", "changed-layer", *options, zot_rollout_set_image=True) for options in (["--check"], [], [])
-    )
-    assert [recap(run)["changed"] for run in (planned, done, again)] == [1, 1, 0]
-    assert report(done)["verified"] == ["deployment/openclaw"]
-    container = kubectl.get("deployment", "openclaw")["spec"]["template"]["spec"]["containers"][0]
-    assert container["image"] == f"{image}:4d5e6f7"
-    shown = module("zot_image_info", images=[f"{image}:4d5e6f7"])["images"][0]
+    output = refused.stdout + refused.stderr
+    assert f"{new} was released, but no selected workload runs it; " in output
+    for name in ("openclaw: container app", "openclaw: image volume workspace", "nightly: container app"):
+        assert f"/{name} names {old}, another revision: set its image" in output
+    template = kubectl.get("deployment", "openclaw")["spec"]["template"]["spec"]
+    assert (template["containers"][0]["image"], template["volumes"][0]["image"]["reference"]) == (old, old)
+
+    planned = release("4d5e6f7", "changed-layer", "--check", "--diff", zot_rollout_set_image="force")
+    done = release("4d5e6f7", "changed-layer", zot_rollout_set_image=True)
+    forced, again = (release("4d5e6f7", "changed-layer", zot_rollout_set_image="force") for _number in range(2))
+    assert [recap(run)["changed"] for run in (planned, done, forced, again)] == [1, 1, 1, 0]
+    change = f"container app: {old} -> {new}"
+    set_on_openclaw = {"deployment/openclaw": [change, change.replace("container app", "image volume workspace")]}
+    expected = {**set_on_openclaw, "cronjob/nightly": [change], "deployment/argo": [change]}
+    assert report(planned)["images_set"] == expected
+    assert f'"{change}"' in planned.stdout.partition("Show the images that are set")[2]
+    assert done.returncode == 2
+    problem = f"deployment/argo: container app names {old}, but {new} was released; the image was not set"
+    assert f"{problem}, since Argo CD reverts it" in done.stdout + done.stderr
+    assert report(forced)["restarted"] == ["deployment/argo"]
+    assert sorted(report(again)["verified"]) == ["cronjob/nightly", "deployment/argo", "deployment/openclaw"]
+    unverified = " ".join(report(again)["unverified"])
+    assert "cronjob/nightly: container app: its pods start later" in unverified
+    assert "deployment/openclaw: image volume workspace: Kubernetes reports no digest" in unverified
+    template = kubectl.get("deployment", "openclaw")["spec"]["template"]["spec"]
+    assert (template["containers"][0]["image"], template["volumes"][0]["image"]["reference"]) == (new, new)
+    shown = module("zot_image_info", images=[new])["images"][0]
     assert set(pods(kubectl).values()) <= {shown["digest"], *(entry["digest"] for entry in shown["manifests"])}
 
 
@@ -230,3 +250,79 @@ def test_another_time_zone_and_another_namespace(
     wait_until(lambda: "PullBackOff" in shop("get", "pods"), "the pull fails", 60)
     found = stats(run("diagnose"), "zot_diagnose_report")
     assert [(each["resource"], each["cause"]) for each in found["findings"]] == [("deployment/broken", "tag_missing")]
+
+
+def test_releases_that_fail_are_rolled_back(
+    images: Images,
+    registry: Registry,
+    repository: str,
+    kubectl: Kubectl,
+    shop: Kubectl,
+    cluster: Cluster,
+    environment: dict[str, str],
+    playbook: Callable[..., CompletedProcess[str]],
+    tmp_path: Path,
+) -> None:
+    """Two namespaces with two contexts. An image that crashes in the first: its pods run the old digest again, and the
+    second is not touched. Then the second fails, and the first is restored.
+    """
+    environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
+    repository = f"{repository}/app"
+    config = yaml.safe_load(cluster.kubeconfig.read_text(encoding="utf-8"))
+    context = config["contexts"][0]["context"]
+    hosts = {}
+    config["contexts"] = []
+    for name, run in (("canary", kubectl), ("main", shop)):
+        run.apply(pull_secret(registry, registry.reader))
+        config["contexts"].append({"name": name, "context": context})
+        hosts[name] = {"zot_context": name, "zot_namespace": run.namespace}
+    (tmp_path / "kubeconfig").write_text(json.dumps(config))
+    shared = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        "zot_kubeconfig": str(tmp_path / "kubeconfig"),
+    }
+    inventory = {"all": {"children": {"clusters": {"hosts": hosts, "vars": shared}}}}
+    (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+    archives = {
+        "r1": images["buildah-amd64"],
+        "r2": crashing(images["buildah-amd64"], tmp_path / "crash.tar"),
+        "r3": images["changed-layer"],
+    }
+
+    def play(name: str, revision: str, **variables: Any) -> CompletedProcess[str]:
+        published = [{"repository": repository, "archive": str(archives[revision])}]
+        common: dict[str, Any] = {"zot_publish_revision": revision, "zot_publish_images": published}
+        common |= {"zot_clusters": "clusters", "zot_rollout_wait_timeout": 20, "zot_release_on_failure": "rollback"}
+        inventory = f"--inventory={tmp_path / 'inventory.json'}"
+        return playbook(f"killinit.zot.{name}", inventory, **{**common, **variables})
+
+    def results(run: CompletedProcess[str]) -> list[tuple[str, str]]:
+        assert run.returncode == 2, run.stdout + run.stderr
+        return [(each["name"], each["result"]) for each in stats(run, "zot_release_report")["clusters"]]
+
+    report(play("publish", "r1"), "zot_publish_report")
+    for run in (kubectl, shop):
+        run.apply(workload(f"{registry.host}/{repository}:latest"))
+        ready(run, "deployment/openclaw")
+    before = pods(kubectl), pods(shop)
+
+    crashed = play("release", "r2")
+    assert results(crashed) == [("canary", "restored"), ("main", "not started")], crashed.stdout
+    ready(kubectl, "deployment/openclaw")
+    assert set(pods(kubectl).values()) == set(before[0].values())
+    assert pods(shop) == before[1]
+    (status,) = (
+        pod["status"]["containerStatuses"][0]
+        for pod in kubectl.get("pods")["items"]
+        if "deletionTimestamp" not in pod["metadata"]
+    )
+    assert status["ready"]
+
+    shop("rollout", "pause", "deployment/openclaw")
+    failed = play("release", "r3")
+    assert results(failed) == [("canary", "restored"), ("main", "restored")], failed.stdout
+    assert "its rollouts are paused" in failed.stdout + failed.stderr
+    ready(kubectl, "deployment/openclaw")
+    assert set(pods(kubectl).values()) == set(before[0].values())
+    assert pods(shop) == before[1]

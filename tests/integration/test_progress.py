@@ -95,15 +95,20 @@ def push(environment: dict[str, str], images: list[dict[str, Any]], host: str, *
 
 
 def playbook(
-    environment: dict[str, str], images: list[dict[str, Any]], host: str, *options: str, **variables: Any
+    environment: dict[str, str],
+    images: list[dict[str, Any]],
+    host: str,
+    *options: str,
+    stderr: int = subprocess.STDOUT,
+    **variables: Any,
 ) -> subprocess.Popen[str]:
-    """Start it."""
+    """Start it; as on a terminal, both streams are one unless a test separates them."""
     home = Path(environment["HOME"])
     (home / "play.yml").write_text(PLAY)
     variables |= {"images": images, "result": str(home / "result.json")}
     command = ["ansible-playbook", "play.yml", "--extra-vars", json.dumps(variables), *options]
     return subprocess.Popen(
-        command, env={**environment, "ZOT_REGISTRY": host}, cwd=home, text=True, stdout=subprocess.PIPE
+        command, env={**environment, "ZOT_REGISTRY": host}, cwd=home, text=True, stdout=subprocess.PIPE, stderr=stderr
     )
 
 
@@ -156,13 +161,17 @@ def test_silence(why: str, environment: dict[str, str], registry: Registry, repo
 def test_the_end_of_a_task_ends_everything(
     environment: dict[str, str], registry: Registry, repository: str, tmp_path: Path
 ) -> None:
-    """SIGTERM while lines are shown: no process and no file is left."""
+    """SIGTERM while lines are shown: no process and no file is left.
+
+    The lines are on stderr alone: a callback plugin, as ansible.posix.json, may write JSON to stdout.
+    """
     images = [{"archive": str(archive(tmp_path / "a.tar", 48 * MB)), "repository": repository, "tag": "1"}]
     with slow(registry.host, 2 * MB) as host:
-        with playbook(environment, images, host) as process:
-            next(line for line in process.stdout or () if LINE.fullmatch(line.rstrip("\n")))
+        with playbook(environment, images, host, stderr=subprocess.PIPE) as process:
+            next(line for line in process.stderr or () if LINE.fullmatch(line.rstrip("\n")))
             assert _processes(host)
             process.terminate()
+            assert "pushing" not in (process.stdout or io.StringIO()).read()
         deadline = time.monotonic() + 15
         while _processes(host) and time.monotonic() < deadline:
             time.sleep(0.1)

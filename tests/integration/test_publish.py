@@ -14,7 +14,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from integration.support import Module, ReadsOnly, recap
+from integration.support import Bare, Module, ReadsOnly, recap
 
 from environment.images import Images
 from environment.registry import Registry
@@ -129,20 +129,62 @@ def test_new_revision_moves_latest(release: dict[str, Any], images: Images, play
 def test_no_shared_tag_moves_before_every_architecture_is_in(
     release: dict[str, Any], images: Images, playbook: Playbook, repository: str, module: Module
 ) -> None:
-    """The archive for arm64 is for amd64: the image beside it is held back as well."""
+    """Nothing is pushed before all archives were read: one is for another platform, and one does not exist."""
     release["zot_publish_images"][0]["archives"]["arm64"] = str(images["buildah-amd64"])
+    release["zot_publish_images"][1]["archive"] = "missing.tar"
     run = playbook("killinit.zot.publish", **release)
     assert run.returncode == 2
-    assert "is for linux/amd64, not for linux/arm64" in run.stdout + run.stderr
-    names = [
-        f"{repository}/{name}" for name in ("openclaw:r1-amd64", "openclaw:r1", "openclaw:latest", "workspace:latest")
-    ]
-    assert [image["exists"] for image in module("zot_image_info", images=names)["images"]] == [
-        True,
-        False,
-        False,
-        False,
-    ]
+    output = run.stdout + run.stderr
+    assert "is for linux/amd64, not for linux/arm64; " in output
+    assert "missing.tar cannot be read: No such file or directory; nothing was written" in output
+    for name in ("openclaw", "workspace"):
+        found = module("zot_image_info", repositories=[f"{repository}/{name}"])["repositories"]
+        assert found[0]["exists"] is False
+
+
+def test_a_published_revision_is_not_replaced(
+    release: dict[str, Any],
+    images: Images,
+    repository: str,
+    environment: dict[str, str],
+    playbook: Playbook,
+    module: Module,
+    bare: Bare,
+    registry: Registry,
+) -> None:
+    """Until it is published, a build can be repeated; then other content, or a platform less, is an error."""
+    environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
+    app, workspace = release["zot_publish_images"]
+    built = str(images["changed-layer"])
+    options = {"repository": app["repository"], "tags": "r1-amd64"}
+    assert module("zot_push", archive=built, **options)["changed"]
+    assert playbook("killinit.zot.publish", **release).returncode == 0
+    names = [f"{repository}/openclaw:r1", f"{repository}/openclaw:r1-amd64", f"{repository}/workspace:r1"]
+    before = [image["digest"] for image in module("zot_image_info", images=names)["images"]]
+
+    other = {**release, "zot_publish_images": [{**app, "archives": {**app["archives"], "amd64": built}}, workspace]}
+    fewer = {**release, "zot_publish_images": [{**app, "archives": {"amd64": app["archives"]["amd64"]}}, workspace]}
+    single = {**release, "zot_publish_images": [app, {**workspace, "archive": built}]}
+    errors = {
+        f"openclaw:r1 is published as {before[0]}, which has {before[1]} for linux/amd64": other,
+        "also has linux/arm64: its new index would lose that": fewer,
+        f"workspace:r1 holds another image, {before[2]}": single,
+    }
+    for error, variables in errors.items():
+        for mode in ("--check", "--diff"):
+            run = playbook("killinit.zot.publish", mode, **variables)
+            assert run.returncode == 2
+            assert error in run.stdout + run.stderr
+            assert _report(run)["problems"][0].count("zot_publish_overwrite") == 1
+            assert (_report(run)["ok"], _report(run)["written"]) == (False, [])
+    assert [image["digest"] for image in module("zot_image_info", images=names)["images"]] == before
+
+    # A tag that was removed meanwhile gets the image that the index lists.
+    assert bare(environment.get("ZOT_TEST_CRANE", "crane"), "delete", f"{registry.host}/{names[1]}").returncode == 0
+    assert playbook("killinit.zot.publish", **release).returncode == 0
+    assert [image["digest"] for image in module("zot_image_info", images=names)["images"]] == before
+    assert playbook("killinit.zot.publish", zot_publish_overwrite=True, **other).returncode == 0
+    assert module("zot_image_info", images=names)["images"][0]["digest"] != before[0]
 
 
 def test_by_path_and_with_variables_of_the_roles(
@@ -160,8 +202,10 @@ def test_by_path_and_with_variables_of_the_roles(
 
 def test_none_counts_as_not_given(release: dict[str, Any], playbook: Playbook, repository: str, module: Module) -> None:
     """AWX turns an empty answer of a survey into None: the environment and the defaults count then."""
-    names = ("registry", "username", "password", "authfile", "ca_path", "validate_certs", "timeout", "retries")
-    tuning = ("tags", "parallel", "skopeo_path", "crane_path")
+    names: tuple[str, ...] = ("registry", "username", "password", "authfile", "ca_path")
+    names += ("validate_certs", "timeout", "retries")
+    tuning = ("tags", "parallel")
+    names += ("skopeo_path", "crane_path")
     empty = {f"zot_{name}": None for name in names} | {f"zot_publish_{name}": None for name in tuning}
     run = playbook("killinit.zot.publish", **release, **empty)
     assert run.returncode == 0, run.stdout + run.stderr
@@ -207,8 +251,8 @@ def test_dry_run_of_a_revision_that_changes(release: dict[str, Any], images: Ima
     """All tags exist. The index follows the member that would move, in check mode as well."""
     assert playbook("killinit.zot.publish", **release).returncode == 0
     release["zot_publish_images"][0]["archives"]["amd64"] = str(images["changed-layer"])
-    planned = playbook("killinit.zot.publish", "--check", **release)
-    done = playbook("killinit.zot.publish", **release)
+    planned = playbook("killinit.zot.publish", "--check", zot_publish_overwrite=True, **release)
+    done = playbook("killinit.zot.publish", zot_publish_overwrite=True, **release)
     assert [recap(run)["changed"] for run in (planned, done)] == [2, 2]
 
 
@@ -229,9 +273,8 @@ def test_report_of_a_role_that_fails(
     run = playbook(path)
     assert run.returncode == 0, run.stdout + run.stderr
     report = json.loads((tmp_path / "report.json").read_text())
-    name = f"{registry.host}/{first['repository']}"
-    assert (report["ok"], report["changed"], report["revision"]) == (False, True, "r2")
-    assert sorted(report["written"]) == [f"{name}:r2-amd64", f"{registry.host}/{second['repository']}:r2"]
+    assert (report["ok"], report["changed"], report["revision"]) == (False, False, "r2")
+    assert (report["written"], report["registry"]) == ([], registry.host)
     assert len(report["problems"]) == 1
     assert "is for linux/amd64, not for linux/arm64" in report["problems"][0]
 
@@ -259,8 +302,13 @@ def test_typed_at_a_command_line(release: dict[str, Any], playbook: Playbook, re
             "has the repository of another entry",
         ),
         ({"zot_publish_images": [{"archive": "a.tar"}]}, "repository"),
+        ({"zot_publish_revision": 5349}, "zot_publish_revision is the number 5349, not text: quote it"),
+        ({"zot_publish_tags": [True]}, "zot_publish_tags is the boolean True, not text: quote it"),
     ],
-    ids=["no revision", "empty revision", "no image", "no archive", "both", "twice", "no repository"],
+    ids=[
+        *("no revision", "empty revision", "no image", "no archive", "both", "twice", "no repository"),
+        *("number", "boolean"),
+    ],
 )
 def test_variables_that_cannot_be_used(
     broken: dict[str, Any], said: str, release: dict[str, Any], registry: Registry, playbook: Playbook

@@ -255,23 +255,22 @@ def test_platform_is_refused_before_anything_is_written(
     assert accepted["changed"] is True
 
 
-def test_list_goes_on_after_one_that_fails(images: Images, repository: str, module: Module) -> None:
-    """The others land, in their order, and the failure says which did not."""
+def test_a_list_with_a_broken_archive(images: Images, repository: str, module: Module, reads_only: ReadsOnly) -> None:
+    """It is found before the first push, and the failure says which it is."""
     good, broken = str(images["buildah-amd64"]), str(images["cut-short"])
-    result = module(
-        "zot_push",
-        images=[
-            {"archive": good, "repository": repository, "tags": ["1"]},
-            {"archive": broken, "repository": repository, "tags": ["2"]},
-            {"archive": good, "repository": repository, "tags": ["3"]},
-        ],
-    )
+    items = [
+        {"archive": archive, "repository": repository, "tags": [tag]}
+        for archive, tag in ((good, "1"), (broken, "2"), (good, "3"))
+    ]
+    with reads_only():
+        result = module("zot_push", images=items)
     assert result["failed"] is True
     assert result["error_class"] == "archive_invalid"
-    assert "2 of 3 tags are in place, 1 failed" in result["msg"]
+    assert broken in result["msg"]
+    assert "; nothing was written. " in result["msg"]
     assert [image["tag"] for image in result["images"]] == ["1", "2", "3"]
-    assert [image["exists"] for image in result["images"]] == [True, False, True]
-    assert [tag["changed"] for tag in result["tags"]] == [True, False, True]
+    assert [image["exists"] for image in result["images"]] == [False, False, False]
+    assert [tag["changed"] for tag in result["tags"]] == [False, False, False]
     assert [(tag["error"] or {}).get("error_class") for tag in result["tags"]] == [None, "archive_invalid", None]
 
 

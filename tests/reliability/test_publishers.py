@@ -158,7 +158,40 @@ def test_different_indexes(
         assert own["error"] is None
         assert own["digest"] == there[f"r{number}"]["digest"]
         assert {entry["digest"] for entry in there[f"r{number}"]["manifests"]} == indexes[number]
-        assert latest["error"] is None or "Another client wrote this tag" in latest["error"]["hint"]
+        assert latest["error"] is None or "Another client wrote this tag" in result["hint"]
     assert {entry["digest"] for entry in there["latest"]["manifests"]} in indexes
     winners = [there[f"r{number}"]["digest"] for number, result in enumerate(results) if not result["failed"]]
     assert there["latest"]["digest"] in winners
+
+
+def test_two_releases_of_the_same_images(
+    registry: Registry, repository: str, start: START, module: Module, tmp_path: Path
+) -> None:
+    """Each shared tag ends with one of them, and who lost one says so: the tags are read again after the last write."""
+    repositories = [f"{repository}/{name}" for name in ("one", "two", "three")]
+    for number in range(2):
+        for name in repositories:
+            _pushed_pair(module, name, tmp_path, f"r{number}")
+    running = []
+    for number in range(2):
+        pair = [f"r{number}-amd64", f"r{number}-arm64"]
+        images = [
+            {"repository": name, "manifests": pair, "tags": [f"r{number}", "latest"], "overwrite": ["latest"]}
+            for name in repositories
+        ]
+        running.append(start("zot_index", registry, images=images, retries=3))
+    results = [publisher.result() for publisher in running]
+    for name in repositories:
+        there = held(registry, name)
+        (winner,) = (number for number in range(2) if there["latest"] == there[f"r{number}"])
+        tags = {tag["reference"]: tag for tag in results[winner]["tags"]}
+        latest = tags[f"{registry.host}/{name}:latest"]
+        assert (latest["error"], latest["digest"]) == (None, there["latest"])
+    for number, result in enumerate(results):
+        for tag in result["tags"]:
+            lost = tag["error"]
+            assert lost is None or "but this task wrote" in lost["msg"] or "does not hold the index" in lost["msg"]
+            assert lost is None or tag["tag"] == "latest"
+            assert lost is not None or tag["digest"] == held(registry, tag["repository"])[f"r{number}"]
+        assert result["failed"] is any(tag["error"] for tag in result["tags"])
+        assert not result["failed"] or "Another client wrote this tag" in result["hint"]

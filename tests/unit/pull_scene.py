@@ -163,6 +163,6 @@ class Accounts:
         if scenario:
             stderr = CRANE[scenario]
             message = crane.message(stderr)
-            raise ZotError(classify(message, names=more["names"]), f"{more['what']}: {message}", stderr=stderr)
+            raise ZotError(classify(message, names=more["names"]), more["what"], detail=message, stderr=stderr)
         answer: bytes = self._registry.run(runner, command, **more)
         return answer

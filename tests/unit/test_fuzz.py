@@ -76,9 +76,8 @@ def image(data: bytes) -> None:
 
 
 def _printed(text: str) -> None:
-    error = ZotError(classify(text, names=["h.example/app:1"]), text, stderr=text).for_ansible()
+    error = ZotError(classify(text, names=["h.example/app:1"]), text, detail=text).for_ansible()
     assert error["msg"].isprintable()
-    assert error["stderr"].replace("\n", "").isprintable()
 
 
 def skopeo(data: bytes) -> None:

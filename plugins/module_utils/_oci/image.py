@@ -24,6 +24,9 @@ _INDEX_TYPES = frozenset(
     {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
 )
 
+# https://github.com/containerd/platforms/blob/main/database.go
+_ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
+
 # Valid documents are not deeper, and Ansible could not print them.
 _DEPTH_LIMIT = 64
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -44,11 +47,11 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """Parse C(os/architecture[/variant]). Raises ValueError for any other text."""
+        """Parse C(os/architecture[/variant]), also with the names that uname uses. Raises ValueError for other text."""
         parts = text.split("/")
         if len(parts) not in (2, 3) or not all(re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", part) for part in parts):
             raise ValueError(f"{text!r} is not a platform: use os/architecture[/variant], for example linux/arm/v7")
-        return cls(*parts)
+        return cls(parts[0], _ARCHITECTURES.get(parts[1], parts[1]), *parts[2:])
 
     @classmethod
     def of(cls, fields: t.Mapping[str, t.Any]) -> Platform | None:

@@ -21,6 +21,21 @@ def printable(text: str, *, line_end: str = " ") -> str:
     return line_end.join(lines)
 
 
+def text_problem(name: str, value: object) -> str | None:
+    """Why the value *name* is not text; None if it is text.
+
+    YAML reads an unquoted C(0012345) as the number 5349, and C(on) as a boolean: the text of the user is lost.
+    """
+    if isinstance(value, str):
+        return None
+    if value is None or isinstance(value, (list, dict)):
+        return f"{name} is {'null' if value is None else f'a {type(value).__name__}'}, not text"
+    kind = "boolean" if isinstance(value, bool) else "number" if isinstance(value, (int, float)) else "date"
+    return (
+        f"{name} is the {kind} {value}, not text: quote it. YAML reads an unquoted 0012345, 1.10 or on as another value"
+    )
+
+
 def words(texts: t.Iterable[str]) -> list[str]:
     """The items of a list. A command line and a survey of AWX give a list as one text with commas or spaces."""
     return [word for text in texts for word in text.replace(",", " ").split()]

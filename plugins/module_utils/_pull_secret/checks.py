@@ -192,7 +192,7 @@ def _read(scope: Scope, repository: str, images: t.Sequence[Reference], probes: 
         return Check("read", repository, "failed", reason, "Push the image, or correct the workload.", "not_found")
     if unknown:
         error = t.cast(ZotError, unknown[0].error)
-        reason = f"{accounts(unknown[0].entries[-1:])} could not be tried at {scope.registry}: {error.message}"
+        reason = f"{accounts(unknown[0].entries[-1:])} could not be tried at {scope.registry}: {error}"
         remedy = _REMEDIES.get(error.error_class, error.hint)
         return Check("read", repository, "unknown", reason.rstrip(" ."), remedy, error.error_class)
     entries = [each.entries[-1] for each in probes]

@@ -151,7 +151,12 @@ def _service_accounts(state: State) -> tuple[dict[str, t.Any], ...]:
             "patch": {
                 "apiVersion": "v1",
                 "kind": "ServiceAccount",
-                "metadata": {"name": name, "namespace": scope.namespace},
+                "metadata": {
+                    "name": name,
+                    "namespace": scope.namespace,
+                    # The API server then refuses the patch if somebody changed the list since it was read.
+                    **{key: account["metadata"][key] for key in ("resourceVersion",) if key in account["metadata"]},
+                },
                 "imagePullSecrets": [{"name": each} for each in (*secret_names(account), scope.secret)],
             },
         }

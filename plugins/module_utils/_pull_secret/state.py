@@ -34,7 +34,7 @@ class Scope:
     def of(cls, params: t.Mapping[str, t.Any]) -> Scope:
         """Raises ZotError or InvalidNameError for an option that cannot be used."""
         registry = registry_option(params["registry"])
-        images = references_option(params["images"], registry)
+        images = references_option("images", params["images"], registry)
         return cls(Selection.of(params), object_name(params["name"]), registry, images)
 
     @property

@@ -9,6 +9,7 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
+import os
 import re
 import typing as t
 
@@ -22,8 +23,8 @@ _HINTS: t.Mapping[str, str] = {
     "denied": "The user may not read, create or update this repository, or the tag is immutable: {credentials}."
     " Request the permission, or push under a new tag.",
     "not_found": "Check the repository and the tag for a typing error, or push the image first.",
-    "manifest_invalid": "Zot accepts OCI manifests only: push with killinit.zot.zot_push, not with docker push, crane"
-    " push or buildx --push.",
+    "manifest_invalid": "Zot accepts OCI manifests only, unless its configuration has http.compat: push with"
+    " killinit.zot.zot_push, not with docker push, crane push or buildx --push.",
     "rate_limited": "The registry limits the rate of requests: try again later, or lower the option parallel.",
     "quota_exceeded": "The quota of the registry is used up: delete repositories that are not needed, or raise the"
     " quota.",
@@ -34,8 +35,8 @@ _HINTS: t.Mapping[str, str] = {
     "platform_mismatch": "Give the archive or the manifest of the requested platform.",
     "tool_missing": "Install it (skopeo 1.9 or later: the package of the distribution; crane 0.20 or later:"
     " github.com/google/go-containerregistry), or set skopeo_path or crane_path to its path.",
-    "tool_failed": "Read the output of the tool in stderr, remove its cause, and run the task again.",
-    "invalid_option": "Correct the option and run the task again. Nothing was written.",
+    "tool_failed": "Remove the cause that the tool reports, and run the task again.",
+    "invalid_option": "Correct the option and run the task again.",
 }
 
 # Messages of skopeo, crane, Zot and CNCF Distribution. The first match wins, so specific patterns precede general ones.
@@ -80,14 +81,18 @@ _PATTERNS: t.Sequence[tuple[str, re.Pattern[str]]] = [
     )
 ]
 _URL = re.compile(r"\"?https?://[^\s\"]+\"?")
+# The registry words of a known error are less than its remedy. Those of another error are all that is known.
+_SHORT, _LONG = 240, 2000
+# The document of a registry says the same as the status before it.
+_DOCUMENT = re.compile(r":? *\{\"errors\":.*")
 _RETRY_AFTER = re.compile(r"retry[- ]after:? *\"?([0-9]{1,5})\b", re.IGNORECASE)
 
 
 class ZotError(Exception):
     """The only error that the files of the registry half raise: a message, an error class and a hint.
 
-    *error_class* is one of the classes in the documentation of the modules. *stderr* and *command* hold no secrets.
-    *result* is what the task did before the error.
+    *error_class* is one of the classes in the documentation of the modules. *detail* are the words of the tool or the
+    registry. *detail*, *stderr* and *command* hold no secrets. *result* is what the task did before the error.
     """
 
     def __init__(
@@ -96,6 +101,7 @@ class ZotError(Exception):
         message: str,
         *,
         hint: str | None = None,
+        detail: str = "",
         command: t.Sequence[str] = (),
         rc: int | None = None,
         stderr: str = "",
@@ -105,13 +111,14 @@ class ZotError(Exception):
         self.error_class = error_class
         self.message = message
         self.hint = _HINTS[error_class] if hint is None else hint
+        self.detail = detail
         self.command = tuple(command)
         self.rc = rc
         self.stderr = stderr
         self.result = dict(result or {})
 
     def __str__(self) -> str:
-        return self.message
+        return f"{self.message}: {self.detail}" if self.detail else self.message
 
     @property
     def retryable(self) -> bool:
@@ -126,16 +133,35 @@ class ZotError(Exception):
 
     def for_ansible(self) -> dict[str, t.Any]:
         """The arguments of C(fail_json)."""
+        text = f"{self.message.strip().rstrip('.')}. {self.hint}"
+        if self.detail:
+            program = os.path.basename(self.command[0]) if self.command else "the registry"
+            limit = _LONG if self.error_class == "tool_failed" else _SHORT
+            words = " ".join(self.detail.split())
+            if self.error_class != "tool_failed":
+                words = _DOCUMENT.sub("", words) or words
+            text = f"{text} ({program}: {elide(words, limit)})"
         return {
-            "msg": printable(f"{self.message.strip().rstrip('.')}. {self.hint}"),
+            "msg": printable(text),
             "error_class": self.error_class,
             "retryable": self.retryable,
             "hint": printable(self.hint),
             "cmd": list(self.command),
             "rc": self.rc,
-            "stderr": printable(self.stderr, line_end="\n"),
             **self.result,
         }
+
+    def for_tag(self, raised: ZotError | None) -> dict[str, t.Any]:
+        """The error of one tag in a result. It has a remedy if that of the *raised* error is another."""
+        fields = self.for_ansible()
+        message = printable(self.message) if raised and raised.hint == self.hint else fields["msg"]
+        return {"error_class": fields["error_class"], "retryable": fields["retryable"], "msg": message}
+
+
+def elide(text: str, limit: int) -> str:
+    """Shorten a long text to its beginning and its end: tools print error texts of the registry, of any length."""
+    half = limit // 2
+    return text if len(text) <= limit else f"{text[:half]} ... {text[-half:]}"
 
 
 def classify(stderr: str, *, names: t.Iterable[str] = ()) -> str:

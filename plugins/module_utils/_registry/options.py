@@ -19,7 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
     Reference,
     registry_name,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import words
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem, words
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
 
 
@@ -42,14 +42,32 @@ def registry_option(text: str | None) -> str:
         return registry_name(text)
 
 
-def references_option(texts: t.Iterable[str], registry: str) -> tuple[Reference, ...]:
+def references_option(name: str, texts: t.Sequence[t.Any], registry: str) -> tuple[Reference, ...]:
     """The references of a list, each once; *registry* is where a reference names none. Raises ZotError for another."""
     with invalid_options():
-        found = tuple(dict.fromkeys(Reference.parse(text, registry=registry) for text in words(texts)))
+        found = tuple(
+            dict.fromkeys(Reference.parse(text, registry=registry) for text in words(texts_option(name, texts)))
+        )
     for each in found:
         if each.registry != registry:
             raise ZotError("invalid_option", f"{each} is not an image of {registry}")
     return found
+
+
+def texts_option(name: str, value: t.Any) -> list[str]:
+    """The items of a list, or of one text with commas. Raises ZotError for an item that is not text."""
+    if isinstance(value, str):
+        return words([value])
+    items = (
+        [(f"{name}[{index}]", item) for index, item in enumerate(value)]
+        if isinstance(value, (list, tuple))
+        else [(name, value)]
+    )
+    for title, item in items:
+        problem = text_problem(title, item)
+        if problem:
+            raise ZotError("invalid_option", problem)
+    return [item for _title, item in items]
 
 
 def at_least(minimum: int, **values: int) -> None:

@@ -21,11 +21,11 @@ import threading
 import time
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify, elide
 from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import LONGEST_END, delayed_signals
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
-_LONGEST_END = 4 * 1024
+_LONGEST_TEXT = 8 * 1024
 # A manifest or a configuration has at most 4 MiB, a list of a million tags about 32 MiB. crane itself has no limit.
 _LONGEST_OUTPUT = 32 * 1024 * 1024
 _PIECE = 64 * 1024
@@ -96,11 +96,12 @@ class Runner:
             return stdout
         text = stderr.decode(errors="replace")
         # Redact before the text is shortened, or a part of a secret could remain.
-        shown = _elide(self._redact(text))
+        shown = elide(self._redact(text), _LONGEST_TEXT)
         raise ZotError(
             # Classify before secrets are redacted: a short secret can be part of any word.
-            classify(message(_elide(text)), names=names),
-            f"{what}: {message(shown) or f'{command[0]} exited with status {process.returncode} without output'}",
+            classify(message(elide(text, _LONGEST_TEXT)), names=names),
+            what,
+            detail=message(shown) or f"exit status {process.returncode} without output",
             command=command,
             rc=process.returncode,
             stderr=shown,
@@ -197,11 +198,6 @@ def _close(process: subprocess.Popen[bytes]) -> None:
             pipe.close()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(LONGEST_END)
-
-
-def _elide(text: str) -> str:
-    """Shorten a long text to its beginning and its end: tools print error texts of the registry, of any length."""
-    return text if len(text) <= 2 * _LONGEST_END else f"{text[:_LONGEST_END]} ... {text[-_LONGEST_END:]}"
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

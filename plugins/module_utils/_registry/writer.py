@@ -130,7 +130,12 @@ class Writer(Reader):
                     # the HTTP status only for the rate limit. The quota rejects only the first manifest of a
                     # repository.
                     raise ZotError(
-                        "quota_exceeded", error.message, command=error.command, rc=error.rc, stderr=error.stderr
+                        "quota_exceeded",
+                        error.message,
+                        detail=error.detail,
+                        command=error.command,
+                        rc=error.rc,
+                        stderr=error.stderr,
                     ) from error
                 else:
                     raise

@@ -23,7 +23,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import ImageUse
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
-from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import RegistryState, reference_of
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import (
+    RegistryState,
+    pinned_of,
+    reference_of,
+)
 
 
 @dataclass(frozen=True)
@@ -90,11 +94,14 @@ def compare(use: ImageUse, state: RegistryState, pods: t.Sequence[Object], *, pi
     unverified = None
     if pinned and not (pin and reference and reference.tag):
         verdict, reason, expected = "pinned", f"{where(use)}: {use.image} is pinned", pinned
+        if not (state.image(pinned_of(use)) or {"exists": False})["exists"]:
+            verdict = "missing"
+            reason += " to a digest that is not in the registry, so that no new pod can pull it: set another image"
     elif text in state.assumed:
         verdict, reason = "mismatched" if pods else "not_running", f"{where(use)}: {text} would mean another image"
         expected = None
     elif not image["exists"]:
-        verdict, reason = "missing", f"{where(use)}: {use.image} is not in the registry"
+        verdict, reason = "missing", f"{where(use)}: {use.image} is not in the registry: publish it first"
     elif mismatched:
         verdict = "mismatched"
         reason = f"{where(use)} runs {_names(mismatched)}, but {text} means {_short(expected)} now"

@@ -34,6 +34,12 @@ def reference_of(use: ImageUse) -> str | None:
     return str(reference.tagged(reference.tag) if reference.tag else reference)
 
 
+def pinned_of(use: ImageUse) -> str | None:
+    """The reference by digest of a pinned image, which is what a runtime pulls; None for an image without a digest."""
+    reference = use.reference()
+    return str(reference.pinned(reference.digest)) if reference and reference.digest else None
+
+
 class RegistryState:
     """The images of one registry, by reference and by digest. *assumed* are references that a dry run would move."""
 

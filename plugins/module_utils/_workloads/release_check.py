@@ -19,13 +19,15 @@ from ansible_collections.killinit.zot.plugins.module_utils._workloads.verdicts i
 
 
 def missing_images(release: Release, state: RegistryState, workloads: t.Sequence[WorkloadVerdict]) -> list[str]:
-    """A sentence for each image of the release that no workload runs, nor will run after its patch or its rollout."""
+    """A sentence for each image of the release that no workload runs, nor will run after its patch or its rollout.
+
+    Without a workload, as before the first one is created, only the registry must have the images.
+    """
     problems = []
     for reference in release.references:
-        image = state.image(str(reference)) or {"exists": False}
-        if str(reference) not in state.assumed and not image["exists"]:
+        if not _is_published(reference, state):
             problems.append(f"{reference} was released, but it is not in the registry: publish it first")
-        elif not any(
+        elif workloads and not any(
             _runs(each, image_verdict, reference, state) for each in workloads for image_verdict in each.images
         ):
             others = [
@@ -36,6 +38,20 @@ def missing_images(release: Release, state: RegistryState, workloads: t.Sequence
             ]
             problems.append("; ".join([f"{reference} was released, but no selected workload runs it", *others]))
     return problems
+
+
+def unused_images(release: Release, state: RegistryState) -> list[str]:
+    """A sentence for each published image of a release to a selection without a workload."""
+    return [
+        f"{reference} was released, but no selected workload uses an image of {state.registry}, so that nothing runs it"
+        for reference in release.references
+        if _is_published(reference, state)
+    ]
+
+
+def _is_published(reference: Reference, state: RegistryState) -> bool:
+    image = state.image(str(reference))
+    return str(reference) in state.assumed or bool(image and image["exists"])
 
 
 def _runs(workload: WorkloadVerdict, verdict: ImageVerdict, reference: Reference, state: RegistryState) -> bool:

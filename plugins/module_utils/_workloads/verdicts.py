@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
+    ImageUse,
     image_uses,
     name_of,
     template_of,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.images import (
     ImageVerdict,
@@ -26,7 +28,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._workloads.images imp
     replace,
     where,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._workloads.patches import patch_and_undo
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.patches import Images, patch_and_undo
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import RegistryState, reference_of
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.revisions import Release, manager_of
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.rollouts import (
@@ -48,7 +50,10 @@ class Policy:
 
 @dataclass(frozen=True)
 class WorkloadVerdict:
-    """One of C(workloads) in a result. *problem* is why the workload is not in order; None when it is."""
+    """One of C(workloads) in a result. *problem* is why the workload is not in order; None when it is.
+
+    *changes* are sentences, one for each image that the patch sets.
+    """
 
     name: str
     kind: str
@@ -59,6 +64,7 @@ class WorkloadVerdict:
     patch: dict[str, t.Any] | None = None
     undo: dict[str, t.Any] | None = None
     problem: str | None = None
+    changes: t.Sequence[str] = ()
     unverified: t.Sequence[str] = ()
 
     def for_ansible(self) -> dict[str, t.Any]:
@@ -71,6 +77,7 @@ class WorkloadVerdict:
             "problem": None if self.problem is None else printable(f"{self.name}: {self.problem}"),
             "pods": self.pods,
             "images": [image.for_ansible() for image in self.images],
+            "changes": [printable(text) for text in self.changes],
             "patch": self.patch,
             "undo": self.undo,
         }
@@ -91,7 +98,7 @@ def assess_workload(
     images = []
     for use in uses:
         reference = use.reference()
-        successor = policy.release.successor(reference) if reference and policy.set_image != "false" else None
+        successor = _successor(reference, state, policy) if reference and policy.set_image != "false" else None
         if successor and (state.digest(str(successor)) or str(successor) in state.assumed):
             images.append(replace(use, state, successor, rollout.pods))
         elif is_cronjob:
@@ -99,7 +106,8 @@ def assess_workload(
         else:
             images.append(compare(use, state, rollout.pods, pin=policy.pin))
     status, reason, may_patch, problem = _decide(workload, rollout, images, policy, waited)
-    patch, undo = _patch(workload, images, policy) if may_patch else (None, None)
+    images_set = _images_set(workload, images) if may_patch else []
+    patch, undo = _patch(workload, images, images_set, policy) if may_patch else (None, None)
     # Without a pod, as with zero replicas, no digest proves anything.
     unverified = [image.unverified or (image.reason if image.verdict == "not_running" else "") for image in images]
     return WorkloadVerdict(
@@ -112,8 +120,18 @@ def assess_workload(
         patch=patch,
         undo=undo,
         problem=problem,
+        changes=[f"{where(use)}: {use.image} -> {image}" for use, image in images_set],
         unverified=[f"{name_of(workload)}: {text}" for text in unverified if text],
     )
+
+
+def _successor(reference: Reference, state: RegistryState, policy: Policy) -> Reference | None:
+    """The released reference that replaces another revision, or a digest without a tag that is another image."""
+    released = policy.release.named(reference.name)
+    if reference.tag or not reference.digest or not released:
+        return policy.release.successor(reference)
+    image = state.image(str(released))
+    return released if image and image["exists"] and not state.matches(reference.digest, image) else None
 
 
 def _decide(
@@ -123,7 +141,7 @@ def _decide(
     missing = [image for image in images if image.verdict == "missing"]
     mismatched = [image for image in images if image.verdict == "mismatched"]
     if missing:
-        reason = "; ".join(image.reason for image in missing) + ": publish it first"
+        reason = "; ".join(image.reason for image in missing)
         return "failed", reason, False, reason
     if mismatched:
         reason = "; ".join(image.reason for image in mismatched)
@@ -179,9 +197,8 @@ def _pulls_again(workload: Object, rollout: Rollout, images: t.Sequence[ImageVer
     return workload["kind"] != "StatefulSet" and bool(rollout.waiting_to_pull) and rollout.waiting_to_pull <= ours
 
 
-def _patch(
-    workload: Object, images: t.Sequence[ImageVerdict], policy: Policy
-) -> tuple[dict[str, t.Any], dict[str, t.Any] | None]:
+def _images_set(workload: Object, images: t.Sequence[ImageVerdict]) -> list[tuple[ImageUse, str]]:
+    """The images that the patch of a workload sets."""
     changed = []
     for image in images:
         if image.set_to:
@@ -191,8 +208,14 @@ def _patch(
             # In a dry run the digest may not be known.
             tagged = reference_of(image.use) or image.use.image
             changed.append((image.use, f"{tagged}@{image.expected}" if image.expected else tagged))
+    return changed
+
+
+def _patch(
+    workload: Object, images: t.Sequence[ImageVerdict], images_set: Images, policy: Policy
+) -> tuple[dict[str, t.Any], dict[str, t.Any] | None]:
     recorded = [] if workload["kind"] == "CronJob" else [(image.use, image.expected) for image in images]
-    return patch_and_undo(workload, recorded, changed, policy.stamp)
+    return patch_and_undo(workload, recorded, images_set, policy.stamp)
 
 
 def _listed(images: t.Iterable[ImageVerdict]) -> str:

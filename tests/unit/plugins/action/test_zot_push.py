@@ -34,7 +34,12 @@ class Copies:
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     shown: list[str] = []
-    monkeypatch.setattr(zot_push.Display(), "display", shown.append)
+
+    def display(line: str, *, stderr: bool) -> None:
+        assert stderr, "a callback plugin may write JSON to stdout"
+        shown.append(line)
+
+    monkeypatch.setattr(zot_push.Display(), "display", display)
     return shown
 
 

@@ -8,6 +8,7 @@ import re
 import typing as t
 
 import pytest
+import yaml
 
 from ansible_collections.killinit.zot.plugins.filter._publish_plan import FilterModule
 
@@ -25,9 +26,37 @@ def plan(*images: dict[str, t.Any], tags: t.Any = ("latest",)) -> dict[str, list
 
 def test_pushes_of_several_architectures() -> None:
     assert plan(APP)["pushes"] == [
-        {"archive": "a.tar", "repository": "demo/app", "tags": ["rev-amd64"], "platform": "linux/amd64"},
-        {"archive": "b.tar", "repository": "demo/app", "tags": ["rev-arm-v7"], "platform": "linux/arm/v7"},
+        {
+            "archive": archive,
+            "repository": "demo/app",
+            "tags": [tag],
+            "platform": platform,
+            "overwrite": False,
+            "index": "rev",
+        }
+        for archive, tag, platform in (
+            ("a.tar", "rev-amd64", "linux/amd64"),
+            ("b.tar", "rev-arm-v7", "linux/arm/v7"),
+        )
     ]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "platform"),
+    [
+        ("x86_64", "linux/amd64"),
+        ("aarch64", "linux/arm64"),
+        ("linux/amd64", "linux/amd64"),
+        ("linux/aarch64", "linux/arm64"),
+        ("linux/arm/v7", "linux/arm/v7"),
+        ("arm64/v8", "linux/arm64/v8"),
+    ],
+)
+def test_other_names_of_an_architecture(architecture: str, platform: str) -> None:
+    found = plan({**APP, "archives": {architecture: "a.tar"}})
+    (push,), (index,) = found["pushes"], found["indexes"]
+    assert push["tags"] == index["manifests"] == [platform.replace("linux/", "rev-").replace("/", "-")]
+    assert [push["platform"]] == index["platforms"] == [platform]
 
 
 @pytest.mark.parametrize(
@@ -47,8 +76,19 @@ def test_index_of_several_architectures() -> None:
             "manifests": ["rev-amd64", "rev-arm-v7"],
             "platforms": ["linux/amd64", "linux/arm/v7"],
             "tags": ["rev", "latest"],
+            "overwrite": ["latest"],
         }
     ]
+
+
+def test_overwrite() -> None:
+    """The revision may be replaced only where the user says so. A shared tag moves."""
+    protected, replaced = (publish_plan([APP, TOOL], "rev", ["latest"], "", each) for each in (False, True))
+    assert [push["overwrite"] for push in protected["pushes"]] == [False] * 3
+    assert [push["overwrite"] for push in replaced["pushes"]] == [True] * 3
+    assert (protected["indexes"][0]["overwrite"], replaced["indexes"][0]["overwrite"]) == (["latest"], True)
+    assert publish_plan([APP], "rev", [])["indexes"][0]["overwrite"] == []
+    assert ["overwrite" in push for push in protected["moves"] + replaced["moves"]] == [False, False]
 
 
 def test_index_of_one_archive_with_several_platforms() -> None:
@@ -58,7 +98,7 @@ def test_index_of_one_archive_with_several_platforms() -> None:
         {"repository": "demo/tool", "tag": "rev-arm-v7", "platforms": ["linux/arm/v7"]},
         {"repository": "demo/other", "tag": "rev-arm64", "platforms": ["linux/arm64"]},
     ]
-    found = publish_plan([TOOL], "rev", ["latest"], "", "", pushed)
+    found = publish_plan([TOOL], "rev", ["latest"], pushed=pushed)
     assert found["moves"] == []
     assert found["indexes"] == [
         {
@@ -66,14 +106,16 @@ def test_index_of_one_archive_with_several_platforms() -> None:
             "manifests": ["rev-amd64", "rev-arm-v7"],
             "platforms": ["linux/amd64", "linux/arm/v7"],
             "tags": ["rev", "latest"],
+            "overwrite": ["latest"],
         }
     ]
 
 
 def test_one_archive_moves_its_shared_tags_last() -> None:
     found = plan(TOOL)
-    push = {"archive": "t.tar", "repository": "demo/tool", "tags": ["rev"], "split_platforms": True}
-    assert found["pushes"] == [push]
+    assert found["pushes"] == [
+        {"archive": "t.tar", "repository": "demo/tool", "tags": ["rev"], "split_platforms": True, "overwrite": False}
+    ]
     assert found["moves"] == [{"archive": "t.tar", "repository": "demo/tool", "tags": ["latest"]}]
     assert found["indexes"] == []
 
@@ -85,7 +127,7 @@ def test_no_shared_tag_is_pushed_first() -> None:
 
 def test_previous_images_are_kept() -> None:
     """Also under the tags of the architectures: Zot deletes a member of an index with its last tag."""
-    made = publish_plan([APP, TOOL], "rev", ["latest"], "", "{tag}-previous")
+    made = publish_plan([APP, TOOL], "rev", ["latest"], keep_previous="{tag}-previous")
     entries = made["pushes"] + made["indexes"] + made["moves"]
     assert [entry["keep_previous"] for entry in entries] == ["{tag}-previous"] * 5
 
@@ -129,6 +171,15 @@ def test_the_revision_is_not_an_additional_tag_and_no_tag_is_repeated() -> None:
         pytest.param([{**APP, "archive": "x"}], r"\(demo/app\) has both archive and archives", id="both"),
         pytest.param([{"repository": "r", "archives": {}}], "has neither archive nor archives", id="no architecture"),
         pytest.param([APP, APP], r"\[1\] \(demo/app\) has the repository of another entry", id="twice"),
+        pytest.param(
+            [{**TOOL, "tags": [1.1]}], r"\(demo/tool\)\.tags is the number 1\.1, not text: quote it", id="number"
+        ),
+        pytest.param([{**TOOL, "tags": ["la/test"]}], r"\(demo/tool\)\.tags: 'la/test' is not a valid tag", id="tag"),
+        pytest.param([{**APP, "tags": ["rev-amd64"]}], "rev-amd64, which is the tag of one architecture", id="its own"),
+        pytest.param(
+            [{**APP, "archives": {"amd64": "a", "x86_64": "b"}}], "two archives for linux/amd64", id="amd64 twice"
+        ),
+        pytest.param([{**APP, "archives": {"AMD 64": "a"}}], "'linux/AMD 64' is not a platform", id="no platform"),
     ],
 )
 def test_images_that_cannot_be_published(images: list[dict[str, t.Any]], message: str) -> None:
@@ -146,10 +197,33 @@ def test_a_revision_that_is_empty(revision: str | None) -> None:
     assert found["pushes"] == []
 
 
-def test_a_revision_that_is_a_number() -> None:
-    """YAML makes a number of 1234567. It is not pushed a second time as an additional tag."""
-    found = publish_plan([TOOL], 1234567, ["1234567"])
-    assert (found["pushes"][0]["tags"], found["moves"]) == (["1234567"], [])
+@pytest.mark.parametrize(
+    ("revision", "message"),
+    [
+        ("0012345", "the number 5349, not text: quote it"),
+        ("on", "the boolean True, not text: quote it"),
+        ("1.10", "the number 1.1, not text: quote it"),
+        ("2026-11-25", "the date 2026-11-25, not text: quote it"),
+        ("[a]", "a list, not text"),
+        ("{a: b}", "a dict, not text"),
+        ("'../x'", "'../x' is not a valid tag"),
+    ],
+)
+def test_a_revision_that_is_not_text(revision: str, message: str) -> None:
+    """As YAML reads it. The additional tags are checked as well."""
+    value = yaml.safe_load(revision)
+    (problem,) = publish_plan([TOOL, APP], value)["problems"]
+    assert message in problem
+    if "quote" in message:
+        (problem,) = publish_plan([TOOL, APP], "rev", [value])["problems"]
+        assert problem.startswith(f"zot_publish_tags is {message}")
+
+
+@pytest.mark.parametrize("revision", ["'0012345'", "'1234567'", "12e4567", "'on'", "'1.10'", "3f2c1ab"])
+def test_a_revision_of_digits_is_text(revision: str) -> None:
+    text = yaml.safe_load(revision)
+    found = publish_plan([TOOL], text, [text])
+    assert (found["pushes"][0]["tags"], found["moves"]) == ([text], [])
 
 
 def test_all_problems_are_found() -> None:

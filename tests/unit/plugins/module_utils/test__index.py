@@ -24,13 +24,20 @@ ATTESTATION = {
 
 def params(*manifests: str, tags: t.Sequence[str] = ("1",), platforms: t.Any = None, **more: t.Any) -> dict[str, t.Any]:
     members = list(manifests) or ["1-amd64", "1-arm64"]
-    index = {"repository": "demo/app", "tags": list(tags), "manifests": members, "platforms": platforms}
-    return {**index, "keep_previous": None, "images": None, "parallel": 4, "assume_pushed": [], **more}
+    index = {
+        "repository": "demo/app",
+        "tags": list(tags),
+        "manifests": members,
+        "platforms": platforms,
+        "overwrite": None,
+        "keep_previous": None,
+    }
+    return {**index, "images": None, "parallel": 4, "assume_pushed": [], **more}
 
 
 def many(*indexes: dict[str, t.Any], **more: t.Any) -> dict[str, t.Any]:
     """The parameters of the list form."""
-    names = ("repository", "tags", "manifests", "platforms", "keep_previous")
+    names = ("repository", "tags", "manifests", "platforms", "overwrite", "keep_previous")
     images = [{name: index[name] for name in names} for index in indexes]
     return {**dict.fromkeys(names), "images": images, "parallel": 4, "assume_pushed": [], **more}
 
@@ -172,7 +179,9 @@ def test_the_size_is_that_of_all_members(registry: Writer) -> None:
 
 
 def test_a_missing_member(registry: Writer, fake: t.Any) -> None:
-    with pytest.raises(ZotError, match=r"^cannot write the index: .*demo/app:1-amd46 does not exist$") as raised:
+    with pytest.raises(
+        ZotError, match=r"^cannot write the index: .*demo/app:1-amd46 does not exist; nothing was written$"
+    ) as raised:
         write(registry, params("1-amd46", "1-arm64"), dry_run=False)
     assert raised.value.error_class == "not_found"
     assert "The most similar are 1-amd64" in raised.value.hint
@@ -398,13 +407,81 @@ def test_several_indexes(registry: Writer, fake: t.Any, docker_config: t.Any) ->
     assert (again["changed"], again["diff"], again["images"]) == (False, [], result["images"])
 
 
-def test_an_index_that_fails_does_not_stop_the_others(registry: Writer, fake: t.Any) -> None:
-    with pytest.raises(ZotError, match=r"^1 of 3 tags are in place, 2 failed: cannot write the index: ") as raised:
-        write(registry, many(params("absent", tags=["2", "latest"]), params()), dry_run=False)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_all_members_are_read_before_the_first_write(registry: Writer, fake: t.Any, dry_run: bool) -> None:
+    options = params("1-amd64", tags=["2", "latest"], platforms=["linux/arm64"])
+    with pytest.raises(ZotError, match=r"demo/app:2 would be for linux/amd64, .*; nothing was written$") as raised:
+        write(registry, many(options, params()), dry_run=dry_run)
     result = raised.value.for_ansible()
-    assert (result["error_class"], result["changed"]) == ("not_found", True)
+    assert (result["error_class"], result["changed"]) == ("platform_mismatch", False)
     assert [tag["error"] is None for tag in result["tags"]] == [False, False, True]
+    assert fake.writes == []
+
+
+def test_an_index_that_fails_does_not_stop_the_others(registry: Writer, fake: t.Any) -> None:
+    fake.fail("append", "demo/app:2", "immutable-tag", tool="crane 0.22.1")
+    with pytest.raises(ZotError, match=r"^1 of 3 tags are in place, 2 failed: cannot write the index ") as raised:
+        write(registry, many(params("1-amd64", tags=["2", "latest"]), params()), dry_run=False)
+    result = raised.value.for_ansible()
+    assert (result["error_class"], result["changed"]) == ("denied", True)
+    assert [tag["error"] is None for tag in result["tags"]] == [False, False, True]
+    assert fake.tags["demo/app"].keys() >= {"1"}
+    assert "latest" not in fake.tags["demo/app"]
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("overwrite", [False, ["latest"]])
+def test_overwrite(registry: Writer, fake: t.Any, docker_config: t.Any, overwrite: t.Any, dry_run: bool) -> None:
+    """The error names both digests; nothing is written, also to the tags that may move."""
+    write(registry, params(tags=["1", "latest"]), dry_run=False)
+    before = fake.tags["demo/app"]["1"]
+    new = fake.put("demo/app", "1-amd64", docker_config(author="somebody"))
+    fake.commands.clear()
+    with pytest.raises(ZotError) as raised:
+        write(registry, params(tags=["1", "latest"], overwrite=overwrite), dry_run=dry_run)
+    error = raised.value
+    assert error.message.startswith(
+        f"{HOST}/demo/app:1 holds another image, {before}, not an index of {new} for linux/amd64"
+    )
+    assert (error.error_class, "zot_publish_overwrite" in error.hint, fake.writes) == ("denied", True, [])
+    changed = write(registry, params(tags=["1", "latest"], overwrite=["1", "latest"]), dry_run=dry_run)
+    assert changed["changed"] is True
+
+
+def test_an_index_that_would_lose_a_platform(registry: Writer, fake: t.Any) -> None:
+    write(registry, params(), dry_run=False)
+    with pytest.raises(ZotError, match="not an index of linux/amd64, which would lose linux/arm64"):
+        write(registry, params("1-amd64", overwrite=False), dry_run=False)
     assert fake.writes == ["append demo/app:1"]
+    assert write(registry, params(overwrite=False), dry_run=False)["changed"] is False
+
+
+def test_a_tag_that_another_client_moves_meanwhile(
+    registry: Writer, fake: t.Any, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each tag was right after its write. Whose image is there at the end is said all the same."""
+    real = fake._do_tag
+
+    def tag(*arguments: str) -> bytes:
+        output: bytes = real(*arguments)
+        fake.put("demo/app", "1", docker_config(author="somebody"))
+        return output
+
+    monkeypatch.setattr(fake, "_do_tag", tag)
+    with pytest.raises(ZotError, match=r"^1 of 2 tags are in place, 1 failed: .*demo/app:1 holds sha256:") as raised:
+        write(registry, params(tags=["1", "latest"]), dry_run=False)
+    assert fake.tags["demo/app"]["1"] in raised.value.message
+    assert "Another client wrote this tag" in raised.value.hint
+    assert [each["changed"] for each in raised.value.result["tags"]] == [True, True]
+
+
+def test_tags_and_manifests_are_text(registry: Writer, fake: t.Any) -> None:
+    for name in ("tags", "manifests"):
+        with pytest.raises(ZotError, match=rf"{name}\[0\] is the number 5349, not text: quote it") as raised:
+            write(registry, {**params(), name: [5349]}, dry_run=False)
+        assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
+    result = write(registry, {**params(), "tags": "0012345", "manifests": "1-amd64, 1-arm64"}, dry_run=False)
+    assert [tag["tag"] for tag in result["tags"]] == ["0012345"]
 
 
 def test_each_index_has_its_warning(registry: Writer) -> None:
@@ -426,6 +503,13 @@ def test_lists_that_cannot_be_used(registry: Writer, fake: t.Any, options: dict[
     with pytest.raises(ZotError, match=message) as raised:
         write(registry, options, dry_run=False)
     assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
+
+
+def test_a_version_of_windows_need_not_be_requested(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
+    windows = docker_config(os="windows", **{"os.version": "10.0.20348.2402"})
+    fake.put("demo/app", "1-windows", windows)
+    result = write(registry, params("1-windows", platforms=["windows/amd64"]), dry_run=False)
+    assert (result["changed"], result["image"]["platforms"]) == (True, ["windows/amd64"])
 
 
 class TestKeepPrevious:

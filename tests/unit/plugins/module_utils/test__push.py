@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 import typing as t
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.killinit.zot.plugins.module_utils._index import write_indexes
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
     InvalidArchiveError,
     MissingLibraryError,
@@ -30,6 +33,8 @@ def item(archive: object, *tags: str, **options: t.Any) -> dict[str, t.Any]:
         "platform": None,
         "force": False,
         "keep_previous": None,
+        "overwrite": None,
+        "index": None,
         **options,
     }
 
@@ -147,7 +152,7 @@ def test_an_error_while_looking_is_not_absence(
 
 def test_the_first_tag_lands_and_the_second_is_refused(registry: Writer, fake: t.Any, app: Path) -> None:
     fake.fail("copy", "demo/app:2", "immutable-tag")
-    with pytest.raises(ZotError, match=r"^1 of 2 tags are in place, 1 failed: cannot push .*demo/app:2: ") as raised:
+    with pytest.raises(ZotError, match=r"^1 of 2 tags are in place, 1 failed: cannot push .*demo/app:2; ") as raised:
         push(registry, single(app, "1", "2"), dry_run=False)
     result = raised.value.for_ansible()
     assert (result["error_class"], result["changed"]) == ("denied", True)
@@ -279,6 +284,11 @@ class TestKeepPrevious:
         assert raised.value.error_class == "invalid_option"
         assert fake.commands == []
 
+    def test_one_keeper_for_several_platforms(self, registry: Writer, fake: t.Any, app: Path) -> None:
+        with pytest.raises(ZotError, match=r"has no \{tag\}") as raised:
+            push(registry, single(app, split_platforms=True, keep_previous="previous"), dry_run=False)
+        assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
+
 
 def test_several_archives_keep_their_order(registry: Writer, app: Path, other: Path) -> None:
     result = push(registry, several(item(other, "arm64"), item(app, "amd64")), dry_run=False)
@@ -286,14 +296,42 @@ def test_several_archives_keep_their_order(registry: Writer, app: Path, other: P
     assert "image" not in result
 
 
-def test_one_that_fails_does_not_stop_the_others(
-    registry: Writer, fake: t.Any, app: Path, other: Path, tmp_path: Path
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_all_archives_are_read_before_the_first_push(
+    dry_run: bool, registry: Writer, fake: t.Any, app: Path, other: Path, tmp_path: Path
 ) -> None:
-    items = [item(tmp_path / "none.tar", "broken"), item(app, "amd64"), item(other, "arm64")]
-    with pytest.raises(ZotError, match=r"^2 of 3 tags are in place, 1 failed: .*none\.tar cannot be read") as raised:
+    """One error names all that is wrong, and nothing is written."""
+    items = [
+        item(app, "amd64"),
+        item(tmp_path / "none.tar", "broken"),
+        item(other, "arm64", platform="linux/amd64"),
+    ]
+    message = (
+        r"none\.tar cannot be read: .*; .*other\.tar is for linux/arm64, not for linux/amd64; nothing was written$"
+    )
+    with pytest.raises(ZotError, match=message) as raised:
+        push(registry, several(*items), dry_run=dry_run)
+    result = raised.value.for_ansible()
+    assert [tag["error"] and tag["error"]["error_class"] for tag in result["tags"]] == [
+        None,
+        "archive_invalid",
+        "platform_mismatch",
+    ]
+    assert (result["changed"], result["diff"], fake.writes) == (False, [], [])
+
+
+def test_a_push_that_fails_does_not_stop_the_others(registry: Writer, fake: t.Any, app: Path, other: Path) -> None:
+    fake.fail("copy", "demo/app:broken", "reader-pushes", times=99)
+    items = [item(app, "broken"), item(app, "amd64"), item(other, "arm64")]
+    with pytest.raises(ZotError, match=r"^2 of 3 tags are in place, 1 failed: cannot push .*app\.tar") as raised:
         push(registry, several(*items, parallel=1), dry_run=False)
     result = raised.value.for_ansible()
-    assert result["error_class"] == "archive_invalid"
+    assert result["error_class"] == "denied"
+    # One text once: the words of the registry and the remedy are in the message of the task alone.
+    words = "requested access to the resource is denied"
+    assert result["msg"].count(words) == 1
+    assert result["msg"].index(result["hint"]) < result["msg"].index(words)
+    assert words not in str({name: value for name, value in result.items() if name != "msg"})
     assert [(tag["changed"], bool(tag["error"])) for tag in result["tags"]] == [
         (False, True),
         (True, False),
@@ -324,6 +362,185 @@ def test_the_keeper_of_one_is_the_target_of_another(registry: Writer, app: Path,
     with pytest.raises(ZotError) as raised:
         push(registry, several(item(app, "1", keep_previous="2"), item(other, "2")), dry_run=False)
     assert raised.value.error_class == "invalid_option"
+
+
+class TestOverwrite:
+    """The options overwrite and index."""
+
+    @pytest.mark.parametrize("dry_run", [False, True])
+    @pytest.mark.parametrize("overwrite", [False, "false", ["latest"], "latest"])
+    def test_a_tag_that_holds_another_image(
+        self, registry: Writer, fake: t.Any, app: Path, docker_config: t.Any, overwrite: t.Any, dry_run: bool
+    ) -> None:
+        """The error names both, and says what to do; nothing is written, also to the tags that may move."""
+        before = fake.put("demo/app", "1", docker_config(author="somebody"))
+        with pytest.raises(ZotError) as raised:
+            push(registry, single(app, "1", "latest", overwrite=overwrite), dry_run=dry_run)
+        error = raised.value
+        assert error.message.startswith(f"{HOST}/demo/app:1 holds another image, {before}, not the image of {app} with")
+        assert len(re.findall(r"sha256:[0-9a-f]{64}", error.message)) == 2
+        assert "zot_publish_overwrite" in error.hint
+        assert (error.error_class, error.retryable, fake.writes) == ("denied", False, [])
+
+    @pytest.mark.parametrize("overwrite", [None, True, "yes", ["1"], "1, latest"])
+    def test_may_be_allowed(
+        self, registry: Writer, fake: t.Any, app: Path, docker_config: t.Any, overwrite: t.Any
+    ) -> None:
+        fake.put("demo/app", "1", docker_config(author="somebody"))
+        assert push(registry, single(app, overwrite=overwrite), dry_run=False)["changed"] is True
+
+    @pytest.mark.parametrize("force", [False, True])
+    def test_the_same_image_is_no_other(self, registry: Writer, fake: t.Any, app: Path, force: bool) -> None:
+        """Nor is a tag that does not exist."""
+        fake.put("demo/app", "1", salt="another gzip")
+        result = push(registry, single(app, "1", "2", overwrite=False, force=force), dry_run=False)
+        assert [tag["changed"] for tag in result["tags"]] == [force, True]
+
+    def revision(self, app: Path, other: Path, **changes: t.Any) -> dict[str, t.Any]:
+        """A release of two architectures whose index is the tag 1."""
+        options = {"overwrite": False, "index": "1", **changes}
+        return several(item(app, "1-amd64", **options), item(other, "1-arm64", **options))
+
+    def publish(self, registry: Writer, fake: t.Any, app: Path, other: Path) -> str:
+        push(registry, self.revision(app, other), dry_run=False)
+        self.join(registry)
+        fake.commands.clear()
+        return str(fake.tags["demo/app"]["1"])
+
+    def join(self, registry: Writer) -> None:
+        names = ("platforms", "overwrite", "keep_previous")
+        index = {"repository": "demo/app", "tags": ["1"], "manifests": ["1-amd64", "1-arm64"], **dict.fromkeys(names)}
+        options = {**index, "images": None, "parallel": 1, "assume_pushed": []}
+        write_indexes(registry, options, dry_run=False, warn=lambda _text: None)
+
+    def test_until_the_index_exists_a_build_can_be_repeated(
+        self, registry: Writer, fake: t.Any, app: Path, other: Path, docker_config: t.Any
+    ) -> None:
+        fake.put("demo/app", "1-amd64", docker_config(author="the build that failed"))
+        assert push(registry, self.revision(app, other), dry_run=False)["changed"] is True
+
+    @pytest.mark.parametrize("dry_run", [False, True])
+    def test_once_it_exists_it_is_not_replaced(
+        self,
+        registry: Writer,
+        fake: t.Any,
+        app: Path,
+        other: Path,
+        tmp_path: Path,
+        write_archive: t.Any,
+        docker_config: t.Any,
+        dry_run: bool,
+    ) -> None:
+        """Also where the tags of the architectures are gone, which a prune removes."""
+        index = self.publish(registry, fake, app, other)
+        changed = write_archive(tmp_path / "changed.tar", docker_config(author="somebody"))
+        assert push(registry, self.revision(app, other), dry_run=dry_run)["changed"] is False
+        for removed in (False, True):
+            if removed:
+                del fake.tags["demo/app"]["1-amd64"]
+            with pytest.raises(ZotError, match=f"demo/app:1 is published as {index}, which has sha256:") as raised:
+                push(registry, self.revision(changed, other), dry_run=dry_run)
+            assert (raised.value.error_class, "zot_publish_overwrite" in raised.value.hint) == ("denied", True)
+        assert fake.writes == []
+        assert push(registry, self.revision(changed, other, overwrite=True), dry_run=dry_run)["changed"] is True
+
+    def test_it_loses_no_platform_and_gets_none(
+        self,
+        registry: Writer,
+        fake: t.Any,
+        app: Path,
+        other: Path,
+        tmp_path: Path,
+        write_archive: t.Any,
+        docker_config: t.Any,
+    ) -> None:
+        self.publish(registry, fake, app, other)
+        options: dict[str, t.Any] = {"overwrite": False, "index": "1"}
+        with pytest.raises(ZotError, match="also has linux/arm64: its new index would lose that") as raised:
+            push(registry, several(item(app, "1-amd64", **options)), dry_run=False)
+        assert raised.value.error_class == "denied"
+        s390x = write_archive(tmp_path / "s390x.tar", docker_config(architecture="s390x"))
+        more = [item(path, f"1-{path.stem}", **options) for path in (app, other, s390x)]
+        with pytest.raises(ZotError, match="which has nothing for linux/s390x"):
+            push(registry, several(*more), dry_run=False)
+        assert fake.writes == []
+
+    def test_one_archive_with_several_platforms(
+        self, registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any, docker_config: t.Any
+    ) -> None:
+        """Its tag is that of the index."""
+        arm64 = docker_config(architecture="arm64")
+        built = write_archive(tmp_path / "both.tar", docker_config(), arm64)
+        again = write_archive(tmp_path / "again.tar", docker_config(author="somebody"), arm64)
+        options: dict[str, t.Any] = {"split_platforms": True, "overwrite": False}
+        push(registry, several(item(again, "1", **options)), dry_run=False)
+        push(registry, several(item(built, "1", **options)), dry_run=False)
+        self.join(registry)
+        fake.commands.clear()
+        assert push(registry, several(item(built, "1", **options)), dry_run=False)["changed"] is False
+        with pytest.raises(ZotError, match="demo/app:1 is published as sha256:"):
+            push(registry, several(item(again, "1", **options)), dry_run=False)
+        assert fake.writes == []
+        assert push(registry, several(item(again, "1", split_platforms=True)), dry_run=False)["changed"] is True
+
+    def test_a_tag_that_was_removed_gets_the_member_of_the_index(
+        self, registry: Writer, fake: t.Any, app: Path, other: Path
+    ) -> None:
+        """Another push could give it another digest, and would change the index."""
+        self.publish(registry, fake, app, other)
+        digest = fake.tags["demo/app"].pop("1-amd64")
+        assert push(registry, self.revision(app, other), dry_run=False)["tags"][0]["digest"] == digest
+        assert fake.writes == [f"tag demo/app@{digest} 1-amd64"]
+
+
+def test_a_tag_that_another_client_moves_meanwhile(
+    registry: Writer, fake: t.Any, app: Path, other: Path, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each tag was right after its write. Whose image is there at the end is said all the same."""
+    real = fake._do_copy
+
+    def copy(*arguments: str) -> bytes:
+        output: bytes = real(*arguments)
+        if arguments[-1].endswith(":2"):
+            fake.put("demo/app", "1", docker_config(author="somebody"))
+        return output
+
+    monkeypatch.setattr(fake, "_do_copy", copy)
+    with pytest.raises(ZotError, match=r"^1 of 2 tags are in place, 1 failed: .*demo/app:1 holds sha256:") as raised:
+        push(registry, several(item(app, "1"), item(other, "2"), parallel=1), dry_run=False)
+    assert fake.tags["demo/app"]["1"] in raised.value.message
+    assert "Another client wrote this tag" in raised.value.hint
+    assert [tag["changed"] for tag in raised.value.result["tags"]] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [
+        (5349, "tags is the number 5349, not text: quote it"),
+        ([1.1], r"tags\[0\] is the number 1.1, not text: quote it"),
+        (["1", True], r"tags\[1\] is the boolean True, not text: quote it"),
+        (True, "tags is the boolean True, not text: quote it"),
+        ([datetime.date(2026, 11, 25)], r"tags\[0\] is the date 2026-11-25, not text: quote it"),
+        ([None], r"tags\[0\] is null, not text"),
+        ([["1"]], r"tags\[0\] is a list, not text"),
+        ({"1": "2"}, "tags is a dict, not text"),
+        ([], "tags is empty"),
+        ("", "tags is empty"),
+    ],
+)
+def test_a_tag_is_text(registry: Writer, fake: t.Any, app: Path, tags: t.Any, message: str) -> None:
+    with pytest.raises(ZotError, match=message) as raised:
+        push(registry, {**single(app), "tags": tags}, dry_run=False)
+    assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [("0012345", ["0012345"]), (["1234567"], ["1234567"]), ("1.10, latest", ["1.10", "latest"]), ("on", ["on"])],
+)
+def test_digits_in_text_are_a_tag(registry: Writer, fake: t.Any, app: Path, tags: t.Any, expected: list[str]) -> None:
+    push(registry, {**single(app), "tags": tags}, dry_run=False)
+    assert sorted(fake.tags["demo/app"]) == expected
 
 
 @pytest.mark.parametrize("platform", ["linux/amd64", None])
@@ -434,3 +651,136 @@ def test_invalid_archives(error: Exception, error_class: str, message: str) -> N
     with pytest.raises(ZotError, match=message) as raised, _invalid_archives():
         raise error
     assert raised.value.error_class == error_class
+
+
+@pytest.fixture
+def oci(tmp_path: Path, write_oci: t.Any, docker_config: t.Any) -> Path:
+    """An OCI archive with two platforms."""
+    arm = docker_config(architecture="arm", variant="v7")
+    return write_oci(tmp_path / "oci.tar", [docker_config(), arm], layer=b"layer one")  # type: ignore[no-any-return]
+
+
+def test_one_platform_of_an_oci_archive(registry: Writer, fake: t.Any, oci: Path, tmp_path: Path) -> None:
+    """It is converted once for all tags, and not at all if there is nothing to push."""
+    options = single(oci, "1", "2", platform="linux/arm/v7")
+    result = push(registry, options, dry_run=False)
+    assert (result["changed"], result["image"]["platforms"]) == (True, ["linux/arm/v7"])
+    converted, *copied = [command for command in fake.commands if "copy" in command]
+    assert [part.partition(":")[0] for part in converted[-2:]] == ["oci", "docker-archive"]
+    assert [part.partition(":")[0] for part in copied[0][-2:]] == ["docker-archive", "docker"]
+    assert len(copied) == 2
+    assert max(fake.largest) > 256 << 20
+    fake.commands.clear()
+    for dry_run in (False, True):
+        assert push(registry, options, dry_run=dry_run)["changed"] is False
+    assert not [command for command in fake.commands if "copy" in command]
+    assert not list(tmp_path.rglob("layout"))
+
+
+def test_the_same_image_in_a_docker_archive(
+    registry: Writer, tmp_path: Path, oci: Path, write_archive: t.Any, docker_config: t.Any
+) -> None:
+    push(registry, single(write_archive(tmp_path / "docker.tar", docker_config())), dry_run=False)
+    assert push(registry, single(oci, platform="linux/amd64"), dry_run=False)["changed"] is False
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_each_platform(registry: Writer, fake: t.Any, oci: Path, dry_run: bool) -> None:
+    result = push(registry, several(item(oci, "1", "latest", split_platforms=True)), dry_run=dry_run)
+    assert [(tag["tag"], tag["platforms"], tag["changed"]) for tag in result["tags"]] == [
+        ("1-amd64", ["linux/amd64"], True),
+        ("latest-amd64", ["linux/amd64"], True),
+        ("1-arm-v7", ["linux/arm/v7"], True),
+        ("latest-arm-v7", ["linux/arm/v7"], True),
+    ]
+    assert len(result["images"]) == 2
+    assert len(fake.writes) == (0 if dry_run else 4)
+
+
+def test_the_only_platform(registry: Writer, fake: t.Any, app: Path) -> None:
+    """It needs no name of its own."""
+    result = push(registry, several(item(app, split_platforms=True)), dry_run=False)
+    assert [tag["tag"] for tag in result["tags"]] == ["1"]
+    assert fake.writes == ["copy demo/app:1"]
+
+
+def test_each_platform_and_one(registry: Writer, oci: Path) -> None:
+    with pytest.raises(ZotError, match="platform and split_platforms are both set"):
+        push(registry, several(item(oci, split_platforms=True, platform="linux/amd64")), dry_run=False)
+
+
+@pytest.mark.parametrize(
+    ("platform", "message"),
+    [
+        (None, "has images for several platforms: linux/amd64, linux/arm/v7"),
+        ("linux/s390x", "has no image for linux/s390x. It has linux/amd64, linux/arm/v7"),
+    ],
+)
+def test_no_platform_of_an_oci_archive(
+    registry: Writer, fake: t.Any, oci: Path, platform: str | None, message: str
+) -> None:
+    with pytest.raises(ZotError) as raised:
+        push(registry, single(oci, platform=platform), dry_run=False)
+    assert raised.value.error_class == "platform_mismatch"
+    assert message in raised.value.for_ansible()["msg"]
+    assert fake.commands == []
+
+
+def test_a_version_of_windows_need_not_be_requested(
+    registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any, docker_config: t.Any
+) -> None:
+    windows = docker_config(os="windows", **{"os.version": "10.0.20348.2402"})
+    path = write_archive(tmp_path / "windows.tar", windows)
+    assert push(registry, single(path, platform="windows/amd64"), dry_run=False)["changed"] is True
+    assert fake.writes == ["copy demo/app:1"]
+
+
+def test_an_archive_that_is_replaced_by_another_platform(
+    registry: Writer, fake: t.Any, app: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After it was read. skopeo reads the file that was open."""
+    image = registry.image
+
+    def replaced(*arguments: t.Any) -> t.Any:
+        if other.exists():
+            other.replace(app)
+        return image(*arguments)
+
+    monkeypatch.setattr(registry, "image", replaced)
+    result = push(registry, {**single(app), "platform": "linux/amd64"}, dry_run=False)
+    assert result["image"]["platforms"] == ["linux/amd64"]
+    assert fake.writes == ["copy demo/app:1"]
+
+
+def test_another_image_than_the_one_that_was_read(
+    registry: Writer, fake: t.Any, app: Path, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written is compared with the archive, not only with what skopeo reports."""
+
+    def copy(_worker: object, _path: str, _archive: object, _reference: object) -> t.Any:
+        return fake.put("demo/app", "1", docker_config(architecture="arm64"))
+
+    monkeypatch.setattr(registry, "copy", copy)
+    with pytest.raises(ZotError, match="which is not the image that was read from the archive") as raised:
+        push(registry, single(app), dry_run=False)
+    assert raised.value.error_class == "archive_invalid"
+
+
+@pytest.mark.parametrize(
+    ("stderr", "error_class", "hint"),
+    [
+        ("writing blob: happened during read: gzip: invalid checksum", "archive_invalid", "a layer is damaged"),
+        ("write /tmp/stream-blob1: file too large", "archive_invalid", "expands to more than 200 times"),
+        ("write /tmp/stream-blob1: no space left on device", "tool_failed", "remote_tmp"),
+        ("unexpected EOF", "archive_invalid", "a layer is damaged"),
+    ],
+)
+def test_a_conversion_that_fails(
+    registry: Writer, fake: t.Any, oci: Path, stderr: str, error_class: str, hint: str
+) -> None:
+    fake.fail_with("convert", "archive.tar", f'time="2026-11-25" level=fatal msg="{stderr}"')
+    with pytest.raises(ZotError, match="cannot convert") as raised:
+        push(registry, single(oci, platform="linux/amd64"), dry_run=False)
+    assert raised.value.error_class == error_class
+    assert hint in raised.value.hint
+    assert fake.writes == []

@@ -149,7 +149,7 @@ class TestAsked:
             pytest.param(f"{APP}:latest", [f"{APP}:latest"], id="tag"),
             pytest.param(APP, [f"{APP}:latest"], id="no tag"),
             pytest.param(f"{APP}@{OTHER}", [f"{APP}@{OTHER}"], id="digest"),
-            pytest.param(f"{APP}:1@{OTHER}", [f"{APP}:1"], id="tag and digest"),
+            pytest.param(f"{APP}:1@{OTHER}", [f"{APP}:1", f"{APP}@{OTHER}"], id="tag and digest"),
             pytest.param("ghcr.io/openclaw/openclaw:latest", [], id="another registry"),
             pytest.param(f"{REGISTRY}:443/openclaw/openclaw:latest", [], id="another port"),
             pytest.param("openclaw:latest", [], id="Docker Hub"),
@@ -569,7 +569,21 @@ class TestPinned:
 
     def test_a_tag_that_is_gone_does_not_matter_behind_a_digest(self) -> None:
         own = workload(container(f"{APP}:1@{OTHER}", "IfNotPresent"))
-        assert action(one(own, pod(f"{APP}@{OTHER}"), images=[gone(f"{APP}:1")])) == "none"
+        images = [gone(f"{APP}:1"), image(f"{APP}@{OTHER}", OTHER, amd64=digest(1))]
+        assert action(one(own, pod(f"{APP}@{OTHER}"), images=images)) == "none"
+
+    @pytest.mark.parametrize("text", [f"{APP}@{OTHER}", f"{APP}:latest@{OTHER}"])
+    @pytest.mark.parametrize("kind", ["Deployment", "CronJob"])
+    def test_a_digest_that_the_registry_has_lost(self, text: str, kind: str) -> None:
+        """The pods run on, but no new pod could pull it, also where the tag in front of the digest exists."""
+        own = cronjob(container(text)) if kind == "CronJob" else workload(container(text))
+        found = info([own], [] if kind == "CronJob" else [pod(f"{APP}@{OTHER}")])
+        (entry,) = found["workloads"]
+        assert (entry["status"], entry["patch"], verdicts(entry)) == ("failed", None, ["missing"])
+        reason = f"container app: {text} is pinned to a digest that is not in the registry"
+        assert found["problems"] == [
+            f"{entry['name']}: {reason}, so that no new pod can pull it: set another image",
+        ]
 
     def test_foretold_for_a_tag_that_is_published_only_then(self) -> None:
         """In check mode nobody knows the digest that it will mean, and one that it means now would be wrong."""
@@ -669,8 +683,8 @@ class TestBlocked:
         assert verdicts(entry) == ["mismatched", "missing", "missing"]
         assert (action(entry), entry["patch"]) == ("blocked", None)
         assert entry["reason"] == (
-            f"container app1: {APP}:1 is not in the registry; container app2: {APP}:2 is not in the registry:"
-            " publish it first"
+            f"container app1: {APP}:1 is not in the registry: publish it first;"
+            f" container app2: {APP}:2 is not in the registry: publish it first"
         )
         assert [use["running"] for use in entry["images"]][2:] == [[]]
 
@@ -734,7 +748,8 @@ class TestMoving:
     def test_a_digest_stays(self) -> None:
         """As in a run without check mode."""
         own = workload(container(f"{APP}:latest@{INDEX}"))
-        assert action(one(own, pod(f"{APP}@{INDEX}"), assume_pushed=[f"{APP}:latest"])) == "none"
+        images = [image(), image(f"{APP}@{INDEX}")]
+        assert action(one(own, pod(f"{APP}@{INDEX}"), images=images, assume_pushed=[f"{APP}:latest"])) == "none"
 
     def test_what_has_no_pod_is_not_restarted(self) -> None:
         """As in a run without check mode."""
@@ -1118,8 +1133,15 @@ class TestNothing:
             info([workload()], label_selectors=["=web"], allow_empty=True)
 
     def test_is_allowed_before_the_first_deployment(self) -> None:
+        """The images must be in the registry, and the result says that nothing runs them."""
         found = info([], released=[f"{APP}:latest"])
         assert (found["ok"], found["workloads"], found["problems"]) == (True, [], [])
+        (text,) = found["unverified"]
+        assert text.startswith(f"{APP}:latest was released, but no selected workload uses an image of {REGISTRY}")
+        absent = info([], released=[f"{APP}:nope"])
+        assert absent["problems"] == [f"{APP}:nope was released, but it is not in the registry: publish it first"]
+        planned = info([], released=[f"{APP}:nope"], assume_pushed=[f"{APP}:nope"])
+        assert (planned["ok"], len(planned["unverified"])) == (True, 1)
 
     def test_a_namespace_that_does_not_exist_is_never_allowed(self) -> None:
         with pytest.raises(ClusterError, match="the namespace does not exist"):
@@ -1227,7 +1249,7 @@ class TestCronJob:
     @pytest.mark.parametrize("pin", [False, True])
     def test_a_pin_follows_its_tag(self, pin: bool) -> None:
         own = cronjob(container(f"{APP}:latest@{OTHER}"))
-        entry = one(own, pin=pin)
+        entry = one(own, pin=pin, images=[image(), image(f"{APP}@{OTHER}", OTHER, amd64=digest(1))])
         assert entry["status"] == ("stale" if pin else "current")
         assert action_of_cronjob(entry) == ([{"name": "app", "image": f"{APP}:latest@{INDEX}"}] if pin else None)
 
@@ -1319,6 +1341,7 @@ RELEASE_IMAGES = [
     image(f"{APP}:{OLD}", OTHER, amd64=digest(1)),
     image(f"{APP}:stable", OTHER, amd64=digest(1)),
     image(f"{APP}@{OTHER}", OTHER, amd64=digest(1)),
+    image(f"{APP}@{INDEX}"),
 ]
 
 
@@ -1421,6 +1444,7 @@ class TestSetImage:
         assert {key: entry["undo"][key] for key in ("apiVersion", "kind", "metadata")} == {
             key: entry["patch"][key] for key in ("apiVersion", "kind", "metadata")
         }
+        assert entry["changes"] == [f"container app: {APP}:{OLD} -> {APP}:{NEW}"]
         # The patch starts the image, so that it is no problem of its own.
         assert found["problems"] == [entry["problem"]]
 
@@ -1445,6 +1469,16 @@ class TestSetImage:
         entry = one(own, pod(f"{APP}@{running}"), images=images, released=RELEASED, set_image="true")
         images_set = (entry["patch"] or {"spec": {"template": {}}})["spec"]["template"].get("spec")
         assert images_set == (None if set_to is None else {"containers": [{"name": "app", "image": f"{APP}:{set_to}"}]})
+
+    @pytest.mark.parametrize(("own", "set_to"), [(OTHER, f"{APP}:{NEW}@{INDEX}"), (INDEX, None)])
+    def test_a_digest_without_a_tag(self, own: str, set_to: str | None) -> None:
+        """It is replaced if it is not the released image."""
+        images = [*RELEASE_IMAGES, image(f"{APP}@{OTHER}", OTHER, amd64=digest(1)), image(f"{APP}@{INDEX}")]
+        found = one(
+            workload(container(f"{APP}@{own}")), pod(f"{APP}@{own}"), images=images, released=RELEASED, set_image="true"
+        )
+        images_set = (found["patch"] or {"spec": {"template": {}}})["spec"]["template"].get("spec")
+        assert images_set == (None if set_to is None else {"containers": [{"name": "app", "image": set_to}]})
 
     @pytest.mark.parametrize(
         ("old", "new", "is_set"),
@@ -1522,7 +1556,8 @@ class TestUndo:
     """The patch that restores what was there."""
 
     def test_a_restart_has_none(self) -> None:
-        assert one(workload(), pod(f"{APP}@{OTHER}"))["undo"] is None
+        entry = one(workload(), pod(f"{APP}@{OTHER}"))
+        assert (entry["undo"], entry["changes"]) == (None, [])
 
     def test_a_pin(self) -> None:
         own = workload(

@@ -93,19 +93,20 @@ def test_failure(run_module: t.Any, fake: t.Any, options: dict[str, t.Any]) -> N
     result = run_module(zot_index.main, **{**options, "manifests": ["amd64", "arm46"]})
     hint = f"Push the missing images first. {HOST}/demo/app has 2 tags. The most similar are arm64, amd64."
     error = {
-        "msg": f"cannot write the index: {HOST}/demo/app:arm46 does not exist. {hint}",
+        "msg": f"cannot write the index: {HOST}/demo/app:arm46 does not exist; nothing was written. {hint}",
         "error_class": "not_found",
         "retryable": False,
         "hint": hint,
         "cmd": [],
         "rc": None,
-        "stderr": "",
     }
+    message = f"cannot write the index: {HOST}/demo/app:arm46 does not exist"
+    error_of_tag = {"error_class": "not_found", "retryable": False, "msg": message}
     tags, absent = result.pop("tags"), result.pop("image")
     assert result == {"failed": True, "changed": False, "registry": HOST, "diff": [], **error}
     assert [(tag["tag"], tag["changed"], tag["error"]) for tag in tags] == [
-        ("1", False, error),
-        ("latest", False, error),
+        ("1", False, error_of_tag),
+        ("latest", False, error_of_tag),
     ]
     assert absent["exists"] is False
     assert fake.writes == []

@@ -57,7 +57,8 @@ def workload(
 
 def account(name: str = "default", *secrets: str) -> dict[str, t.Any]:
     named = {"imagePullSecrets": [{"name": each} for each in secrets]} if secrets else {}
-    return {"kind": "ServiceAccount", "metadata": {"name": name, "namespace": "openclaw"}, **named}
+    metadata = {"name": name, "namespace": "openclaw", "resourceVersion": "7"}
+    return {"kind": "ServiceAccount", "metadata": metadata, **named}
 
 
 NAMED = {"imagePullSecrets": [{"name": "zot-pull-secret"}]}
@@ -567,11 +568,11 @@ class TestRepair:
         pods = [workload(), workload("named", serviceAccountName="own", **NAMED)]
         repair, after = self.predicted(scene, secret({REGISTRY: entry(password="new-password")}), *pods, *accounts)
         assert repair["action"] == "none"
-        # The API replaces the list of a service account as a whole.
+        # The API replaces the list of a service account as a whole, but only in the version that was read.
         patch = {
             "apiVersion": "v1",
             "kind": "ServiceAccount",
-            "metadata": {"name": "default", "namespace": "openclaw"},
+            "metadata": {"name": "default", "namespace": "openclaw", "resourceVersion": "7"},
             "imagePullSecrets": [{"name": "other"}, {"name": "zot-pull-secret"}],
         }
         assert repair["service_accounts"] == [{"name": "default", "patch": patch}]

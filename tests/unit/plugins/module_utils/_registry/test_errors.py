@@ -54,6 +54,15 @@ def test_a_connection_that_broke_in_the_middle_of_a_blob() -> None:
     assert classify(said, names=["h/a:1"]) == "unavailable"
 
 
+def test_a_layer_that_is_damaged() -> None:
+    """skopeo 1.9.3, which compares the layer with its digest while it sends it."""
+    said = (
+        'writing blob: Patch "https://h/v2/a/blobs/uploads/1": happened during read: Digest did not match, expected'
+        " sha256:7dfe08025b3a, got sha256:f9dfaa354ea6"
+    )
+    assert classify(said, names=["h/a:1"]) == "archive_invalid"
+
+
 @pytest.mark.parametrize(
     "said",
     ['unknown command "index" for "crane"', "unknown flag: --digestfile", "flag provided but not defined: -digestfile"],
@@ -128,19 +137,19 @@ def test_for_ansible_has_every_documented_key() -> None:
         "denied",
         "cannot push.",
         hint="Ask.",
+        detail="DENIED: no\n",
         command=["crane", "tag"],
         rc=1,
         stderr="DENIED: no",
         result={"changed": True},
     )
     assert error.for_ansible() == {
-        "msg": "cannot push. Ask.",
+        "msg": "cannot push. Ask. (crane: DENIED: no)",
         "error_class": "denied",
         "retryable": False,
         "hint": "Ask.",
         "cmd": ["crane", "tag"],
         "rc": 1,
-        "stderr": "DENIED: no",
         "changed": True,
     }
 
@@ -159,11 +168,29 @@ def test_a_layer_that_is_no_file_is_the_archives_fault(said: str) -> None:
 def test_nothing_that_a_terminal_obeys_leaves() -> None:
     """What a registry says must neither colour the output nor look like a line of it."""
     said = "DENIED: \x1b[2J\x9b31m\u202e\ud800\x00\nok: [localhost]\t"
-    found = ZotError("denied", said, hint=said, stderr=said).for_ansible()
+    found = ZotError("denied", said, hint=said, detail=said).for_ansible()
     shown = r"DENIED: \x1b[2J\x9b31m\u202e\ud800\x00"
-    assert found["msg"] == f"{shown} ok: [localhost]. {found['hint']}"
+    assert found["msg"] == f"{shown} ok: [localhost]. {found['hint']} (the registry: {shown} ok: [localhost])"
     assert found["hint"].startswith(f"{shown} ok: [localhost] ")
-    assert found["stderr"].startswith(f"{shown}\nok: [localhost] ")
+
+
+def test_the_document_of_the_registry_is_left_out() -> None:
+    document = '{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}'
+    found = ZotError("unauthorized", "m", hint="h", command=["/bin/crane"], detail=f"GET x: status 401: {document}")
+    assert found.for_ansible()["msg"] == "m. h (crane: GET x: status 401)"
+    unknown = ZotError("tool_failed", "m", hint="h", detail=document)
+    assert document in unknown.for_ansible()["msg"]
+
+
+@pytest.mark.parametrize(("error_class", "longest"), [("denied", 300), ("tool_failed", 2100)])
+def test_the_words_of_the_registry_are_short_and_last(error_class: str, longest: int) -> None:
+    """What is not known has no other remedy than its words."""
+    said = f"begin {'x' * 5000}\n end"
+    found = ZotError(error_class, "cannot push", hint="Ask.", detail=said, stderr=said).for_ansible()
+    assert found["msg"].startswith("cannot push. Ask. (the registry: begin xx")
+    assert found["msg"].endswith("xx end)")
+    assert len(found["msg"]) < longest
+    assert "stderr" not in found
 
 
 def test_a_hint_may_be_empty() -> None:

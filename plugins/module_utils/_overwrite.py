@@ -1,0 +1,71 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which tags a task may move to another image, and whether a tag that it has written still holds its image.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from concurrent.futures import Executor
+
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import texts_option
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+
+OVERWRITE_HINT = (
+    "Publish under a new revision. To replace the image, set overwrite: true (role zot_publish: zot_publish_overwrite)."
+)
+
+
+def overwrite_option(value: t.Any, references: t.Iterable[Reference]) -> frozenset[Reference]:
+    """The tags that may be moved to another image: all, none, or those that the option lists. Raises ZotError."""
+    if value is None or isinstance(value, bool):
+        return frozenset(references) if value in (None, True) else frozenset()
+    # A command line has no booleans.
+    text = value.lower() if isinstance(value, str) else ""
+    if text in ("true", "yes", "false", "no"):
+        return overwrite_option(text in ("true", "yes"), references)
+    tags = texts_option("overwrite", value)
+    return frozenset(each for each in references if each.tag in tags)
+
+
+def occupied(image: Image, other: str) -> ZotError:
+    """The error of a tag that holds another image than *other*, which has a digest in it, and may not be moved."""
+    return ZotError(
+        "denied", f"{image.reference} holds another image, {image.digest}, not {other}", hint=OVERWRITE_HINT
+    )
+
+
+def confirm(registry: Reader, outcomes: t.Sequence[Outcome], pool: Executor) -> None:
+    """Set an error for each tag that another client has moved since this task wrote it.
+
+    Each tag was read right after its write. With several tags, another publisher may have moved the first one since.
+    """
+    written = [(outcome, tag) for outcome in outcomes for tag in outcome.tags if tag.changed and not tag.error]
+    if len(written) < 2:
+        return
+    for (outcome, tag), now in zip(written, pool.map(lambda each: _holds(registry, each[1].after), written)):
+        if now:
+            outcome.fail(now, tag.after.reference)
+
+
+def _holds(registry: Reader, image: Image) -> ZotError | None:
+    try:
+        now = registry.digest(image.reference)
+    except ZotError as error:
+        error.message = f"{image.reference} was written, but its current image is not known: {error.message}"
+        return error
+    if now == image.digest:
+        return None
+    return ZotError(
+        "tool_failed",
+        f"{image.reference} holds {now or 'nothing'}, but this task wrote {image.digest}",
+        hint="Another client wrote this tag at the same time. Use one job per tag, and run the task again.",
+    )
