@@ -161,7 +161,8 @@ class HttpSession:
         error = ZotError(
             error_class,
             f"cannot read {what}: {message}",
-            stderr=self._session.credentials.redact(f"{message}\nRetry-After: {wait}\n{text[:4096]}"),
+            # Redact before the text is shortened, or a part of a secret could remain.
+            stderr=f"{message}\nRetry-After: {wait}\n{self._session.credentials.redact(text)[:4096]}",
         )
         error.hint = error.hint.replace("{credentials}", origin)
         raise error
@@ -193,8 +194,8 @@ class HttpSession:
         """A token and its lifetime. https://distribution.github.io/distribution/spec/auth/token/"""
         what = f"a token for {self.name}/{repository}"
         realm = _join(f"https://{self.name}/", fields.get("realm", ""), what)
-        scheme, host = urlsplit(realm)[:2]
-        if scheme != "https" and not (scheme == "http" and (self._session.insecure or is_loopback(host))):
+        scheme = urlsplit(realm).scheme
+        if scheme != "https" and not (scheme == "http" and self._may_be_plain):
             raise _invalid(what, f"the realm {realm!r} is not an address with https")
         query = {"service": fields.get("service", ""), "scope": f"repository:{repository}:pull"}
         if identity_token:
