@@ -77,7 +77,7 @@ EXAMPLES = r"""
 - name: Check that all images of a revision exist, for all platforms
   killinit.zot.zot_rollback_info:
     registry: oci.killinit.cc
-    revision: 3f2c1ab
+    revision: "3f2c1ab"
     images:
       - repository: openclaw/openclaw
 """
@@ -98,7 +98,7 @@ revision:
   description: The revision; V(null) if no tag names it.
   type: str
   returned: success
-  sample: 3f2c1ab
+  sample: "3f2c1ab"
 images:
   description: The shared tags.
   type: list
