@@ -25,6 +25,7 @@ RUNS = 10
 YARDSTICKS = {
     "first": registry.first_push,
     "first-many": registry.first_push_of_many,
+    "converted": registry.converted_push,
     "sizes": registry.sizes,
     "task": registry.one_task,
     "hundred": registry.many_archives,

@@ -185,6 +185,31 @@ def first_push_of_many(bench: Bench) -> tuple[Costs, list[Ratio]]:
     return costs, [Ratio("first push of 16 images of 20 MB", ratio, 0.75)]
 
 
+def converted_push(bench: Bench) -> tuple[Costs, list[Ratio]]:
+    """First push of an OCI archive of 512 MiB, the module alone, beside skopeo copy for the same two steps"""
+    docker = bench.archive("first-512m", layers=4, size=GIB // 8)
+    path = docker.with_name("first-512m-oci.tar")
+    if not path.exists():
+        unfinished = path.with_suffix(".unfinished")
+        bench.run(["skopeo", "copy", "--quiet", f"docker-archive:{docker}", f"oci-archive:{unfinished}"], ours=False)
+        unfinished.rename(path)
+    push = {"archive": str(path), "repository": "bench/one", "tags": ["latest"]}
+    payload = bench.payload("killinit.zot.zot_push", push)
+    steps = [
+        f"skopeo --tmpdir=. copy --quiet oci-archive:{path} docker-archive:converted.tar",
+        "skopeo copy --quiet --format=oci docker-archive:converted.tar docker://$ZOT_REGISTRY/bench/one:latest",
+        "rm converted.tar",
+    ]
+    check = writes(bench, {"bench/one:latest": docker})
+    sides = [
+        Side("zot_push", [sys.executable, str(payload)], check),
+        Side("skopeo", bench.script("converted", steps), check, ours=False),
+    ]
+    costs = measure(sides, bench.runs, fresh, bench.directory)
+    ratio = costs["zot_push"].seconds / costs["skopeo"].seconds
+    return costs, [Ratio("first push of an OCI archive of 512 MiB", ratio, 1.3)]
+
+
 def sizes(bench: Bench) -> tuple[Costs, list[Ratio]]:
     """Nothing to do, the module alone, from 10 MB to 10 GiB; with its memory and its requests"""
     sides, peaks = [], {}

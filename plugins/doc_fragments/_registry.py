@@ -52,7 +52,9 @@ options:
     type: bool
     default: true
   timeout:
-    description: The number of seconds after which a run of skopeo or crane is killed, with its child processes.
+    description:
+      - The number of seconds after which a run of skopeo or crane is killed, with its child processes.
+      - It also limits the time to read one archive.
     type: int
     default: 600
   retries:

@@ -19,6 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import A
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
     InvalidArchiveError,
     MissingLibraryError,
+    UnfitPlatformError,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Image,
@@ -128,7 +129,9 @@ def _push(registry: Writer, opened: _Opened, *, dry_run: bool) -> None:
                 elif each.member and not each.request.force:
                     # Another push could have another digest, and would change the index.
                     for image in each.stale:
-                        each.outcome.wrote(_retag(registry, each.member, image.reference))
+                        registry.keep(image, each.keeper(image))
+                        after = _retag(registry, each.member, image.reference)
+                        each.outcome.wrote(after, previous_tag=each.keeper(image))
                 else:
                     if opened.worker is None:
                         opened.worker = stack.enter_context(registry.open_archive(opened.path))
@@ -209,7 +212,8 @@ def _invalid_archives() -> t.Iterator[None]:
     try:
         yield
     except InvalidArchiveError as error:
-        raise ZotError("archive_invalid", str(error), hint=error.hint) from error
+        error_class = "platform_mismatch" if isinstance(error, UnfitPlatformError) else "archive_invalid"
+        raise ZotError(error_class, str(error), hint=error.hint) from error
     except MissingLibraryError as error:
         raise ZotError(
             "tool_missing",

@@ -72,6 +72,8 @@ class PushRequest:
         )
         if request.split and request.platform:
             raise ZotError("invalid_option", f"platform and split_platforms are both set for {params['archive']}")
+        if request.split and request.keep_previous and "{tag}" not in request.keep_previous:
+            raise ZotError("invalid_option", f"keep_previous of {params['archive']} has no {{tag}}: add it")
         return request
 
     def part(self, platform: Platform) -> PushRequest:

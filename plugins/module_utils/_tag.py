@@ -140,10 +140,9 @@ def _require_distinct(requests: t.Sequence[TagRequest]) -> None:
 def _require_sources(registry: Writer, sources: t.Iterable[Image | None]) -> None:
     missing = [source.reference for source in sources if source and not source.digest]
     if missing:
-        names = ", ".join(map(str, missing))
         raise ZotError(
             "not_found",
-            f"cannot tag {names}: {'it does' if len(missing) == 1 else 'they do'} not exist",
+            f"cannot tag images that do not exist: {', '.join(map(str, missing))}",
             hint=f"{registry.nearest_tags(missing[0])} Nothing was written.",
         )
 

@@ -57,11 +57,10 @@ options:
     type: raw
   keep_previous:
     description:
-      - A tag for the image that a tag holds before the index is written to it, for example V({tag}-previous). Zot
-        deletes an image when its last tag is overwritten, and then its pods cannot be started on another node. The
-        members of an index that has a tag stay.
-      - V({tag}) is replaced by the tag that is written.
-      - It costs two requests for each tag that moves. A tag that already holds the index does not move.
+      - A tag for the image that a tag holds before the index is written to it, for example V({tag}-previous). V({tag})
+        is replaced by the tag that is written. It costs two requests for each tag that moves.
+      - Zot deletes an image when its last tag is overwritten. The members of an index that has a tag stay, unless their
+        own last tag is overwritten.
     type: str
   images:
     description:

@@ -68,10 +68,9 @@ options:
     type: bool
   keep_previous:
     description:
-      - A tag for the image that a tag holds before another image is pushed to it, for example V({tag}-previous). Zot
-        deletes an image when its last tag is overwritten, and then its pods cannot be started on another node.
-      - V({tag}) is replaced by the tag that is pushed.
-      - It costs two requests for each tag that moves. A tag that already holds the image does not move.
+      - A tag for the image that a tag holds before another image is pushed to it, for example V({tag}-previous).
+        V({tag}) is replaced by the tag that is pushed. It costs two requests for each tag that moves.
+      - Zot deletes an image when its last tag is overwritten, even if an index lists it.
     type: str
   overwrite:
     description:

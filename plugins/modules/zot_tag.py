@@ -49,9 +49,9 @@ options:
       - tag
   keep_previous:
     description:
-      - A tag for the image that a tag holds before it moves, for example V({tag}-previous). Zot deletes an image when
-        its last tag is overwritten.
-      - V({tag}) is replaced by the tag that moves.
+      - A tag for the image that a tag holds before it moves, for example V({tag}-previous). V({tag}) is replaced by the
+        tag that moves.
+      - Zot deletes an image when its last tag is overwritten, even if an index lists it.
       - Only with O(state=present).
     type: str
   images:

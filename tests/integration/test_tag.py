@@ -17,7 +17,7 @@ from environment import registry as registries
 from environment.images import Images
 from environment.registry import Registry
 
-GC_DELAY = 2
+GC_DELAY = 2  # seconds
 ABSENT = f"sha256:{'0' * 64}"
 Holds = Callable[[str], dict[str, str]]
 
@@ -182,37 +182,34 @@ def sweeping(module: Module) -> Iterator[tuple[Registry, Module]]:
 
 
 def test_an_index_keeps_its_members(images: Images, sweeping: tuple[Registry, Module]) -> None:
-    """Held by its keeper alone, and rolled back, through garbage collection."""
+    """Held by its keeper alone, rolled back, and under a revision that was replaced, through garbage collection."""
     registry, run = sweeping
-    archives = {
-        "r1": {"amd64": "buildah-amd64", "arm64": "buildah-arm64"},
-        "r2": {"amd64": "changed-env", "arm64": "buildah-arm64"},
-    }
+    keep = {"keep_previous": "{tag}-previous"}
 
-    def publish(repository: str, revision: str) -> dict[str, Any]:
-        members = {f"{revision}-{name}": images[archive] for name, archive in archives[revision].items()}
-        _push(run, repository, **members)
-        options = {"repository": repository, "manifests": list(members), "keep_previous": "{tag}-previous"}
-        result = run("zot_index", tags=[revision, "latest"], **options)
+    def publish(repository: str, revision: str, amd64: str) -> dict[str, Any]:
+        """As the role does."""
+        members = {f"{revision}-amd64": images[amd64], f"{revision}-arm64": images["buildah-arm64"]}
+        pushes = [{"archive": str(path), "repository": repository, "tags": [tag]} for tag, path in members.items()]
+        assert not run("zot_push", images=[{**push, **keep} for push in pushes])["failed"]
+        result = run("zot_index", repository=repository, manifests=list(members), tags=[revision, "latest"], **keep)
         assert not result["failed"], result
         return result
 
-    first = publish("kept", "r1")
-    publish("back", "r1")
+    for repository in ("kept", "back", "replaced"):
+        first = publish(repository, "r1", "buildah-amd64")
     for repository in ("kept", "back"):
-        publish(repository, "r2")
-        # Now latest-previous alone holds the index, and the index alone its members.
-        own = [f"r1{suffix}" for suffix in ("", "-amd64")]
-        assert run("zot_tag", repository=repository, tags=own, state="absent")["changed"] is True
+        publish(repository, "r2", "changed-env")
+        # Now latest-previous alone holds the index, and the index alone one of its members.
+        assert run("zot_tag", repository=repository, tags=["r1", "r1-amd64"], state="absent")["changed"] is True
     rolled_back = run("zot_tag", repository="back", source="latest-previous", tags=["latest"])
     run("zot_tag", repository="back", tags=["latest-previous"], state="absent")
     assert rolled_back["image"]["digest"] == first["image"]["digest"]
+    publish("replaced", "r1", "changed-env")
 
-    swept = registries.sweep(registry, "kept", "back", gc_delay=GC_DELAY)
+    swept = registries.sweep(registry, "kept", "back", "replaced", gc_delay=GC_DELAY)
     assert swept is (registry.kind == "zot")
     members = [entry["digest"] for entry in first["manifests"]]
-    for repository, tag in (("kept", "latest-previous"), ("back", "latest")):
+    for repository, tag in (("kept", "latest-previous"), ("back", "latest"), ("replaced", "latest-previous")):
         references = [f"{repository}:{tag}", *(f"{repository}@{digest}" for digest in members)]
         found = run("zot_image_info", images=references)["images"]
         assert [image["digest"] for image in found] == [first["image"]["digest"], *members]
-        assert [image["exists"] for image in found] == [True] * 3

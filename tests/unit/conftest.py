@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import blob
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
@@ -92,6 +93,48 @@ def write_archive(path: Path, *configs: dict[str, t.Any], tags: t.Sequence[t.Seq
     return path
 
 
+def write_oci(
+    path: Path, *images: t.Sequence[dict[str, t.Any]], docker: t.Sequence[dict[str, t.Any]] = (), layer: bytes = b"one"
+) -> Path:
+    """An OCI archive of images, each with a configuration for each platform; without a suffix an OCI layout.
+
+    An image with one configuration has no index of its own. *docker* are the configurations in manifest.json.
+    """
+    files: dict[str, bytes] = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}
+
+    def add(media_type: str, content: bytes) -> dict[str, t.Any]:
+        files[blob(_digest(content))] = content
+        return {"mediaType": media_type, "digest": _digest(content), "size": len(content)}
+
+    def image(config: dict[str, t.Any]) -> dict[str, t.Any]:
+        layers = [add("application/vnd.oci.image.layer.v1.tar", layer)]
+        own = add("application/vnd.oci.image.config.v1+json", _json(config))
+        entry = add(MANIFEST_TYPE, _json({"schemaVersion": 2, "config": own, "layers": layers}))
+        return {
+            **entry,
+            "platform": {name: config[name] for name in ("os", "architecture", "variant") if name in config},
+        }
+
+    entries = []
+    for number, configs in enumerate(images):
+        members = [image(config) for config in configs]
+        entry = members[0] if len(members) == 1 else add(INDEX_TYPE, _json({"schemaVersion": 2, "manifests": members}))
+        entries.append({**entry, "annotations": {"org.opencontainers.image.ref.name": f"localhost/demo:{number}"}})
+    files["index.json"] = _json({"schemaVersion": 2, "manifests": entries})
+    if docker:
+        listed = [{"Config": blob(_digest(_json(config))), "Layers": [blob(_digest(layer))]} for config in docker]
+        files["manifest.json"] = _json(listed)
+    if not path.suffix:
+        for name, content in files.items():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_bytes(content)
+        return path
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as tar:
+        for name, content in files.items():
+            _add(tar, name, content)
+    return path
+
+
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(content)
@@ -120,12 +163,12 @@ class FakeRegistry:
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     commands: list[list[str]] = field(default_factory=list)
     environments: list[dict[str, str]] = field(default_factory=list)
+    largest: list[int] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     salt: str = "skopeo"  # another salt: the same image, but other bytes
     reports: str | None = None  # what skopeo reports as the digest instead of the truth
     forgets: bool = False  # an image that loses its last tag to another image is gone at once, as on Zot
     newer_crane: bool = True  # writes artifactType into an index
-    dies_after: int | None = None  # the process is killed when it starts the write after that number of writes
 
     @property
     def writes(self) -> list[str]:
@@ -140,6 +183,10 @@ class FakeRegistry:
             elif verb == "delete":
                 found.append(f"delete {arguments[0].partition(HOST + '/')[2]}")
         return found
+
+    def fail_with(self, verb: str, target: str, stderr: str) -> None:
+        """Let one command fail with a text."""
+        self.faults.append(Fault(verb, target, stderr))
 
     def fail(self, verb: str, target: str, scenario: str, tool: str = "", **more: t.Any) -> None:
         """Answer a command as captured.json has it."""
@@ -186,7 +233,8 @@ class FakeRegistry:
         raw = self.manifests[repository][digest]
         entry: dict[str, t.Any] = {"mediaType": MANIFEST_TYPE, "size": len(raw), "digest": digest}
         config = json.loads(self.blobs[json.loads(raw)["config"]["digest"]])
-        entry["platform"] = {name: config[name] for name in ("architecture", "os", "variant") if name in config}
+        names = ("architecture", "os", "os.version", "variant")
+        entry["platform"] = {name: config[name] for name in names if name in config}
         if self.newer_crane:
             entry["artifactType"] = "application/vnd.oci.image.config.v1+json"
         return entry
@@ -200,15 +248,13 @@ class FakeRegistry:
         environment: t.Mapping[str, str],
         message: t.Callable[[str], str],
         names: t.Sequence[str] = (),
+        largest: int = 0,
     ) -> bytes:
         """In place of Runner.run."""
+        self.largest.append(largest)
         self.commands.append(list(command))
         self.environments.append(dict(environment))
         verb, arguments = _verb(command)
-        if verb in _WRITES and self.dies_after is not None:
-            if not self.dies_after:
-                raise KilledError
-            self.dies_after -= 1
         fault = self._fault(verb, arguments)
         try:
             if fault and not fault.landed:
@@ -304,12 +350,18 @@ class FakeRegistry:
         Path(options["--digestfile"]).write_text(digest if self.reports is None else self.reports, encoding="utf-8")
         return b""
 
-
-class KilledError(BaseException):
-    """The process of the module is killed."""
-
-
-_WRITES = ("copy", "append", "tag", "delete")
+    def _do_convert(self, *arguments: str) -> bytes:
+        layout, target = (Path(argument.partition(":")[2]) for argument in arguments[-2:])
+        (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
+        assert entry["digest"] in {_digest(path.read_bytes()) for path in (layout / "blobs/sha256").iterdir()}
+        manifest = json.loads((layout / blob(entry["digest"])).read_text())
+        names = [layer["digest"][7:] for layer in manifest["layers"]]
+        with tarfile.open(target, "w") as tar:
+            _add(tar, "config.json", (layout / blob(manifest["config"]["digest"])).read_bytes())
+            for name in names:
+                _add(tar, name, (layout / "blobs/sha256" / name).read_bytes())
+            _add(tar, "manifest.json", _json([{"Config": "config.json", "RepoTags": [], "Layers": names}]))
+        return b""
 
 
 class _ToolError(Exception):
@@ -322,7 +374,8 @@ class _ToolError(Exception):
 def _verb(command: t.Sequence[str]) -> tuple[str, list[str]]:
     arguments = [each for each in command[1:] if each != "--insecure"]
     if os.path.basename(command[0]) == "skopeo":
-        return "copy", arguments[arguments.index("copy") + 1 :]
+        verb = "copy" if arguments[-1].startswith("docker://") else "convert"
+        return verb, arguments[arguments.index("copy") + 1 :]
     if arguments[:2] == ["index", "append"]:
         return "append", arguments[2:]
     return arguments[0], arguments[1:]
@@ -441,6 +494,11 @@ def run_module(fake: FakeRegistry, tmp_path: Path, capsys: pytest.CaptureFixture
 @pytest.fixture(name="write_archive")
 def _write_archive() -> t.Callable[..., Path]:
     return write_archive
+
+
+@pytest.fixture(name="write_oci")
+def _write_oci() -> t.Callable[..., Path]:
+    return write_oci
 
 
 @pytest.fixture(name="docker_config")

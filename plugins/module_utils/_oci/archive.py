@@ -24,6 +24,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file imp
     InvalidArchiveError,
     Member,
     Tar,
+    UnfitPlatformError,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     InvalidImageError,
@@ -96,7 +97,7 @@ def read(files: Files, select: str | None = None, platform: Platform | None = No
             if (fitting := [each for each in image.variants if each.platform and each.platform.satisfies(platform)])
         ]
         if not matching:
-            raise InvalidArchiveError(
+            raise UnfitPlatformError(
                 f"{files.path} has no image for {platform}. It has {_platforms(chosen)}",
                 "Give one of these platforms, or build the image for the requested platform.",
             )
@@ -106,7 +107,7 @@ def read(files: Files, select: str | None = None, platform: Platform | None = No
             f"{files.path} has {len(images)} images: {_listing(images)}", "Select one of them with archive_image."
         )
     if len(chosen[0].variants) > 1:
-        raise InvalidArchiveError(
+        raise UnfitPlatformError(
             f"{files.path} has images for several platforms: {_platforms(chosen)}", "Select one of them with platform."
         )
     return _archive(files, chosen[0].variants[0])

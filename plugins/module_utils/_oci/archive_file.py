@@ -63,6 +63,10 @@ class InvalidArchiveError(ValueError):
         return str(self.args[0])
 
 
+class UnfitPlatformError(InvalidArchiveError):
+    """The archive has no image for the requested platform, or images for several platforms and none was requested."""
+
+
 class MissingLibraryError(RuntimeError):
     """The library for the compression of the archive is not installed. The message is its name."""
 

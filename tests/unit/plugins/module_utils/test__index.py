@@ -505,6 +505,13 @@ def test_lists_that_cannot_be_used(registry: Writer, fake: t.Any, options: dict[
     assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
 
 
+def test_a_version_of_windows_need_not_be_requested(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
+    windows = docker_config(os="windows", **{"os.version": "10.0.20348.2402"})
+    fake.put("demo/app", "1-windows", windows)
+    result = write(registry, params("1-windows", platforms=["windows/amd64"]), dry_run=False)
+    assert (result["changed"], result["image"]["platforms"]) == (True, ["windows/amd64"])
+
+
 class TestKeepPrevious:
     """The index that a tag holds before it moves gets the tag of the template."""
 

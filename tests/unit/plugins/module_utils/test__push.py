@@ -284,6 +284,11 @@ class TestKeepPrevious:
         assert raised.value.error_class == "invalid_option"
         assert fake.commands == []
 
+    def test_one_keeper_for_several_platforms(self, registry: Writer, fake: t.Any, app: Path) -> None:
+        with pytest.raises(ZotError, match=r"has no \{tag\}") as raised:
+            push(registry, single(app, split_platforms=True, keep_previous="previous"), dry_run=False)
+        assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
+
 
 def test_several_archives_keep_their_order(registry: Writer, app: Path, other: Path) -> None:
     result = push(registry, several(item(other, "arm64"), item(app, "amd64")), dry_run=False)
@@ -646,3 +651,136 @@ def test_invalid_archives(error: Exception, error_class: str, message: str) -> N
     with pytest.raises(ZotError, match=message) as raised, _invalid_archives():
         raise error
     assert raised.value.error_class == error_class
+
+
+@pytest.fixture
+def oci(tmp_path: Path, write_oci: t.Any, docker_config: t.Any) -> Path:
+    """An OCI archive with two platforms."""
+    arm = docker_config(architecture="arm", variant="v7")
+    return write_oci(tmp_path / "oci.tar", [docker_config(), arm], layer=b"layer one")  # type: ignore[no-any-return]
+
+
+def test_one_platform_of_an_oci_archive(registry: Writer, fake: t.Any, oci: Path, tmp_path: Path) -> None:
+    """It is converted once for all tags, and not at all if there is nothing to push."""
+    options = single(oci, "1", "2", platform="linux/arm/v7")
+    result = push(registry, options, dry_run=False)
+    assert (result["changed"], result["image"]["platforms"]) == (True, ["linux/arm/v7"])
+    converted, *copied = [command for command in fake.commands if "copy" in command]
+    assert [part.partition(":")[0] for part in converted[-2:]] == ["oci", "docker-archive"]
+    assert [part.partition(":")[0] for part in copied[0][-2:]] == ["docker-archive", "docker"]
+    assert len(copied) == 2
+    assert max(fake.largest) > 256 << 20
+    fake.commands.clear()
+    for dry_run in (False, True):
+        assert push(registry, options, dry_run=dry_run)["changed"] is False
+    assert not [command for command in fake.commands if "copy" in command]
+    assert not list(tmp_path.rglob("layout"))
+
+
+def test_the_same_image_in_a_docker_archive(
+    registry: Writer, tmp_path: Path, oci: Path, write_archive: t.Any, docker_config: t.Any
+) -> None:
+    push(registry, single(write_archive(tmp_path / "docker.tar", docker_config())), dry_run=False)
+    assert push(registry, single(oci, platform="linux/amd64"), dry_run=False)["changed"] is False
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_each_platform(registry: Writer, fake: t.Any, oci: Path, dry_run: bool) -> None:
+    result = push(registry, several(item(oci, "1", "latest", split_platforms=True)), dry_run=dry_run)
+    assert [(tag["tag"], tag["platforms"], tag["changed"]) for tag in result["tags"]] == [
+        ("1-amd64", ["linux/amd64"], True),
+        ("latest-amd64", ["linux/amd64"], True),
+        ("1-arm-v7", ["linux/arm/v7"], True),
+        ("latest-arm-v7", ["linux/arm/v7"], True),
+    ]
+    assert len(result["images"]) == 2
+    assert len(fake.writes) == (0 if dry_run else 4)
+
+
+def test_the_only_platform(registry: Writer, fake: t.Any, app: Path) -> None:
+    """It needs no name of its own."""
+    result = push(registry, several(item(app, split_platforms=True)), dry_run=False)
+    assert [tag["tag"] for tag in result["tags"]] == ["1"]
+    assert fake.writes == ["copy demo/app:1"]
+
+
+def test_each_platform_and_one(registry: Writer, oci: Path) -> None:
+    with pytest.raises(ZotError, match="platform and split_platforms are both set"):
+        push(registry, several(item(oci, split_platforms=True, platform="linux/amd64")), dry_run=False)
+
+
+@pytest.mark.parametrize(
+    ("platform", "message"),
+    [
+        (None, "has images for several platforms: linux/amd64, linux/arm/v7"),
+        ("linux/s390x", "has no image for linux/s390x. It has linux/amd64, linux/arm/v7"),
+    ],
+)
+def test_no_platform_of_an_oci_archive(
+    registry: Writer, fake: t.Any, oci: Path, platform: str | None, message: str
+) -> None:
+    with pytest.raises(ZotError) as raised:
+        push(registry, single(oci, platform=platform), dry_run=False)
+    assert raised.value.error_class == "platform_mismatch"
+    assert message in raised.value.for_ansible()["msg"]
+    assert fake.commands == []
+
+
+def test_a_version_of_windows_need_not_be_requested(
+    registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any, docker_config: t.Any
+) -> None:
+    windows = docker_config(os="windows", **{"os.version": "10.0.20348.2402"})
+    path = write_archive(tmp_path / "windows.tar", windows)
+    assert push(registry, single(path, platform="windows/amd64"), dry_run=False)["changed"] is True
+    assert fake.writes == ["copy demo/app:1"]
+
+
+def test_an_archive_that_is_replaced_by_another_platform(
+    registry: Writer, fake: t.Any, app: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After it was read. skopeo reads the file that was open."""
+    image = registry.image
+
+    def replaced(*arguments: t.Any) -> t.Any:
+        if other.exists():
+            other.replace(app)
+        return image(*arguments)
+
+    monkeypatch.setattr(registry, "image", replaced)
+    result = push(registry, {**single(app), "platform": "linux/amd64"}, dry_run=False)
+    assert result["image"]["platforms"] == ["linux/amd64"]
+    assert fake.writes == ["copy demo/app:1"]
+
+
+def test_another_image_than_the_one_that_was_read(
+    registry: Writer, fake: t.Any, app: Path, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written is compared with the archive, not only with what skopeo reports."""
+
+    def copy(_worker: object, _path: str, _archive: object, _reference: object) -> t.Any:
+        return fake.put("demo/app", "1", docker_config(architecture="arm64"))
+
+    monkeypatch.setattr(registry, "copy", copy)
+    with pytest.raises(ZotError, match="which is not the image that was read from the archive") as raised:
+        push(registry, single(app), dry_run=False)
+    assert raised.value.error_class == "archive_invalid"
+
+
+@pytest.mark.parametrize(
+    ("stderr", "error_class", "hint"),
+    [
+        ("writing blob: happened during read: gzip: invalid checksum", "archive_invalid", "a layer is damaged"),
+        ("write /tmp/stream-blob1: file too large", "archive_invalid", "expands to more than 200 times"),
+        ("write /tmp/stream-blob1: no space left on device", "tool_failed", "remote_tmp"),
+        ("unexpected EOF", "archive_invalid", "a layer is damaged"),
+    ],
+)
+def test_a_conversion_that_fails(
+    registry: Writer, fake: t.Any, oci: Path, stderr: str, error_class: str, hint: str
+) -> None:
+    fake.fail_with("convert", "archive.tar", f'time="2026-11-25" level=fatal msg="{stderr}"')
+    with pytest.raises(ZotError, match="cannot convert") as raised:
+        push(registry, single(oci, platform="linux/amd64"), dry_run=False)
+    assert raised.value.error_class == error_class
+    assert hint in raised.value.hint
+    assert fake.writes == []

@@ -31,6 +31,14 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 REFERENCE = Reference("h.example", "demo/app", "1")
 
 
+@pytest.mark.parametrize(
+    ("wanted", "satisfied"),
+    [("windows/amd64", True), ("linux/amd64", False), ("windows/arm64", False)],
+)
+def test_a_version_of_windows_satisfies_every_request_without_one(wanted: str, satisfied: bool) -> None:
+    assert Platform("windows", "amd64", os_version="10.0.20348.2402").satisfies(Platform.parse(wanted)) is satisfied
+
+
 @pytest.mark.parametrize("text", ["linux/amd64", "linux/arm/v7", "windows/amd64"])
 def test_platform_is_printed_as_it_is_read(text: str) -> None:
     assert str(Platform.parse(text)) == text

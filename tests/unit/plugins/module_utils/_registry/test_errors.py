@@ -54,6 +54,15 @@ def test_a_connection_that_broke_in_the_middle_of_a_blob() -> None:
     assert classify(said, names=["h/a:1"]) == "unavailable"
 
 
+def test_a_layer_that_is_damaged() -> None:
+    """skopeo 1.9.3, which compares the layer with its digest while it sends it."""
+    said = (
+        'writing blob: Patch "https://h/v2/a/blobs/uploads/1": happened during read: Digest did not match, expected'
+        " sha256:7dfe08025b3a, got sha256:f9dfaa354ea6"
+    )
+    assert classify(said, names=["h/a:1"]) == "archive_invalid"
+
+
 @pytest.mark.parametrize(
     "said",
     ['unknown command "index" for "crane"', "unknown flag: --digestfile", "flag provided but not defined: -digestfile"],
