@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cluster, registry
+from benchmarks import bulk, cluster, registry
 from benchmarks.measure import Cost
 from benchmarks.registry import Bench, Ratio
 from environment import registry as registries
@@ -34,6 +34,8 @@ YARDSTICKS = {
     "release": cluster.release,
     "diagnosis": cluster.diagnosis,
     "crowd": cluster.crowded,
+    "inventory": bulk.inventory,
+    "usage": bulk.usage,
 }
 
 

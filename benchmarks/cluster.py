@@ -63,7 +63,7 @@ def release(bench: Bench) -> tuple[Costs, list[Ratio]]:
     names = "map(attribute='resources') | flatten | map(attribute='kind')"
     fetch.append(shown(f"[{', '.join(f'found_{kind}' for kind in KINDS)}] | {names}"))
 
-    with _cluster(bench) as (kubectl, where):
+    with cluster_of(bench) as (kubectl, where):
         # A release into a namespace without workloads is an error.
         bench.run(["ansible-playbook", "killinit.zot.publish", *ours[2:]], more=where)
         kubectl.apply(workload(f"{there}:latest", replicas=2))
@@ -125,7 +125,7 @@ def diagnosis(bench: Bench) -> tuple[Costs, list[Ratio]]:
         for text in (f"{there}:2: not found", '"1"', f'"{bench.registry.host}": {{'):
             checks.same(run.side, f"{text} in what it read", text in run.output.replace('\\"', '"'), True)
 
-    with _cluster(bench) as (kubectl, where):
+    with cluster_of(bench) as (kubectl, where):
         kubectl.apply(workload(f"{there}:2"))
         _wait_until_it_cannot_pull(kubectl)
         sides = [
@@ -163,7 +163,7 @@ def crowded(bench: Bench) -> tuple[Costs, list[Ratio]]:
         read(run)
         _current(WORKLOADS, WORKLOADS * PODS)(run)
 
-    with _cluster(bench) as (kubectl, where):
+    with cluster_of(bench) as (kubectl, where):
         crowd(kubectl, digests, workloads=WORKLOADS, pods=PODS)
         ours = ["ansible-playbook", "killinit.zot.restart", f"--extra-vars=zot_namespace={NAMESPACE}"]
         sides = [
@@ -188,7 +188,7 @@ def _wait_until_it_cannot_pull(kubectl: Kubectl, seconds: float = 60) -> None:
 
 
 @contextmanager
-def _cluster(bench: Bench) -> Iterator[tuple[Kubectl, dict[str, str]]]:
+def cluster_of(bench: Bench) -> Iterator[tuple[Kubectl, dict[str, str]]]:
     """A cluster with the namespace and its pull secret, and the variables by which both sides find it."""
     clusters.build(lambda text: print(text, flush=True))
     with clusters.running(bench.registry) as cluster:

@@ -12,10 +12,6 @@ class ModuleDocFragment:
 
     DOCUMENTATION = r"""
 options:
-  namespace:
-    description: The namespace of the workloads and pods.
-    type: str
-    required: true
   registry:
     description:
       - The registry, as C(host[:port]).
@@ -59,4 +55,12 @@ extends_documentation_fragment:
 notes:
   - The program crane runs where the module runs. Environment variables and files are read there.
   - Every request has a time limit.
+"""
+
+    NAMESPACE = r"""
+options:
+  namespace:
+    description: The namespace of the workloads and pods.
+    type: str
+    required: true
 """

@@ -10,13 +10,16 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import typing as t
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from ansible_collections.killinit.zot.plugins.module_utils._inventory import Inventory, read_inventory
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import texts_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import referrers
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
 Query = t.Callable[[t.Mapping[str, t.Any]], t.Any]
@@ -55,28 +58,68 @@ def read_images(registry: Reader, params: t.Mapping[str, t.Any]) -> dict[str, t.
     """Read the images and repositories of *params*. Raises ZotError, but not for one that does not exist."""
     query = compile_query(params["query"]) if params["query"] else None
     images = [registry.parse(text) for text in texts_option("images", params["images"])]
+    attached = params.get("referrers", False)
+    if attached:
+        _require_one_registry(registry, images)
     repositories = [registry.reference(text, "latest") for text in texts_option("repositories", params["repositories"])]
     with thread_pool(params["parallel"]) as pool:
         found = dict(zip(dict.fromkeys(images), pool.map(lambda each: _image(registry, each), dict.fromkeys(images))))
-        listed = list(pool.map(registry.tags, repositories))
+        if attached:
+            _add_referrers(registry, found, pool)
+        if params.get("details"):
+            with thread_pool(params["parallel"]) as more:
+                inventories = pool.map(lambda each: read_inventory(registry, each, more), repositories)
+                listed = [_detailed(each, inventory) for each, inventory in zip(repositories, inventories)]
+        else:
+            listed = [_listed(each, tags) for each, tags in zip(repositories, pool.map(registry.tags, repositories))]
     result: dict[str, t.Any] = {
         "changed": False,
         "images": [found[reference] for reference in images],
-        "repositories": [
-            {
-                "registry": reference.registry,
-                "repository": reference.repository,
-                "exists": tags is not None,
-                "tags": tags or [],
-            }
-            for reference, tags in zip(repositories, listed)
-        ],
+        "repositories": listed,
     }
     if params["catalog"]:
         result["catalog"] = registry.catalog()
     if query:
         result["result"] = query(result)
     return result
+
+
+def _listed(repository: Reference, tags: t.Sequence[str] | None) -> dict[str, t.Any]:
+    return {
+        "registry": repository.registry,
+        "repository": repository.repository,
+        "exists": tags is not None,
+        "tags": list(tags or ()),
+    }
+
+
+def _detailed(repository: Reference, inventory: Inventory | None) -> dict[str, t.Any]:
+    return {
+        **_listed(repository, inventory.tags if inventory else None),
+        "images": [each.for_ansible() for each in inventory.images] if inventory else [],
+        "source": inventory.source if inventory else None,
+    }
+
+
+def _require_one_registry(registry: Reader, images: t.Iterable[Reference]) -> None:
+    for each in images:
+        if each.registry != registry.name:
+            raise ZotError("invalid_option", f"referrers are read from {registry.name}, and {each} is not there")
+
+
+def _add_referrers(registry: Reader, found: t.Mapping[Reference, dict[str, t.Any]], pool: ThreadPoolExecutor) -> None:
+    """Add to each image what is attached to it and to its members."""
+    names = list(dict.fromkeys(each.repository for each, image in found.items() if image["exists"]))
+    tags = dict(zip(names, pool.map(registry.http().tags, names)))
+
+    def add(reference: Reference) -> None:
+        image = found[reference]
+        digests = [image["digest"], *(each["digest"] for each in image["manifests"])] if image["exists"] else []
+        known = frozenset(tags.get(reference.repository) or ())
+        subjects = [reference.pinned(digest) for digest in dict.fromkeys(digests)]
+        image["referrers"] = [each.for_ansible() for one in subjects for each in referrers(registry, one, known)]
+
+    list(pool.map(add, found))
 
 
 def _image(registry: Reader, reference: Reference) -> dict[str, t.Any]:

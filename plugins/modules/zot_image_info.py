@@ -36,6 +36,20 @@ options:
     type: list
     elements: raw
     default: []
+  details:
+    description:
+      - Whether to read the image of every tag of O(repositories), as RV(repositories[].images).
+      - A Zot registry with the search extension answers that in one request for a repository. Otherwise each digest is
+        read once, and RV(repositories[].source) is V(registry).
+    type: bool
+    default: false
+  referrers:
+    description:
+      - Whether to list what is attached to O(images) and to their members, for example signatures and SBOMs, as
+        RV(images[].referrers).
+      - The images must be in O(registry).
+    type: bool
+    default: false
   catalog:
     description: Whether to list the repositories of O(registry) that the user may read.
     type: bool
@@ -51,6 +65,7 @@ options:
     default: 8
 requirements:
   - the Python library jmespath, for O(query)
+  - the Python library requests, for O(details) and O(referrers)
 seealso:
   - module: killinit.zot.zot_push
   - module: killinit.zot.zot_index
@@ -77,6 +92,15 @@ EXAMPLES = r"""
       - openclaw/openclaw:latest
     query: images[0].digest
   register: latest
+
+- name: List the tags that were never pulled
+  killinit.zot.zot_image_info:
+    registry: oci.killinit.cc
+    repositories:
+      - openclaw/openclaw
+    details: true
+    query: repositories[].images[?last_pulled_at == null].tag[]
+  register: never_pulled
 """
 
 RETURN = r"""
@@ -91,16 +115,8 @@ images:
       type: str
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw:latest
-    registry:
-      description: The registry of the reference.
-      type: str
-      returned: always
-      sample: oci.killinit.cc
-    repository:
-      description: The repository of the reference.
-      type: str
-      returned: always
-      sample: openclaw/openclaw
+    registry: {description: The registry of the reference., type: str, returned: always, sample: oci.killinit.cc}
+    repository: {description: The repository of the reference., type: str, returned: always, sample: openclaw/openclaw}
     tag:
       description: The tag of the reference; V(null) for a reference by digest.
       type: str
@@ -126,8 +142,7 @@ images:
       type: list
       elements: str
       returned: always
-      sample:
-        - linux/amd64
+      sample: [linux/amd64]
     size:
       description:
         - The number of bytes of the configuration and the layers as stored in the registry. For an index, the sum of
@@ -147,11 +162,7 @@ images:
       returned: always
       sample:
         io.buildah.version: 1.28.2
-    exists:
-      description: Whether it exists in the registry.
-      type: bool
-      returned: always
-      sample: true
+    exists: {description: Whether it exists in the registry., type: bool, returned: always, sample: true}
     manifest:
       description: The document of the manifest or index; V(null) if it does not exist.
       type: dict
@@ -214,46 +225,86 @@ images:
           description: The document of the manifest; V(null) if it does not exist.
           type: dict
           returned: always
-          sample:
-            schemaVersion: 2
-            mediaType: application/vnd.oci.image.manifest.v1+json
-            config:
-              mediaType: application/vnd.oci.image.config.v1+json
-              digest: sha256:1fd6b7597613bd13440bc8c1a887fbfb71a98ee3c0111bbc4d943a9d9dfea34f
-              size: 432
-            layers:
-              - mediaType: application/vnd.oci.image.layer.v1.tar+gzip
-                digest: sha256:bba3865e8a07779e5517d2879baab4d7c4f71c25129fc0678741522798562a85
-                size: 672115
+    referrers:
+      description: What is attached to the image and to its members.
+      type: list
+      elements: dict
+      returned: when O(referrers) is true
+      contains:
+        subject: {description: The digest to which it is attached., type: str, returned: always}
+        digest: {description: Its own digest., type: str, returned: always}
+        artifact_type: {description: Its type; V(null) if a tag attaches it., type: str, returned: always}
+        media_type: {description: The media type; V(null) if a tag attaches it., type: str, returned: always}
+        size: {description: The bytes of its manifest; V(null) if a tag attaches it., type: int, returned: always}
+        annotations: {description: Its annotations., type: dict, returned: always}
+        tag:
+          description: The tag C(sha256-....sig), C(.att) or C(.sbom) by which cosign attaches it; V(null) otherwise.
+          type: str
+          returned: always
 repositories:
   description: The tags of each of O(repositories), in their order.
   type: list
   elements: dict
   returned: success
   contains:
-    registry:
-      description: The registry.
-      type: str
-      returned: always
-      sample: oci.killinit.cc
-    repository:
-      description: The repository.
-      type: str
-      returned: always
-      sample: openclaw/openclaw
-    exists:
-      description: Whether it exists in the registry.
-      type: bool
-      returned: always
-      sample: true
+    registry: {description: The registry., type: str, returned: always, sample: oci.killinit.cc}
+    repository: {description: The repository., type: str, returned: always, sample: openclaw/openclaw}
+    exists: {description: Whether it exists in the registry., type: bool, returned: always, sample: true}
     tags:
       description: The tags, in the order of the registry.
       type: list
       elements: str
       returned: always
-      sample:
-        - "3f2c1ab"
-        - latest
+      sample: ["3f2c1ab", latest]
+    source:
+      description:
+        - V(search) if the search extension of Zot described the images, V(registry) if the registry itself did; V(null)
+          if the repository does not exist.
+        - The registry also describes tags that the search extension does not know yet.
+      type: str
+      returned: when O(details) is true
+      sample: search
+    images:
+      description: The image of each tag, except for tags that attach something to another image.
+      type: list
+      elements: dict
+      returned: when O(details) is true
+      contains:
+        tag: {description: The tag., type: str, returned: always, sample: 3f2c1ab}
+        digest: {description: The digest of the manifest or index., type: str, returned: always}
+        media_type: {description: The media type of the manifest or index., type: str, returned: always}
+        platforms:
+          description: The platforms, in the form C(os/architecture[/variant]).
+          type: list
+          elements: str
+          returned: always
+          sample: [linux/amd64]
+        size:
+          description: The number of bytes of its manifests with their configurations and layers.
+          type: int
+          returned: always
+          sample: 672951
+        pushed_at:
+          description: When the digest was pushed; V(null) if the search extension does not say so.
+          type: str
+          returned: always
+          sample: "2026-11-25T17:09:25.141399171Z"
+        last_pulled_at:
+          description: When the tag was last pulled; V(null) if it never was, or the extension does not say so.
+          type: str
+          returned: always
+          sample: "2026-11-25T17:09:26.592610388Z"
+        signed: {description: Whether it is signed; V(null) if that is not known., type: bool, returned: always}
+        manifests:
+          description: The manifests of an index; of a single manifest itself.
+          type: list
+          elements: dict
+          returned: always
+          contains:
+            platform: {description: The platform; V(null) if there is none., type: str, returned: always}
+            digest: {description: The digest of the manifest., type: str, returned: always}
+            config_digest: {description: The digest of the configuration., type: str, returned: always}
+            size: {description: The bytes of manifest and configuration and layers., type: int, returned: always}
 catalog:
   description: The repositories of O(registry).
   type: list
@@ -314,6 +365,8 @@ SPEC = Spec(
     {
         "images": {"type": "list", "elements": "raw", "default": []},
         "repositories": {"type": "list", "elements": "raw", "default": []},
+        "details": {"type": "bool", "default": False},
+        "referrers": {"type": "bool", "default": False},
         "catalog": {"type": "bool", "default": False},
         "query": {"type": "str"},
         "parallel": {"type": "int", "default": 8},

@@ -46,6 +46,7 @@ options:
     default: false
 extends_documentation_fragment:
   - killinit.zot._cluster
+  - killinit.zot._cluster.namespace
   - killinit.zot._attributes.cluster
 seealso:
   - module: killinit.zot.zot_pull_secret_info

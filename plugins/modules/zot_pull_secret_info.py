@@ -24,6 +24,7 @@ description:
   - If no workload uses the registry and O(images) is empty, the module fails.
 extends_documentation_fragment:
   - killinit.zot._cluster
+  - killinit.zot._cluster.namespace
   - killinit.zot._attributes.cluster
 options:
   name:

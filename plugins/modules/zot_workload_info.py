@@ -25,6 +25,7 @@ requirements:
   - kubernetes >= 24.2.0 (Python)
 extends_documentation_fragment:
   - killinit.zot._cluster
+  - killinit.zot._cluster.namespace
   - killinit.zot._attributes.cluster
 options:
   workloads:
@@ -46,7 +47,8 @@ options:
       - A container names another revision when its repository is that of one of these references, its tag is none of
         their tags, and its tag has the form of a tag of the same repository in this list. A tag of 7 to 40 hexadecimal
         digits is a revision, as C(3f2c1ab); other tags have the same form when they differ in numbers alone, as
-        C(1.4.1) and C(1.4.2). A tag without digits, as C(stable), is never a revision.
+        C(1.4.1) and C(1.4.2). A tag without digits, as C(stable), is never a revision. A digest without a tag is
+        another revision when it is another image.
     type: list
     elements: raw
     default: []

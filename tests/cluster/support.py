@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import json
 import re
 import subprocess
+import tarfile
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from typing import Any
 
 import kubernetes
 import yaml
+from integration.support import tar_of
 
 from environment.cluster import Cluster
 from environment.registry import Account, Registry
@@ -151,6 +154,19 @@ def workload(image: str, *, kind: str = "Deployment", name: str = "openclaw", **
         **changes.get("spec", {}),
     }
     return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "labels": labels}, "spec": specification}
+
+
+def crashing(archive: Path, target: Path) -> Path:
+    """A copy of a docker archive whose program does not exist, so that no container starts."""
+    with tarfile.open(archive) as tar:
+        files = {each.name: tar.extractfile(each).read() for each in tar.getmembers() if each.isfile()}  # type: ignore[union-attr]
+    (entry,) = json.loads(files["manifest.json"])
+    config = json.loads(files.pop(entry["Config"]))
+    content = json.dumps({**config, "config": {**config["config"], "Entrypoint": ["/missing"]}}).encode()
+    entry["Config"] = f"{hashlib.sha256(content).hexdigest()}.json"
+    files |= {entry["Config"]: content, "manifest.json": json.dumps([entry]).encode()}
+    target.write_bytes(tar_of(files))
+    return target
 
 
 def crowd(kubectl: Kubectl, digests: dict[str, str], *, workloads: int, pods: int, stale: str = "") -> None:

@@ -12,11 +12,13 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from cluster.support import Kubectl, pods, pull_secret, ready, report, stats, workload
+import yaml
+from cluster.support import Kubectl, crashing, pods, pull_secret, ready, report, stats, workload
 from integration.support import Module, recap
 from reliability.support import wait_until
 
@@ -248,3 +250,79 @@ def test_another_time_zone_and_another_namespace(
     wait_until(lambda: "PullBackOff" in shop("get", "pods"), "the pull fails", 60)
     found = stats(run("diagnose"), "zot_diagnose_report")
     assert [(each["resource"], each["cause"]) for each in found["findings"]] == [("deployment/broken", "tag_missing")]
+
+
+def test_releases_that_fail_are_rolled_back(
+    images: Images,
+    registry: Registry,
+    repository: str,
+    kubectl: Kubectl,
+    shop: Kubectl,
+    cluster: Cluster,
+    environment: dict[str, str],
+    playbook: Callable[..., CompletedProcess[str]],
+    tmp_path: Path,
+) -> None:
+    """Two namespaces with two contexts. An image that crashes in the first: its pods run the old digest again, and the
+    second is not touched. Then the second fails, and the first is restored.
+    """
+    environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
+    repository = f"{repository}/app"
+    config = yaml.safe_load(cluster.kubeconfig.read_text(encoding="utf-8"))
+    context = config["contexts"][0]["context"]
+    hosts = {}
+    config["contexts"] = []
+    for name, run in (("canary", kubectl), ("main", shop)):
+        run.apply(pull_secret(registry, registry.reader))
+        config["contexts"].append({"name": name, "context": context})
+        hosts[name] = {"zot_context": name, "zot_namespace": run.namespace}
+    (tmp_path / "kubeconfig").write_text(json.dumps(config))
+    shared = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        "zot_kubeconfig": str(tmp_path / "kubeconfig"),
+    }
+    inventory = {"all": {"children": {"clusters": {"hosts": hosts, "vars": shared}}}}
+    (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+    archives = {
+        "r1": images["buildah-amd64"],
+        "r2": crashing(images["buildah-amd64"], tmp_path / "crash.tar"),
+        "r3": images["changed-layer"],
+    }
+
+    def play(name: str, revision: str, **variables: Any) -> CompletedProcess[str]:
+        published = [{"repository": repository, "archive": str(archives[revision])}]
+        common: dict[str, Any] = {"zot_publish_revision": revision, "zot_publish_images": published}
+        common |= {"zot_clusters": "clusters", "zot_rollout_wait_timeout": 20, "zot_release_on_failure": "rollback"}
+        inventory = f"--inventory={tmp_path / 'inventory.json'}"
+        return playbook(f"killinit.zot.{name}", inventory, **{**common, **variables})
+
+    def results(run: CompletedProcess[str]) -> list[tuple[str, str]]:
+        assert run.returncode == 2, run.stdout + run.stderr
+        return [(each["name"], each["result"]) for each in stats(run, "zot_release_report")["clusters"]]
+
+    report(play("publish", "r1"), "zot_publish_report")
+    for run in (kubectl, shop):
+        run.apply(workload(f"{registry.host}/{repository}:latest"))
+        ready(run, "deployment/openclaw")
+    before = pods(kubectl), pods(shop)
+
+    crashed = play("release", "r2")
+    assert results(crashed) == [("canary", "restored"), ("main", "not started")], crashed.stdout
+    ready(kubectl, "deployment/openclaw")
+    assert set(pods(kubectl).values()) == set(before[0].values())
+    assert pods(shop) == before[1]
+    (status,) = (
+        pod["status"]["containerStatuses"][0]
+        for pod in kubectl.get("pods")["items"]
+        if "deletionTimestamp" not in pod["metadata"]
+    )
+    assert status["ready"]
+
+    shop("rollout", "pause", "deployment/openclaw")
+    failed = play("release", "r3")
+    assert results(failed) == [("canary", "restored"), ("main", "restored")], failed.stdout
+    assert "its rollouts are paused" in failed.stdout + failed.stderr
+    ready(kubectl, "deployment/openclaw")
+    assert set(pods(kubectl).values()) == set(before[0].values())
+    assert pods(shop) == before[1]

@@ -50,7 +50,8 @@ RESOURCES: dict[str, tuple[set[str], set[str]]] = {
         {"name"},
         {"description", "organization", "survey_enabled", "ask_variables_on_launch"},
     ),
-    "workflow_job_template_nodes": ({"workflow_job_template", "unified_job_template"}, {"identifier", "type"}),
+    "workflow_job_template_nodes": ({"workflow_job_template"}, {"unified_job_template", "identifier", "type"}),
+    "workflow_approval_templates": ({"name"}, {"description", "timeout"}),
 }
 # To which resource the number in such a field belongs.
 POINTERS = {
@@ -160,6 +161,12 @@ class Awx:
                 _check_survey(body)
                 self.surveys[path] = body
             return 200, self.surveys.get(path, {})
+        if kind == "create_approval_template":
+            node = self.resources["workflow_job_template_nodes"][int(path.split("/")[4])]
+            made = self.make("workflow_approval_templates", **body)
+            node["unified_job_template"] = made["id"]
+            node["related"]["unified_job_template"] = made["url"]
+            return 201, made
         there = self.associations.setdefault(path, [])
         if method == "POST":
             if body["id"] not in self.resources[ASSOCIATED[kind]]:

@@ -378,6 +378,7 @@ def _launch_zot(registry: Registry, zot: str, rate: int | None, quota: int | Non
         "storage": storage,
         "http": http,
         "log": {"level": "info", "output": str(directory / ZOT_LOG)},
+        "extensions": {"search": {"enable": True}},
     }
     write_private(directory / "zot.json", json.dumps(config, indent=2))
     _spawn(directory, [zot, "serve", str(directory / "zot.json")], "zot-output.log")

@@ -50,6 +50,14 @@ def registry() -> Iterator[Registry]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def zot(registry: Registry) -> Registry:
+    """The registry, if it is Zot: the stand-in has neither the search extension nor the referrers API."""
+    if registry.kind != "zot":
+        pytest.skip("needs Zot: put zot into PATH, or name it in ZOT_BINARY")
+    return registry
+
+
 @pytest.fixture
 def repository(request: pytest.FixtureRequest) -> str:
     """A repository that no other test uses."""

@@ -51,6 +51,7 @@ def test_wrong_password(tools: Tools, images: Images, repository: str, module: M
         ("zot_index", {"repository": repository, "tags": ["1"], "manifests": ["a"], **tools.options()}),
         ("zot_tag", {"repository": repository, "source": "a", "tags": ["1"], **tools.options()}),
         ("zot_image_info", {**LOOK, **tools.options()}),
+        ("zot_rollback_info", {"images": [{"repository": repository}], **tools.options()}),
     ):
         with reads_only():
             result = module(name, password="not-the-password", **options)

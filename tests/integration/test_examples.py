@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import json
 import re
 import shutil
 import subprocess
@@ -56,8 +57,17 @@ RUNBOOK = (
     "kubectl rollout restart deployment",
 )
 # These can do without a cluster.
-LONELY = {"publish", "zot_publish", "zot_push", "zot_index", "zot_tag", "zot_image_info", "image_table"}
-WITH_A_CLUSTER = [f"killinit.zot.{name}" for name in ("release", "verify", "restart", "diagnose")]
+LONELY = {
+    "publish",
+    "zot_publish",
+    "zot_push",
+    "zot_index",
+    "zot_tag",
+    "zot_image_info",
+    "zot_rollback_info",
+    "image_table",
+}
+WITH_A_CLUSTER = [f"killinit.zot.{name}" for name in ("release", "rollback", "verify", "restart", "diagnose")]
 CLUSTER_TESTS = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("tests/cluster/*.py")))
 
 
@@ -76,6 +86,8 @@ def _kind(block: Block) -> str:
         return "playbook"
     if content.get("kind") in ("Role", "ClusterRole"):
         return "rights"
+    if content.keys() == {"all"}:
+        return "inventory"
     if any(isinstance(each, dict) and each.keys() & {"script", "publish"} for each in content.values()):
         return "pipeline"
     if block.file:
@@ -183,6 +195,17 @@ def test_rights(block: Block) -> None:
 def test_variables(block: Block) -> None:
     """A command of the same page reads them; it is run above, or by tests/cluster."""
     assert any(f"@{block.file}" in each.text for each in blocks(block.page) if each.text != block.text)
+
+
+@pytest.mark.parametrize("block", _of_kind("inventory"), ids=str)
+def test_inventory(block: Block, shell: Shell) -> None:
+    """A command of the same page reads it, and each host has what the roles need to find its cluster."""
+    assert any(f"--inventory {block.file}" in each.text for each in blocks(block.page))
+    run = shell(f"ansible-inventory --inventory {block.file} --list", block.page)
+    found = json.loads(run.stdout)
+    clusters = [found["_meta"]["hostvars"][name] for name in found["clusters"]["hosts"]]
+    assert len(clusters) == 3
+    assert all(each["zot_kubeconfig"] and each["zot_namespace"] for each in clusters)
 
 
 @pytest.mark.parametrize("block", _of_kind("options of a role"), ids=str)

@@ -220,6 +220,7 @@ def test_registry(name: str, images: Images, module: Module) -> None:
             module("zot_push", registry=host, tags=["1"], check=True, diff=True, **archive, **given),
             module("zot_index", registry=host, check=True, diff=True, **joined, **given),
             module("zot_tag", registry=host, repository="a", source="1", tags=["i"], check=True, diff=True, **given),
+            module("zot_rollback_info", registry=host, images=[{"repository": "a", "tags": ["1"]}], **given),
         ]
         assert time.monotonic() - started < 60
     for result in results:

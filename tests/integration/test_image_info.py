@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 from integration.support import Bare, Module, ReadsOnly, Tools
 
+from ansible_collections.killinit.zot.plugins.module_utils import _inventory
 from environment.images import Images
 from environment.registry import Registry
 
@@ -64,6 +68,121 @@ def test_what_is_there(
     assert sorted(result["repositories"][0]["tags"]) == ["r1", "r1-amd64", "r1-arm64"]
     assert result["repositories"][1]["exists"] is False
     assert result["repositories"][1]["tags"] == []
+
+
+def _details(module: Module, repository: str) -> dict[str, Any]:
+    result = module("zot_image_info", repositories=[repository], details=True)
+    assert not result["failed"], result
+    found: dict[str, Any] = result["repositories"][0]
+    return found
+
+
+def test_details(released: str, registry: Registry, module: Module, reads_only: ReadsOnly) -> None:
+    """Every tag, with what crane knows of it, from the search extension or without it."""
+    with reads_only():
+        found = _details(module, released)
+    single = {each["tag"]: each for each in module("zot_image_info", images=_names(released, found["tags"]))["images"]}
+    assert found["source"] == ("search" if registry.kind == "zot" else "registry")
+    assert [image["tag"] for image in found["images"]] == found["tags"]
+    for image in found["images"]:
+        for key in ("digest", "media_type", "platforms"):
+            assert image[key] == single[image["tag"]][key]
+        # Its manifests are stored, too.
+        assert image["size"] > single[image["tag"]]["size"]
+
+
+def _names(repository: str, tags: list[str]) -> list[str]:
+    return [f"{repository}:{tag}" for tag in tags]
+
+
+@pytest.mark.usefixtures("zot")
+def test_search_and_registry_have_the_same_details(
+    released: str, module: Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Except for the times and the signature, which only the extension knows."""
+    searched = _details(module, released)
+    monkeypatch.setattr(_inventory, "search", lambda *_arguments: None)
+    read = _details(module, released)
+    assert (searched.pop("source"), read.pop("source")) == ("search", "registry")
+    for image in searched["images"]:
+        assert re.fullmatch(r"[0-9T:.-]+Z", image.pop("pushed_at"))
+        assert image.pop("signed") is False
+        image.pop("last_pulled_at")
+    for image in read["images"]:
+        assert (image.pop("pushed_at"), image.pop("signed"), image.pop("last_pulled_at")) == (None, None, None)
+    assert searched == read
+
+
+@pytest.mark.usefixtures("zot")
+def test_looking_is_no_pull(released: str, module: Module) -> None:
+    """Zot's retention deletes what nobody pulls: details, tags and the catalog must not count."""
+    # The task that wrote the index has read its members.
+    before = _details(module, released)["images"]
+    module("zot_image_info", repositories=[released], catalog=True)
+    assert _details(module, released)["images"] == before
+    module("zot_image_info", images=[f"{released}:r1"])
+    after = _details(module, released)["images"]
+    assert after[0]["last_pulled_at"] != before[0]["last_pulled_at"]  # a GET does count
+
+
+def test_a_repository_that_the_account_may_not_read(
+    images: Images, registry: Registry, module: Module, request: pytest.FixtureRequest
+) -> None:
+    """The search extension answers as if it had no tags."""
+    hidden = f"private/{abs(hash(request.node.nodeid)):x}"
+    assert not module("zot_push", archive=str(images["buildah-amd64"]), repository=hidden, tags=["1"])["failed"]
+    assert _details(module, hidden)["tags"] == ["1"]
+    account = {"username": registry.reader.username, "password": registry.reader.password}
+    result = module("zot_image_info", repositories=[hidden], details=True, **account)
+    assert (result["failed"], result["error_class"]) == (True, "denied")
+    absent = module("zot_image_info", repositories=[f"{hidden}/none"], details=True)["repositories"][0]
+    assert (absent["exists"], absent["images"], absent["source"]) == (False, [], None)
+
+
+def test_referrers(released: str, zot: Registry, module: Module) -> None:
+    """What is attached to a member; an artifact that names its subject, as oras and cosign write it."""
+    shown = module("zot_image_info", images=[f"{released}:r1"])["images"][0]
+    member = shown["manifests"][0]
+    sbom = _attach(zot, released, member["digest"], len(json.dumps(member["manifest"])))
+    (image,) = module("zot_image_info", images=[f"{released}:r1"], referrers=True)["images"]
+    (found,) = image["referrers"]
+    assert (found["subject"], found["digest"], found["artifact_type"]) == (
+        member["digest"],
+        sbom,
+        "application/spdx+json",
+    )
+    assert found["annotations"] == {"org.example.of": "sbom"}
+
+
+def _attach(registry: Registry, repository: str, digest: str, size: int) -> str:
+    """Push an SBOM that is attached to a manifest: by plain requests, since crane cannot. Returns its digest."""
+    empty = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+    manifest = "application/vnd.oci.image.manifest.v1+json"
+    blob = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": empty, "size": 2}
+    document = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": manifest,
+            "artifactType": "application/spdx+json",
+            "config": blob,
+            "layers": [blob],
+            "subject": {"mediaType": manifest, "digest": digest, "size": size},
+            "annotations": {"org.example.of": "sbom"},
+        }
+    )
+    account = (registry.writer.username, registry.writer.password)
+    with requests.Session() as session:
+        session.auth, session.verify, session.trust_env = account, str(registry.ca), False
+        address = f"https://{registry.host}/v2/{repository}"
+        binary = {"Content-Type": "application/octet-stream"}
+        place = session.post(f"{address}/blobs/uploads/", headers=binary).headers["Location"]
+        place = f"https://{registry.host}{place}"
+        upload = session.put(place, params={"digest": empty}, data=b"{}", headers=binary)
+        assert upload.status_code == 201, upload.text
+        pushed = f"sha256:{hashlib.sha256(document.encode()).hexdigest()}"
+        written = session.put(f"{address}/manifests/{pushed}", data=document, headers={"Content-Type": manifest})
+        assert written.status_code == 201, written.text
+    return pushed
 
 
 def test_index_of_arm_alone(tools: Tools, images: Images, repository: str, module: Module) -> None:

@@ -57,6 +57,8 @@ def runs(images: Images, repository: str, module: Module) -> Callable[[str], lis
         return [
             ("success", module(name, images=names, repositories=[f"{repository}/app", absent], catalog=True)),
             ("success", module(name, images=names, query="images[0].digest")),
+            ("success", module(name, images=names, repositories=[f"{repository}/app", absent], details=True)),
+            ("success", module(name, images=names, referrers=True)),
             ("failure", module(name, images=names, password="wrong")),
         ]
 

@@ -70,6 +70,7 @@ def test_modules(run: Run, images: Images, repository: str, tmp_path: Path) -> N
         {"killinit.zot.zot_push": {"archive": archive, "repository": repository, "tags": ["1-amd64"]}},
         {"killinit.zot.zot_index": {"repository": repository, "manifests": ["1-amd64"], "tags": ["1"]}},
         {"killinit.zot.zot_tag": {"repository": repository, "source": "1", "tags": ["2"]}},
+        {"killinit.zot.zot_rollback_info": {"images": [{"repository": repository, "tags": ["2"]}], "revision": "1"}},
         {"killinit.zot.zot_image_info": {"images": [f"{repository}:1"]}, "register": "current"},
         {"ansible.builtin.assert": {"that": ["current.images[0].exists"]}},
     ]

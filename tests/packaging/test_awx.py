@@ -147,20 +147,41 @@ def test_order_and_payloads(done: Awx) -> None:
 
 
 def test_workflow(done: Awx) -> None:
-    """Publish, verify, restart: each when the one before has succeeded, asked together for what each is asked."""
+    """Publish, verify, restart, each after the one before. A failure after the publish asks for a rollback.
+
+    The workflow asks all questions of its jobs.
+    """
     nodes = {each["id"]: each for each in done.resources["workflow_job_template_nodes"].values()}
-    after = {number: done.associations.get(f"{node['url']}success_nodes/", []) for number, node in nodes.items()}
-    (first,) = nodes.keys() - {number for numbers in after.values() for number in numbers}
-    chain = [first]
-    while after[chain[-1]]:
-        (following,) = after[chain[-1]]
-        chain.append(following)
-    jobs = [done.resources["job_templates"][nodes[number]["unified_job_template"]] for number in chain]
-    assert [job["playbook"] for job in jobs] == [f"playbooks/{name}.yml" for name in ("publish", "verify", "restart")]
+
+    def after(name: str, edge: str) -> list[str]:
+        (node,) = (each for each in nodes.values() if each["identifier"] == name)
+        return [nodes[number]["identifier"] for number in done.associations.get(f"{node['url']}{edge}/", [])]
+
+    assert {
+        each["identifier"]: [after(each["identifier"], f"{edge}_nodes") for edge in ("success", "failure")]
+        for each in nodes.values()
+    } == {
+        "Zot | Publish": [["Zot | Verify"], []],
+        "Zot | Verify": [["Zot | Restart"], ["Approve the rollback"]],
+        "Zot | Restart": [[], ["Approve the rollback"]],
+        "Approve the rollback": [["Zot | Roll back"], []],
+        "Zot | Roll back": [[], []],
+    }
+    (approval,) = done.resources["workflow_approval_templates"].values()
+    assert (approval["name"], approval["timeout"]) == ("Approve the rollback", 86400)
+    jobs = [done.resources["job_templates"].get(each["unified_job_template"]) for each in nodes.values()]
+    playbooks = [job["playbook"] for job in jobs if job]
+    assert playbooks == [f"playbooks/{name}.yml" for name in ("publish", "verify", "restart", "rollback")]
 
     (workflow,) = done.resources["workflow_job_templates"].values()
-    asked = survey(done, workflow)
-    assert asked == list({each["variable"]: each for job in jobs for each in survey(done, job)}.values())
+    asked = {each["variable"]: each for each in survey(done, workflow)}
+    assert asked == {each["variable"]: each for job in jobs if job for each in survey(done, job)}
+
+
+def test_images_of_the_rollback_have_no_archives(done: Awx) -> None:
+    """Their paths may contain a revision, which a rollback does not have."""
+    fixed = json.loads(done.named("job_templates", "Zot | Roll back")["extra_vars"])
+    assert fixed == {"zot_rollback_images": [{"repository": "app"}]}
 
 
 def test_again_nothing_changes(done: Awx) -> None:

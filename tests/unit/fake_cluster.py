@@ -57,6 +57,11 @@ class FakeCluster:
             and (not names or each["metadata"]["name"] in names)
         ]
 
+    def pages(self, resource: str, namespace: str | None = None) -> t.Iterator[t.List[Object]]:  # noqa: UP006
+        """The objects of a resource, each in a page of its own."""
+        for each in self.list(resource, namespace):
+            yield [each]
+
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
         """One object."""
         self._note("get", f"{resource}/{name}", namespace)

@@ -108,6 +108,7 @@ PASSED_ON = {
     "zot_timeout",
     "zot_retries",
     "zot_publish_parallel",
+    "zot_rollback_require_platforms",
     "zot_rollout_pin",
     "zot_rollout_allow_empty",
     "zot_rollout_wait_timeout",

@@ -27,6 +27,8 @@ RESOURCES: t.Mapping[str, tuple[str, str]] = {
     "statefulsets": ("apps/v1", "StatefulSet"),
     "daemonsets": ("apps/v1", "DaemonSet"),
     "replicasets": ("apps/v1", "ReplicaSet"),
+    "controllerrevisions": ("apps/v1", "ControllerRevision"),
+    "replicationcontrollers": ("v1", "ReplicationController"),
     "cronjobs": ("batch/v1", "CronJob"),
     "jobs": ("batch/v1", "Job"),
 }
@@ -51,6 +53,9 @@ class Client(t.Protocol):
 
         With *metadata_only* the API sends nothing but C(metadata) of each object.
         """
+
+    def pages(self, resource: str, namespace: str | None = None) -> t.Iterator[t.List[Object]]:  # noqa: UP006
+        """The same objects page by page, for more than memory should hold. An object may be in two pages."""
 
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
         """One object; None when it does not exist."""

@@ -93,33 +93,55 @@ class ApiClient:
         fields: t.Sequence[str] = (),
         metadata_only: bool = False,
     ) -> t.List[Object]:  # noqa: UP006 - within the class, list is this method
-        """All objects of a resource, page by page. Raises ClusterError."""
-        version, kind = RESOURCES[resource]
+        """All objects of a resource. Raises ClusterError."""
         selectors = [("labelSelector", labels), ("fieldSelector", fields)]
         query = [(name, ",".join(parts)) for name, parts in selectors if parts]
-        paging = [("limit", str(_PAGE))]
         accept = _METADATA if metadata_only else "application/json"
-        found: t.List[Object] = []  # noqa: UP006
+        try:
+            try:
+                return [item for page in self._pages(resource, namespace, query, accept, _PAGE) for item in page]
+            except _ExpiredError:
+                pass
+            # The pages have expired while they were read. As client-go does it, read the list whole.
+            return [item for page in self._pages(resource, namespace, query, accept, None) for item in page]
+        except ClusterError as error:
+            if error.status == 400 and query:  # the API's message does not name the selector
+                selector = ", ".join((*labels, *fields))
+                error.message = printable(f"{error.message}, in the selector {selector}")
+            raise
+
+    def pages(self, resource: str, namespace: str | None = None) -> t.Iterator[t.List[Object]]:  # noqa: UP006
+        """All objects of a resource, page by page. Raises ClusterError."""
+        try:
+            yield from self._pages(resource, namespace, [], "application/json", _PAGE)
+        except _ExpiredError:
+            yield from self._pages(resource, namespace, [], "application/json", None)
+
+    def _pages(
+        self,
+        resource: str,
+        namespace: str | None,
+        query: t.Sequence[tuple[str, str]],
+        accept: str,
+        limit: int | None,
+    ) -> t.Iterator[t.List[Object]]:  # noqa: UP006
+        version, kind = RESOURCES[resource]
+        paging = [("limit", str(limit))] if limit else []
         while True:
             try:
                 document = self._request("list", resource, namespace, None, [*query, *paging], accept)
             except ClusterError as error:
-                if error.status == 400 and query:  # the API's message does not name the selector
-                    selector = ", ".join((*labels, *fields))
-                    error.message = printable(f"{error.message}, in the selector {selector}")
-                if error.status != 410 or len(paging) < 2:
-                    raise
-                # The pages have expired while they were read. As client-go does it, read the list whole.
-                found, paging = [], []
-                continue
+                raise _ExpiredError if error.status == 410 and len(paging) > 1 else error from error
+            found: t.List[Object] = []  # noqa: UP006
             for item in document.get("items") or []:
                 # Who changed which field is half of an object, and no verdict needs it.
                 item["metadata"].pop("managedFields", None)
                 found.append({**item, "apiVersion": version, "kind": kind})
+            yield found
             page = (document.get("metadata") or {}).get("continue")
             if not page:
-                return found
-            paging = [("limit", str(_PAGE)), ("continue", page)]
+                return
+            paging = [("limit", str(limit)), ("continue", page)]
 
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
         """One object; None when it does not exist. Raises ClusterError."""
@@ -161,6 +183,10 @@ class ApiClient:
             if isinstance(document, dict) and ("metadata" if name else "items") in document:
                 return document
         raise _not_of_kubernetes(answer, **where)
+
+
+class _ExpiredError(Exception):
+    """The pages of a list have expired while they were read."""
 
 
 def _cluster_error(error: Exception, **where: t.Any) -> ClusterError:

@@ -16,7 +16,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.client impor
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 
 # Where a pod's status has what stands there in its template.
-STATUS_OF = {"containers": "containerStatuses", "initContainers": "initContainerStatuses"}
+STATUS_OF = {
+    "containers": "containerStatuses",
+    "initContainers": "initContainerStatuses",
+    "ephemeralContainers": "ephemeralContainerStatuses",
+}
 
 
 @dataclass(frozen=True)

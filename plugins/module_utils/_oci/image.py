@@ -96,7 +96,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest or an index of the registry. *size* is the number of bytes of configuration and layers."""
+    """A manifest or an index of the registry.
+
+    *size* is the number of bytes of configuration and layers, *document_size* that of the manifest itself.
+    """
 
     digest: str
     media_type: str
@@ -104,6 +107,7 @@ class Manifest:
     config_digest: str = ""
     size: int = 0
     entries: tuple[Entry, ...] = ()
+    document_size: int = 0
 
     @property
     def is_index(self) -> bool:
@@ -130,11 +134,13 @@ class Manifest:
                 Entry(_text(entry, "digest"), Platform.of(_object(entry, "platform")))
                 for entry in _objects(document, "manifests")
             )
-            return cls(digest, media_type or "application/vnd.oci.image.index.v1+json", document, entries=entries)
+            media_type = media_type or "application/vnd.oci.image.index.v1+json"
+            return cls(digest, media_type, document, entries=entries, document_size=len(raw))
         config = _object(document, "config")
         size = sum(_number(blob, "size") for blob in (config, *_objects(document, "layers")))
         media_type = media_type or "application/vnd.oci.image.manifest.v1+json"
-        return cls(digest, media_type, document, config_digest=_text(config, "digest"), size=size)
+        config_digest = _text(config, "digest")
+        return cls(digest, media_type, document, config_digest=config_digest, size=size, document_size=len(raw))
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,11 @@ def tag_name(text: str) -> str:
     return _require(_TAG, text, "tag", "use at most 128 letters, digits, _ . - and do not begin with . or -")
 
 
+def is_tag(text: str) -> bool:
+    """Whether *text* is a tag."""
+    return bool(_TAG.fullmatch(text))
+
+
 def is_digest(text: str) -> bool:
     """Whether *text* is C(sha256:) and 64 hexadecimal digits."""
     return bool(_DIGEST.fullmatch(text))

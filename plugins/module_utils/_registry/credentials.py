@@ -25,14 +25,24 @@ import shutil
 import tempfile
 import threading
 import typing as t
+from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.certificates import extra_certificates
+from ansible_collections.killinit.zot.plugins.module_utils._registry.credential_helper import ask_helper
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import delayed_signals
 
 _POLICIES = ("/etc/containers/policy.json", "/usr/share/containers/policy.json")
 # Removed from the environment of the tools.
 _OURS = ("ZOT_USERNAME", "ZOT_PASSWORD", "ZOT_AUTHFILE")
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a request without a tool shows: the value of the header Authorization, or a token that gets another one."""
+
+    basic: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
 
 
 class Credentials:
@@ -61,6 +71,7 @@ class Credentials:
         self._ambient = ambient
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], str] = {}
+        self._accounts: dict[tuple[str, str], Account] = {}
         self._written: dict[str, dict[str, t.Any]] = {"auths": {}, "credHelpers": {}}
         # Every secret that the tools received so far, in plain text and base64.
         self.secrets: set[str] = set()
@@ -76,6 +87,15 @@ class Credentials:
             if key not in self._known:
                 self._known[key] = self._add(registry, repository)
             return self._known[key]
+
+    def account(self, registry: str, repository: str) -> Account:
+        """The account for a request that no tool makes; empty if there is none. Raises ZotError."""
+        self.prepare(registry, repository)
+        with self._lock:
+            key = (registry, repository)
+            if key not in self._accounts:
+                self._accounts[key] = self._account(registry, repository)
+            return self._accounts[key]
 
     def redact(self, text: str) -> str:
         """Remove every secret of the tools from *text*."""
@@ -113,6 +133,20 @@ class Credentials:
                 self._write()
                 return f"docker-credential-{helper} of {path}"
         return f"none: {self._authfile} has no entry for {registry}" if self._authfile else "none were given"
+
+    def _account(self, registry: str, repository: str) -> Account:
+        auths, helper = self._written["auths"], self._written["credHelpers"].get(registry)
+        entry = auths.get(f"{registry}/{repository}") or auths.get(registry) or {}
+        if entry or not helper:
+            basic = f"Basic {entry['auth']}" if entry.get("auth") else ""
+            return Account(basic, entry.get("identitytoken", ""))
+        username, secret = ask_helper(helper, registry)
+        if not secret:
+            return Account()
+        plain = f"{username}:{secret}"
+        encoded = base64.b64encode(plain.encode()).decode()
+        self.secrets.update((secret, encoded))
+        return Account("", secret) if username == "<token>" else Account(f"Basic {encoded}")
 
     def _add_entry(self, key: str, entry: dict[str, t.Any]) -> None:
         self.secrets.update(value for name, value in entry.items() if name != "username" and isinstance(value, str))

@@ -29,6 +29,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry import crane
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 
@@ -40,9 +41,16 @@ class Reader:
         """The registry of *session* is the default registry of references."""
         self.name = session.name
         self._session = session
+        self._http: HttpSession | None = None
         # Configurations that were read or are expected, by pinned reference.
         self._configurations: dict[str, bytes] = {}
         self._in_flight: dict[str, threading.Event] = {}
+
+    def http(self) -> HttpSession:
+        """The HTTP session with this registry, which the first call opens."""
+        if self._http is None:
+            self._http = HttpSession(self._session)
+        return self._http
 
     def reference(self, repository: str, tag: str) -> Reference:
         """A reference to a tag in this registry."""
@@ -79,6 +87,10 @@ class Reader:
         manifest = self.manifest(reference)
         if manifest is None or manifest.is_index:
             return Image(reference, manifest)
+        return self.configured(reference, manifest)
+
+    def configured(self, reference: Reference, manifest: Manifest) -> Image:
+        """The image of a manifest that was read, with its configuration."""
         with self.valid_response(reference):
             raw = self._configuration(reference, manifest.config_digest)
             image = Image(reference, manifest, json_object(raw, "its configuration"))

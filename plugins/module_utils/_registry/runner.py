@@ -129,12 +129,16 @@ class Runner:
             for process in self._running:
                 _kill_group(process)
 
+    def require_running(self, what: str) -> None:
+        """Raise ZotError after end(). *what* is the beginning of its message."""
+        if self._over.is_set():
+            raise ZotError("tool_failed", f"{what}: the task was ended")
+
     def _start(
         self, command: t.Sequence[str], what: str, environment: t.Mapping[str, str], largest: int
     ) -> subprocess.Popen[bytes]:
         with delayed_signals(), self._lock:
-            if self._over.is_set():
-                raise ZotError("tool_failed", f"{what}: the task was ended")
+            self.require_running(what)
             try:
                 process = subprocess.Popen(
                     command,

@@ -115,6 +115,7 @@ class Session:
         if options.registry:
             registry_name(options.registry)
         self.name = options.registry
+        self.timeout = options.timeout
         self.directory = directory
         self.insecure = not options.validate_certs
         self.credentials = Credentials(
@@ -141,6 +142,22 @@ class Session:
     def secrets(self) -> set[str]:
         """Every secret that the tools received so far, in plain text and base64."""
         return self.credentials.secrets
+
+    @property
+    def ca_bundle(self) -> str:
+        """One file with all CA certificates that the tools trust, for libraries that read only one."""
+        path = os.path.join(self.directory, "bundle.pem")
+        if not os.path.exists(path):
+            names = [os.path.join(self._variables["SSL_CERT_DIR"], name) for name in ("system.crt", "ca.crt")]
+            with disk_errors(self.directory):
+                handle, unfinished = tempfile.mkstemp(dir=self.directory)
+                with os.fdopen(handle, "wb") as file:
+                    for each in filter(None, [self._variables.get("SSL_CERT_FILE"), *names]):
+                        with open(each, "rb") as certificates:
+                            shutil.copyfileobj(certificates, file)
+                        file.write(b"\n")
+                os.replace(unfinished, path)
+        return path
 
     def find_skopeo(self) -> str:
         """The path of skopeo. Raises ZotError if it is not installed."""

@@ -63,6 +63,11 @@ class Release:
         form = form_of(reference.tag)
         return self._revisions.get((reference.name, form)) if form else None
 
+    def named(self, name: str) -> Reference | None:
+        """The released reference of a repository, its revision if there is one; None if none of them is in it."""
+        found = [each for each in self.references if each.name == name and each.tag]
+        return next((each for each in found if form_of(each.tag or "")), found[0] if found else None)
+
 
 def manager_of(workload: Object) -> str | None:
     """What happens to an image that is set beside Argo CD, Flux or Helm; None if none of them manages the workload."""

@@ -19,6 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads im
     name_of,
     template_of,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.images import (
     ImageVerdict,
@@ -97,7 +98,7 @@ def assess_workload(
     images = []
     for use in uses:
         reference = use.reference()
-        successor = policy.release.successor(reference) if reference and policy.set_image != "false" else None
+        successor = _successor(reference, state, policy) if reference and policy.set_image != "false" else None
         if successor and (state.digest(str(successor)) or str(successor) in state.assumed):
             images.append(replace(use, state, successor, rollout.pods))
         elif is_cronjob:
@@ -122,6 +123,15 @@ def assess_workload(
         changes=[f"{where(use)}: {use.image} -> {image}" for use, image in images_set],
         unverified=[f"{name_of(workload)}: {text}" for text in unverified if text],
     )
+
+
+def _successor(reference: Reference, state: RegistryState, policy: Policy) -> Reference | None:
+    """The released reference that replaces another revision, or a digest without a tag that is another image."""
+    released = policy.release.named(reference.name)
+    if reference.tag or not reference.digest or not released:
+        return policy.release.successor(reference)
+    image = state.image(str(released))
+    return released if image and image["exists"] and not state.matches(reference.digest, image) else None
 
 
 def _decide(

@@ -1471,6 +1471,16 @@ class TestSetImage:
         images_set = (entry["patch"] or {"spec": {"template": {}}})["spec"]["template"].get("spec")
         assert images_set == (None if set_to is None else {"containers": [{"name": "app", "image": f"{APP}:{set_to}"}]})
 
+    @pytest.mark.parametrize(("own", "set_to"), [(OTHER, f"{APP}:{NEW}@{INDEX}"), (INDEX, None)])
+    def test_a_digest_without_a_tag(self, own: str, set_to: str | None) -> None:
+        """It is replaced if it is not the released image."""
+        images = [*RELEASE_IMAGES, image(f"{APP}@{OTHER}", OTHER, amd64=digest(1)), image(f"{APP}@{INDEX}")]
+        found = one(
+            workload(container(f"{APP}@{own}")), pod(f"{APP}@{own}"), images=images, released=RELEASED, set_image="true"
+        )
+        images_set = (found["patch"] or {"spec": {"template": {}}})["spec"]["template"].get("spec")
+        assert images_set == (None if set_to is None else {"containers": [{"name": "app", "image": set_to}]})
+
     @pytest.mark.parametrize(
         ("old", "new", "is_set"),
         [

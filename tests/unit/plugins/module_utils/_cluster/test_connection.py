@@ -117,6 +117,27 @@ class TestList:
         assert (caught.value.status, caught.value.retryable) == (410, True)
         assert len(server.requests) == 1
 
+    def test_pages_are_read_one_by_one(self) -> None:
+        """Memory holds one of them."""
+        with running(Pages(1201)) as server:
+            pages = client_of(server).pages("pods")
+            assert len(next(pages)) == 500
+            assert len(server.requests) == 1
+            assert [len(page) for page in pages] == [500, 201]
+        assert {request.path for request in server.requests} == {"/api/v1/pods"}
+
+    def test_pages_that_expire_are_read_again(self) -> None:
+        """None is missing; an object may be in two pages."""
+
+        def respond(request: Request) -> tuple[int, Dict]:
+            return pages(request) if "limit" in request.query else (200, {"items": pages.pods})
+
+        pages = Pages(1201, expires=1)
+        with running(respond) as server:
+            found = list(client_of(server).pages("pods"))
+        assert [len(page) for page in found] == [500, 1201]
+        assert {pod["metadata"]["name"] for page in found for pod in page} == {f"p{number}" for number in range(1201)}
+
     def test_objects_are_whole_but_for_who_changed_them(self) -> None:
         """An item of a list has neither version nor kind; they are added."""
         with running(Pages(1)) as server:

@@ -1,0 +1,131 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which images one Kubernetes object uses, or may start without a push. Pure functions.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import digest_of, recorded_for, reported_by
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
+    image_uses,
+    name_of,
+    owner_of,
+    template_of,
+)
+
+# Every resource with a pod, a pod template, or the history of one.
+RESOURCES_WITH_IMAGES = (
+    "pods",
+    "deployments",
+    "statefulsets",
+    "daemonsets",
+    "replicasets",
+    "controllerrevisions",
+    "replicationcontrollers",
+    "jobs",
+    "cronjobs",
+)
+# The kinds that keep the templates of another workload, so that a rollback can start them.
+_HISTORY = ("ReplicaSet", "ControllerRevision")
+_OURS = "zot.killinit.cc/"
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Use:
+    """One use of an image.
+
+    *image* is the text in the specification, *reported* what the status of a pod names instead. *digest* is None where
+    only a tag is known. *how* is C(running), C(template), C(history) or C(annotation).
+    """
+
+    namespace: str
+    owner: str
+    how: str
+    image: str
+    digest: str | None = None
+    reported: str | None = None
+
+
+def uses_of(document: Object) -> t.Iterator[Use]:
+    """Every use of an image by an object of RESOURCES_WITH_IMAGES."""
+    owner = _owner(document)
+    if document["kind"] == "Pod":
+        # What has ended starts nothing.
+        if (document.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
+            yield from _pod_uses(document, owner)
+        return
+    template = _template(document)
+    if template is None:
+        return
+    is_history = document["kind"] in _HISTORY and owner != name_of(document)
+    yield from _template_uses(document, template, owner, "history" if is_history else "template")
+    yield from _recorded(document, template, owner)
+
+
+def _pod_uses(pod: Object, owner: str) -> t.Iterator[Use]:
+    namespace = pod["metadata"].get("namespace") or ""
+    for use in image_uses(pod["spec"]):
+        reported = reported_by(pod, use)
+        if reported:
+            yield Use(namespace, owner, "running", use.image, digest_of(reported), reported)
+    # A pod without a controller is its own template, and one that waits for its image has no status of it yet.
+    yield from _template_uses(pod, pod, owner, "template" if owner == name_of(pod) else "running", only_new=True)
+    yield from _recorded(pod, pod, owner)
+
+
+def _template_uses(
+    document: Object, template: Object, owner: str, how: str, *, only_new: bool = False
+) -> t.Iterator[Use]:
+    namespace = document["metadata"].get("namespace") or ""
+    for use in image_uses(template["spec"]):
+        reference = use.reference()
+        digest = reference.digest if reference else None
+        if digest or not only_new or how == "template" or not reported_by(document, use):
+            yield Use(namespace, owner, how, use.image, digest)
+
+
+def _recorded(document: Object, template: Object, owner: str) -> t.Iterator[Use]:
+    """The digests in the annotations that a restart writes."""
+    metadata = template.get("metadata") or {}
+    notes = {name: text for name, text in (metadata.get("annotations") or {}).items() if name.startswith(_OURS)}
+    left = {digest for text in notes.values() for digest in _DIGEST.findall(str(text))}
+    namespace = document["metadata"].get("namespace") or ""
+    for use in image_uses(template["spec"]) if notes else ():
+        digest = recorded_for({"metadata": metadata}, use)
+        if digest:
+            left.discard(digest)
+            yield Use(namespace, owner, "annotation", use.image, digest)
+    for digest in sorted(left):
+        yield Use(namespace, owner, "annotation", "", digest)
+
+
+def _template(document: Object) -> Object | None:
+    if document["kind"] != "ControllerRevision":
+        return template_of(document)
+    # It holds a patch of the workload. Controllers of other projects may keep something else in it.
+    # https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/controller-revision-v1/
+    found: t.Any = document.get("data")
+    for name in ("spec", "template"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) and isinstance(found.get("spec"), dict) else None
+
+
+def _owner(document: Object) -> str:
+    """Kind and name of the workload that controls an object, or of the object itself."""
+    workload = owner_of(document) if document["kind"] == "Pod" else None
+    if workload:
+        return f"{workload[0].lower()}/{workload[1]}"
+    for owner in document["metadata"].get("ownerReferences") or []:
+        if owner.get("controller"):
+            return f"{owner['kind'].lower()}/{owner['name']}"
+    return name_of(document)

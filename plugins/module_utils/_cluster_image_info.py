@@ -1,0 +1,249 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which images of a registry a cluster uses, and which of them can be lost: read both, and decide.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use import (
+    RESOURCES_WITH_IMAGES,
+    Use,
+    uses_of,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import namespace_name
+from ansible_collections.killinit.zot.plugins.module_utils._inventory import read_inventory
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, words
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import registry_option
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.search import TaggedImage
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
+
+_PARALLEL = 8
+# A revision's tags of single architectures end with one of these: https://go.dev/doc/install/source#environment
+_ARCHITECTURE = r"(?:-(?:386|amd64|arm|arm64|loong64|mips\w*|ppc64(?:le)?|riscv64|s390x)(?:-?v\d+)?)?"
+_REASONS: t.Mapping[str, str] = {
+    "missing": "the registry does not have it: a new pod cannot pull it",
+    "untagged": "no tag holds it: the registry deletes it with the next garbage collection",
+    "shared_tag": "only {tags} holds it: it is lost when the tag moves",
+}
+
+
+@dataclass(frozen=True)
+class Query:
+    """The options of a task that are not those of a connection."""
+
+    registry: str
+    namespaces: t.Sequence[str]
+    revision: re.Pattern[str]
+    allow_empty: bool
+
+    @classmethod
+    def of(cls, params: t.Mapping[str, t.Any]) -> Query:
+        """Raises ZotError or InvalidNameError for an option that cannot be used."""
+        try:
+            revision = re.compile(f"(?:{params['revisions']}){_ARCHITECTURE}")
+        except (re.error, RecursionError, OverflowError) as error:
+            raise ZotError(
+                "invalid_option", f"revisions {params['revisions']!r} is not a regular expression: {error}"
+            ) from error
+        return cls(
+            registry_option(params["registry"]),
+            tuple(dict.fromkeys(map(namespace_name, words(params["namespaces"])))),
+            revision,
+            params["allow_empty"],
+        )
+
+
+class UnreadableError(ClusterError):
+    """A part of the cluster could not be read. Half an answer would let images be deleted that are in use."""
+
+    def __init__(self, unreadable: t.Sequence[dict[str, t.Any]], error: ClusterError) -> None:
+        super().__init__(
+            error.message, verb=error.verb, resource=error.resource, namespace=error.namespace, status=error.status
+        )
+        self._unreadable = list(unreadable)
+
+    def for_ansible(self) -> dict[str, t.Any]:
+        """The arguments of C(fail_json)."""
+        texts = "; ".join(map(unreadable_text, self._unreadable))
+        return {**super().for_ansible(), "msg": f"{texts}. {self.hint}", "unreadable": self._unreadable}
+
+
+def cluster_image_info(client: Client, reader: Reader, query: Query) -> dict[str, t.Any]:
+    """The result of the module. Raises ClusterError or ZotError."""
+    uses = _read_cluster(client, query.namespaces)
+    used = [(reference, use) for use in uses for reference in _references(use, query.registry)[:1]]
+    if not used and not query.allow_empty:
+        where = f"in the namespaces {', '.join(query.namespaces)}" if query.namespaces else "in any namespace"
+        raise ClusterError(
+            f"nothing {where} uses an image of {query.registry}; allow_empty accepts that",
+            verb="find",
+            resource="images",
+            status=404,
+            hint="Correct the registry or the namespaces.",
+        )
+    with thread_pool(_PARALLEL) as pool:
+        repositories = {each.repository: each for _first, use in used for each in _references(use, query.registry)}
+        registry = _Registry.read(reader, query, repositories, pool)
+        # A template that names a tag, and a pod that reports a digest, use two images when the tag has moved.
+        tags = list(dict.fromkeys(reference for reference, use in used if not use.digest))
+        current = dict(zip(tags, pool.map(reader.http().digest, tags)))
+        found: dict[tuple[Reference, str | None], list[Use]] = {}
+        for reference, use in used:
+            found.setdefault((reference, use.digest or current[reference]), []).append(use)
+        verdicts = pool.map(lambda key: registry.judge(key[0], key[1], found[key]), found)
+        images = [
+            _image(reference, digest, verdict, found[reference, digest])
+            for (reference, digest), verdict in zip(found, verdicts)
+        ]
+    images.sort(key=lambda each: (each["reference"], each["digest"] or ""))
+    digests = {use.digest for use in uses if use.digest} | {each["digest"] for each in images if each["digest"]}
+    return {
+        "changed": False,
+        "images": images,
+        "at_risk": [_sentence(each) for each in images if each["risk"]],
+        "digests": sorted(digests),
+        "registry": query.registry,
+        "namespaces": list(query.namespaces),
+        "cluster": client.server,
+    }
+
+
+def _read_cluster(client: Client, namespaces: t.Sequence[str]) -> set[Use]:
+    """Every use of an image. Memory holds one page of objects at a time."""
+    found: set[Use] = set()
+    unreadable: list[dict[str, t.Any]] = []
+    last: ClusterError | None = None
+    for namespace in namespaces or (None,):
+        if namespace is not None:
+            _require_namespace(client, namespace)
+        for resource in RESOURCES_WITH_IMAGES:
+            try:
+                for page in client.pages(resource, namespace):
+                    found.update(use for document in page for use in uses_of(document))
+            except ClusterError as error:
+                if error.status != 403:
+                    raise
+                last = error
+                unreadable.append(error.unreadable())
+    if last:
+        raise UnreadableError(unreadable, last)
+    return found
+
+
+def _require_namespace(client: Client, namespace: str) -> None:
+    """A mistyped name must not prove that nothing is in use. The right to read namespaces is optional."""
+    try:
+        if client.get("namespaces", "", namespace) is not None:
+            return
+    except ClusterError as error:
+        if error.status != 403:
+            raise
+        return
+    raise ClusterError("the namespace does not exist", verb="find", resource="images", namespace=namespace, status=404)
+
+
+def _references(use: Use, registry: str) -> list[Reference]:
+    """The images of *registry* that a use names: in the specification first, then in the status of the pod."""
+    found = []
+    for text in (use.image, use.reported or ""):
+        try:
+            reference = Reference.parse(text)
+        except InvalidReferenceError:
+            continue
+        if reference.registry == registry:
+            # With a digest the tag is ignored.
+            found.append(reference.pinned(reference.digest) if reference.digest else reference)
+    return found
+
+
+class _Registry:
+    """What the tags of the used repositories hold."""
+
+    def __init__(self, reader: Reader, query: Query, images: t.Mapping[str, t.Sequence[TaggedImage]]) -> None:
+        self._http = reader.http()
+        self._query = query
+        self._images = images
+
+    @classmethod
+    def read(
+        cls, reader: Reader, query: Query, repositories: t.Mapping[str, Reference], pool: ThreadPoolExecutor
+    ) -> _Registry:
+        """Read the inventory of each repository. One that does not exist has no tags."""
+        with thread_pool(_PARALLEL) as more:
+            found = list(pool.map(lambda each: read_inventory(reader, each, more), repositories.values()))
+        return cls(reader, query, {name: each.images if each else () for name, each in zip(repositories, found)})
+
+    def judge(self, reference: Reference, digest: str | None, uses: t.Sequence[Use]) -> tuple[list[str], str | None]:
+        """The tags that hold a digest, and its risk: C(missing), C(untagged), C(shared_tag) or None.
+
+        Tags of revisions come first, and others count only if there is none. The search extension may be wrong, so the
+        registry confirms each tag.
+        """
+        if digest is None:
+            return [], "missing"
+        by_repository = {each.repository: each for use in uses for each in _references(use, self._query.registry)}
+        held = {
+            place.tagged(image.tag): image.digest
+            for name, place in by_repository.items()
+            for image in self._images[name]
+            if digest in image.digests
+        }
+        if reference.tag:
+            held.setdefault(reference, digest)
+        for of_revisions in (True, False):
+            tags = [
+                str(each.tag) if each.repository == reference.repository else f"{each.repository}:{each.tag}"
+                for each, expected in held.items()
+                if bool(self._query.revision.fullmatch(str(each.tag))) is of_revisions
+                and self._http.digest(each) == expected
+            ]
+            if tags:
+                # What names the tag alone follows the tag, and loses nothing.
+                return tags, None if of_revisions or not any(use.digest for use in uses) else "shared_tag"
+        pinned = [place.pinned(digest) for place in by_repository.values()]
+        # A container runtime that reports no repository reports the digest of the configuration.
+        is_config = any(use.reported and "@" not in use.reported for use in uses)
+        exists = self._http.has_blob if is_config else self._http.digest
+        return [], "untagged" if any(map(exists, pinned)) else "missing"
+
+
+def _image(
+    reference: Reference, digest: str | None, verdict: tuple[list[str], str | None], uses: t.Sequence[Use]
+) -> dict[str, t.Any]:
+    tags, risk = verdict
+    users = sorted({(use.namespace, use.owner, use.how) for use in uses})
+    # The newest entry of a history is the template itself.
+    current = {(namespace, owner) for namespace, owner, how in users if how == "template"}
+    return {
+        "reference": str(reference),
+        "digest": digest,
+        "tags": tags,
+        "risk": risk,
+        "reason": _REASONS[risk].format(tags=" and ".join(tags)) if risk else None,
+        "used_by": [
+            {"namespace": printable(namespace), "name": printable(owner), "use": how}
+            for namespace, owner, how in users
+            if how != "history" or (namespace, owner) not in current
+        ],
+    }
+
+
+def _sentence(image: t.Mapping[str, t.Any]) -> str:
+    users = list(dict.fromkeys(f"{each['namespace']}/{each['name']}" for each in image["used_by"]))
+    more = f" and {len(users) - 3} more" if len(users) > 3 else ""
+    digest = f" ({image['digest'][:19]})" if image["digest"] and "@" not in image["reference"] else ""
+    return f"{image['reference']}{digest}, used by {', '.join(users[:3])}{more}: {image['reason']}"

@@ -1,0 +1,79 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""All images of a repository: in one request where the registry has the search extension, else from the registry.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Manifest
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import is_attachment, signature_tag
+from ansible_collections.killinit.zot.plugins.module_utils._registry.search import Member, TaggedImage, search
+
+_IMAGES = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The tags of a repository and their images. *source* is C(search) or C(registry)."""
+
+    tags: t.Sequence[str]
+    images: t.Sequence[TaggedImage]
+    source: str
+
+
+def read_inventory(reader: Reader, repository: Reference, pool: ThreadPoolExecutor) -> Inventory | None:
+    """The inventory of a repository; None only if it does not exist. Raises ZotError, also if it may not be read.
+
+    The list of tags is that of the registry. The search extension hides a repository that the account may not read, and
+    can lack a tag or keep a deleted one. *pool* must not be the one that runs this function.
+    """
+    http = reader.http()
+    tags = http.tags(repository.repository)
+    if tags is None:
+        return None
+    names = [tag for tag in tags if not is_attachment(tag)]
+    found = {each.tag: each for each in (search(http, repository.repository) if names else None) or ()}
+    missing = [repository.tagged(tag) for tag in names if tag not in found]
+    digests = dict(zip(missing, pool.map(http.digest, missing)))
+    distinct = [repository.pinned(digest) for digest in dict.fromkeys(digests.values()) if digest]
+    members = dict(zip(distinct, pool.map(lambda each: _read(reader, each), distinct)))
+    for reference, digest in digests.items():
+        media_type, manifests = members.get(repository.pinned(digest), ("", ())) if digest else ("", ())
+        if digest and manifests:  # else the tag was removed meanwhile
+            signed = signature_tag(digest) in tags or None
+            found[str(reference.tag)] = TaggedImage(str(reference.tag), digest, media_type, manifests, signed=signed)
+    source = "search" if len(missing) < len(names) or not names else "registry"
+    return Inventory(tags, [found[tag] for tag in names if tag in found], source)
+
+
+def _read(reader: Reader, reference: Reference) -> tuple[str, t.Sequence[Member]]:
+    """The media type and the members of an image."""
+    manifest = reader.manifest(reference)
+    if manifest is None:
+        return "", ()
+    if not manifest.is_index:
+        # Only the configuration of an image names a platform. A chart, for example, has another one.
+        config = manifest.document.get("config") or {}
+        platforms = reader.configured(reference, manifest).platforms if config.get("mediaType") in _IMAGES else []
+        return manifest.media_type, [_member(manifest, next(iter(platforms), None))]
+    with reader.valid_response(reference):
+        entries = [(entry, reference.pinned(entry.digest)) for entry in manifest.entries]
+    read = [(entry, reader.manifest(pinned)) for entry, pinned in entries]
+    return manifest.media_type, [
+        _member(child, str(entry.platform) if entry.platform else None) for entry, child in read if child
+    ]
+
+
+def _member(manifest: Manifest, platform: str | None) -> Member:
+    size = manifest.document_size + manifest.size
+    return Member(manifest.digest, manifest.config_digest or None, platform, size)

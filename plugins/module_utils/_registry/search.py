@@ -1,0 +1,147 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""All tags of a repository in one request, from the search extension of Zot.
+
+Private to killinit.zot: it may change at any time.
+
+The extension answers from a database of its own, which can differ from the registry after a crash. Whatever writes or
+deletes must ask the registry again.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import is_digest, is_tag
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
+
+# Without the field Vulnerabilities, which would start scans.
+_QUERY = """{ExpandedRepoInfo(repo:"%s"){Images{Tag Digest MediaType Size PushTimestamp LastPullTimestamp IsSigned
+Manifests{Digest ConfigDigest Size Platform{Os Arch}}}}}"""
+# How Zot writes that something never happened.
+_NEVER = ("0001-", "1970-")
+
+T = t.TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A manifest of an index. *size* is the number of bytes of the manifest, its configuration and its layers."""
+
+    digest: str
+    config_digest: str | None
+    platform: str | None
+    size: int
+
+
+@dataclass(frozen=True)
+class TaggedImage:
+    """What a tag holds. A single manifest is its own member. None is a fact that is not known."""
+
+    tag: str
+    digest: str
+    media_type: str
+    members: t.Sequence[Member]
+    pushed_at: str | None = None
+    last_pulled_at: str | None = None
+    signed: bool | None = None
+
+    @property
+    def digests(self) -> set[str]:
+        """Every digest by which a container runtime may report the image."""
+        configurations = {each.config_digest for each in self.members if each.config_digest}
+        return {self.digest, *(each.digest for each in self.members), *configurations}
+
+    def for_ansible(self) -> dict[str, t.Any]:
+        """One of the images of a repository in a result."""
+        return {
+            "tag": self.tag,
+            "digest": self.digest,
+            "media_type": self.media_type,
+            "platforms": [each.platform for each in self.members if each.platform],
+            "size": sum(each.size for each in self.members),
+            "pushed_at": self.pushed_at,
+            "last_pulled_at": self.last_pulled_at,
+            "signed": self.signed,
+            "manifests": [
+                {
+                    "platform": each.platform,
+                    "digest": each.digest,
+                    "config_digest": each.config_digest,
+                    "size": each.size,
+                }
+                for each in self.members
+            ],
+        }
+
+
+def search(http: HttpSession, repository: str) -> list[TaggedImage] | None:
+    """The images of a repository. None where the extension does not answer, and the registry itself must be asked.
+
+    The extension also has no images for a repository that the account may not read. Raises ZotError.
+    """
+    try:
+        document = http.document(repository, f"/v2/_zot/ext/search?query={quote(_QUERY % repository)}")
+    except ZotError as error:
+        if error.retryable or error.error_class == "tls":
+            raise
+        return None
+    try:
+        if document is None or document.get("errors"):
+            return None
+        return [_image(each) for each in document["data"]["ExpandedRepoInfo"]["Images"] or ()]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _image(fields: t.Mapping[str, t.Any]) -> TaggedImage:
+    members = [
+        Member(
+            _digest(each["Digest"]),
+            _digest(each["ConfigDigest"]) if each.get("ConfigDigest") else None,
+            _platform(each.get("Platform") or {}),
+            int(each["Size"]),
+        )
+        for each in fields["Manifests"] or ()
+    ]
+    tag = fields["Tag"]
+    if not is_tag(tag):
+        raise ValueError(tag)
+    return TaggedImage(
+        tag,
+        _digest(fields["Digest"]),
+        _text(fields["MediaType"]),
+        members,
+        _time(fields.get("PushTimestamp")),
+        _time(fields.get("LastPullTimestamp")),
+        fields.get("IsSigned") is True,
+    )
+
+
+def _platform(fields: t.Mapping[str, t.Any]) -> str | None:
+    # Zot writes the variant behind the architecture: arm/v7.
+    os, architecture = _text(fields.get("Os") or ""), _text(fields.get("Arch") or "")
+    return f"{os}/{architecture}" if os and architecture and "unknown" not in (os, architecture) else None
+
+
+def _time(value: object) -> str | None:
+    text = _text(value or "")
+    return None if not text or text.startswith(_NEVER) else text
+
+
+def _digest(value: object) -> str:
+    text = _text(value)
+    if not is_digest(text):
+        raise ValueError(text)
+    return text
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value

@@ -1,0 +1,250 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Decide where shared tags are rolled back to: to a named revision, or to what they meant before the last release.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import parse_time
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
+
+# A tag of one architecture, if the part before it is a tag, too. https://go.dev/doc/install/source#environment
+_MEMBER = re.compile(r"(.+)-(?:386|amd64|arm|arm-v[5-8]|arm64|arm64-v8|loong64|mips64le|ppc64le|riscv64|s390x)")
+# How many revisions an error message lists, and how many of a repository are read for their build time.
+_SHOWN = 5
+_DATED = 100
+
+
+@dataclass
+class _Repository:
+    """The shared tags of one repository, each with its digest, the digest of its keeper, and its new digest."""
+
+    tags: tuple[Reference, ...]
+    keep_previous: str
+    current: t.Sequence[str | None] = ()
+    previous: t.Sequence[str | None] = ()
+    target: t.Sequence[str | None] = ()
+
+    def keeper(self, tag: str | None) -> str:
+        """The tag that keeps what a tag meant before."""
+        return self.keep_previous.replace("{tag}", tag or "")
+
+    @property
+    def keepers(self) -> tuple[Reference, ...]:
+        """The keepers of the shared tags."""
+        return tuple(each.tagged(self.keeper(each.tag)) for each in self.tags)
+
+    @property
+    def name(self) -> str:
+        return self.tags[0].repository
+
+
+@dataclass
+class _Plan:
+    """The verdict; *revision* is None if no tag names the revision."""
+
+    repositories: t.Sequence[_Repository]
+    revision: str | None = None
+    problems: list[str] = field(default_factory=list)
+
+
+def find_rollback(reader: Reader, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The result of the module. Raises ZotError."""
+    repositories = _repositories(reader, params)
+    with thread_pool(params["parallel"]) as pool:
+        for each in repositories:
+            each.current = list(pool.map(reader.digest, each.tags))
+        plan = _Plan(repositories, _revision(params["revision"], repositories))
+        if plan.revision is None:
+            _find_previous(reader, pool, plan)
+        else:
+            _find_revision(reader, pool, plan)
+        if params["require_platforms"] and not plan.problems:
+            _compare_platforms(reader, pool, plan)
+        return _result(reader, plan)
+
+
+def _repositories(reader: Reader, params: t.Mapping[str, t.Any]) -> list[_Repository]:
+    if not params["images"]:
+        raise ZotError("invalid_option", "images is empty: list at least one image")
+    found: dict[str, _Repository] = {}
+    for number, image in enumerate(params["images"]):
+        name = image.get("repository")
+        if not isinstance(name, str) or not name:
+            raise ZotError("invalid_option", f"images[{number}] has no repository: set it")
+        if name in found:
+            raise ZotError("invalid_option", f"images[{number}] has the repository of another entry: {name}")
+        own = image.get("tags")
+        texts = [str(tag) for tag in ([own] if isinstance(own, str) else params["tags"] if own is None else own)]
+        tags = [tag for text in texts for tag in re.findall(r"[^, ]+", text)]
+        if not tags:
+            raise ZotError("invalid_option", f"images[{number}] ({name}) has no shared tag: set tags")
+        for tag in tags:
+            if is_digest(tag):
+                raise ZotError("invalid_option", f"images[{number}] ({name}): {tag} is a digest, not a tag")
+        found[name] = _Repository(reader.references(name, tags), params["keep_previous"])
+    return list(found.values())
+
+
+def _revision(given: t.Any, repositories: t.Sequence[_Repository]) -> str | None:
+    if given is None or given == "":
+        return None
+    if not isinstance(given, str):
+        raise ZotError("invalid_option", f"revision is {given!r}, which YAML does not read as text: quote it")
+    for each in repositories:
+        if given in [tag.tag for tag in each.tags]:
+            raise ZotError("invalid_option", f"revision is {given}, which is a shared tag: name the tag of a build")
+    return given
+
+
+def _find_revision(reader: Reader, pool: Executor, plan: _Plan) -> None:
+    references = [reader.reference(each.name, plan.revision or "") for each in plan.repositories]
+    for each, reference, digest in zip(plan.repositories, references, pool.map(reader.digest, references)):
+        each.target = [digest] * len(each.tags)
+        if digest is None:
+            plan.problems.append(f"{reference} does not exist: {_known_revisions(reader, pool, each)}")
+
+
+def _find_previous(reader: Reader, pool: Executor, plan: _Plan) -> None:
+    for each in plan.repositories:
+        each.previous = list(pool.map(reader.digest, each.keepers))
+    kept = [each for each in plan.repositories if any(each.previous)]
+    if not kept:
+        for each in plan.repositories:
+            plan.problems.append(
+                f"{each.keepers[0]} does not exist, so that no previous image is known: "
+                f"set the revision; {_known_revisions(reader, pool, each)}"
+            )
+        return
+    fitting = _fitting_revisions(reader, pool, plan.repositories)
+    targets = set(fitting.values())
+    if len(targets) == 1:
+        # Several revisions with the same images: the last one that the registry lists.
+        plan.revision = list(fitting)[-1]
+        for each, digests in zip(plan.repositories, targets.pop()):
+            each.target = digests
+    elif len(targets) > 1:
+        plan.problems.append(
+            f"{kept[0].keepers[0]} fits several revisions with different images, {', '.join(fitting)}: set the revision"
+        )
+    elif len(plan.repositories) == 1 and all(kept[0].previous):
+        # No tag names the revision: it was pruned, and the keeper alone holds the image.
+        kept[0].target = kept[0].previous
+    else:
+        plan.problems.append(
+            "no revision has for every image the one that its tags hold now or held before, so that the previous"
+            f" release is not known: set the revision; {_known_revisions(reader, pool, kept[0])}"
+        )
+
+
+def _fitting_revisions(
+    reader: Reader, pool: Executor, repositories: t.Sequence[_Repository]
+) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """The revisions that can be the release before the last one, with the digests of the tags in each repository.
+
+    A release that does not change an image does not move its tags: their keepers are older, and the image is the
+    current one. Therefore each image must be the current or the previous one, and one of them the previous.
+    """
+    tags = [_tags_of_revisions(reader, each) for each in repositories]
+    found: dict[str, tuple[tuple[str, ...], ...]] = {
+        tag: () for tag in tags[0] if all(tag in others for others in tags[1:])
+    }
+    for each in repositories:
+        digests = list(pool.map(reader.digest, (each.tags[0].tagged(tag) for tag in found)))
+        found = {
+            tag: (*targets, (digest,) * len(each.tags))
+            for (tag, targets), digest in zip(found.items(), digests)
+            if digest and all(digest in pair for pair in zip(each.current, each.previous))
+        }
+    previous = [tuple(each.previous) for each in repositories]
+    current = tuple(tuple(each.current) for each in repositories)
+    found = {tag: targets for tag, targets in found.items() if any(map(_is_any, targets, previous))}
+    # If tags have moved, the release that moved them is not meant.
+    return {tag: targets for tag, targets in found.items() if targets != current} or found
+
+
+def _is_any(digests: t.Sequence[str], others: t.Sequence[str | None]) -> bool:
+    return any(digest == other for digest, other in zip(digests, others))
+
+
+def _compare_platforms(reader: Reader, pool: Executor, plan: _Plan) -> None:
+    for each in plan.repositories:
+        for tag, now, target in zip(each.tags, each.current, each.target):
+            if now is None or target is None or now == target:
+                continue
+            before, after = pool.map(reader.image, (tag.pinned(now), tag.pinned(target)))
+            missing = [name for name in before.platforms if name not in after.platforms]
+            if missing:
+                plan.problems.append(
+                    f"{tag.pinned(target)} has no {', '.join(missing)}, which {tag} has now: nodes of that platform"
+                    " could not run it. Roll back to another revision, or accept it with require_platforms: false"
+                )
+
+
+def _tags_of_revisions(reader: Reader, repository: _Repository) -> list[str]:
+    """The tags that are no shared tag, no tag of one architecture, no keeper of a tag, and no signature."""
+    tags = reader.tags(repository.tags[0]) or []
+    special = {each.tag for each in (*repository.tags, *repository.keepers)} | set(map(repository.keeper, tags))
+    return [tag for tag in tags if tag not in special and not _is_member(tag, tags) and not tag.startswith("sha256-")]
+
+
+def _is_member(tag: str, tags: t.Container[str]) -> bool:
+    found = _MEMBER.fullmatch(tag)
+    return bool(found and found[1] in tags)
+
+
+def _known_revisions(reader: Reader, pool: Executor, repository: _Repository) -> str:
+    """A sentence with the newest revisions of a repository, by their build time."""
+    found = _tags_of_revisions(reader, repository)
+    if not found:
+        return f"{repository.name} has no revision"
+    read = found[-_DATED:]
+    built = dict(zip(read, pool.map(lambda tag: _built(reader, repository.tags[0].tagged(tag)), read)))
+    newest = sorted(read, key=lambda tag: built[tag], reverse=True)[:_SHOWN]
+    return f"the newest of {len(found)} revisions of {repository.name} are {', '.join(newest)}"
+
+
+def _built(reader: Reader, reference: Reference) -> tuple[str, str]:
+    """The build time in comparable form; an index has none, and its members were built together."""
+    image = reader.image(reference)
+    if image.manifest and image.manifest.is_index and image.manifest.entries:
+        with reader.valid_response(reference):
+            member = reference.pinned(image.manifest.entries[0].digest)
+        image = reader.image(member)
+    return parse_time((image.config or {}).get("created")) or ("", "")
+
+
+def _result(reader: Reader, plan: _Plan) -> dict[str, t.Any]:
+    moves: dict[tuple[str, str], list[str]] = {}
+    images = []
+    for each in plan.repositories:
+        for tag, now, target in zip(each.tags, each.current, each.target or [None] * len(each.tags)):
+            images.append({"reference": str(tag), "from": now, "to": target})
+            if target and target != now:
+                moves.setdefault((each.name, target), []).append(str(tag.tag))
+    names = [reader.reference(each.name, plan.revision or str(each.tags[0].tag)) for each in plan.repositories]
+    return {
+        "changed": False,
+        "ok": not plan.problems,
+        "problems": plan.problems,
+        "revision": plan.revision,
+        "images": images,
+        "references": [str(name) for name in names],
+        "moves": [
+            {"repository": repository, "source": source, "tags": tags} for (repository, source), tags in moves.items()
+        ]
+        if not plan.problems
+        else [],
+    }

@@ -1,0 +1,258 @@
+#!/usr/bin/python
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: zot_cluster_image_info
+short_description: List the images of a registry that a cluster uses, and those that can be lost
+version_added: 0.1.0
+author:
+  - killinit.zot contributors (@killinit)
+description:
+  - Lists the images of O(registry) that a cluster runs, or may start without a push, with the workloads that use them.
+  - These are the digests that pods report; the images in the templates of Deployments, StatefulSets, DaemonSets,
+    ReplicaSets, ReplicationControllers, Jobs and CronJobs, also of those that are suspended or have no replicas; the
+    templates in the history of a workload, which C(kubectl rollout undo) starts; pods without a controller; init
+    containers, sidecars, ephemeral containers and image volumes; and the digests in the annotations that the role
+    P(killinit.zot.zot_rollout#role) writes. Pods that have ended do not count.
+  - Returns which of these images the registry does not have any more, or can lose. Zot deletes an image when its last
+    tag moves or is removed.
+  - Fails if anything cannot be read, since half an answer would let images be deleted that are in use.
+  - Changes nothing, and does not count as a pull where the registry has the search extension of Zot.
+requirements:
+  - kubernetes >= 24.2.0 (Python)
+extends_documentation_fragment:
+  - killinit.zot._cluster
+  - killinit.zot._attributes.cluster
+options:
+  namespaces:
+    description: The namespaces that are read. If it is empty, all namespaces are read, which needs a ClusterRole.
+    type: list
+    elements: str
+    default: []
+  revisions:
+    description:
+      - A regular expression for the whole tag of a revision, which never moves to another image. The tags of its single
+        architectures belong to it, as C(3f2c1ab-amd64).
+      - Every other tag is a shared tag, as C(latest).
+    type: str
+    default: '[0-9a-f]{7,40}'
+  allow_empty:
+    description: Whether it is no error when nothing uses an image of O(registry).
+    type: bool
+    default: false
+seealso:
+  - module: killinit.zot.zot_image_info
+  - module: killinit.zot.zot_workload_info
+"""
+
+EXAMPLES = r"""
+- name: List the images that the cluster uses
+  killinit.zot.zot_cluster_image_info:
+    registry: oci.killinit.cc
+  register: used
+
+- name: Fail if an image in use can be lost
+  ansible.builtin.assert:
+    that: not used.at_risk
+    fail_msg: "{{ used.at_risk | join('\n') }}"
+
+- name: List the images that one application uses
+  killinit.zot.zot_cluster_image_info:
+    registry: oci.killinit.cc
+    namespaces:
+      - openclaw
+"""
+
+RETURN = r"""
+images:
+  description: >-
+    The images of O(registry) in use. A tag that has moved is two images: the one that pods still run, and the one that
+    the tag means now.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    reference:
+      description: The image in the specification of the pod, or the one that the pod reports if that is elsewhere.
+      type: str
+      returned: always
+      sample: oci.killinit.cc/openclaw/openclaw:latest
+    digest:
+      description: The digest; V(null) if only the tag is known, and the registry does not have it.
+      type: str
+      returned: always
+      sample: sha256:4c553b9ea325a14b0e5ee5afaabf53ae2b4f3b186155d197ae400809bb5c8dfd
+    tags:
+      description: The tags of revisions that hold the digest. If there is none, the shared tags that hold it.
+      type: list
+      elements: str
+      returned: always
+      sample: [3f2c1ab]
+    risk:
+      description:
+        - V(missing) means that the registry does not have the image.
+        - V(untagged) means that no tag holds it.
+        - V(shared_tag) means that only shared tags hold it.
+        - V(null) means that there is no risk.
+      type: str
+      returned: always
+      sample: shared_tag
+    reason:
+      description: What the risk means; V(null) if there is none.
+      type: str
+      returned: always
+      sample: "only latest holds it: it is lost when the tag moves"
+    used_by:
+      description: The workloads that use the image.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        namespace:
+          description: The namespace.
+          type: str
+          returned: always
+          sample: openclaw
+        name:
+          description: The workload, as kubectl takes it, or the pod if it has no controller.
+          type: str
+          returned: always
+          sample: deployment/openclaw
+        use:
+          description:
+            - V(running) means that a pod reports it, V(template) that a template names it, V(history) that only an
+              earlier template does, V(annotation) that a restart recorded it.
+          type: str
+          returned: always
+          sample: running
+at_risk:
+  description: A sentence for each image that has a risk.
+  type: list
+  elements: str
+  returned: success
+  sample:
+    - "oci.killinit.cc/openclaw/openclaw:latest (sha256:4c553b9ea325), used by openclaw/deployment/openclaw: only latest
+      holds it: it is lost when the tag moves"
+digests:
+  description: >-
+    Every digest in use, under any name of a registry or repository. It may be that of an index, of a member or of a
+    configuration. A member is in use if its index is.
+  type: list
+  elements: str
+  returned: success
+  sample:
+    - sha256:4c553b9ea325a14b0e5ee5afaabf53ae2b4f3b186155d197ae400809bb5c8dfd
+unreadable:
+  description: What the account may not read.
+  type: list
+  elements: dict
+  returned: if the account may not read a resource
+  contains:
+    verb:
+      description: The verb of the request.
+      type: str
+      returned: always
+      sample: list
+    resource:
+      description: The resource.
+      type: str
+      returned: always
+      sample: cronjobs
+    namespace:
+      description: The namespace; null for all of them.
+      type: str
+      returned: always
+      sample: null
+    message:
+      description: The answer of the API server.
+      type: str
+      returned: always
+      sample: 'cronjobs.batch is forbidden: User "ops" cannot list resource "cronjobs" at the cluster scope'
+namespaces:
+  description: The namespaces that were read; empty for all of them.
+  type: list
+  elements: str
+  returned: success
+  sample: []
+registry:
+  description: The registry.
+  type: str
+  returned: success
+  sample: oci.killinit.cc
+cluster:
+  description: The address of the API server.
+  type: str
+  returned: success
+  sample: https://10.0.0.1:6443
+error_class:
+  description: The class of the error, as M(killinit.zot.zot_image_info) returns it.
+  type: str
+  returned: failure
+  sample: denied
+retryable:
+  description: Whether the same task can succeed later without a change.
+  type: bool
+  returned: failure
+  sample: false
+hint:
+  description: What to do.
+  type: str
+  returned: failure
+  sample: Correct the registry or the namespaces.
+cmd:
+  description: The command of the tool that failed, without secrets.
+  type: list
+  elements: str
+  returned: if the registry failed
+  sample: [crane, manifest, "oci.example.com/openclaw/openclaw:latest"]
+rc:
+  description: The exit status of the tool; V(null) if it did not end by itself, or if no tool failed.
+  type: int
+  returned: if the registry failed
+  sample: 1
+stderr:
+  description: The standard error of the tool or the answer of the registry, shortened and without secrets.
+  type: str
+  returned: if the registry failed
+  sample: "Error: MANIFEST_UNKNOWN: manifest unknown"
+"""
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import InvalidNameError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster_image_info import Query, cluster_image_info
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
+    CLUSTER_MODULE_OPTIONS,
+    open_registries,
+    options_beside_a_cluster,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+
+OPTIONS = {
+    **CLUSTER_MODULE_OPTIONS,
+    "namespaces": {"type": "list", "elements": "str", "default": []},
+    "revisions": {"type": "str", "default": "[0-9a-f]{7,40}"},
+    "allow_empty": {"type": "bool", "default": False},
+}
+
+
+def main() -> None:
+    """Run the module."""
+    module = cluster_module(OPTIONS)
+    try:
+        with open_registries(module._module) as task:
+            query = Query.of(module.params)
+            reader = Reader(task.session(options_beside_a_cluster(module.params)))
+            result = cluster_image_info(connect(module), reader, query)
+    except (ZotError, ClusterError, InvalidNameError) as error:
+        module.fail_json(**error.for_ansible())
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+#!/usr/bin/python
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: zot_rollback_info
+short_description: Find out where shared tags can be rolled back to
+version_added: 0.1.0
+author:
+  - killinit.zot contributors (@killinit)
+description:
+  - Finds the image that each shared tag has after a rollback, to O(revision) or to the release before the last one, and
+    checks all images before any tag is moved.
+  - Changes nothing. The role P(killinit.zot.zot_rollback#role) moves the tags.
+  - Without O(revision) the image is the one that the tag of O(keep_previous) holds. A release that does not change an
+    image does not move its tags, so that its O(keep_previous) is older than that of the other images. The module
+    therefore looks for the revision that each image has as its current or its previous image, and refuses if there is
+    none or if there are several.
+  - Without O(revision) the digests of all tags of one repository are read, with C(HEAD) requests, which Zot does not
+    count as pulls.
+extends_documentation_fragment:
+  - killinit.zot._registry
+  - killinit.zot._attributes
+attributes:
+  diff_mode:
+    support: N/A
+options:
+  images:
+    description:
+      - The images, each with C(repository) and, instead of O(tags), C(tags). Other keys are ignored, so that the images
+        of the role P(killinit.zot.zot_publish#role) can be used.
+    type: list
+    elements: dict
+    required: true
+  tags:
+    description: The shared tags of the images.
+    type: list
+    elements: str
+    default:
+      - latest
+  revision:
+    description: The tag of the build to roll back to. It must be text; quote a tag that consists of digits.
+    type: raw
+  keep_previous:
+    description: The name of the tag that holds what a shared tag meant before. C({tag}) is the shared tag.
+    type: str
+    default: "{tag}-previous"
+  require_platforms:
+    description: Whether it is a problem when the image to roll back to lacks a platform that the tag has now.
+    type: bool
+    default: true
+  parallel:
+    description: The number of references that are read at the same time.
+    type: int
+    default: 8
+seealso:
+  - module: killinit.zot.zot_image_info
+  - module: killinit.zot.zot_workload_info
+  - name: The role zot_rollback
+    description: Moves the shared tags to what this module found.
+    link: https://github.com/killinit/zot/blob/main/roles/zot_rollback/README.md
+"""
+
+EXAMPLES = r"""
+- name: Find out what the release before the last one was
+  killinit.zot.zot_rollback_info:
+    registry: oci.killinit.cc
+    images:
+      - repository: openclaw/openclaw
+      - repository: openclaw/workspace
+        tags: [latest, stable]
+  register: found
+
+- name: Check that all images of a revision exist, for all platforms
+  killinit.zot.zot_rollback_info:
+    registry: oci.killinit.cc
+    revision: 3f2c1ab
+    images:
+      - repository: openclaw/openclaw
+"""
+
+RETURN = r"""
+ok:
+  description: Whether there are no RV(problems).
+  type: bool
+  returned: success
+  sample: true
+problems:
+  description: A sentence for each reason why the tags cannot be rolled back.
+  type: list
+  elements: str
+  returned: success
+  sample: []
+revision:
+  description: The revision; V(null) if no tag names it.
+  type: str
+  returned: success
+  sample: 3f2c1ab
+images:
+  description: The shared tags.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    reference:
+      description: The shared tag.
+      type: str
+      returned: always
+      sample: oci.killinit.cc/openclaw/openclaw:latest
+    from:
+      description: The digest of the tag now; V(null) if it does not exist.
+      type: str
+      returned: always
+      sample: sha256:4c553b9ea325a14b0e5ee5afaabf53ae2b4f3b186155d197ae400809bb5c8dfd
+    to:
+      description: The digest to roll back to; V(null) if none was found.
+      type: str
+      returned: always
+      sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
+references:
+  description: The image of RV(revision) in each repository; the first shared tag if RV(revision) is null.
+  type: list
+  elements: str
+  returned: success
+  sample:
+    - oci.killinit.cc/openclaw/openclaw:3f2c1ab
+moves:
+  description: The tags that have to move, as the option O(killinit.zot.zot_tag#module:images). Empty with RV(problems).
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    repository:
+      description: The repository.
+      type: str
+      returned: always
+      sample: openclaw/openclaw
+    source:
+      description: The digest to roll back to.
+      type: str
+      returned: always
+      sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
+    tags:
+      description: The shared tags.
+      type: list
+      elements: str
+      returned: always
+      sample: [latest]
+registry:
+  description: The registry that the task used.
+  type: str
+  returned: always
+  sample: oci.killinit.cc
+error_class:
+  description: The class of the error, as M(killinit.zot.zot_image_info) returns it.
+  type: str
+  returned: failure
+  sample: invalid_option
+retryable:
+  description: Whether the same task can succeed later without any change.
+  type: bool
+  returned: failure
+  sample: false
+hint:
+  description: How to correct the error.
+  type: str
+  returned: failure
+  sample: ""
+cmd:
+  description: The command that failed, without secrets. Empty if no command failed.
+  type: list
+  elements: str
+  returned: failure
+  sample: []
+rc:
+  description: The exit status of the command; V(null) if no command failed.
+  type: int
+  returned: failure
+  sample: 1
+stderr:
+  description: The standard error of the command.
+  type: str
+  returned: failure
+  sample: ""
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._rollback import find_rollback
+
+SPEC = Spec(
+    {
+        "images": {"type": "list", "elements": "dict", "required": True},
+        "tags": {"type": "list", "elements": "str", "default": ["latest"]},
+        "revision": {"type": "raw"},
+        "keep_previous": {"type": "str", "default": "{tag}-previous"},
+        "require_platforms": {"type": "bool", "default": True},
+        "parallel": {"type": "int", "default": 8},
+    }
+)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
+    try:
+        with open_session(module) as session:
+            result = find_rollback(Reader(session), module.params)
+    except ZotError as error:
+        module.fail_json(registry=module.params["registry"], **error.for_ansible())
+    module.exit_json(registry=module.params["registry"], **result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The playbooks release and rollback over several clusters, with a real registry and API servers without a kubelet."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+import yaml
+from cluster.support import pull_secret, workload
+from integration.blocks import ROOT
+from integration.fixtures import WRITES
+from integration.patchable_cluster import PatchableCluster
+from integration.support import Bare, recap
+from unit.api_server import running
+
+from environment.images import Images
+from environment.registry import Registry
+
+R1, R2 = "0a1b2c3", "4d5e6f7"
+PAGE = ROOT / "docs/docsite/rst/guide_rollback.rst"
+INVENTORY = yaml.safe_load((ROOT / "docs/examples/clusters.yml").read_text(encoding="utf-8"))
+RELEASE = "ansible-playbook killinit.zot.release --inventory clusters.yml --extra-vars @release.yml"
+ROLLBACK = "ansible-playbook killinit.zot.rollback --inventory clusters.yml --extra-vars @release.yml"
+
+
+@dataclass
+class Fleet:
+    """Clusters by the names of their hosts in the inventory."""
+
+    clusters: dict[str, PatchableCluster]
+    image: str
+    run: Callable[..., CompletedProcess[str]]
+    digest: Callable[[str], str]
+
+    def shown(self, command: str, output: str, start: str, end: str) -> None:
+        """The guide has this output of a command. With ZOT_TEST_WRITE_DOCS=1 it is written there."""
+        found = re.search(rf"{start}(.*?){end}", output, re.DOTALL)
+        assert found, output
+        text = found[1].replace(self.image.rpartition("/")[0], "oci.killinit.cc/openclaw").replace("/app", "/openclaw")
+        text = re.sub(
+            r"deployment/app|app-\d+-x", "deployment/openclaw", re.sub(r"sha256:[0-9a-f]{12,}", "sha256:…", text)
+        )
+        lines = "".join(f"    {line.rstrip()}\n" for line in ["…", *text.strip().splitlines()] if line.strip())
+        page = PAGE.read_text(encoding="utf-8")
+        block = re.search(rf"^    \$ {re.escape(command)}\n((?:    [^$].*\n)*)", page, re.MULTILINE)
+        assert block, f"the page does not show {command}"
+        if os.environ.get("ZOT_TEST_WRITE_DOCS"):
+            PAGE.write_text(page[: block.start(1)] + lines + page[block.end(1) :], encoding="utf-8")
+        else:
+            assert block[1].split() == lines.split()
+
+    def runs(self) -> dict[str, list[str]]:
+        """The digests that the pods of each cluster report."""
+        return {name: cluster.digests("app") for name, cluster in self.clusters.items()}
+
+
+@pytest.fixture
+def fleet(
+    registry: Registry,
+    images: Images,
+    repository: str,
+    bare: Bare,
+    playbook: Callable[..., CompletedProcess[str]],
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> Iterator[Callable[..., Fleet]]:
+    """Publishes the first revision, and starts clusters whose Deployment `app` runs it."""
+    environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
+    image = f"{registry.host}/{repository}/app"
+    archives = {"amd64": str(images["buildah-amd64"]), "arm64": str(images["buildah-arm64"])}
+    published = {R1: archives, R2: {**archives, "amd64": str(images["changed-layer"])}}
+
+    def digest(tag: str) -> str:
+        done = bare("crane", "digest", f"{image}:{tag}")
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def resolve(text: str) -> str:
+        return text.partition("@")[2] or digest(text.rpartition(":")[2])
+
+    def run(name: str, *options: str, revision: str = R2, **variables: Any) -> CompletedProcess[str]:
+        common = {
+            "zot_publish_revision": revision,
+            "zot_publish_images": [{"repository": f"{repository}/app", "archives": published[revision]}],
+            "zot_rollout_wait_timeout": 1,
+            "zot_rollout_wait_sleep": 1,
+            "zot_clusters": "clusters",
+        }
+        inventory = f"--inventory={tmp_path / 'inventory.json'}"
+        return playbook(f"killinit.zot.{name}", inventory, *options, **{**common, **variables})
+
+    with ExitStack() as stack:
+
+        def start(*names: str, tag: str = "latest") -> Fleet:
+            assert run("publish", revision=R1).returncode == 0
+            inventory = copy.deepcopy(INVENTORY)
+            group = inventory["all"]["children"]["clusters"]
+            namespace = group["vars"]["zot_namespace"]
+            clusters = {}
+            for name in names:
+                own = workload(f"{image}:{tag}", name="app")
+                clusters[name] = PatchableCluster(namespace, resolve, own, pull_secret(registry, registry.reader))
+                server = stack.enter_context(running(clusters[name]))
+                group["hosts"][name]["zot_kubeconfig"] = str(server.kubeconfig(tmp_path / f"{name}.kubeconfig"))
+                # The only context of that file.
+                group["hosts"][name]["zot_context"] = "test"
+            group["hosts"] = {name: group["hosts"][name] for name in names}
+            (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+            return Fleet(clusters, image, run, digest)
+
+        yield start
+
+
+def report(run: CompletedProcess[str], name: str = "zot_release_report") -> dict[str, Any]:
+    found = re.search(r"RUN: (\{.*\})", run.stdout)
+    assert found, run.stdout + run.stderr
+    passed_on: dict[str, Any] = json.loads(found[1])[name]
+    return passed_on
+
+
+def results(run: CompletedProcess[str]) -> dict[str, str]:
+    return {each["name"]: each["result"] for each in report(run)["clusters"]}
+
+
+def test_every_cluster_runs_the_release(fleet: Callable[..., Fleet]) -> None:
+    """One after the other; the second run changes nothing."""
+    two = fleet("canary", "eu")
+    r1 = two.digest("latest")
+    done, again = two.run("release"), two.run("release")
+    assert done.returncode == again.returncode == 0, done.stdout + done.stderr
+    r2 = two.digest(R2)
+    assert two.runs() == {"canary": [r2], "eu": [r2]}
+    assert r1 != r2 == two.digest("latest")
+    assert results(done) == {"canary": "released", "eu": "released"}
+    assert [each["rollout"]["runs"] for each in report(done)["clusters"]] == [[f"{two.image}@{r2}"]] * 2
+    assert [cluster.patched for cluster in two.clusters.values()] == [["app"], ["app"]]
+    assert "changed=0" in again.stdout
+
+
+def test_a_canary_that_fails_stops_the_others(fleet: Callable[..., Fleet]) -> None:
+    """The message names the command that rolls back, which does it; a second rollback changes nothing."""
+    two = fleet("canary", "eu")
+    r1 = two.digest("latest")
+    two.clusters["canary"].healthy = r1
+    failed = two.run("release")
+    r2 = two.digest(R2)
+    assert failed.returncode == 2
+    assert results(failed) == {"canary": "failed", "eu": "not started"}
+    two.shown(RELEASE, failed.stdout + failed.stderr, "Action failed: (?=The revision)", "\\nOrigin: ")
+    assert two.runs() == {"canary": [r1, r2], "eu": [r1]}
+    assert two.clusters["eu"].patched == []
+
+    planned = two.run("rollback", "--check", "--diff")
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    assert r1 in planned.stdout
+    two.shown(f"{ROLLBACK} --check --diff", planned.stdout, r"Move the shared tags back\] \*+", "TASK")
+    assert (two.digest("latest"), two.runs()["canary"]) == (r2, [r1, r2])
+    done, again = two.run("rollback"), two.run("rollback")
+    assert done.returncode == again.returncode == 0, done.stdout + done.stderr
+    assert two.runs() == {"canary": [r1], "eu": [r1]}
+    assert (two.digest("latest"), two.digest(R2)) == (r1, r2)
+    two.shown(ROLLBACK, done.stdout, r"Show the status of each workload\] \*+", "TASK")
+    found = report(done, "zot_rollback_report")
+    assert (found["ok"], found["revision"], [each["ok"] for each in found["clusters"]]) == (True, R1, [True, True])
+    assert "changed=0" in again.stdout
+    assert len(two.clusters["canary"].patched) == 2
+    assert two.clusters["eu"].patched == []
+
+
+def test_the_second_cluster_fails_and_the_first_is_restored(fleet: Callable[..., Fleet]) -> None:
+    """Deployments that name the revision get their former image, the failed one, too."""
+    three = fleet("canary", "eu", "us", tag=R1)
+    r1 = three.digest("latest")
+    three.clusters["eu"].healthy = r1
+    failed = three.run("release", zot_release_on_failure="rollback", zot_rollout_set_image="true")
+    assert failed.returncode == 2
+    assert results(failed) == {"canary": "restored", "eu": "restored", "us": "not started"}, failed.stdout
+    assert three.runs() == {"canary": [r1], "eu": [r1], "us": [r1]}
+    assert {cluster.image("app") for cluster in three.clusters.values()} == {f"{three.image}:{R1}"}
+    assert [len(cluster.patched) for cluster in three.clusters.values()] == [2, 2, 0]
+    assert three.digest("latest") == r1
+    for each in report(failed)["clusters"][:2]:
+        assert each["rollout"]["runs"] == [f"{three.image}@{r1}"]
+    assert recap(failed)["failed"] == 1
+    command = f"{RELEASE} --extra-vars zot_release_on_failure=rollback"
+    three.shown(command, failed.stdout + failed.stderr, "Action failed: (?=The revision)", "\\nOrigin: ")
+
+
+def test_mistakes_end_before_anything_is_published(
+    fleet: Callable[..., Fleet], registry: Registry, tmp_path: Path
+) -> None:
+    two = fleet("canary", "eu")
+    before = len(registry.requests())
+    for variables, message in (
+        ({"zot_clusters": []}, "zot_clusters is empty"),
+        ({"zot_clusters": "clusters,typo"}, "zot_clusters names typo"),
+        ({"zot_kubeconfig": str(tmp_path / "eu.kubeconfig")}, "canary and eu of zot_clusters are the same namespace"),
+        ({"zot_context": "typo"}, "typo"),
+        ({"zot_release_on_failure": "undo"}, "set none or rollback"),
+    ):
+        refused = two.run("release", **variables)
+        assert refused.returncode == 2, refused.stdout
+        assert message in " ".join((refused.stdout + refused.stderr).split())
+    assert not [each for each in registry.requests()[before:] if each.method in WRITES]
+    assert [cluster.patched for cluster in two.clusters.values()] == [[], []]

@@ -1,0 +1,385 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The module from main() down: one object of each kind of use in a cluster in memory, and a registry in memory."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+
+from ansible_collections.killinit.zot.tests.unit.fake_cluster import KINDS, FakeCluster
+from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
+from ansible_collections.killinit.zot.tests.unit.web_registry import WebRegistry
+from ansible_collections.killinit.zot.tests.unit.web_server import WebServer, running
+
+pytest.importorskip("kubernetes")
+module = pytest.importorskip("ansible_collections.killinit.zot.plugins.modules.zot_cluster_image_info")
+
+Dict = dict[str, t.Any]
+NAMESPACE: Dict = {"kind": "Namespace", "metadata": {"name": "openclaw"}}
+CONFIG: Dict = {"created": "2026-11-25T10:00:00Z"}
+
+
+class Scene:
+    """A registry with the revision 3f2c1ab, which is latest, and cafe123, which is stable; and the module."""
+
+    def __init__(self, web: WebRegistry, server: WebServer, run_module: t.Any, patch: pytest.MonkeyPatch) -> None:
+        self.web, self.server = web, server
+        self.app = f"{server.host}/openclaw/openclaw"
+        self._run_module, self._patch = run_module, patch
+
+    def digest(self, tag: str) -> str:
+        digest: str = self.web.fake.tags["openclaw/openclaw"][tag]
+        return digest
+
+    def config(self, tag: str) -> str:
+        document = json.loads(self.web.fake.manifests["openclaw/openclaw"][self.digest(tag)])
+        digest: str = document["config"]["digest"]
+        return digest
+
+    def __call__(self, *objects: Dict, cluster: FakeCluster | None = None, **options: t.Any) -> Dict:
+        self.cluster = cluster or FakeCluster(NAMESPACE, *objects)
+        self._patch.setattr(module, "connect", lambda _module: self.cluster)
+        account = {"username": None, "password": None, "registry_username": "ci", "registry_password": "s3cret"}
+        given = {"registry": self.server.host, "retries": None, **account, **options}
+        found: Dict = self._run_module(module.main, **given)
+        assert wrong_keys(module.RETURN, found) == []
+        return found
+
+
+@pytest.fixture
+def scene(fake: t.Any, docker_config: t.Any, run_module: t.Any, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Scene]:
+    for revision, shared, changes in (("3f2c1ab", "latest", {}), ("cafe123", "stable", CONFIG)):
+        members = [
+            fake.put("openclaw/openclaw", f"{revision}-{name}", docker_config(architecture=name, **changes))
+            for name in ("amd64", "arm64")
+        ]
+        fake.put_index("openclaw/openclaw", revision, *members)
+        fake.tags["openclaw/openclaw"][shared] = fake.tags["openclaw/openclaw"][revision]
+    web = WebRegistry(fake)
+    web.searched = {"openclaw/openclaw": web.describe("openclaw/openclaw")}
+    with running(web.respond) as server:
+        yield Scene(web, server, run_module, monkeypatch)
+
+
+def spec(image: str, kind: str = "containers") -> Dict:
+    """A pod's specification with one image."""
+    if kind == "volumes":
+        return {"containers": [], "volumes": [{"name": "data", "image": {"reference": image}}]}
+    return {"containers": [], kind: [{"name": "app", "image": image}]}
+
+
+def owned(kind: str, name: str) -> Dict:
+    return {"ownerReferences": [{"kind": kind, "name": name, "controller": True}]}
+
+
+def thing(kind: str, body: Dict, name: str = "app", **metadata: t.Any) -> Dict:
+    return {"kind": kind, "metadata": {"name": name, "namespace": "openclaw", **metadata}, **body}
+
+
+def workload(kind: str, image: str, name: str = "app", **metadata: t.Any) -> Dict:
+    return thing(kind, {"spec": {"template": {"metadata": {}, "spec": spec(image)}}}, name, **metadata)
+
+
+def pod(
+    image: str, reported: str | None, *, section: str = "containers", phase: str = "Running", **more: t.Any
+) -> Dict:
+    statuses = {"containers": "containerStatuses", "initContainers": "initContainerStatuses"}
+    status: Dict = {"phase": phase}
+    if reported:
+        name = statuses.get(section, "ephemeralContainerStatuses")
+        status[name] = [{"name": "app", "imageID": reported}]
+    return thing("Pod", {"spec": spec(image, section), "status": status}, "app-1", **more)
+
+
+def cronjob(image: str) -> Dict:
+    template = {"template": {"metadata": {}, "spec": spec(image)}}
+    return thing("CronJob", {"spec": {"suspend": True, "jobTemplate": {"spec": template}}})
+
+
+REPLICASET_POD = {"labels": {"pod-template-hash": "abc"}, **owned("ReplicaSet", "app-abc")}
+
+# The kind of use: what is in the cluster, and the reference, the digest, the owner and the use that are found.
+Found = tuple[str, str, str, str]
+CASES: dict[str, t.Callable[[Scene], tuple[Dict, Found]]] = {
+    "a pod that reports the index": lambda s: (
+        pod(f"{s.app}:latest", f"{s.app}@{s.digest('3f2c1ab')}", **REPLICASET_POD),
+        (f"{s.app}:latest", s.digest("3f2c1ab"), "deployment/app", "running"),
+    ),
+    "a pod that reports a member": lambda s: (
+        pod(f"{s.app}:latest", f"{s.app}@{s.digest('3f2c1ab-arm64')}", **owned("StatefulSet", "db")),
+        (f"{s.app}:latest", s.digest("3f2c1ab-arm64"), "statefulset/db", "running"),
+    ),
+    "a pod that reports a configuration": lambda s: (
+        pod(f"{s.app}:latest", s.config("3f2c1ab-amd64"), **owned("DaemonSet", "agent")),
+        (f"{s.app}:latest", s.config("3f2c1ab-amd64"), "daemonset/agent", "running"),
+    ),
+    "a pod that reports another registry's name": lambda s: (
+        pod(f"{s.app}:latest", f"mirror.example/app@{s.digest('3f2c1ab')}", **owned("Job", "once")),
+        (f"{s.app}:latest", s.digest("3f2c1ab"), "job/once", "running"),
+    ),
+    "a pod of another registry that reports this one": lambda s: (
+        pod("mirror.example/app:1", f"{s.app}@{s.digest('3f2c1ab')}", **owned("Job", "once")),
+        (f"{s.app}@{s.digest('3f2c1ab')}", s.digest("3f2c1ab"), "job/once", "running"),
+    ),
+    "an init container": lambda s: (
+        pod(f"{s.app}:3f2c1ab", f"{s.app}@{s.digest('3f2c1ab')}", section="initContainers", **owned("Job", "once")),
+        (f"{s.app}:3f2c1ab", s.digest("3f2c1ab"), "job/once", "running"),
+    ),
+    "an ephemeral container": lambda s: (
+        pod(
+            f"{s.app}:3f2c1ab", f"{s.app}@{s.digest('3f2c1ab')}", section="ephemeralContainers", **owned("Job", "once")
+        ),
+        (f"{s.app}:3f2c1ab", s.digest("3f2c1ab"), "job/once", "running"),
+    ),
+    "an image volume": lambda s: (
+        pod(f"{s.app}:3f2c1ab", None, section="volumes", **owned("Job", "once")),
+        (f"{s.app}:3f2c1ab", s.digest("3f2c1ab"), "job/once", "running"),
+    ),
+    "a pod that waits for its image": lambda s: (
+        pod(f"{s.app}:cafe123", None, phase="Pending", **REPLICASET_POD),
+        (f"{s.app}:cafe123", s.digest("cafe123"), "deployment/app", "running"),
+    ),
+    "a pod without a controller": lambda s: (
+        pod(f"{s.app}:stable", None),
+        (f"{s.app}:stable", s.digest("cafe123"), "pod/app-1", "template"),
+    ),
+    "a Deployment": lambda s: (
+        workload("Deployment", f"{s.app}:latest"),
+        (f"{s.app}:latest", s.digest("3f2c1ab"), "deployment/app", "template"),
+    ),
+    "a pinned StatefulSet": lambda s: (
+        workload("StatefulSet", f"{s.app}:latest@{s.digest('cafe123')}"),
+        (f"{s.app}@{s.digest('cafe123')}", s.digest("cafe123"), "statefulset/app", "template"),
+    ),
+    "a DaemonSet": lambda s: (
+        workload("DaemonSet", f"{s.app}:cafe123"),
+        (f"{s.app}:cafe123", s.digest("cafe123"), "daemonset/app", "template"),
+    ),
+    "a ReplicaSet of a Deployment, without replicas": lambda s: (
+        workload("ReplicaSet", f"{s.app}:cafe123", "app-old", **owned("Deployment", "app")),
+        (f"{s.app}:cafe123", s.digest("cafe123"), "deployment/app", "history"),
+    ),
+    "a ReplicaSet of its own": lambda s: (
+        workload("ReplicaSet", f"{s.app}:cafe123"),
+        (f"{s.app}:cafe123", s.digest("cafe123"), "replicaset/app", "template"),
+    ),
+    "a ControllerRevision": lambda s: (
+        thing(
+            "ControllerRevision",
+            {"data": {"spec": {"template": {"$patch": "replace", "spec": spec(f"{s.app}:cafe123")}}}, "revision": 1},
+            "db-6c9d",
+            **owned("StatefulSet", "db"),
+        ),
+        (f"{s.app}:cafe123", s.digest("cafe123"), "statefulset/db", "history"),
+    ),
+    "a ReplicationController": lambda s: (
+        workload("ReplicationController", f"{s.app}:cafe123"),
+        (f"{s.app}:cafe123", s.digest("cafe123"), "replicationcontroller/app", "template"),
+    ),
+    "a Job": lambda s: (
+        workload("Job", f"{s.app}:cafe123", "report-1", **owned("CronJob", "report")),
+        (f"{s.app}:cafe123", s.digest("cafe123"), "cronjob/report", "template"),
+    ),
+    "a suspended CronJob": lambda s: (
+        cronjob(f"{s.app}:cafe123"),
+        (f"{s.app}:cafe123", s.digest("cafe123"), "cronjob/app", "template"),
+    ),
+    "an annotation of a pod": lambda s: (
+        pod(
+            f"{s.app}:latest",
+            None,
+            annotations={"zot.killinit.cc/containers": json.dumps({"app": s.digest("cafe123")})},
+            **owned("Job", "once"),
+        ),
+        (f"{s.app}:latest", s.digest("cafe123"), "job/once", "annotation"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_kind_of_use(case: str, scene: Scene) -> None:
+    document, (reference, digest, owner, use) = CASES[case](scene)
+    found = scene(document)
+    (image,) = [each for each in found["images"] if each["digest"] == digest]
+    assert image["reference"] == reference
+    assert {"namespace": "openclaw", "name": owner, "use": use} in image["used_by"]
+    assert image["risk"] is None
+    assert digest in found["digests"]
+    assert found["at_risk"] == []
+    # Looking is no pull, and no run of crane.
+    assert scene.web.fake.commands == []
+    assert not [each for each in scene.server.asked if each.method == "GET" and "/manifests/" in each.path]
+
+
+def test_every_kind_is_read_in_all_namespaces(scene: Scene) -> None:
+    scene(workload("Deployment", f"{scene.app}:latest"))
+    resources = {
+        resource for verb, resource, namespace in scene.cluster.requests if (verb, namespace) == ("list", None)
+    }
+    with_images = {KINDS[kind] for kind in ("Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")}
+    assert resources == with_images | {"cronjobs", "controllerrevisions", "replicationcontrollers"}
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_pod_that_has_ended_uses_nothing(phase: str, scene: Scene) -> None:
+    found = scene(pod(f"{scene.app}:latest", f"{scene.app}@{scene.digest('latest')}", phase=phase), allow_empty=True)
+    assert (found["images"], found["digests"]) == ([], [])
+
+
+def test_a_tag_that_moved_is_two_images(scene: Scene) -> None:
+    """The pods' digest may be lost; what the tag means now is no risk for a template that follows the tag."""
+    fake, old = scene.web.fake, scene.digest("latest")
+    for tag in ("3f2c1ab", "latest"):
+        del fake.tags["openclaw/openclaw"][tag]
+    fake.tags["openclaw/openclaw"]["latest"] = scene.digest("cafe123")
+    del fake.tags["openclaw/openclaw"]["cafe123"]
+    template = workload("Deployment", f"{scene.app}:latest")
+    found = scene(template, pod(f"{scene.app}:latest", f"{scene.app}@{old}", **REPLICASET_POD))
+    risks = {image["digest"]: (image["risk"], image["tags"]) for image in found["images"]}
+    # The search extension does not know the move yet.
+    assert risks == {old: ("untagged", []), scene.digest("latest"): (None, ["stable", "latest"])}
+    (sentence,) = found["at_risk"]
+    assert sentence.startswith(f"{scene.app}:latest ({old[:19]}), used by openclaw/deployment/app: no tag holds it")
+
+
+def test_a_shared_tag_alone(scene: Scene) -> None:
+    """The next push of latest would lose what runs."""
+    digest = scene.digest("latest")
+    running_pod = pod(f"{scene.app}:latest", f"{scene.app}@{digest}", **REPLICASET_POD)
+    del scene.web.fake.tags["openclaw/openclaw"]["3f2c1ab"]
+    (image,) = scene(running_pod)["images"]
+    assert (image["risk"], image["tags"]) == ("shared_tag", ["latest"])
+    assert image["reason"] == "only latest holds it: it is lost when the tag moves"
+    (image,) = scene(running_pod, revisions="latest|none")["images"]
+    assert image["risk"] is None
+
+
+@pytest.mark.parametrize(
+    ("tag", "risk"),
+    [("3f2c1ab-amd64", None), ("3f2c1ab-arm-v7", None), ("3f2c1ab-previous", "shared_tag"), ("1.4.2", "shared_tag")],
+)
+def test_the_tag_of_a_revision(tag: str, risk: str | None, scene: Scene) -> None:
+    """The tag of one architecture belongs to it."""
+    tags = scene.web.fake.tags["openclaw/openclaw"]
+    digest = scene.web.fake.put("openclaw/openclaw", tag, salt="another")
+    assert list(tags.values()).count(digest) == 1
+    (image,) = scene(pod(f"{scene.app}:{tag}", f"{scene.app}@{digest}", **REPLICASET_POD))["images"]
+    assert (image["risk"], image["tags"]) == (risk, [tag])
+
+
+@pytest.mark.parametrize("reported", ["sha256:" + "9" * 64, None])
+def test_an_image_that_the_registry_lost(reported: str | None, scene: Scene) -> None:
+    image = f"{scene.app}:beef000"
+    found = scene(pod(image, reported and f"{scene.app}@{reported}", **REPLICASET_POD))
+    (entry,) = found["images"]
+    assert (entry["risk"], entry["digest"], entry["tags"]) == ("missing", reported, [])
+    assert "a new pod cannot pull it" in found["at_risk"][0]
+
+
+def test_a_repository_that_the_registry_lost(scene: Scene) -> None:
+    found = scene(workload("Deployment", f"{scene.server.host}/openclaw/gone:1"))
+    assert [image["risk"] for image in found["images"]] == ["missing"]
+
+
+def test_a_configuration_without_a_tag_is_still_there(scene: Scene) -> None:
+    """The runtime of the node reports a configuration; the image has no tag any more."""
+    config = scene.config("3f2c1ab-amd64")
+    for tag in ("3f2c1ab", "latest", "3f2c1ab-amd64"):
+        del scene.web.fake.tags["openclaw/openclaw"][tag]
+    (image,) = scene(pod(f"{scene.app}:latest", config, **REPLICASET_POD))["images"]
+    assert image["risk"] == "untagged"
+
+
+def test_the_registry_is_asked_again(scene: Scene) -> None:
+    """The search extension still says that 3f2c1ab holds the image, as it may after a crash of Zot."""
+    old = scene.digest("3f2c1ab")
+    tags = scene.web.fake.tags["openclaw/openclaw"]
+    tags["3f2c1ab"] = tags["latest"] = tags["cafe123"]
+    (image,) = scene(pod(f"{scene.app}:latest", f"{scene.app}@{old}", **REPLICASET_POD))["images"]
+    assert (image["risk"], image["tags"]) == ("untagged", [])
+
+
+def test_history_that_is_the_template_is_left_out(scene: Scene) -> None:
+    own = workload("Deployment", f"{scene.app}:cafe123")
+    same = workload("ReplicaSet", f"{scene.app}:cafe123", "app-new", **owned("Deployment", "app"))
+    (image,) = scene(own, same)["images"]
+    assert image["used_by"] == [{"namespace": "openclaw", "name": "deployment/app", "use": "template"}]
+
+
+def test_digests_of_any_registry(scene: Scene) -> None:
+    """A registry may have several names; whoever deletes by digest must know all digests in use."""
+    other = f"sha256:{'7' * 64}"
+    noted = workload("StatefulSet", "docker.io/library/db:1")
+    noted["spec"]["template"]["metadata"] = {"annotations": {"zot.killinit.cc/other": f"x {other}"}}
+    found = scene(noted, pod("alias.example/app:1", f"alias.example/app@{scene.digest('stable')}"), allow_empty=True)
+    assert found["images"] == []
+    assert found["digests"] == sorted([other, scene.digest("stable")])
+
+
+@pytest.mark.parametrize("data", [None, {}, {"spec": 1}, {"spec": {"template": 1}}, {"spec": {"template": {}}}, "raw"])
+def test_a_controller_revision_of_another_project(data: t.Any, scene: Scene) -> None:
+    own = workload("Deployment", f"{scene.app}:latest")
+    assert len(scene(own, thing("ControllerRevision", {"data": data}))["images"]) == 1
+
+
+def test_an_image_that_is_no_reference(scene: Scene) -> None:
+    """Of Docker Hub, or mistyped: not of this registry."""
+    found = scene(
+        *(workload("Deployment", image, name) for image, name in (("nginx", "a"), ("A/B:c:d", "b"))), allow_empty=True
+    )
+    assert found["images"] == []
+
+
+@pytest.mark.parametrize("namespaces", [[], ["openclaw"]])
+def test_what_cannot_be_read_is_an_error(namespaces: list[str], scene: Scene) -> None:
+    """All of it is named at once."""
+    cluster = FakeCluster(NAMESPACE, workload("Deployment", f"{scene.app}:latest"), refused={"cronjobs", "jobs"})
+    found = scene(cluster=cluster, namespaces=namespaces)
+    assert (found["failed"], found["error_class"]) == (True, "denied")
+    assert {each["resource"] for each in found["unreadable"]} == {"cronjobs", "jobs"}
+    assert "jobs is forbidden" in found["msg"]
+    assert "cronjobs is forbidden" in found["msg"]
+
+
+def test_an_unreadable_repository_is_an_error(scene: Scene) -> None:
+    """The search extension would answer as if it were empty."""
+    scene.web.unreadable.add("openclaw/openclaw")
+    found = scene(workload("Deployment", f"{scene.app}:latest"))
+    assert (found["failed"], found["error_class"]) == (True, "denied")
+
+
+def test_nothing_is_found(scene: Scene) -> None:
+    """A mistyped registry or namespace proves nothing."""
+    own = workload("Deployment", "other.example/app:1")
+    found = scene(own, namespaces=["openclaw"])
+    assert (found["failed"], found["error_class"]) == (True, "not_found")
+    assert f"nothing in the namespaces openclaw uses an image of {scene.server.host}" in found["msg"]
+    absent = scene(own, namespaces=["openclow"], allow_empty=True)
+    assert "the namespace does not exist" in absent["msg"]
+    assert scene(own, allow_empty=True)["images"] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"revisions": "("}, "is not a regular expression"),
+        ({"namespaces": ["Open_Claw"]}, "is not a valid name of a namespace"),
+        ({"registry": None}, "no registry"),
+        ({"registry_timeout": 0}, "must be at least 1"),
+    ],
+)
+def test_an_option_that_cannot_be_used(options: Dict, message: str, scene: Scene) -> None:
+    found = scene(**options)
+    assert found["error_class"] == "invalid_option"
+    assert message in found["msg"]
+
+
+def test_text_of_the_cluster_is_escaped(scene: Scene) -> None:
+    found = scene(workload("Deployment", f"{scene.app}:beef000", "app\x1b[2J"))
+    assert "\x1b" not in json.dumps(found, ensure_ascii=False)
+    assert "app\\x1b[2J" in found["at_risk"][0]
