@@ -28,6 +28,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     invalid_options,
     platform_option,
+    text_option,
     texts_option,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
@@ -57,7 +58,7 @@ class PushRequest:
         if not tags:
             raise ZotError("invalid_option", f"tags is empty for {params['archive']}")
         references = registry.references(params["repository"], tags)
-        index = None if params["index"] is None else texts_option("index", [params["index"]])[0]
+        index = None if params["index"] is None else text_option("index", params["index"])
         request = cls(
             # skopeo runs in another working directory.
             os.path.abspath(params["archive"]),

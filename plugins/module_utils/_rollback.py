@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import parse_time
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import text_option, texts_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
@@ -87,8 +88,10 @@ def _repositories(reader: Reader, params: t.Mapping[str, t.Any]) -> list[_Reposi
         if name in found:
             raise ZotError("invalid_option", f"images[{number}] has the repository of another entry: {name}")
         own = image.get("tags")
-        texts = [str(tag) for tag in ([own] if isinstance(own, str) else params["tags"] if own is None else own)]
-        tags = [tag for text in texts for tag in re.findall(r"[^, ]+", text)]
+        given = texts_option(
+            "tags" if own is None else f"images[{number}].tags", params["tags"] if own is None else own
+        )
+        tags = [tag for text in given for tag in re.findall(r"[^, ]+", text)]
         if not tags:
             raise ZotError("invalid_option", f"images[{number}] ({name}) has no shared tag: set tags")
         for tag in tags:
@@ -101,12 +104,11 @@ def _repositories(reader: Reader, params: t.Mapping[str, t.Any]) -> list[_Reposi
 def _revision(given: t.Any, repositories: t.Sequence[_Repository]) -> str | None:
     if given is None or given == "":
         return None
-    if not isinstance(given, str):
-        raise ZotError("invalid_option", f"revision is {given!r}, which YAML does not read as text: quote it")
+    revision = text_option("revision", given)
     for each in repositories:
-        if given in [tag.tag for tag in each.tags]:
-            raise ZotError("invalid_option", f"revision is {given}, which is a shared tag: name the tag of a build")
-    return given
+        if revision in [tag.tag for tag in each.tags]:
+            raise ZotError("invalid_option", f"revision is {revision}, which is a shared tag: name the tag of a build")
+    return revision
 
 
 def _find_revision(reader: Reader, pool: Executor, plan: _Plan) -> None:

@@ -18,7 +18,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Ima
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options, texts_option
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
+    invalid_options,
+    text_option,
+    texts_option,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
@@ -57,7 +61,7 @@ class TagRequest:
             return cls(None, references, None)
         if source is None or source == "":
             raise ZotError("invalid_option", f"source is missing for {repository}")
-        (source,) = texts_option("source", [source])
+        source = text_option("source", source)
         with invalid_options():
             return cls(
                 references[0].pinned(source) if is_digest(source) else references[0].tagged(source),

@@ -214,11 +214,6 @@ rc:
   type: int
   returned: if the registry failed
   sample: 1
-stderr:
-  description: The standard error of the tool or the answer of the registry, shortened and without secrets.
-  type: str
-  returned: if the registry failed
-  sample: "Error: MANIFEST_UNKNOWN: manifest unknown"
 """
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect

@@ -36,9 +36,8 @@ options:
     elements: dict
     required: true
   tags:
-    description: The shared tags of the images.
-    type: list
-    elements: str
+    description: The shared tags of the images, as a list or as one text with commas.
+    type: raw
     default:
       - latest
   revision:
@@ -180,11 +179,6 @@ rc:
   type: int
   returned: failure
   sample: 1
-stderr:
-  description: The standard error of the command.
-  type: str
-  returned: failure
-  sample: ""
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -197,7 +191,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._rollback import find
 SPEC = Spec(
     {
         "images": {"type": "list", "elements": "dict", "required": True},
-        "tags": {"type": "list", "elements": "str", "default": ["latest"]},
+        "tags": {"type": "raw", "default": ["latest"]},
         "revision": {"type": "raw"},
         "keep_previous": {"type": "str", "default": "{tag}-previous"},
         "require_platforms": {"type": "bool", "default": True},

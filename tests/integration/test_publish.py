@@ -108,8 +108,10 @@ def test_release(
         )
 
 
-def test_new_revision_moves_latest(release: dict[str, Any], images: Images, playbook: Playbook) -> None:
-    """And the diff shows from what to what; the old revision stays."""
+def test_new_revision_moves_latest(
+    release: dict[str, Any], images: Images, repository: str, playbook: Playbook, module: Module
+) -> None:
+    """And the diff shows from what to what; the old revision stays, and latest-previous holds it."""
     assert playbook("killinit.zot.publish", **release).returncode == 0
     release["zot_publish_revision"] = "r2"
     release["zot_publish_images"][0]["archives"]["amd64"] = str(images["changed-layer"])
@@ -124,6 +126,13 @@ def test_new_revision_moves_latest(release: dict[str, Any], images: Images, play
     )
     assert change, moved.stdout
     assert change.group(1) != change.group(2)
+    names = [f"{repository}/openclaw:{tag}" for tag in ("r1", "latest-previous", "r2", "latest")]
+    names += [f"{repository}/workspace:{tag}" for tag in ("latest", "latest-previous")]
+    found = module("zot_image_info", images=names)["images"]
+    old, new = change.group(1), change.group(2)
+    # The workspace is the same image in both revisions: its tag has not moved, and has no previous image.
+    assert [image["digest"] for image in found[:4]] == [old, old, new, new]
+    assert [image["exists"] for image in found[4:]] == [True, False]
 
 
 def test_no_shared_tag_moves_before_every_architecture_is_in(
@@ -162,21 +171,22 @@ def test_a_published_revision_is_not_replaced(
     names = [f"{repository}/openclaw:r1", f"{repository}/openclaw:r1-amd64", f"{repository}/workspace:r1"]
     before = [image["digest"] for image in module("zot_image_info", images=names)["images"]]
 
-    other = {**release, "zot_publish_images": [{**app, "archives": {**app["archives"], "amd64": built}}, workspace]}
+    changed = [{**app, "archives": {**app["archives"], "amd64": built}}, {**workspace, "archive": built}]
+    other = {**release, "zot_publish_images": changed}
     fewer = {**release, "zot_publish_images": [{**app, "archives": {"amd64": app["archives"]["amd64"]}}, workspace]}
-    single = {**release, "zot_publish_images": [app, {**workspace, "archive": built}]}
-    errors = {
-        f"openclaw:r1 is published as {before[0]}, which has {before[1]} for linux/amd64": other,
-        "also has linux/arm64: its new index would lose that": fewer,
-        f"workspace:r1 holds another image, {before[2]}": single,
-    }
-    for error, variables in errors.items():
-        for mode in ("--check", "--diff"):
-            run = playbook("killinit.zot.publish", mode, **variables)
-            assert run.returncode == 2
-            assert error in run.stdout + run.stderr
-            assert _report(run)["problems"][0].count("zot_publish_overwrite") == 1
-            assert (_report(run)["ok"], _report(run)["written"]) == (False, [])
+    of_other = [
+        f"openclaw:r1 is published as {before[0]}, which has {before[1]} for linux/amd64",
+        f"workspace:r1 holds another image, {before[2]}",
+    ]
+    for run, errors in (
+        (playbook("killinit.zot.publish", "--check", **other), of_other),
+        (playbook("killinit.zot.publish", **fewer), ["also has linux/arm64: its new index would lose that"]),
+    ):
+        assert run.returncode == 2
+        (problem,) = _report(run)["problems"]
+        assert all(error in problem for error in errors)
+        assert problem.count("zot_publish_overwrite") == 1
+        assert (_report(run)["ok"], _report(run)["written"]) == (False, [])
     assert [image["digest"] for image in module("zot_image_info", images=names)["images"]] == before
 
     # A tag that was removed meanwhile gets the image that the index lists.

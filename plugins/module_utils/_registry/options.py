@@ -54,20 +54,19 @@ def references_option(name: str, texts: t.Sequence[t.Any], registry: str) -> tup
     return found
 
 
+def text_option(name: str, value: t.Any) -> str:
+    """An option of the type raw that must be text. Raises ZotError for another value."""
+    problem = text_problem(name, value)
+    if problem:
+        raise ZotError("invalid_option", problem)
+    return str(value)
+
+
 def texts_option(name: str, value: t.Any) -> list[str]:
     """The items of a list, or of one text with commas. Raises ZotError for an item that is not text."""
-    if isinstance(value, str):
-        return words([value])
-    items = (
-        [(f"{name}[{index}]", item) for index, item in enumerate(value)]
-        if isinstance(value, (list, tuple))
-        else [(name, value)]
-    )
-    for title, item in items:
-        problem = text_problem(title, item)
-        if problem:
-            raise ZotError("invalid_option", problem)
-    return [item for _title, item in items]
+    if isinstance(value, (list, tuple)):
+        return [text_option(f"{name}[{index}]", item) for index, item in enumerate(value)]
+    return words([text_option(name, value)])
 
 
 def at_least(minimum: int, **values: int) -> None:

@@ -154,3 +154,11 @@ def test_no_jmespath(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ZotError, match="jmespath is required") as raised:
         compile_query("images")
     assert raised.value.error_class == "tool_missing"
+
+
+@pytest.mark.parametrize("name", ["images", "repositories"])
+def test_references_are_text(registry: Writer, fake: t.Any, name: str) -> None:
+    """The number would be looked up as a repository, and not be found."""
+    with pytest.raises(ZotError, match=rf"{name}\[0\] is the number 5349, not text: quote it"):
+        read_images(registry, params(**{name: [5349]}))
+    assert fake.commands == []

@@ -305,3 +305,17 @@ def test_somebody_else_writes_the_tag_at_the_same_time(
     with pytest.raises(ZotError, match="which was written") as raised:
         move_tags(registry, params(), dry_run=False)
     assert [each["tag"] for each in raised.value.result["moved"]] == ["latest"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tags": 5349}, "tags is the number 5349, not text: quote it"),
+        ({"tags": ["1", True]}, r"tags\[1\] is the boolean True, not text: quote it"),
+        ({"source": 5349}, r"source is the number 5349, not text: quote it"),
+    ],
+)
+def test_tags_are_text(registry: Writer, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
+    with pytest.raises(ZotError, match=message) as raised:
+        move_tags(registry, {**params(), **options}, dry_run=False)
+    assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
