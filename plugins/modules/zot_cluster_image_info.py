@@ -91,7 +91,7 @@ images:
       type: list
       elements: str
       returned: always
-      sample: [3f2c1ab]
+      sample: ["3f2c1ab"]
     risk:
       description:
         - V(missing) means that the registry does not have the image.
