@@ -99,7 +99,7 @@ EXAMPLES = r"""
     repositories:
       - openclaw/openclaw
     details: true
-    query: repositories[].images[?last_pulled_at == null].tag[]
+    query: repositories[].images[?last_pulled_at == `null`].tag[]
   register: never_pulled
 """
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.support import Module, ReadsOnly
+from integration.support import Module, ReadsOnly, recap
 
 from environment.registry import Registry
 
@@ -171,3 +171,19 @@ def test_one_of_several_platforms(name: str, repository: str, module: Module, re
     pushed = module("zot_push", platform="linux/arm64", **options)
     assert (pushed["changed"], pushed["image"]["platforms"]) == (True, ["linux/arm64"])
     assert module("zot_push", platform="linux/arm64", **options)["changed"] is False
+
+
+def test_publish_every_platform_of_one_archive(repository: str, playbook: Any, module: Module) -> None:
+    """One archive with three platforms, and one that is named for two architectures. The second run changes nothing."""
+    several, oci = str(BUILDERS / "docker29c-multiplatform.tar"), str(BUILDERS / "buildkit-mp-oci.tar")
+    images = [
+        {"repository": f"{repository}/three", "archive": several},
+        {"repository": f"{repository}/two", "archives": {"amd64": oci, "arm64": oci}},
+    ]
+    for changed in (True, False):
+        run = playbook("killinit.zot.publish", zot_publish_revision="3f2c1ab", zot_publish_images=images)
+        assert run.returncode == 0, run.stdout
+        assert (recap(run)["changed"] > 0) is changed, run.stdout
+    tags = [f"{repository}/three:latest", f"{repository}/two:3f2c1ab", f"{repository}/three:3f2c1ab-arm-v7"]
+    found = [sorted(image["platforms"]) for image in module("zot_image_info", images=tags)["images"]]
+    assert found == [sorted(THREE), ["linux/amd64", "linux/arm64"], ["linux/arm/v7"]]

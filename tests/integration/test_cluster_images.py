@@ -111,10 +111,10 @@ def test_an_account_that_may_not_read_all(released: str, registry: Registry, ser
 
 
 @pytest.mark.usefixtures("zot")
-def test_looking_is_no_pull(
+def test_reading_is_not_a_pull(
     released: str, registry: Registry, module: Module, serve: Serve, playbook: Run, tmp_path: Path
 ) -> None:
-    """Zot's retention deletes what nobody pulls."""
+    """Zot's retention deletes what is not pulled."""
     image = f"{registry.host}/{released}:latest"
     query = {"repositories": [released], "details": True}
     before = module("zot_image_info", **query)["repositories"]

@@ -136,6 +136,39 @@ def _sparse(path: Path) -> None:
     path.write_bytes(bytes(header) + Archive().raw())
 
 
+def _layer_bomb(*, oci: bool) -> Callable[[Path], None]:
+    """A layer of 384 MiB of zeros in an archive that is not compressed. Its end declares 64 KiB."""
+
+    def write(path: Path) -> None:
+        member = tarfile.TarInfo("zeros")
+        member.size = GIB * 3 // 8
+        layer = gzip.compress(member.tobuf(tarfile.GNU_FORMAT)) + gzip.compress(bytes(GIB // 64)) * 24
+        layer += gzip.compress(bytes(1 << 16))
+        if not oci:
+            path.write_bytes(
+                _tar(("layer.tar", layer), ("c.json", json.dumps(CONFIG).encode()), ("manifest.json", ONE))
+            )
+            return
+        files: dict[str, bytes] = {}
+
+        def add(content: bytes, **more: str) -> dict[str, Any]:
+            digest = hashlib.sha256(content).hexdigest()
+            files[f"blobs/sha256/{digest}"] = content
+            return {"digest": f"sha256:{digest}", "size": len(content), **more}
+
+        manifest = {
+            "schemaVersion": 2,
+            "config": add(json.dumps(CONFIG).encode(), mediaType="application/vnd.oci.image.config.v1+json"),
+            "layers": [add(layer, mediaType="application/vnd.oci.image.layer.v1.tar+gzip")],
+        }
+        entry = add(json.dumps(manifest).encode(), mediaType="application/vnd.oci.image.manifest.v1+json")
+        index = json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode()
+        path.write_bytes(_tar(("index.json", index), *files.items()))
+
+    return write
+
+
+ONE = json.dumps([{"Config": "c.json", "RepoTags": [], "Layers": ["layer.tar"]}]).encode()
 ESCAPES = "\x1b[2J\x1b[31m\nok: [localhost]\u202e"
 OTHER = json.dumps({**CONFIG, "author": "somebody else"}).encode()
 LISTED = json.dumps([{"Config": "c.json", "RepoTags": [f"demo:{ESCAPES}"], "Layers": ["layer.tar"]}] * 2).encode()
@@ -149,11 +182,14 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "config is a hard link": (_with(("c.json", b"", tarfile.LNKTYPE, "/etc/passwd")), "has no JSON member"),
     "config is a device": (_with(("c.json", b"", tarfile.CHRTYPE)), "has no JSON member"),
     "config with escapes": (_with(Config=f"{ESCAPES}.json"), r"\x1b[2J"),
-    "manifest is a link": (_with(("manifest.json", b"", tarfile.SYMTYPE, "/etc/passwd")), "manifest.json is missing"),
+    "manifest is a link": (_with(("manifest.json", b"", tarfile.SYMTYPE, "/etc/passwd")), "index.json are missing"),
     "layer upwards": (_with(Layers=["../../../../etc/passwd"]), "layer"),
     "layer absolute": (_with(Layers=["/etc/passwd"]), "layer"),
-    "layer is a link": (_with(("layer.tar", b"", tarfile.SYMTYPE, "/etc/passwd")), "file does not exist"),
-    "layer is a link upwards": (_with(("layer.tar", b"", tarfile.SYMTYPE, "../../../../etc/passwd")), "does not exist"),
+    "layer is a link": (_with(("layer.tar", b"", tarfile.SYMTYPE, "/etc/passwd")), "which is missing"),
+    "layer is a link upwards": (
+        _with(("layer.tar", b"", tarfile.SYMTYPE, "../../../../etc/passwd")),
+        "which is missing",
+    ),
     "layer is a link to itself": (_with(("layer.tar", b"", tarfile.SYMTYPE, "layer.tar")), "not a regular file"),
     "layer is a device": (_with(("layer.tar", b"", tarfile.BLKTYPE)), "not a regular file"),
     "layer is a FIFO": (_with(("layer.tar", b"", tarfile.FIFOTYPE)), "not a regular file"),
@@ -172,6 +208,8 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "bomb of bzip2": (_bomb(bz2.compress), "expands to more than 200 times its size"),
     "bomb of xz": (_bomb(lzma.compress), "expands to more than 200 times its size"),
     "bomb of zstd": (_bomb(zstandard.ZstdCompressor().compress), "expands to more than 200 times its size"),
+    "layer that is a bomb": (_layer_bomb(oci=False), "expands to more than 200 times its size"),
+    "layer of an OCI archive that is a bomb": (_layer_bomb(oci=True), "expands to more than 200 times its size"),
     "zstd of much memory": (_zstd_of_much_memory, "too much memory"),
 }
 # By name: what writes it. It is pushed as the good archive that it also is.

@@ -114,8 +114,8 @@ def test_search_and_registry_have_the_same_details(
 
 
 @pytest.mark.usefixtures("zot")
-def test_looking_is_no_pull(released: str, module: Module) -> None:
-    """Zot's retention deletes what nobody pulls: details, tags and the catalog must not count."""
+def test_reading_is_not_a_pull(released: str, module: Module) -> None:
+    """Zot's retention deletes what is not pulled: details, tags and the catalog must not count."""
     # The task that wrote the index has read its members.
     before = _details(module, released)["images"]
     module("zot_image_info", repositories=[released], catalog=True)

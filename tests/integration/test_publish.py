@@ -108,8 +108,10 @@ def test_release(
         )
 
 
-def test_new_revision_moves_latest(release: dict[str, Any], images: Images, playbook: Playbook) -> None:
-    """And the diff shows from what to what; the old revision stays."""
+def test_new_revision_moves_latest(
+    release: dict[str, Any], images: Images, repository: str, playbook: Playbook, module: Module
+) -> None:
+    """And the diff shows from what to what; the old revision stays, and latest-previous holds it."""
     assert playbook("killinit.zot.publish", **release).returncode == 0
     release["zot_publish_revision"] = "r2"
     release["zot_publish_images"][0]["archives"]["amd64"] = str(images["changed-layer"])
@@ -124,6 +126,13 @@ def test_new_revision_moves_latest(release: dict[str, Any], images: Images, play
     )
     assert change, moved.stdout
     assert change.group(1) != change.group(2)
+    names = [f"{repository}/openclaw:{tag}" for tag in ("r1", "latest-previous", "r2", "latest")]
+    names += [f"{repository}/workspace:{tag}" for tag in ("latest", "latest-previous")]
+    found = module("zot_image_info", images=names)["images"]
+    old, new = change.group(1), change.group(2)
+    # The workspace is the same image in both revisions: its tag has not moved, and has no previous image.
+    assert [image["digest"] for image in found[:4]] == [old, old, new, new]
+    assert [image["exists"] for image in found[4:]] == [True, False]
 
 
 def test_no_shared_tag_moves_before_every_architecture_is_in(

@@ -49,10 +49,11 @@ class Fleet:
         """The guide has this output of a command. With ZOT_TEST_WRITE_DOCS=1 it is written there."""
         found = re.search(rf"{start}(.*?){end}", output, re.DOTALL)
         assert found, output
-        text = found[1].replace(self.image.rpartition("/")[0], "oci.killinit.cc/openclaw").replace("/app", "/openclaw")
-        text = re.sub(
-            r"deployment/app|app-\d+-x", "deployment/openclaw", re.sub(r"sha256:[0-9a-f]{12,}", "sha256:…", text)
-        )
+        text = found[1].replace(self.image.rpartition("/")[0], "oci.killinit.cc/openclaw")
+        for revision in (R1, R2):
+            text = re.sub(f"{self.digest(revision)[:19]}[0-9a-f]*", f"sha256:{revision}…", text)
+        for name, shown in ((r"pod app-\d+-x", "pod openclaw-7d4b9c6f5-x2x4q"), ("/app", "/openclaw")):
+            text = re.sub(name, shown, text)
         lines = "".join(f"    {line.rstrip()}\n" for line in ["…", *text.strip().splitlines()] if line.strip())
         page = PAGE.read_text(encoding="utf-8")
         block = re.search(rf"^    \$ {re.escape(command)}\n((?:    [^$].*\n)*)", page, re.MULTILINE)
@@ -152,32 +153,32 @@ def test_every_cluster_runs_the_release(fleet: Callable[..., Fleet]) -> None:
 
 def test_a_canary_that_fails_stops_the_others(fleet: Callable[..., Fleet]) -> None:
     """The message names the command that rolls back, which does it; a second rollback changes nothing."""
-    two = fleet("canary", "eu")
-    r1 = two.digest("latest")
-    two.clusters["canary"].healthy = r1
-    failed = two.run("release")
-    r2 = two.digest(R2)
+    three = fleet("canary", "eu", "us")
+    r1 = three.digest("latest")
+    three.clusters["canary"].healthy = r1
+    failed = three.run("release")
+    r2 = three.digest(R2)
     assert failed.returncode == 2
-    assert results(failed) == {"canary": "failed", "eu": "not started"}
-    two.shown(RELEASE, failed.stdout + failed.stderr, "Action failed: (?=The revision)", "\\nOrigin: ")
-    assert two.runs() == {"canary": [r1, r2], "eu": [r1]}
-    assert two.clusters["eu"].patched == []
+    assert results(failed) == {"canary": "failed", "eu": "not started", "us": "not started"}
+    three.shown(RELEASE, failed.stdout + failed.stderr, "Action failed: (?=The revision)", "\\nOrigin: ")
+    assert three.runs() == {"canary": [r1, r2], "eu": [r1], "us": [r1]}
+    assert three.clusters["eu"].patched == []
 
-    planned = two.run("rollback", "--check", "--diff")
+    planned = three.run("rollback", "--check", "--diff")
     assert planned.returncode == 0, planned.stdout + planned.stderr
     assert r1 in planned.stdout
-    two.shown(f"{ROLLBACK} --check --diff", planned.stdout, r"Move the shared tags back\] \*+", "TASK")
-    assert (two.digest("latest"), two.runs()["canary"]) == (r2, [r1, r2])
-    done, again = two.run("rollback"), two.run("rollback")
+    three.shown(f"{ROLLBACK} --check --diff", planned.stdout, r"Move the shared tags back\] \*+", "TASK")
+    assert (three.digest("latest"), three.runs()["canary"]) == (r2, [r1, r2])
+    done, again = three.run("rollback"), three.run("rollback")
     assert done.returncode == again.returncode == 0, done.stdout + done.stderr
-    assert two.runs() == {"canary": [r1], "eu": [r1]}
-    assert (two.digest("latest"), two.digest(R2)) == (r1, r2)
-    two.shown(ROLLBACK, done.stdout, r"Show the status of each workload\] \*+", "TASK")
+    assert three.runs() == {"canary": [r1], "eu": [r1], "us": [r1]}
+    assert (three.digest("latest"), three.digest(R2)) == (r1, r2)
+    three.shown(ROLLBACK, done.stdout, r"Show the status of each workload\] \*+", "TASK")
     found = report(done, "zot_rollback_report")
-    assert (found["ok"], found["revision"], [each["ok"] for each in found["clusters"]]) == (True, R1, [True, True])
+    assert (found["ok"], found["revision"], [each["ok"] for each in found["clusters"]]) == (True, R1, [True] * 3)
     assert "changed=0" in again.stdout
-    assert len(two.clusters["canary"].patched) == 2
-    assert two.clusters["eu"].patched == []
+    assert len(three.clusters["canary"].patched) == 2
+    assert three.clusters["eu"].patched == []
 
 
 def test_the_second_cluster_fails_and_the_first_is_restored(fleet: Callable[..., Fleet]) -> None:

@@ -53,6 +53,7 @@ class Archive:
 
     *index* is its position in manifest.json and *count* the number of images there. An image that only index.json
     lists has a *manifest* instead: its digest. *layers* are the names of the members, without duplicates.
+    *state* changes with the file.
     """
 
     path: str
@@ -62,6 +63,7 @@ class Archive:
     count: int = 1
     manifest: str = ""
     layers: tuple[str, ...] = ()
+    state: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,9 @@ def _archive(files: Files, variant: _Variant) -> Archive:
     config = _config(files, variant.config_name)
     if variant.manifest:
         names = _blob_layers(files, variant.manifest)
-        return Archive(files.path, files.compression, config, manifest=variant.manifest, layers=names)
+        return Archive(
+            files.path, files.compression, config, manifest=variant.manifest, layers=names, state=files.state
+        )
     docker = _docker_images(files)
     names = _layer_names(files, docker[variant.index])
     rootfs = config.get("rootfs")
@@ -184,7 +188,7 @@ def _archive(files: Files, variant: _Variant) -> Archive:
         raise InvalidArchiveError(f"{files.path}: manifest.json lists {count} layers, the configuration {len(listed)}")
     for name in names:
         resolved(files, name)
-    return Archive(files.path, files.compression, config, variant.index, len(docker), layers=names)
+    return Archive(files.path, files.compression, config, variant.index, len(docker), layers=names, state=files.state)
 
 
 def _config(files: Files, name: str) -> dict[str, t.Any]:

@@ -26,7 +26,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file imp
     compression_of,
     open_files,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform, sha256
 
 # Headers and documents of a docker archive that skopeo writes.
 _OVERHEAD = 1024 * 1024
@@ -55,9 +55,12 @@ class OpenArchive:
                 return path
         return self._files.path
 
-    def require_unchanged(self) -> None:
-        """Raise InvalidArchiveError if the file was written to since it was opened."""
-        self._files.require_unchanged()
+    def require_unchanged(self, archive: Archive) -> None:
+        """Raise InvalidArchiveError if the file was written to, or replaced, since the image was read."""
+        if self._files.state != archive.state:
+            raise InvalidArchiveError(
+                f"{self._files.path} was changed after it was read", "Run the task again when the build has finished."
+            )
 
     def expanded_size(self) -> int:
         """The uncompressed size of the archive."""
@@ -100,7 +103,10 @@ class OpenArchive:
 
         Raises OSError if it cannot be written, and InvalidArchiveError.
         """
+        self.require_unchanged(archive)
         manifest = self._files.document(blob(archive.manifest)) or b""
+        if sha256(manifest) != archive.manifest:
+            raise InvalidArchiveError(f"{self._files.path} is damaged: the member {blob(archive.manifest)} has changed")
         document = json.loads(manifest)
         config = document["config"]["digest"]
         media_type = document.get("mediaType") or "application/vnd.oci.image.manifest.v1+json"

@@ -91,7 +91,6 @@ class Tar:
         self.members: dict[str, Member] = {}
         self.documents: dict[str, bytes] = {}
         self.size = 0  # uncompressed
-        self._state = _state(file)
         self._scan()
 
     def document(self, name: str) -> bytes | None:
@@ -106,12 +105,11 @@ class Tar:
         """The uncompressed bytes from the beginning, as a context manager."""
         return Stream(self.file, self.compression)
 
-    def require_unchanged(self) -> None:
-        """Raise InvalidArchiveError if the file was written to since it was opened."""
-        if _state(self.file) != self._state:
-            raise InvalidArchiveError(
-                f"{self.path} was changed after it was read", "Run the task again when the build has finished."
-            )
+    @property
+    def state(self) -> tuple[int, ...]:
+        """What changes when the file is written to, or replaced."""
+        found = os.fstat(self.file.fileno())
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
     def _scan(self) -> None:
         """Read all headers and all documents. One pass, because the configuration may precede manifest.json."""
@@ -163,6 +161,8 @@ class Directory:
     """A directory, for example an OCI layout. Its files are read when they are needed."""
 
     compression = ""
+    # Files are named by their digest, which skopeo verifies.
+    state: tuple[int, ...] = ()
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -182,9 +182,6 @@ class Directory:
         except (OSError, ValueError):
             return None
         return Member("file" if stat.S_ISREG(found.st_mode) else "other", found.st_size)
-
-    def require_unchanged(self) -> None:
-        """Nothing to do: skopeo verifies the digest of every file."""
 
 
 class Stream:
@@ -341,8 +338,3 @@ def _kind(member: tarfile.TarInfo) -> str:
     if member.issym():
         return "link"
     return "hard link" if member.islnk() else "other"
-
-
-def _state(file: t.BinaryIO) -> tuple[int, int]:
-    found = os.fstat(file.fileno())
-    return found.st_size, found.st_mtime_ns

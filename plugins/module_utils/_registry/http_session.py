@@ -122,6 +122,8 @@ class HttpSession:
                 raise _invalid(what, "its pages do not end")
             seen.add(path)
             answer = self._read("GET", path, what, repository)
+            if answer is None and len(seen) > 1:
+                raise _invalid(what, "its next page does not exist")
             if answer is None:
                 return
             yield _object(answer, what)
@@ -159,7 +161,8 @@ class HttpSession:
         error = ZotError(
             error_class,
             f"cannot read {what}: {message}",
-            stderr=self._session.credentials.redact(f"{message}\nRetry-After: {wait}\n{text[:4096]}"),
+            # Redact before the text is shortened, or a part of a secret could remain.
+            stderr=f"{message}\nRetry-After: {wait}\n{self._session.credentials.redact(text)[:4096]}",
         )
         error.hint = error.hint.replace("{credentials}", origin)
         raise error
@@ -189,9 +192,10 @@ class HttpSession:
         self, fields: t.Mapping[str, str], repository: str, basic: str, identity_token: str
     ) -> tuple[str, float]:
         """A token and its lifetime. https://distribution.github.io/distribution/spec/auth/token/"""
-        realm, what = fields.get("realm", ""), f"a token for {self.name}/{repository}"
-        scheme, host = urlsplit(_join(f"https://{self.name}/", realm, what))[:2]
-        if scheme != "https" and not (scheme == "http" and (self._session.insecure or is_loopback(host))):
+        what = f"a token for {self.name}/{repository}"
+        realm = _join(f"https://{self.name}/", fields.get("realm", ""), what)
+        scheme = urlsplit(realm).scheme
+        if scheme != "https" and not (scheme == "http" and self._may_be_plain):
             raise _invalid(what, f"the realm {realm!r} is not an address with https")
         query = {"service": fields.get("service", ""), "scope": f"repository:{repository}:pull"}
         if identity_token:

@@ -97,7 +97,7 @@ class Writer(Reader):
 
     def copy(self, worker: Worker, path: str, archive: Archive, reference: Reference) -> str:
         """Push the image of an archive from the *path* of readable(). Return the digest that skopeo reports."""
-        worker.call(f"cannot read {archive.path}", "require_unchanged")
+        worker.call(f"cannot read {archive.path}", "require_unchanged", archive)
         with private_directory(self._session.directory) as directory:
             digestfile = os.path.join(directory, "digest")
 

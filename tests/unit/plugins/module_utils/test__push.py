@@ -752,6 +752,24 @@ def test_an_archive_that_is_replaced_by_another_platform(
     assert fake.writes == ["copy demo/app:1"]
 
 
+def test_an_archive_that_is_replaced_before_it_is_opened_again(
+    registry: Writer, fake: t.Any, app: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With more archives than workers, each archive is opened to read it and to push it."""
+    image = registry.image
+
+    def replaced(*arguments: t.Any) -> t.Any:
+        if other.exists():
+            other.replace(app)
+        return image(*arguments)
+
+    monkeypatch.setattr(registry, "image", replaced)
+    first, second = item(app, "1", platform="linux/amd64"), item(app, "2", platform="linux/amd64")
+    with pytest.raises(ZotError, match=r"was changed after it was read|is for linux/arm64"):
+        push(registry, several(first, second, parallel=1), dry_run=False)
+    assert fake.writes == []
+
+
 def test_another_image_than_the_one_that_was_read(
     registry: Writer, fake: t.Any, app: Path, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

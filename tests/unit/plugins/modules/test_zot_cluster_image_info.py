@@ -211,7 +211,7 @@ def test_a_kind_of_use(case: str, scene: Scene) -> None:
     assert image["risk"] is None
     assert digest in found["digests"]
     assert found["at_risk"] == []
-    # Looking is no pull, and no run of crane.
+    # Reading it is not a pull, and needs no run of crane.
     assert scene.web.fake.commands == []
     assert not [each for each in scene.server.asked if each.method == "GET" and "/manifests/" in each.path]
 
@@ -312,7 +312,7 @@ def test_history_that_is_the_template_is_left_out(scene: Scene) -> None:
 
 
 def test_digests_of_any_registry(scene: Scene) -> None:
-    """A registry may have several names; whoever deletes by digest must know all digests in use."""
+    """A registry may have several names; a deletion by digest needs all digests in use."""
     other = f"sha256:{'7' * 64}"
     noted = workload("StatefulSet", "docker.io/library/db:1")
     noted["spec"]["template"]["metadata"] = {"annotations": {"zot.killinit.cc/other": f"x {other}"}}

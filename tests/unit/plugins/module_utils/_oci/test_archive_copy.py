@@ -84,13 +84,22 @@ def test_layer_that_grows_without_bound(
 
 def test_file_that_was_written_to(tmp_path: Path) -> None:
     opened = archive(tmp_path / "app.tar", b"layer")
-    opened.require_unchanged()
+    found = opened.read(None, None)
     (tmp_path / "app.tar").rename(tmp_path / "other.tar")
-    opened.require_unchanged()
+    opened.require_unchanged(found)
     with (tmp_path / "other.tar").open("ab") as file:
         file.write(b"more")
     with pytest.raises(InvalidArchiveError, match="was changed after it was read"):
-        opened.require_unchanged()
+        opened.require_unchanged(found)
+
+
+def test_file_that_was_replaced(tmp_path: Path) -> None:
+    """Between two times at which it is opened."""
+    found = archive(tmp_path / "app.tar", b"layer").read(None, None)
+    archive(tmp_path / "new.tar", b"other")
+    (tmp_path / "new.tar").rename(tmp_path / "app.tar")
+    with pytest.raises(InvalidArchiveError, match="was changed after it was read"):
+        OpenArchive(str(tmp_path / "app.tar")).require_unchanged(found)
 
 
 def test_declared_size_of_a_layer(tmp_path: Path, write_oci: t.Any, docker_config: t.Any) -> None:

@@ -197,7 +197,7 @@ def test_extract_of_a_file_that_was_cut(tmp_path: Path, write_oci: WRITE, amd64:
     opened = OpenArchive(str(path))
     archive = opened.read(None, None)
     os.truncate(path, 1024)
-    with pytest.raises(InvalidArchiveError, match="is truncated or damaged: it ends inside a"):
+    with pytest.raises(InvalidArchiveError, match="was changed after it was read"):
         opened.extract(archive, str(tmp_path / "one"))
 
 

@@ -196,7 +196,6 @@ def test_an_identity_token(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("realm", "message"),
     [
-        ("http://realm.example/token", "is not an address with https"),
         ("file:///etc/passwd", "is not an address with https"),
         ("https://[/token", "it names the address"),
         ("", "does not accept"),
@@ -207,6 +206,14 @@ def test_a_realm_that_must_not_get_the_account(realm: str, message: str, tmp_pat
     with served(reply, tmp_path) as (http, _server), pytest.raises(ZotError) as raised:
         http.document("demo/app", PATH)
     assert message in f"{raised.value.message} {raised.value.hint}"
+
+
+def test_a_remote_registry_cannot_name_a_realm_without_tls(tmp_path: Path) -> None:
+    """Not even one on this machine."""
+    with session("registry.example", tmp_path) as opened:
+        for realm in ("http://realm.example/token", "http://127.0.0.1/token"):
+            with pytest.raises(ZotError, match="is not an address with https"):
+                HttpSession(opened)._token({"realm": realm}, "demo/app", BASIC, "")
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -325,7 +332,7 @@ def test_an_answer_that_does_not_end(pause: float, tmp_path: Path) -> None:
         start = time.monotonic()
         with pytest.raises(ZotError, match="no complete answer within 1 seconds") as raised:
             http.document("demo/app", PATH)
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 15
     assert raised.value.retryable
 
 
@@ -337,7 +344,7 @@ def test_the_end_of_the_task_ends_a_request(tmp_path: Path) -> None:
         start = time.monotonic()
         with pytest.raises(ZotError, match="the task was ended"):
             http.document("demo/app", PATH)
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 15
 
 
 def test_a_connection_that_breaks(tmp_path: Path) -> None:
@@ -348,7 +355,7 @@ def test_a_connection_that_breaks(tmp_path: Path) -> None:
     assert raised.value.error_class == "unavailable"
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+def test_the_registry_does_not_run(tmp_path: Path) -> None:
     with session("127.0.0.1:1", tmp_path) as opened, pytest.raises(ZotError) as raised:
         HttpSession(opened).document("demo/app", PATH)
     assert raised.value.error_class == "unavailable"
@@ -383,9 +390,15 @@ def test_pages(tmp_path: Path) -> None:
 
 
 def test_pages_that_never_end(tmp_path: Path) -> None:
-    """A page that names itself, and one on another host."""
+    """A page that names itself, one that does not exist, and one on another host: half a list is no list."""
     itself = Reply(b"{}", 200, {"Link": f'<{PATH}>; rel="next"'})
     with served(itself, tmp_path) as (http, _server), pytest.raises(ZotError, match="its pages do not end"):
+        list(http.pages("demo/app", PATH))
+    replies = [Reply(b"{}", 200, {"Link": f'<{PATH}?last=a>; rel="next"'}), Reply(NAME_UNKNOWN, 404)]
+    with (
+        served(lambda _asked: replies.pop(0), tmp_path) as (http, _server),
+        pytest.raises(ZotError, match="its next page does not exist"),
+    ):
         list(http.pages("demo/app", PATH))
     elsewhere = Reply(b"{}", 200, {"Link": '<https://other.example/v2/>; rel="next"'})
     with served(elsewhere, tmp_path) as (http, _server), pytest.raises(ZotError, match="is on another host"):
