@@ -142,7 +142,7 @@ def test_workloads_that_name_another_revision(
     release: Callable[..., CompletedProcess[str]],
     module: Module,
 ) -> None:
-    """The release fails. zot_rollout_set_image sets their images, and with force those that Argo CD manages."""
+    """The release fails. zot_release_set_image sets their images, and with force those that Argo CD manages."""
     environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_SHOW_CUSTOM_STATS": "true"}
     image = f"{registry.host}/{repository}/openclaw"
     old, new = f"{image}:0a1b2c3", f"{image}:4d5e6f7"
@@ -165,9 +165,9 @@ def test_workloads_that_name_another_revision(
     template = kubectl.get("deployment", "openclaw")["spec"]["template"]["spec"]
     assert (template["containers"][0]["image"], template["volumes"][0]["image"]["reference"]) == (old, old)
 
-    planned = release("4d5e6f7", "changed-layer", "--check", "--diff", zot_rollout_set_image="force")
-    done = release("4d5e6f7", "changed-layer", zot_rollout_set_image=True)
-    forced, again = (release("4d5e6f7", "changed-layer", zot_rollout_set_image="force") for _number in range(2))
+    planned = release("4d5e6f7", "changed-layer", "--check", "--diff", zot_release_set_image="force")
+    done = release("4d5e6f7", "changed-layer", zot_release_set_image=True)
+    forced, again = (release("4d5e6f7", "changed-layer", zot_release_set_image="force") for _number in range(2))
     assert [recap(run)["changed"] for run in (planned, done, forced, again)] == [1, 1, 1, 0]
     change = f"container app: {old} -> {new}"
     set_on_openclaw = {"deployment/openclaw": [change, change.replace("container app", "image volume workspace")]}

@@ -186,7 +186,7 @@ def test_the_second_cluster_fails_and_the_first_is_restored(fleet: Callable[...,
     three = fleet("canary", "eu", "us", tag=R1)
     r1 = three.digest("latest")
     three.clusters["eu"].healthy = r1
-    failed = three.run("release", zot_release_on_failure="rollback", zot_rollout_set_image="true")
+    failed = three.run("release", zot_release_on_failure="rollback", zot_release_set_image="true")
     assert failed.returncode == 2
     assert results(failed) == {"canary": "restored", "eu": "restored", "us": "not started"}, failed.stdout
     assert three.runs() == {"canary": [r1], "eu": [r1], "us": [r1]}

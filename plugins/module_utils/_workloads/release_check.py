@@ -74,4 +74,4 @@ def _remedy(release: Release, verdict: ImageVerdict) -> str:
     own = verdict.use.reference()
     if verdict.set_to or not own or not release.successor(own):
         return "" if verdict.running else ", and has no pod"
-    return ", another revision: set its image, or let zot_rollout_set_image set it"
+    return ", another revision: set its image, or let zot_release_set_image or zot_rollout_set_image set it"

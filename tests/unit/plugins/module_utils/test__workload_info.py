@@ -1386,7 +1386,8 @@ class TestRelease:
         assert found["problems"] == [
             (
                 f"{APP}:{NEW} was released, but no selected workload runs it; deployment/app: container app names"
-                f" {APP}:{OLD}, another revision: set its image, or let zot_rollout_set_image set it"
+                f" {APP}:{OLD}, another revision: set its image, or let zot_release_set_image or"
+                " zot_rollout_set_image set it"
             )
         ]
         assert found["workloads"][0]["patch"] is None
