@@ -132,6 +132,9 @@ class Worker:
             self.alive = False
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
+            # The thread that waits for an answer must not wait for the end of a process that is blocked in the kernel.
+            with contextlib.suppress(OSError):
+                self._channel.shutdown(socket.SHUT_RDWR)
 
     def close(self, end: float) -> None:
         """Wait until *end* for the end of the killed process."""
