@@ -41,7 +41,7 @@ class WebRegistry:
         repository, _slash, rest = parts.path[len("/v2/") :].rpartition("/")
         repository, _slash, what = repository.rpartition("/")
         if what == "tags":
-            repository, rest = repository, ""
+            rest = ""
         if repository in self.unreadable:
             return DENIED
         if repository not in self.fake.manifests:

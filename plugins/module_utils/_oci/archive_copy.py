@@ -87,16 +87,16 @@ class OpenArchive:
         skopeo 1.9.3 (Debian 12) cannot read a docker archive that is compressed with gzip, and decompresses other
         formats once for each tag. Raises OSError if *target* cannot be written, and InvalidArchiveError.
         """
-        assert isinstance(self._files, Tar)
+        files = t.cast("Tar", self._files)
         try:
-            with self._files.open() as source, open(target, "xb") as expanded:
+            with files.open() as source, open(target, "xb") as expanded:
                 while piece := source.piece():
                     expanded.write(piece)
                 size = expanded.tell()
         except EOFError as error:
-            raise InvalidArchiveError(f"{self._files.path} is truncated or damaged: {error}") from error
-        if size != self._files.size:  # zstandard does not report a truncated file
-            raise InvalidArchiveError(f"{self._files.path} is truncated or damaged: it has {size} bytes uncompressed")
+            raise InvalidArchiveError(f"{files.path} is truncated or damaged: {error}") from error
+        if size != files.size:  # zstandard does not report a truncated file
+            raise InvalidArchiveError(f"{files.path} is truncated or damaged: it has {size} bytes uncompressed")
 
     def extract(self, archive: Archive, directory: str) -> None:
         """Write an OCI layout of only this image to *directory*, so that skopeo has no choice.
@@ -138,12 +138,8 @@ class OpenArchive:
 
         *expanded* is the copy that expand() wrote. skopeo decompresses layers without a limit.
         """
-        assert isinstance(self._files, Tar)
-        with (
-            open(expanded, "rb", buffering=0)
-            if expanded
-            else open(os.dup(self._files.file.fileno()), "rb", buffering=0) as file
-        ):
+        source = expanded or os.dup(t.cast("Tar", self._files).file.fileno())
+        with open(source, "rb", buffering=0) as file:
             for name in archive.layers:
                 member = resolved(self._files, name)
                 part = _Part(file, member.start, member.size)

@@ -33,14 +33,15 @@ def opened(registry: Writer, path: Path) -> t.Iterator[tuple[Worker, Archive]]:
 
 
 def copy(registry: Writer, path: Path, reference: Reference = APP) -> str:
-    with opened(registry, path) as (worker, archive), registry.readable(worker, archive) as readable:
+    with opened(registry, path) as found, registry.readable(*found) as readable:
+        worker, archive = found
         return registry.copy(worker, readable, archive, reference)
 
 
 @pytest.mark.parametrize("name", ["app.tar", "with:colon.tar"])
 def test_readable_is_the_file_itself(registry: Writer, tmp_path: Path, write_archive: t.Any, name: str) -> None:
     app = write_archive(tmp_path / name)
-    with opened(registry, app) as (worker, archive), registry.readable(worker, archive) as path:
+    with opened(registry, app) as found, registry.readable(*found) as path:
         assert ":" not in path
         assert os.path.samefile(path, app)
     assert not os.path.lexists(path)
@@ -61,7 +62,8 @@ def test_copy_of_a_file_that_was_written_to(
     registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any
 ) -> None:
     app = write_archive(tmp_path / "app.tar")
-    with opened(registry, app) as (worker, archive), registry.readable(worker, archive) as path:
+    with opened(registry, app) as found, registry.readable(*found) as path:
+        worker, archive = found
         with app.open("ab") as file:
             file.write(b"more")
         with pytest.raises(InvalidArchiveError, match="was changed after it was read"):
@@ -71,7 +73,7 @@ def test_copy_of_a_file_that_was_written_to(
 
 def test_readable_of_a_compressed_archive(registry: Writer, tmp_path: Path, write_archive: t.Any) -> None:
     plain, packed = write_archive(tmp_path / "app.tar"), write_archive(tmp_path / "app.tar.gz")
-    with opened(registry, packed) as (worker, archive), registry.readable(worker, archive) as path:
+    with opened(registry, packed) as found, registry.readable(*found) as path:
         assert Path(path).read_bytes() == plain.read_bytes()
         assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
     assert not os.path.exists(path)
@@ -106,9 +108,9 @@ def test_readable_on_a_full_disk(registry: Writer, tmp_path: Path, write_archive
 def test_an_error_of_the_push_is_not_one_of_the_disk(registry: Writer, tmp_path: Path, write_archive: t.Any) -> None:
     app = write_archive(tmp_path / "app.tar")
     with (
-        opened(registry, app) as (worker, archive),
+        opened(registry, app) as found,
         pytest.raises(FileNotFoundError),
-        registry.readable(worker, archive),
+        registry.readable(*found),
     ):
         raise FileNotFoundError("the digest file")
 
