@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The checks of `./dev quick`, and what runs them and the sessions of `./dev test` and reports their seconds."""
+"""The checks of `./dev quick`, and what runs them and the sessions of `./dev test`."""
 
 from __future__ import annotations
 
@@ -52,26 +52,16 @@ def quick() -> dict[str, list[str]]:
 
 
 def run(commands: Mapping[str, Sequence[str]], *, workers: int) -> list[Result]:
-    """Run the commands in their order.
-
-    What one of several workers prints is held back; report() shows it if its command failed.
-    """
+    """Run the commands in their order. What one of several workers prints is shown only if its command failed."""
     results = []
     with ThreadPoolExecutor(workers) as pool:
         for running in as_completed(pool.submit(_run, *each, capture=workers > 1) for each in commands.items()):
-            results.append(running.result())
-            print(running.result(), flush=True)
+            result = running.result()
+            results.append(result)
+            if result.output and not result.passed:
+                print(f"\n--- {result.name}\n{result.output.strip()}\n")
+            print(result, flush=True)
     return results
-
-
-def report(results: Sequence[Result], *, start: float) -> list[str]:
-    """Show what the failed commands printed and the seconds since *start*, and return the names of those commands."""
-    failed = [result for result in results if not result.passed]
-    for result in failed:
-        if result.output:
-            print(f"\n--- {result.name}\n{result.output.strip()}")
-    print(f"{time.monotonic() - start:6.1f} s  in all", flush=True)
-    return [result.name for result in failed]
 
 
 def _run(name: str, command: Sequence[str], *, capture: bool) -> Result:
