@@ -68,7 +68,7 @@ DEFAULTS: Dict = {
 
 
 class Registry:
-    """A Reader whose images are results of zot_image_info. *asked* are the references that were read, in order.
+    """A Reader whose images are results of zot_image_info. *asked* are the references that were read, in any order.
 
     *whole* are those of which more than the digest was read.
     """
@@ -160,16 +160,12 @@ class TestAsked:
     def test_of_one_image(self, text: str, expected: list[str]) -> None:
         registry = Registry([image(), image(f"{APP}:1")])
         info([workload(container(text))], images=registry)
-        assert registry.asked == expected
+        assert sorted(registry.asked) == expected
 
-    def test_each_once_in_the_order_of_the_workloads(self) -> None:
+    def test_each_once(self) -> None:
         registry = Registry(CLUSTER["images"])
         info(CLUSTER["fresh"]["workloads"], images=registry)
-        assert registry.asked == [
-            f"{REGISTRY}/openclaw/tool:latest",
-            f"{APP}:latest",
-            f"{DATA}:latest",
-        ]
+        assert sorted(registry.asked) == sorted([f"{REGISTRY}/openclaw/tool:latest", f"{APP}:latest", f"{DATA}:latest"])
 
     def test_nothing_but_digests_where_they_are_the_same(self) -> None:
         """A manifest that is read counts as a pull, and takes a second run of crane for its configuration."""
@@ -722,7 +718,7 @@ class TestSelection:
         registry = Registry([image(f"{APP}:{tag}") for tag in ("latest", *range(5))])
         found = plan(workloads, pods, registry)
         took = time.process_time() - started
-        assert registry.asked[:6] == [f"{APP}:latest", *(f"{APP}:{number}" for number in range(5))]
+        assert sorted(registry.asked[:6]) == [*(f"{APP}:{number}" for number in range(5)), f"{APP}:latest"]
         assert [entry["name"] for entry in found if action(entry) == "restart"] == [
             f"deployment/w{number}" for number in range(3, 100, 10)
         ]
