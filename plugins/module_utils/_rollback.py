@@ -26,6 +26,8 @@ _MEMBER = re.compile(r"(.+)-(?:386|amd64|arm|arm-v[5-8]|arm64|arm64-v8|loong64|m
 # How many revisions an error message lists, and how many of a repository are read for their build time.
 _SHOWN = 5
 _DATED = 100
+# Each takes a request. More would take minutes.
+_COMPARED = 1000
 
 
 @dataclass
@@ -130,7 +132,14 @@ def _find_previous(reader: Reader, pool: Executor, plan: _Plan) -> None:
                 f"set the revision; {_known_revisions(reader, pool, each)}"
             )
         return
-    fitting = _fitting_revisions(reader, pool, plan.repositories)
+    revisions = _common_revisions(reader, plan.repositories)
+    if len(revisions) > _COMPARED:
+        plan.problems.append(
+            f"{kept[0].name} has {len(revisions)} revisions, more than the {_COMPARED} that are compared to find the"
+            " previous release: set the revision"
+        )
+        return
+    fitting = _fitting_revisions(reader, pool, plan.repositories, revisions)
     targets = set(fitting.values())
     if len(targets) == 1:
         # Several revisions with the same images: the last one that the registry lists.
@@ -151,18 +160,22 @@ def _find_previous(reader: Reader, pool: Executor, plan: _Plan) -> None:
         )
 
 
+def _common_revisions(reader: Reader, repositories: t.Sequence[_Repository]) -> list[str]:
+    """The revisions that all repositories have."""
+    first, *others = [_tags_of_revisions(reader, each) for each in repositories]
+    common = set(first).intersection(*others)
+    return [tag for tag in first if tag in common]
+
+
 def _fitting_revisions(
-    reader: Reader, pool: Executor, repositories: t.Sequence[_Repository]
+    reader: Reader, pool: Executor, repositories: t.Sequence[_Repository], revisions: t.Sequence[str]
 ) -> dict[str, tuple[tuple[str, ...], ...]]:
     """The revisions that can be the release before the last one, with the digests of the tags in each repository.
 
     A release that does not change an image does not move its tags: their keepers are older, and the image is the
     current one. Therefore each image must be the current or the previous one, and one of them the previous.
     """
-    tags = [_tags_of_revisions(reader, each) for each in repositories]
-    found: dict[str, tuple[tuple[str, ...], ...]] = {
-        tag: () for tag in tags[0] if all(tag in others for others in tags[1:])
-    }
+    found: dict[str, tuple[tuple[str, ...], ...]] = dict.fromkeys(revisions, ())
     for each in repositories:
         digests = list(pool.map(reader.digest, (each.tags[0].tagged(tag) for tag in found)))
         found = {
@@ -199,7 +212,8 @@ def _tags_of_revisions(reader: Reader, repository: _Repository) -> list[str]:
     """The tags that are no shared tag, no tag of one architecture, no keeper of a tag, and no signature."""
     tags = reader.tags(repository.tags[0]) or []
     special = {each.tag for each in (*repository.tags, *repository.keepers)} | set(map(repository.keeper, tags))
-    return [tag for tag in tags if tag not in special and not _is_member(tag, tags) and not tag.startswith("sha256-")]
+    known = set(tags)
+    return [tag for tag in tags if tag not in special and not _is_member(tag, known) and not tag.startswith("sha256-")]
 
 
 def _is_member(tag: str, tags: t.Container[str]) -> bool:

@@ -188,14 +188,13 @@ def test_plain_http_on_loopback(tools: Tools, images: Images, repository: str, m
     ("name", "said"),
     [
         ("cut-short", "is truncated or damaged after the member"),
-        ("no-manifest", "the member manifest.json is missing"),
+        ("no-manifest", "the members manifest.json and index.json are missing"),
         ("no-config", "has no JSON member"),
-        ("oci-only", "is an OCI archive"),
-        ("not-a-tar", "is not a docker archive"),
+        ("not-a-tar", "is neither a docker archive nor an OCI archive"),
         ("empty", "is empty"),
-        ("directory", "is a directory, not an archive"),
+        ("directory", "is a directory, but not an OCI layout"),
         ("missing", "cannot be read: No such file or directory"),
-        ("two-images", "has 2 images. Select one with archive_image"),
+        ("two-images", "has 2 images: 0: localhost/demo:amd64, 1: localhost/demo:arm64"),
     ],
 )
 def test_file_that_is_no_archive(

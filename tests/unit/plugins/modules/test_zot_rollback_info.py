@@ -240,3 +240,15 @@ def test_failure(find: t.Any, publish: t.Any, fake: t.Any) -> None:
     fake.fail("digest", f"{APP}:latest", "bad-password", times=9)
     result = find()
     assert (result["failed"], result["error_class"]) == (True, "unauthorized")
+
+
+def test_more_revisions_than_can_be_compared(find: t.Any, publish: t.Any, fake: t.Any) -> None:
+    """Each would be a request. The revision that is given is one request, however many there are."""
+    old, new = (publish(APP, f"r{day}", day, "latest") for day in ("10", "11"))
+    fake.tags[APP].update({f"s{number}": new for number in range(1000)})
+    fake.commands.clear()
+    result = find(APP)
+    assert (result["ok"], result["moves"]) == (False, [])
+    assert "more than the 1000 that are compared" in result["problems"][0]
+    assert len(fake.commands) < 10
+    assert find(APP, revision="r10")["moves"] == [{"repository": APP, "source": old, "tags": ["latest"]}]
