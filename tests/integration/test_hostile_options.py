@@ -55,7 +55,7 @@ OTHERS: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "archive with a zero": ("zot_push", {**PUSH, "archive": "a\0b"}, "archive_invalid", "cannot be read"),
     "archive with escapes": ("zot_push", {**PUSH, "archive": "\x1b[2J\nok"}, "archive_invalid", r"\x1b[2J ok cannot"),
     "archive that is an option": ("zot_push", {**PUSH, "archive": "--help"}, "archive_invalid", "cannot be read"),
-    "archive that is a device": ("zot_push", {**PUSH, "archive": "/dev/null"}, "archive_invalid", "is empty"),
+    "archive that is a device": ("zot_push", {**PUSH, "archive": "/dev/null"}, "archive_invalid", "is a device"),
     "archive of a long name": ("zot_push", {**PUSH, "archive": "a" * 5000}, "archive_invalid", "cannot be read"),
     "archive_image of many digits": ("zot_push", {**PUSH, "archive_image": "9" * 5000}, "archive_invalid", "no image"),
     "archive_image in other digits": ("zot_push", {**PUSH, "archive_image": "\u0663"}, "archive_invalid", "no image"),

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from integration.support import Tools
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import read
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import image_identity
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
@@ -111,4 +111,6 @@ def test_conversion_keeps_the_image_itself(tools: Tools, config: dict[str, Any])
             return json.loads((layout / "blobs" / digest.replace(":", "/")).read_text())
 
         manifest = blob(json.loads((layout / "index.json").read_text())["manifests"][0]["digest"])
-        assert image_identity(blob(manifest["config"]["digest"])) == image_identity(read(str(archive)).config)
+        assert image_identity(blob(manifest["config"]["digest"])) == image_identity(
+            OpenArchive(str(archive)).read(None, None).config
+        )
