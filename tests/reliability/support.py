@@ -95,7 +95,8 @@ def require_truth(result: dict[str, Any], before: dict[str, str], after: dict[st
         moved = before.get(name) != after.get(name)
         error = tag["error"] or {}
         if not error:
-            assert tag["digest"] == after[name]
+            # Where the task has written nothing, a tag without an error may not exist.
+            assert tag["digest"] == after.get(name)
         assert tag["changed"] == moved or "its current image is not known" in error["msg"], (tag, before, after)
     if result["failed"]:
         assert result["error_class"]

@@ -111,7 +111,7 @@ def _program(path: Path, script: str, mode: int = 0o755) -> str:
         ("too old", "tool_missing", "unknown"),
         ("printing rubbish", "tool_failed", "invalid|digest|holds nothing"),
         ("failing with rubbish", "tool_failed", "�"),
-        ("failing in silence", "tool_failed", "exited with status 3 without output"),
+        ("failing in silence", "tool_failed", "exit status 3 without output"),
     ],
 )
 def test_tool(
