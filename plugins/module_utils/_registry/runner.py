@@ -29,6 +29,8 @@ _LONGEST_TEXT = 8 * 1024
 # A manifest or a configuration has at most 4 MiB, a list of a million tags about 32 MiB. crane itself has no limit.
 _LONGEST_OUTPUT = 32 * 1024 * 1024
 _PIECE = 64 * 1024
+# Seconds in which a signal takes effect.
+_INTERVAL = 0.2
 
 T = t.TypeVar("T")
 
@@ -173,8 +175,9 @@ def _output(process: subprocess.Popen[bytes], timeout: int) -> tuple[bytes, byte
             for handle in printed:
                 selector.register(handle, selectors.EVENT_READ)
             while selector.get_map():
-                ready = selector.select(end - time.monotonic())
-                if not ready:
+                # A signal that arrives right before the call does not end it. Its handler runs after the interval.
+                ready = selector.select(min(end - time.monotonic(), _INTERVAL))
+                if not ready and time.monotonic() >= end:
                     raise subprocess.TimeoutExpired(process.args, timeout)
                 for key, _events in ready:
                     piece = os.read(key.fd, _PIECE)
