@@ -29,9 +29,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry import crane
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
+
+if t.TYPE_CHECKING:
+    from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
 
 
 class Reader:
@@ -49,6 +51,9 @@ class Reader:
     def http(self) -> HttpSession:
         """The HTTP session with this registry, which the first call opens."""
         if self._http is None:
+            # The import takes longer than a request, and most tasks do not need it.
+            from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
+
             self._http = HttpSession(self._session)
         return self._http
 
