@@ -64,7 +64,7 @@ def test_every_point(
 
     def prepared(number: int) -> str:
         copy = f"{template}/{number}"
-        run = bare("crane", "copy", "--all-tags", f"{registry.host}/{template}", f"{registry.host}/{copy}")
+        run = bare("crane", "copy", "--all-tags", "--jobs=1", f"{registry.host}/{template}", f"{registry.host}/{copy}")
         assert run.returncode == 0, run.stderr
         return copy
 
