@@ -97,7 +97,7 @@ def write_indexes(
         if begun:
             list(pool.map(lambda each: _write(registry, each, dry_run=dry_run), indexes))
         if begun and not dry_run:
-            confirm(registry, outcomes, readers)
+            confirm(registry, outcomes, pool)
     for request, index in zip(requests, indexes):
         unexpected = [str(reference) for reference in index.missing if reference not in assumed]
         if unexpected:
