@@ -126,11 +126,11 @@ def _push(registry: Writer, opened: _Opened, *, dry_run: bool) -> None:
                     for image in each.stale:
                         planned = Image(image.reference, None, each.archive.config)
                         each.outcome.wrote(planned, previous_tag=each.keeper(image))
-                elif each.member and not each.request.force:
+                elif each.member and each.member.digest and not each.request.force:
                     # Another push could have another digest, and would change the index.
                     for image in each.stale:
                         registry.keep(image, each.keeper(image))
-                        after = _retag(registry, each.member, image.reference)
+                        after = registry.move(image.reference, each.member.digest)
                         each.outcome.wrote(after, previous_tag=each.keeper(image))
                 else:
                     if opened.worker is None:
@@ -145,11 +145,6 @@ def _push_image(registry: Writer, worker: Worker, push_: Push) -> None:
             registry.keep(image, push_.keeper(image))
             copy = partial(registry.copy, worker, path, archive, image.reference)
             push_.outcome.wrote(_write(registry, copy, image, push_, force=force), previous_tag=push_.keeper(image))
-
-
-def _retag(registry: Writer, image: Image, reference: Reference) -> Image:
-    pinned, tag = image.reference.pinned(image.digest or ""), reference.tag or ""
-    return registry.write(reference, lambda: registry.tag(pinned, tag), lambda now: now.digest == image.digest)
 
 
 def _write(registry: Writer, copy: t.Callable[[], str], before: Image, wanted: Push, *, force: bool) -> Image:

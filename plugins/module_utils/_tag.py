@@ -219,8 +219,7 @@ def _write_tag(registry: Writer, image: Image) -> None:
     if digest is None:
         registry.untag(reference)
         return
-    pinned, tag = reference.pinned(digest), reference.tag or ""
-    after = registry.write(reference, lambda: registry.tag(pinned, tag), lambda now: now.digest == digest)
+    after = registry.move(reference, digest)
     if after.digest != digest:
         raise ZotError(
             "tool_failed",

@@ -161,6 +161,11 @@ class Writer(Reader):
         command = crane.tag(self._session.crane, str(source), tag, insecure=self._session.insecure)
         self._session.run(command, source, f"cannot tag {source} as {tag}", crane.message)
 
+    def move(self, reference: Reference, digest: str) -> Image:
+        """Let the tag *reference* hold an image of its repository, and return the image that it then holds."""
+        pinned, tag = reference.pinned(digest), reference.tag or ""
+        return self.write(reference, lambda: self.tag(pinned, tag), lambda now: now.digest == digest)
+
     def keep(self, image: Image, keeper: Reference | None) -> None:
         """Add the tag *keeper* to *image*, whose tag is about to move. This costs one read and one write.
 
