@@ -31,7 +31,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
 from ansible_collections.killinit.zot.plugins.module_utils._overwrite import confirm
-from ansible_collections.killinit.zot.plugins.module_utils._published import protect
+from ansible_collections.killinit.zot.plugins.module_utils._published import protect, settle_members
 from ansible_collections.killinit.zot.plugins.module_utils._push_request import Push, PushRequest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
@@ -68,7 +68,9 @@ def push(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool) -> d
         archives = list(pool.map(lambda each: _read(registry, each, kept), requests))
         outcomes = [outcome for each in archives for outcome in each.outcomes]
         if not any(each.failed for each in outcomes):
-            protect(registry, [found for each in archives for found in each.pushes])
+            pushes = [found for each in archives for found in each.pushes]
+            protect(registry, pushes)
+            settle_members(registry, pushes)
         if any(each.failed for each in outcomes):
             return report(outcomes, single=single, begun=False)
         list(pool.map(lambda each: _push(registry, each, dry_run=dry_run), archives))

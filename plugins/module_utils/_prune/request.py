@@ -93,6 +93,10 @@ def _in_use(value: t.Any) -> list[str]:
             "in_use is empty: a cluster that uses nothing was not read correctly, or is the wrong one",
             hint="Check the clusters. To prune without knowing what is in use, leave in_use out.",
         )
+    for each in found:
+        # As a reference it would be the repository sha256.
+        if each.startswith("sha256:") and not is_digest(each):
+            raise ZotError("invalid_option", f"in_use: {each!r} is not a digest: sha256: and 64 hexadecimal digits")
     return found
 
 
