@@ -8,7 +8,8 @@ The registry is Zot if ZOT_BINARY names it or if it is on PATH. Otherwise it is 
 Debian's docker-registry) behind nginx, which adds TLS, accounts and Zot's own rules: stand-in.nginx.conf, stand-in.lua.
 
 Both have the same three accounts: the writer may do everything, except that in the repositories `immutable/**` it
-cannot move a tag or delete one; the reader may only read; the janitor may read and delete. Everything lies in one directory, which stop() removes.
+cannot move a tag or delete one; the reader may only read; the janitor may read and delete. Everything lies in one
+directory, which stop() removes.
 """
 
 from __future__ import annotations
