@@ -19,6 +19,8 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+import yaml
+from integration.blocks import ROOT, blocks
 from integration.support import Module, ReadsOnly, recap
 from reliability.support import archive, held
 from unit.api_server import holding, kubeconfig, running
@@ -347,3 +349,44 @@ def report(run: CompletedProcess[str]) -> dict[str, Any]:
     assert found, run.stdout + run.stderr
     passed_on: dict[str, Any] = json.loads(found[1])["zot_prune_report"]
     return passed_on
+
+
+@pytest.mark.usefixtures("zot")
+def test_examples(
+    module: Module, playbook: Playbook, clusters: Callable[..., list[str]], registry: Registry, tmp_path: Path
+) -> None:
+    """Those of the module, the role and the guide, in a cluster that uses the oldest revision."""
+    names = ("openclaw/openclaw", "openclaw/workspace")
+    for name in names:
+        publish(name, module, tmp_path)
+    app = f"{registry.host}/{names[0]}"
+    inventory = clusters(eu=workload("Deployment", f"{app}:{OLD}"))
+    server = yaml.safe_load(Path(inventory[0].partition("=")[2]).read_text())["all"]["children"]["clusters"]
+    shown = [*blocks("roles/zot_prune/README.md"), *blocks("docs/docsite/rst/guide_prune.rst")]
+    plays = [
+        play for each in shown if each.language == "yaml" and isinstance(each.content, list) for play in each.content
+    ]
+    found = re.search(r'^EXAMPLES = r"""\n(.*?)"""', zot_prune_source(), re.MULTILINE | re.DOTALL)
+    assert found
+    plays.append({"hosts": "localhost", "gather_facts": False, "tasks": yaml.safe_load(found[1])})
+    assert len(plays) == 4
+    for play in plays:
+        play["environment"] = {"K8S_AUTH_KUBECONFIG": server["hosts"]["eu"]["zot_kubeconfig"]}
+    path = tmp_path / "examples.yml"
+    path.write_text(yaml.safe_dump(plays).replace("oci.killinit.cc", registry.host))
+    # Tags are taken back, which the janitor may not do.
+    writer = {"zot_username": registry.writer.username, "zot_password": registry.writer.password}
+    account = {"username": registry.writer.username, "password": registry.writer.password}
+    for play in plays:
+        play["module_defaults"] = {"group/killinit.zot.registry": account}
+    path.write_text(yaml.safe_dump(plays).replace("oci.killinit.cc", registry.host))
+    done = playbook(path, **writer)
+    assert done.returncode == 0, done.stdout + done.stderr
+    variables = next(each.content for each in shown if each.file == "prune.yml")
+    planned = playbook("killinit.zot.prune", *inventory, "--check", **variables)
+    assert planned.returncode == 0, planned.stdout
+    assert report(planned)["ok"]
+
+
+def zot_prune_source() -> str:
+    return (ROOT / "plugins/modules/zot_prune.py").read_text(encoding="utf-8")
