@@ -154,7 +154,8 @@ def cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zst
     cluster_parts.build(session.log)
     # The API gives times in UTC: elsewhere a time that is read as local time is hours away.
     surroundings = json.dumps(pythons.surroundings())
-    pytest(session, "tests/cluster", ZOT_TEST_SURROUNDINGS=surroundings, TZ="America/New_York")
+    # Each of the two processes has a cluster of its own.
+    pytest(session, "tests/cluster", "--numprocesses=2", ZOT_TEST_SURROUNDINGS=surroundings, TZ="America/New_York")
 
 
 @nox.session
