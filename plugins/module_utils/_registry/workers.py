@@ -156,7 +156,7 @@ class Worker:
         self._channel.close()
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(self._pid, os.WNOHANG) == (0, 0) and time.monotonic() < end:
-                time.sleep(0.002)
+                time.sleep(0.0005)
 
 
 def _serve(channel: socket.socket, factory: t.Callable[..., t.Any]) -> None:
