@@ -133,10 +133,10 @@ def test_the_registry_alone(released: str, playbook: Run, environment: dict[str,
     """Empty answers of a survey are the defaults: all repositories, one HTML page. A dry run writes nothing."""
     environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
     empty = {"zot_publish_host": None, "zot_clusters": "", "zot_report_repositories": "", "zot_report_file": None}
-    planned = playbook("killinit.zot.report", "--check", zot_report_clusters=False, **empty)
+    planned = playbook("killinit.zot.report", "--check", zot_report_registry_only=True, **empty)
     assert (planned.returncode, recap(planned)["changed"]) == (0, 1), planned.stdout + planned.stderr
     assert not (tmp_path / "zot-report.html").exists()
-    done = playbook("killinit.zot.report", zot_report_clusters=False, **empty)
+    done = playbook("killinit.zot.report", zot_report_registry_only=True, **empty)
     assert done.returncode == 0, done.stdout + done.stderr
     assert released in _summary(done)["repositories"]
     assert released in (tmp_path / "zot-report.html").read_text()
@@ -148,7 +148,7 @@ def test_the_registry_alone(released: str, playbook: Run, environment: dict[str,
         ({"zot_report_file": "report.pdf"}, "must name a file .html, .md or .json", False),
         ({"zot_report_file": "none/report.md"}, "in a directory that exists", False),
         ({"zot_clusters": "clusterz"}, "clusterz, which is not a host", False),
-        ({"zot_report_clusters": "false", "zot_report_repositories": "no/where"}, "no/where is not a repository", True),
+        ({"zot_report_registry_only": "true", "zot_report_repositories": "no/where"}, "no/where is not a repository", True),
     ],
 )
 def test_a_mistake(given: dict[str, Any], message: str, written: bool, playbook: Run, tmp_path: Path) -> None:
