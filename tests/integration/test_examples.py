@@ -67,7 +67,7 @@ LONELY = {
     "zot_rollback_info",
     "image_table",
 }
-WITH_A_CLUSTER = [f"killinit.zot.{name}" for name in ("release", "rollback", "verify", "restart", "diagnose")]
+WITH_A_CLUSTER = [f"killinit.zot.{name}" for name in ("release", "rollback", "verify", "restart", "diagnose", "report")]
 CLUSTER_TESTS = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("tests/cluster/*.py")))
 
 
