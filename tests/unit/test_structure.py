@@ -123,12 +123,13 @@ def test_roles_convert_their_variables(path: Path) -> None:
     None, which is an empty answer of AWX, for the default.
     """
     options = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+    defaults = yaml.safe_load((path.parents[1] / "defaults" / "main.yml").read_text(encoding="utf-8"))
     tasks = "".join(each.read_text(encoding="utf-8") for each in sorted(path.parents[1].glob("tasks/*.yml")))
     for name, option in options.items():
         if option["type"] in ("bool", "int") and name not in PASSED_ON:
             uses = re.findall(rf"\b{name}\b(?: (\| \w+|is (?:not )?none))?", tasks)
             converted = f"| {option['type']}"
-            assert set(uses) - {"is not none" if option.get("default") is False else "is none"} == {converted}, name
+            assert set(uses) - {"is not none" if defaults[name] is False else "is none"} == {converted}, name
             assert len(uses) == 2 * uses.count(converted), name
 
 
