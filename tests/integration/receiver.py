@@ -25,17 +25,19 @@ from reliability.support import wait_until
 
 from environment import registry as registries
 
+RULEBOOK = "killinit.zot.restart_on_push"
 PAGE = "docs/docsite/rst/guide_events.rst"
 
 
 @dataclass
 class Receiver:
-    """The command of the guide for one cluster, whose host has *variables*; its files and its log are in *directory*."""
+    """The command of the guide for one cluster, whose host has *variables*; its files and log are in *directory*."""
 
     program: str
     directory: Path
     environment: Mapping[str, str]
     variables: Mapping[str, Any]
+    rulebook: str = RULEBOOK
     port: int = field(default_factory=registries.free_port)
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -49,7 +51,7 @@ class Receiver:
         for name, content in (("event.yml", parameters), ("clusters.yml", inventory)):
             (self.directory / name).write_text(json.dumps(content))
         (shown,) = (line for block in blocks(PAGE) for line in block.commands if line.startswith("ansible-rulebook"))
-        command = [self.program, *shown.split()[1:]]
+        command = [self.program, *shown.replace(RULEBOOK, self.rulebook).split()[1:]]
         path = f"{Path(self.program).parent}{os.pathsep}{self.environment['PATH']}"
         with self._log.open("ab") as log:
             offset = log.tell()

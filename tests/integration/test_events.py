@@ -12,15 +12,17 @@ from __future__ import annotations
 import copy
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+import yaml
 from cluster.support import stats, workload
 from integration import receiver as receivers
-from integration.blocks import ROOT
+from integration.blocks import ROOT, blocks
 from integration.patchable_cluster import PatchableCluster
 from integration.receiver import Receiver
 from integration.support import Module, recap
@@ -38,6 +40,20 @@ def event(**fields: Any) -> dict[str, Any]:
     """The body of a push as Zot sends it, with other fields."""
     body = next(each["payload"] for each in CAPTURED if each["payload"].get("reference") == "latest")
     return {**copy.deepcopy(body), **fields}
+
+
+def send_as_the_guide(receiver: Receiver) -> str:
+    """Send the event of the guide, which has the fields of a real one, with its command; returns what it pushes."""
+    (body,) = (block.text for block in blocks(receivers.PAGE) if block.language == "json" and "sinks" not in block.text)
+    shown, real = json.loads(body), event()
+    assert shown.keys() == real.keys()
+    assert [shown[name].keys() for name in ("actor", "request")] == [real[name].keys() for name in ("actor", "request")]
+    (receiver.directory / "push.json").write_text(body)
+    (command,) = (line for block in blocks(receivers.PAGE) for line in block.commands if line.startswith("curl "))
+    command = command.replace("127.0.0.1:5000", f"127.0.0.1:{receiver.port}").replace("curl ", "curl --fail --silent ")
+    environment = {**receiver.environment, "TOKEN": receiver.token}
+    subprocess.run(["sh", "-euc", command], cwd=receiver.directory, env=environment, check=True)
+    return f"{shown['name']}:{shown['reference']}@{shown['digest']}"
 
 
 @pytest.fixture
@@ -102,15 +118,16 @@ def test_hostile_and_useless_events(
             assert receiver.post(["latest"]) == receiver.post(event(name={expression: expression})) == 200
 
             # Valid, and hostile in everything else.
-            everything = {name: expression for name in (*event(), expression, "meta", "payload")}
+            everything = dict.fromkeys((*event(), expression, "meta", "payload"), expression)
             valid = {"name": repository, "reference": "latest", "digest": now}
-            headers = {name: expression for name in ("Ce-Id", "Ce-Source", "User-Agent", "X-Hosts")}
+            headers = dict.fromkeys(("Ce-Id", "Ce-Source", "User-Agent", "X-Hosts"), expression)
             assert receiver.post({**everything, **valid}, headers=headers) == 200
             assert receiver.post({**everything, **valid}, headers={"Ce-Type": expression}) == 200
             # Doubled, late and forged.
             assert receiver.post(event(**valid)) == receiver.post(event(**{**valid, "digest": late})) == 200
             assert receiver.post(event(name=repository, reference="stable", digest=OTHER)) == 200
             assert receiver.post(event(name="no/such", reference="latest", digest=OTHER)) == 200
+            shown_event = send_as_the_guide(receiver)
 
             wait_until(receiver.reports, "the playbook ends", 60)
             log, (report,) = receiver.log, receiver.reports()
@@ -118,8 +135,8 @@ def test_hostile_and_useless_events(
     assert not owned.exists()
     assert receiver.runs() == 1
     shown = json.loads(re.search(r"\"msg\": (\[.*?\])", log, re.DOTALL)[1])  # type: ignore[index]
-    digests = {(repository, "latest"): (now, late), (repository, "stable"): [OTHER], ("no/such", "latest"): [OTHER]}
-    assert shown == sorted(f"{name}:{tag}@{digest}" for (name, tag), each in digests.items() for digest in each)
+    expected = [f"{repository}:latest@{now}", f"{repository}:latest@{late}", f"{repository}:stable@{OTHER}"]
+    assert shown == sorted([*expected, f"no/such:latest@{OTHER}", shown_event])
     assert (report["ok"], report["changed"], report["verified"]) == (True, False, ["deployment/app"])
     assert cluster.patched == []
 
@@ -133,6 +150,28 @@ def test_hostile_and_useless_events(
     assert "Ignored an event of the type" in log
 
 
+def test_a_rule_without_the_filter(environment: dict[str, str], tmp_path: Path) -> None:
+    """A copy of a rulebook is safe: its condition matches each field as a whole, as the filter does."""
+    program = receivers.program()
+    (ruleset,) = yaml.safe_load((ROOT / "extensions/eda/rulebooks/restart_on_push.yml").read_text(encoding="utf-8"))
+    del ruleset["sources"][0]["filters"], ruleset["rules"][0]["throttle"]
+    ruleset["rules"][0]["action"] = {"debug": {"msg": "matched {{ event.payload.reference }}"}}
+    copied = tmp_path / "copied.yml"
+    copied.write_text(json.dumps([ruleset]))
+    receiver = Receiver(program, tmp_path / "receiver", environment, {}, str(copied))
+    with receiver.running():
+        for name in ("name", "reference", "digest"):
+            good = event()[name]
+            lines = (f"{good}\n", f"\n{good}", f"{good} {{{{ 1 }}}}", f"{{{{ 1 }}}}\n{good}\n")
+            for value in (*lines, [good], {good: 1}, ""):
+                assert receiver.post(event(**{name: value})) == 200
+        assert receiver.post(event(reference="valid")) == 200
+        wait_until(lambda: "matched" in receiver.log, "the rule matches", 30)
+        assert receiver.post(event(reference="end")) == 200
+        wait_until(lambda: "matched end" in receiver.log, "the rule matches", 30)
+        assert re.findall(r"matched .*", receiver.log) == ["matched valid", "matched end"]
+
+
 def test_a_single_event(
     push: Callable[[str], str],
     repository: str,
@@ -141,7 +180,7 @@ def test_a_single_event(
     environment: dict[str, str],
     tmp_path: Path,
 ) -> None:
-    """By hand, as the guide does it: the workload is restarted if it uses the repository. Without an event: an error."""
+    """By hand, as the guide does it: a workload that uses the repository is restarted. Without an event: an error."""
     environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
     push("buildah-amd64")
     cluster: PatchableCluster = request.getfixturevalue("app")

@@ -42,7 +42,7 @@ def event(**fields: t.Any) -> Dict:
 
 
 def test_only_the_pushed_tags_of_a_publish_pass() -> None:
-    """Of a repository that is new, the tags of two architectures, the revision and latest, and a tag that is removed."""
+    """Captured: a new repository, the tags of two architectures, the revision and latest, and a tag that is removed."""
     assert [each["meta"]["headers"]["Ce-Type"].rpartition(".")[2] for each in CAPTURED] == [
         "created",
         *["updated"] * 4,
@@ -70,7 +70,9 @@ def test_every_other_field_is_dropped() -> None:
     kind = hostile["meta"]["headers"].pop("Ce-Type")
     assert MAIN(hostile) == expected
     assert MAIN({**hostile, "meta": {"headers": {"ce-type": kind}}}) == expected
-    assert [MAIN({**hostile, "meta": meta}) for meta in (None, [], {"headers": None}, {"headers": [1]})] == [expected] * 4
+    assert [MAIN({**hostile, "meta": meta}) for meta in (None, [], {"headers": None}, {"headers": [1]})] == [
+        expected
+    ] * 4
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -154,8 +156,12 @@ def test_what_is_not_an_object_is_refused(body: t.Any, caplog: pytest.LogCapture
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.sampled_from([EXPRESSION, "latest", "a/b"]),
-    lambda each: st.lists(each, max_size=3)
-    | st.dictionaries(st.text(max_size=5) | st.sampled_from([*FIELDS, "payload", "meta", "headers"]), each, max_size=4),
+    lambda each: (
+        st.lists(each, max_size=3)
+        | st.dictionaries(
+            st.text(max_size=5) | st.sampled_from([*FIELDS, "payload", "meta", "headers"]), each, max_size=4
+        )
+    ),
     max_leaves=12,
 )
 
@@ -170,7 +176,7 @@ def test_nothing_else_comes_out(hostile: Dict) -> None:
 
 
 def test_rulebooks_match_the_same_grammar() -> None:
-    """The rulebooks differ in the action alone. A copy of a rule without the filter is safe, too: Java matches alike."""
+    """The rulebooks differ in the action alone."""
     rulesets = [rulesets[0] for rulesets in RULEBOOKS.values()]
     assert RULEBOOKS.keys() == {"restart_on_push.yml", "restart_on_push_job.yml"}
     actions = [ruleset["rules"][0].pop("action") for ruleset in rulesets]
@@ -184,8 +190,3 @@ def test_rulebooks_match_the_same_grammar() -> None:
     assert tuple(patterns) == FIELDS
     for text in patterns.values():
         assert (text[:2], text[-2:]) == (r"\A", r"\z")
-    for name, text in patterns.items():
-        pattern = re.compile(text.replace(r"\z", r"\Z"))
-        assert pattern.search(PUSH["payload"][name])
-        for value in (EXPRESSION, "; rm -rf /", "a\nb", f"{PUSH['payload'][name]}\n", f"\n{PUSH['payload'][name]}", ""):
-            assert not pattern.search(value)
