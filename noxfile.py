@@ -51,7 +51,7 @@ def quick(session: nox.Session) -> None:
 
 
 @nox.session
-def test(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc
+def test(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc java curl
     """Run everything that tests, and print what each session took"""
     provide_collections(awx=True)
     checks = commands.quick()
@@ -136,9 +136,9 @@ def package(session: nox.Session) -> None:  # needs: skopeo crane go buildah zst
 
 
 @nox.session
-def integration(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry
+def integration(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry java curl
     """Test modules, roles and playbooks on a real registry; arguments go to pytest"""
-    pytest(session, "tests/integration", "--numprocesses=2", **other_tools())
+    pytest(session, "tests/integration", "--numprocesses=2", ZOT_TEST_RULEBOOK=rulebook(), **other_tools())
 
 
 @nox.session
@@ -149,13 +149,14 @@ def reliability(session: nox.Session) -> None:  # needs: skopeo crane go buildah
 
 
 @nox.session
-def cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc
+def cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc java
     """Test the roles on a real Kubernetes, which is built the first time (15 minutes); arguments go to pytest"""
     cluster_parts.build(session.log)
     # The API gives times in UTC: elsewhere a time that is read as local time is hours away.
     surroundings = json.dumps(pythons.surroundings())
+    variables = {"ZOT_TEST_SURROUNDINGS": surroundings, "ZOT_TEST_RULEBOOK": rulebook(), "TZ": "America/New_York"}
     # Each of the two processes has a cluster of its own.
-    pytest(session, "tests/cluster", "--numprocesses=2", ZOT_TEST_SURROUNDINGS=surroundings, TZ="America/New_York")
+    pytest(session, "tests/cluster", "--numprocesses=2", **variables)
 
 
 @nox.session
@@ -240,7 +241,7 @@ def requirements(session: nox.Session) -> None:
     for path in sorted(ROOT.glob("requirements/*.in")):
         python = AWX_PYTHON if path.stem == "awx" else "3.11"
         # The packages with a wheel alone: only the files in it are used.
-        more = [] if path.stem in ("dev", "importer", "plots") else ["--no-deps"]
+        more = [] if path.stem in ("dev", "importer", "plots", "rulebook") else ["--no-deps"]
         target = f"--output-file={path.with_suffix('.txt').relative_to(ROOT)}"
         command = ("uv", "pip", "compile", *options.split(), python, *more, *session.posargs)
         session.run(*command, str(path.relative_to(ROOT)), target)
@@ -261,6 +262,11 @@ def pytest(session: nox.Session, suites: str, *options: str, python: str = "pyth
     provide_collections()
     command = (python, "-m", "pytest", f"--override-ini=testpaths={suites}", *options)
     session.run(*command, *session.posargs, env=variables)
+
+
+def rulebook() -> str:
+    """The path of ansible-rulebook, in an environment of its own."""
+    return str(pythons.make_environment("rulebook", "rulebook.txt") / "ansible-rulebook")
 
 
 def provide_collections(*, awx: bool = False) -> None:

@@ -40,6 +40,7 @@ ELSEWHERE = {
     "ansible-galaxy collection install killinit.zot --no-deps",
     "ansible-galaxy collection build",
     "ansible-builder build --tag killinit-zot",
+    "ansible-builder build --file decision-environment.yml --tag killinit-zot-de",
     "ansible-playbook killinit.zot.awx --extra-vars @awx.yml",
 }
 RUNBOOK = (
@@ -67,8 +68,11 @@ LONELY = {
     "zot_rollback_info",
     "image_table",
 }
-WITH_A_CLUSTER = [f"killinit.zot.{name}" for name in ("release", "rollback", "verify", "restart", "diagnose", "report")]
+PLAYBOOKS = ("release", "rollback", "verify", "restart", "event", "diagnose", "report")
+WITH_A_CLUSTER = [f"killinit.zot.{name}" for name in PLAYBOOKS]
 CLUSTER_TESTS = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("tests/cluster/*.py")))
+# test_events.py runs the commands that receive and send an event, with the files of their page.
+EVENTS = ("ansible-rulebook ", "curl ")
 
 
 def _is_lonely(text: str) -> bool:
@@ -80,6 +84,8 @@ def _kind(block: Block) -> str:
     """What a block is; a test below is for each kind."""
     if block.language in ("sh", "console"):
         return "commands"
+    if block.language == "json":
+        return "event"
     assert block.language == "yaml", f"no test knows what {block} is"
     content = block.content
     if isinstance(content, list):
@@ -141,7 +147,7 @@ def test_command(page: str, command: str, shell: Shell) -> None:
         assert {setting.partition("=")[0] for setting in rest} <= SETTINGS
     elif name == "./dev":
         assert f"\ndef {rest[0].replace('-', '_')}(" in (ROOT / "noxfile.py").read_text(encoding="utf-8")
-    elif command in CLUSTER_TESTS or command in ELSEWHERE:
+    elif command in CLUSTER_TESTS or command in ELSEWHERE or command.startswith(EVENTS):
         pass
     elif _is_lonely(command):
         run = shell(command, page)
@@ -194,7 +200,8 @@ def test_rights(block: Block) -> None:
 @pytest.mark.parametrize("block", _of_kind("variables"), ids=str)
 def test_variables(block: Block) -> None:
     """A command of the same page reads them; it is run above, or by tests/cluster."""
-    assert any(f"@{block.file}" in each.text for each in blocks(block.page) if each.text != block.text)
+    texts = [each.text for each in blocks(block.page) if each.text != block.text]
+    assert any(f"{option}{block.file}" in text for option in ("@", "--vars ") for text in texts)
 
 
 @pytest.mark.parametrize("block", _of_kind("inventory"), ids=str)
@@ -267,7 +274,8 @@ def test_environment() -> None:
 def test_names(page: str) -> None:
     """What a page calls by its full name is there."""
     names = set(re.findall(r"killinit\.zot\.(?!docsite)(\w+)", (ROOT / page).read_text(encoding="utf-8")))
-    there = {path.stem for path in (*ROOT.glob("plugins/*/*.py"), *ROOT.glob("playbooks/*.yml"), *ROOT.glob("roles/*"))}
+    patterns = ("plugins/*/*.py", "playbooks/*.yml", "roles/*", "extensions/eda/**/*.yml", "extensions/eda/**/*.py")
+    there = {path.stem for pattern in patterns for path in ROOT.glob(pattern)}
     assert names - {"registry", "cluster"} <= there  # the action groups
 
 
