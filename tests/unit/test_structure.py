@@ -159,7 +159,8 @@ MODULES = sorted(PLUGINS.glob("modules/*.py"))
 def test_a_module_is_documentation_spec_and_main(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     functions = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
-    assert functions == ["main"]
+    # Of a module that an action plugin replaces, only the documentation is used.
+    assert functions == ([] if path.stem == "zot_job_report" else ["main"])
 
 
 @pytest.mark.parametrize("path", TASKS, ids=lambda path: "/".join(path.parts[-3:]))
