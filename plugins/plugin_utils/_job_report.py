@@ -47,7 +47,7 @@ def variables(reports: Reports) -> dict[str, str]:
     revisions = [str(report["revision"]) for report in reports.values() if report.get("revision")]
     result = {}
     if images:
-        result = {"image": images[0], "images": json.dumps(images)}
+        result = {"image": images[0], "images": json.dumps(images, separators=(",", ":"))}
     if revisions and _REVISION.fullmatch(revisions[0]):
         result["revision"] = revisions[0]
     return result

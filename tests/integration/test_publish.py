@@ -72,7 +72,7 @@ def test_release(
     done = playbook("killinit.zot.publish", "--diff", **release)
     assert json.loads((tmp_path / "report.json").read_text()) == {"zot_publish_report": _report(done)}
     pinned = [image["pinned"] for image in _report(done)["images"]]
-    written = f"image={pinned[0]}\nimages={json.dumps(pinned)}\nrevision=r1\n"
+    written = f"image={pinned[0]}\nimages={json.dumps(pinned, separators=(',', ':'))}\nrevision=r1\n"
     assert (tmp_path / "output").read_text() == f"revision=r1\n{written}"
     summary = (tmp_path / "summary").read_text()
     assert summary.startswith((tmp_path / "planned.md").read_text())

@@ -103,10 +103,10 @@ def test_variables_of_the_next_job() -> None:
     first, second = f"oci.example.com/team/app@{DIGEST}", f"localhost:5000/b@{DIGEST}"
     assert _job_report.variables(reports) == {
         "image": first,
-        "images": json.dumps([first, second]),
+        "images": f'["{first}","{second}"]',
         "revision": "3f2c1ab",
     }
-    assert _job_report.as_dotenv(reports) == f'IMAGE={first}\nIMAGES=["{first}", "{second}"]\nREVISION=3f2c1ab\n'
+    assert _job_report.as_dotenv(reports) == f'IMAGE={first}\nIMAGES=["{first}","{second}"]\nREVISION=3f2c1ab\n'
 
 
 @pytest.mark.parametrize(
