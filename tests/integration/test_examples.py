@@ -34,8 +34,12 @@ COMMANDS = dict.fromkeys(
 )
 SETTINGS = {"ZOT_REGISTRY", "ZOT_USERNAME", "ZOT_PASSWORD", "K8S_AUTH_KUBECONFIG"}
 SETTINGS |= {"CONTROLLER_HOST", "CONTROLLER_OAUTH_TOKEN"}
-# What tests/packaging does with the tarball, without Galaxy and without an engine for containers.
+# What tests/packaging does with the tarball, without Galaxy and without an engine for containers; and the accounts of
+# test_zot_configuration.py.
 ELSEWHERE = {
+    "umask 077",
+    "for user in ci cluster janitor alice bob admin; do openssl rand -base64 24 >$user.password; "
+    "htpasswd -niB $user <$user.password; done >htpasswd",
     "ansible-galaxy collection install killinit.zot",
     "ansible-galaxy collection install killinit.zot --no-deps",
     "ansible-galaxy collection build",
@@ -84,6 +88,8 @@ def _kind(block: Block) -> str:
     content = block.content
     if isinstance(content, list):
         return "playbook"
+    if "distSpecVersion" in content:
+        return "configuration of Zot"  # run by test_zot_configuration.py
     if content.get("kind") in ("Role", "ClusterRole"):
         return "rights"
     if content.keys() == {"all"}:
