@@ -38,8 +38,10 @@ SETTINGS |= {"CONTROLLER_HOST", "CONTROLLER_OAUTH_TOKEN"}
 # test_zot_configuration.py.
 ELSEWHERE = {
     "umask 077",
-    "for user in ci cluster janitor alice bob admin; do openssl rand -base64 24 >$user.password; "
-    "htpasswd -niB $user <$user.password; done >htpasswd",
+    (
+        "for user in ci cluster janitor alice bob admin; do openssl rand -base64 24 >$user.password; "
+        "htpasswd -niB $user <$user.password; done >htpasswd"
+    ),
     "ansible-galaxy collection install killinit.zot",
     "ansible-galaxy collection install killinit.zot --no-deps",
     "ansible-galaxy collection build",

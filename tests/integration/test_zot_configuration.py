@@ -64,9 +64,8 @@ def own(zot: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own
     config = json.loads((ROOT / "docs/examples/zot/config.json").read_text(encoding="utf-8"))
     passwords = {account: secrets.token_urlsafe(12) for account in rights()}
     # With the empty lines that htpasswd writes.
-    lines = [
-        f"{name}:{bcrypt.hashpw(each.encode(), bcrypt.gensalt(4)).decode()}\n\n" for name, each in passwords.items()
-    ]
+    hashes = {name: bcrypt.hashpw(each.encode(), bcrypt.gensalt(4)).decode() for name, each in passwords.items()}
+    lines = [f"{name}:{each}\n\n" for name, each in hashes.items()]
     (directory / "htpasswd").write_text("".join(lines))
     port = free_port()
     config["storage"]["rootDirectory"] = str(directory / "storage")
