@@ -152,6 +152,17 @@ def test_the_play_decides(role: Path) -> None:
         assert options["zot_namespace"]["required"] is True
 
 
+def test_the_inclusion_checklist_names_files_that_exist() -> None:
+    """Each requirement of the Ansible community package has a file that satisfies it."""
+    root = PLUGINS.parent
+    rows = re.findall(r"^\| .* \| (.*) \|$", (root / ".github/inclusion-checklist.md").read_text(), re.MULTILINE)
+    found = [re.findall(r"`([\w./-]*(?:/|\.\w+|LICENSE)[\w./-]*)`", row) for row in rows if row != "satisfied by"]
+    assert len(found) > 25
+    for names in found:
+        assert names
+        assert all((root / name).exists() for name in names), names
+
+
 MODULES = sorted(PLUGINS.glob("modules/*.py"))
 
 
