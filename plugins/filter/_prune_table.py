@@ -57,14 +57,14 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
 def _prune_table(result: t.Mapping[str, t.Any]) -> list[str]:
     """Return the lines."""
     # Imported late: Ansible loads every filter of the collection for each task.
-    from ansible_collections.killinit.zot.plugins.module_utils._oci.text import byte_count, table
+    from ansible_collections.killinit.zot.plugins.module_utils._oci.text import size_text, table
 
     def row(tag: t.Mapping[str, t.Any], verb: str) -> tuple[str, ...]:
         if tag["reason"] == "attachment":
             why = f"attached to an image that {'goes' if verb == 'goes' else 'stays'}"
         else:
             why = _WHY[tag["reason"]]
-        size = "-" if tag["size"] is None else byte_count(tag["size"])
+        size = "-" if tag["size"] is None else size_text(tag["size"])
         return tag["repository"], tag["tag"], _age(tag["age"]), size, verb, why
 
     rows = [
@@ -75,7 +75,7 @@ def _prune_table(result: t.Mapping[str, t.Any]) -> list[str]:
     going, count = len(result["deleted"]), len(rows)
     return [
         *table([_HEADING, *rows]),
-        f"{going} of {count} tags go. The garbage collection frees at most {byte_count(result['freeable'])}.",
+        f"{going} of {count} tags go. The garbage collection frees at most {size_text(result['freeable'])}.",
     ]
 
 

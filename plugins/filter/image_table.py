@@ -49,7 +49,7 @@ _HEADING = ("REPOSITORY", "TAG", "DIGEST", "PLATFORMS", "SIZE")
 def image_table(images: list[dict[str, t.Any]]) -> list[str]:
     """Return the heading and the lines."""
     # Imported late: Ansible loads every filter of the collection for each task.
-    from ansible_collections.killinit.zot.plugins.module_utils._oci.text import byte_count, table
+    from ansible_collections.killinit.zot.plugins.module_utils._oci.text import size_text, table
 
     def row(image: t.Mapping[str, t.Any]) -> tuple[str, ...]:
         digest = image["digest"]
@@ -58,7 +58,7 @@ def image_table(images: list[dict[str, t.Any]]) -> list[str]:
             image["tag"] or "-",
             digest.partition(":")[2][:12] if digest else "new" if image.get("changed") else "absent",
             ", ".join(image["platforms"]) or "-",
-            "-" if image["size"] is None else byte_count(image["size"]),
+            "-" if image["size"] is None else size_text(image["size"]),
         )
 
     return table([_HEADING, *map(row, images)])

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Make text from a registry or a cluster safe to print, and split text from a user.
+"""Make text from a registry or a cluster safe to print, split text from a user, and write sizes for people.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -47,7 +47,7 @@ def table(rows: t.Sequence[t.Sequence[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 
 
-def byte_count(count: float) -> str:
+def size_text(count: float) -> str:
     """A number of bytes for people."""
     for unit in ("B", "KiB", "MiB"):
         if count < 1024:
