@@ -10,7 +10,6 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Image,
@@ -59,7 +58,8 @@ def settle_members(registry: Reader, pushes: t.Sequence[Push]) -> None:
                 each.member = _same_image(registry, index, indexes[index], each)
         if each.member:
             for image in absent:
-                each.outcome.found(replace(each.member, reference=image.reference), settled=True)
+                held = Image(image.reference, each.member.manifest, each.member.config)
+                each.outcome.found(held, settled=True)
                 each.stale.remove(image)
 
 

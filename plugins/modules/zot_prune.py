@@ -199,6 +199,7 @@ undo:
   description:
     - What takes the removed tags back, as the option O(killinit.zot.zot_tag#module:images).
     - If the result of a failed removal is not known, the tag is listed.
+    - To Zot a tag that was taken back is new, and O(keep_last) counts its revision among the newest.
     - An image without a tag is deleted by the garbage collection of Zot. Its age counts from its push and not from the
       removal of its tag, so the next garbage collection deletes an old image.
   type: list

@@ -130,8 +130,8 @@ def _uses(image: TaggedImage, use: Use) -> bool:
 
 def _used(images: t.Iterable[TaggedImage], use: Use) -> Use:
     """The use with the members of each index in use, which are in use, too."""
-    listed = [image.digests for image in images if image.digest in use.digests]
-    return Use(use.digests.union(*listed), use.tags)
+    listed = {each.digest for image in images if image.digest in use.digests for each in image.members}
+    return Use(use.digests | listed, use.tags)
 
 
 def _reasons(groups: t.Mapping[str, t.Sequence[TaggedImage]], rules: Rules, use: Use) -> dict[str, str | None]:

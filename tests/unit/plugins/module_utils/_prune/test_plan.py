@@ -100,7 +100,6 @@ def test_revisions_are_counted_and_not_tags() -> None:
         ({"keep_last": 3}, Use(), "keep_last"),
         ({"revisions": RevisionTags("v.*")}, Use(), "shared_tag"),
     ],
-    ids=str,
 )
 def test_a_rule(more: dict[str, t.Any], use: Use, reason: str) -> None:
     """The oldest revision stays or goes as a whole."""
