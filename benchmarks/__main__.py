@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bulk, cluster, registry
+from benchmarks import bulk, cluster, prune, registry
 from benchmarks.measure import Cost
 from benchmarks.registry import Bench, Ratio
 from environment import registry as registries
@@ -35,6 +35,8 @@ YARDSTICKS = {
     "diagnosis": cluster.diagnosis,
     "crowd": cluster.crowded,
     "inventory": bulk.inventory,
+    "prune-plan": prune.prune_plan,
+    "prune-delete": prune.prune_delete,
     "usage": bulk.usage,
 }
 

@@ -96,8 +96,8 @@ def _push_tags(registry: Registry, count: int = TAGS) -> list[str]:
     with requests.Session() as session:
         session.auth = (registry.writer.username, registry.writer.password)
         session.verify, session.trust_env = str(registry.ca), False
-        config = _blob(session, registry, json.dumps(CONFIG).encode())
-        layer = _blob(session, registry, b"layer")
+        config = blob(session, registry, json.dumps(CONFIG).encode(), REPOSITORY)
+        layer = blob(session, registry, b"layer", REPOSITORY)
 
         def push(number: int) -> str:
             document = json.dumps(
@@ -120,10 +120,11 @@ def _tag(number: int) -> str:
     return f"{number:07x}"
 
 
-def _blob(session: requests.Session, registry: Registry, data: bytes) -> dict[str, Any]:
+def blob(session: requests.Session, registry: Registry, data: bytes, repository: str) -> dict[str, Any]:
+    """Put a blob into a repository; return its digest and its size."""
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     binary = {"Content-Type": "application/octet-stream"}
-    place = session.post(f"https://{registry.host}/v2/{REPOSITORY}/blobs/uploads/", headers=binary).headers["Location"]
+    place = session.post(f"https://{registry.host}/v2/{repository}/blobs/uploads/", headers=binary).headers["Location"]
     target = f"https://{registry.host}{place}"
     session.put(target, params={"digest": digest}, data=data, headers=binary).raise_for_status()
     return {"digest": digest, "size": len(data)}
