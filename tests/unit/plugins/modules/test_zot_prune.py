@@ -13,6 +13,7 @@ import time
 import typing as t
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.killinit.zot.plugins.modules import zot_prune
 from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
@@ -260,7 +261,7 @@ def test_search_is_of_yesterday(scene: Scene) -> None:
 
 def test_without_search_every_age_is_unknown(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     warnings: list[str] = []
-    monkeypatch.setattr(zot_prune.AnsibleModule, "warn", lambda _module, text: warnings.append(text))
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _module, text: warnings.append(text))
     scene.web.searched = None
     done = scene.prune()
     assert (done["changed"], {each["reason"] for each in done["kept"]}) == (False, {"unknown_age", "shared_tag"})
