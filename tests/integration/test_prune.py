@@ -325,7 +325,12 @@ def test_every_cluster_must_report(
 
 @pytest.mark.usefixtures("zot")
 def test_empty_answers(
-    published: str, registry: Registry, playbook: Playbook, clusters: Callable[..., list[str]]
+    published: str,
+    registry: Registry,
+    playbook: Playbook,
+    clusters: Callable[..., list[str]],
+    environment: dict[str, str],
+    tmp_path: Path,
 ) -> None:
     """AWX passes None for an empty answer, and texts for everything else."""
     app = f"{registry.host}/{published}"
@@ -339,6 +344,13 @@ def test_empty_answers(
     many = playbook("killinit.zot.prune", *inventory, **{**empty, **given, "zot_prune_max_deletes": "2"})
     assert (many.returncode, report(many)["ok"], report(many)["deleted"]) == (2, False, [])
     assert "more tags than zot_prune_max_deletes" in many.stdout
+    # The cluster of localhost, which no inventory names.
+    environment["K8S_AUTH_KUBECONFIG"] = str(tmp_path / "eu.kubeconfig")
+    alone = playbook("killinit.zot.prune", "--check", **{**given, "zot_clusters": "localhost"})
+    assert (alone.returncode, len(report(alone)["clusters"])) == (0, 1), alone.stdout
+    del given["zot_clusters"]
+    alone = playbook("killinit.zot.prune", "--check", **given)
+    assert (alone.returncode, len(report(alone)["clusters"])) == (0, 1), alone.stdout
     none = {**given, "zot_prune_without_clusters": "true", "zot_prune_keep_last": "", "zot_prune_keep_newer_than": "1m"}
     done = playbook("killinit.zot.prune", "--check", **none)
     assert (done.returncode, report(done)["deleted"], report(done)["clusters"]) == (0, [], [])
