@@ -18,6 +18,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
     MissingRegistryError,
     Reference,
     registry_name,
+    repository_name,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem, words
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
@@ -52,6 +53,12 @@ def references_option(name: str, texts: t.Sequence[t.Any], registry: str) -> tup
         if each.registry != registry:
             raise ZotError("invalid_option", f"{each} is not an image of {registry}")
     return found
+
+
+def repositories_option(name: str, texts: t.Sequence[t.Any]) -> tuple[str, ...]:
+    """The repositories of a list, each once and without the registry. Raises ZotError for what is not a repository."""
+    with invalid_options():
+        return tuple(dict.fromkeys(repository_name(text) for text in words(texts_option(name, texts))))
 
 
 def text_option(name: str, value: t.Any) -> str:
