@@ -57,10 +57,12 @@ class Credentials:
         password: str | None,
         authfile: str | None,
         ambient: bool = True,
+        for_tools: bool = True,
     ) -> None:
         """*directory* is private. *username* and *password* are sent to *registry* only.
 
-        With *ambient* the credentials may also come from the default auth files of skopeo and crane.
+        With *ambient* the credentials may also come from the default auth files of skopeo and crane. Without *for_tools*
+        no file is written.
         """
         self.directory = directory
         self.config = os.path.join(directory, "config.json")
@@ -69,6 +71,7 @@ class Credentials:
         if self._username and not registry:
             raise missing_registry()
         self._ambient = ambient
+        self._for_tools = for_tools
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], str] = {}
         self._accounts: dict[tuple[str, str], Account] = {}
@@ -157,6 +160,8 @@ class Credentials:
         self._write()
 
     def _write(self) -> None:
+        if not self._for_tools:
+            return
         # Replace the file atomically: a tool that starts at the same time must not read half of it.
         with disk_errors(self.directory):
             handle, path = tempfile.mkstemp(dir=self.directory)

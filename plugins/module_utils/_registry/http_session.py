@@ -25,7 +25,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Inv
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest, is_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Access
 
 # The search extension describes a tag in about 600 bytes.
 _LONGEST_ANSWER = 32 * 1024 * 1024
@@ -61,9 +61,9 @@ class Answer:
 
 
 class HttpSession:
-    """Reads the registry of a Session with its credentials. Threads may share it. Every method raises ZotError."""
+    """Reads the registry of an Access with its credentials. Threads may share it. Every method raises ZotError."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Access) -> None:
         if not session.name:
             raise missing_registry()
         self.name = session.name
