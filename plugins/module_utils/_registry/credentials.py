@@ -61,8 +61,8 @@ class Credentials:
     ) -> None:
         """*directory* is private. *username* and *password* are sent to *registry* only.
 
-        With *ambient* the credentials may also come from the default auth files of skopeo and crane. Without *for_tools*
-        no file is written.
+        With *ambient* the credentials may also come from the default auth files of skopeo and crane. Without
+        *for_tools* no file is written.
         """
         self.directory = directory
         self.config = os.path.join(directory, "config.json")
@@ -102,7 +102,7 @@ class Credentials:
 
     def redact(self, text: str) -> str:
         """Remove every secret of the tools from *text*."""
-        for secret in self.secrets:
+        for secret in list(self.secrets):  # another thread may add one
             text = text.replace(secret, "********")
         return text
 

@@ -23,7 +23,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError, json_object
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest, is_tag
-from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback
+from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import Account, is_loopback
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Access
 
@@ -75,6 +75,14 @@ class HttpSession:
         # The Bearer token of each repository, and the time until which it is used.
         self._tokens: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def account(self, repository: str) -> Account:
+        """The account that the registry gets for a repository."""
+        return self._session.credentials.account(self.name, repository)
 
     def digest(self, reference: Reference) -> str | None:
         """The digest of a reference; None only if it does not exist. Zot does not count a HEAD as a pull."""

@@ -12,17 +12,27 @@ deletes must ask the registry again.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import is_digest, is_tag
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest, is_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
+from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer
 
 # Without the field Vulnerabilities, which would start scans.
 _QUERY = """{ExpandedRepoInfo(repo:"%s"){Images{Tag Digest MediaType Size PushTimestamp LastPullTimestamp IsSigned
 Manifests{Digest ConfigDigest Size Platform{Os Arch}}}}}"""
+_REFERRER = "fragment r on Referrer{MediaType ArtifactType Size Digest Annotations{Key Value}}"
+_IMAGE = (
+    "fragment i on ImageSummary{Digest MediaType Referrers{...r} Manifests{Digest Platform{Os Arch} Referrers{...r}}}"
+    f"{_REFERRER}"
+)
+# In one request. Proxies limit the length of an address, often to 8 KiB.
+_QUESTIONS = 30
+_SAFE = ":{}(),"
 # How Zot writes that something never happened.
 _NEVER = ("0001-", "1970-")
 
@@ -97,6 +107,94 @@ def search(http: HttpSession, repository: str) -> list[TaggedImage] | None:
         return [_image(each) for each in document["data"]["ExpandedRepoInfo"]["Images"] or ()]
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
+
+
+@dataclass(frozen=True)
+class SearchedImage:
+    """An image with what is attached to it and to its members, directly. *members* have a platform or None."""
+
+    digest: str
+    media_type: str
+    members: t.Mapping[str, str | None]
+    referrers: t.Sequence[Referrer]
+
+
+def search_images(http: HttpSession, references: t.Iterable[Reference]) -> dict[Reference, SearchedImage]:
+    """The images of tags, in one request for many. Those that the extension does not answer are missing.
+
+    Raises ZotError.
+    """
+    asked = {each: f'Image(image:"{each.repository}:{each.tag}"){{...i}}' for each in references}
+    found = {}
+    for reference, fields in _ask(http, asked, _IMAGE).items():
+        with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
+            found[reference] = _searched(fields)
+    return found
+
+
+def search_referrers(http: HttpSession, subjects: t.Iterable[Reference]) -> dict[Reference, list[Referrer]]:
+    """What is attached to manifests, directly, in one request for many. Like C(search_images). Raises ZotError.
+
+    The extension also has nothing for a repository that the account may not read.
+    """
+    asked = {
+        each: f'Referrers(repo:"{each.repository}",digest:"{each.digest}",type:[]){{...r}}'
+        for each in dict.fromkeys(subjects)
+    }
+    found = {}
+    for subject, listed in _ask(http, asked, _REFERRER).items():
+        with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
+            found[subject] = [_attached(str(subject.digest), each) for each in listed or ()]
+    return found
+
+
+def _ask(http: HttpSession, asked: t.Mapping[Reference, str], fragments: str) -> dict[Reference, t.Any]:
+    """The answer to each of many questions. If one of a request has none, the whole request has none."""
+    accounts: dict[t.Any, list[Reference]] = {}
+    for each in asked:
+        accounts.setdefault(http.account(each.repository), []).append(each)
+    found: dict[Reference, t.Any] = {}
+    for references in accounts.values():
+        for start in range(0, len(references), _QUESTIONS):
+            some = references[start : start + _QUESTIONS]
+            questions = " ".join(f"q{number}:{asked[each]}" for number, each in enumerate(some))
+            data = _answer(http, some[0].repository, f"{{{questions}}}{fragments}")
+            found.update((each, data[f"q{number}"]) for number, each in enumerate(some) if f"q{number}" in data)
+    return found
+
+
+def _answer(http: HttpSession, repository: str, query: str) -> t.Mapping[str, t.Any]:
+    try:
+        document = http.document(repository, f"/v2/_zot/ext/search?query={quote(query, safe=_SAFE)}")
+    except ZotError as error:
+        if error.retryable or error.error_class == "tls":
+            raise
+        return {}
+    data = document.get("data") if document and not document.get("errors") else None
+    return data if isinstance(data, dict) else {}
+
+
+def _searched(fields: t.Mapping[str, t.Any]) -> SearchedImage:
+    digest, manifests = _digest(fields["Digest"]), fields["Manifests"] or ()
+    listed = {_digest(each["Digest"]): each for each in manifests}
+    attached = {digest: fields["Referrers"], **{member: each["Referrers"] for member, each in listed.items()}}
+    return SearchedImage(
+        digest,
+        _text(fields["MediaType"]),
+        {member: _platform(each.get("Platform") or {}) for member, each in listed.items()},
+        [_attached(subject, each) for subject, found in attached.items() for each in found or ()],
+    )
+
+
+def _attached(subject: str, fields: t.Mapping[str, t.Any]) -> Referrer:
+    return Referrer(
+        subject,
+        _digest(fields["Digest"]),
+        _text(fields.get("ArtifactType") or "") or None,
+        _text(fields.get("MediaType") or "") or None,
+        int(fields["Size"]),
+        {_text(each["Key"]): _text(each["Value"]) for each in fields.get("Annotations") or ()},
+    )
 
 
 def _image(fields: t.Mapping[str, t.Any]) -> TaggedImage:
