@@ -88,7 +88,7 @@ class Gate:
             return ZotError(
                 "denied",
                 f"{contents.source} has no {' and no '.join(missing)}",
-                hint="Attach it to the image at the source, or correct the option require. Nothing was written.",
+                hint="Attach it to the image at the source, or correct the option require.",
             )
         try:
             if self.verify:

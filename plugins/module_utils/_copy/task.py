@@ -81,7 +81,7 @@ def _gate(source: Session, params: t.Mapping[str, t.Any]) -> Gate:
         except ZotError as error:
             if error.error_class in ("tool_failed", "not_found"):
                 error.error_class = "denied"
-                error.hint = "Sign the image with the private key of verify_key. Nothing was written."
+                error.hint = "Sign the image with the private key of verify_key."
             raise
 
     return Gate(params["require"], verify)
