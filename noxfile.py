@@ -51,7 +51,7 @@ def quick(session: nox.Session) -> None:
 
 
 @nox.session
-def test(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc
+def test(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry etcd runc
     """Run everything that tests, and print what each session took"""
     provide_collections(awx=True)
     checks = commands.quick()
@@ -136,7 +136,7 @@ def package(session: nox.Session) -> None:  # needs: skopeo crane go buildah zst
 
 
 @nox.session
-def integration(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry
+def integration(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry
     """Test modules, roles and playbooks on a real registry; arguments go to pytest"""
     pytest(session, "tests/integration", "--numprocesses=2", **other_tools())
 

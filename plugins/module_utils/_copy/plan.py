@@ -18,8 +18,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._copy.source import C
 from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer
-from ansible_collections.killinit.zot.plugins.module_utils._registry.search import search_images, search_referrers
+from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer, referrers
+from ansible_collections.killinit.zot.plugins.module_utils._registry.search import SearchedImage, search_images
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 # The number of errors that a message names.
@@ -103,33 +103,27 @@ def make_plans(
 ) -> list[Plan]:
     """Read both ends. Raises ZotError, which names all images that cannot be copied."""
     http = destination.http()
-    list(pool.map(source.read_tags, dict.fromkeys(request.source.repository for request in requests)))
-    own = [request.tag for request in requests if request.tag]
-    held = dict(zip(own, pool.map(http.digest, own)))
-    searched = source.search({request: held[request.tag] if request.tag else None for request in requests})
+    tags = list(dict.fromkeys(tag for request in requests for tag in request.tags))
+    there, _tags = search_images(http, tags)
+    searched = source.search(requests, there)
     others = [request for request in requests if request not in searched]
+    list(pool.map(source.read_tags, dict.fromkeys(request.source.repository for request in others)))
     found = {**searched, **dict(zip(others, _all(pool, source.read, others)))}
     distinct = list({contents.source: contents for contents in found.values()}.values())
     _raise_all(pool.map(gate.problem, distinct))
-    held.update(_shared(destination, found, searched, pool))
-    jobs = _jobs(destination, found, searched, held, pool)
+    # The search extension may say that a tag needs no write. Before a write the registry itself is asked.
+    after = {tag: contents.digest for request, contents in found.items() for tag in request.tags}
+    held: dict[Reference, str | None] = {
+        tag: digest for tag, digest in after.items() if tag in there and there[tag].digest == digest
+    }
+    unknown = [tag for tag in tags if tag not in held]
+    held.update(zip(unknown, pool.map(http.digest, unknown)))
+    jobs = _jobs(destination, found, there, held, pool)
     plans = [Plan(request, jobs[_key(request, found[request])], ()) for request in requests]
     _raise_all(error for plan in plans for error in _occupied(plan, held))
     for plan, moves in zip(plans, pool.map(lambda each: _moves(destination, each, held), plans)):
         plan.tags = moves
     return plans
-
-
-def _shared(
-    destination: Writer, found: t.Mapping[CopyRequest, Contents], searched: t.Container[CopyRequest], pool: Executor
-) -> dict[Reference, str | None]:
-    """What the shared tags hold. The search extension may say that they need no write, but nothing else."""
-    after = {tag: contents.digest for request, contents in found.items() for tag in request.shared_tags}
-    asked = [tag for request in found if request in searched for tag in request.shared_tags]
-    proposed = {tag: image.digest for tag, image in search_images(destination.http(), asked).items()}
-    held: dict[Reference, str | None] = {tag: each for tag, each in proposed.items() if each == after[tag]}
-    others = [tag for tag in after if tag not in held]
-    return {**held, **dict(zip(others, pool.map(destination.http().digest, others)))}
 
 
 def _key(request: CopyRequest, contents: Contents) -> tuple[Reference, Reference]:
@@ -139,35 +133,31 @@ def _key(request: CopyRequest, contents: Contents) -> tuple[Reference, Reference
 def _jobs(
     destination: Writer,
     found: t.Mapping[CopyRequest, Contents],
-    searched: t.Container[CopyRequest],
+    there: t.Mapping[Reference, SearchedImage],
     held: t.Mapping[Reference, str | None],
     pool: Executor,
 ) -> dict[tuple[Reference, Reference], Job]:
     http = destination.http()
     jobs: dict[tuple[Reference, Reference], Job] = {}
-    subjects: list[Reference] = []
+    attached: set[Reference] = set()
     for request, contents in found.items():
         pinned = request.repository.pinned(contents.digest)
-        present = any(held[tag] == contents.digest for tag in request.tags)
-        job = jobs.setdefault(_key(request, contents), Job(contents, pinned, present))
-        job.present = job.present or present
-        if request in searched:
-            subjects += [pinned.pinned(each.subject) for each in contents.referrers if not each.tag]
-    # The extension proposes what is there. What it does not know is asked for in the registry.
-    attached = {
-        subject.pinned(each.digest) for subject, listed in search_referrers(http, subjects).items() for each in listed
-    }
+        job = jobs.setdefault(_key(request, contents), Job(contents, pinned, False))
+        job.present = job.present or any(held[tag] == contents.digest for tag in request.tags)
+        for image in (there[tag] for tag in request.tags if tag in there):
+            attached.update(pinned.pinned(each.digest) for each in image.referrers)
 
     def complete(job: Job) -> None:
         pinned = job.destination
         job.present = job.present or http.digest(pinned) is not None
-        job.missing = [
-            each
-            for each in job.contents.referrers
-            if not each.tag
-            and pinned.pinned(each.digest) not in attached
-            and not http.digest(pinned.pinned(each.digest))
+        missing = [
+            each for each in job.contents.referrers if not each.tag and pinned.pinned(each.digest) not in attached
         ]
+        if job.present and len(missing) > 1:
+            subjects = dict.fromkeys(each.subject for each in missing)
+            listed = {each.digest for one in subjects for each in referrers(destination, pinned.pinned(one), ())}
+            missing = [each for each in missing if each.digest not in listed]
+        job.missing = [each for each in missing if not http.digest(pinned.pinned(each.digest))]
         by_tag = [(pinned.tagged(each.tag), each.digest) for each in job.contents.referrers if each.tag]
         job.moves = [Move(tag, http.digest(tag), digest) for tag, digest in by_tag]
 

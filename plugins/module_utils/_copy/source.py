@@ -6,9 +6,9 @@
 
 Private to killinit.zot: it may change at any time.
 
-An image that the destination already has is read from the search extension of Zot, which answers for many images in
-one request and counts no pull. What is copied is read from the registry itself: the extension has a database of its
-own, which can differ from the registry after a crash.
+Whether an image is unchanged is read from the search extension of Zot, which answers for many images in one request and
+counts no pull. What is copied is read from the registry itself: the extension has a database of its own, which can
+differ from the registry after a crash, and it lists no signatures.
 """
 
 from __future__ import annotations
@@ -25,18 +25,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers i
     Referrer,
     all_referrers,
     referrers,
+    signature_tag,
     tagged_referrers,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.search import (
-    SearchedImage,
-    search_images,
-    search_referrers,
-)
-
-# How deep the search extension is asked for what is attached to attachments. Deeper ones are read from the registry.
-_LEVELS = 4
-
-Attached = dict[Reference, list[Referrer]]
+from ansible_collections.killinit.zot.plugins.module_utils._registry.search import SearchedImage, search_images
 
 
 @dataclass(frozen=True)
@@ -68,40 +60,47 @@ class Source:
         self._attached = attached
         self._tags: dict[str, frozenset[str]] = {}
 
-    def read_tags(self, repository: str) -> None:
-        """Read all tags of a repository, since a tag can attach a signature. Must precede the other methods."""
-        self._tags[repository] = (
-            frozenset(self._reader.http().tags(repository) or ()) if self._attached else frozenset()
-        )
+    def search(
+        self, requests: t.Iterable[CopyRequest], held: t.Mapping[Reference, SearchedImage]
+    ) -> dict[CopyRequest, Contents]:
+        """The images that the destination *held* already under their tag, by the search extension."""
+        asked = [request for request in requests if request.tag in held]
+        repositories = {request.source.repository for request in asked if self._attached}
+        found, tags = search_images(self._reader.http(), [request.source for request in asked], sorted(repositories))
+        self._tags.update({name: frozenset(listed) for name, listed in tags.items()})
+        same = [
+            request
+            for request in asked
+            if request.source in found
+            and request.tag
+            and found[request.source].digest == held[request.tag].digest
+            and (not self._attached or request.source.repository in tags)
+        ]
+        return {request: self._searched(request, found[request.source]) for request in same}
 
-    def search(self, held: t.Mapping[CopyRequest, str | None]) -> dict[CopyRequest, Contents]:
-        """The images of which the search extension says that the destination *held* the same digest under the tag."""
-        asked = [request for request, digest in held.items() if request.tag and digest]
-        found = search_images(self._reader.http(), [request.source for request in asked])
-        same = [each for each in asked if each.source in found and found[each.source].digest == held[each]]
-        known: Attached = {}
-        for request in same:
-            image = found[request.source]
-            known.update({request.source.pinned(each): [] for each in (image.digest, *image.members)})
-            for referrer in image.referrers:
-                known[request.source.pinned(referrer.subject)].append(referrer)
-        if self._attached:
-            self._search_deeper(known)
-        return {request: self._searched(request, found[request.source], known) for request in same}
-
-    def _search_deeper(self, known: Attached) -> None:
-        """Add what is attached to the referrers that are *known*."""
-        level = dict(known)
-        for _level in range(_LEVELS):
-            following = [subject.pinned(each.digest) for subject, listed in level.items() for each in listed]
-            level = search_referrers(self._reader.http(), [each for each in following if each not in known])
-            known.update(level)
-
-    def _searched(self, request: CopyRequest, image: SearchedImage, known: Attached) -> Contents:
+    def _searched(self, request: CopyRequest, image: SearchedImage) -> Contents:
         pinned = request.source.pinned(image.digest)
         platforms = [platform for platform in image.members.values() if platform]
         members = [member for member in image.members if member != image.digest]
-        return Contents(pinned, platforms, members, self._referrers(pinned, members, known))
+        subjects = [image.digest, *members] if self._attached else []
+        found = [each for subject in subjects for each in self._searched_referrers(pinned.pinned(subject), image)]
+        return Contents(pinned, platforms, members, list({(each.digest, each.tag): each for each in found}.values()))
+
+    def _searched_referrers(self, subject: Reference, image: SearchedImage) -> list[Referrer]:
+        digest, tags = str(subject.digest), self._tags[subject.repository]
+        if digest not in image.signed:
+            listed = [each for each in image.referrers if each.subject == digest]
+            return [*listed, *tagged_referrers(self._reader, subject, tags)]
+        listed = referrers(self._reader, subject, tags)
+        if image.signed[digest] > sum(each.is_signature_of_zot for each in listed):
+            listed += tagged_referrers(self._reader, subject, [signature_tag(digest)])
+        return listed
+
+    def read_tags(self, repository: str) -> None:
+        """Read all tags of a repository, since a tag can attach a signature. Must precede read()."""
+        self._tags[repository] = (
+            frozenset(self._reader.http().tags(repository) or ()) if self._attached else frozenset()
+        )
 
     def read(self, request: CopyRequest) -> Contents:
         """The image by the registry itself."""
@@ -116,7 +115,7 @@ class Source:
         pinned = source.pinned(manifest.digest)
         members = self._members(pinned, manifest)
         platforms = self._reader.platforms(pinned, manifest)
-        return Contents(pinned, platforms, members, self._referrers(pinned, members, {}))
+        return Contents(pinned, platforms, members, self._referrers(pinned, members))
 
     def _members(self, index: Reference, manifest: Manifest) -> list[str]:
         """The digests of the members of an index, and of those of an index in it."""
@@ -132,17 +131,13 @@ class Source:
             found += self._members(pinned, inner) if inner else []
         return list(dict.fromkeys(found))
 
-    def _referrers(self, image: Reference, members: t.Iterable[str], known: Attached) -> list[Referrer]:
+    def _referrers(self, image: Reference, members: t.Iterable[str]) -> list[Referrer]:
         if not self._attached:
             return []
         tags = self._tags[image.repository]
-
-        def attached(digests: t.Sequence[str]) -> t.Iterator[Referrer]:
-            for subject in map(image.pinned, digests):
-                if subject in known:
-                    yield from known[subject]
-                    yield from tagged_referrers(self._reader, subject, tags)
-                else:
-                    yield from referrers(self._reader, subject, tags)
-
-        return all_referrers([str(image.digest), *members], attached)
+        return all_referrers(
+            [str(image.digest), *members],
+            lambda digests: [
+                each for digest in digests for each in referrers(self._reader, image.pinned(digest), tags)
+            ],
+        )

@@ -74,12 +74,12 @@ def _gate(source: Session, params: t.Mapping[str, t.Any]) -> Gate:
 
     def verify(image: Reference) -> None:
         plain = source.insecure or is_loopback(image.registry)
-        command = cosign.verify(program, key, str(image), insecure=source.insecure, plain_http=plain)
+        command = cosign.verify(program, str(image), key=key, insecure=source.insecure, plain_http=plain)
         what = f"cosign does not verify {image} with {key}"
         try:
             source.runner.retry(lambda: source.run(command, image, what, cosign.message))
         except ZotError as error:
-            if error.error_class in ("tool_failed", "not_found"):
+            if cosign.is_refused(error.stderr):
                 error.error_class = "denied"
                 error.hint = "Sign the image with the private key of verify_key."
             raise

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import re
 
+_REFUSED = re.compile(r"no (?:matching )?(?:signatures|attestations)\b")
 _ERROR = re.compile(r"^Error: (.*)", re.MULTILINE)
 
 
-def verify(program: str, reference: str, key: str, *, insecure: bool, plain_http: bool) -> list[str]:
+def verify(program: str, reference: str, *, key: str, insecure: bool, plain_http: bool) -> list[str]:
     """Verify that a signature of *reference* was made with the private key of the public *key*.
 
     Without the transparency log, which a registry in a closed network cannot reach and a signature by a key does not
@@ -35,3 +36,8 @@ def message(stderr: str) -> str:
     """The error that cosign printed, or else its last line."""
     found = _ERROR.findall(stderr)
     return found[0].strip() if found else (stderr.strip().splitlines() or [""])[-1]
+
+
+def is_refused(stderr: str) -> bool:
+    """Whether the image has no signature by the key. Other errors say nothing about the image."""
+    return bool(_REFUSED.search(stderr))

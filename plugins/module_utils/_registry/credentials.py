@@ -58,11 +58,12 @@ class Credentials:
         authfile: str | None,
         ambient: bool = True,
         for_tools: bool = True,
+        username_option: str = "username",
     ) -> None:
         """*directory* is private. *username* and *password* are sent to *registry* only.
 
         With *ambient* the credentials may also come from the default auth files of skopeo and crane. Without
-        *for_tools* no file is written.
+        *for_tools* no file is written. *username_option* is the name of the option that messages name.
         """
         self.directory = directory
         self.config = os.path.join(directory, "config.json")
@@ -72,6 +73,7 @@ class Credentials:
             raise missing_registry()
         self._ambient = ambient
         self._for_tools = for_tools
+        self._username_option = username_option
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], str] = {}
         self._accounts: dict[tuple[str, str], Account] = {}
@@ -112,7 +114,8 @@ class Credentials:
                 return f"none, since username and password are for {self._registry}"
             plain = f"{self._username}:{self._password}"
             self._add_entry(registry, {"auth": base64.b64encode(plain.encode()).decode()})
-            origin = "ZOT_USERNAME" if os.environ.get("ZOT_USERNAME") == self._username else "the option username"
+            named = f"the option {self._username_option}"
+            origin = "ZOT_USERNAME" if os.environ.get("ZOT_USERNAME") == self._username else named
             return f"user {self._username!r} from {origin}"
         candidates = [self._authfile] if self._authfile else _default_authfiles() if self._ambient else []
         for path in candidates:

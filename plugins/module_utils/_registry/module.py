@@ -100,6 +100,7 @@ def source_options_of(params: t.Mapping[str, t.Any]) -> Options:
         timeout=destination.timeout,
         retries=destination.retries,
         crane_path=destination.crane_path,
+        username_option="source_username" if params["source_username"] else "username",
         **given,
     )
 

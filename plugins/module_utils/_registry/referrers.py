@@ -49,6 +49,11 @@ class Referrer:
             return {"attestation", "sbom"} if _SBOM_PREDICATES.fullmatch(predicate) else {"attestation"}
         return {kind for kind, pattern in _TYPES.items() if pattern.fullmatch(artifact_type)}
 
+    @property
+    def is_signature_of_zot(self) -> bool:
+        """Whether the search extension of Zot counts it among the signatures, and does not list it."""
+        return bool(_BUNDLE.fullmatch(self.artifact_type or "")) or "signature" in self.kinds
+
     def for_ansible(self) -> dict[str, t.Any]:
         """One of the referrers in a result."""
         return {

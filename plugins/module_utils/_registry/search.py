@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest, is_tag
+from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import Account
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer
@@ -25,10 +26,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers i
 # Without the field Vulnerabilities, which would start scans.
 _QUERY = """{ExpandedRepoInfo(repo:"%s"){Images{Tag Digest MediaType Size PushTimestamp LastPullTimestamp IsSigned
 Manifests{Digest ConfigDigest Size Platform{Os Arch}}}}}"""
-_REFERRER = "fragment r on Referrer{MediaType ArtifactType Size Digest Annotations{Key Value}}"
 _IMAGE = (
-    "fragment i on ImageSummary{Digest MediaType Referrers{...r} Manifests{Digest Platform{Os Arch} Referrers{...r}}}"
-    f"{_REFERRER}"
+    "fragment i on ImageSummary{Digest SignatureInfo{Tool} Referrers{...r}"
+    " Manifests{Digest SignatureInfo{Tool} Platform{Os Arch} Referrers{...r}}}"
+    "fragment r on Referrer{MediaType ArtifactType Size Digest Annotations{Key Value}}"
 )
 # In one request. Proxies limit the length of an address, often to 8 KiB.
 _QUESTIONS = 30
@@ -111,56 +112,54 @@ def search(http: HttpSession, repository: str) -> list[TaggedImage] | None:
 
 @dataclass(frozen=True)
 class SearchedImage:
-    """An image with what is attached to it and to its members, directly. *members* have a platform or None."""
+    """An image with what is attached to it and to its members, directly. *members* have a platform or None.
+
+    Zot does not list signatures, nor what cosign has signed, among the *referrers*. *signed* are the digests that have
+    some, with their number.
+    """
 
     digest: str
-    media_type: str
     members: t.Mapping[str, str | None]
     referrers: t.Sequence[Referrer]
+    signed: t.Mapping[str, int]
 
 
-def search_images(http: HttpSession, references: t.Iterable[Reference]) -> dict[Reference, SearchedImage]:
-    """The images of tags, in one request for many. Those that the extension does not answer are missing.
+def search_images(
+    http: HttpSession, references: t.Iterable[Reference], repositories: t.Iterable[str] = ()
+) -> tuple[dict[Reference, SearchedImage], dict[str, list[str]]]:
+    """The images of tags, and the tags of repositories without those of signatures, in one request for many.
 
-    Raises ZotError.
+    What the extension does not answer is missing. Raises ZotError.
     """
-    asked = {each: f'Image(image:"{each.repository}:{each.tag}"){{...i}}' for each in references}
-    found = {}
-    for reference, fields in _ask(http, asked, _IMAGE).items():
-        with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
-            found[reference] = _searched(fields)
-    return found
+    names = {name: f'ExpandedRepoInfo(repo:"{name}"){{Images{{Tag}}}}' for name in repositories}
+    images = {each: f'Image(image:"{each.repository}:{each.tag}"){{...i}}' for each in references}
+    accounts: dict[Account, dict[t.Any, str]] = {}
+    asked: dict[t.Any, str] = {**names, **images}
+    for key, question in asked.items():
+        repository = key.repository if isinstance(key, Reference) else key
+        accounts.setdefault(http.account(repository), {})[key] = question
+    found: dict[Reference, SearchedImage] = {}
+    tags: dict[str, list[str]] = {}
+    for questions in accounts.values():
+        for key, fields in _ask(http, questions):
+            with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
+                if isinstance(key, Reference):
+                    found[key] = _searched(fields)
+                else:
+                    tags[key] = [_text(each["Tag"]) for each in fields["Images"]]
+    return found, tags
 
 
-def search_referrers(http: HttpSession, subjects: t.Iterable[Reference]) -> dict[Reference, list[Referrer]]:
-    """What is attached to manifests, directly, in one request for many. Like C(search_images). Raises ZotError.
-
-    The extension also has nothing for a repository that the account may not read.
-    """
-    asked = {
-        each: f'Referrers(repo:"{each.repository}",digest:"{each.digest}",type:[]){{...r}}'
-        for each in dict.fromkeys(subjects)
-    }
-    found = {}
-    for subject, listed in _ask(http, asked, _REFERRER).items():
-        with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
-            found[subject] = [_attached(str(subject.digest), each) for each in listed or ()]
-    return found
-
-
-def _ask(http: HttpSession, asked: t.Mapping[Reference, str], fragments: str) -> dict[Reference, t.Any]:
-    """The answer to each of many questions. If one of a request has none, the whole request has none."""
-    accounts: dict[t.Any, list[Reference]] = {}
-    for each in asked:
-        accounts.setdefault(http.account(each.repository), []).append(each)
-    found: dict[Reference, t.Any] = {}
-    for references in accounts.values():
-        for start in range(0, len(references), _QUESTIONS):
-            some = references[start : start + _QUESTIONS]
-            questions = " ".join(f"q{number}:{asked[each]}" for number, each in enumerate(some))
-            data = _answer(http, some[0].repository, f"{{{questions}}}{fragments}")
-            found.update((each, data[f"q{number}"]) for number, each in enumerate(some) if f"q{number}" in data)
-    return found
+def _ask(http: HttpSession, questions: t.Mapping[t.Any, str]) -> t.Iterator[tuple[t.Any, t.Any]]:
+    """The answer to each question. If Zot cannot answer one of a request, the whole request has no answer."""
+    keys = list(questions)
+    for start in range(0, len(keys), _QUESTIONS):
+        some = keys[start : start + _QUESTIONS]
+        text = " ".join(f"q{number}:{questions[key]}" for number, key in enumerate(some))
+        fragments = _IMAGE if "...i" in text else ""
+        repository = some[0].repository if isinstance(some[0], Reference) else some[0]
+        data = _answer(http, repository, f"{{{text}}}{fragments}")
+        yield from ((key, data[f"q{number}"]) for number, key in enumerate(some) if f"q{number}" in data)
 
 
 def _answer(http: HttpSession, repository: str, query: str) -> t.Mapping[str, t.Any]:
@@ -175,14 +174,14 @@ def _answer(http: HttpSession, repository: str, query: str) -> t.Mapping[str, t.
 
 
 def _searched(fields: t.Mapping[str, t.Any]) -> SearchedImage:
-    digest, manifests = _digest(fields["Digest"]), fields["Manifests"] or ()
-    listed = {_digest(each["Digest"]): each for each in manifests}
-    attached = {digest: fields["Referrers"], **{member: each["Referrers"] for member, each in listed.items()}}
+    digest = _digest(fields["Digest"])
+    manifests = {_digest(each["Digest"]): each for each in fields["Manifests"] or ()}
+    subjects = {**manifests, digest: fields}
     return SearchedImage(
         digest,
-        _text(fields["MediaType"]),
-        {member: _platform(each.get("Platform") or {}) for member, each in listed.items()},
-        [_attached(subject, each) for subject, found in attached.items() for each in found or ()],
+        {member: _platform(each.get("Platform") or {}) for member, each in manifests.items()},
+        [_attached(subject, each) for subject, found in subjects.items() for each in found["Referrers"] or ()],
+        {subject: len(each["SignatureInfo"]) for subject, each in subjects.items() if each["SignatureInfo"]},
     )
 
 

@@ -50,6 +50,7 @@ class Options:
     retries: int = 3
     skopeo_path: str | None = None
     crane_path: str | None = None
+    username_option: str = "username"
 
 
 @contextlib.contextmanager
@@ -127,6 +128,7 @@ class Access:
             authfile=options.authfile,
             ambient=options.ambient,
             for_tools=for_tools,
+            username_option=options.username_option,
         )
         self._variables = environment(directory, ca_path=options.ca_path)
 
