@@ -43,12 +43,12 @@ options:
     vars: [{name: zot_password}]
   authfile:
     description: An auth file that C(docker login) or C(skopeo login) wrote.
-    type: path
+    type: str
     env: [{name: ZOT_AUTHFILE}]
     vars: [{name: zot_authfile}]
   ca_path:
     description: A PEM file with CA certificates that are trusted in addition to those of the system.
-    type: path
+    type: str
     env: [{name: ZOT_CA_PATH}]
     vars: [{name: zot_ca_path}]
   validate_certs:
@@ -136,6 +136,7 @@ _raw:
     - oci.killinit.cc/openclaw/openclaw@sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
 """
 
+import os
 import typing as t
 
 from ansible.errors import AnsibleError
@@ -153,14 +154,20 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core has no typ
     def run(self, terms: list[t.Any], variables: dict[str, t.Any] | None = None, **kwargs: t.Any) -> list[str]:
         """Return the references by digest."""
         self.set_options(var_options=variables, direct=kwargs)
-        names = ("registry", "username", "password", "authfile", "ca_path")
-        given: dict[str, t.Any] = {name: self.get_option(name) or None for name in names}
-        validate_certs = self.get_option("validate_certs")
+        given: dict[str, t.Any] = {name: self._text(name) for name in ("registry", "username", "password")}
+        given.update((name, os.path.expanduser(self._text(name) or "")) for name in ("authfile", "ca_path"))
         try:
-            given["validate_certs"] = True if validate_certs in (None, "") else boolean(validate_certs)
+            validate_certs = self._text("validate_certs")
+            given["validate_certs"] = validate_certs is None or boolean(validate_certs)
             given.update((name, self.get_option(name)) for name in ("timeout", "retries"))
             return pin(Options(**given), self._flatten(terms))
         except ZotError as error:
             raise AnsibleError(error.for_ansible()["msg"]) from None
         except TypeError as error:  # validate_certs is not a truth value
             raise AnsibleError(f"validate_certs: {error}") from error
+
+    def _text(self, name: str) -> str | None:
+        """An option. An empty variable, as AWX sets for an empty answer, must not hide the environment."""
+        value = self.get_option(name)
+        found = os.environ.get(f"ZOT_{name.upper()}") if value in (None, "") else value
+        return None if found in (None, "") else str(found)
