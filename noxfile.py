@@ -187,7 +187,7 @@ def demo_cluster(session: nox.Session) -> None:  # needs: skopeo crane go builda
 
 
 @nox.session
-def bench(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc strace
+def bench(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry etcd runc strace
     """Measure the collection beside the bare commands (an hour); arguments: names of yardsticks, --runs N, --help"""
     provide_collections()
     env = {"PYTHONPATH": "tests"}

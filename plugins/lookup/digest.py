@@ -69,7 +69,7 @@ options:
 notes:
   - Environment variables and files are read on the controller. The keyword C(environment) of a task has no effect.
   - In a loop or in a variable, the lookup asks the registry each time that Ansible evaluates it. Give all references in
-    one call, or keep the result with M(ansible.builtin.set_fact).
+    one call, or keep the result with C(ansible.builtin.set_fact).
   - Inventory and extra variables of the roles (C(zot_registry), ...) apply, too. An empty one counts as not set.
 requirements:
   - Python library requests, on the controller
