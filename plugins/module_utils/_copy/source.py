@@ -110,7 +110,7 @@ class Source:
             raise ZotError(
                 "not_found",
                 f"cannot copy {source}: it does not exist",
-                hint=f"{self._reader.nearest_tags(source)} Nothing was written.",
+                hint=f"{self._reader.nearest_tags(source)}",
             )
         pinned = source.pinned(manifest.digest)
         members = self._members(pinned, manifest)
