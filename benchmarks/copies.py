@@ -25,14 +25,18 @@ REFERRERS = ("application/spdx+json", "application/vnd.in-toto+json", "applicati
 
 
 def copy_again(bench: Bench) -> tuple[Costs, list[Ratio]]:
-    """Nothing to do for 20 images with 60 referrers in one zot_copy, beside regctl image copy --referrers for each"""
+    """Nothing to copy: 20 images with 60 referrers, the module alone and in a playbook, beside regctl for each"""
     if not shutil.which("regctl"):
         print("  NOT measured: regctl is not in PATH", flush=True)
         return {}, []
     _attach(bench)
-    task = {**_source(bench), "images": [{"repository": name, "tags": ["r1"]} for name in IMAGES]}
+    images = [{"source_repository": name, "repository": f"{name}/copied", "tags": ["r1"]} for name in IMAGES]
+    task = {**_source(bench), "images": images}
+    (bench.directory / "both.pem").write_bytes(bench.registry.ca.read_bytes())
+    payload = bench.payload("killinit.zot.zot_copy", task)
     copies = [
-        f"regctl image copy --referrers {bench.registry.host}/{name}:r1 $ZOT_REGISTRY/{name}:r1" for name in IMAGES
+        f"regctl image copy --referrers {bench.registry.host}/{name}:r1 $ZOT_REGISTRY/{name}/copied:r1"
+        for name in IMAGES
     ]
 
     def check(run: Run) -> None:
@@ -44,10 +48,12 @@ def copy_again(bench: Bench) -> tuple[Costs, list[Ratio]]:
         def scene() -> Iterator[Registry]:
             yield destination
 
-        ours = bench.playbook("copy-again", [{"killinit.zot.zot_copy": task}])
+        alone = [f"{sys.executable} {payload}"]
+        played = [" ".join(bench.playbook("copy-again", [{"killinit.zot.zot_copy": task}]))]
         sides = [
-            Side("zot_copy", bench.script("copy-again-ours", _with_both(bench, [" ".join(ours)], ours=True)), check),
+            Side("zot_copy", bench.script("alone", _with_both(bench, alone, ours=True)), check),
             Side("regctl", bench.script("copy-again", _with_both(bench, copies, ours=False)), check, ours=False),
+            Side("in a playbook", bench.script("played", _with_both(bench, played, ours=True)), check),
         ]
         # The first run copies.
         measure([Side("first", sides[0].command, _anything)], 1, scene, bench.directory)

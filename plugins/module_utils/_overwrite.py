@@ -44,9 +44,9 @@ def occupied(image: Image, other: str) -> ZotError:
     )
 
 
-def move_tag(registry: Writer, reference: Reference, digest: str) -> None:
+def move_tag(registry: Writer, reference: Reference, digest: str, read: t.Callable[[], Image] | None = None) -> None:
     """Let a tag hold an image of its repository. Raises ZotError, also if it then holds another one."""
-    after = registry.move(reference, digest)
+    after = registry.move(reference, digest, read)
     if after.digest != digest:
         raise ZotError(
             "tool_failed",

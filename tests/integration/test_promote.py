@@ -122,7 +122,7 @@ def test_a_revision_that_holds_another_image(built: str, zot: Registry, module: 
 
 
 def test_from_staging_to_production(
-    zot: Registry, images: Images, playbook: Playbook, environment: dict[str, str], tmp_path: Path
+    zot: Registry, images: Images, module: Module, playbook: Playbook, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """The example of the guide: a release to staging, the promotion, and the restart of production."""
     environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
@@ -161,6 +161,9 @@ def test_from_staging_to_production(
 
         clusters, inventory = {}, {}
         for name, registry in (("staging", staging), ("production", zot)):
+            account = {"registry": registry.host, "username": "writer", "password": registry.writer.password}
+            first = {"archive": str(images["changed-label"]), "repository": REPOSITORY, "tags": ["latest"]}
+            assert not module("zot_push", **account, ca_path=str(both), **first)["failed"]
             own = workload(f"{registry.host}/{REPOSITORY}:latest", name="app")
             clusters[name] = PatchableCluster("openclaw", resolve, own, pull_secret(registry, registry.reader))
             server = stack.enter_context(running(clusters[name]))

@@ -108,7 +108,7 @@ def _copy(writer: Writer, copier: Copier, job: Job) -> None:
         for move in job.moves:
             if move.needed:
                 copier.copy(source.pinned(move.after), destination.pinned(move.after))
-                move_tag(writer, move.reference, move.after)
+                _write_tag(writer, move)
                 job.copied.append(str(move.reference.tag))
     except ZotError as error:
         job.error = error
@@ -137,19 +137,28 @@ def _move_tag(writer: Writer, copier: Copier, plan: Plan, move: Move) -> None:
         writer.keep(Image(move.reference, Manifest(move.before, "", {})), move.keeper)
     try:
         try:
-            move_tag(writer, move.reference, move.after)
+            _write_tag(writer, move)
         except ZotError as error:
             if error.error_class != "not_found":
                 raise
             # Zot removed the image again: its last tag was the keeper that has just moved, or it had none yet and the
             # garbage collection ran.
             copier.copy(plan.job.contents.source, plan.job.destination)
-            move_tag(writer, move.reference, move.after)
+            _write_tag(writer, move)
     except ZotError:
         if not certainly_holds(writer, move.reference, move.before):
             plan.written.append(move)
         raise
     plan.written.append(move)
+
+
+def _write_tag(writer: Writer, move: Move) -> None:
+    # Only the digest is read again, with HEAD: a GET counts as a pull.
+    def read() -> Image:
+        digest = writer.http().digest(move.reference)
+        return Image(move.reference, Manifest(digest, "", {}) if digest else None)
+
+    move_tag(writer, move.reference, move.after, read)
 
 
 def _report(plans: t.Sequence[Plan]) -> dict[str, t.Any]:
