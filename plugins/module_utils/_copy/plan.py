@@ -18,9 +18,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._copy.source import C
 from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer, referrers
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import SearchedImage, search_images
-from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 # The number of errors that a message names.
 _MESSAGES = 5
@@ -73,6 +73,11 @@ class Plan:
     written: list[Move] = field(default_factory=list)
     error: ZotError | None = None
 
+    @property
+    def needed(self) -> bool:
+        """Whether anything must be written."""
+        return self.job.needed or any(move.needed for move in self.tags)
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -99,7 +104,7 @@ class Gate:
 
 
 def make_plans(
-    source: Source, destination: Writer, requests: t.Sequence[CopyRequest], gate: Gate, pool: Executor
+    source: Source, destination: Reader, requests: t.Sequence[CopyRequest], gate: Gate, pool: Executor
 ) -> list[Plan]:
     """Read both ends. Raises ZotError, which names all images that cannot be copied."""
     http = destination.http()
@@ -131,7 +136,7 @@ def _key(request: CopyRequest, contents: Contents) -> tuple[Reference, Reference
 
 
 def _jobs(
-    destination: Writer,
+    destination: Reader,
     found: t.Mapping[CopyRequest, Contents],
     there: t.Mapping[Reference, SearchedImage],
     held: t.Mapping[Reference, str | None],
@@ -179,7 +184,7 @@ def _occupied(plan: Plan, held: t.Mapping[Reference, str | None]) -> t.Iterator[
             )
 
 
-def _moves(destination: Writer, plan: Plan, held: t.Mapping[Reference, str | None]) -> list[Move]:
+def _moves(destination: Reader, plan: Plan, held: t.Mapping[Reference, str | None]) -> list[Move]:
     found = []
     for tag in plan.request.tags:
         move = Move(tag, held[tag], plan.job.contents.digest)

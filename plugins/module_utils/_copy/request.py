@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._keepers import require_own_keepers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
-from ansible_collections.killinit.zot.plugins.module_utils._overwrite import overwrite_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import texts_option
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import overwrite_option, texts_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 
 

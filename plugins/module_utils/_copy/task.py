@@ -19,7 +19,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import moved_entry
 from ansible_collections.killinit.zot.plugins.module_utils._overwrite import certainly_holds, move_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry import cosign
-from ansible_collections.killinit.zot.plugins.module_utils._registry.copier import Copier
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
@@ -27,7 +26,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers i
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import find_tool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import ThreadPool, thread_pool
-from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
+
+if t.TYPE_CHECKING:
+    from ansible_collections.killinit.zot.plugins.module_utils._registry.copier import Copier
+    from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 
 def copy_images(
@@ -37,21 +39,25 @@ def copy_images(
 
     No tag is written before the contents of all images are at the destination, and no shared tag before all others.
     """
-    reader, writer = Reader(source), Writer(destination)
+    reader, target = Reader(source), Reader(destination)
     items = [params] if params["images"] is None else params["images"]
     if not items:
         raise ZotError("invalid_option", "images is empty: list at least one image")
-    requests = [each for item in items for each in copy_requests(reader, writer, item)]
+    requests = [each for item in items for each in copy_requests(reader, target, item)]
     require_distinct(requests)
     gate = _gate(source, params)
     with thread_pool(params["parallel"]) as pool:
-        plans = make_plans(Source(reader, attached=params["referrers"]), writer, requests, gate, pool)
+        plans = make_plans(Source(reader, attached=params["referrers"]), target, requests, gate, pool)
         if dry_run:
             for plan in plans:
                 _assume_copied(plan.job)
                 plan.written = [move for move in plan.tags if move.needed]
-        else:
-            _write(writer, Copier(source, destination), plans, pool)
+        elif any(plan.needed for plan in plans):
+            # Imported only for a write: most tasks find nothing to do.
+            from ansible_collections.killinit.zot.plugins.module_utils._registry.copier import Copier
+            from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
+
+            _write(Writer(destination), Copier(source, destination), plans, pool)
     return _report(plans)
 
 

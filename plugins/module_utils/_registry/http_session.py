@@ -23,7 +23,8 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError, json_object
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest, is_tag
-from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import Account, is_loopback
+from ansible_collections.killinit.zot.plugins.module_utils._registry.account import Account
+from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Access
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest, is_tag
-from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import Account
+from ansible_collections.killinit.zot.plugins.module_utils._registry.account import Account
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer

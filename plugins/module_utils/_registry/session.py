@@ -13,6 +13,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import threading
 import typing as t
 from dataclasses import dataclass, field
 
@@ -167,6 +168,9 @@ class Session(Access):
         runner = Runner(timeout=options.timeout, retries=options.retries, directory=empty, redact=self._redact)
         super().__init__(options, directory, runner, for_tools=True)
         self.workers = Workers(options.timeout)
+        # The image configurations that were read or are expected, by pinned reference, and those that are being read.
+        self.configurations: dict[str, bytes] = {}
+        self.in_flight: dict[str, threading.Event] = {}
         self.crane = find_tool(options.crane_path, "crane")
         self.policy = policy(directory)
         self._skopeo_path = options.skopeo_path
