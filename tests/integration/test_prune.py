@@ -76,7 +76,7 @@ def test_prune_and_undo(published: str, module: Module, registry: Registry, read
     """Check mode is exact; a second run changes nothing; zot_tag takes the tags back."""
     assert module("zot_tag", repository=published, tags=["stable"], state="absent")["changed"]
     before = held(registry, published)
-    options: dict[str, Any] = {"repositories": [published], "keep_last": 2, "keep_newer_than": "1m", "diff": True}
+    options: dict[str, Any] = {"repositories": [published], "keep_last": 2, "keep_newer_than": "1h", "diff": True}
     with reads_only():
         assert deleted(module("zot_prune", **options)) == []
     options["keep_newer_than"] = None
@@ -351,7 +351,7 @@ def test_empty_answers(
     del given["zot_clusters"]
     alone = playbook("killinit.zot.prune", "--check", **given)
     assert (alone.returncode, len(report(alone)["clusters"])) == (0, 1), alone.stdout
-    none = {**given, "zot_prune_without_clusters": "true", "zot_prune_keep_last": "", "zot_prune_keep_newer_than": "1m"}
+    none = {**given, "zot_prune_without_clusters": "true", "zot_prune_keep_last": "", "zot_prune_keep_newer_than": "1d"}
     done = playbook("killinit.zot.prune", "--check", **none)
     assert (done.returncode, report(done)["deleted"], report(done)["clusters"]) == (0, [], [])
 

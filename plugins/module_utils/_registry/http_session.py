@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import http.cookiejar
 import re
+import socket
 import threading
 import time
 import typing as t
@@ -20,6 +21,7 @@ import warnings
 from urllib.parse import urlsplit, urlunsplit
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest, is_tag
+from ansible_collections.killinit.zot.plugins.module_utils._registry.account import Account
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_answers import (
@@ -32,7 +34,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.http_answer
     object_of,
     origin,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Access
 
 # The search extension describes a tag in about 600 bytes.
 _LONGEST_ANSWER = 32 * 1024 * 1024
@@ -60,9 +62,9 @@ _NOT_TLS = re.compile(r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNKNOWN_PROTOC
 
 
 class HttpSession:
-    """Reads the registry of a Session with its credentials. Threads may share it. Every method raises ZotError."""
+    """Reads the registry of an Access with its credentials. Threads may share it. Every method raises ZotError."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Access) -> None:
         if not session.name:
             raise missing_registry()
         self.name = session.name
@@ -74,6 +76,14 @@ class HttpSession:
         # The Bearer token of each scope, and the time until which it is used.
         self._tokens: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def account(self, repository: str) -> Account:
+        """The account that the registry gets for a repository."""
+        return self._session.credentials.account(self.name, repository)
 
     def digest(self, reference: Reference) -> str | None:
         """The digest of a reference; None only if it does not exist. Zot does not count a HEAD as a pull."""
@@ -324,7 +334,12 @@ class HttpSession:
             return result
         if isinstance(result, TooLongError):
             raise invalid_answer(what, f"it is longer than {_LONGEST_ANSWER >> 20} MiB") from result
-        if isinstance(result, failed.Timeout):
+        # The libraries wrap the reason several times, each time in more words.
+        reason: BaseException = result
+        while reason.__cause__ or reason.__context__:
+            reason = t.cast("BaseException", reason.__cause__ or reason.__context__)
+        # While a body is read, requests calls a timeout a ConnectionError: https://github.com/psf/requests/issues/5430
+        if isinstance(result, failed.Timeout) or (isinstance(reason, socket.timeout) and reason.errno is None):
             raise ZotError(
                 "unavailable",
                 f"cannot read {what}: no complete answer within {timeout} seconds",
@@ -332,10 +347,6 @@ class HttpSession:
             ) from result
         if not isinstance(result, (failed.RequestException, OSError, ValueError)):
             raise result
-        # The libraries wrap the reason several times, each time in more words.
-        reason: BaseException = result
-        while reason.__cause__ or reason.__context__:
-            reason = t.cast("BaseException", reason.__cause__ or reason.__context__)
         text = self._session.credentials.redact(f"cannot read {what}: {reason or type(reason).__name__}")
         is_tls = isinstance(result, failed.SSLError) and "EOF" not in str(reason)
         raise ZotError("tls" if is_tls else "unavailable", text) from result

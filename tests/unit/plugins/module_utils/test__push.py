@@ -362,6 +362,19 @@ def test_an_error_that_passes_does_not_hide_one_that_does_not(registry: ArchiveW
     assert raised.value.error_class == "denied"
 
 
+def test_the_error_of_an_archive_precedes_that_of_its_tag(
+    registry: ArchiveWriter, fake: t.Any, app: Path, tmp_path: Path
+) -> None:
+    """Both are read at the same time, and the worker that read the first archive can read the second one."""
+    fake.fail("manifest", "demo/app:1", "bad-password", times=99)
+    missing = item(tmp_path / "missing.tar", "1")
+    with pytest.raises(ZotError, match=r"missing\.tar cannot be read: No such file") as raised:
+        push(registry, several(missing, item(app, "2"), parallel=1), dry_run=False)
+    assert raised.value.error_class == "archive_invalid"
+    assert [tag["error"] is None for tag in raised.value.result["tags"]] == [False, True]
+    assert fake.writes == []
+
+
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_two_archives_for_one_tag(registry: ArchiveWriter, fake: t.Any, app: Path, other: Path, dry_run: bool) -> None:
     with pytest.raises(ZotError, match=r"demo/app:2 is a tag of two archives: .*app\.tar and .*other\.tar") as raised:
