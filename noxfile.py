@@ -27,6 +27,7 @@ from environment.collection_path import AWX_PYTHON, CACHE, COLLECTIONS, ROOT, fe
 from environment.other_tools import other_tools
 
 WITH_REGISTRY = ("versions", "package", "integration", "reliability", "cluster", "molecule", "demo", "demo-cluster")
+ACTIONLINT = "v1.7.12"
 
 nox.options.default_venv_backend = "none"
 nox.options.envdir = CACHE / "nox"
@@ -58,7 +59,7 @@ def test(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd r
     del checks["unit tests"]  # the session units runs them, with their coverage
     results = commands.run(checks, workers=2)
     # The tests with a cluster wait for Kubernetes half of the time, so that others can run beside them.
-    beside = ("cluster", "units", "docs", "sanity", "versions", "package")
+    beside = ("cluster", "units", "docs", "workflows", "sanity", "versions", "package")
     results += commands.run(_sessions(*beside), workers=2)
     results += commands.run(_sessions("integration", "reliability", "molecule", "demo", "demo-cluster"), workers=1)
     session.log("\n".join(["What each took:", *map(str, results)]))
@@ -89,6 +90,21 @@ def docs(session: nox.Session) -> None:
     site = docs_site.make_site()
     session.run("bash", f"{site}/build.sh", silent=True)
     session.log(f"The pages begin with {site}/build/html/index.html")
+
+
+@nox.session
+def workflows(session: nox.Session) -> None:  # needs: go
+    """Check the workflows of GitHub Actions with actionlint, also that of the documentation"""
+    program = CACHE / "bin" / f"actionlint-{ACTIONLINT}"
+    if not program.exists():
+        session.log("Building actionlint (about 20 s)")
+        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+            path = f"github.com/rhysd/actionlint/cmd/actionlint@{ACTIONLINT}"
+            session.run("go", "install", path, env={"GOBIN": folder, "GOFLAGS": "-modcacherw"})
+            program.parent.mkdir(exist_ok=True)
+            (Path(folder) / "actionlint").rename(program)
+    files = sorted([*ROOT.glob(".github/workflows/*.yml"), ROOT / "docs/examples/ci/github-actions.yml"])
+    session.run(str(program), *map(str, files))
 
 
 @nox.session
@@ -155,7 +171,8 @@ def cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zst
     # The API gives times in UTC: elsewhere a time that is read as local time is hours away.
     surroundings = json.dumps(pythons.surroundings())
     variables = {"ZOT_TEST_SURROUNDINGS": surroundings, "ZOT_TEST_RULEBOOK": rulebook(), "TZ": "America/New_York"}
-    pytest(session, "tests/cluster", **variables)
+    # Each of the two processes has a cluster of its own.
+    pytest(session, "tests/cluster", "--numprocesses=2", **variables)
 
 
 @nox.session

@@ -367,7 +367,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._workload_info import
 
 OPTIONS = {
     **CLUSTER_MODULE_OPTIONS,
-    "namespace": {"type": "str", "required": True},
+    "namespace": {"type": "raw", "required": True},
     "workloads": {"type": "list", "elements": "str", "default": []},
     "label_selectors": {"type": "list", "elements": "str", "default": []},
     "repositories": {"type": "list", "elements": "raw", "default": []},

@@ -76,6 +76,18 @@ def texts_option(name: str, value: t.Any) -> list[str]:
     return words([text_option(name, value)])
 
 
+def overwrite_option(value: t.Any, references: t.Iterable[Reference]) -> frozenset[Reference]:
+    """The tags that may be moved to another image: all, none, or those that the option lists. Raises ZotError."""
+    if value is None or isinstance(value, bool):
+        return frozenset(references) if value in (None, True) else frozenset()
+    # A command line has no booleans.
+    text = value.lower() if isinstance(value, str) else ""
+    if text in ("true", "yes", "false", "no"):
+        return overwrite_option(text in ("true", "yes"), references)
+    tags = texts_option("overwrite", value)
+    return frozenset(each for each in references if each.tag in tags)
+
+
 def at_least(minimum: int, **values: int) -> None:
     """Raise ZotError for an option whose value is below *minimum*."""
     for name, value in values.items():
