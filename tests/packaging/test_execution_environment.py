@@ -21,7 +21,6 @@ import pytest
 import yaml
 from integration.blocks import blocks
 from packaging.requirements import Requirement
-from packaging.version import Version
 
 from environment import awx
 from environment.images import Images
@@ -75,10 +74,10 @@ def test_image_has_the_tools(name: str, tarball: Path, run: Callable[..., str], 
         (rulebook,) = yaml.safe_load(definition.read_text())["dependencies"]["python"]
         assert rulebook in (context / "_build/requirements.txt").read_text()
         assert "java-21-openjdk-headless" in (context / "_build/bindep.txt").read_text()
-        tested = re.search(r"^ansible-rulebook==(\S+)", (ROOT / "requirements/rulebook.txt").read_text(), re.MULTILINE)[
-            1
-        ]
-        assert Version(tested) in Requirement(rulebook).specifier
+        pins = (ROOT / "requirements/rulebook.txt").read_text()
+        tested = re.search(r"^ansible-rulebook==(\S+)", pins, re.MULTILINE)
+        assert tested
+        assert tested[1] in Requirement(rulebook).specifier
 
 
 @pytest.fixture
