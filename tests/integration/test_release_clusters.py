@@ -150,7 +150,7 @@ def test_every_cluster_runs_the_release(fleet: Callable[..., Fleet]) -> None:
     assert [cluster.patched for cluster in two.clusters.values()] == [["app"], ["app"]]
     assert "changed=0" in again.stdout
     # A boolean of a file, and not a text of the command line.
-    tags_alone = three.run("rollback", zot_rollback_rollout=False)
+    tags_alone = two.run("rollback", zot_rollback_rollout=False)
     assert (tags_alone.returncode, report(tags_alone, "zot_rollback_report")["clusters"]) == (0, [])
 
 

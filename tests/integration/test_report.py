@@ -148,7 +148,11 @@ def test_the_registry_alone(released: str, playbook: Run, environment: dict[str,
         ({"zot_report_file": "report.pdf"}, "must name a file .html, .md or .json", False),
         ({"zot_report_file": "none/report.md"}, "in a directory that exists", False),
         ({"zot_clusters": "clusterz"}, "clusterz, which is not a host", False),
-        ({"zot_report_registry_only": "true", "zot_report_repositories": "no/where"}, "no/where is not a repository", True),
+        (
+            {"zot_report_registry_only": "true", "zot_report_repositories": "no/where"},
+            "no/where is not a repository",
+            True,
+        ),
     ],
 )
 def test_a_mistake(given: dict[str, Any], message: str, written: bool, playbook: Run, tmp_path: Path) -> None:
