@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -100,10 +101,10 @@ def test_pushes_reach_the_pods(
             patched = kubectl.get("deployment", "app", "--show-managed-fields")["metadata"]["managedFields"]
             times = [each["time"] for each in patched if each.get("subresource") != "status"]
             seconds = max(datetime.fromisoformat(each.replace("Z", "+00:00")).timestamp() for each in times)
+            # A process of xdist shares standard error with the terminal, but not standard output.
             with capsys.disabled():
-                print(
-                    f"\n{seconds - put_time(zot, 'app'):.1f} s from the PUT of the tag to the patch of the Deployment"
-                )
+                text = f"{seconds - put_time(zot, 'app'):.1f} s from the PUT of the tag to the patch of the Deployment"
+                print(f"\n{text}", file=sys.stderr)
 
             digests = [push("app", number) for number in range(20)]
             wait_until(lambda: all(f"app:latest@{each}" in receiver.log for each in digests), "all events arrive", 120)

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 from integration.blocks import blocks
+from packaging.requirements import Requirement
 
 from environment import awx
 from environment.images import Images
@@ -50,9 +51,10 @@ def test_collection_names_its_requirements(installed: Path, run: Callable[..., s
     assert "skopeo  # from collection killinit.zot" in found["system"]
 
 
-def test_image_has_the_tools(tarball: Path, run: Callable[..., str], tmp_path: Path) -> None:
-    definition = tmp_path / "execution-environment.yml"
-    definition.write_text((ROOT / definition.name).read_text())
+@pytest.mark.parametrize("name", ["execution-environment.yml", "decision-environment.yml"])
+def test_image_has_the_tools(name: str, tarball: Path, run: Callable[..., str], tmp_path: Path) -> None:
+    definition = tmp_path / name
+    definition.write_text((ROOT / name).read_text())
     (tmp_path / tarball.name).symlink_to(tarball)
     context = tmp_path / "context"
     run("ansible-builder", "create", "--file", definition, "--context", context, "--output-filename", "Containerfile")
@@ -68,6 +70,14 @@ def test_image_has_the_tools(tarball: Path, run: Callable[..., str], tmp_path: P
     assert f"go install github.com/google/go-containerregistry/cmd/crane@{crane}\n" in builder
     assert (ROOT / "requirements/go.in").read_text().split()[-1] in builder
     assert final.index("install-from-bindep") < final.index("COPY --from=builder /build/crane /usr/local/bin/crane")
+    if name == "decision-environment.yml":
+        (rulebook,) = yaml.safe_load(definition.read_text())["dependencies"]["python"]
+        assert rulebook in (context / "_build/requirements.txt").read_text()
+        assert "java-21-openjdk-headless" in (context / "_build/bindep.txt").read_text()
+        pins = (ROOT / "requirements/rulebook.txt").read_text()
+        tested = re.search(r"^ansible-rulebook==(\S+)", pins, re.MULTILINE)
+        assert tested
+        assert tested[1] in Requirement(rulebook).specifier
 
 
 @pytest.fixture
