@@ -78,10 +78,9 @@ options:
     type: raw
   index:
     description:
-      - The tag of the index that will list the image. Until it exists, tags may be moved in spite of O(overwrite), so
-        that a build that failed can be repeated.
-      - Then the index must list the images of all archives with this O(index), and no other platform. A tag that begins
-        with its name, as C(3f2c1ab-amd64), and does not exist is not written if the index has the image.
+      - The tag of the index that will list the image. Until it exists, tags may be moved in spite of O(overwrite). Then
+        it must list the images of all archives with this O(index), and no other platform. A tag that begins with its
+        name, as C(3f2c1ab-amd64), and does not exist is not written if the index has the image.
     type: raw
   images:
     description:
