@@ -22,7 +22,7 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "tests"))
 
-from environment import cluster_parts, commands, docs_site, pythons, sanity
+from environment import cluster_parts, commands, docs_links, docs_site, pythons, sanity
 from environment.collection_path import AWX_PYTHON, CACHE, COLLECTIONS, ROOT, fetch_collection, link_collection
 from environment.other_tools import other_tools
 
@@ -89,6 +89,9 @@ def docs(session: nox.Session) -> None:
     provide_collections()
     site = docs_site.make_site()
     session.run("bash", f"{site}/build.sh", silent=True)
+    broken = docs_links.broken_links(site / "build" / "html")
+    if broken:
+        session.error("broken links:\n" + "\n".join(broken))
     session.log(f"The pages begin with {site}/build/html/index.html")
 
 
