@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from integration.blocks import PAGES, ROOT, Block, blocks
+from integration.blocks import PAGES, ROOT, Block, blocks, comparable, pattern
 from integration.support import recap
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec
@@ -44,6 +44,7 @@ ELSEWHERE = {
     ),
     "ansible-galaxy collection install killinit.zot",
     "ansible-galaxy collection install killinit.zot --no-deps",
+    "ansible-galaxy collection install --no-deps killinit-zot-*.tar.gz",
     "ansible-galaxy collection build",
     "ansible-builder build --tag killinit-zot",
     "ansible-playbook killinit.zot.awx --extra-vars @awx.yml",
@@ -86,6 +87,8 @@ def _kind(block: Block) -> str:
     """What a block is; a test below is for each kind."""
     if block.language in ("sh", "console"):
         return "commands"
+    if block.language == "text":
+        return "output"  # tests/packaging compares it
     assert block.language == "yaml", f"no test knows what {block} is"
     content = block.content
     if isinstance(content, list):
@@ -154,6 +157,8 @@ def test_command(page: str, command: str, shell: Shell) -> None:
     elif _is_lonely(command):
         run = shell(command, page)
         assert run.returncode == 0, run.stdout + run.stderr
+        shown = [output for block in blocks(page) for each, output in block.outputs if each == command]
+        assert all(re.search(pattern(output), comparable(run.stdout)) for output in shown), run.stdout
     else:
         assert name == "ansible-playbook", f"no test runs {command}"
         assert rest[0] in WITH_A_CLUSTER

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from integration.blocks import comparable, pattern
 
 from environment.images import Images
 
@@ -99,7 +100,7 @@ def test_the_first_minute(
     installed: Path, images: Images, environment: dict[str, str], repository: str, tmp_path: Path
 ) -> None:
     """What README shows first, typed as it stands there; only registry and account are others."""
-    _install, exports, command = code_blocks("sh")[0].strip().splitlines()
+    exports, command = next(each for each in code_blocks("sh") if each.startswith("export ")).strip().splitlines()
     given = {word.partition("=")[0] for word in shlex.split(exports)[1:]}
     assert given == {"ZOT_REGISTRY", "ZOT_USERNAME", "ZOT_PASSWORD"}
 
@@ -124,3 +125,5 @@ def test_the_first_minute(
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"changed={changed} " in done.stdout
+        shown = code_blocks("text")[0].replace("openclaw/", f"{repository}/")
+        assert re.search(pattern(shown), comparable(done.stdout)), done.stdout
