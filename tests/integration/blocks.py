@@ -85,7 +85,9 @@ def blocks(*pages: str) -> list[Block]:
 def _of(page: str, text: str) -> Iterator[Block]:
     found = (FENCED if page.endswith(".md") else DIRECTIVE).findall(text)
     marks = re.findall(r"^ *```\w*$|(?:code-block|literalinclude)::|^(?!\.\. ).*::$", text, re.MULTILINE)
-    assert len(marks) == len(found) * (2 if page.endswith(".md") else 1), f"{page} has blocks that are not seen"
+    assert len(marks) == len(found) * (2 if page.endswith(".md") else 1), (
+        f"{page} has blocks that the tests do not find"
+    )
     for language, content in found:
         if "/" in language:  # a file that is included
             included = (ROOT / page).parent / language
