@@ -52,7 +52,7 @@ def quick(session: nox.Session) -> None:
 
 
 @nox.session
-def test(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc
+def test(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry etcd runc java curl
     """Run all tests, and print the time of each session"""
     provide_collections(awx=True)
     checks = commands.quick()
@@ -155,9 +155,9 @@ def package(session: nox.Session) -> None:  # needs: skopeo crane go buildah zst
 
 
 @nox.session
-def integration(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry
+def integration(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry java curl
     """Test modules, roles and playbooks on a real registry; arguments go to pytest"""
-    pytest(session, "tests/integration", "--numprocesses=2", **other_tools())
+    pytest(session, "tests/integration", "--numprocesses=2", ZOT_TEST_RULEBOOK=rulebook(), **other_tools())
 
 
 @nox.session
@@ -168,12 +168,14 @@ def reliability(session: nox.Session) -> None:  # needs: skopeo crane go buildah
 
 
 @nox.session
-def cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc
+def cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc java
     """Test the roles on a real Kubernetes, which is built the first time (15 minutes); arguments go to pytest"""
     cluster_parts.build(session.log)
     # The API returns times in UTC. In this time zone, a time that is read as local time is wrong by hours.
     surroundings = json.dumps(pythons.surroundings())
-    pytest(session, "tests/cluster", ZOT_TEST_SURROUNDINGS=surroundings, TZ="America/New_York")
+    variables = {"ZOT_TEST_SURROUNDINGS": surroundings, "ZOT_TEST_RULEBOOK": rulebook(), "TZ": "America/New_York"}
+    # Each of the two processes has a cluster of its own.
+    pytest(session, "tests/cluster", "--numprocesses=2", **variables)
 
 
 @nox.session
@@ -206,7 +208,7 @@ def demo_cluster(session: nox.Session) -> None:  # needs: skopeo crane go builda
 
 
 @nox.session
-def bench(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc strace
+def bench(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry etcd runc strace
     """Compare the collection with the bare commands (an hour); arguments: names of yardsticks, --runs N, --help"""
     provide_collections()
     env = {"PYTHONPATH": "tests"}
@@ -258,7 +260,7 @@ def requirements(session: nox.Session) -> None:
     for path in sorted(ROOT.glob("requirements/*.in")):
         python = AWX_PYTHON if path.stem == "awx" else "3.11"
         # The other packages are used for their files only, without their dependencies.
-        more = [] if path.stem in ("dev", "importer", "plots") else ["--no-deps"]
+        more = [] if path.stem in ("dev", "importer", "plots", "rulebook") else ["--no-deps"]
         target = f"--output-file={path.with_suffix('.txt').relative_to(ROOT)}"
         command = ("uv", "pip", "compile", *options.split(), python, *more, *session.posargs)
         session.run(*command, str(path.relative_to(ROOT)), target)
@@ -279,6 +281,11 @@ def pytest(session: nox.Session, suites: str, *options: str, python: str = "pyth
     provide_collections()
     command = (python, "-m", "pytest", f"--override-ini=testpaths={suites}", *options)
     session.run(*command, *session.posargs, env=variables)
+
+
+def rulebook() -> str:
+    """The path of ansible-rulebook, in an environment of its own."""
+    return str(pythons.make_environment("rulebook", "rulebook.txt") / "ansible-rulebook")
 
 
 def provide_collections(*, awx: bool = False) -> None:

@@ -63,7 +63,9 @@ requirements:
     NAMESPACE = r"""
 options:
   namespace:
-    description: The namespace of the workloads and pods.
-    type: str
+    description:
+      - The namespace of the workloads and pods.
+      - Quote a name that consists of digits. A value that is not text is an error.
+    type: raw
     required: true
 """

@@ -35,8 +35,10 @@ options:
     type: int
     default: 60
   pull_secret:
-    description: The pull secret that pods should name. Commands create or repair a secret of this name.
-    type: str
+    description:
+      - The pull secret that pods should name. Commands create or repair a secret of this name.
+      - A value that is not text is an error.
+    type: raw
     default: zot-pull-secret
   allow_empty:
     description:
@@ -238,10 +240,10 @@ def main() -> None:
     module = cluster_module(
         {
             **CLUSTER_MODULE_OPTIONS,
-            "namespace": {"type": "str", "required": True},
+            "namespace": {"type": "raw", "required": True},
             "label_selectors": {"type": "list", "elements": "str", "default": []},
             "pull_timeout": {"type": "int", "default": 60},
-            "pull_secret": {"type": "str", "default": "zot-pull-secret", "no_log": False},  # a name
+            "pull_secret": {"type": "raw", "default": "zot-pull-secret", "no_log": False},  # a name
             "allow_empty": {"type": "bool", "default": False},
         }
     )

@@ -28,8 +28,8 @@ extends_documentation_fragment:
   - killinit.zot._attributes.cluster
 options:
   name:
-    description: The name of the pull secret.
-    type: str
+    description: The name of the pull secret. A value that is not text is an error.
+    type: raw
     default: zot-pull-secret
   workloads:
     description: The workloads to check, as C(deployment/openclaw). If empty, all of the namespace.
@@ -264,8 +264,8 @@ def main() -> None:
     module = cluster_module(
         {
             **CLUSTER_MODULE_OPTIONS,
-            "namespace": {"type": "str", "required": True},
-            "name": {"type": "str", "default": "zot-pull-secret"},
+            "namespace": {"type": "raw", "required": True},
+            "name": {"type": "raw", "default": "zot-pull-secret"},
             "workloads": {"type": "list", "elements": "str", "default": []},
             "label_selectors": {"type": "list", "elements": "str", "default": []},
             "images": {"type": "list", "elements": "raw", "default": []},

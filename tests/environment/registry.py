@@ -7,8 +7,9 @@
 The registry is Zot if ZOT_BINARY names it or if it is on PATH. Otherwise it is the stand-in: CNCF Distribution (it is
 Debian's docker-registry) behind nginx, which adds TLS, accounts and Zot's rules: stand-in.nginx.conf, stand-in.lua.
 
-Both have the same two accounts: the writer may do everything, except that in the repositories `immutable/**` it cannot
-move a tag or delete one; the reader may only read. All files are in one directory, which stop() removes.
+Both have the same three accounts: the writer may do everything, except that in the repositories `immutable/**` it
+cannot move a tag or delete one; the reader may only read; the janitor may read and delete. All files are in one
+directory, which stop() removes.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ class Registry:
     directory: Path
     writer: Account
     reader: Account
+    janitor: Account
     tls: bool = True
 
     def forget(self, repository: str, digest: str) -> None:
@@ -120,18 +122,20 @@ def start(
     quota: int | None = None,
     tls: bool = True,
     gc_delay: int | None = None,
+    events: dict[str, Any] | None = None,
 ) -> Registry:
     """Starts a registry and returns when it answers.
 
     directory: for all files; it must be new or empty. rate: how many requests a second the registry answers for
     one path; the others get a 429. quota: how many repositories it takes; a manifest for one more gets a 429.
     gc_delay: the age in seconds from which Zot's garbage collection removes what nothing holds; see sweep().
+    events: the configuration of Zot's extension of that name, which the stand-in does not have.
     """
     attempts = PORT_ATTEMPTS
     while True:
         made = _prepare(directory)
         try:
-            return _launch(made, rate=rate, quota=quota, tls=tls, gc_delay=gc_delay)
+            return _launch(made, rate=rate, quota=quota, tls=tls, gc_delay=gc_delay, events=events)
         except BaseException as error:
             clear_away(made)
             attempts -= 1
@@ -232,9 +236,10 @@ def running(
     quota: int | None = None,
     tls: bool = True,
     gc_delay: int | None = None,
+    events: dict[str, Any] | None = None,
 ) -> Iterator[Registry]:
     """A registry for the time of a `with` block."""
-    registry = start(directory, rate=rate, quota=quota, tls=tls, gc_delay=gc_delay)
+    registry = start(directory, rate=rate, quota=quota, tls=tls, gc_delay=gc_delay, events=events)
     try:
         yield registry
     finally:
@@ -254,6 +259,7 @@ def load(directory: Path) -> Registry | None:
         directory=directory,
         writer=Account(**state["writer"]),
         reader=Account(**state["reader"]),
+        janitor=Account(**state["janitor"]),
         tls=state["tls"],
     )
 
@@ -276,7 +282,15 @@ def _prepare(directory: Path | None) -> Path:
     return directory
 
 
-def _launch(directory: Path, *, rate: int | None, quota: int | None, tls: bool, gc_delay: int | None) -> Registry:
+def _launch(
+    directory: Path,
+    *,
+    rate: int | None,
+    quota: int | None,
+    tls: bool,
+    gc_delay: int | None,
+    events: dict[str, Any] | None,
+) -> Registry:
     zot = _find_zot()
     registry = Registry(
         kind="zot" if zot else "stand-in",
@@ -285,12 +299,13 @@ def _launch(directory: Path, *, rate: int | None, quota: int | None, tls: bool, 
         directory=directory,
         writer=Account("writer", secrets.token_urlsafe(24)),
         reader=Account("reader", secrets.token_urlsafe(24)),
+        janitor=Account("janitor", secrets.token_urlsafe(24)),
         tls=tls,
     )
     _write_certificates(registry)
     _write_htpasswd(registry)
     if zot:
-        _launch_zot(registry, zot, rate, quota, gc_delay)
+        _launch_zot(registry, zot, rate, quota, gc_delay, events)
     else:
         _launch_stand_in(registry, rate, quota)
     _wait_until_it_answers(registry)
@@ -339,26 +354,33 @@ def _write_htpasswd(registry: Registry) -> None:
     # The lowest cost: the passwords are random and live for a test run, and every request pays for the check.
     lines = [
         f"{account.username}:{bcrypt.hashpw(account.password.encode(), bcrypt.gensalt(rounds=4)).decode()}\n"
-        for account in (registry.writer, registry.reader)
+        for account in (registry.writer, registry.reader, registry.janitor)
     ]
     write_private(registry.directory / "htpasswd", "".join(lines))
 
 
-def _launch_zot(registry: Registry, zot: str, rate: int | None, quota: int | None, gc_delay: int | None) -> None:
+def _launch_zot(
+    registry: Registry,
+    zot: str,
+    rate: int | None,
+    quota: int | None,
+    gc_delay: int | None,
+    events: dict[str, Any] | None,
+) -> None:
     directory = registry.directory
     address, port = registry.host.split(":")
 
     def may(account: Account, *actions: str) -> dict[str, list[str]]:
         return {"users": [account.username], "actions": list(actions)}
 
-    reading = may(registry.reader, "read")
+    reading, cleaning = may(registry.reader, "read"), may(registry.janitor, "read", "delete")
     http: dict[str, Any] = {
         "address": address,
         "port": port,
         "auth": {"htpasswd": {"path": str(directory / "htpasswd")}},
         "accessControl": {
             "repositories": {
-                "**": {"policies": [may(registry.writer, "read", "create", "update", "delete"), reading]},
+                "**": {"policies": [may(registry.writer, "read", "create", "update", "delete"), reading, cleaning]},
                 "immutable/**": {"policies": [may(registry.writer, "read", "create"), reading]},
                 "private/**": {"policies": [may(registry.writer, "read", "create", "update", "delete")]},
             }
@@ -378,7 +400,7 @@ def _launch_zot(registry: Registry, zot: str, rate: int | None, quota: int | Non
         "storage": storage,
         "http": http,
         "log": {"level": "info", "output": str(directory / ZOT_LOG)},
-        "extensions": {"search": {"enable": True}},
+        "extensions": {"search": {"enable": True}, **({"events": events} if events else {})},
     }
     write_private(directory / "zot.json", json.dumps(config, indent=2))
     _spawn(directory, [zot, "serve", str(directory / "zot.json")], "zot-output.log")

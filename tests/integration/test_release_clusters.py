@@ -149,6 +149,9 @@ def test_every_cluster_runs_the_release(fleet: Callable[..., Fleet]) -> None:
     assert [each["rollout"]["runs"] for each in report(done)["clusters"]] == [[f"{two.image}@{r2}"]] * 2
     assert [cluster.patched for cluster in two.clusters.values()] == [["app"], ["app"]]
     assert "changed=0" in again.stdout
+    # A boolean of a file, and not a text of the command line.
+    tags_alone = two.run("rollback", zot_rollback_rollout=False)
+    assert (tags_alone.returncode, report(tags_alone, "zot_rollback_report")["clusters"]) == (0, [])
 
 
 def test_a_canary_that_fails_stops_the_others(fleet: Callable[..., Fleet], tmp_path: Path) -> None:

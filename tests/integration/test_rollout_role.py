@@ -299,20 +299,20 @@ def test_module_defaults_of_the_play_stay(
     assert _patches(server) == ["one"]
 
 
-@pytest.mark.parametrize("name", ["restart", "fail", "pin", "allow_empty", "wait_timeout", "wait_sleep"])
-def test_null_is_no_boolean_and_no_number(
-    serve: Any, playbook: Callable[..., CompletedProcess[str]], tmp_path: Path, name: str
-) -> None:
-    """An empty answer of AWX is null: the role refuses it before it reads the cluster."""
+def test_null_is_not_given(serve: Any, rollout: Run) -> None:
+    """An empty answer of AWX is null: the defaults count then."""
     _cluster, server = serve("one")
-    (tmp_path / "play.yml").write_text(PLAY)
-    variables = {
-        "zot_namespace": "apps",
-        "zot_kubeconfig": str(server.kubeconfig(tmp_path / "kubeconfig")),
-        "report_file": str(tmp_path / "report.json"),
-        f"zot_rollout_{name}": None,
-    }
-    done = playbook(tmp_path / "play.yml", **variables)
-    assert done.returncode == 2, done.stdout
-    assert f"argument 'zot_rollout_{name}' is of type NoneType" in done.stdout + done.stderr
-    assert server.requests == []
+    names = ("workloads", "label_selectors", "restart", "pin", "images", "set_image", "assume_pushed", "allow_empty")
+    names += ("wait_timeout", "fail")
+    done, report = rollout(server, **{f"zot_rollout_{name}": None for name in names})
+    assert recap(done)["failed"] == 0, done.stdout
+    assert (report["ok"], _patches(server)) == (True, ["one"])
+
+
+@pytest.mark.parametrize("answer", [0, False])
+def test_another_false_value_is_not_an_empty_list(serve: Any, rollout: Run, answer: object) -> None:
+    """AWX makes them of the answers 0 and no. They must not restart all workloads."""
+    _cluster, server = serve("one", "two")
+    done, report = rollout(server, zot_rollout_workloads=answer)
+    assert recap(done)["failed"] == 1, done.stdout
+    assert (report["ok"], _patches(server)) == (False, [])

@@ -15,6 +15,8 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem
+
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _SUBDOMAIN = rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*"
 
@@ -50,18 +52,27 @@ def is_label(text: object) -> bool:
     return isinstance(text, str) and re.fullmatch(_LABEL, text) is not None
 
 
-def namespace_name(text: str) -> str:
+def namespace_name(value: object) -> str:
     """The name of a namespace. Raises InvalidNameError."""
+    text = _text("the namespace", value)
     if not is_label(text):
         raise InvalidNameError(f"{text!r} is not a valid name of a namespace")
     return text
 
 
-def object_name(text: str) -> str:
+def object_name(value: object) -> str:
     """The name of an object. Raises InvalidNameError."""
+    text = _text("the name", value)
     if not is_name(text):
         raise InvalidNameError(f"{text!r} is not a valid name of a Kubernetes object")
     return text
+
+
+def _text(name: str, value: object) -> str:
+    problem = text_problem(name, value)
+    if problem:
+        raise InvalidNameError(problem)
+    return str(value)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import threading
 import typing as t
 
@@ -35,6 +34,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.session imp
 if t.TYPE_CHECKING:
     from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
 
+_IMAGES = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
+
 
 class Reader:
     """Reads a registry, with retries. Every method raises ZotError."""
@@ -44,9 +45,6 @@ class Reader:
         self.name = session.name
         self._session = session
         self._http: HttpSession | None = None
-        # Configurations that were read or are expected, by pinned reference.
-        self._configurations: dict[str, bytes] = {}
-        self._in_flight: dict[str, threading.Event] = {}
 
     def http(self) -> HttpSession:
         """The HTTP session with this registry, which the first call opens."""
@@ -89,23 +87,29 @@ class Reader:
 
     def image(self, reference: Reference) -> Image:
         """The manifest or index of a reference, and the configuration of a manifest."""
-        manifest = self.manifest(reference)
+        return self.configured(reference, self.manifest(reference))
+
+    def configured(self, reference: Reference, manifest: Manifest | None) -> Image:
+        """The image of a manifest that was read, with its configuration."""
         if manifest is None or manifest.is_index:
             return Image(reference, manifest)
-        return self.configured(reference, manifest)
-
-    def configured(self, reference: Reference, manifest: Manifest) -> Image:
-        """The image of a manifest that was read, with its configuration."""
         with self.valid_response(reference):
             raw = self._configuration(reference, manifest.config_digest)
             image = Image(reference, manifest, json_object(raw, "its configuration"))
             image.for_ansible()  # raises now, not at the end of the task, if a field has the wrong type
             return image
 
+    def platforms(self, reference: Reference, manifest: Manifest) -> list[str]:
+        """The platforms of a manifest or index that was read. Only the configuration of an image names one."""
+        config = manifest.document.get("config") or {}
+        if manifest.is_index or config.get("mediaType") not in _IMAGES:
+            return Image(reference, manifest).platforms
+        return self.configured(reference, manifest).platforms
+
     def prime_config_cache(self, reference: Reference, configurations: t.Iterable[bytes]) -> None:
         """Cache *configurations* that the repository of *reference* may hold, so that they are not downloaded."""
         for raw in configurations:
-            self._configurations[str(reference.pinned(sha256(raw)))] = raw
+            self._session.configurations[str(reference.pinned(sha256(raw)))] = raw
 
     def digest(self, reference: Reference) -> str | None:
         """The digest of a reference, without a download of the manifest. None if the reference does not exist."""
@@ -133,11 +137,7 @@ class Reader:
 
     def nearest_tags(self, reference: Reference) -> str:
         """For a reference that does not exist: a sentence that lists the most similar tags."""
-        tags = self.tags(reference)
-        if not tags:
-            return f"{reference.name} has no tags: push the image first."
-        near = difflib.get_close_matches(reference.tag or "", tags, n=5, cutoff=0.4) or tags[-5:]
-        return f"{reference.name} has {len(tags)} tags. The most similar are {', '.join(near)}."
+        return most_similar(reference, self.tags(reference))
 
     @contextlib.contextmanager
     def valid_response(self, reference: Reference) -> t.Iterator[None]:
@@ -155,16 +155,26 @@ class Reader:
         """The configuration of that digest. Threads that need the same one share a single download."""
         name = str(reference.pinned(digest))
         done = threading.Event()
-        first = self._in_flight.setdefault(name, done)
+        first = self._session.in_flight.setdefault(name, done)
         if first is not done:
             first.wait()
         try:
-            if name not in self._configurations:
+            if name not in self._session.configurations:
                 command = crane.blob(self._session.crane, name, insecure=self._session.insecure)
                 raw = self._session.read(command, reference, absent="BLOB_UNKNOWN: ")
                 if raw is None or sha256(raw) != digest:
                     raise InvalidImageError("its configuration does not exist")
-                self._configurations[name] = raw
-            return self._configurations[name]
+                self._session.configurations[name] = raw
+            return self._session.configurations[name]
         finally:
             done.set()
+
+
+def most_similar(reference: Reference, tags: t.Sequence[str] | None) -> str:
+    """A sentence that lists those of all *tags* of a repository that are the most similar to *reference*."""
+    if not tags:
+        return f"{reference.name} has no tags: push the image first."
+    import difflib  # imported only here: most tasks have no error
+
+    near = difflib.get_close_matches(reference.tag or "", tags, n=5, cutoff=0.4) or tags[-5:]
+    return f"{reference.name} has {len(tags)} tags. The most similar are {', '.join(near)}."

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 SPECS = {
@@ -38,3 +39,14 @@ def test_a_shared_option_is_described_once(name: str) -> None:
             text = option["description"] if isinstance(option["description"], str) else option["description"][0]
             found.add((text.split(". ")[0].rstrip("."), option["type"], option.get("no_log", False)))
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("role", sorted(SPECS))
+def test_null_is_not_given(role: str) -> None:
+    """ansible-core loads an empty answer of AWX as null, and refuses it for an option with a default."""
+    options = SPECS[role]
+    required = {name for name, option in options.items() if option.get("required")}
+    given = {name: [{"repository": "app"}] if name.endswith("_images") else "text" for name in required}
+    empty = dict.fromkeys(options.keys() - required)
+    result = ArgumentSpecValidator(options).validate({**given, **empty})
+    assert result.error_messages == []

@@ -35,6 +35,16 @@ def test_other_values_are_no_names(value: object) -> None:
     assert not is_name(value)
 
 
+@pytest.mark.parametrize(
+    ("value", "problem"), [(5349, "the number 5349"), (False, "the boolean False"), (None, "null")]
+)
+def test_a_value_that_yaml_made_of_a_name_is_refused(value: object, problem: str) -> None:
+    """0012345, no and an empty answer of AWX: as text they would be the names of other objects."""
+    for read in (namespace_name, object_name):
+        with pytest.raises(InvalidNameError, match=f"is {problem}, not text"):
+            read(value)
+
+
 @pytest.mark.parametrize("text", [*HOSTILE, "a.b", "A", "a" * 64])
 def test_a_namespace_is_one_label(text: str) -> None:
     with pytest.raises(InvalidNameError, match="is not a valid name of a namespace"):

@@ -213,7 +213,7 @@ def test_a_remote_registry_cannot_name_a_realm_without_tls(tmp_path: Path) -> No
     with session("registry.example", tmp_path) as opened:
         for realm in ("http://realm.example/token", "http://127.0.0.1/token"):
             with pytest.raises(ZotError, match="is not an address with https"):
-                HttpSession(opened)._token({"realm": realm}, "demo/app", BASIC, "")
+                HttpSession(opened)._token({"realm": realm}, "repository:demo/app:pull", BASIC, "")
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -403,6 +403,20 @@ def test_pages_that_never_end(tmp_path: Path) -> None:
     elsewhere = Reply(b"{}", 200, {"Link": '<https://other.example/v2/>; rel="next"'})
     with served(elsewhere, tmp_path) as (http, _server), pytest.raises(ZotError, match="is on another host"):
         list(http.pages("demo/app", PATH))
+
+
+@pytest.mark.parametrize("tags", ["text", {"1": 2}, [1], [None], [["a"]], ["../up"], ["-rf"], ["a\n"], [""], True])
+def test_tags_of_wrong_types(tags: t.Any, tmp_path: Path) -> None:
+    reply = Reply(json.dumps({"tags": tags}).encode())
+    with served(reply, tmp_path) as (http, _server), pytest.raises(ZotError, match="not a list of tags"):
+        http.tags("demo/app")
+
+
+@pytest.mark.parametrize("tags", [None, []])
+def test_no_tags(tags: t.Any, tmp_path: Path) -> None:
+    """Zot and Distribution write an empty list as null."""
+    with served(Reply(json.dumps({"tags": tags}).encode()), tmp_path) as (http, _server):
+        assert http.tags("demo/app") == []
 
 
 def test_digest(tmp_path: Path) -> None:
