@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sessions of `./dev NAME`. All run in the one environment that `dev` makes.
 
-Behind `# needs:` stands what `dev` installs for a session besides Python and git.
+The comment `# needs:` lists what `dev` installs for a session, in addition to Python and git.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "tests"))
 
-from environment import cluster_parts, commands, docs_site, pythons, sanity
+from environment import cluster_parts, commands, docs_links, docs_site, pythons, sanity
 from environment.collection_path import AWX_PYTHON, CACHE, COLLECTIONS, ROOT, fetch_collection, link_collection
 from environment.other_tools import other_tools
 
@@ -53,16 +53,16 @@ def quick(session: nox.Session) -> None:
 
 @nox.session
 def test(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry etcd runc java curl
-    """Run everything that tests, and print what each session took"""
+    """Run all tests, and print the time of each session"""
     provide_collections(awx=True)
     checks = commands.quick()
     del checks["unit tests"]  # the session units runs them, with their coverage
     results = commands.run(checks, workers=2)
-    # The tests with a cluster wait for Kubernetes half of the time, so that others can run beside them.
+    # The tests with a cluster wait for Kubernetes half of the time, so other sessions run at the same time.
     beside = ("cluster", "units", "docs", "workflows", "sanity", "versions", "package")
     results += commands.run(_sessions(*beside), workers=2)
     results += commands.run(_sessions("integration", "reliability", "molecule", "demo", "demo-cluster"), workers=1)
-    session.log("\n".join(["What each took:", *map(str, results)]))
+    session.log("\n".join(["The time of each session:", *map(str, results)]))
     if not (os.environ.get("ZOT_BINARY") or shutil.which("zot")):
         session.warn(f"NOT on real Zot: {', '.join(WITH_REGISTRY)}. Put zot in PATH or name it in ZOT_BINARY.")
     _require_passed(session, results)
@@ -78,17 +78,20 @@ def format_(session: nox.Session) -> None:
 @nox.session
 def units(session: nox.Session) -> None:
     """Run the unit tests with the coverage of plugins/; arguments go to pytest"""
-    # A selection of tests covers little.
+    # A selection of tests covers only a part of the code.
     threshold = [] if session.posargs else ["--cov-fail-under=95"]
     pytest(session, "tests/unit", "--numprocesses=2", "--cov=plugins", "--cov-report=term", *threshold)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the HTML pages of the collection in .cache/docs/build/html; a reference that leads nowhere is an error"""
+    """Build the HTML pages of the collection in .cache/docs/build/html; a broken reference or link is an error"""
     provide_collections()
     site = docs_site.make_site()
     session.run("bash", f"{site}/build.sh", silent=True)
+    broken = docs_links.broken_links(site / "build" / "html")
+    if broken:
+        session.error("broken links:\n" + "\n".join(broken))
     session.log(f"The pages begin with {site}/build/html/index.html")
 
 
@@ -123,7 +126,7 @@ def versions(session: nox.Session) -> None:  # needs: skopeo crane go buildah zs
         else:
             programs = pythons.make_environment(number, f"ansible-core~={core}.0", *packages, python=python)
             path = f"{programs}:{os.environ['PATH']}"
-            # Each suite has fixtures of its own, so that one run cannot have both.
+            # Each suite has its own fixtures, so one run cannot contain both.
             suites = ("tests/unit", playbooks) if core in pythons.SUPPORTED else ("tests/unit",)
             for suite in suites:
                 pytest(session, suite, "--numprocesses=2", python=f"{programs}/python", PATH=path)
@@ -160,7 +163,7 @@ def integration(session: nox.Session) -> None:  # needs: skopeo crane oras go bu
 @nox.session
 def reliability(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry
     """Test releases under faults, load and a second operator; arguments go to pytest"""
-    # Most of the time they wait for one another's time-outs.
+    # Most of the time, these tests wait for timeouts.
     pytest(session, "tests/reliability", "--numprocesses=4", ZOT_TEST_CRANE=other_tools()["ZOT_TEST_CRANE"])
 
 
@@ -168,7 +171,7 @@ def reliability(session: nox.Session) -> None:  # needs: skopeo crane go buildah
 def cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc java
     """Test the roles on a real Kubernetes, which is built the first time (15 minutes); arguments go to pytest"""
     cluster_parts.build(session.log)
-    # The API gives times in UTC: elsewhere a time that is read as local time is hours away.
+    # The API returns times in UTC. In this time zone, a time that is read as local time is wrong by hours.
     surroundings = json.dumps(pythons.surroundings())
     variables = {"ZOT_TEST_SURROUNDINGS": surroundings, "ZOT_TEST_RULEBOOK": rulebook(), "TZ": "America/New_York"}
     # Each of the two processes has a cluster of its own.
@@ -177,7 +180,7 @@ def cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zst
 
 @nox.session
 def molecule(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc
-    """Run each role in check mode, twice, and verify what it did; arguments go to molecule"""
+    """Run each role in check mode and twice, and verify the result; arguments go to molecule"""
     provide_collections()
     session.run("ansible-lint", "-q", "extensions")
     cluster_parts.build(session.log)
@@ -185,7 +188,7 @@ def molecule(session: nox.Session) -> None:  # needs: skopeo crane go buildah zs
         try:
             command = ("molecule", "-c", "extensions/molecule/config.yml", "test", *(session.posargs or ["--all"]))
             session.run(*command, env={"MOLECULE_EPHEMERAL_DIRECTORY": state})
-        finally:  # when it is interrupted, molecule leaves running what it has started
+        finally:  # an interrupted molecule does not stop what it has started
             session.run("python", "tests/environment", "stop", f"--directory={state}/environment", silent=True)
 
 
@@ -206,7 +209,7 @@ def demo_cluster(session: nox.Session) -> None:  # needs: skopeo crane go builda
 
 @nox.session
 def bench(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry etcd runc strace
-    """Measure the collection beside the bare commands (an hour); arguments: names of yardsticks, --runs N, --help"""
+    """Compare the collection with the bare commands (an hour); arguments: names of yardsticks, --runs N, --help"""
     provide_collections()
     env = {"PYTHONPATH": "tests"}
     try:
@@ -229,13 +232,13 @@ def release(session: nox.Session) -> None:
     number = session.posargs[0] if len(session.posargs) == 1 else ""
     galaxy = ROOT / "galaxy.yml"
     if not re.fullmatch(r"\d+\.\d+\.\d+", number):
-        session.error("give one version, as in ./dev release 1.2.3")
+        session.error("give one version, for example ./dev release 1.2.3")
     if session.run("git", "status", "--porcelain", silent=True):
-        session.error("commit what is changed, or stash it: git status")
+        session.error("commit or stash the changes: git status")
     if session.run("git", "tag", "--list", number, silent=True):
         session.error(f"{number} is released already")
     if not list(ROOT.glob("changelogs/fragments/*.yml")):
-        session.error("changelogs/fragments has no change to release")
+        session.error("changelogs/fragments has no fragment: nothing to release")
 
     galaxy.write_text(re.sub(r"^version: .*$", f"version: {number}", galaxy.read_text(), flags=re.MULTILINE))
     provide_collections()
@@ -243,7 +246,7 @@ def release(session: nox.Session) -> None:
     session.run("git", "add", "galaxy.yml", "changelogs", "CHANGELOG.md")
     session.run("git", "commit", "--quiet", f"--message=Release {number}")
     session.run("git", "tag", "--annotate", f"--message=killinit.zot {number}", number)
-    # From a clone: files that are not committed stay out of the tarball.
+    # A clone has no files that are not committed.
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         session.run("git", "clone", "--quiet", f"--branch={number}", str(ROOT), folder, silent=True)
         session.run("ansible-galaxy", "collection", "build", folder, f"--output-path={ROOT}")
@@ -252,11 +255,11 @@ def release(session: nox.Session) -> None:
 
 @nox.session
 def requirements(session: nox.Session) -> None:
-    """Pin what requirements/*.in name in requirements/*.txt; with --upgrade the newest versions"""
+    """Pin the packages of requirements/*.in in requirements/*.txt; with --upgrade the newest versions"""
     options = "--quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version"
     for path in sorted(ROOT.glob("requirements/*.in")):
         python = AWX_PYTHON if path.stem == "awx" else "3.11"
-        # The packages with a wheel alone: only the files in it are used.
+        # The other packages are used for their files only, without their dependencies.
         more = [] if path.stem in ("dev", "importer", "plots", "rulebook") else ["--no-deps"]
         target = f"--output-file={path.with_suffix('.txt').relative_to(ROOT)}"
         command = ("uv", "pip", "compile", *options.split(), python, *more, *session.posargs)
@@ -274,7 +277,7 @@ def _sessions(*names: str) -> dict[str, list[str]]:
 
 
 def pytest(session: nox.Session, suites: str, *options: str, python: str = "python", **variables: str) -> None:
-    """Run suites of tests, or what the arguments of the session name; Ansible finds the collections."""
+    """Run test suites, or the tests that the arguments of the session name, with the collections in the path."""
     provide_collections()
     command = (python, "-m", "pytest", f"--override-ini=testpaths={suites}", *options)
     session.run(*command, *session.posargs, env=variables)
@@ -286,7 +289,7 @@ def rulebook() -> str:
 
 
 def provide_collections(*, awx: bool = False) -> None:
-    """Let Ansible find this collection as it is at any moment, and kubernetes.core; awx.awx where it is needed."""
+    """Provide a link to this collection, and kubernetes.core; awx.awx only if it is needed."""
     link_collection(COLLECTIONS)
     fetch_collection(COLLECTIONS, "kubernetes.core", pins="collections", python=pythons.OWN)
     if awx:

@@ -42,7 +42,7 @@ def report(side: str, output: str, name: str) -> dict[str, Any]:
 
 
 def nothing_written(side: str, requests: Sequence[Request]) -> None:
-    """The registry was asked, and nothing in it was changed."""
+    """The registry received requests, and none of them changed it."""
     if not requests:
         raise DifferentWork(f"{side} did not ask the registry at all")
     written = [f"{request.method} {request.path}" for request in requests if request.method in WRITES]

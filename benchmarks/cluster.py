@@ -215,16 +215,16 @@ def _runbook(there: str, paths: dict[str, str]) -> list[str]:
         for name, path in paths.items()
     ]
     members = " ".join(f"--manifest {there}:r1-{name}" for name in paths)
-    look = f"kubectl get --namespace={NAMESPACE} --output=json"
+    get = f"kubectl get --namespace={NAMESPACE} --output=json"
     return [
         *copies,
         f"crane index append {members} --tag {there}:r1",
         f"crane tag {there}:r1 latest",
         f"crane manifest {there}:latest",
         f"crane digest {there}:latest",
-        f"{look} secret zot-pull-secret",
-        f"{look} deployments",
-        f"{look} pods",
+        f"{get} secret zot-pull-secret",
+        f"{get} deployments",
+        f"{get} pods",
         f"kubectl rollout status --namespace={NAMESPACE} deployment/openclaw",
     ]
 

@@ -235,8 +235,8 @@ def sizes(bench: Bench) -> tuple[Costs, list[Ratio]]:
     results.append(Ratio("memory of the module, 10 GiB beside 10 MB", memory["10 GiB"] / memory["10 MB"], 1.05))
     before = len(bench.registry.requests())
     bench.run(sides[0].command)
-    asked = [request for request in bench.registry.requests()[before:] if request.path != "/v2/"]
-    results.append(Ratio("requests, nothing to do, one archive", len(asked), 3))
+    requests = [request for request in bench.registry.requests()[before:] if request.path != "/v2/"]
+    results.append(Ratio("requests, nothing to do, one archive", len(requests), 3))
     return costs, results
 
 

@@ -33,11 +33,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
     _supports_diff = False
 
     def run(self, tmp: None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Write the file, append to the files of GitHub Actions, and set the custom stats."""
+        """Write the files, append to the files of GitHub Actions, and set the custom stats."""
         super().run(tmp, task_vars)
         variables = task_vars or {}
         _result, options = self.validate_argument_spec(
-            {"reports": {"type": "dict", "required": True}, "path": {"type": "path"}}
+            {
+                "reports": {"type": "dict", "required": True},
+                "paths": {"type": "list", "elements": "path", "aliases": ["path"], "default": []},
+            }
         )
         reports: dict[str, dict[str, t.Any]] = {name: each for name, each in options["reports"].items() if each}
         not_reports = [name for name, report in reports.items() if not isinstance(report, dict)]
@@ -46,8 +49,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         hosts = variables.get("ansible_play_hosts_all") or []
         host = str(variables["inventory_hostname"]) if len(hosts) > 1 else None
 
-        path = _path(options["path"], host) if options["path"] else None
-        if path:
+        paths = [_path(path, host) for path in options["paths"] or []]
+        for path in paths:
             _write(path, reports, host)
         outputs = _job_report.variables(reports)
         warnings = [
@@ -60,7 +63,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         ]
         return {
             "changed": False,
-            "path": path,
+            "paths": paths,
             "image": outputs.get("image"),
             "images": _job_report.pinned_images(reports),
             "ansible_stats": {"data": reports, "per_host": False, "aggregate": False},

@@ -55,6 +55,9 @@ extends_documentation_fragment:
 notes:
   - The program crane runs where the module runs. Environment variables and files are read there.
   - Every request has a time limit.
+requirements:
+  - crane 0.20 or later
+  - kubernetes >= 24.2.0 (Python)
 """
 
     NAMESPACE = r"""

@@ -22,8 +22,6 @@ description:
     tag moves or is removed.
   - Fails if anything cannot be read, since half an answer would let images be deleted that are in use.
   - Changes nothing, and does not count as a pull where the registry has the search extension of Zot.
-requirements:
-  - kubernetes >= 24.2.0 (Python)
 extends_documentation_fragment:
   - killinit.zot._cluster
   - killinit.zot._attributes.cluster

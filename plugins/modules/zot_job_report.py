@@ -12,7 +12,7 @@ version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Writes the reports of roles and playbooks to a file on the controller, as JSON, as Markdown, or as variables.
+  - Writes the reports of roles and playbooks to files on the controller, as JSON, as Markdown, or as variables.
   - If the environment variable E(GITHUB_STEP_SUMMARY) is set, appends Markdown to the file that it names. If
     E(GITHUB_OUTPUT) is set, appends C(image), C(images) and C(revision) to the file that it names. GitHub Actions sets
     both.
@@ -38,13 +38,18 @@ options:
     description: The reports by name, for example C(zot_publish_report). A report that is null is left out.
     type: dict
     required: true
-  path:
+  paths:
     description:
-      - A file on the controller. A relative path starts at the directory in which C(ansible-playbook) was started.
+      - Files on the controller, as a list or as one text with commas. A relative path starts at the directory in which
+        C(ansible-playbook) was started.
       - The extension selects the format. C(.json) has all reports, C(.md) is Markdown, and C(.env) has lines such as
         C(IMAGE=oci.killinit.cc/openclaw/openclaw@sha256:…), which GitLab CI reads as C(artifacts:reports:dotenv).
-      - If it is not given, no file is written.
-    type: path
+      - If none is given, no file is written.
+    type: list
+    elements: path
+    default: []
+    aliases:
+      - path
 notes:
   - Names in a report come from a registry or a cluster. In Markdown they are escaped and cannot add markup.
   - A reference with another form than C(registry/repository@sha256:…) is never written to E(GITHUB_OUTPUT) or to a
@@ -64,15 +69,17 @@ EXAMPLES = r"""
       killinit.zot.zot_job_report:
         reports:
           zot_publish_report: "{{ zot_publish_report | default(none) }}"
-        path: report.json
+        paths: [report.json, report.md]
 """
 
 RETURN = r"""
-path:
-  description: The absolute path of the file, or null if none was written.
+paths:
+  description: The absolute paths of the files that were written.
   returned: success
-  type: str
-  sample: /builds/openclaw/report.json
+  type: list
+  elements: str
+  sample:
+    - /builds/openclaw/report.json
 image:
   description: The first of RV(images), or null.
   returned: success

@@ -21,8 +21,6 @@ description:
     repository that holds the same image. All of these count as the image.
   - A CronJob is assessed by its template, since its pods start later. Pods of other owners, as a Job, are assessed too,
     but no patch is made for them.
-requirements:
-  - kubernetes >= 24.2.0 (Python)
 extends_documentation_fragment:
   - killinit.zot._cluster
   - killinit.zot._cluster.namespace

@@ -173,7 +173,7 @@ def _assert_silent(run: CompletedProcess[str], scene: Scene) -> None:
     hidden = []
     for entry in (scene.entry(), scene.entry(WRONG), OTHER):
         hidden += [entry["password"], entry["auth"]]
-        # Base64 of the JSON around it: what it looks like depends on where in a group of three bytes it stands.
+        # Base64 of the JSON around it: its characters depend on its position in a group of three bytes.
         hidden += [base64.b64encode(b"x" * shift + entry["auth"].encode())[4:20].decode() for shift in range(3)]
     assert not [each for each in hidden if each in output]
 

@@ -32,10 +32,10 @@ SURROUNDINGS: dict[str, dict[str, str]] = json.loads(os.environ.get("ZOT_TEST_SU
 
 def versions(environment: dict[str, str]) -> str:
     """Which ansible-core and which kubernetes.core there are."""
-    said = ""
+    output = ""
     for command in (["ansible", "--version"], ["ansible-galaxy", "collection", "list", "kubernetes.core"]):
-        said += subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    return " ".join(said.split())
+        output += subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    return " ".join(output.split())
 
 
 @pytest.fixture

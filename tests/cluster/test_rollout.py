@@ -151,7 +151,7 @@ def test_pull_policy_that_a_restart_cannot_cure(push: Callable[..., str], restar
     for archive in ("changed-layer", "changed-label"):
         push(archive, own=True)
         if archive == "changed-layer":
-            refused = restart(zot_rollout_pin="false")  # as it comes from a command line or a survey
+            refused = restart(zot_rollout_pin="false")  # text, as a command line or a survey gives it
             assert refused.returncode == 2
             assert "a restart cannot update container app" in refused.stdout + refused.stderr
             assert pods(kubectl) == before
@@ -189,19 +189,19 @@ def test_rollout_that_cannot_finish(
     if case == "credentials":
         account = type(registry.reader)(registry.reader.username, "wrong")
         kubectl.apply(pull_secret(registry, account))
-        said = "cannot pull: ImagePullBackOff"
+        reason = "cannot pull: ImagePullBackOff"
     elif case == "paused":
         kubectl("rollout", "pause", "deployment/openclaw")
-        said = "its rollouts are paused: kubectl rollout resume deployment/openclaw"
+        reason = "its rollouts are paused: kubectl rollout resume deployment/openclaw"
     else:
-        # A pod that is never ready: the readiness probe comes with the image that the restart would pull anyway.
+        # A pod that is never ready: the readiness probe is in the new template, whose image is pulled anyway.
         patch = {"spec": {"template": {"spec": {"containers": [{"name": "app", "readinessProbe": probe}]}}}}
         kubectl("patch", "deployment/openclaw", "--patch", json.dumps(patch))
-        said = "has timed out progressing"
+        reason = "has timed out progressing"
     started = time.monotonic()
     run = restart()
     assert run.returncode == 2
-    assert said in run.stdout + run.stderr
+    assert reason in run.stdout + run.stderr
     assert time.monotonic() - started < 90
     assert before.keys() <= pods(kubectl).keys()
 

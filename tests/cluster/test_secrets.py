@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""No secret of the registry, and none that lies in a pull secret, is seen when the playbooks for a cluster run."""
+"""No password of the registry or of a pull secret appears anywhere when the playbooks for a cluster run."""
 
 from __future__ import annotations
 

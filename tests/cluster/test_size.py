@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A namespace with 1,000 pods in 100 workloads is assessed with a handful of calls and one look-up for each image."""
+"""A namespace with 1,000 pods in 100 workloads needs a few requests to the cluster, and one for each image."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def test_thousand_pods(
     digests = {tag["reference"]: tag["digest"] for tag in pushed["tags"]}
     crowd(kubectl, digests, workloads=WORKLOADS, pods=PODS, stale="app-42")
 
-    lists, asked = _lists(kubectl), len(registry.requests())
+    lists, before = _lists(kubectl), len(registry.requests())
     run = playbook("killinit.zot.restart", "--check", zot_namespace=kubectl.namespace)
-    looks = [request.path for request in registry.requests()[asked:] if "/manifests/" in request.path]
+    reads = [request.path for request in registry.requests()[before:] if "/manifests/" in request.path]
 
     found = report(run)
     assert recap(run)["changed"] == 1
@@ -58,5 +58,5 @@ def test_thousand_pods(
     # The pods come in two pages.
     assert _lists(kubectl) - lists <= 6
     # The digest of each tag, and for the one stale workload the manifests of its tag and of what it runs.
-    assert len(set(looks)) == IMAGES + 1
-    assert len(looks) <= IMAGES + 4
+    assert len(set(reads)) == IMAGES + 1
+    assert len(reads) <= IMAGES + 4

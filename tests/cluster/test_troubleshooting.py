@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the guide to troubleshooting shows is what happens; with ZOT_TEST_WRITE_DOCS=1 it is written anew."""
+"""The output in the guide to troubleshooting is real; ZOT_TEST_WRITE_DOCS=1 updates it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def shown(registry: Registry, repository: str, kubectl: Kubectl) -> Shown:
     """Hold the page against the output of a command, in which names are replaced that differ from run to run."""
 
     def compare(command: str, output: str) -> None:
-        for found, told in (
+        for found, shown in (
             (re.escape(f"{registry.host}/{repository}"), "oci.killinit.cc/openclaw"),
             (re.escape(registry.host), "oci.killinit.cc"),
             (re.escape(repository), "openclaw"),
@@ -49,7 +49,7 @@ def shown(registry: Registry, repository: str, kubectl: Kubectl) -> Shown:
             (r"(size: )\d+", r"\g<1>…"),
             (r"(io.buildah.version: ).*", r"\1…"),
         ):
-            output = re.sub(found, told, output, flags=re.MULTILINE)
+            output = re.sub(found, shown, output, flags=re.MULTILINE)
         lines = "".join(f"    {line.rstrip()}\n" for line in output.strip().splitlines())
         text = PAGE.read_text(encoding="utf-8")
         block = re.search(rf"^    \$ {re.escape(command)}\n((?:    .*\n)*)", text, re.MULTILINE)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Starts a registry that goes on running, and stops it: `python tests/environment start` and `... stop`.
+"""Starts a registry that keeps running, and stops it: `python tests/environment start` and `... stop`.
 
 With `start --cluster` a Kubernetes that pulls from the registry runs beside it, and `stop` ends both.
 """

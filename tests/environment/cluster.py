@@ -7,7 +7,7 @@
 build() brings its programs (cluster_parts.py), once. start() needs root, because it makes containers; who is not, or
 has a cluster already, names that one in ZOT_TEST_KUBECONFIG: it is then used, and nothing is started or stopped.
 
-Everything runs in namespaces of its own (cluster_node.py) and lies in one directory, which stop() removes. The rest
+Everything runs in its own namespaces (cluster_node.py), with all files in one directory, which stop() removes. The rest
 of the machine sees of it the processes, ports on loopback, and the cgroups k8s.io/ID of running containers, which
 stop() removes, too. Pods must have `hostNetwork: true`: a network of their own would need interfaces on the machine.
 """
@@ -116,8 +116,8 @@ class Cluster:
 def start(registry: Registry, directory: Path | None = None, *, detached: bool = False) -> Cluster:
     """Starts a cluster that trusts the registry, and returns when pods can run on it.
 
-    directory: where everything goes; it must be new or empty, or hold a cluster that has ended. detached: it goes on
-    when this Python has ended; whoever knows the directory ends it with clear_away().
+    directory: for all files; it must be new or empty, or hold a cluster that has ended. detached: it keeps
+    running after this Python has ended, until clear_away() is called for the directory.
     """
     existing = os.environ.get(EXISTING)
     if existing:
@@ -230,7 +230,7 @@ def _launch(directory: Path, registry: Registry, *, detached: bool) -> Cluster:
     new = directory / "lock.new"
     with new.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        new.rename(directory / LOCK_FILE)  # only now: whoever finds it free may clear the directory away
+        new.rename(directory / LOCK_FILE)  # only now: a process that finds it unlocked may remove the directory
         api = _Api(directory)
         _write_configurations(directory, registry, api)
         _write_json(directory / cluster_node.PLAN_FILE, _plan(directory, api, detached=detached))
@@ -305,7 +305,7 @@ def _wait_until_pods_can_run(directory: Path, api: _Api) -> None:
 
 def _is_ready(api: _Api) -> bool:
     node = api.get(f"/api/v1/nodes/{NODE}")
-    if node is None or node["spec"].get("taints"):  # a new node is tainted until a controller has seen it ready
+    if node is None or node["spec"].get("taints"):  # a new node is tainted until a controller has found it ready
         return False
     conditions = {condition["type"]: condition["status"] for condition in node["status"].get("conditions", [])}
     return conditions.get("Ready") == "True" and all(
@@ -314,7 +314,7 @@ def _is_ready(api: _Api) -> bool:
     )
 
 
-# --- what the programs are told ---------------------------------------------------------------------------------------
+# --- the configuration of the programs -------------------------------------------------------------------------------
 
 
 def _plan(directory: Path, api: _Api, *, detached: bool) -> dict[str, Any]:

@@ -30,9 +30,9 @@ PLAN_FILE = "plan.json"
 # https://github.com/kubernetes/kubelet/blob/v0.37.2/pkg/apis/deviceplugin/v1beta1/constants.go (/var/lib/kubelet),
 # https://github.com/containerd/containerd/blob/v2.4.2/core/runtime/v2/shim_unix.go (/run/containerd).
 PARENTS = ("/run", "/var/lib", "/var/log")
-# In the cluster's directory, because it is large or worth a look.
+# In the cluster's directory, because these files are large or useful for debugging.
 ON_DISK = {"/var/lib/containerd": "containerd", "/var/lib/kubelet": "kubelet", "/var/log/pods": "pods"}
-# What another Kubernetes or containerd of the machine may have there is not seen in here.
+# What another Kubernetes or containerd of the machine may have there is not visible in this namespace.
 HIDDEN = {"/run/containerd", "/run/netns", "/var/log/containers", *ON_DISK}
 
 # kubelet sets these for the whole machine and has no option not to (setupKernelTunables in

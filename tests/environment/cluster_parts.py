@@ -110,7 +110,7 @@ def _find_go() -> str:
 def _build_one(go: str, path: Path, log: Log) -> None:
     start = time.monotonic()
     path.parent.mkdir(exist_ok=True)
-    # Made aside and renamed at the end: a build that is broken off leaves nothing that looks whole.
+    # Made aside and renamed at the end: an interrupted build leaves nothing that appears complete.
     with tempfile.TemporaryDirectory(prefix="build-", dir=CACHE) as temporary:
         made = Path(temporary) / path.name
         if path.parent == KUBERNETES:
@@ -191,11 +191,11 @@ def _go(*command: str, directory: Path, **variables: str) -> str:
         "CGO_ENABLED": "0",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
-        # Nobody's own flags; modules that whoever fetched them can remove; and no question to git about this directory.
+        # No flags of the user; modules that the user can remove; and no query to git about this directory.
         "GOFLAGS": "-modcacherw -buildvcs=false",
         **variables,
     }
-    # This takes both cores for minutes: whatever else runs goes first.
+    # This takes both cores for minutes: every other process has priority.
     command = ("nice", *command)
     result = subprocess.run(
         command,

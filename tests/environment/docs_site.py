@@ -29,6 +29,19 @@ SETTINGS = """
 intersphinx_mapping = {"ansible": ("https://docs.ansible.com/projects/ansible/latest/", "../ansible.inv")}
 # Ansible reads environment variables of other plugins only; for modules this page would be empty.
 exclude_patterns = ["environment_variables.rst"]
+title = html_short_title = "killinit.zot"
+sys.path.insert(0, TESTS)
+extensions.append("environment.docs_hooks")
+html_static_path = ["static"]
+html_css_files = ["pages.css"]
+"""
+STYLE = """
+/* The index page has headings instead of the captions that the sidebar shows. */
+.rst-content .toctree-wrapper > .caption { display: none }
+/* On a phone, cells of tables wrap instead of leaving the screen. */
+@media (max-width: 768px) {
+  .wy-table-responsive table td, .wy-table-responsive table th { white-space: normal !important }
+}
 """
 
 
@@ -41,7 +54,7 @@ def make_site() -> Path:
     names = ("--copyright=killinit.zot contributors", "killinit.zot")
     subprocess.run([*command.split(), f"--dest-dir={site}", *names], check=True)
     # The guides include files from there.
-    for name in ("examples", "images"):
+    for name in ("examples", "images", "plots"):
         (site / name).symlink_to(ROOT / "docs" / name)
     lines = [
         f"{label} std:label -1 {page}.html#{re.sub('[^a-z0-9]+', '-', label)} {label}\n"
@@ -50,5 +63,7 @@ def make_site() -> Path:
     header = "# Sphinx inventory version 2\n# Project: Ansible\n# Version:\n# zlib\n"
     (site / "ansible.inv").write_bytes(header.encode() + zlib.compress("".join(lines).encode()))
     with (site / "conf.py").open("a") as settings:
-        settings.write(SETTINGS)
+        settings.write(f"import sys\nTESTS = {str(ROOT / 'tests')!r}\n{SETTINGS}")
+    (site / "static").mkdir()
+    (site / "static" / "pages.css").write_text(STYLE)
     return site

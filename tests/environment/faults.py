@@ -2,14 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A proxy in front of a registry, in a process of its own, that lets chosen requests go wrong.
+"""A proxy in front of a registry, in its own process, that causes faults in selected requests.
 
     with faults.between(registry) as proxy:
         proxy.set(Fault("status", "PUT .*/manifests/", status=503, times=2))
         ...  # the tools talk to proxy.host
 
-It is made with aiohttp, which the requirements hold anyway. mitmproxy cannot be pinned together with them, and it hands
-on a body as a whole or not at all: a connection that breaks in the middle of one is what this is for.
+It uses aiohttp, which is in the requirements already. mitmproxy conflicts with the pinned packages, and forwards whole
+bodies only, but the tests need connections that break in the middle of a body.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from yarl import URL
 
 from environment.registry import Registry, write_private
 
-# Another host for cookies, credentials and certificates, and yet this machine.
+# For cookies, credentials and certificates another host, but on this machine.
 ELSEWHERE = "127.0.0.2"
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade"})
 _UNASKED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
@@ -44,21 +44,21 @@ _FOREVER = 3600
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong, from the request numbered *after* on, *times* times; None is every time.
+    """One fault, from the request numbered *after* on, *times* times; None is every time.
 
     | what | what happens |
     |---|---|
     | status | an answer of *status*, with *headers* and *body*; the registry sees nothing |
-    | stall | no answer, ever |
+    | stall | no answer |
     | hold | *size* bytes of the request's body go through, the rest only after release() |
     | break-request, break-answer | *size* bytes of the body go through, then the connection is reset |
-    | half | an answer whose body ends at its half, though its length was announced |
-    | slow | an answer that comes in ten pieces and takes half a second more |
-    | corrupt | an answer in whose body one digest is another |
-    | digest | an answer whose header names another digest |
-    | lost | the registry does it, and the connection is reset instead of its answer |
-    | redirect | an answer that points to another host, which shows everything to everybody and takes nothing without
-      credentials; 307, or another *status* |
+    | half | an answer whose body ends at half of the announced length |
+    | slow | an answer in ten pieces, half a second slower |
+    | corrupt | an answer whose body has one wrong digest |
+    | digest | an answer whose header has a wrong digest |
+    | lost | the registry handles the request, and the connection is reset before its answer |
+    | redirect | an answer that points to another host, which allows everybody to read and requires credentials for
+      writes; 307, or another *status* |
     | huge | 100 MB of valid JSON |
     | certificate | the connection shows the certificate *body*: expired or foreign; *where* does not count |
     """
@@ -75,7 +75,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Seen:
-    """A request that met a fault, or that came to the other host; *credentials*: whether it showed any."""
+    """A request that met a fault or reached the other host; *credentials*: whether it had any."""
 
     request: str
     what: str
@@ -83,7 +83,7 @@ class Seen:
 
 
 class Proxy:
-    """The proxy, as the tests hold it."""
+    """The proxy, as the tests use it."""
 
     def __init__(self, registry: Registry, host: str, ca: Path, connection: Connection) -> None:
         self.registry = registry
@@ -92,15 +92,15 @@ class Proxy:
         self._connection = connection
 
     def set(self, *faults: Fault) -> None:
-        """From now on these faults, and no others; what was seen is forgotten, what was held goes on."""
+        """Replace the faults, clear the recorded requests, and release the held requests."""
         self._call("set", *faults)
 
     def release(self) -> None:
-        """Let go on what a fault holds."""
+        """Release the requests that a fault holds."""
         self._call("release")
 
     def seen(self) -> list[Seen]:
-        """What has met a fault since set(), in its order."""
+        """The requests that met a fault since set(), in order."""
         return self._call("seen")
 
     def _call(self, *message: Any) -> Any:
@@ -149,7 +149,7 @@ class _Server:
         self._connection = connection
         self._registry = registry
         self._faults: list[Fault] = []
-        self._met: list[int] = []  # how many requests each of them was for
+        self._met: list[int] = []  # the number of requests of each fault
         self._seen: list[Seen] = []
         self._held = asyncio.Event()
         self._passed: dict[str, str] = {}  # the credentials of what was sent to the other host

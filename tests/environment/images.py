@@ -130,7 +130,7 @@ def build(
             return Images(directory)
         if directory.exists() and any(directory.iterdir()) and _stamp(directory) is None:
             raise ImagesError(f"{directory} holds something else than images")
-        # Made aside and renamed at the end: a build that is broken off leaves nothing that looks whole.
+        # Made aside and renamed at the end: an interrupted build leaves nothing that appears complete.
         with tempfile.TemporaryDirectory(prefix=f"{directory.name}.", dir=directory.parent) as temporary:
             made = Path(temporary) / "images"
             work = Path(temporary) / "work"

@@ -5,10 +5,10 @@
 """Starts and stops a real registry on loopback, for the tests and for the demo.
 
 The registry is Zot if ZOT_BINARY names it or if it is on PATH. Otherwise it is the stand-in: CNCF Distribution (it is
-Debian's docker-registry) behind nginx, which adds TLS, accounts and Zot's own rules: stand-in.nginx.conf, stand-in.lua.
+Debian's docker-registry) behind nginx, which adds TLS, accounts and Zot's rules: stand-in.nginx.conf, stand-in.lua.
 
 Both have the same three accounts: the writer may do everything, except that in the repositories `immutable/**` it
-cannot move a tag or delete one; the reader may only read; the janitor may read and delete. Everything lies in one
+cannot move a tag or delete one; the reader may only read; the janitor may read and delete. All files are in one
 directory, which stop() removes.
 """
 
@@ -45,7 +45,7 @@ SWEEP_SECONDS = 90
 STOP_SECONDS = 10
 PORT_ATTEMPTS = 5
 
-# The requests of this file itself go to repositories below this one, and requests() leaves them out.
+# The requests of this file use repositories below this one; requests() omits them.
 OWN_PATH = "/v2/environment-own/"
 
 STATE_FILE = "state.json"
@@ -53,16 +53,16 @@ PROCESSES_FILE = "processes.json"
 ZOT_LOG = "zot.log"
 NGINX_LOG = "requests.log"
 
-# Those that this Python started, so that an ended one is reaped and leaves no zombie.
+# The processes that this Python started, so that an ended process is reaped and leaves no zombie.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 class RegistryError(Exception):
-    """The registry cannot be started, or does not do what it should."""
+    """The registry cannot be started, or does not behave as expected."""
 
 
 class _PortTaken(RegistryError):
-    """Somebody else took the port between finding it free and listening on it."""
+    """Another process took the port after it was found free and before the registry listened on it."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Request:
 class Registry:
     kind: str  # "zot" or "stand-in"
     host: str  # "127.0.0.1:PORT"
-    ca: Path  # also there, but of no use, when tls is false
+    ca: Path  # exists also if tls is false, but is not used
     directory: Path
     writer: Account
     reader: Account
@@ -100,8 +100,8 @@ class Registry:
     def requests(self) -> list[Request]:
         """Every request that the registry has answered since it started, read from the registry's own log.
 
-        A log line may be written a moment after the client has its answer. So a request of our own goes out first, and
-        the log is complete as soon as it holds that one: whoever had an answer before the call finds it in the list.
+        A log line may be written a moment after the client has its answer. So this method sends a request, and waits
+        until the log contains it: requests that were answered before the call are then in the list.
         Requests refused for their rate are not in it, because Zot does not log them.
         """
         marker = _own_path()
@@ -126,7 +126,7 @@ def start(
 ) -> Registry:
     """Starts a registry and returns when it answers.
 
-    directory: where everything goes; it must be new or empty. rate: how many requests a second the registry answers for
+    directory: for all files; it must be new or empty. rate: how many requests a second the registry answers for
     one path; the others get a 429. quota: how many repositories it takes; a manifest for one more gets a 429.
     gc_delay: the age in seconds from which Zot's garbage collection removes what nothing holds; see sweep().
     events: the configuration of Zot's extension of that name, which the stand-in does not have.
@@ -316,7 +316,7 @@ def _launch(
 def _find_zot() -> str | None:
     named = os.environ.get("ZOT_BINARY")
     if named and not os.access(named, os.X_OK):
-        raise RegistryError(f"ZOT_BINARY is {named}, which is no program")
+        raise RegistryError(f"ZOT_BINARY is {named}, which is not a program")
     return named or shutil.which("zot")
 
 
@@ -466,7 +466,7 @@ def _wait_until_it_answers(registry: Registry) -> None:
             logs = _logs(registry.directory)
             failure = _PortTaken if "address already in use" in logs.lower() else RegistryError
             raise failure(f"{registry.kind} ended while it started\n{logs}")
-        # A repository that is not there: only a registry that works, and knows this run's accounts, says 404.
+        # A missing repository: only a working registry that knows the accounts of this run answers 404.
         if _ask(registry, _own_path(), registry.reader) == 404:
             return
         time.sleep(0.1)
@@ -481,7 +481,7 @@ def _logs(directory: Path) -> str:
     return "\n".join(tails)
 
 
-# --- asking it, and reading its log -----------------------------------------------------------------------------------
+# --- sending requests, and reading the log ---------------------------------------------------------------------------
 
 
 def _own_path() -> str:
@@ -598,7 +598,7 @@ def _is_alive(process: _Process) -> bool:
 
 
 def _end_all(directory: Path) -> None:
-    # The last one first: nginx before what it stands in front of.
+    # In reverse order: nginx before the registry behind it.
     for process in reversed(_processes(directory)):
         _end(process)
 

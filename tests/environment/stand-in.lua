@@ -2,7 +2,7 @@
 -- GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 -- SPDX-License-Identifier: GPL-3.0-or-later
 
--- Zot's rules that Distribution does not have, in the order in which Zot looks at them: permissions, the quota, the media
+-- Zot's rules that Distribution does not have, in the order in which Zot checks them: permissions, the quota, the media
 -- type. nginx has checked the password before check() is called. Distribution cannot remove a tag, so this file does.
 
 local rules = { quota = nil, storage = nil }

@@ -58,6 +58,24 @@ class Block:
         lines = (line for line in self.text.splitlines() if line.startswith(prompt))
         return [re.sub(r"\s+# .*", "", line.removeprefix(prompt)) for line in lines if line]
 
+    @property
+    def outputs(self) -> list[tuple[str, str]]:
+        """Each command in it that has an output, and the output."""
+        found = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)+)", f"{self.text.rstrip()}\n", re.MULTILINE)
+        return [(command, output) for command, output in found if self.language == "console"]
+
+
+def comparable(output: str) -> str:
+    """An output without what depends on the tools and on the machine: digests, sizes, and the width of columns."""
+    output = re.sub(r"\b[0-9a-f]{12}\b", "DIGEST", output)
+    output = re.sub(r"\b[0-9.]+ [KMG]iB\b", "SIZE", output)
+    return re.sub(r"[ *]+", " ", output)
+
+
+def pattern(shown: str) -> str:
+    """A regular expression for an output that a page shows. An ellipsis stands for any text."""
+    return re.escape(comparable(shown.strip())).replace("…", r"[\s\S]*")
+
 
 def blocks(*pages: str) -> list[Block]:
     """All blocks of some pages, or of all of them."""
@@ -67,7 +85,9 @@ def blocks(*pages: str) -> list[Block]:
 def _of(page: str, text: str) -> Iterator[Block]:
     found = (FENCED if page.endswith(".md") else DIRECTIVE).findall(text)
     marks = re.findall(r"^ *```\w*$|(?:code-block|literalinclude)::|^(?!\.\. ).*::$", text, re.MULTILINE)
-    assert len(marks) == len(found) * (2 if page.endswith(".md") else 1), f"{page} has blocks that are not seen"
+    assert len(marks) == len(found) * (2 if page.endswith(".md") else 1), (
+        f"{page} has blocks that the tests do not find"
+    )
     for language, content in found:
         if "/" in language:  # a file that is included
             included = (ROOT / page).parent / language

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the tests on a registry share: one registry, one set of images, and ways to run the collection."""
+"""The fixtures of the tests on a registry: one registry, one set of images, and ways to run the collection."""
 
 from __future__ import annotations
 
@@ -105,9 +105,9 @@ def reads_only(registry: Registry) -> Callable[[], contextlib.AbstractContextMan
     def watch() -> Iterator[None]:
         before = len(registry.requests())
         yield
-        seen = registry.requests()[before:]
-        assert seen, "the registry saw no request at all"
-        assert not [request for request in seen if request.method in WRITES]
+        answered = registry.requests()[before:]
+        assert answered, "the registry got no request"
+        assert not [request for request in answered if request.method in WRITES]
 
     return watch
 

@@ -74,7 +74,7 @@ def _inside(key: Returned, value: Any, kind: str, at: str) -> Iterator[str]:
 
 
 def _shape(value: Any) -> str:
-    """What a value looks like. A name may be of any letters."""
+    """The shape of a value. A name may have any letters."""
     if isinstance(value, str):
         return next((shape for shape in SHAPES if re.fullmatch(shape, value)), "text")
     return type(value).__name__

@@ -121,9 +121,9 @@ def assert_nowhere(
     """No secret in process lists, outputs, and the files in *directories*, except *ours*.
 
     *given* are the variables in which the user gave it to Ansible; the tools must not see these either. *tools* are
-    those of which one at least has to be seen, and none of them may leave a core dump.
+    at least one of which must be observed, and none of which may leave a core dump.
     """
-    assert watched.environments, "nothing was seen running"
+    assert watched.environments, "no process was observed"
     assert bool(watched.environments.keys() & set(TOOLS)) is bool(tools)
     assert watched.core_limits == ({"0"} if tools else set())
     left = [path for directory in directories for path in directory.rglob("*")]

@@ -22,7 +22,7 @@ from environment.registry import Registry
 REFERENCE = "bench/one:latest"
 COPY = "skopeo copy --quiet --format=oci docker-archive:{one} docker://$ZOT_REGISTRY/bench/one:latest"
 COPY_OTHER = COPY.replace("{one}", "{other}")
-LOOK = "crane digest $ZOT_REGISTRY/bench/one:latest"
+READ = "crane digest $ZOT_REGISTRY/bench/one:latest"
 
 
 @pytest.fixture
@@ -43,17 +43,17 @@ def _cost(bench: Bench, line: str, check: Callable[[Run], None], scene: Scene | 
 
 
 def test_costs(bench: Bench, archives: dict[str, Path]) -> None:
-    """A push and two looks: what they cost is counted."""
+    """The costs of a push and of two reads are counted."""
     push = _cost(bench, COPY.format(**archives), writes(bench, {REFERENCE: archives["one"]}), fresh)
     bench.run(bench.script("before", [COPY.format(**archives)]), ours=False)
-    looks = _cost(bench, f"{LOOK} && {LOOK}", reads([bench.digest(REFERENCE)]))
+    two_reads = _cost(bench, f"{READ} && {READ}", reads([bench.digest(REFERENCE)]))
 
-    assert (push.children, looks.children) == (1, 2)
+    assert (push.children, two_reads.children) == (1, 2)
     # crane asks for /v2/ and for the manifest.
-    assert push.requests > looks.requests == 4
-    assert min(push.seconds, push.cpu, looks.seconds, looks.cpu) > 0
+    assert push.requests > two_reads.requests == 4
+    assert min(push.seconds, push.cpu, two_reads.seconds, two_reads.cpu) > 0
     # The program that runs the tests is larger than that.
-    assert 5 * MB < looks.memory < 60 * MB
+    assert 5 * MB < two_reads.memory < 60 * MB
 
 
 def test_a_request_without_tls_is_not_counted(registry: Registry) -> None:
@@ -67,10 +67,10 @@ def test_a_request_without_tls_is_not_counted(registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (f"{COPY_OTHER}; {LOOK}", "wrote where nothing was to be done"),
-        (f"{LOOK}-other", "ended with 1"),
-        (f"{LOOK}; echo sha256:{64 * '0'}", "read 2 digests"),
-        (f"{LOOK} >/dev/null", "read 0 digests"),
+        (f"{COPY_OTHER}; {READ}", "wrote where nothing was to be done"),
+        (f"{READ}-other", "ended with 1"),
+        (f"{READ}; echo sha256:{64 * '0'}", "read 2 digests"),
+        (f"{READ} >/dev/null", "read 0 digests"),
         ("echo {digest}", "did not ask the registry"),
     ],
 )

@@ -113,10 +113,10 @@ def test_refused(check: bool, repository: str, module: Module) -> None:
     items = _items({BUILDERS / name: [] for name in REFUSED}, repository)
     result = module("zot_push", images=items, check=check)
     assert result["failed"] is True
-    for (name, said), tag in zip(REFUSED.items(), result["tags"]):
+    for (name, message), tag in zip(REFUSED.items(), result["tags"]):
         assert (tag["changed"], tag["error"]["error_class"]) == (False, "archive_invalid"), tag
         assert name in tag["error"]["msg"]
-        assert said in tag["error"]["msg"]
+        assert message in tag["error"]["msg"]
 
 
 def test_layer_of_another_image(repository: str, module: Module) -> None:

@@ -30,13 +30,13 @@ WAYS = {
 
 
 class _Api(http.server.BaseHTTPRequestHandler):
-    """An API server that lets nobody read anything, and notes who asked."""
+    """An API server that denies every request, and records the paths."""
 
-    seen: set[str]
+    paths: set[str]
 
     def do_GET(self) -> None:
         """Tell the version, and refuse the rest."""
-        self.seen.add(self.path.partition("?")[0])
+        self.paths.add(self.path.partition("?")[0])
         body = json.dumps({"major": "1", "minor": "37", "gitVersion": "v1.37.2"} if self.path == "/version" else {})
         self.send_response(200 if self.path == "/version" else 401)
         self.send_header("Content-Length", str(len(body)))
@@ -50,7 +50,7 @@ class _Api(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def kubeconfig(tmp_path: Path) -> Iterator[Path]:
     """The kubeconfig of such an API server."""
-    _Api.seen = set()
+    _Api.paths = set()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Api) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         document = {
@@ -81,5 +81,5 @@ def test_cluster_and_registry_of_the_play(way: str, kubeconfig: Path, tmp_path: 
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 2, run.stdout + run.stderr
     # The module connects once it knows the registry.
-    assert "/version" in _Api.seen
+    assert "/version" in _Api.paths
     assert "no registry is given" not in run.stdout + run.stderr

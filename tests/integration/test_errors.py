@@ -70,20 +70,20 @@ def test_unauthorized_says_which_credentials(
     wrong.write_text(json.dumps({"auths": {registry.host: {"auth": "d3JpdGVyOndyb25n"}}}))
     monkeypatch.setenv("HOME", str(tmp_path))
     options: dict[str, object] = {"username": None, "password": None}
-    said = "none were given"
+    message = "none were given"
     if where == "environment":
         monkeypatch.setenv("ZOT_USERNAME", "writer")
         monkeypatch.setenv("ZOT_PASSWORD", "wrong")
-        said = "user 'writer' from ZOT_USERNAME"
+        message = "user 'writer' from ZOT_USERNAME"
     elif where == "authfile":
         options["authfile"] = str(wrong)
-        said = f"the entry {registry.host} of {wrong}"
+        message = f"the entry {registry.host} of {wrong}"
     elif where == "usual place":
         monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-        said = f"the entry {registry.host} of {wrong}"
+        message = f"the entry {registry.host} of {wrong}"
     result = module("zot_image_info", **LOOK, **options)
     assert result["error_class"] == "unauthorized"
-    assert said in result["hint"]
+    assert message in result["hint"]
 
 
 def test_reader_may_look_and_not_write(
@@ -137,7 +137,7 @@ def test_quota(tools: Tools, images: Images, repository: str, module: Module) ->
 
 
 def test_nobody_listens(tools: Tools, images: Images, closed: str, module: Module) -> None:
-    """Connection refused, after the one retry that was asked for."""
+    """Connection refused, after the one retry that the option sets."""
     for name, options in (("zot_push", _push(images, "a/b", tools)), ("zot_image_info", {**LOOK, **tools.options()})):
         result = module(name, registry=closed, retries=1, **options)
         assert (result["error_class"], result["retryable"]) == ("unavailable", True)
@@ -169,7 +169,7 @@ def test_certificate_of_an_unknown_authority(tools: Tools, images: Images, repos
 
 
 def test_plain_http_on_loopback(tools: Tools, images: Images, repository: str, module: Module) -> None:
-    """It shows nothing to anybody, so it is allowed as it stands, to look and to push."""
+    """Plain HTTP on loopback is allowed without an option, to read and to push."""
     with registries.running(tls=False) as plain:
         options = {
             "registry": plain.host,
@@ -185,7 +185,7 @@ def test_plain_http_on_loopback(tools: Tools, images: Images, repository: str, m
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("cut-short", "is truncated or damaged after the member"),
         ("no-manifest", "the members manifest.json and index.json are missing"),
@@ -198,16 +198,16 @@ def test_plain_http_on_loopback(tools: Tools, images: Images, repository: str, m
     ],
 )
 def test_file_that_is_no_archive(
-    name: str, said: str, images: Images, repository: str, registry: Registry, module: Module
+    name: str, message: str, images: Images, repository: str, registry: Registry, module: Module
 ) -> None:
-    """Known before the registry is asked."""
+    """Found before a request to the registry."""
     before = len(registry.requests())
     path = "/no/such/file.tar" if name == "missing" else str(images[name])
     for check in (True, False):
         result = module("zot_push", archive=path, repository=repository, tags=["1"], check=check)
         assert (result["failed"], result["error_class"]) == (True, "archive_invalid")
         assert path in result["msg"]
-        assert said in result["msg"]
+        assert message in result["msg"]
     assert not registry.requests()[before:]
 
 
@@ -232,7 +232,7 @@ def test_tool_that_is_not_there(tool: str, name: str, images: Images, repository
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"repository": "Upper/case"}, "not a valid repository"),
         ({"repository": "--help"}, "not a valid repository"),
@@ -250,14 +250,14 @@ def test_tool_that_is_not_there(tool: str, name: str, images: Images, repository
     ids=lambda value: value if isinstance(value, str) else str(next(iter(value.items()))),
 )
 def test_option_that_cannot_be_used(
-    options: dict[str, object], said: str, images: Images, registry: Registry, module: Module
+    options: dict[str, object], message: str, images: Images, registry: Registry, module: Module
 ) -> None:
-    """Known before the registry is asked."""
+    """Found before a request to the registry."""
     before = len(registry.requests())
     wanted = {"archive": str(images["buildah-amd64"]), "repository": "a/b", "tags": ["1"], **options}
     if "registry" in options and options["registry"] is None:
         wanted |= {"username": None, "password": None}
     result = module("zot_push", **wanted)
     assert (result["failed"], result["error_class"]) == (True, "invalid_option")
-    assert said in result["msg"]
+    assert message in result["msg"]
     assert not registry.requests()[before:]

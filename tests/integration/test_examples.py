@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from integration.blocks import PAGES, ROOT, Block, blocks
+from integration.blocks import PAGES, ROOT, Block, blocks, comparable, pattern
 from integration.support import Bare, Module, recap
 
 from ansible_collections.killinit.zot.plugins.filter._prune_table import _WHY as WHY
@@ -48,6 +48,7 @@ ELSEWHERE = {
     ),
     "ansible-galaxy collection install killinit.zot",
     "ansible-galaxy collection install killinit.zot --no-deps",
+    "ansible-galaxy collection install --no-deps killinit-zot-*.tar.gz",
     "ansible-galaxy collection build",
     "ansible-builder build --tag killinit-zot",
     "ansible-builder build --file decision-environment.yml --tag killinit-zot-de",
@@ -188,6 +189,8 @@ def test_command(page: str, command: str, shell: Shell) -> None:
     elif _is_lonely(command):
         run = shell(command, page)
         assert run.returncode == 0, run.stdout + run.stderr
+        shown = [output for block in blocks(page) for each, output in block.outputs if each == command]
+        assert all(re.search(pattern(output), comparable(run.stdout)) for output in shown), run.stdout
     else:
         assert name == "ansible-playbook", f"no test runs {command}"
         assert rest[0] in WITH_A_CLUSTER

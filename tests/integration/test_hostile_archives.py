@@ -241,14 +241,14 @@ HARMLESS: dict[str, Callable[[Path], None]] = {
 def test_refused(name: str, tmp_path: Path, repository: str, module: Module) -> None:
     """In bounded time; nothing is pushed, and nothing that a terminal obeys is in the message."""
     path = tmp_path / "archive"
-    write, said = REFUSED[name]
+    write, expected = REFUSED[name]
     write(path)
     started = os.times()
     result = module("zot_push", archive=str(path), repository=repository, tags=["1"])
     # Of CPU, with that of the tools: the time of the clock also passes while other processes run.
     assert sum(os.times()[:4]) - sum(started[:4]) < 30
     assert (result["failed"], result["error_class"], result["changed"]) == (True, "archive_invalid", False), result
-    assert said in result["msg"]
+    assert expected in result["msg"]
     assert result["msg"].isprintable()
     assert "root:" not in json.dumps(result)
     assert module("zot_image_info", images=[f"{repository}:1"])["images"][0]["exists"] is False
@@ -257,7 +257,7 @@ def test_refused(name: str, tmp_path: Path, repository: str, module: Module) -> 
 
 @pytest.mark.parametrize("name", HARMLESS)
 def test_harmless(name: str, tmp_path: Path, repository: str, module: Module) -> None:
-    """Only what the manifest names is looked at. skopeo takes the same for it: otherwise it would be pushed again."""
+    """Only the files that the manifest names are read, as skopeo does; otherwise the image would be pushed again."""
     path = tmp_path / "sub" / "archive"
     path.parent.mkdir()
     HARMLESS[name](path)

@@ -104,12 +104,12 @@ def test_text_that_is_no_reference(option: str, text: str, marker: Path, images:
 @pytest.mark.parametrize("case", OTHERS)
 def test_other_option(case: str, marker: Path, images: Images, module: Module) -> None:
     """Paths, choices and queries."""
-    name, options, error_class, said = OTHERS[case]
+    name, options, error_class, expected = OTHERS[case]
     if name == "zot_push":
         options = {"archive": str(images["buildah-amd64"]), **options}
     result = module(name, **{**_tools(marker), **options})
     _refused(result, error_class, marker)
-    assert said in result["msg"]
+    assert expected in result["msg"]
 
 
 def _tools(marker: Path) -> dict[str, str]:

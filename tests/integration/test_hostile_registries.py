@@ -137,7 +137,7 @@ def _entry(**changes: Any) -> dict[str, Any]:
 
 
 DEEP = b'{"a":' * 65 + b"0" + b"}" * 65
-# By name: the registry, and the class of the error when it is looked at, or None if it can be looked at.
+# By name: the registry, and the error class of a read, or None if a read succeeds.
 REGISTRIES: dict[str, tuple[Answers, str | None]] = {
     "label with escapes": (_labelled(**{ESCAPES: ESCAPES}), None),
     "label like a secret": (_labelled(password="hunter2", token=f"Basic {base64.b64encode(b'a:b').decode()}"), None),
@@ -192,7 +192,7 @@ REGISTRIES: dict[str, tuple[Answers, str | None]] = {
     "error with escapes": (_refusal(403, ESCAPES), "denied"),
     "error of 50 KiB": (_refusal(403, "TOOMANYREQUESTS: " * 1500), "rate_limited"),
     "error of 1 MiB": (_refusal(403, "TOOMANYREQUESTS: " * 60_000), "tool_failed"),
-    "error that looks like another": (_refusal(403, "MANIFEST_UNKNOWN: manifest unknown"), "denied"),
+    "error with the words of another": (_refusal(403, "MANIFEST_UNKNOWN: manifest unknown"), "denied"),
     "error in a success": (_refusal(200, ESCAPES), "tool_failed"),
     "challenge with escapes": (_refusal(401, "no", **{"WWW-Authenticate": 'Basic realm="\x1b[2J"'}), "tool_failed"),
     "challenge to a file": (
@@ -234,7 +234,7 @@ def test_registry(name: str, images: Images, module: Module) -> None:
 
 
 def test_configuration_without_end(images: Images, module: Module) -> None:
-    """crane prints whatever comes until the digest is found to be another one, which here would be never."""
+    """crane prints the body until its digest proves wrong, which never happens here."""
     answers = _image()
 
     def endless(path: str, authorization: str) -> Answer:

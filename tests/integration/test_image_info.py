@@ -42,9 +42,9 @@ def test_what_is_there(
     image = bare("crane", "manifest", f"{name}:r1-amd64").stdout
     index = bare("crane", "manifest", f"{name}:r1").stdout
     digest = f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
-    asked = [f"{name}:r1-amd64", f"{released}@{digest}", f"{released}:r1", f"{released}:none", "no/where:1"]
+    references = [f"{name}:r1-amd64", f"{released}@{digest}", f"{released}:r1", f"{released}:none", "no/where:1"]
     with reads_only():
-        result = module("zot_image_info", images=asked, repositories=[released, "no/where"], **tools.options())
+        result = module("zot_image_info", images=references, repositories=[released, "no/where"], **tools.options())
     tag, pinned, both, absent, nowhere = result["images"]
 
     assert result["changed"] is False
@@ -154,7 +154,7 @@ def test_referrers(released: str, zot: Registry, module: Module) -> None:
 
 
 def test_index_of_arm_alone(tools: Tools, images: Images, repository: str, module: Module) -> None:
-    """Trap 9: crane itself would look for linux/amd64 in it."""
+    """crane alone would search for linux/amd64 in it."""
     module("zot_push", archive=str(images["buildah-arm-v7"]), repository=repository, tags=["arm"])
     module("zot_index", repository=repository, manifests=["arm"], tags=["1"])
     shown = module("zot_image_info", images=[f"{repository}:1"], **tools.options())["images"][0]
@@ -162,10 +162,10 @@ def test_index_of_arm_alone(tools: Tools, images: Images, repository: str, modul
 
 
 def test_two_hundred_references(released: str, module: Module) -> None:
-    """In one task, in their order, also when one comes twice."""
-    asked = [f"{released}:{tag}" for tag in ("r1-amd64", "none", "r1", "r1-arm64")] * 50
-    result = module("zot_image_info", images=asked)
-    assert [shown["reference"].partition("/")[2] for shown in result["images"]] == asked
+    """In one task, in their order, also if one is repeated."""
+    references = [f"{released}:{tag}" for tag in ("r1-amd64", "none", "r1", "r1-arm64")] * 50
+    result = module("zot_image_info", images=references)
+    assert [shown["reference"].partition("/")[2] for shown in result["images"]] == references
     assert [shown["exists"] for shown in result["images"]] == [True, False, True, True] * 50
 
 
@@ -184,17 +184,17 @@ def test_query(released: str, module: Module) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "message"),
     [("images[", "is not a JMESPath expression"), ("to_number(images)", None), ("sum(images)", "cannot be applied")],
 )
-def test_query_that_cannot_be_applied(query: str, said: str | None, released: str, module: Module) -> None:
+def test_query_that_cannot_be_applied(query: str, message: str | None, released: str, module: Module) -> None:
     """A wrong expression is an error; one that finds nothing is not."""
     result = module("zot_image_info", images=[f"{released}:r1"], query=query)
-    if said is None:
+    if message is None:
         assert (result["failed"], result["result"]) == (False, None)
     else:
         assert result["error_class"] == "invalid_option"
-        assert said in result["msg"]
+        assert message in result["msg"]
 
 
 def test_a_directory_of_certificates(

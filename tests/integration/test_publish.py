@@ -313,7 +313,7 @@ def test_typed_at_a_command_line(release: dict[str, Any], playbook: Playbook, re
 
 
 @pytest.mark.parametrize(
-    ("broken", "said"),
+    ("broken", "message"),
     [
         ({"zot_publish_revision": None}, "zot_publish_revision"),
         ({"zot_publish_revision": ""}, "zot_publish_revision is empty"),
@@ -337,13 +337,13 @@ def test_typed_at_a_command_line(release: dict[str, Any], playbook: Playbook, re
     ],
 )
 def test_variables_that_cannot_be_used(
-    broken: dict[str, Any], said: str, release: dict[str, Any], registry: Registry, playbook: Playbook
+    broken: dict[str, Any], message: str, release: dict[str, Any], registry: Registry, playbook: Playbook
 ) -> None:
     """An error that names them, before the first request."""
     before = len(registry.requests())
     variables = {name: value for name, value in {**release, **broken}.items() if value is not None}
     run = playbook("killinit.zot.publish", **variables)
     assert run.returncode == 2
-    assert said in run.stdout + run.stderr
+    assert message in run.stdout + run.stderr
     assert "filter plugin" not in run.stdout + run.stderr
     assert not registry.requests()[before:]

@@ -59,15 +59,17 @@ def test_push_then_push_again(
 def _asked_again(
     images: dict[str, Path], repository: str, module: Module, registry: Registry, **more: str
 ) -> list[str]:
-    """Push each archive to the tag of its name, twice, and return what the registry was asked the second time."""
+    """Push each archive to the tag of its name, twice, and return the requests of the second push."""
     items = [{"archive": str(path), "repository": repository, "tags": [name]} for name, path in images.items()]
     first = module("zot_push", images=items, **more)
     assert (first["failed"], first["changed"]) == (False, True), first
     before = len(registry.requests())
     again = module("zot_push", images=items, **more)
     assert again["changed"] is False, again["diff"]
-    asked = [f"{request.method} {request.path}" for request in registry.requests()[before:] if request.path != "/v2/"]
-    return sorted(asked)
+    requests = [
+        f"{request.method} {request.path}" for request in registry.requests()[before:] if request.path != "/v2/"
+    ]
+    return sorted(requests)
 
 
 def _manifests(images: dict[str, Path], repository: str) -> list[str]:
@@ -77,7 +79,7 @@ def _manifests(images: dict[str, Path], repository: str) -> list[str]:
 def test_nothing_to_do_asks_for_the_manifest_alone(
     tools: Tools, images: Images, repository: str, module: Module, registry: Registry
 ) -> None:
-    """Whoever wrote the archive: what skopeo made of its configuration is known by its digest."""
+    """For every builder, the module predicts the digest of the configuration that skopeo writes."""
     archives = {name: images[name] for name in GOOD if name != "two-images"}
     assert _asked_again(archives, repository, module, registry, **tools.options()) == _manifests(archives, repository)
 
@@ -118,8 +120,8 @@ def test_what_another_one_wrote_is_asked_for_once(
     before = len(registry.requests())
     same = module("zot_push", archive=str(images["labels"]), repository=repository, tags=["1", "2"])
     assert same["changed"] is False
-    asked = [request.path for request in registry.requests()[before:] if request.path != "/v2/"]
-    assert sorted(asked) == [
+    requests = [request.path for request in registry.requests()[before:] if request.path != "/v2/"]
+    assert sorted(requests) == [
         f"/v2/{repository}/blobs/sha256:{digest}",
         f"/v2/{repository}/manifests/1",
         f"/v2/{repository}/manifests/2",
@@ -241,12 +243,12 @@ def test_platform_is_refused_before_anything_is_written(
 ) -> None:
     """An arm64 archive for amd64; an archive that has no platform."""
     before = len(registry.requests())
-    for name, said in (("buildah-arm64", "is for linux/arm64"), ("crane-bare", "an unknown platform")):
+    for name, message in (("buildah-arm64", "is for linux/arm64"), ("crane-bare", "an unknown platform")):
         refused = module(
             "zot_push", archive=str(images[name]), repository=repository, tags=["1"], platform="linux/amd64"
         )
         assert refused["error_class"] == "platform_mismatch"
-        assert said in refused["msg"]
+        assert message in refused["msg"]
         assert "linux/amd64" in refused["msg"]
     assert not registry.requests()[before:]
     accepted = module(

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What users get: the tarball of what git knows, and a place where nothing but it is installed."""
+"""The tarball of the files in git, and a directory in which only the collection is installed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Run = Callable[..., str]
 
 @pytest.fixture(scope="session")
 def bare_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What a program sees that knows neither this checkout nor its settings."""
+    """An environment without this checkout and its settings."""
     home = tmp_path_factory.mktemp("home")
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG") or name.startswith("PIP_")}
     return {**kept, "HOME": str(home), "ANSIBLE_LOCALHOST_WARNING": "false"}
@@ -32,7 +32,7 @@ def bare_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
 
 @pytest.fixture(scope="session")
 def run(bare_environment: dict[str, str]) -> Run:
-    """Run a command that is to succeed, with further variables; return what it says."""
+    """Run a command that must succeed, with additional variables; return its output."""
 
     def run(*command: str | Path, cwd: Path | None = None, **variables: str) -> str:
         environment = {**bare_environment, **variables}
@@ -47,7 +47,7 @@ def run(bare_environment: dict[str, str]) -> Run:
 
 @pytest.fixture(scope="session")
 def copy_checkout(run: Run) -> Callable[[Path], Path]:
-    """Make a git repository of its own of what is in this one, committed or not."""
+    """Create a git repository from the files of this one, committed or not."""
 
     def copy(folder: Path) -> Path:
         for name in run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).split("\0"):

@@ -63,7 +63,7 @@ def test_image_has_the_tools(name: str, tarball: Path, run: Callable[..., str], 
     stages = re.split(r"^FROM .*$", (context / "Containerfile").read_text(), flags=re.MULTILINE)
     _arguments, _base, galaxy, builder, final = stages
     collections = re.findall(r"ansible-galaxy collection install .*", galaxy)
-    # First what it depends on, or it would be looked for a second time.
+    # The dependency first: ansible-galaxy would otherwise search for it again.
     assert "requirements.yml" in collections[0]
     assert "collection/*.tar.gz" in collections[1]
     crane = re.search(r"^CRANE=(.*)$", (ROOT / "dev").read_text(), re.MULTILINE).group(1)
@@ -124,7 +124,7 @@ def runner(*arguments: str | Path, stdin: bytes = b"") -> bytes:
 
 
 def outcome(job: Path) -> tuple[dict[str, Any], str]:
-    """What the job hands to the next one, as AWX reads it from the events, and all that was said in it."""
+    """The custom stats of the job, as AWX reads them from the events, and its whole output."""
     texts = [path.read_text() for path in job.glob("artifacts/**/job_events/*.json")]
     events = [json.loads(text) for text in texts]
     (stats,) = (event["event_data"] for event in events if event["event"] == "playbook_on_stats")
@@ -137,17 +137,17 @@ def test_job_as_awx_runs_it(job: Path, registry: Registry, tmp_path: Path) -> No
     sent = runner("transmit", job, *playbook)
     answered = runner("worker", "--private-data-dir", tmp_path / "worker", stdin=sent)
     runner("process", job, stdin=answered)
-    first, said = outcome(job)
+    first, output = outcome(job)
     shutil.rmtree(job / "artifacts")
     runner("run", job, *playbook)
-    second, said_again = outcome(job)
+    second, output_again = outcome(job)
 
     assert [first.pop("changed"), second.pop("changed")] == [2, 0]
     assert first["zot_publish_report"]["written"]
     assert not second["zot_publish_report"]["written"]
     assert first["zot_publish_report"]["images"] == second["zot_publish_report"]["images"]
-    assert "3f2c1ab-arm64" in said
-    assert registry.writer.password not in said + said_again
+    assert "3f2c1ab-arm64" in output
+    assert registry.writer.password not in output + output_again
 
     # The guide's job after it: AWX gives it, as variables, what those before it handed on.
     (example,) = (block.text for block in blocks("docs/docsite/rst/guide_awx.rst") if block.file == "after.yml")

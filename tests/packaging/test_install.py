@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The tarball is whole: everything in it is documented, and works from where it is installed."""
+"""The tarball is complete: all content is documented, and works after the installation."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from integration.blocks import comparable, pattern
 
 from environment.images import Images
 
@@ -36,7 +37,7 @@ NOT_FOR_USERS = (
 
 
 def names(pattern: str) -> list[str]:
-    """The full names of what lies there."""
+    """The full names of the files that match."""
     return [f"killinit.zot.{path.stem}" for path in sorted(ROOT.glob(pattern))]
 
 
@@ -44,7 +45,7 @@ PLUGINS = {"module": names("plugins/modules/*.py"), "filter": names("plugins/fil
 
 
 def code_blocks(language: str) -> list[str]:
-    """What README has in that language."""
+    """The code blocks of the README in a language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
@@ -99,8 +100,8 @@ def test_installs_without_its_dependency(tarball: Path, run: Callable[..., str],
 def test_the_first_minute(
     installed: Path, images: Images, environment: dict[str, str], repository: str, tmp_path: Path
 ) -> None:
-    """What README shows first, typed as it stands there; only registry and account are others."""
-    _install, exports, command = code_blocks("sh")[0].strip().splitlines()
+    """The first publish of the README, unchanged except for the registry and the user."""
+    exports, command = next(each for each in code_blocks("sh") if each.startswith("export ")).strip().splitlines()
     given = {word.partition("=")[0] for word in shlex.split(exports)[1:]}
     assert given == {"ZOT_REGISTRY", "ZOT_USERNAME", "ZOT_PASSWORD"}
 
@@ -125,3 +126,5 @@ def test_the_first_minute(
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"changed={changed} " in done.stdout
+        shown = code_blocks("text")[0].replace("openclaw/", f"{repository}/")
+        assert re.search(pattern(shown), comparable(done.stdout)), done.stdout

@@ -22,7 +22,7 @@ CACHE = Path(__file__).resolve().parents[2] / ".cache"
 
 @pytest.fixture
 def scratch(copy_checkout: Copy, tmp_path: Path) -> Path:
-    """A checkout with one more change to tell of, which has fetched already what it fetches."""
+    """A checkout with one more changelog fragment, which has already fetched the collections."""
     scratch = copy_checkout(tmp_path / "scratch")
     fetched = scratch / ".cache/collections/ansible_collections"
     fetched.mkdir(parents=True)
@@ -80,15 +80,15 @@ def test_release(scratch: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [((), "give one version"), (("1.2",), "give one version"), (("1.2.3",), "commit what is changed")],
     ids=["none", "half", "changed files"],
 )
-def test_refused_with_nothing_done(arguments: tuple[str, ...], said: str, scratch: Path) -> None:
+def test_refused_with_nothing_done(arguments: tuple[str, ...], message: str, scratch: Path) -> None:
     (scratch / "README.md").write_text("Not ready.\n")
     before = git(scratch, "rev-parse", "HEAD")
     refused = release(scratch, *arguments)
     assert refused.returncode
-    assert said in refused.stderr
+    assert message in refused.stderr
     assert git(scratch, "rev-parse", "HEAD") == before
     assert git(scratch, "status", "--porcelain") == " M README.md\n"

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The token for AWX is seen nowhere when playbooks/awx.yml runs, and none when it is refused."""
+"""The token for AWX appears nowhere when playbooks/awx.yml runs, also if AWX refuses it."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def tools_of(address: str) -> list[str]:
 
 
 def wait_until(condition: Any, what: str, seconds: float = 30) -> None:
-    """Wait for something to become true."""
+    """Wait until a condition is true."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
@@ -67,7 +67,7 @@ def wait_until(condition: Any, what: str, seconds: float = 30) -> None:
 
 
 def held(registry: Registry, repository: str) -> dict[str, str]:
-    """The tags of a repository and their digests, asked of the registry itself, and not by the tools."""
+    """The tags of a repository and their digests, read from the registry without the tools."""
     tags = _get(registry, f"/v2/{repository}/tags/list")
     names = json.loads(tags.read())["tags"] or [] if tags else []
     manifests = {name: _get(registry, f"/v2/{repository}/manifests/{name}") for name in names}
@@ -89,7 +89,7 @@ def _get(registry: Registry, path: str) -> Any:
 
 
 def require_truth(result: dict[str, Any], before: dict[str, str], after: dict[str, str]) -> None:
-    """What a result says of each tag is so, what moved is said, and an error says what to do."""
+    """The result is right for each tag, reports every tag that moved, and has a hint for an error."""
     for tag in result.get("tags", []):
         name = tag["reference"].rpartition(":")[2]
         moved = before.get(name) != after.get(name)
@@ -105,7 +105,7 @@ def require_truth(result: dict[str, Any], before: dict[str, str], after: dict[st
 
 
 class Publisher:
-    """A module that runs in a process of its own, as Ansible runs it: start() and result()."""
+    """A module in its own process, as Ansible runs it: start() and result()."""
 
     _PROGRAM = """
 import importlib, json, sys
@@ -119,9 +119,9 @@ with patch_module_args(arguments):
     def __init__(
         self, name: str, arguments: dict[str, Any], temporary: Path, prefix: Sequence[str] = (), own: str | None = None
     ) -> None:
-        """*prefix* is what comes before the command, and may make the directory *own* in *temporary* that only it sees.
+        """*prefix* is put before the command, and may create the directory *own* in *temporary* for it alone.
 
-        Ansible makes one for each task, in the one of all tasks, and so do we.
+        Ansible also creates a directory for each task, in the directory of all tasks.
         """
         self.temporary = temporary
         self._own = str(temporary / own) if own else tempfile.mkdtemp(prefix="ansible-tmp-", dir=temporary)

@@ -26,38 +26,38 @@ from environment.registry import Registry
 
 Result = dict[str, Any]
 
-# Of the modules; skopeo and crane have tries of their own in each, which wait up to four seconds.
+# For the modules. skopeo and crane also retry in each run, and wait up to four seconds.
 SHORT = {"retries": 1, "timeout": 12}
 
-# What a fault is to hit.
+# The requests that a fault can hit.
 PLACES = {
     "zot_push": {
-        "look": "GET .*/manifests/",
+        "lookup": "GET .*/manifests/",
         "start": "POST .*/blobs/",
         "blob": "PATCH .*/blobs/",
         "write": "PUT .*/manifests/1$",
-        "further": "PUT .*/manifests/latest$",
+        "additional": "PUT .*/manifests/latest$",
     },
     "zot_index": {
-        "look": "GET .*/manifests/",
+        "lookup": "GET .*/manifests/",
         "config": "GET .*/blobs/",
         "write": "PUT .*/manifests/1$",
-        "further": "PUT .*/manifests/latest$",
+        "additional": "PUT .*/manifests/latest$",
     },
-    "zot_image_info": {"look": "GET .*/manifests/", "config": "GET .*/blobs/", "list": "GET .*/tags/list"},
+    "zot_image_info": {"lookup": "GET .*/manifests/", "config": "GET .*/blobs/", "list": "GET .*/tags/list"},
     "zot_publish": {
-        "look": "GET .*/manifests/",
+        "lookup": "GET .*/manifests/",
         "blob": "PATCH .*/blobs/",
         "write": "PUT .*/manifests/1-amd64$",
-        "further": "PUT .*/manifests/1$",
+        "additional": "PUT .*/manifests/1$",
     },
 }
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A fault, where it hits the modules and the role, and in which error classes it may end if it stays for longer
-    than the retries, and if it comes once; "finished" is success."""
+    """A fault, the requests that it hits, and the allowed error classes if it lasts longer than the retries, and if it
+    occurs once; "finished" is success."""
 
     fault: Fault
     places: dict[str, str]
@@ -73,11 +73,13 @@ def _places(push: str, index: str, info: str, publish: str) -> dict[str, str]:
     return dict(zip(PLACES, (push, index, info, publish)))
 
 
-WRITES = _places("write", "write", "look", "write")
-LOOKS = _places("look", "look", "look", "look")
-READS = _places("look", "look config", "look config", "look")
-EVERYWHERE = _places("look start blob write further", "look config write further", "look config list", "further")
-LATE = _places("blob further", "look further", "look config list", "further")
+WRITES = _places("write", "write", "lookup", "write")
+LOOKUPS = _places("lookup", "lookup", "lookup", "lookup")
+READS = _places("lookup", "lookup config", "lookup config", "lookup")
+EVERYWHERE = _places(
+    "lookup start blob write additional", "lookup config write additional", "lookup config list", "additional"
+)
+LATE = _places("blob additional", "lookup additional", "lookup config list", "additional")
 DONE, DOWN, LIMITED, REFUSED = {"finished"}, {"unavailable"}, {"rate_limited"}, {"unauthorized"}
 SLOW_DOWN = "Too Many Requests"
 WHO_ARE_YOU = {"WWW-Authenticate": 'Basic realm="registry"'}
@@ -86,7 +88,7 @@ KINDS = {
     "429": Kind(_answer(429, body=SLOW_DOWN), WRITES, LIMITED, DONE),
     "429 with Retry-After": Kind(
         _answer(429, body=SLOW_DOWN, headers={"Retry-After": "1"}),
-        _places("start further", "further", "look", "further"),
+        _places("start additional", "additional", "lookup", "additional"),
         LIMITED,
         DONE,
     ),
@@ -104,9 +106,11 @@ KINDS = {
     "slow answer": Kind(Fault("slow"), WRITES, DONE, DONE),
     "wrong digest in a manifest": Kind(Fault("corrupt"), READS, {"tool_failed"}, {"tool_failed"} | DONE),
     "wrong digest in a header": Kind(Fault("digest"), WRITES, DONE, DONE),
-    "lost answer to a write": Kind(Fault("lost"), _places("write further", "write further", "", "further"), DONE, DONE),
-    "expired certificate": Kind(Fault("certificate", body="expired"), LOOKS, {"tls"}, {"tls"} | DONE),
-    "foreign certificate": Kind(Fault("certificate", body="foreign"), LOOKS, {"tls"}, {"tls"} | DONE),
+    "lost answer to a write": Kind(
+        Fault("lost"), _places("write further", "write further", "", "additional"), DONE, DONE
+    ),
+    "expired certificate": Kind(Fault("certificate", body="expired"), LOOKUPS, {"tls"}, {"tls"} | DONE),
+    "foreign certificate": Kind(Fault("certificate", body="foreign"), LOOKUPS, {"tls"}, {"tls"} | DONE),
     "redirect to another host": Kind(
         Fault("redirect"), WRITES, {"unauthorized", "tool_failed"}, {"unauthorized", "tool_failed"} | DONE
     ),
@@ -137,7 +141,7 @@ class Work:
         }
 
     def prepare(self, module: Module) -> None:
-        """What must be there before: members of an index, images to look at."""
+        """Push what must exist before: the members of an index, the images that are read."""
         members = {"zot_index": ["amd64", "arm64"], "zot_image_info": ["1"]}.get(self.who, [])
         for tag, path in zip(members, self.archives.values()):
             assert module("zot_push", archive=path, repository=self.repository, tags=[tag])["changed"]
@@ -171,8 +175,8 @@ class Work:
         assert "MODULE FAILURE" not in output
         assert "Traceback" not in output
         # One task fails, alone or as one of a loop.
-        said = re.search(r"^(?:fatal|failed): .*?=> (\{.*?\n?\})$", output, re.MULTILINE | re.DOTALL)
-        result = json.loads(said[1]) if said else {}
+        found = re.search(r"^(?:fatal|failed): .*?=> (\{.*?\n?\})$", output, re.MULTILINE | re.DOTALL)
+        result = json.loads(found[1]) if found else {}
         return {**result, "failed": done.returncode != 0, "changed": recap(done)["changed"] > 0}
 
 
@@ -191,7 +195,7 @@ def test_fault(
     playbook: Callable[..., CompletedProcess[str]],
     tmp_path: Path,
 ) -> None:
-    """It ends as it should, with a result that is true; what is left is done by the next run, and nothing else is."""
+    """The run ends as expected, with a right result; the next run does the rest of the work, and nothing else."""
     environment |= {"ZOT_REGISTRY": proxy.host, "ZOT_CA_PATH": str(proxy.ca)}
     kind = KINDS[name]
     work = Work(who, repository, tmp_path, playbook)
@@ -209,8 +213,8 @@ def test_fault(
     between = held(registry, repository)
     require_truth(result, before, between)
     assert not tools_of(proxy.host)
-    # Whoever was redirected came without the credentials.
-    assert not [seen for seen in met if seen.what == "elsewhere" and seen.credentials]
+    # A redirected request had no credentials.
+    assert not [each for each in met if each.what == "elsewhere" and each.credentials]
 
     start = len(registry.requests())
     again = work.run(through)
@@ -220,7 +224,7 @@ def test_fault(
     assert again["changed"] == (after != between)
     written = {request.path.rpartition("/")[2] for request in registry.requests()[start:] if request.method == "PUT"}
     assert not {tag for tag, digest in between.items() if after[tag] == digest} & written
-    if not again["changed"] or who == "zot_publish":  # that the role changes nothing then is tested without faults
+    if not again["changed"] or who == "zot_publish":  # a test without faults covers the role
         return
     start = len(registry.requests())
     assert work.run(through)["changed"] is False
@@ -228,7 +232,7 @@ def test_fault(
 
 
 @pytest.mark.parametrize("stays", [False, True], ids=["once", "stays"])
-@pytest.mark.parametrize("place", ["write", "further"])
+@pytest.mark.parametrize("place", ["write", "additional"])
 @pytest.mark.parametrize("who", ["zot_push", "zot_index"])
 def test_lost_answer_where_no_tag_may_move(
     who: str,
@@ -242,7 +246,7 @@ def test_lost_answer_where_no_tag_may_move(
     playbook: Callable[..., CompletedProcess[str]],
     tmp_path: Path,
 ) -> None:
-    """crane writes it a second time by itself, and that is denied. The tag is there all the same."""
+    """crane repeats the write, and the registry denies it. The tag exists nevertheless."""
     repository = f"immutable/{repository}"
     work = Work(who, repository, tmp_path, playbook)
     work.prepare(module)
@@ -267,7 +271,7 @@ def test_credentials_do_not_follow_a_redirect(
     repository: str,
     tmp_path: Path,
 ) -> None:
-    """Whatever the version of the tools."""
+    """With every version of the tools."""
     path = str(archive(tmp_path / "1.tar"))
     options = {"archive": path, "repository": repository, "tags": ["1"], **tools.options()}
     if place.startswith("GET"):
@@ -277,13 +281,13 @@ def test_credentials_do_not_follow_a_redirect(
         through("zot_image_info", images=[f"{repository}:1"], **tools.options())
     else:
         through("zot_push", **options)
-    seen = proxy.seen()
-    assert [each for each in seen if each.what == "redirect"]
-    assert not [each for each in seen if each.what == "elsewhere" and each.credentials]
+    requests = proxy.seen()
+    assert [each for each in requests if each.what == "redirect"]
+    assert not [each for each in requests if each.what == "elsewhere" and each.credentials]
 
 
 def test_registry_leads_a_blob_to_another_host(proxy: Proxy, through: Module, repository: str, tmp_path: Path) -> None:
-    """skopeo 1.9.3 sends the credentials to that host; other versions may not. The error is true in both cases."""
+    """skopeo 1.9.3 sends the credentials to that host; other versions may not. The error is right in both cases."""
     proxy.set(Fault("redirect", "POST .*/blobs/", status=202))
     path = str(archive(tmp_path / "1.tar"))
     result = through("zot_push", archive=path, repository=repository, tags=["1"])

@@ -64,7 +64,7 @@ def test_registry_is_killed(
     repository: str,
     tmp_path: Path,
 ) -> None:
-    """With SIGKILL; what was stored is there when it comes back."""
+    """With SIGKILL. The stored images exist after the restart."""
     registry, proxy = mortal
     if who == "zot_index":
         for name in ("amd64", "arm64"):
@@ -121,7 +121,7 @@ def test_module_is_killed(
         assert not tools_of(proxy.host)
     proxy.set()
     wait_until(lambda: not tools_of(proxy.host), "what the killed module has started ends")
-    # What SIGKILL leaves running comes to its own end.
+    # The processes that SIGKILL leaves end by themselves.
     assert held(registry, repository).keys() <= ({"1"} if number == signal.SIGKILL else set())
     again = start("zot_push", proxy, **work).result()
     assert (again["failed"], again["changed"]) == (False, True)

@@ -103,7 +103,7 @@ def _program(path: Path, script: str, mode: int = 0o755) -> str:
 
 @pytest.mark.parametrize("tool", ["skopeo", "crane"])
 @pytest.mark.parametrize(
-    ("what", "error_class", "said"),
+    ("what", "error_class", "message"),
     [
         ("missing", "tool_missing", "which is not a program"),
         ("not executable", "tool_missing", "which is not a program"),
@@ -118,7 +118,7 @@ def test_tool(
     tool: str,
     what: str,
     error_class: str,
-    said: str,
+    message: str,
     work: dict[str, Any],
     module: Module,
     registry: Registry,
@@ -148,7 +148,7 @@ def test_tool(
     for name, given in [("zot_push", work), *(_others(repository) if tool == "crane" else ())]:
         result = module(name, **given, **{f"{tool}_path": options[what]()})
         assert (result["failed"], result["error_class"]) == (True, error_class), result
-        assert re.search(said, result["msg"]), result["msg"]
+        assert re.search(message, result["msg"]), result["msg"]
         require_truth(result, {}, held(registry, repository))
     assert module("zot_push", **work)["changed"] is True
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Two and eight publishers at once. What is there in the end is whole, and each said what was true when it said it."""
+"""Two and eight publishers at the same time. All images are complete at the end, and each result was right."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_same_tag(
         if result["failed"]:
             assert result["error_class"] == "tool_failed"
             assert "Another client pushed this tag at the same time" in result["hint"]
-    # Whoever came last was not disturbed any more, and says so.
+    # The last publisher succeeds, because no other write follows.
     assert there["1"]["digest"] in pushed
 
 
@@ -96,7 +96,7 @@ def test_different_tags(
     module: Module,
     tmp_path: Path,
 ) -> None:
-    """In one repository: nobody disturbs anybody."""
+    """In one repository, publishers of different tags do not affect each other."""
     running = []
     for number in range(many):
         path = archive(tmp_path / f"{number}.tar", size=200_000)
@@ -105,10 +105,10 @@ def test_different_tags(
         )
     results = [publisher.result() for publisher in running]
     assert [(result["failed"], result["changed"]) for result in results] == [(False, True)] * many, results
-    said = {result["image"]["tag"]: result["image"]["digest"] for result in results}
+    reported = {result["image"]["tag"]: result["image"]["digest"] for result in results}
     assert (
         {tag: image["digest"] for tag, image in _whole(module, repository).items()}
-        == said
+        == reported
         == held(registry, repository)
     )
 

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Five hundred publishes of changing images, among random faults. In the end every tag is what the last result said.
+"""Five hundred publishes of changing images, among random faults. Each tag ends as its last result reported.
 
-ZOT_TEST_SOAK is another number of publishes, and ZOT_TEST_SEED the seed of a run that is to be repeated: the one with
-which pytest's output begins.
+ZOT_TEST_SOAK is another number of publishes, and ZOT_TEST_SEED repeats a run: the output of pytest begins with its
+seed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from environment.faults import Fault, Proxy
 from environment.registry import Registry
 
 PUBLISHES = int(os.environ.get("ZOT_TEST_SOAK", "500"))
-SECONDS = PUBLISHES  # several times what it takes on two cores
+SECONDS = PUBLISHES  # several times the duration on two cores
 AT_ONCE = 20
 IMAGES = 12
 TAGS = 60
@@ -45,11 +45,11 @@ def test_soak(
     tmp_path: Path,
 ) -> None:
     """Twenty at a time, as a release of so many images is."""
-    # What is waited for is tested elsewhere: here it would only take time.
+    # Other tests cover the waiting times.
     monkeypatch.setattr("ansible_collections.killinit.zot.plugins.module_utils._registry.runner._FIRST_WAIT", 0.05)
     chance = random.Random(os.environ["ZOT_TEST_SEED"])
     archives = [str(archive(tmp_path / f"{number}.tar")) for number in range(IMAGES)]
-    said: dict[str, str] = {}  # by the last result that was sure of a tag
+    reported: dict[str, str] = {}  # by the last result without an error for the tag
     unsure: set[str] = set()
     deadline = time.monotonic() + SECONDS
     published = hit = 0
@@ -84,15 +84,15 @@ def test_soak(
             if tag["error"]:
                 unsure.add(name)
             else:
-                said[name] = tag["digest"]
+                reported[name] = tag["digest"]
                 unsure.discard(name)
-        assert all(after[tag] == digest for tag, digest in said.items() if tag not in unsure)
+        assert all(after[tag] == digest for tag, digest in reported.items() if tag not in unsure)
     proxy.set()
     assert hit > published / AT_ONCE / 4, "hardly a fault met a request"
-    # And what failed is finished by one more run.
+    # One more run finishes the failed pushes.
     images = [{"archive": archives[0], "repository": repository, "tags": [tag]} for tag in sorted(unsure)]
     if images:
         last = module("zot_push", images=images)
         assert last["failed"] is False, last
-        said |= {tag["reference"].rpartition(":")[2]: tag["digest"] for tag in last["tags"]}
-    assert held(registry, repository) == said
+        reported |= {tag["reference"].rpartition(":")[2]: tag["digest"] for tag in last["tags"]}
+    assert held(registry, repository) == reported

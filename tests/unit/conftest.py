@@ -143,7 +143,7 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 @dataclass
 class Fault:
-    """An answer that goes wrong: for *times* commands of *verb* whose last argument ends with *target*."""
+    """A wrong answer: for *times* commands of *verb* whose last argument ends with *target*."""
 
     verb: str
     target: str

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whatever comes in from outside is read or refused, in bounded time; nothing else can happen.
+"""Every input is read or refused in bounded time; nothing else can happen.
 
 In corpus/TARGET/ lie inputs that once were interesting, one a file. They are read as they are, and changed at random.
 What hypothesis finds belongs there, too: it prints it.
@@ -189,7 +189,7 @@ def test_any_input(name: str) -> None:
     run()
 
 
-# Where a pattern that goes back over its text would take hours.
+# A pattern with backtracking would take hours here.
 LONG = {
     "one letter": b"a",
     "dashes": b"a-",

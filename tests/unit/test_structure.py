@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What design.md says of the house, read from the sources."""
+"""The structure of the plugins, read from the sources."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_what_most_tasks_do_not_need_is_imported_late(module: str, late: str) ->
 
 @pytest.mark.parametrize("path", TASKS, ids=lambda path: "/".join(path.parts[-3:]))
 def test_nested_imports_name_the_role(path: Path) -> None:
-    """A bare name is looked for in ./tasks of the current directory first, unless it stands in main.yml."""
+    """Ansible searches a bare name in ./tasks of the current directory first, unless it is in main.yml."""
     if path.name != "main.yml":
         for line in path.read_text().splitlines():
             if "import_tasks:" in line:

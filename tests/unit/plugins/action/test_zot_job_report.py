@@ -40,7 +40,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_without_a_path_only_the_stats_are_set(run: Run) -> None:
     assert run() == {
         "changed": False,
-        "path": None,
+        "paths": [],
         "image": PINNED,
         "images": [PINNED],
         "ansible_stats": {"data": {"zot_publish_report": REPORT}, "per_host": False, "aggregate": False},
@@ -53,8 +53,8 @@ def test_a_report_that_does_not_exist_is_left_out(run: Run) -> None:
 
 
 def test_the_extension_selects_the_format(run: Run, tmp_path: Path) -> None:
-    for name in ("report.json", "report.md", "report.env"):
-        assert run(path=str(tmp_path / name))["path"] == str(tmp_path / name)
+    paths = [str(tmp_path / name) for name in ("report.json", "report.md", "report.env")]
+    assert run(paths=",".join(paths))["paths"] == run(paths=paths)["paths"] == paths
     assert json.loads((tmp_path / "report.json").read_text()) == {"zot_publish_report": REPORT}
     assert (tmp_path / "report.md").read_text().startswith("## Publish: ok\n")
     assert (tmp_path / "report.env").read_text().startswith(f"IMAGE={PINNED}\n")
@@ -74,13 +74,13 @@ def test_a_relative_path_starts_where_the_command_was_started(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(path="report.json")["path"] == str(tmp_path / "report.json")
+    assert run(path="report.json")["paths"] == [str(tmp_path / "report.json")]
 
 
 def test_each_of_several_hosts_has_its_own_file(run: Run, tmp_path: Path) -> None:
     path = str(tmp_path / "report.md")
-    assert run(("canary", "eu"), path=path)["path"] == str(tmp_path / "report-canary.md")
-    assert run(("../eu", "canary"), path=path)["path"] == str(tmp_path / "report-.._eu.md")
+    assert run(("canary", "eu"), path=path)["paths"] == [str(tmp_path / "report-canary.md")]
+    assert run(("../eu", "canary"), path=path)["paths"] == [str(tmp_path / "report-.._eu.md")]
     assert "Publish on canary" in (tmp_path / "report-canary.md").read_text()
     assert "Publish on" in (tmp_path / "report-.._eu.md").read_text()
 

@@ -20,7 +20,7 @@ Run = t.Callable[..., t.Any]
 
 
 class Copies:
-    """One copy, of which each look sees half a megabyte more."""
+    """One copy, which grows by half a megabyte with each read."""
 
     def __init__(self, root: int) -> None:
         assert root == os.getpid()
@@ -67,7 +67,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     return run
 
 
-def test_every_fifth_look_is_a_line(run: Run, lines: list[str]) -> None:
+def test_every_fifth_read_is_a_line(run: Run, lines: list[str]) -> None:
     assert run() == {"changed": True}
     assert lines[0] == "pushing: [web] => host/a:1: 2.50 MB of 4.00 MB of layers"
     assert lines[1] == "pushing: [web] => host/a:1: 5.00 MB of 4.00 MB of layers"

@@ -459,7 +459,7 @@ def test_an_index_that_would_lose_a_platform(registry: Writer, fake: t.Any) -> N
 def test_a_tag_that_another_client_moves_meanwhile(
     registry: Writer, fake: t.Any, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each tag was right after its write. Whose image is there at the end is said all the same."""
+    """Each tag was right after its write. The result still reports the image that each tag holds at the end."""
     real = fake._do_tag
 
     def tag(*arguments: str) -> bytes:

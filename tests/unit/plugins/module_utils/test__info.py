@@ -127,7 +127,7 @@ def test_without_a_query_there_is_no_result(registry: Writer) -> None:
     ],
 )
 def test_options_that_cannot_be_used(registry: Writer, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
-    """Nothing is asked before."""
+    """No request is sent before."""
     with pytest.raises(ZotError, match=message) as raised:
         read_images(registry, params(**options))
     assert raised.value.error_class == "invalid_option"

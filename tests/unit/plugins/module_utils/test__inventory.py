@@ -62,7 +62,7 @@ def requests_of(server: WebServer) -> list[str]:
 
 
 def test_search_answers_in_one_request(scene: Scene) -> None:
-    """The digests, and so the pulls, are not asked for one by one."""
+    """The digests are not requested one by one, so no pull is counted."""
     scene.web.searched = {"demo/app": scene.web.describe("demo/app")}
     found = scene.details()
     assert (found["source"], found["exists"], found["tags"]) == (

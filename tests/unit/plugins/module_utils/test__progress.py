@@ -90,9 +90,9 @@ def test_a_layer_that_was_never_read_counts_once_a_later_one_has_been_for_a_whil
 
 
 @given(st.lists(st.lists(st.integers(0, 2500), max_size=6)))
-def test_it_never_gets_less_and_never_too_much(looks: list[list[int]]) -> None:
+def test_it_never_gets_less_and_never_too_much(reads: list[list[int]]) -> None:
     copy = Copy("host/a:1", PLACES)
-    for positions in looks:
+    for positions in reads:
         before = copy.done
         copy.update(positions)
         assert before <= copy.done <= copy.size

@@ -279,7 +279,7 @@ class TestKeepPrevious:
     def test_a_keeper_that_was_moved_is_reported(
         self, registry: ArchiveWriter, fake: t.Any, app: Path, before: str
     ) -> None:
-        """The image that the keeper held until now is not kept: only one step back is asked for."""
+        """The image that the keeper held until now is not kept: only one step back is kept."""
         fake.put("demo/app", "previous", salt="older")
         push(registry, single(app, keep_previous="previous"), dry_run=False)
         assert fake.tags["demo/app"]["previous"] == before
@@ -377,7 +377,7 @@ def test_two_archives_for_one_tag(registry: ArchiveWriter, fake: t.Any, app: Pat
 
 
 def test_the_keeper_of_one_is_the_target_of_another(registry: ArchiveWriter, app: Path, other: Path) -> None:
-    """Whichever comes last would win: it has to be refused as two archives for one tag are."""
+    """The last push would win, so this is refused, as two archives for one tag are."""
     with pytest.raises(ZotError) as raised:
         push(registry, several(item(app, "1", keep_previous="2"), item(other, "2")), dry_run=False)
     assert raised.value.error_class == "invalid_option"
@@ -555,7 +555,7 @@ class TestOverwrite:
 def test_a_tag_that_another_client_moves_meanwhile(
     registry: ArchiveWriter, fake: t.Any, app: Path, other: Path, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each tag was right after its write. Whose image is there at the end is said all the same."""
+    """Each tag was right after its write. The result still reports the image that each tag holds at the end."""
     real = fake._do_copy
 
     def copy(*arguments: str) -> bytes:

@@ -295,7 +295,7 @@ def test_a_reference_in_upper_case(diagnose: Diagnose) -> None:
 
 
 def test_an_image_of_docker_hub(diagnose: Diagnose, fake: t.Any) -> None:
-    """The registry is not asked about it, and kubelet's message counts."""
+    """No request is sent to the registry, and the message of kubelet counts."""
     scene = Scene.of("repomissing").replace(f"{REGISTRY}/openclaw/opencalw:1", "nginx:none")
     (finding,) = causes(diagnose(scene))
     assert (finding["cause"], finding["image"]) == ("tag_missing", "nginx:none")

@@ -188,7 +188,7 @@ class TestGet:
 
 
 class TestErrors:
-    """What is said when something cannot be read."""
+    """The message when an object cannot be read."""
 
     @pytest.mark.parametrize(
         ("code", "reason", "message", "retryable"),

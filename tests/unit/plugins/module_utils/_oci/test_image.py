@@ -173,7 +173,7 @@ def test_a_manifest_that_is_none() -> None:
         pytest.param(
             index(("linux/amd64", "sha256:a", {}), ("linux/arm64", "sha256:b", {}), ("linux/arm64", "sha256:b", {})),
             False,
-            id="one comes twice",
+            id="one is repeated",
         ),
     ],
 )

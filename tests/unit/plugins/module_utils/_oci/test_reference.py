@@ -81,7 +81,7 @@ def test_parse_refuses(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("openclaw/app:1", "'openclaw/app:1' has no registry"),
         ("h.example/app@", "'h.example/app@' has no digest after the @"),
@@ -92,10 +92,10 @@ def test_parse_refuses(text: str) -> None:
     ],
     ids=["registry", "@", "repository", "tag", "digest", "length"],
 )
-def test_parse_says_what_is_wrong(text: str, said: str) -> None:
+def test_parse_says_what_is_wrong(text: str, message: str) -> None:
     with pytest.raises(InvalidReferenceError) as error:
         Reference.parse(text)
-    assert str(error.value) == said
+    assert str(error.value) == message
 
 
 def test_the_longest_name_and_tag_pass() -> None:
@@ -123,7 +123,7 @@ def test_is_digest(text: str, expected: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("check", "text", "said"),
+    ("check", "text", "message"),
     [
         (registry_name, "h.example/app", f"'h.example/app' is not a valid registry: {REGISTRY_FORM}"),
         (repository_name, "app:1", f"'app:1' is not a valid repository: {REPOSITORY_FORM}"),
@@ -131,10 +131,10 @@ def test_is_digest(text: str, expected: bool) -> None:
     ],
     ids=["registry", "repository", "tag"],
 )
-def test_the_message_names_the_text(check: Callable[[str], str], text: str, said: str) -> None:
+def test_the_message_names_the_text(check: Callable[[str], str], text: str, message: str) -> None:
     with pytest.raises(InvalidReferenceError) as error:
         check(text)
-    assert str(error.value) == said
+    assert str(error.value) == message
 
 
 HOSTS = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9-]{0,8}[A-Za-z0-9])?(\.[a-z0-9]{1,5}){1,3}(:[0-9]{1,5})?", fullmatch=True)

@@ -229,7 +229,7 @@ def test_an_auth_file_that_is_not_there(make: Make, tmp_path: Path) -> None:
 
 @pytest.fixture
 def usual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """Where skopeo and crane look by themselves, in their order."""
+    """The files that skopeo and crane read by default, in order."""
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "first.json"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))

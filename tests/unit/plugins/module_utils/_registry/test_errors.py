@@ -50,25 +50,25 @@ def test_names_do_not_fool(output: dict[str, t.Any]) -> None:
 
 def test_a_connection_that_broke_in_the_middle_of_a_blob() -> None:
     """skopeo 1.9.3, after the registry has reset it."""
-    said = 'writing blob: Patch "https://h/v2/a/blobs/uploads/1": use of closed network connection'
-    assert classify(said, names=["h/a:1"]) == "unavailable"
+    text = 'writing blob: Patch "https://h/v2/a/blobs/uploads/1": use of closed network connection'
+    assert classify(text, names=["h/a:1"]) == "unavailable"
 
 
 def test_a_layer_that_is_damaged() -> None:
     """skopeo 1.9.3, which compares the layer with its digest while it sends it."""
-    said = (
+    text = (
         'writing blob: Patch "https://h/v2/a/blobs/uploads/1": happened during read: Digest did not match, expected'
         " sha256:7dfe08025b3a, got sha256:f9dfaa354ea6"
     )
-    assert classify(said, names=["h/a:1"]) == "archive_invalid"
+    assert classify(text, names=["h/a:1"]) == "archive_invalid"
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     ['unknown command "index" for "crane"', "unknown flag: --digestfile", "flag provided but not defined: -digestfile"],
 )
-def test_a_tool_that_is_too_old(said: str) -> None:
-    assert classify(said) == "tool_missing"
+def test_a_tool_that_is_too_old(text: str) -> None:
+    assert classify(text) == "tool_missing"
 
 
 # The word stands where only the name is: without the names the answer would be the wrong one.
@@ -100,7 +100,7 @@ def test_a_name_is_left_out(name: str, stderr: str, expected: str) -> None:
     [
         pytest.param('Get "https://h/v2/": net/http: TLS handshake timeout', "unavailable", id="TLS handshake timeout"),
         pytest.param('Get "https://h/v2/": dial tcp 192.0.2.1:443: i/o timeout', "unavailable", id="i/o timeout"),
-        pytest.param("something quite new", "tool_failed", id="never seen before"),
+        pytest.param("something quite new", "tool_failed", id="unknown"),
         pytest.param("", "tool_failed", id="nothing"),
         pytest.param("write /tmp/x: no space left on device", "tool_failed", id="disk full"),
     ],
@@ -155,20 +155,20 @@ def test_for_ansible_has_every_documented_key() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "reading blob sha256:ca19: file does not exist",
         'reading blob sha256:ca19: Error reading tar archive component "layer.tar": not a regular file',
     ],
 )
-def test_a_layer_that_is_no_file_is_the_archives_fault(said: str) -> None:
-    assert classify(said) == "archive_invalid"
+def test_a_layer_that_is_no_file_is_the_archives_fault(text: str) -> None:
+    assert classify(text) == "archive_invalid"
 
 
 def test_nothing_that_a_terminal_obeys_leaves() -> None:
-    """What a registry says must neither colour the output nor look like a line of it."""
-    said = "DENIED: \x1b[2J\x9b31m\u202e\ud800\x00\nok: [localhost]\t"
-    found = ZotError("denied", said, hint=said, detail=said).for_ansible()
+    """Text of a registry must neither control the terminal nor imitate a line of Ansible."""
+    text = "DENIED: \x1b[2J\x9b31m\u202e\ud800\x00\nok: [localhost]\t"
+    found = ZotError("denied", text, hint=text, detail=text).for_ansible()
     shown = r"DENIED: \x1b[2J\x9b31m\u202e\ud800\x00"
     assert found["msg"] == f"{shown} ok: [localhost]. {found['hint']} (the registry: {shown} ok: [localhost])"
     assert found["hint"].startswith(f"{shown} ok: [localhost] ")
@@ -185,8 +185,8 @@ def test_the_document_of_the_registry_is_left_out() -> None:
 @pytest.mark.parametrize(("error_class", "longest"), [("denied", 300), ("tool_failed", 2100)])
 def test_the_words_of_the_registry_are_short_and_last(error_class: str, longest: int) -> None:
     """What is not known has no other remedy than its words."""
-    said = f"begin {'x' * 5000}\n end"
-    found = ZotError(error_class, "cannot push", hint="Ask.", detail=said, stderr=said).for_ansible()
+    text = f"begin {'x' * 5000}\n end"
+    found = ZotError(error_class, "cannot push", hint="Ask.", detail=text, stderr=text).for_ansible()
     assert found["msg"].startswith("cannot push. Ask. (the registry: begin xx")
     assert found["msg"].endswith("xx end)")
     assert len(found["msg"]) < longest

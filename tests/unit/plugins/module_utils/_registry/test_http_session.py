@@ -285,7 +285,7 @@ def test_a_redirect_that_is_refused(location: str, message: str, tmp_path: Path)
     ],
 )
 def test_an_answer_that_is_an_error(reply: Reply, error_class: str, message: str, times: int, tmp_path: Path) -> None:
-    """It is asked again only where that can help."""
+    """The request is repeated only where that can help."""
     with served(reply, tmp_path, retries=2) as (http, server), pytest.raises(ZotError) as raised:
         http.document("demo/app", PATH)
     assert (raised.value.error_class, len(server.asked)) == (error_class, times)

@@ -27,20 +27,20 @@ def test_manifest(registry: Writer, fake: t.Any) -> None:
     assert manifest.digest == digest
 
 
-@pytest.mark.parametrize("look", ["manifest", "image", "digest", "tags"])
-def test_an_absent_repository(registry: Writer, look: str) -> None:
-    found = getattr(registry, look)(APP)
+@pytest.mark.parametrize("method", ["manifest", "image", "digest", "tags"])
+def test_an_absent_repository(registry: Writer, method: str) -> None:
+    found = getattr(registry, method)(APP)
     assert (found.manifest if isinstance(found, Image) else found) is None
 
 
-@pytest.mark.parametrize("look", ["manifest", "image", "digest"])
-def test_an_absent_tag(registry: Writer, fake: t.Any, look: str) -> None:
+@pytest.mark.parametrize("method", ["manifest", "image", "digest"])
+def test_an_absent_tag(registry: Writer, fake: t.Any, method: str) -> None:
     fake.put("demo/app", "2")
-    found = getattr(registry, look)(APP)
+    found = getattr(registry, method)(APP)
     assert (found.manifest if isinstance(found, Image) else found) is None
 
 
-# The scenario, the class, and how often it is asked: once more for each of the two retries where that can help.
+# The scenario, the class, and the number of requests: one more for each of the two retries where that can help.
 @pytest.mark.parametrize(
     ("scenario", "error_class", "times"),
     [
@@ -59,14 +59,14 @@ def test_an_absent_tag(registry: Writer, fake: t.Any, look: str) -> None:
         ("absent-blob", "tool_failed", 1),
     ],
 )
-@pytest.mark.parametrize(("look", "verb"), [("manifest", "manifest"), ("digest", "digest"), ("image", "manifest")])
+@pytest.mark.parametrize(("method", "verb"), [("manifest", "manifest"), ("digest", "digest"), ("image", "manifest")])
 def test_an_error_is_never_absence(
-    registry: Writer, fake: t.Any, look: str, verb: str, scenario: str, error_class: str, times: int
+    registry: Writer, fake: t.Any, method: str, verb: str, scenario: str, error_class: str, times: int
 ) -> None:
     fake.put("demo/app", "1")
     fake.fail(verb, "demo/app:1", scenario, times=99)
     with pytest.raises(ZotError) as raised:
-        getattr(registry, look)(APP)
+        getattr(registry, method)(APP)
     assert raised.value.error_class == error_class
     assert sum(command[1] == verb for command in fake.commands) == times
 

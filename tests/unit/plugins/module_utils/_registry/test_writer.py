@@ -18,7 +18,7 @@ APP = Reference(HOST, "demo/app", "1")
 
 
 class TestWrite:
-    """Registry.write: it looks before it writes again."""
+    """Registry.write: it reads the tag before it repeats a write."""
 
     @pytest.fixture
     def done(self, registry: Writer, fake: t.Any) -> t.Callable[..., Image]:
@@ -79,7 +79,7 @@ class TestWrite:
         assert raised.value.message.endswith(f"the current image of {HOST}/demo/app:1 is not known")
 
     def test_written_and_not_to_be_seen(self, done: t.Callable[..., Image], fake: t.Any) -> None:
-        """It is not written again because a look at it fails."""
+        """A read that fails does not cause another write."""
         fake.fail("manifest", "demo/app:1", "status-503", times=99)
         with pytest.raises(ZotError) as raised:
             done()
@@ -101,7 +101,7 @@ class TestWrite:
 
 
 class TestKeep:
-    """Writer.keep: one read and one write, and after an error a look at the keeper."""
+    """Writer.keep: one read and one write, and after an error a read of the keeper."""
 
     @pytest.fixture
     def image(self, registry: Writer, fake: t.Any) -> Image:

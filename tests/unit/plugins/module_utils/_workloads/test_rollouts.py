@@ -140,9 +140,9 @@ class TestState:
                 "0 of 0 pods are updated and available",
                 id="no replicas and no counts",
             ),
-            pytest.param({"seen": 3}, "done", "2 of 2 pods are updated and available", id="seen, and more"),
-            pytest.param({"seen": 1}, "progressing", "0 of 2 pods are updated, 2 available", id="not seen"),
-            pytest.param({"seen": None}, "progressing", "0 of 2 pods are updated, 2 available", id="never seen"),
+            pytest.param({"seen": 3}, "done", "2 of 2 pods are updated and available", id="observed, and more"),
+            pytest.param({"seen": 1}, "progressing", "0 of 2 pods are updated, 2 available", id="not observed"),
+            pytest.param({"seen": None}, "progressing", "0 of 2 pods are updated, 2 available", id="never observed"),
             pytest.param({"updated": 1}, "progressing", "1 of 2 pods are updated, 2 available", id="one old"),
             pytest.param({"updated": None}, "progressing", "0 of 2 pods are updated, 2 available", id="none updated"),
             pytest.param(
@@ -188,7 +188,7 @@ class TestState:
         assert far(rolled(ready=1), other) == ("progressing", "2 of 2 pods are updated, 1 available")
 
     @pytest.mark.parametrize(
-        ("reason", "message", "said"),
+        ("reason", "message", "suffix"),
         [
             ("ErrImagePull", "401", "; pod p: ErrImagePull: 401"),
             ("CrashLoopBackOff", "back-off 10s", "; pod p: CrashLoopBackOff: back-off 10s"),
@@ -198,10 +198,10 @@ class TestState:
             ("", None, ""),
         ],
     )
-    def test_what_a_new_pod_waits_for(self, reason: str, message: str | None, said: str) -> None:
+    def test_what_a_new_pod_waits_for(self, reason: str, message: str | None, suffix: str) -> None:
         assert far(rolled(ready=1), new_pod(reason, message)) == (
             "progressing",
-            f"2 of 2 pods are updated, 1 available{said}",
+            f"2 of 2 pods are updated, 1 available{suffix}",
         )
 
     def test_paused_meanwhile(self) -> None:
@@ -211,7 +211,7 @@ class TestState:
 
     @pytest.mark.parametrize(("seen", "state"), [(2, "done"), (1, "progressing")])
     def test_paused_when_it_had_finished(self, seen: int, state: str) -> None:
-        """A pause is a new generation, too; until the controller has seen that, the counts say nothing."""
+        """A pause is a new generation, too; until the controller has observed it, the counts are old."""
         current = rolled(seen=seen)
         current["spec"]["paused"] = True
         assert far(current)[0] == state
