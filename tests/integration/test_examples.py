@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import importlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -22,6 +23,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from integration.blocks import PAGES, ROOT, Block, blocks
 from integration.support import Bare, Module, recap
 
+from ansible_collections.killinit.zot.plugins.filter._prune_table import _WHY as WHY
+from ansible_collections.killinit.zot.plugins.filter._prune_table import _prune_table as prune_table
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec
 from ansible_collections.killinit.zot.plugins.modules import zot_copy
 from environment.images import Images
@@ -77,7 +80,7 @@ LONELY = {
     "image_table",
     "promote",
 }
-PLAYBOOKS = ("release", "rollback", "verify", "restart", "event", "diagnose", "report")
+PLAYBOOKS = ("release", "rollback", "prune", "verify", "restart", "event", "diagnose", "report")
 WITH_A_CLUSTER = [f"killinit.zot.{name}" for name in PLAYBOOKS]
 PROMOTE = "docs/docsite/rst/guide_promote.rst"
 CLUSTER_TESTS = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("tests/cluster/*.py")))
@@ -95,7 +98,9 @@ def _kind(block: Block) -> str:
     if block.language in ("sh", "console"):
         return "commands"
     if block.language == "json":
-        return "event"
+        return "configuration of Zot" if "storage" in block.text else "event"
+    if block.language == "text":
+        return "output"
     assert block.language == "yaml", f"no test knows what {block} is"
     content = block.content
     if isinstance(content, list):
@@ -300,6 +305,32 @@ def test_options_of_a_role(block: Block) -> None:
     options = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
     specs = {name: {**options[name], "required": False} for name in block.content}
     assert ArgumentSpecValidator(specs).validate(block.content).error_messages == []
+
+
+@pytest.mark.parametrize("block", _of_kind("configuration of Zot"), ids=str)
+def test_configuration(block: Block, zot: Registry, tmp_path: Path) -> None:
+    """Zot accepts it."""
+    assert zot.kind == "zot"
+    path = tmp_path / "config.json"
+    path.write_text(block.text, encoding="utf-8")
+    program = os.environ.get("ZOT_BINARY") or "zot"
+    run = subprocess.run([program, "verify", str(path)], capture_output=True, text=True, check=False)
+    assert (run.returncode, "config file is valid" in run.stdout + run.stderr) == (0, True), run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("block", _of_kind("output"), ids=str)
+def test_output(block: Block) -> None:
+    """The only one is the table of zot_prune: the filter lays it out so."""
+    *lines, last = block.text.strip().splitlines()
+    units = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "d": 86400}
+    result: dict[str, Any] = {"deleted": [], "kept": [], "freeable": 412.3 * (1 << 20)}
+    why = {text: reason for reason, text in WHY.items()}
+    for line in lines[1:]:
+        repository, tag, age, size, verb, reason = re.split(r"  +", line)
+        number, unit = size.split()
+        entry = {"repository": repository, "tag": tag, "age": int(age[:-1]) * units[age[-1]], "reason": why[reason]}
+        result["deleted" if verb == "goes" else "kept"].append({**entry, "size": float(number) * units[unit]})
+    assert prune_table(result) == [*lines, last]
 
 
 def test_tasks_of_plugins(shell: Shell) -> None:

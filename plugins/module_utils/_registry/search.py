@@ -25,7 +25,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers i
 
 # Without the field Vulnerabilities, which would start scans.
 _QUERY = """{ExpandedRepoInfo(repo:"%s"){Images{Tag Digest MediaType Size PushTimestamp LastPullTimestamp IsSigned
-Manifests{Digest ConfigDigest Size Platform{Os Arch}}}}}"""
+%sManifests{Digest ConfigDigest Size Platform{Os Arch}}}}}"""
+# A Zot before 2.1.15 refuses a query for fields that it does not know.
+_NEWER_FIELDS = ("TaggedTimestamp IsDeletable\\n", "")
 _IMAGE = (
     "fragment i on ImageSummary{Digest SignatureInfo{Tool} Referrers{...r}"
     " Manifests{Digest SignatureInfo{Tool} Platform{Os Arch} Referrers{...r}}}"
@@ -52,7 +54,11 @@ class Member:
 
 @dataclass(frozen=True)
 class TaggedImage:
-    """What a tag holds. A single manifest is its own member. None is a fact that is not known."""
+    """What a tag holds. A single manifest is its own member. None is a fact that is not known.
+
+    *tagged_at* is when the tag was made; it does not change when the tag moves. *deletable* is whether the account may
+    remove the tag.
+    """
 
     tag: str
     digest: str
@@ -61,6 +67,8 @@ class TaggedImage:
     pushed_at: str | None = None
     last_pulled_at: str | None = None
     signed: bool | None = None
+    tagged_at: str | None = None
+    deletable: bool | None = None
 
     @property
     def digests(self) -> set[str]:
@@ -96,12 +104,15 @@ def search(http: HttpSession, repository: str) -> list[TaggedImage] | None:
 
     The extension also has no images for a repository that the account may not read. Raises ZotError.
     """
-    try:
-        document = http.document(repository, f"/v2/_zot/ext/search?query={quote(_QUERY % repository)}")
-    except ZotError as error:
-        if error.retryable or error.error_class == "tls":
-            raise
-        return None
+    document = None
+    for fields in _NEWER_FIELDS:
+        try:
+            query = quote(_QUERY % (repository, fields))
+            document = http.document(repository, f"/v2/_zot/ext/search?query={query}")
+            break
+        except ZotError as error:
+            if error.retryable or error.error_class == "tls":
+                raise
     try:
         if document is None or document.get("errors"):
             return None
@@ -206,7 +217,7 @@ def _image(fields: t.Mapping[str, t.Any]) -> TaggedImage:
         )
         for each in fields["Manifests"] or ()
     ]
-    tag = fields["Tag"]
+    tag, deletable = fields["Tag"], fields.get("IsDeletable")
     if not is_tag(tag):
         raise ValueError(tag)
     return TaggedImage(
@@ -217,6 +228,8 @@ def _image(fields: t.Mapping[str, t.Any]) -> TaggedImage:
         _time(fields.get("PushTimestamp")),
         _time(fields.get("LastPullTimestamp")),
         fields.get("IsSigned") is True,
+        _time(fields.get("TaggedTimestamp")),
+        deletable if isinstance(deletable, bool) else None,
     )
 
 

@@ -30,7 +30,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Retries, Runner, find_tool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import ended_by_signals
-from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Workers
+
+if t.TYPE_CHECKING:
+    from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ class Task:
         """Kill all running processes and refuse to start new tools."""
         for session in self._sessions:
             session.runner.end()
-            session.workers.end()
+            if session.workers:
+                session.workers.end()
 
 
 class Access:
@@ -167,7 +170,8 @@ class Session(Access):
         os.mkdir(empty)
         runner = Runner(timeout=options.timeout, retries=options.retries, directory=empty, redact=self._redact)
         super().__init__(options, directory, runner, for_tools=True)
-        self.workers = Workers(options.timeout)
+        # Set when archives are read.
+        self.workers: Workers | None = None
         # The image configurations that were read or are expected, by pinned reference, and those that are being read.
         self.configurations: dict[str, bytes] = {}
         self.in_flight: dict[str, threading.Event] = {}
