@@ -191,7 +191,7 @@ images:
       description: The tag; V(null) for an image of O(digests).
       type: str
       returned: always
-      sample: 3f2c1ab
+      sample: "3f2c1ab"
     digest:
       description: The digest, which is the same at both ends.
       type: str
