@@ -129,8 +129,8 @@ requirements:
   - Python library requests
   - cosign 2.0 or later, for O(verify_key)
 notes:
-  - A second run requests the tag of each image at the destination, and the tags of its repository at the source. If
-    both are Zot with the search extension, a few more requests read the rest of all images, and count no pull.
+  - If both ends are Zot with the search extension, a second run asks each for many images in one request, and for the
+    signatures of each signed image in one more. This counts no pull.
 seealso:
   - module: killinit.zot.zot_tag
   - module: killinit.zot.zot_image_info
