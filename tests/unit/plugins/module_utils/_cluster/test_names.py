@@ -35,7 +35,9 @@ def test_other_values_are_no_names(value: object) -> None:
     assert not is_name(value)
 
 
-@pytest.mark.parametrize(("value", "problem"), [(5349, "the number 5349"), (False, "the boolean False"), (None, "null")])
+@pytest.mark.parametrize(
+    ("value", "problem"), [(5349, "the number 5349"), (False, "the boolean False"), (None, "null")]
+)
 def test_a_value_that_yaml_made_of_a_name_is_refused(value: object, problem: str) -> None:
     """0012345, no and an empty answer of AWX: as text they would be the names of other objects."""
     for read in (namespace_name, object_name):
