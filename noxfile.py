@@ -27,6 +27,7 @@ from environment.collection_path import AWX_PYTHON, CACHE, COLLECTIONS, ROOT, fe
 from environment.other_tools import other_tools
 
 WITH_REGISTRY = ("versions", "package", "integration", "reliability", "cluster", "molecule", "demo", "demo-cluster")
+ACTIONLINT = "v1.7.12"
 
 nox.options.default_venv_backend = "none"
 nox.options.envdir = CACHE / "nox"
@@ -51,14 +52,14 @@ def quick(session: nox.Session) -> None:
 
 
 @nox.session
-def test(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc
+def test(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc java curl
     """Run everything that tests, and print what each session took"""
     provide_collections(awx=True)
     checks = commands.quick()
     del checks["unit tests"]  # the session units runs them, with their coverage
     results = commands.run(checks, workers=2)
     # The tests with a cluster wait for Kubernetes half of the time, so that others can run beside them.
-    beside = ("cluster", "units", "docs", "sanity", "versions", "package")
+    beside = ("cluster", "units", "docs", "workflows", "sanity", "versions", "package")
     results += commands.run(_sessions(*beside), workers=2)
     results += commands.run(_sessions("integration", "reliability", "molecule", "demo", "demo-cluster"), workers=1)
     session.log("\n".join(["What each took:", *map(str, results)]))
@@ -89,6 +90,21 @@ def docs(session: nox.Session) -> None:
     site = docs_site.make_site()
     session.run("bash", f"{site}/build.sh", silent=True)
     session.log(f"The pages begin with {site}/build/html/index.html")
+
+
+@nox.session
+def workflows(session: nox.Session) -> None:  # needs: go
+    """Check the workflows of GitHub Actions with actionlint, also that of the documentation"""
+    program = CACHE / "bin" / f"actionlint-{ACTIONLINT}"
+    if not program.exists():
+        session.log("Building actionlint (about 20 s)")
+        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+            path = f"github.com/rhysd/actionlint/cmd/actionlint@{ACTIONLINT}"
+            session.run("go", "install", path, env={"GOBIN": folder, "GOFLAGS": "-modcacherw"})
+            program.parent.mkdir(exist_ok=True)
+            (Path(folder) / "actionlint").rename(program)
+    files = sorted([*ROOT.glob(".github/workflows/*.yml"), ROOT / "docs/examples/ci/github-actions.yml"])
+    session.run(str(program), *map(str, files))
 
 
 @nox.session
@@ -136,9 +152,9 @@ def package(session: nox.Session) -> None:  # needs: skopeo crane go buildah zst
 
 
 @nox.session
-def integration(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry
+def integration(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry java curl
     """Test modules, roles and playbooks on a real registry; arguments go to pytest"""
-    pytest(session, "tests/integration", "--numprocesses=2", **other_tools())
+    pytest(session, "tests/integration", "--numprocesses=2", ZOT_TEST_RULEBOOK=rulebook(), **other_tools())
 
 
 @nox.session
@@ -149,12 +165,14 @@ def reliability(session: nox.Session) -> None:  # needs: skopeo crane go buildah
 
 
 @nox.session
-def cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc
+def cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc java
     """Test the roles on a real Kubernetes, which is built the first time (15 minutes); arguments go to pytest"""
     cluster_parts.build(session.log)
     # The API gives times in UTC: elsewhere a time that is read as local time is hours away.
     surroundings = json.dumps(pythons.surroundings())
-    pytest(session, "tests/cluster", ZOT_TEST_SURROUNDINGS=surroundings, TZ="America/New_York")
+    variables = {"ZOT_TEST_SURROUNDINGS": surroundings, "ZOT_TEST_RULEBOOK": rulebook(), "TZ": "America/New_York"}
+    # Each of the two processes has a cluster of its own.
+    pytest(session, "tests/cluster", "--numprocesses=2", **variables)
 
 
 @nox.session
@@ -239,7 +257,7 @@ def requirements(session: nox.Session) -> None:
     for path in sorted(ROOT.glob("requirements/*.in")):
         python = AWX_PYTHON if path.stem == "awx" else "3.11"
         # The packages with a wheel alone: only the files in it are used.
-        more = [] if path.stem in ("dev", "importer", "plots") else ["--no-deps"]
+        more = [] if path.stem in ("dev", "importer", "plots", "rulebook") else ["--no-deps"]
         target = f"--output-file={path.with_suffix('.txt').relative_to(ROOT)}"
         command = ("uv", "pip", "compile", *options.split(), python, *more, *session.posargs)
         session.run(*command, str(path.relative_to(ROOT)), target)
@@ -260,6 +278,11 @@ def pytest(session: nox.Session, suites: str, *options: str, python: str = "pyth
     provide_collections()
     command = (python, "-m", "pytest", f"--override-ini=testpaths={suites}", *options)
     session.run(*command, *session.posargs, env=variables)
+
+
+def rulebook() -> str:
+    """The path of ansible-rulebook, in an environment of its own."""
+    return str(pythons.make_environment("rulebook", "rulebook.txt") / "ansible-rulebook")
 
 
 def provide_collections(*, awx: bool = False) -> None:

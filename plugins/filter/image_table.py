@@ -54,22 +54,17 @@ def image_table(images: list[dict[str, t.Any]]) -> list[str]:
 
 
 def _row(image: t.Mapping[str, t.Any]) -> tuple[str, ...]:
+    # Import lazily: Ansible loads every filter of the collection for each task that uses one of them.
+    from ansible_collections.killinit.zot.plugins.module_utils._oci.text import size_text
+
     digest = image["digest"]
     return (
         image["repository"],
         image["tag"] or "-",
         digest.partition(":")[2][:12] if digest else "new" if image.get("changed") else "absent",
         ", ".join(image["platforms"]) or "-",
-        "-" if image["size"] is None else _size(image["size"]),
+        "-" if image["size"] is None else size_text(image["size"]),
     )
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"
 
 
 class FilterModule:

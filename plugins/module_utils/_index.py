@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import typing as t
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of, require_own_keepers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, Platform
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
-from ansible_collections.killinit.zot.plugins.module_utils._overwrite import confirm, occupied, overwrite_option
+from ansible_collections.killinit.zot.plugins.module_utils._overwrite import confirm, occupied
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     invalid_options,
+    overwrite_option,
     platform_option,
     texts_option,
 )
@@ -147,7 +148,7 @@ def _read(
         index.missing, index.members, index.tags = missing, members, tags
         for image in tags:
             holds = not missing and _holds(image, entries)
-            outcome.found(replace(image, children=index.children) if holds else image, settled=holds)
+            outcome.found(image._replace(children=index.children) if holds else image, settled=holds)
             if image.manifest and not holds and not missing and image.reference not in request.overwrite:
                 outcome.fail(occupied(image, f"an index of {_differences(image, entries)}"), image.reference)
     return index
@@ -227,7 +228,7 @@ def _listed(member: Image) -> list[tuple[Platform, str]]:
 def _require_platforms(request: IndexRequest, found: t.AbstractSet[Platform], *, complete: bool) -> None:
     wanted = request.platforms
     # The option cannot name a version of Windows.
-    plain = {replace(platform, os_version="") for platform in found}
+    plain = {platform._replace(os_version="") for platform in found}
     if wanted is not None and (plain != wanted if complete else not plain <= wanted):
         raise ZotError(
             "platform_mismatch",
@@ -282,7 +283,7 @@ def _write_tags(registry: Writer, index: _Index, *, dry_run: bool) -> None:
                 f"{image.reference} does not hold the index that was written",
                 hint="Another client wrote this tag at the same time. Use one job per tag, and run the task again.",
             )
-        current = replace(after, children=index.children)
+        current = after._replace(children=index.children)
         outcome.wrote(current, previous_tag=index.request.keeper(image))
 
 

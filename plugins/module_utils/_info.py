@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._inventory import Inventory, read_inventory
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
@@ -129,7 +128,7 @@ def _image(registry: Reader, reference: Reference) -> dict[str, t.Any]:
         with registry.valid_response(reference):
             pinned = [reference.pinned(entry.digest) for entry in image.manifest.entries]
         children = [registry.manifest(each) for each in pinned]
-        image = replace(image, children=tuple(child for child in children if child))
+        image = image._replace(children=tuple(child for child in children if child))
     return {**image.for_ansible(), **_details(image, children)}
 
 

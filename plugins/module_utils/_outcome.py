@@ -10,7 +10,6 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
@@ -20,8 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 _MESSAGES = 5
 
 
-@dataclass(frozen=True)
-class TagOutcome:
+class TagOutcome(t.NamedTuple):
     """What a task did to one tag. In check mode *after* has no manifest if the tag would be written.
 
     *previous_tag* is the reference that keeps the image *before*. *error* is the reason why the tag was not checked or
@@ -88,7 +86,7 @@ class Outcome:
     def fail(self, error: ZotError, *references: Reference) -> None:
         """Set the error of *references*, also of settled ones; without references of all tags."""
         for reference in references or self._tags:
-            self._tags[reference] = replace(self._tags[reference], error=error)
+            self._tags[reference] = self._tags[reference]._replace(error=error)
 
     @property
     def failed(self) -> bool:
@@ -107,7 +105,7 @@ class Outcome:
         if not isinstance(error, ZotError):
             return False
         for reference in self._tags.keys() - self._settled:
-            self._tags[reference] = replace(self._tags[reference], error=error)
+            self._tags[reference] = self._tags[reference]._replace(error=error)
         return True
 
 

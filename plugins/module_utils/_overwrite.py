@@ -13,27 +13,13 @@ import typing as t
 from concurrent.futures import Executor
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
-from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import texts_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 
 OVERWRITE_HINT = (
     "Publish under a new revision. To replace the image, set overwrite: true (role zot_publish: zot_publish_overwrite)."
 )
-
-
-def overwrite_option(value: t.Any, references: t.Iterable[Reference]) -> frozenset[Reference]:
-    """The tags that may be moved to another image: all, none, or those that the option lists. Raises ZotError."""
-    if value is None or isinstance(value, bool):
-        return frozenset(references) if value in (None, True) else frozenset()
-    # A command line has no booleans.
-    text = value.lower() if isinstance(value, str) else ""
-    if text in ("true", "yes", "false", "no"):
-        return overwrite_option(text in ("true", "yes"), references)
-    tags = texts_option("overwrite", value)
-    return frozenset(each for each in references if each.tag in tags)
 
 
 def occupied(image: Image, other: str) -> ZotError:

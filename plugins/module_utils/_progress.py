@@ -19,7 +19,7 @@ import re
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import layers
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import InvalidArchiveError
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import InvalidArchiveError
 
 # The end of the command line that skopeo.copy() builds.
 _COMMAND = re.compile(r"\0docker-archive:([^\0]*?)(?::@([0-9]+))?\0docker://([^\0]+)\0\Z")

@@ -23,12 +23,12 @@ def protect(registry: Reader, pushes: t.Sequence[Push]) -> None:
     """Set an error for each push that would replace an image which its request may not replace."""
     groups: dict[Reference, list[Push]] = {}
     for each in pushes:
-        if each.request.index and not each.request.overwrite.issuperset(each.request.references):
-            groups.setdefault(each.request.index, []).append(each)
+        if each.request.member_of and not each.request.overwrite.issuperset(each.request.references):
+            groups.setdefault(each.request.member_of, []).append(each)
     published = {index for index, group in groups.items() if _is_published(registry, index, group)}
     for each in pushes:
         replaceable = each.request.overwrite
-        if each.request.index in groups and each.request.index not in published:
+        if each.request.member_of in groups and each.request.member_of not in published:
             replaceable = frozenset(each.request.references)
         for image in [] if each.outcome.failed else each.stale:
             if image.manifest and image.reference not in replaceable and not each.held_by(image):

@@ -9,12 +9,18 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import typing as t
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import Archive
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import (
+    Archive,
+    InvalidArchiveError,
+    MissingLibraryError,
+    UnfitPlatformError,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Image,
     InvalidImageError,
@@ -23,22 +29,23 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome
-from ansible_collections.killinit.zot.plugins.module_utils._overwrite import overwrite_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     invalid_options,
+    overwrite_option,
     platform_option,
     text_option,
     texts_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Worker
 
 
-@dataclass(frozen=True)
-class PushRequest:
+class PushRequest(t.NamedTuple):
     """One archive and its tags. The references are valid; the archive has not been read.
 
-    *overwrite* are the tags that may be moved to another image. *index* will list the image: until it exists, all may.
+    *overwrite* are the tags that may be moved to another image. The index *member_of* will list the image: until that
+    index exists, all tags may be moved.
     """
 
     archive: str
@@ -49,10 +56,10 @@ class PushRequest:
     keep_previous: str | None
     split: bool
     overwrite: frozenset[Reference]
-    index: Reference | None
+    member_of: Reference | None
 
     @classmethod
-    def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any]) -> PushRequest:
+    def from_params(cls, registry: Reader, params: t.Mapping[str, t.Any]) -> PushRequest:
         """Raises ZotError for an option that cannot be used."""
         tags = texts_option("tags", params["tags"])
         if not tags:
@@ -86,13 +93,12 @@ class PushRequest:
         suffix = str(platform.normalized).replace("linux/", "", 1).replace("/", "-")
         with invalid_options():
             parts = {reference: reference.tagged(f"{reference.tag}-{suffix}") for reference in self.references}
-        return replace(
-            self,
+        return self._replace(
             references=tuple(parts.values()),
             platform=platform,
             split=False,
             overwrite=frozenset(parts[reference] for reference in self.overwrite),
-            index=self.index or self.references[0],
+            member_of=self.member_of or self.references[0],
         )
 
 
@@ -127,3 +133,32 @@ class Push:
         if not image.digest or self.held_by(image):
             return None
         return keeper_of(image.reference, self.request.keep_previous)
+
+
+@dataclass
+class OpenedArchive:
+    """An archive, the worker that has it open if it was kept, and a push for each of its images.
+
+    *outcomes* has an outcome also for an archive that could not be read.
+    """
+
+    path: str
+    outcomes: list[Outcome]
+    worker: Worker | None = None
+    pushes: list[Push] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def invalid_archives() -> t.Iterator[None]:
+    """Convert the errors of archive.py into errors of the module."""
+    try:
+        yield
+    except InvalidArchiveError as error:
+        error_class = "platform_mismatch" if isinstance(error, UnfitPlatformError) else "archive_invalid"
+        raise ZotError(error_class, str(error), hint=error.hint) from error
+    except MissingLibraryError as error:
+        raise ZotError(
+            "tool_missing",
+            f"the Python library {error} is required for an archive that is compressed with zstd",
+            hint=f"Install {error} for the Python that runs the module, or give the archive uncompressed.",
+        ) from error

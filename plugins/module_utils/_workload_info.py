@@ -29,6 +29,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     invalid_options,
     references_option,
     registry_option,
+    repositories_option,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.cluster_state import (
@@ -57,10 +58,18 @@ class Query:
 
     registry: str
     selection: Selection
+    repositories: t.Collection[str]
     policy: Policy
     assumed: t.Sequence[str]
     wait_timeout: int | None
     wait_sleep: int
+
+    def uses_repository(self, specification: Object) -> bool:
+        """Whether the specification of a pod names an image of one of the repositories."""
+        references = [use.reference() for use in image_uses(specification)]
+        return any(
+            each and each.registry == self.registry and each.repository in self.repositories for each in references
+        )
 
     @classmethod
     def of(cls, params: t.Mapping[str, t.Any]) -> Query:
@@ -73,6 +82,7 @@ class Query:
         return cls(
             registry,
             Selection.of(params),
+            repositories_option("repositories", params["repositories"]),
             Policy(release, params["set_image"], params["pin"], _stamp()),
             [str(each) for each in references_option("assume_pushed", params["assume_pushed"], registry)],
             params["wait_timeout"] if params["wait"] else None,
@@ -88,10 +98,12 @@ def workload_info(client: Client, reader: Reader, query: Query) -> dict[str, t.A
         state = RegistryState(query.registry, assumed=query.assumed)
         try:
             cluster = read_cluster(client, query.selection)
+            if query.repositories:
+                cluster = cluster.limited_to(query.uses_repository)
             if late or not cluster.in_progress(state.is_used_by):
                 # The wait also ends before the timeout, when the rollout of another workload has failed.
                 waited = query.wait_timeout if late else None
-                return _assess(cluster, reader, state, query.selection, query.policy, waited) | {
+                return _assess(cluster, reader, state, query, waited) | {
                     "changed": False,
                     "namespace": query.selection.namespace,
                     "registry": query.registry,
@@ -107,10 +119,10 @@ def _assess(
     cluster: ClusterState,
     reader: Reader,
     state: RegistryState,
-    selection: Selection,
-    policy: Policy,
+    query: Query,
     waited: int | None,
 ) -> dict[str, t.Any]:
+    selection, policy = query.selection, query.policy
     unreadable = [dict(each) for each in cluster.unreadable]
     problems = [unreadable_text(each) for each in unreadable]
     unverified: list[str] = []
@@ -130,9 +142,8 @@ def _assess(
             missing = missing_images(policy.release, state, found)
         other_problems, other_unverified = assess_other_pods(cluster.other_pods, state, reader)
         if not found and not selection.allow_empty and not unreadable and not other_problems:
-            raise selection.nothing(
-                f"none{selection.with_labels} uses an image of {state.registry}; allow_empty accepts that"
-            )
+            images = " or ".join(f"{state.registry}/{each}" for each in query.repositories) or state.registry
+            raise selection.nothing(f"none{selection.with_labels} uses an image of {images}; allow_empty accepts that")
         problems += [f"{each.name}: {each.problem}" for each in found if each.problem]
         problems += missing
         problems += other_problems

@@ -342,9 +342,9 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.killinit.zot.plugins.module_utils._push import push
+from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_reader import ArchiveReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
-from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 _TARGET: dict[str, dict[str, t.Any]] = {
     "archive_image": {"type": "str"},
@@ -389,7 +389,7 @@ def main() -> None:
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
     try:
         with open_session(module) as session:
-            result = push(Writer(session), module.params, dry_run=module.check_mode)
+            result = push(ArchiveReader(session), module.params, dry_run=module.check_mode)
     except ZotError as error:
         module.fail_json(registry=module.params["registry"], **error.for_ansible())
     module.exit_json(registry=module.params["registry"], **result)

@@ -41,6 +41,11 @@ options:
     type: list
     elements: str
     default: []
+  repositories:
+    description: Repositories of O(registry). If given, only workloads that use an image of one of them are assessed.
+    type: list
+    elements: raw
+    default: []
   images:
     description:
       - References that a release published. Each must run, at its digest, in at least one selected workload.
@@ -96,9 +101,6 @@ options:
 seealso:
   - module: kubernetes.core.k8s
   - module: killinit.zot.zot_image_info
-  - name: The role zot_rollout
-    description: Restarts the workloads that this module returns a patch for.
-    link: https://github.com/killinit/zot/blob/main/roles/zot_rollout/README.md
 """
 
 EXAMPLES = r"""
@@ -368,6 +370,7 @@ OPTIONS = {
     "namespace": {"type": "raw", "required": True},
     "workloads": {"type": "list", "elements": "str", "default": []},
     "label_selectors": {"type": "list", "elements": "str", "default": []},
+    "repositories": {"type": "list", "elements": "raw", "default": []},
     "images": {"type": "list", "elements": "raw", "default": []},
     "set_image": {"type": "str", "choices": ["false", "true", "force"], "default": "false"},
     "pin": {"type": "bool", "default": False},

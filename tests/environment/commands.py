@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ def quick() -> dict[str, list[str]]:
     listing = ["git", "grep", "--untracked", "-lE", "^#!.*sh$", "--", ":!*.py", ":!*.rst"]
     scripts = subprocess.run(listing, check=True, stdout=subprocess.PIPE, text=True).stdout
     documentation = "lint-collection-docs . --plugin-docs --skip-rstcheck --validate-collection-refs=all"
-    workflows = ".github/workflows"
+    workflows = " ".join(map(str, sorted(Path(".github/workflows").glob("*.yml"))))
+    examples = "docs/examples/ci"
     checks = {
         "unit tests": "python -m pytest --numprocesses=2 --quiet tests/unit",
         # The session molecule checks its scenarios: ansible-lint starts Ansible for each playbook.
@@ -43,8 +45,12 @@ def quick() -> dict[str, list[str]]:
         "types of noxfile.py": "mypy --cache-dir=.cache/mypy-noxfile noxfile.py",
         "changelog": "antsibull-changelog lint",
         "shell": f"shellcheck {scripts}",
-        "workflows": f"zizmor --offline --quiet {workflows}",
-        "schema of workflows": f"check-jsonschema --builtin-schema vendor.github-workflows {workflows}/ci.yml",
+        "workflows": f"zizmor --offline --quiet .github {examples}",
+        "schema of workflows": (
+            f"check-jsonschema --builtin-schema vendor.github-workflows {workflows} {examples}/github-actions.yml"
+        ),
+        "schema of pipelines": f"check-jsonschema --builtin-schema vendor.gitlab-ci {examples}/gitlab-ci.yml",
+        "schema of dependabot": "check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml",
         "format": "ruff format --check .",
         "style": "ruff check .",
     }

@@ -40,7 +40,8 @@ def make_site() -> Path:
     names = ("--copyright=killinit.zot contributors", "killinit.zot")
     subprocess.run([*command.split(), f"--dest-dir={site}", *names], check=True)
     # The guides include files from there.
-    (site / "examples").symlink_to(ROOT / "docs" / "examples")
+    for name in ("examples", "images"):
+        (site / name).symlink_to(ROOT / "docs" / name)
     lines = [
         f"{label} std:label -1 {page}.html#{re.sub('[^a-z0-9]+', '-', label)} {label}\n"
         for label, page in PAGES.items()

@@ -120,18 +120,20 @@ def start(
     quota: int | None = None,
     tls: bool = True,
     gc_delay: int | None = None,
+    events: dict[str, Any] | None = None,
 ) -> Registry:
     """Starts a registry and returns when it answers.
 
     directory: where everything goes; it must be new or empty. rate: how many requests a second the registry answers for
     one path; the others get a 429. quota: how many repositories it takes; a manifest for one more gets a 429.
     gc_delay: the age in seconds from which Zot's garbage collection removes what nothing holds; see sweep().
+    events: the configuration of Zot's extension of that name, which the stand-in does not have.
     """
     attempts = PORT_ATTEMPTS
     while True:
         made = _prepare(directory)
         try:
-            return _launch(made, rate=rate, quota=quota, tls=tls, gc_delay=gc_delay)
+            return _launch(made, rate=rate, quota=quota, tls=tls, gc_delay=gc_delay, events=events)
         except BaseException as error:
             clear_away(made)
             attempts -= 1
@@ -232,9 +234,10 @@ def running(
     quota: int | None = None,
     tls: bool = True,
     gc_delay: int | None = None,
+    events: dict[str, Any] | None = None,
 ) -> Iterator[Registry]:
     """A registry for the time of a `with` block."""
-    registry = start(directory, rate=rate, quota=quota, tls=tls, gc_delay=gc_delay)
+    registry = start(directory, rate=rate, quota=quota, tls=tls, gc_delay=gc_delay, events=events)
     try:
         yield registry
     finally:
@@ -276,7 +279,15 @@ def _prepare(directory: Path | None) -> Path:
     return directory
 
 
-def _launch(directory: Path, *, rate: int | None, quota: int | None, tls: bool, gc_delay: int | None) -> Registry:
+def _launch(
+    directory: Path,
+    *,
+    rate: int | None,
+    quota: int | None,
+    tls: bool,
+    gc_delay: int | None,
+    events: dict[str, Any] | None,
+) -> Registry:
     zot = _find_zot()
     registry = Registry(
         kind="zot" if zot else "stand-in",
@@ -290,7 +301,7 @@ def _launch(directory: Path, *, rate: int | None, quota: int | None, tls: bool, 
     _write_certificates(registry)
     _write_htpasswd(registry)
     if zot:
-        _launch_zot(registry, zot, rate, quota, gc_delay)
+        _launch_zot(registry, zot, rate, quota, gc_delay, events)
     else:
         _launch_stand_in(registry, rate, quota)
     _wait_until_it_answers(registry)
@@ -344,7 +355,14 @@ def _write_htpasswd(registry: Registry) -> None:
     write_private(registry.directory / "htpasswd", "".join(lines))
 
 
-def _launch_zot(registry: Registry, zot: str, rate: int | None, quota: int | None, gc_delay: int | None) -> None:
+def _launch_zot(
+    registry: Registry,
+    zot: str,
+    rate: int | None,
+    quota: int | None,
+    gc_delay: int | None,
+    events: dict[str, Any] | None,
+) -> None:
     directory = registry.directory
     address, port = registry.host.split(":")
 
@@ -378,7 +396,7 @@ def _launch_zot(registry: Registry, zot: str, rate: int | None, quota: int | Non
         "storage": storage,
         "http": http,
         "log": {"level": "info", "output": str(directory / ZOT_LOG)},
-        "extensions": {"search": {"enable": True}},
+        "extensions": {"search": {"enable": True}, **({"events": events} if events else {})},
     }
     write_private(directory / "zot.json", json.dumps(config, indent=2))
     _spawn(directory, [zot, "serve", str(directory / "zot.json")], "zot-output.log")

@@ -112,17 +112,27 @@ def test_an_account_that_may_not_read_all(released: str, registry: Registry, ser
 
 @pytest.mark.usefixtures("zot")
 def test_reading_is_not_a_pull(
-    released: str, registry: Registry, module: Module, serve: Serve, playbook: Run, tmp_path: Path
+    released: str, registry: Registry, bare: Bare, module: Module, serve: Serve, playbook: Run, tmp_path: Path
 ) -> None:
-    """Zot's retention deletes what is not pulled."""
+    """Zot's retention deletes what is not pulled: everything that finds the image current must not count."""
     image = f"{registry.host}/{released}:latest"
+    digest = bare("crane", "digest", image).stdout.strip()
     query = {"repositories": [released], "details": True}
     before = module("zot_image_info", **query)["repositories"]
-    serve(workload(image))
-    tasks = [{"killinit.zot.zot_cluster_image_info": {}, "register": "used"}]
-    tasks += [{"ansible.builtin.assert": {"that": ["used.images | length == 1", "not used.at_risk"]}}]
+    assert any(each["last_pulled_at"] for each in before[0]["images"])  # the index was made of them
+    serve(workload(image, secret="zot-pull-secret"), _pod(image, digest))
+    tasks = [
+        {"killinit.zot.zot_cluster_image_info": {}, "register": "used"},
+        {"killinit.zot.zot_workload_info": {"namespace": NAMESPACE}, "register": "compared"},
+        {"ansible.builtin.assert": {"that": ["used.images | length == 1", "not used.at_risk"]}},
+        {"ansible.builtin.assert": {"that": ["compared.workloads | length == 1"]}},
+    ]
     path = tmp_path / "used.yml"
     path.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
     run = playbook(path)
     assert run.returncode == 0, run.stdout + run.stderr
     assert module("zot_image_info", **query)["repositories"] == before
+    for name in ("verify", "report"):
+        run = playbook(f"killinit.zot.{name}", zot_namespace=NAMESPACE, zot_report_repositories=released)
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert module("zot_image_info", **query)["repositories"] == before, name

@@ -34,12 +34,19 @@ COMMANDS = dict.fromkeys(
 )
 SETTINGS = {"ZOT_REGISTRY", "ZOT_USERNAME", "ZOT_PASSWORD", "K8S_AUTH_KUBECONFIG"}
 SETTINGS |= {"CONTROLLER_HOST", "CONTROLLER_OAUTH_TOKEN"}
-# What tests/packaging does with the tarball, without Galaxy and without an engine for containers.
+# What tests/packaging does with the tarball, without Galaxy and without an engine for containers; and the accounts of
+# test_zot_configuration.py.
 ELSEWHERE = {
+    "umask 077",
+    (
+        "for user in ci cluster janitor alice bob admin; do openssl rand -base64 24 >$user.password; "
+        "htpasswd -niB $user <$user.password; done >htpasswd"
+    ),
     "ansible-galaxy collection install killinit.zot",
     "ansible-galaxy collection install killinit.zot --no-deps",
     "ansible-galaxy collection build",
     "ansible-builder build --tag killinit-zot",
+    "ansible-builder build --file decision-environment.yml --tag killinit-zot-de",
     "ansible-playbook killinit.zot.awx --extra-vars @awx.yml",
 }
 RUNBOOK = (
@@ -67,8 +74,11 @@ LONELY = {
     "zot_rollback_info",
     "image_table",
 }
-WITH_A_CLUSTER = [f"killinit.zot.{name}" for name in ("release", "rollback", "verify", "restart", "diagnose")]
+PLAYBOOKS = ("release", "rollback", "verify", "restart", "event", "diagnose", "report")
+WITH_A_CLUSTER = [f"killinit.zot.{name}" for name in PLAYBOOKS]
 CLUSTER_TESTS = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("tests/cluster/*.py")))
+# test_events.py runs the commands that receive and send an event, with the files of their page.
+EVENTS = ("ansible-rulebook ", "curl ")
 
 
 def _is_lonely(text: str) -> bool:
@@ -80,15 +90,19 @@ def _kind(block: Block) -> str:
     """What a block is; a test below is for each kind."""
     if block.language in ("sh", "console"):
         return "commands"
+    if block.language == "json":
+        return "event"
     assert block.language == "yaml", f"no test knows what {block} is"
     content = block.content
     if isinstance(content, list):
         return "playbook"
+    if "distSpecVersion" in content:
+        return "configuration of Zot"  # run by test_zot_configuration.py
     if content.get("kind") in ("Role", "ClusterRole"):
         return "rights"
     if content.keys() == {"all"}:
         return "inventory"
-    if any(isinstance(each, dict) and each.keys() & {"script", "publish"} for each in content.values()):
+    if "jobs" in content or "stages" in content:
         return "pipeline"
     if block.file:
         return "variables"
@@ -141,7 +155,7 @@ def test_command(page: str, command: str, shell: Shell) -> None:
         assert {setting.partition("=")[0] for setting in rest} <= SETTINGS
     elif name == "./dev":
         assert f"\ndef {rest[0].replace('-', '_')}(" in (ROOT / "noxfile.py").read_text(encoding="utf-8")
-    elif command in CLUSTER_TESTS or command in ELSEWHERE:
+    elif command in CLUSTER_TESTS or command in ELSEWHERE or command.startswith(EVENTS):
         pass
     elif _is_lonely(command):
         run = shell(command, page)
@@ -168,18 +182,61 @@ def test_playbook(block: Block, shell: Shell) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+# The commands of a pipeline that need a network, a container engine or another machine.
+ONLY_IN_A_PIPELINE = (
+    "docker ",
+    "sudo apt-get ",
+    "apt-get ",
+    "go install ",
+    "pipx ",
+    "ansible-galaxy ",
+    "export PATH=",
+    "mkdir ",
+)
+ONLY_IN_A_PIPELINE += ('echo "$HOME/go/bin" >> "$GITHUB_PATH"',)
+
+
+def _steps(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The steps of a workflow of GitHub, or the jobs of a pipeline of GitLab, with their commands in C(run)."""
+    if "jobs" in content:
+        return [step for job in content["jobs"].values() for step in job["steps"] if "run" in step]
+    jobs = [job for job in content.values() if isinstance(job, dict)]
+    return [{"run": "\n".join(job[key])} for job in jobs for key in ("before_script", "script") if key in job]
+
+
 @pytest.mark.parametrize("block", _of_kind("pipeline"), ids=str)
-def test_pipeline(block: Block, shell: Shell) -> None:
-    """Its commands, with the variables that it and the runner set."""
+def test_pipeline(block: Block, shell: Shell, registry: Registry, tmp_path: Path) -> None:
+    """Its commands, with the variables and files of the runner: the last job gets the image that is published."""
     content = block.content
-    runner = {"CI_COMMIT_SHORT_SHA": "3f2c1ab", "GITHUB_SHA": "3f2c1ab00d9f3e1d5a4b8f66d1a3f0a9b7c2e4d1"}
-    jobs = content.get("jobs") or {name: job for name, job in content.items() if "script" in job}
-    steps = [step for job in jobs.values() for step in job.get("steps", [job])]
-    commands = [line for step in steps for line in (step.get("script") or [step.get("run")]) if line]
-    assert commands
-    for command in commands:
-        run = shell(command, block.page, **runner, **content.get("variables", {}))
-        assert recap(run)["failed"] == 0, run.stdout + run.stderr
+    archive = ROOT / "tests/integration/builders/buildkit-mp-oci.tar"
+    shell("true")  # makes the directory
+    shutil.copyfile(archive, tmp_path / "project/dist/openclaw.tar")
+    runner = {
+        "CI_COMMIT_SHA": "9d0e4f700d9f3e1d5a4b8f66d1a3f0a9b7c2e4d1",
+        "GITHUB_SHA": "3f2c1ab00d9f3e1d5a4b8f66d1a3f0a9b7c2e4d1",
+        "GITHUB_OUTPUT": str(tmp_path / "output"),
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+    }
+    changed = []
+    for step in _steps(content):
+        commands = [line for line in step["run"].splitlines() if not line.startswith(ONLY_IN_A_PIPELINE)]
+        if not commands:
+            continue
+        # The output of the earlier step, as GitHub and GitLab pass it on.
+        passed_on = tmp_path / "output" if "jobs" in content else tmp_path / "project/publish.env"
+        if "env" in step or (passed_on.suffix == ".env" and "IMAGE" in step["run"]):
+            values = dict(line.partition("=")[::2] for line in passed_on.read_text().splitlines())
+            runner["IMAGE"] = values.get("image") or values["IMAGE"]
+        run = shell("\n".join(commands), block.page, **runner)
+        assert run.returncode == 0, run.stdout + run.stderr
+        if "ansible-playbook" in step["run"]:
+            changed.append(recap(run)["changed"])
+    assert changed[0] == changed[1] > 0
+    assert re.fullmatch(rf"deploying {registry.host}/openclaw/openclaw@sha256:[0-9a-f]{{64}}\n", run.stdout)
+    if "jobs" in content:
+        # Each output that a job passes on is set by the step that it names.
+        assert content["jobs"]["publish"]["outputs"] == {"image": "${{ steps.publish.outputs.image }}"}
+        assert "## Publish: ok" in (tmp_path / "summary").read_text()
 
 
 @pytest.mark.parametrize("block", _of_kind("rights"), ids=str)
@@ -194,7 +251,8 @@ def test_rights(block: Block) -> None:
 @pytest.mark.parametrize("block", _of_kind("variables"), ids=str)
 def test_variables(block: Block) -> None:
     """A command of the same page reads them; it is run above, or by tests/cluster."""
-    assert any(f"@{block.file}" in each.text for each in blocks(block.page) if each.text != block.text)
+    texts = [each.text for each in blocks(block.page) if each.text != block.text]
+    assert any(f"{option}{block.file}" in text for option in ("@", "--vars ") for text in texts)
 
 
 @pytest.mark.parametrize("block", _of_kind("inventory"), ids=str)
@@ -267,7 +325,8 @@ def test_environment() -> None:
 def test_names(page: str) -> None:
     """What a page calls by its full name is there."""
     names = set(re.findall(r"killinit\.zot\.(?!docsite)(\w+)", (ROOT / page).read_text(encoding="utf-8")))
-    there = {path.stem for path in (*ROOT.glob("plugins/*/*.py"), *ROOT.glob("playbooks/*.yml"), *ROOT.glob("roles/*"))}
+    patterns = ("plugins/*/*.py", "playbooks/*.yml", "roles/*", "extensions/eda/**/*.yml", "extensions/eda/**/*.py")
+    there = {path.stem for pattern in patterns for path in ROOT.glob(pattern)}
     assert names - {"registry", "cluster"} <= there  # the action groups
 
 

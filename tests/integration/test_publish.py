@@ -56,12 +56,28 @@ def test_release(
     playbook: Playbook,
     module: Module,
     reads_only: ReadsOnly,
+    tmp_path: Path,
 ) -> None:
-    """A dry run, the release, and a second release that writes nothing."""
+    """A dry run, the release, and a second release that writes nothing; each writes its report for the next job."""
     environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
+    environment["GITHUB_OUTPUT"] = str(tmp_path / "output")
+    environment["GITHUB_STEP_SUMMARY"] = str(tmp_path / "summary")
     with reads_only():
-        planned = playbook("killinit.zot.publish", "--check", "--diff", **release)
+        planned = playbook(
+            "killinit.zot.publish", "--check", "--diff", **release, zot_report_file=str(tmp_path / "planned.md")
+        )
+    # Nothing is pushed yet that another job could use.
+    assert (tmp_path / "output").read_text() == "revision=r1\n"
+    release["zot_report_file"] = str(tmp_path / "report.json")
     done = playbook("killinit.zot.publish", "--diff", **release)
+    assert json.loads((tmp_path / "report.json").read_text()) == {"zot_publish_report": _report(done)}
+    pinned = [image["pinned"] for image in _report(done)["images"]]
+    written = f"image={pinned[0]}\nimages={json.dumps(pinned, separators=(',', ':'))}\nrevision=r1\n"
+    assert (tmp_path / "output").read_text() == f"revision=r1\n{written}"
+    summary = (tmp_path / "summary").read_text()
+    assert summary.startswith((tmp_path / "planned.md").read_text())
+    assert summary.count("## Publish: ok\n") == 2
+    assert pinned[0].partition("@")[2] in summary
     with reads_only():
         again = playbook("killinit.zot.publish", **release)
         planned_again = playbook("killinit.zot.publish", "--check", **release)

@@ -149,14 +149,19 @@ def test_every_cluster_runs_the_release(fleet: Callable[..., Fleet]) -> None:
     assert [each["rollout"]["runs"] for each in report(done)["clusters"]] == [[f"{two.image}@{r2}"]] * 2
     assert [cluster.patched for cluster in two.clusters.values()] == [["app"], ["app"]]
     assert "changed=0" in again.stdout
+    # A boolean of a file, and not a text of the command line.
+    tags_alone = two.run("rollback", zot_rollback_rollout=False)
+    assert (tags_alone.returncode, report(tags_alone, "zot_rollback_report")["clusters"]) == (0, [])
 
 
-def test_a_canary_that_fails_stops_the_others(fleet: Callable[..., Fleet]) -> None:
+def test_a_canary_that_fails_stops_the_others(fleet: Callable[..., Fleet], tmp_path: Path) -> None:
     """The message names the command that rolls back, which does it; a second rollback changes nothing."""
     three = fleet("canary", "eu", "us")
     r1 = three.digest("latest")
     three.clusters["canary"].healthy = r1
-    failed = three.run("release")
+    failed = three.run("release", zot_report_file=str(tmp_path / "report.json"))
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert written == {name: report(failed, name) for name in ("zot_release_report", "zot_publish_report")}
     r2 = three.digest(R2)
     assert failed.returncode == 2
     assert results(failed) == {"canary": "failed", "eu": "not started", "us": "not started"}

@@ -24,13 +24,13 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 # For developers only.
 NOT_FOR_USERS = (
     "tests",
-    "extensions",
     "requirements",
     "noxfile.py",
     "antsibull-nox.toml",
     "dev",
     ".ci",
     ".github",
+    "decision-environment.yml",
     "execution-environment.yml",
 )
 
@@ -52,12 +52,13 @@ def test_holds_what_users_need_and_no_more(tarball: Path) -> None:
     with tarfile.open(tarball) as tar:
         held = set(tar.getnames())
     everything = {str(path.relative_to(ROOT)) for path in ROOT.glob("*/**/*") if "__pycache__" not in path.parts}
-    for folder in ("plugins", "roles", "playbooks", "meta", "LICENSES", "changelogs"):
+    for folder in ("plugins", "roles", "playbooks", "meta", "extensions/eda", "LICENSES", "changelogs"):
         wanted = {name for name in everything if name.startswith(f"{folder}/")} - {"changelogs/.plugin-cache.yaml"}
         assert wanted, folder
         assert wanted <= held
     assert {"README.md", "LICENSE", "MANIFEST.json", "FILES.json"} <= held
     assert not {name for name in held if name.split("/")[0] in NOT_FOR_USERS}
+    assert "extensions/molecule" not in held
     assert not {name for name in held if Path(name).name.startswith(".")}
 
 

@@ -21,9 +21,9 @@ from hypothesis import HealthCheck, settings
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import blob
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
+from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_writer import ArchiveWriter
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
-from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 # A slow machine is no failure.
 settings.register_profile("unit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -448,11 +448,11 @@ def fake(monkeypatch: pytest.MonkeyPatch, tools: Path) -> FakeRegistry:
 
 
 @pytest.fixture
-def registry(fake: FakeRegistry, tmp_path: Path) -> t.Iterator[Writer]:
+def registry(fake: FakeRegistry, tmp_path: Path) -> t.Iterator[ArchiveWriter]:
     """What _push, _index and _info work on, with the registry in memory behind it."""
     assert fake.commands == []
     with open_task(str(tmp_path)) as task:
-        yield Writer(task.session(Options(HOST, username="ci", password="s3cret", timeout=5, retries=2)))
+        yield ArchiveWriter(task.session(Options(HOST, username="ci", password="s3cret", timeout=5, retries=2)))
 
 
 RunModule = t.Callable[..., t.Dict[str, t.Any]]  # noqa: UP006 - Python 3.9 evaluates it

@@ -17,13 +17,11 @@ import json
 import posixpath
 import re
 import typing as t
-from dataclasses import dataclass, field
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
-    Directory,
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import Directory, Member, Tar
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import (
+    Archive,
     InvalidArchiveError,
-    Member,
-    Tar,
     UnfitPlatformError,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
@@ -47,37 +45,16 @@ _CONFIGURATIONS = (
 _LEVELS, _MANIFESTS_LIMIT = 4, 1000
 
 
-@dataclass(frozen=True)
-class Archive:
-    """One image of an archive.
-
-    *index* is its position in manifest.json and *count* the number of images there. An image that only index.json
-    lists has a *manifest* instead: its digest. *layers* are the names of the members, without duplicates.
-    *state* changes with the file.
-    """
-
-    path: str
-    compression: str
-    config: t.Mapping[str, t.Any] = field(repr=False)
-    index: int = 0
-    count: int = 1
-    manifest: str = ""
-    layers: tuple[str, ...] = ()
-    state: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Variant:
+class _Variant(t.NamedTuple):
     """An image for one platform: the position in manifest.json, or the digest of the manifest."""
 
     config_name: str
     platform: Platform | None
-    index: int = 0
+    position: int = 0
     manifest: str = ""
 
 
-@dataclass(frozen=True)
-class _Listed:
+class _Listed(t.NamedTuple):
     """An image as people name it. It has a variant for each platform."""
 
     names: t.Sequence[str]
@@ -180,15 +157,17 @@ def _archive(files: Files, variant: _Variant) -> Archive:
             files.path, files.compression, config, manifest=variant.manifest, layers=names, state=files.state
         )
     docker = _docker_images(files)
-    names = _layer_names(files, docker[variant.index])
+    names = _layer_names(files, docker[variant.position])
     rootfs = config.get("rootfs")
     listed = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
-    count = len(docker[variant.index].get("Layers") or ())
+    count = len(docker[variant.position].get("Layers") or ())
     if isinstance(listed, list) and len(listed) != count:
         raise InvalidArchiveError(f"{files.path}: manifest.json lists {count} layers, the configuration {len(listed)}")
     for name in names:
         resolved(files, name)
-    return Archive(files.path, files.compression, config, variant.index, len(docker), layers=names, state=files.state)
+    return Archive(
+        files.path, files.compression, config, variant.position, len(docker), layers=names, state=files.state
+    )
 
 
 def _config(files: Files, name: str) -> dict[str, t.Any]:

@@ -14,17 +14,20 @@ import json
 import os
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import Archive, blob, read, read_each, resolved
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import blob, read, read_each, resolved
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
     _ALWAYS_ALLOWED,
     _GROWTH_LIMIT,
     Directory,
-    InvalidArchiveError,
-    MissingLibraryError,
     Stream,
     Tar,
     compression_of,
     open_files,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import (
+    Archive,
+    InvalidArchiveError,
+    MissingLibraryError,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform, sha256
 

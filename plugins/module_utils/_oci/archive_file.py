@@ -19,7 +19,11 @@ import posixpath
 import stat
 import tarfile
 import typing as t
-from dataclasses import dataclass
+
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import (
+    InvalidArchiveError,
+    MissingLibraryError,
+)
 
 # manifest.json and configurations are much smaller. A registry may reject manifests above 4 MiB, too.
 _DOCUMENT_LIMIT = 4 * 1024 * 1024
@@ -47,32 +51,10 @@ _OTHER_MAGIC = {
     b"Rar!\x1a\x07": "a RAR file",
     b"hsqs": "a SquashFS image",
 }
-_WRITE_AGAIN = "Write the archive again with docker save, podman save, docker buildx or another builder."
 _SPACE = b" \t\r\n"
 
 
-class InvalidArchiveError(ValueError):
-    """The file is not an archive that can be pushed. The message names the reason and the member."""
-
-    def __init__(self, message: str, hint: str = _WRITE_AGAIN) -> None:
-        """*hint* says what to do."""
-        super().__init__(message, hint)
-        self.hint = hint
-
-    def __str__(self) -> str:
-        return str(self.args[0])
-
-
-class UnfitPlatformError(InvalidArchiveError):
-    """The archive has no image for the requested platform, or images for several platforms and none was requested."""
-
-
-class MissingLibraryError(RuntimeError):
-    """The library for the compression of the archive is not installed. The message is its name."""
-
-
-@dataclass(frozen=True)
-class Member:
+class Member(t.NamedTuple):
     """A member of a tar, or a file of a directory. *start* is its position in the uncompressed tar."""
 
     kind: str

@@ -15,7 +15,6 @@ import hashlib
 import json
 import re
 import typing as t
-from dataclasses import dataclass, field, replace
 from datetime import date
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
@@ -36,8 +35,7 @@ class InvalidImageError(ValueError):
     """A document does not conform to the image specification. The message names the field."""
 
 
-@dataclass(frozen=True, order=True)
-class Platform:
+class Platform(t.NamedTuple):
     """A platform; printed as C(os/architecture[/variant])."""
 
     os: str
@@ -80,22 +78,20 @@ class Platform:
     def satisfies(self, wanted: Platform) -> bool:
         """Whether an image for this platform may be used for *wanted*, which seldom has a version of Windows."""
         found = self.normalized
-        return wanted.normalized in (found, replace(found, os_version=""))
+        return wanted.normalized in (found, found._replace(os_version=""))
 
     def __str__(self) -> str:
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(t.NamedTuple):
     """An entry of an index. Without a platform it is an attestation or another attachment."""
 
     digest: str
     platform: Platform | None
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(t.NamedTuple):
     """A manifest or an index of the registry.
 
     *size* is the number of bytes of configuration and layers, *document_size* that of the manifest itself.
@@ -103,7 +99,7 @@ class Manifest:
 
     digest: str
     media_type: str
-    document: t.Mapping[str, t.Any] = field(repr=False)
+    document: t.Mapping[str, t.Any]
     config_digest: str = ""
     size: int = 0
     entries: tuple[Entry, ...] = ()
@@ -143,8 +139,7 @@ class Manifest:
         return cls(digest, media_type, document, config_digest=config_digest, size=size, document_size=len(raw))
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(t.NamedTuple):
     """The image of a reference. *manifest* is None if it does not exist, *config* is None for an index.
 
     *children* are the manifests of an index. *planned* are the platforms of an index that has not been written.
@@ -152,7 +147,7 @@ class Image:
 
     reference: Reference
     manifest: Manifest | None = None
-    config: t.Mapping[str, t.Any] | None = field(default=None, repr=False)
+    config: t.Mapping[str, t.Any] | None = None
     children: tuple[Manifest, ...] = ()
     planned: tuple[Platform, ...] = ()
 

@@ -25,24 +25,17 @@ import shutil
 import tempfile
 import threading
 import typing as t
-from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.certificates import extra_certificates
-from ansible_collections.killinit.zot.plugins.module_utils._registry.credential_helper import ask_helper
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import delayed_signals
+
+if t.TYPE_CHECKING:
+    from ansible_collections.killinit.zot.plugins.module_utils._registry.account import Account
 
 _POLICIES = ("/etc/containers/policy.json", "/usr/share/containers/policy.json")
 # Removed from the environment of the tools.
 _OURS = ("ZOT_USERNAME", "ZOT_PASSWORD", "ZOT_AUTHFILE")
-
-
-@dataclass(frozen=True)
-class Account:
-    """What a request without a tool shows: the value of the header Authorization, or a token that gets another one."""
-
-    basic: str = field(default="", repr=False)
-    identity_token: str = field(default="", repr=False)
 
 
 class Credentials:
@@ -94,7 +87,10 @@ class Credentials:
         with self._lock:
             key = (registry, repository)
             if key not in self._accounts:
-                self._accounts[key] = self._account(registry, repository)
+                from ansible_collections.killinit.zot.plugins.module_utils._registry.account import account_in
+
+                self._accounts[key], secrets = account_in(self._written, registry, repository)
+                self.secrets.update(secrets)
             return self._accounts[key]
 
     def redact(self, text: str) -> str:
@@ -111,16 +107,19 @@ class Credentials:
             self._add_entry(registry, {"auth": base64.b64encode(plain.encode()).decode()})
             origin = "ZOT_USERNAME" if os.environ.get("ZOT_USERNAME") == self._username else "the option username"
             return f"user {self._username!r} from {origin}"
-        candidates = [self._authfile] if self._authfile else _default_authfiles() if self._ambient else []
+        # Imported only here, because most tasks have a user name and a password.
+        from ansible_collections.killinit.zot.plugins.module_utils._registry import authfile
+
+        candidates = [self._authfile] if self._authfile else authfile.default_authfiles() if self._ambient else []
         for path in candidates:
-            document = _load(path, required=bool(self._authfile))
-            helper = _helper(document, registry)
-            for name in _keys(registry, repository):
-                entry = _entry(document, name)
-                if entry:
-                    # crane matches a host or a whole repository, not a prefix, so write the whole repository.
-                    self._add_entry(registry if name == registry else f"{registry}/{repository}", entry)
-                    return f"the entry {name} of {path}"
+            document = authfile.load(path, required=bool(self._authfile))
+            helper = authfile.helper_of(document, registry)
+            found = authfile.entry_of(document, registry, repository)
+            if found:
+                name, entry = found
+                # crane matches a host or a whole repository, not a prefix, so write the whole repository.
+                self._add_entry(registry if name == registry else f"{registry}/{repository}", entry)
+                return f"the entry {name} of {path}"
             if helper:
                 if not shutil.which(f"docker-credential-{helper}"):
                     raise ZotError(
@@ -133,20 +132,6 @@ class Credentials:
                 self._write()
                 return f"docker-credential-{helper} of {path}"
         return f"none: {self._authfile} has no entry for {registry}" if self._authfile else "none were given"
-
-    def _account(self, registry: str, repository: str) -> Account:
-        auths, helper = self._written["auths"], self._written["credHelpers"].get(registry)
-        entry = auths.get(f"{registry}/{repository}") or auths.get(registry) or {}
-        if entry or not helper:
-            basic = f"Basic {entry['auth']}" if entry.get("auth") else ""
-            return Account(basic, entry.get("identitytoken", ""))
-        username, secret = ask_helper(helper, registry)
-        if not secret:
-            return Account()
-        plain = f"{username}:{secret}"
-        encoded = base64.b64encode(plain.encode()).decode()
-        self.secrets.update((secret, encoded))
-        return Account("", secret) if username == "<token>" else Account(f"Basic {encoded}")
 
     def _add_entry(self, key: str, entry: dict[str, t.Any]) -> None:
         self.secrets.update(value for name, value in entry.items() if name != "username" and isinstance(value, str))
@@ -314,72 +299,3 @@ def _select(
     if username and password is None:
         raise ZotError("invalid_option", "username is given without a password")
     return username or None, password, authfile or None
-
-
-def _default_authfiles() -> list[str]:
-    """The default auth files, those of skopeo first.
-
-    https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md
-    """
-    home = os.path.expanduser("~")
-    config = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
-    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/containers/{os.getuid()}"
-    return [
-        *filter(None, [os.environ.get("REGISTRY_AUTH_FILE")]),
-        os.path.join(runtime, "containers/auth.json" if os.environ.get("XDG_RUNTIME_DIR") else "auth.json"),
-        os.path.join(config, "containers/auth.json"),
-        os.path.join(os.environ.get("DOCKER_CONFIG") or os.path.join(home, ".docker"), "config.json"),
-    ]
-
-
-def _load(path: str, *, required: bool) -> dict[str, t.Any]:
-    hint = "Give a file that docker login or skopeo login wrote, or username and password."
-    try:
-        with open(path, "rb") as file:
-            document = json.load(file)
-    except OSError as error:
-        if not required:
-            return {}
-        raise ZotError("invalid_option", f"authfile {path} cannot be read: {error.strerror}", hint=hint) from error
-    except (ValueError, RecursionError) as error:
-        # Without the message of the parser, which can quote the file.
-        raise ZotError("invalid_option", f"the auth file {path} is not valid JSON", hint=hint) from error
-    auths = document.get("auths", {}) if isinstance(document, dict) else None
-    if not isinstance(auths, dict):
-        raise ZotError("invalid_option", f"the auth file {path} has no object auths", hint=hint)
-    return t.cast("dict[str, t.Any]", document)
-
-
-def _keys(registry: str, repository: str) -> t.Iterator[str]:
-    """The keys of an auth file that match a repository, the longest first."""
-    parts = repository.split("/")
-    for count in range(len(parts), 0, -1):
-        yield "/".join([registry, *parts[:count]])
-    yield registry
-
-
-def _entry(document: dict[str, t.Any], name: str) -> dict[str, t.Any] | None:
-    for key, entry in document.get("auths", {}).items():
-        bare = key.partition("://")[2] or key
-        bare = bare.rstrip("/")
-        for version in ("/v1", "/v2"):
-            bare = bare[: -len(version)] if bare.endswith(version) else bare
-        # Ignore fields that are not text.
-        fields = (
-            {field: value for field, value in entry.items() if isinstance(value, str)}
-            if isinstance(entry, dict)
-            else {}
-        )
-        if bare == name and any(fields.get(field) for field in ("auth", "password", "identitytoken")):
-            if fields.get("auth") or fields.get("identitytoken"):
-                return fields
-            plain = f"{fields.get('username', '')}:{fields['password']}"
-            return {"auth": base64.b64encode(plain.encode()).decode()}
-    return None
-
-
-def _helper(document: dict[str, t.Any], registry: str) -> str | None:
-    helpers = document.get("credHelpers")
-    named = helpers.get(registry) if isinstance(helpers, dict) else None
-    found = named or document.get("credsStore")
-    return found if isinstance(found, str) else None

@@ -41,45 +41,43 @@ _HINTS: t.Mapping[str, str] = {
 
 # Messages of skopeo, crane, Zot and CNCF Distribution. The first match wins, so specific patterns precede general ones.
 # https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
-_PATTERNS: t.Sequence[tuple[str, re.Pattern[str]]] = [
-    (error_class, re.compile(pattern, re.IGNORECASE | re.DOTALL))
-    for error_class, pattern in (
-        ("unavailable", r"TLS handshake timeout"),
-        # skopeo fails to read a layer; the modules read the configuration of an archive, not its layers.
+# They are compiled when they are needed: most tasks have no error.
+_PATTERNS: t.Sequence[tuple[str, str]] = (
+    ("unavailable", r"TLS handshake timeout"),
+    # skopeo fails to read a layer; the modules read the configuration of an archive, not its layers.
+    (
+        "archive_invalid",
         (
-            "archive_invalid",
-            (
-                r"(?:source|type for) docker-archive:|loading tar component|to find its size"
-                r"|reading blob \S+: (?:file does not exist|Error reading tar archive component)"
-                # skopeo compares each layer with its digest while it reads the layer.
-                r"|Digest did not match, expected"
-            ),
+            r"(?:source|type for) docker-archive:|loading tar component|to find its size"
+            r"|reading blob \S+: (?:file does not exist|Error reading tar archive component)"
+            # skopeo compares each layer with its digest while it reads the layer.
+            r"|Digest did not match, expected"
         ),
+    ),
+    (
+        "tls",
+        r"x509:|tls: |server gave HTTP response to HTTPS client|HTTP request (?:was sent )?to (?:an )?HTTPS",
+    ),
+    # Zot uses one error code for quota and rate limit, but only the quota names its limit (Zot: pkg/api/quota.go).
+    ("quota_exceeded", r"TOOMANYREQUESTS: .*\blimit:[0-9]"),
+    ("rate_limited", r"TOOMANYREQUESTS: |too many requests|\b(?:status(?: code)?:?|StatusCode:) 429"),
+    ("unauthorized", r"UNAUTHORIZED: |\b401 Unauthorized|authentication required|no basic auth credentials"),
+    ("denied", r"DENIED: |\b403 Forbidden|access to the resource is denied"),
+    ("not_found", r"MANIFEST_UNKNOWN: |manifest unknown|NAME_UNKNOWN: |repository name not known to registry"),
+    ("manifest_invalid", r"MANIFEST_INVALID: |manifest invalid|\b415 Unsupported Media Type"),
+    (
+        "unavailable",
         (
-            "tls",
-            r"x509:|tls: |server gave HTTP response to HTTPS client|HTTP request (?:was sent )?to (?:an )?HTTPS",
+            r"connection refused|connection reset|broken pipe|no such host|no route to host|network is unreachable"
+            r"|i/o timeout|use of closed network connection"
+            r"|context deadline exceeded|unexpected EOF|: EOF\b|server misbehaving|name resolution"
+            r"|\b(?:status(?: code)?:?|StatusCode:|from registry) 5[0-9][0-9]\b|\b5[0-9][0-9] \([A-Z][A-Za-z ]+\)"
         ),
-        # Zot uses one error code for quota and rate limit, but only the quota names its limit (Zot: pkg/api/quota.go).
-        ("quota_exceeded", r"TOOMANYREQUESTS: .*\blimit:[0-9]"),
-        ("rate_limited", r"TOOMANYREQUESTS: |too many requests|\b(?:status(?: code)?:?|StatusCode:) 429"),
-        ("unauthorized", r"UNAUTHORIZED: |\b401 Unauthorized|authentication required|no basic auth credentials"),
-        ("denied", r"DENIED: |\b403 Forbidden|access to the resource is denied"),
-        ("not_found", r"MANIFEST_UNKNOWN: |manifest unknown|NAME_UNKNOWN: |repository name not known to registry"),
-        ("manifest_invalid", r"MANIFEST_INVALID: |manifest invalid|\b415 Unsupported Media Type"),
-        (
-            "unavailable",
-            (
-                r"connection refused|connection reset|broken pipe|no such host|no route to host|network is unreachable"
-                r"|i/o timeout|use of closed network connection"
-                r"|context deadline exceeded|unexpected EOF|: EOF\b|server misbehaving|name resolution"
-                r"|\b(?:status(?: code)?:?|StatusCode:|from registry) 5[0-9][0-9]\b|\b5[0-9][0-9] \([A-Z][A-Za-z ]+\)"
-            ),
-        ),
-        ("tool_missing", r"error getting credentials.*executable file not found"),
-        # The program is too old, or another program of that name.
-        ("tool_missing", r'unknown (?:shorthand )?flag: |unknown command "|flag provided but not defined'),
-    )
-]
+    ),
+    ("tool_missing", r"error getting credentials.*executable file not found"),
+    # The program is too old, or another program of that name.
+    ("tool_missing", r'unknown (?:shorthand )?flag: |unknown command "|flag provided but not defined'),
+)
 _URL = re.compile(r"\"?https?://[^\s\"]+\"?")
 # The registry words of a known error are less than its remedy. Those of another error are all that is known.
 _SHORT, _LONG = 240, 2000
@@ -173,7 +171,7 @@ def classify(stderr: str, *, names: t.Iterable[str] = ()) -> str:
     for name in names:
         text = text.replace(f"{name}:", " ").replace(name, " ")
     for error_class, pattern in _PATTERNS:
-        if pattern.search(text):
+        if re.search(pattern, text, re.IGNORECASE | re.DOTALL):
             return error_class
     return "tool_failed"
 

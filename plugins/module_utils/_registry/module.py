@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import typing as t
-from dataclasses import dataclass, field
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
@@ -33,12 +32,11 @@ _REGISTRY_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Spec:
+class Spec(t.NamedTuple):
     """The options of one module in addition to the shared ones, and the rules between them."""
 
     options: t.Mapping[str, dict[str, t.Any]]
-    rules: t.Mapping[str, t.Any] = field(default_factory=dict)
+    rules: t.Mapping[str, t.Any] = {}
 
     def for_module(self) -> dict[str, t.Any]:
         """The arguments of AnsibleModule."""

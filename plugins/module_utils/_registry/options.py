@@ -18,6 +18,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
     MissingRegistryError,
     Reference,
     registry_name,
+    repository_name,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem, words
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
@@ -54,6 +55,12 @@ def references_option(name: str, texts: t.Sequence[t.Any], registry: str) -> tup
     return found
 
 
+def repositories_option(name: str, texts: t.Sequence[t.Any]) -> tuple[str, ...]:
+    """The repositories of a list, each once and without the registry. Raises ZotError for what is not a repository."""
+    with invalid_options():
+        return tuple(dict.fromkeys(repository_name(text) for text in words(texts_option(name, texts))))
+
+
 def text_option(name: str, value: t.Any) -> str:
     """An option of the type raw that must be text. Raises ZotError for another value."""
     problem = text_problem(name, value)
@@ -67,6 +74,18 @@ def texts_option(name: str, value: t.Any) -> list[str]:
     if isinstance(value, (list, tuple)):
         return [text_option(f"{name}[{index}]", item) for index, item in enumerate(value)]
     return words([text_option(name, value)])
+
+
+def overwrite_option(value: t.Any, references: t.Iterable[Reference]) -> frozenset[Reference]:
+    """The tags that may be moved to another image: all, none, or those that the option lists. Raises ZotError."""
+    if value is None or isinstance(value, bool):
+        return frozenset(references) if value in (None, True) else frozenset()
+    # A command line has no booleans.
+    text = value.lower() if isinstance(value, str) else ""
+    if text in ("true", "yes", "false", "no"):
+        return overwrite_option(text in ("true", "yes"), references)
+    tags = texts_option("overwrite", value)
+    return frozenset(each for each in references if each.tag in tags)
 
 
 def at_least(minimum: int, **values: int) -> None:

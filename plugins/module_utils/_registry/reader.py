@@ -10,7 +10,6 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import threading
 import typing as t
 
@@ -44,9 +43,6 @@ class Reader:
         self.name = session.name
         self._session = session
         self._http: HttpSession | None = None
-        # Configurations that were read or are expected, by pinned reference.
-        self._configurations: dict[str, bytes] = {}
-        self._in_flight: dict[str, threading.Event] = {}
 
     def http(self) -> HttpSession:
         """The HTTP session with this registry, which the first call opens."""
@@ -89,13 +85,12 @@ class Reader:
 
     def image(self, reference: Reference) -> Image:
         """The manifest or index of a reference, and the configuration of a manifest."""
-        manifest = self.manifest(reference)
+        return self.configured(reference, self.manifest(reference))
+
+    def configured(self, reference: Reference, manifest: Manifest | None) -> Image:
+        """The image of a manifest that was read, with its configuration."""
         if manifest is None or manifest.is_index:
             return Image(reference, manifest)
-        return self.configured(reference, manifest)
-
-    def configured(self, reference: Reference, manifest: Manifest) -> Image:
-        """The image of a manifest that was read, with its configuration."""
         with self.valid_response(reference):
             raw = self._configuration(reference, manifest.config_digest)
             image = Image(reference, manifest, json_object(raw, "its configuration"))
@@ -105,7 +100,7 @@ class Reader:
     def prime_config_cache(self, reference: Reference, configurations: t.Iterable[bytes]) -> None:
         """Cache *configurations* that the repository of *reference* may hold, so that they are not downloaded."""
         for raw in configurations:
-            self._configurations[str(reference.pinned(sha256(raw)))] = raw
+            self._session.configurations[str(reference.pinned(sha256(raw)))] = raw
 
     def digest(self, reference: Reference) -> str | None:
         """The digest of a reference, without a download of the manifest. None if the reference does not exist."""
@@ -136,6 +131,8 @@ class Reader:
         tags = self.tags(reference)
         if not tags:
             return f"{reference.name} has no tags: push the image first."
+        import difflib  # imported only here: most tasks have no error
+
         near = difflib.get_close_matches(reference.tag or "", tags, n=5, cutoff=0.4) or tags[-5:]
         return f"{reference.name} has {len(tags)} tags. The most similar are {', '.join(near)}."
 
@@ -155,16 +152,16 @@ class Reader:
         """The configuration of that digest. Threads that need the same one share a single download."""
         name = str(reference.pinned(digest))
         done = threading.Event()
-        first = self._in_flight.setdefault(name, done)
+        first = self._session.in_flight.setdefault(name, done)
         if first is not done:
             first.wait()
         try:
-            if name not in self._configurations:
+            if name not in self._session.configurations:
                 command = crane.blob(self._session.crane, name, insecure=self._session.insecure)
                 raw = self._session.read(command, reference, absent="BLOB_UNKNOWN: ")
                 if raw is None or sha256(raw) != digest:
                     raise InvalidImageError("its configuration does not exist")
-                self._configurations[name] = raw
-            return self._configurations[name]
+                self._session.configurations[name] = raw
+            return self._session.configurations[name]
         finally:
             done.set()

@@ -13,6 +13,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import threading
 import typing as t
 from dataclasses import dataclass, field
 
@@ -133,6 +134,9 @@ class Session:
             timeout=options.timeout, retries=options.retries, directory=empty, redact=self.credentials.redact
         )
         self.workers = Workers(options.timeout)
+        # The image configurations that were read or are expected, by pinned reference, and those that are being read.
+        self.configurations: dict[str, bytes] = {}
+        self.in_flight: dict[str, threading.Event] = {}
         self.crane = find_tool(options.crane_path, "crane")
         self.policy = policy(directory)
         self._skopeo_path = options.skopeo_path

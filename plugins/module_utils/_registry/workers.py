@@ -99,14 +99,29 @@ class Worker:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         channel.close()
 
+    def open(self, *arguments: t.Any) -> None:
+        """Replace the object by one that the next method call makes with *arguments*."""
+        self._send("open", arguments)
+
     def call(self, what: str, name: str, *arguments: t.Any) -> t.Any:
-        """Run a method of the object; the method C(open) makes the object. Raises its exceptions, and ZotError.
+        """Run a method of the object. Raises its exceptions, and ZotError.
 
         *what* is the beginning of the error message, for example "cannot read FILE".
         """
+        return self.start(what, name, *arguments)()
+
+    def start(self, what: str, name: str, *arguments: t.Any) -> t.Callable[[], t.Any]:
+        """Start a method of the object. The result waits for its end, and must be called before the next call."""
+        self._send(name, arguments)
+        return lambda: self._answer(what)
+
+    def _send(self, name: str, arguments: t.Sequence[t.Any]) -> None:
+        with contextlib.suppress(OSError):  # the process was killed, and there will be no answer
+            _send(self._channel, (name, arguments))
+
+    def _answer(self, what: str) -> t.Any:
         try:
             self._channel.settimeout(self._timeout)
-            _send(self._channel, (name, arguments))
             failed, answer = _receive(self._channel)
         except socket.timeout:
             self.kill()
@@ -141,23 +156,24 @@ class Worker:
         self._channel.close()
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(self._pid, os.WNOHANG) == (0, 0) and time.monotonic() < end:
-                time.sleep(0.002)
+                time.sleep(0.0005)
 
 
 def _serve(channel: socket.socket, factory: t.Callable[..., t.Any]) -> None:
     """Run methods until the module closes the channel or ends."""
-    subject = None
+    subject: t.Any = None
+    made_with: t.Sequence[t.Any] = ()
     while True:
         name, arguments = _receive(channel)
+        if name == "open":
+            subject, made_with = None, arguments  # closes the file before the next one is opened
+            continue
         try:
-            if name == "open":
-                subject = None  # closes the file before the next one is opened
-                subject = factory(*arguments)
-                answer = (False, None)
-            else:
-                answer = (False, getattr(subject, name)(*arguments))
+            if subject is None:
+                subject = factory(*made_with)
+            answer = (False, getattr(subject, name)(*arguments))
         except Exception as error:
-            answer = (True, error)  # type: ignore[assignment]
+            answer = (True, error)
         _send(channel, answer)
 
 

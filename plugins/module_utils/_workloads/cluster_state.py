@@ -10,12 +10,12 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import RESOURCES, Client, Object, Readings
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import WORKLOADS, Selection
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import name_of, owner_of
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import name_of, owner_of, template_of
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.rollouts import rollout_of
 
 
@@ -39,6 +39,14 @@ class ClusterState:
     def pods_of(self, workload: Object) -> t.Sequence[Object]:
         """The pods that belong to a workload."""
         return self.pods.get((workload["kind"], workload["metadata"]["name"]), ())
+
+    def limited_to(self, uses: t.Callable[[Object], bool]) -> ClusterState:
+        """The same without the workloads and other pods for whose pod specification *uses* is false."""
+        return replace(
+            self,
+            workloads=[each for each in self.workloads if uses(template_of(each)["spec"])],
+            other_pods=[pod for pod in self.other_pods if uses(pod["spec"])],
+        )
 
     def in_progress(self, uses_registry: t.Callable[[Object], bool]) -> bool:
         """Whether waiting can change a verdict: some rollout is in progress, and none has failed.

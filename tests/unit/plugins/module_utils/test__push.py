@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._index import write_indexes
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import (
     InvalidArchiveError,
     MissingLibraryError,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import predicted_oci_configs
-from ansible_collections.killinit.zot.plugins.module_utils._push import _invalid_archives, push
+from ansible_collections.killinit.zot.plugins.module_utils._push import push
+from ansible_collections.killinit.zot.plugins.module_utils._push_request import invalid_archives
+from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_writer import ArchiveWriter
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 HOST = "127.0.0.1:5000"
 
@@ -57,7 +58,7 @@ def other(tmp_path: Path, write_archive: t.Any, docker_config: t.Any) -> Path:
     return write_archive(tmp_path / "other.tar", docker_config(architecture="arm64"))  # type: ignore[no-any-return]
 
 
-def test_a_new_tag(registry: Writer, fake: t.Any, app: Path) -> None:
+def test_a_new_tag(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
     result = push(registry, single(app), dry_run=False)
     assert result["changed"] is True
     assert fake.writes == ["copy demo/app:1"]
@@ -65,7 +66,7 @@ def test_a_new_tag(registry: Writer, fake: t.Any, app: Path) -> None:
 
 
 @pytest.mark.parametrize("salt", ["skopeo", "another gzip"])
-def test_the_same_image_is_not_written(registry: Writer, fake: t.Any, app: Path, salt: str) -> None:
+def test_the_same_image_is_not_written(registry: ArchiveWriter, fake: t.Any, app: Path, salt: str) -> None:
     fake.put("demo/app", "1", salt=salt)
     assert push(registry, single(app), dry_run=False)["changed"] is False
     assert fake.writes == []
@@ -73,7 +74,7 @@ def test_the_same_image_is_not_written(registry: Writer, fake: t.Any, app: Path,
 
 @pytest.mark.parametrize(("guessed", "runs"), [(True, ["manifest"] * 2), (False, ["manifest", "blob", "manifest"])])
 def test_what_skopeo_makes_of_the_configuration_is_known(
-    registry: Writer, fake: t.Any, app: Path, docker_config: t.Any, guessed: bool, runs: list[str]
+    registry: ArchiveWriter, fake: t.Any, app: Path, docker_config: t.Any, guessed: bool, runs: list[str]
 ) -> None:
     """Once two tags hold it they cost one run each."""
     for tag in ("1", "2"):
@@ -83,14 +84,14 @@ def test_what_skopeo_makes_of_the_configuration_is_known(
     assert [command[1] for command in fake.commands] == runs
 
 
-def test_no_skopeo_is_needed_for_the_same_image(registry: Writer, fake: t.Any, app: Path, tools: Path) -> None:
+def test_no_skopeo_is_needed_for_the_same_image(registry: ArchiveWriter, fake: t.Any, app: Path, tools: Path) -> None:
     fake.put("demo/app", "1")
     (tools / "skopeo").unlink()
     assert push(registry, single(app), dry_run=False)["changed"] is False
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_no_skopeo(registry: Writer, fake: t.Any, app: Path, tools: Path, dry_run: bool) -> None:
+def test_no_skopeo(registry: ArchiveWriter, fake: t.Any, app: Path, tools: Path, dry_run: bool) -> None:
     (tools / "skopeo").unlink()
     with pytest.raises(ZotError, match="skopeo is not in PATH") as raised:
         push(registry, single(app), dry_run=dry_run)
@@ -98,7 +99,9 @@ def test_no_skopeo(registry: Writer, fake: t.Any, app: Path, tools: Path, dry_ru
     assert fake.writes == []
 
 
-def test_only_the_tag_that_differs_is_written(registry: Writer, fake: t.Any, app: Path, docker_config: t.Any) -> None:
+def test_only_the_tag_that_differs_is_written(
+    registry: ArchiveWriter, fake: t.Any, app: Path, docker_config: t.Any
+) -> None:
     fake.put("demo/app", "1")
     fake.put("demo/app", "latest", docker_config(author="somebody"))
     result = push(registry, single(app, "1", "latest", "new"), dry_run=False)
@@ -106,30 +109,30 @@ def test_only_the_tag_that_differs_is_written(registry: Writer, fake: t.Any, app
     assert [tag["changed"] for tag in result["tags"]] == [False, True, True]
 
 
-def test_a_tag_that_is_named_twice_is_one(registry: Writer, fake: t.Any, app: Path) -> None:
+def test_a_tag_that_is_named_twice_is_one(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
     push(registry, single(app, "1", "1"), dry_run=False)
     assert fake.writes == ["copy demo/app:1"]
 
 
-def test_a_tag_that_holds_an_index_is_written(registry: Writer, fake: t.Any, app: Path) -> None:
+def test_a_tag_that_holds_an_index_is_written(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
     fake.put_index("demo/app", "1", fake.put("demo/app", "amd64"))
     assert push(registry, single(app), dry_run=False)["changed"] is True
 
 
-def test_force(registry: Writer, fake: t.Any, app: Path) -> None:
+def test_force(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
     fake.put("demo/app", "1")
     assert push(registry, single(app, force=True), dry_run=False)["changed"] is True
     assert fake.writes == ["copy demo/app:1"]
 
 
-def test_a_dry_run_writes_nothing(registry: Writer, fake: t.Any, app: Path) -> None:
+def test_a_dry_run_writes_nothing(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
     result = push(registry, single(app, "1", "2"), dry_run=True)
     assert fake.writes == []
     assert [(tag["changed"], tag["digest"]) for tag in result["tags"]] == [(True, None), (True, None)]
     assert (result["image"]["platforms"], result["image"]["exists"]) == (["linux/amd64"], False)
 
 
-def test_a_dry_run_of_what_is_there(registry: Writer, fake: t.Any, app: Path) -> None:
+def test_a_dry_run_of_what_is_there(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
     digest = fake.put("demo/app", "1")
     result = push(registry, single(app), dry_run=True)
     assert (result["changed"], result["image"]["digest"]) == (False, digest)
@@ -141,7 +144,7 @@ def test_a_dry_run_of_what_is_there(registry: Writer, fake: t.Any, app: Path) ->
 )
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_an_error_while_looking_is_not_absence(
-    registry: Writer, fake: t.Any, app: Path, scenario: str, error_class: str, dry_run: bool
+    registry: ArchiveWriter, fake: t.Any, app: Path, scenario: str, error_class: str, dry_run: bool
 ) -> None:
     fake.fail("manifest", "demo/app:1", scenario, times=99)
     with pytest.raises(ZotError) as raised:
@@ -150,7 +153,7 @@ def test_an_error_while_looking_is_not_absence(
     assert fake.writes == []
 
 
-def test_the_first_tag_lands_and_the_second_is_refused(registry: Writer, fake: t.Any, app: Path) -> None:
+def test_the_first_tag_lands_and_the_second_is_refused(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
     fake.fail("copy", "demo/app:2", "immutable-tag")
     with pytest.raises(ZotError, match=r"^1 of 2 tags are in place, 1 failed: cannot push .*demo/app:2; ") as raised:
         push(registry, single(app, "1", "2"), dry_run=False)
@@ -160,7 +163,7 @@ def test_the_first_tag_lands_and_the_second_is_refused(registry: Writer, fake: t
 
 
 @pytest.mark.parametrize("landed", [True, False], ids=["only the answer was lost", "nothing was written"])
-def test_the_answer_of_a_push_is_lost(registry: Writer, fake: t.Any, app: Path, landed: bool) -> None:
+def test_the_answer_of_a_push_is_lost(registry: ArchiveWriter, fake: t.Any, app: Path, landed: bool) -> None:
     fake.fail("copy", "demo/app:1", "connection-reset", landed=landed)
     result = push(registry, single(app), dry_run=False)
     assert result["changed"] is True
@@ -168,7 +171,7 @@ def test_the_answer_of_a_push_is_lost(registry: Writer, fake: t.Any, app: Path, 
     assert len(fake.writes) == (1 if landed else 2)
 
 
-def test_a_500_that_dropped_the_tag(registry: Writer, fake: t.Any, app: Path, docker_config: t.Any) -> None:
+def test_a_500_that_dropped_the_tag(registry: ArchiveWriter, fake: t.Any, app: Path, docker_config: t.Any) -> None:
     fake.put("demo/app", "1", docker_config(author="before"))
     fake.fail("copy", "demo/app:1", "status-500", tool="skopeo 1.18.0", drops=True)
     result = push(registry, single(app), dry_run=False)
@@ -176,21 +179,21 @@ def test_a_500_that_dropped_the_tag(registry: Writer, fake: t.Any, app: Path, do
     assert result["image"]["digest"] == fake.tags["demo/app"]["1"]
 
 
-def test_another_digest_is_read_back(registry: Writer, fake: t.Any, app: Path) -> None:
+def test_another_digest_is_read_back(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
     fake.reports = "sha256:" + "0" * 64
     with pytest.raises(ZotError, match="but skopeo reported sha256:0000") as raised:
         push(registry, single(app), dry_run=False)
     assert raised.value.error_class == "tool_failed"
 
 
-def test_quota(registry: Writer, fake: t.Any, app: Path) -> None:
+def test_quota(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
     fake.fail("copy", "demo/app:1", "quota", times=99)
     with pytest.raises(ZotError) as raised:
         push(registry, single(app), dry_run=False)
     assert (raised.value.error_class, len(fake.writes)) == ("quota_exceeded", 1)
 
 
-def test_rate_limit_is_tried_again(registry: Writer, fake: t.Any, app: Path) -> None:
+def test_rate_limit_is_tried_again(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
     fake.put("demo/app", "old")
     fake.fail("copy", "demo/app:1", "rate-limit", times=2)
     assert push(registry, single(app), dry_run=False)["changed"] is True
@@ -204,14 +207,16 @@ class TestKeepPrevious:
     def before(self, fake: t.Any, docker_config: t.Any) -> str:
         return fake.put("demo/app", "1", docker_config(author="before"))  # type: ignore[no-any-return]
 
-    def test_needed(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
+    def test_needed(self, registry: ArchiveWriter, fake: t.Any, app: Path, before: str) -> None:
         result = push(registry, single(app, keep_previous="{tag}-previous"), dry_run=False)
         assert fake.tags["demo/app"]["1-previous"] == before
         assert fake.writes == [f"tag demo/app@{before} 1-previous", "copy demo/app:1"]
         assert result["tags"][0]["previous_tag"] == f"{HOST}/demo/app:1-previous"
 
     @pytest.mark.parametrize("force", [False, True])
-    def test_the_same_image_again(self, registry: Writer, fake: t.Any, app: Path, before: str, force: bool) -> None:
+    def test_the_same_image_again(
+        self, registry: ArchiveWriter, fake: t.Any, app: Path, before: str, force: bool
+    ) -> None:
         """The keeper keeps what the tag held before, not what it holds now."""
         options = single(app, keep_previous="{tag}-previous")
         push(registry, options, dry_run=False)
@@ -219,7 +224,7 @@ class TestKeepPrevious:
         assert fake.tags["demo/app"]["1-previous"] == before
         assert result["tags"][0]["previous_tag"] is None
 
-    def test_also_with_another_tag(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
+    def test_also_with_another_tag(self, registry: ArchiveWriter, fake: t.Any, app: Path, before: str) -> None:
         """The other tags of the repository are not read."""
         fake.tags["demo/app"] |= {f"r{number}": before for number in range(500)}
         result = push(registry, single(app, keep_previous="{tag}-previous"), dry_run=False)
@@ -227,27 +232,29 @@ class TestKeepPrevious:
         assert result["tags"][0]["previous_tag"] == f"{HOST}/demo/app:1-previous"
         assert not {"ls", "digest"} & {command[1] for command in fake.commands}
 
-    def test_not_asked_for(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
+    def test_not_asked_for(self, registry: ArchiveWriter, fake: t.Any, app: Path, before: str) -> None:
         push(registry, single(app), dry_run=False)
         assert before not in fake.tags["demo/app"].values()
 
-    def test_nothing_was_there(self, registry: Writer, fake: t.Any, app: Path) -> None:
+    def test_nothing_was_there(self, registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
         push(registry, single(app, keep_previous="previous"), dry_run=False)
         assert list(fake.tags["demo/app"]) == ["1"]
 
-    def test_both_tags_of_the_image_move(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
+    def test_both_tags_of_the_image_move(self, registry: ArchiveWriter, fake: t.Any, app: Path, before: str) -> None:
         """Each tag has its keeper, so that each can be moved back."""
         fake.tags["demo/app"]["2"] = before
         push(registry, single(app, "1", "2", keep_previous="{tag}-previous"), dry_run=False)
         assert fake.tags["demo/app"]["1-previous"] == fake.tags["demo/app"]["2-previous"] == before
 
-    def test_a_dry_run_says_what_would_be_kept(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
+    def test_a_dry_run_says_what_would_be_kept(
+        self, registry: ArchiveWriter, fake: t.Any, app: Path, before: str
+    ) -> None:
         result = push(registry, single(app, keep_previous="{tag}-previous"), dry_run=True)
         assert result["tags"][0]["previous_tag"] == f"{HOST}/demo/app:1-previous"
         assert fake.tags["demo/app"] == {"1": before}
 
     def test_a_dry_run_says_what_the_push_then_keeps(
-        self, registry: Writer, fake: t.Any, app: Path, before: str
+        self, registry: ArchiveWriter, fake: t.Any, app: Path, before: str
     ) -> None:
         """Two tags of one image."""
         fake.tags["demo/app"]["2"] = before
@@ -256,14 +263,16 @@ class TestKeepPrevious:
         done = push(registry, options, dry_run=False)
         assert [tag["previous_tag"] for tag in planned["tags"]] == [tag["previous_tag"] for tag in done["tags"]]
 
-    def test_the_keeper_cannot_be_written(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
+    def test_the_keeper_cannot_be_written(self, registry: ArchiveWriter, fake: t.Any, app: Path, before: str) -> None:
         """Then nothing is pushed over the image."""
         fake.fail("tag", "demo/app:previous", "immutable-tag", tool="crane 0.22.1")
         with pytest.raises(ZotError, match="cannot tag"):
             push(registry, single(app, keep_previous="previous"), dry_run=False)
         assert fake.tags["demo/app"]["1"] == before
 
-    def test_a_keeper_that_was_moved_is_reported(self, registry: Writer, fake: t.Any, app: Path, before: str) -> None:
+    def test_a_keeper_that_was_moved_is_reported(
+        self, registry: ArchiveWriter, fake: t.Any, app: Path, before: str
+    ) -> None:
         """The image that the keeper held until now is not kept: only one step back is asked for."""
         fake.put("demo/app", "previous", salt="older")
         push(registry, single(app, keep_previous="previous"), dry_run=False)
@@ -278,19 +287,21 @@ class TestKeepPrevious:
             ("{tag}/x", "not a valid tag"),
         ],
     )
-    def test_a_keeper_that_cannot_be(self, registry: Writer, fake: t.Any, app: Path, keep: str, message: str) -> None:
+    def test_a_keeper_that_cannot_be(
+        self, registry: ArchiveWriter, fake: t.Any, app: Path, keep: str, message: str
+    ) -> None:
         with pytest.raises(ZotError, match=message) as raised:
             push(registry, single(app, "1", "2", keep_previous=keep), dry_run=False)
         assert raised.value.error_class == "invalid_option"
         assert fake.commands == []
 
-    def test_one_keeper_for_several_platforms(self, registry: Writer, fake: t.Any, app: Path) -> None:
+    def test_one_keeper_for_several_platforms(self, registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
         with pytest.raises(ZotError, match=r"has no \{tag\}") as raised:
             push(registry, single(app, split_platforms=True, keep_previous="previous"), dry_run=False)
         assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
 
 
-def test_several_archives_keep_their_order(registry: Writer, app: Path, other: Path) -> None:
+def test_several_archives_keep_their_order(registry: ArchiveWriter, app: Path, other: Path) -> None:
     result = push(registry, several(item(other, "arm64"), item(app, "amd64")), dry_run=False)
     assert [image["platforms"] for image in result["images"]] == [["linux/arm64"], ["linux/amd64"]]
     assert "image" not in result
@@ -298,7 +309,7 @@ def test_several_archives_keep_their_order(registry: Writer, app: Path, other: P
 
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_all_archives_are_read_before_the_first_push(
-    dry_run: bool, registry: Writer, fake: t.Any, app: Path, other: Path, tmp_path: Path
+    dry_run: bool, registry: ArchiveWriter, fake: t.Any, app: Path, other: Path, tmp_path: Path
 ) -> None:
     """One error names all that is wrong, and nothing is written."""
     items = [
@@ -320,7 +331,9 @@ def test_all_archives_are_read_before_the_first_push(
     assert (result["changed"], result["diff"], fake.writes) == (False, [], [])
 
 
-def test_a_push_that_fails_does_not_stop_the_others(registry: Writer, fake: t.Any, app: Path, other: Path) -> None:
+def test_a_push_that_fails_does_not_stop_the_others(
+    registry: ArchiveWriter, fake: t.Any, app: Path, other: Path
+) -> None:
     fake.fail("copy", "demo/app:broken", "reader-pushes", times=99)
     items = [item(app, "broken"), item(app, "amd64"), item(other, "arm64")]
     with pytest.raises(ZotError, match=r"^2 of 3 tags are in place, 1 failed: cannot push .*app\.tar") as raised:
@@ -341,7 +354,7 @@ def test_a_push_that_fails_does_not_stop_the_others(registry: Writer, fake: t.An
     assert sorted(fake.tags["demo/app"]) == ["amd64", "arm64"]
 
 
-def test_an_error_that_passes_does_not_hide_one_that_does_not(registry: Writer, fake: t.Any, app: Path) -> None:
+def test_an_error_that_passes_does_not_hide_one_that_does_not(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
     fake.fail("copy", "demo/app:a", "connection-refused", times=99)
     fake.fail("copy", "demo/app:b", "reader-pushes", times=99)
     with pytest.raises(ZotError) as raised:
@@ -350,14 +363,14 @@ def test_an_error_that_passes_does_not_hide_one_that_does_not(registry: Writer, 
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_two_archives_for_one_tag(registry: Writer, fake: t.Any, app: Path, other: Path, dry_run: bool) -> None:
+def test_two_archives_for_one_tag(registry: ArchiveWriter, fake: t.Any, app: Path, other: Path, dry_run: bool) -> None:
     with pytest.raises(ZotError, match=r"demo/app:2 is a tag of two archives: .*app\.tar and .*other\.tar") as raised:
         push(registry, several(item(app, "1", "2"), item(other, "2")), dry_run=dry_run)
     assert raised.value.error_class == "invalid_option"
     assert fake.commands == []
 
 
-def test_the_keeper_of_one_is_the_target_of_another(registry: Writer, app: Path, other: Path) -> None:
+def test_the_keeper_of_one_is_the_target_of_another(registry: ArchiveWriter, app: Path, other: Path) -> None:
     """Whichever comes last would win: it has to be refused as two archives for one tag are."""
     with pytest.raises(ZotError) as raised:
         push(registry, several(item(app, "1", keep_previous="2"), item(other, "2")), dry_run=False)
@@ -370,7 +383,7 @@ class TestOverwrite:
     @pytest.mark.parametrize("dry_run", [False, True])
     @pytest.mark.parametrize("overwrite", [False, "false", ["latest"], "latest"])
     def test_a_tag_that_holds_another_image(
-        self, registry: Writer, fake: t.Any, app: Path, docker_config: t.Any, overwrite: t.Any, dry_run: bool
+        self, registry: ArchiveWriter, fake: t.Any, app: Path, docker_config: t.Any, overwrite: t.Any, dry_run: bool
     ) -> None:
         """The error names both, and says what to do; nothing is written, also to the tags that may move."""
         before = fake.put("demo/app", "1", docker_config(author="somebody"))
@@ -384,13 +397,13 @@ class TestOverwrite:
 
     @pytest.mark.parametrize("overwrite", [None, True, "yes", ["1"], "1, latest"])
     def test_may_be_allowed(
-        self, registry: Writer, fake: t.Any, app: Path, docker_config: t.Any, overwrite: t.Any
+        self, registry: ArchiveWriter, fake: t.Any, app: Path, docker_config: t.Any, overwrite: t.Any
     ) -> None:
         fake.put("demo/app", "1", docker_config(author="somebody"))
         assert push(registry, single(app, overwrite=overwrite), dry_run=False)["changed"] is True
 
     @pytest.mark.parametrize("force", [False, True])
-    def test_the_same_image_is_no_other(self, registry: Writer, fake: t.Any, app: Path, force: bool) -> None:
+    def test_the_same_image_is_no_other(self, registry: ArchiveWriter, fake: t.Any, app: Path, force: bool) -> None:
         """Nor is a tag that does not exist."""
         fake.put("demo/app", "1", salt="another gzip")
         result = push(registry, single(app, "1", "2", overwrite=False, force=force), dry_run=False)
@@ -401,20 +414,20 @@ class TestOverwrite:
         options = {"overwrite": False, "index": "1", **changes}
         return several(item(app, "1-amd64", **options), item(other, "1-arm64", **options))
 
-    def publish(self, registry: Writer, fake: t.Any, app: Path, other: Path) -> str:
+    def publish(self, registry: ArchiveWriter, fake: t.Any, app: Path, other: Path) -> str:
         push(registry, self.revision(app, other), dry_run=False)
         self.join(registry)
         fake.commands.clear()
         return str(fake.tags["demo/app"]["1"])
 
-    def join(self, registry: Writer) -> None:
+    def join(self, registry: ArchiveWriter) -> None:
         names = ("platforms", "overwrite", "keep_previous")
         index = {"repository": "demo/app", "tags": ["1"], "manifests": ["1-amd64", "1-arm64"], **dict.fromkeys(names)}
         options = {**index, "images": None, "parallel": 1, "assume_pushed": []}
         write_indexes(registry, options, dry_run=False, warn=lambda _text: None)
 
     def test_until_the_index_exists_a_build_can_be_repeated(
-        self, registry: Writer, fake: t.Any, app: Path, other: Path, docker_config: t.Any
+        self, registry: ArchiveWriter, fake: t.Any, app: Path, other: Path, docker_config: t.Any
     ) -> None:
         fake.put("demo/app", "1-amd64", docker_config(author="the build that failed"))
         assert push(registry, self.revision(app, other), dry_run=False)["changed"] is True
@@ -422,7 +435,7 @@ class TestOverwrite:
     @pytest.mark.parametrize("dry_run", [False, True])
     def test_once_it_exists_it_is_not_replaced(
         self,
-        registry: Writer,
+        registry: ArchiveWriter,
         fake: t.Any,
         app: Path,
         other: Path,
@@ -446,7 +459,7 @@ class TestOverwrite:
 
     def test_it_loses_no_platform_and_gets_none(
         self,
-        registry: Writer,
+        registry: ArchiveWriter,
         fake: t.Any,
         app: Path,
         other: Path,
@@ -466,7 +479,7 @@ class TestOverwrite:
         assert fake.writes == []
 
     def test_one_archive_with_several_platforms(
-        self, registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any, docker_config: t.Any
+        self, registry: ArchiveWriter, fake: t.Any, tmp_path: Path, write_archive: t.Any, docker_config: t.Any
     ) -> None:
         """Its tag is that of the index."""
         arm64 = docker_config(architecture="arm64")
@@ -484,7 +497,7 @@ class TestOverwrite:
         assert push(registry, several(item(again, "1", split_platforms=True)), dry_run=False)["changed"] is True
 
     def test_a_tag_that_was_removed_gets_the_member_of_the_index(
-        self, registry: Writer, fake: t.Any, app: Path, other: Path
+        self, registry: ArchiveWriter, fake: t.Any, app: Path, other: Path
     ) -> None:
         """Another push could give it another digest, and would change the index."""
         self.publish(registry, fake, app, other)
@@ -494,7 +507,7 @@ class TestOverwrite:
 
 
 def test_a_tag_that_another_client_moves_meanwhile(
-    registry: Writer, fake: t.Any, app: Path, other: Path, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
+    registry: ArchiveWriter, fake: t.Any, app: Path, other: Path, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each tag was right after its write. Whose image is there at the end is said all the same."""
     real = fake._do_copy
@@ -528,7 +541,7 @@ def test_a_tag_that_another_client_moves_meanwhile(
         ("", "tags is empty"),
     ],
 )
-def test_a_tag_is_text(registry: Writer, fake: t.Any, app: Path, tags: t.Any, message: str) -> None:
+def test_a_tag_is_text(registry: ArchiveWriter, fake: t.Any, app: Path, tags: t.Any, message: str) -> None:
     with pytest.raises(ZotError, match=message) as raised:
         push(registry, {**single(app), "tags": tags}, dry_run=False)
     assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
@@ -538,36 +551,42 @@ def test_a_tag_is_text(registry: Writer, fake: t.Any, app: Path, tags: t.Any, me
     ("tags", "expected"),
     [("0012345", ["0012345"]), (["1234567"], ["1234567"]), ("1.10, latest", ["1.10", "latest"]), ("on", ["on"])],
 )
-def test_digits_in_text_are_a_tag(registry: Writer, fake: t.Any, app: Path, tags: t.Any, expected: list[str]) -> None:
+def test_digits_in_text_are_a_tag(
+    registry: ArchiveWriter, fake: t.Any, app: Path, tags: t.Any, expected: list[str]
+) -> None:
     push(registry, {**single(app), "tags": tags}, dry_run=False)
     assert sorted(fake.tags["demo/app"]) == expected
 
 
 @pytest.mark.parametrize("platform", ["linux/amd64", None])
-def test_the_platform_fits(registry: Writer, app: Path, platform: str | None) -> None:
+def test_the_platform_fits(registry: ArchiveWriter, app: Path, platform: str | None) -> None:
     assert push(registry, single(app, platform=platform), dry_run=False)["changed"] is True
 
 
-def test_the_platform_does_not_fit(registry: Writer, fake: t.Any, other: Path) -> None:
+def test_the_platform_does_not_fit(registry: ArchiveWriter, fake: t.Any, other: Path) -> None:
     with pytest.raises(ZotError, match=r"other\.tar is for linux/arm64, not for linux/amd64") as raised:
         push(registry, single(other, platform="linux/amd64"), dry_run=False)
     assert raised.value.error_class == "platform_mismatch"
-    assert fake.commands == []
+    assert fake.writes == []
 
 
-def test_no_platform_at_all(registry: Writer, tmp_path: Path, write_archive: t.Any, docker_config: t.Any) -> None:
+def test_no_platform_at_all(
+    registry: ArchiveWriter, tmp_path: Path, write_archive: t.Any, docker_config: t.Any
+) -> None:
     archive = write_archive(tmp_path / "bare.tar", docker_config(os=None, architecture=None))
     with pytest.raises(ZotError, match="is for an unknown platform, not for linux/amd64"):
         push(registry, single(archive, platform="linux/amd64"), dry_run=False)
 
 
-def test_one_image_of_several(registry: Writer, tmp_path: Path, write_archive: t.Any, docker_config: t.Any) -> None:
+def test_one_image_of_several(
+    registry: ArchiveWriter, tmp_path: Path, write_archive: t.Any, docker_config: t.Any
+) -> None:
     archive = write_archive(tmp_path / "two.tar", docker_config(), docker_config(architecture="arm64"))
     result = push(registry, single(archive, archive_image="localhost/demo:1"), dry_run=False)
     assert result["image"]["platforms"] == ["linux/arm64"]
 
 
-def test_a_compressed_archive(registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
+def test_a_compressed_archive(registry: ArchiveWriter, fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
     archive = write_archive(tmp_path / "app.tar.gz")
     assert push(registry, single(archive, "1", "2"), dry_run=False)["changed"] is True
     assert len(fake.writes) == 2
@@ -577,7 +596,7 @@ def test_a_compressed_archive(registry: Writer, fake: t.Any, tmp_path: Path, wri
     "config", [{"rootfs": {"diff_ids": "x"}}, {"rootfs": 5}, {"history": 5}, {"config": [5]}], ids=str
 )
 def test_a_configuration_that_cannot_be_used(
-    registry: Writer,
+    registry: ArchiveWriter,
     tmp_path: Path,
     write_archive: t.Any,
     docker_config: t.Any,
@@ -591,7 +610,7 @@ def test_a_configuration_that_cannot_be_used(
 @pytest.mark.parametrize("config", [{"os": 5}, {"variant": ["x"]}, {"architecture": [1]}], ids=str)
 @pytest.mark.parametrize("platform", [None, "linux/amd64"])
 def test_a_platform_that_is_no_text_ends_in_no_traceback(
-    registry: Writer,
+    registry: ArchiveWriter,
     tmp_path: Path,
     write_archive: t.Any,
     docker_config: t.Any,
@@ -604,7 +623,9 @@ def test_a_platform_that_is_no_text_ends_in_no_traceback(
     assert raised.value.error_class in ("archive_invalid", "platform_mismatch")
 
 
-def test_a_damaged_configuration_in_the_registry_is_written_over(registry: Writer, fake: t.Any, app: Path) -> None:
+def test_a_damaged_configuration_in_the_registry_is_written_over(
+    registry: ArchiveWriter, fake: t.Any, app: Path
+) -> None:
     fake.put("demo/app", "1", {"rootfs": {"diff_ids": "x"}})
     assert push(registry, single(app), dry_run=False)["changed"] is True
 
@@ -620,7 +641,7 @@ def test_a_damaged_configuration_in_the_registry_is_written_over(registry: Write
     ],
 )
 def test_options_that_cannot_be_used(
-    registry: Writer, fake: t.Any, app: Path, options: dict[str, t.Any], message: str
+    registry: ArchiveWriter, fake: t.Any, app: Path, options: dict[str, t.Any], message: str
 ) -> None:
     with pytest.raises(ZotError, match=message) as raised:
         push(registry, single(app, **options), dry_run=False)
@@ -629,13 +650,13 @@ def test_options_that_cannot_be_used(
 
 
 @pytest.mark.parametrize("parallel", [0, -1])
-def test_parallel_below_one(registry: Writer, app: Path, parallel: int) -> None:
+def test_parallel_below_one(registry: ArchiveWriter, app: Path, parallel: int) -> None:
     with pytest.raises(ZotError) as raised:
         push(registry, several(item(app), parallel=parallel), dry_run=False)
     assert raised.value.error_class == "invalid_option"
 
 
-def test_no_images_at_all(registry: Writer) -> None:
+def test_no_images_at_all(registry: ArchiveWriter) -> None:
     assert push(registry, several(), dry_run=False) == {"changed": False, "tags": [], "diff": [], "images": []}
 
 
@@ -648,7 +669,7 @@ def test_no_images_at_all(registry: Writer) -> None:
     ids=["archive", "library"],
 )
 def test_invalid_archives(error: Exception, error_class: str, message: str) -> None:
-    with pytest.raises(ZotError, match=message) as raised, _invalid_archives():
+    with pytest.raises(ZotError, match=message) as raised, invalid_archives():
         raise error
     assert raised.value.error_class == error_class
 
@@ -660,7 +681,7 @@ def oci(tmp_path: Path, write_oci: t.Any, docker_config: t.Any) -> Path:
     return write_oci(tmp_path / "oci.tar", [docker_config(), arm], layer=b"layer one")  # type: ignore[no-any-return]
 
 
-def test_one_platform_of_an_oci_archive(registry: Writer, fake: t.Any, oci: Path, tmp_path: Path) -> None:
+def test_one_platform_of_an_oci_archive(registry: ArchiveWriter, fake: t.Any, oci: Path, tmp_path: Path) -> None:
     """It is converted once for all tags, and not at all if there is nothing to push."""
     options = single(oci, "1", "2", platform="linux/arm/v7")
     result = push(registry, options, dry_run=False)
@@ -678,14 +699,14 @@ def test_one_platform_of_an_oci_archive(registry: Writer, fake: t.Any, oci: Path
 
 
 def test_the_same_image_in_a_docker_archive(
-    registry: Writer, tmp_path: Path, oci: Path, write_archive: t.Any, docker_config: t.Any
+    registry: ArchiveWriter, tmp_path: Path, oci: Path, write_archive: t.Any, docker_config: t.Any
 ) -> None:
     push(registry, single(write_archive(tmp_path / "docker.tar", docker_config())), dry_run=False)
     assert push(registry, single(oci, platform="linux/amd64"), dry_run=False)["changed"] is False
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_each_platform(registry: Writer, fake: t.Any, oci: Path, dry_run: bool) -> None:
+def test_each_platform(registry: ArchiveWriter, fake: t.Any, oci: Path, dry_run: bool) -> None:
     result = push(registry, several(item(oci, "1", "latest", split_platforms=True)), dry_run=dry_run)
     assert [(tag["tag"], tag["platforms"], tag["changed"]) for tag in result["tags"]] == [
         ("1-amd64", ["linux/amd64"], True),
@@ -697,14 +718,14 @@ def test_each_platform(registry: Writer, fake: t.Any, oci: Path, dry_run: bool) 
     assert len(fake.writes) == (0 if dry_run else 4)
 
 
-def test_the_only_platform(registry: Writer, fake: t.Any, app: Path) -> None:
+def test_the_only_platform(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
     """It needs no name of its own."""
     result = push(registry, several(item(app, split_platforms=True)), dry_run=False)
     assert [tag["tag"] for tag in result["tags"]] == ["1"]
     assert fake.writes == ["copy demo/app:1"]
 
 
-def test_each_platform_and_one(registry: Writer, oci: Path) -> None:
+def test_each_platform_and_one(registry: ArchiveWriter, oci: Path) -> None:
     with pytest.raises(ZotError, match="platform and split_platforms are both set"):
         push(registry, several(item(oci, split_platforms=True, platform="linux/amd64")), dry_run=False)
 
@@ -717,17 +738,17 @@ def test_each_platform_and_one(registry: Writer, oci: Path) -> None:
     ],
 )
 def test_no_platform_of_an_oci_archive(
-    registry: Writer, fake: t.Any, oci: Path, platform: str | None, message: str
+    registry: ArchiveWriter, fake: t.Any, oci: Path, platform: str | None, message: str
 ) -> None:
     with pytest.raises(ZotError) as raised:
         push(registry, single(oci, platform=platform), dry_run=False)
     assert raised.value.error_class == "platform_mismatch"
     assert message in raised.value.for_ansible()["msg"]
-    assert fake.commands == []
+    assert fake.writes == []
 
 
 def test_a_version_of_windows_need_not_be_requested(
-    registry: Writer, fake: t.Any, tmp_path: Path, write_archive: t.Any, docker_config: t.Any
+    registry: ArchiveWriter, fake: t.Any, tmp_path: Path, write_archive: t.Any, docker_config: t.Any
 ) -> None:
     windows = docker_config(os="windows", **{"os.version": "10.0.20348.2402"})
     path = write_archive(tmp_path / "windows.tar", windows)
@@ -736,34 +757,34 @@ def test_a_version_of_windows_need_not_be_requested(
 
 
 def test_an_archive_that_is_replaced_by_another_platform(
-    registry: Writer, fake: t.Any, app: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+    registry: ArchiveWriter, fake: t.Any, app: Path, other: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After it was read. skopeo reads the file that was open."""
-    image = registry.image
+    configured = registry.configured
 
     def replaced(*arguments: t.Any) -> t.Any:
         if other.exists():
             other.replace(app)
-        return image(*arguments)
+        return configured(*arguments)
 
-    monkeypatch.setattr(registry, "image", replaced)
+    monkeypatch.setattr(registry, "configured", replaced)
     result = push(registry, {**single(app), "platform": "linux/amd64"}, dry_run=False)
     assert result["image"]["platforms"] == ["linux/amd64"]
     assert fake.writes == ["copy demo/app:1"]
 
 
 def test_an_archive_that_is_replaced_before_it_is_opened_again(
-    registry: Writer, fake: t.Any, app: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+    registry: ArchiveWriter, fake: t.Any, app: Path, other: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With more archives than workers, each archive is opened to read it and to push it."""
-    image = registry.image
+    configured = registry.configured
 
     def replaced(*arguments: t.Any) -> t.Any:
         if other.exists():
             other.replace(app)
-        return image(*arguments)
+        return configured(*arguments)
 
-    monkeypatch.setattr(registry, "image", replaced)
+    monkeypatch.setattr(registry, "configured", replaced)
     first, second = item(app, "1", platform="linux/amd64"), item(app, "2", platform="linux/amd64")
     with pytest.raises(ZotError, match=r"was changed after it was read|is for linux/arm64"):
         push(registry, several(first, second, parallel=1), dry_run=False)
@@ -771,14 +792,14 @@ def test_an_archive_that_is_replaced_before_it_is_opened_again(
 
 
 def test_another_image_than_the_one_that_was_read(
-    registry: Writer, fake: t.Any, app: Path, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
+    registry: ArchiveWriter, fake: t.Any, app: Path, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was written is compared with the archive, not only with what skopeo reports."""
 
-    def copy(_worker: object, _path: str, _archive: object, _reference: object) -> t.Any:
+    def copy(_self: object, _worker: object, _path: str, _archive: object, _reference: object) -> t.Any:
         return fake.put("demo/app", "1", docker_config(architecture="arm64"))
 
-    monkeypatch.setattr(registry, "copy", copy)
+    monkeypatch.setattr(ArchiveWriter, "copy", copy)
     with pytest.raises(ZotError, match="which is not the image that was read from the archive") as raised:
         push(registry, single(app), dry_run=False)
     assert raised.value.error_class == "archive_invalid"
@@ -794,7 +815,7 @@ def test_another_image_than_the_one_that_was_read(
     ],
 )
 def test_a_conversion_that_fails(
-    registry: Writer, fake: t.Any, oci: Path, stderr: str, error_class: str, hint: str
+    registry: ArchiveWriter, fake: t.Any, oci: Path, stderr: str, error_class: str, hint: str
 ) -> None:
     fake.fail_with("convert", "archive.tar", f'time="2026-11-25" level=fatal msg="{stderr}"')
     with pytest.raises(ZotError, match="cannot convert") as raised:

@@ -136,6 +136,21 @@ CASES: dict[str, t.Callable[[Scene], tuple[Dict, Found]]] = {
         ),
         (f"{s.app}:3f2c1ab", s.digest("3f2c1ab"), "job/once", "running"),
     ),
+    "a sidecar that has not started yet": lambda s: (
+        thing(
+            "Pod",
+            {
+                "spec": {
+                    "containers": [],
+                    "initContainers": [{"name": "app", "image": f"{s.app}:3f2c1ab", "restartPolicy": "Always"}],
+                },
+                "status": {"phase": "Pending"},
+            },
+            "app-1",
+            **owned("DaemonSet", "agent"),
+        ),
+        (f"{s.app}:3f2c1ab", s.digest("3f2c1ab"), "daemonset/agent", "running"),
+    ),
     "an image volume": lambda s: (
         pod(f"{s.app}:3f2c1ab", None, section="volumes", **owned("Job", "once")),
         (f"{s.app}:3f2c1ab", s.digest("3f2c1ab"), "job/once", "running"),
@@ -161,8 +176,19 @@ CASES: dict[str, t.Callable[[Scene], tuple[Dict, Found]]] = {
         (f"{s.app}:cafe123", s.digest("cafe123"), "daemonset/app", "template"),
     ),
     "a ReplicaSet of a Deployment, without replicas": lambda s: (
-        workload("ReplicaSet", f"{s.app}:cafe123", "app-old", **owned("Deployment", "app")),
+        {
+            **(old := workload("ReplicaSet", f"{s.app}:cafe123", "app-old", **owned("Deployment", "app"))),
+            "spec": {**old["spec"], "replicas": 0},
+        },
         (f"{s.app}:cafe123", s.digest("cafe123"), "deployment/app", "history"),
+    ),
+    "an image volume of a template": lambda s: (
+        thing("DaemonSet", {"spec": {"template": {"spec": spec(f"{s.app}:cafe123", "volumes")}}}),
+        (f"{s.app}:cafe123", s.digest("cafe123"), "daemonset/app", "template"),
+    ),
+    "an init container of a template": lambda s: (
+        thing("Job", {"spec": {"template": {"spec": spec(f"{s.app}:cafe123", "initContainers")}}}),
+        (f"{s.app}:cafe123", s.digest("cafe123"), "job/app", "template"),
     ),
     "a ReplicaSet of its own": lambda s: (
         workload("ReplicaSet", f"{s.app}:cafe123"),
@@ -188,6 +214,29 @@ CASES: dict[str, t.Callable[[Scene], tuple[Dict, Found]]] = {
     "a suspended CronJob": lambda s: (
         cronjob(f"{s.app}:cafe123"),
         (f"{s.app}:cafe123", s.digest("cafe123"), "cronjob/app", "template"),
+    ),
+    "an annotation of a template": lambda s: (
+        thing(
+            "CronJob",
+            {
+                "spec": {
+                    "suspend": True,
+                    "jobTemplate": {
+                        "spec": {
+                            "template": {
+                                "metadata": {
+                                    "annotations": {
+                                        "zot.killinit.cc/containers": json.dumps({"app": s.digest("cafe123")})
+                                    }
+                                },
+                                "spec": spec(f"{s.app}:latest"),
+                            }
+                        }
+                    },
+                }
+            },
+        ),
+        (f"{s.app}:latest", s.digest("cafe123"), "cronjob/app", "annotation"),
     ),
     "an annotation of a pod": lambda s: (
         pod(

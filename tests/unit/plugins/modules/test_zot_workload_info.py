@@ -217,3 +217,35 @@ def test_a_workload_with_zero_replicas_is_unverified(info: Info, fake: t.Any) ->
     fake.put("openclaw/openclaw", "latest")
     found = info(workload(container(f"{APP}:latest"), replicas=0))
     assert (found["ok"], found["unverified"]) == (True, ["deployment/app: container app: no pod runs it"])
+
+
+def test_only_what_uses_the_repositories_is_assessed(info: Info, fake: t.Any) -> None:
+    """Workloads and pods of other owners. A repository whose name is only the end of another one is not used."""
+    fake.put("openclaw/openclaw", "latest")
+    fake.put("openclaw/tool", "latest")
+    tool, old = f"{HOST}/openclaw/tool", f"sha256:{'0' * 64}"
+    app = workload(container(f"{APP}:latest"))
+    both = workload(container(f"{APP}:latest"), container(f"{tool}:latest", name="tool"), name="both")
+    elsewhere = workload(container("quay.io/openclaw/tool:latest"), name="elsewhere")
+    other = pod(f"{tool}@{old}", of="canary", kind="Rollout", name="other")
+    other["spec"] = {"containers": [container(f"{tool}:latest")]}
+    objects = [app, both, elsewhere, *with_templates([app, both], [pod(f"{APP}@{old}"), other])]
+
+    def names(*repositories: str) -> list[str]:
+        found = info(*objects, repositories=list(repositories), allow_empty=True)
+        return [each["name"] for each in found["workloads"]]
+
+    assert names() == names("openclaw/openclaw", "openclaw/tool") == ["deployment/app", "deployment/both"]
+    assert names("openclaw/tool, other/app") == ["deployment/both"]
+    assert names("tool") == names("other/app") == []
+    with_pod, without = (info(*objects, repositories=[each]) for each in ("openclaw/tool", "openclaw/openclaw"))
+    assert any("pod other" in text for text in with_pod["problems"])
+    assert not any("pod other" in text for text in without["problems"])
+    nothing = info(*objects, repositories=["other/app"])
+    assert f"none uses an image of {HOST}/other/app; allow_empty accepts that" in nothing["msg"]
+
+
+@pytest.mark.parametrize("name", ["openclaw/OpenClaw", "openclaw:latest", "; rm -rf /", "{{ 7 * 7 }}", 7])
+def test_what_is_not_a_repository_is_refused(info: Info, name: t.Any) -> None:
+    found = info(workload(container(f"{APP}:latest")), repositories=[name])
+    assert (found["failed"], found["error_class"], found["retryable"]) == (True, "invalid_option", False)

@@ -26,9 +26,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci import archive_file
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import Archive, layers
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import layers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import (
+    Archive,
     InvalidArchiveError,
     MissingLibraryError,
 )

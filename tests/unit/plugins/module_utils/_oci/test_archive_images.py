@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import Archive, blob
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import blob
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import (
+    Archive,
     InvalidArchiveError,
     UnfitPlatformError,
 )

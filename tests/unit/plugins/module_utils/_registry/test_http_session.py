@@ -405,6 +405,20 @@ def test_pages_that_never_end(tmp_path: Path) -> None:
         list(http.pages("demo/app", PATH))
 
 
+@pytest.mark.parametrize("tags", ["text", {"1": 2}, [1], [None], [["a"]], ["../up"], ["-rf"], ["a\n"], [""], True])
+def test_tags_of_wrong_types(tags: t.Any, tmp_path: Path) -> None:
+    reply = Reply(json.dumps({"tags": tags}).encode())
+    with served(reply, tmp_path) as (http, _server), pytest.raises(ZotError, match="not a list of tags"):
+        http.tags("demo/app")
+
+
+@pytest.mark.parametrize("tags", [None, []])
+def test_no_tags(tags: t.Any, tmp_path: Path) -> None:
+    """Zot and Distribution write an empty list as null."""
+    with served(Reply(json.dumps({"tags": tags}).encode()), tmp_path) as (http, _server):
+        assert http.tags("demo/app") == []
+
+
 def test_digest(tmp_path: Path) -> None:
     with served(Reply(b"", 200, {"Docker-Content-Digest": DIGEST}), tmp_path) as (http, server):
         app = Reference(server.host, "demo/app", "1")

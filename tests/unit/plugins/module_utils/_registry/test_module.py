@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_writer import ArchiveWriter
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
@@ -85,7 +86,7 @@ def test_insecure_reaches_both_tools(fake: t.Any, tmp_path: Path, write_archive:
     (tmp_path / "t").mkdir()
     path = write_archive(tmp_path / "app.tar")
     with open_session(t.cast("t.Any", Module(tmp_path / "t", validate_certs=False))) as session:
-        registry = Writer(session)
+        registry = ArchiveWriter(session)
         with registry.reading_archives(1), registry.open_archive(str(path)) as worker:
             archive = worker.call("cannot read it", "read", None, None)
             registry.copy(worker, str(path), archive, APP)

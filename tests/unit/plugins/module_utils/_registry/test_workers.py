@@ -55,10 +55,10 @@ def is_over(pid: int) -> bool:
 
 def test_methods_run_in_another_process(workers: Workers) -> None:
     with workers.started(1, Subject), workers.one("cannot try") as worker:
-        worker.call("cannot try", "open", "one")
+        worker.open("one")
         name, pid = worker.call("cannot try", "where")
         assert (name, len(worker.call("cannot try", "big"))) == ("one", 5_000_000)
-        worker.call("cannot try", "open", "two")
+        worker.open("two")
         assert worker.call("cannot try", "where") == ("two", pid)
     assert pid != os.getpid()
     assert is_over(pid)
@@ -66,14 +66,25 @@ def test_methods_run_in_another_process(workers: Workers) -> None:
 
 def test_errors_are_those_of_the_object(workers: Workers) -> None:
     with workers.started(1, Subject), workers.one("cannot try") as worker:
-        with pytest.raises(ValueError, match="it cannot be opened"):
-            worker.call("cannot try", "open", "bad")
-        worker.call("cannot try", "open", "good")
+        worker.open("bad")
+        for _call in range(2):
+            with pytest.raises(ValueError, match="it cannot be opened"):
+                worker.call("cannot try", "where")
+        worker.open("good")
+        assert worker.call("cannot try", "where")[0] == "good"
+
+
+def test_a_method_runs_while_the_module_goes_on(workers: Workers) -> None:
+    with workers.started(2, Subject), workers.one("cannot try") as first, workers.one("cannot try") as second:
+        first.open("one")
+        second.open("two")
+        answers = [first.start("cannot try", "where"), second.start("cannot try", "where")]
+        assert [name for name, _pid in (answers[1](), answers[0]())] == ["two", "one"]
 
 
 def test_output_does_not_reach_ansible(workers: Workers, capfd: pytest.CaptureFixture[str]) -> None:
     with workers.started(1, Subject), workers.one("cannot try") as worker:
-        worker.call("cannot try", "open", "one")
+        worker.open("one")
         worker.call("cannot try", "output")
     assert capfd.readouterr().out == ""
 
@@ -83,13 +94,14 @@ def test_the_time_limit() -> None:
     with workers.started(2, Subject):
         started = time.monotonic()
         with workers.one("cannot try") as worker:
-            worker.call("cannot try", "open", "one")
+            worker.open("one")
             _name, pid = worker.call("cannot try", "where")
             with pytest.raises(ZotError, match="cannot try: it did not finish within 1 seconds") as raised:
                 worker.call("cannot try", "block")
         assert time.monotonic() - started < 5
         with workers.one("cannot try") as other:
-            other.call("cannot try", "open", "two")
+            other.open("two")
+            assert other.call("cannot try", "where")[0] == "two"
     assert (raised.value.error_class, raised.value.retryable) == ("unavailable", True)
     assert is_over(pid)
 
@@ -98,7 +110,7 @@ def test_no_worker_is_left(workers: Workers) -> None:
     with workers.started(1, Subject):
         for message in ("the process that reads it was killed", "all processes that read archives are blocked"):
             with pytest.raises(ZotError, match=message), workers.one("cannot try") as worker:  # noqa: PT012
-                worker.call("cannot try", "open", "one")
+                worker.open("one")
                 worker.call("cannot try", "die")
 
 
@@ -110,7 +122,7 @@ def test_a_signal_ends_a_call(workers: Workers, thread: bool) -> None:
     def call() -> None:
         try:
             with workers.one("cannot try") as worker:
-                worker.call("cannot try", "open", "one")
+                worker.open("one")
                 pids.append(worker.call("cannot try", "where")[1])
                 threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
                 worker.call("cannot try", "block")
@@ -138,7 +150,7 @@ def test_workers_end_with_the_module(tmp_path: Path) -> None:
         try:
             workers = Workers(timeout=20)
             with workers.started(2, Subject), workers.one("cannot try") as worker:
-                worker.call("cannot try", "open", "one")
+                worker.open("one")
                 (tmp_path / "new").write_text(str(worker.call("cannot try", "where")[1]))
                 (tmp_path / "new").rename(tmp_path / "pid")
                 time.sleep(60)

@@ -1,0 +1,90 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Keep the repository, the tag and the digest of an event of Zot, and drop everything else.
+
+ansible-rulebook passes an event to a playbook as variables that Ansible trusts: a Jinja expression in any field would
+run as soon as a task reads that field. So nothing but text that cannot be an expression passes this filter.
+"""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+short_description: Reduce events of Zot to the repository, the tag and the digest of a pushed tag
+description:
+  - Passes on an event of the type C(zotregistry.image.updated) as C(payload.name), C(payload.reference) and
+    C(payload.digest), and drops all other fields and headers.
+  - Drops events of other types, manifests that were pushed without a tag, and signatures.
+  - Refuses an event whose fields are not a repository, a tag and a digest. The log has a warning with the reason.
+  - A repository whose first part could be a registry, as C(docker.io/library/nginx), is refused.
+options: {}
+"""
+
+EXAMPLES = r"""
+- eda.builtin.webhook:
+    host: 127.0.0.1
+    port: 5000
+    token: "{{ zot_event_token }}"
+  filters:
+    - killinit.zot.pushed_tag:
+"""
+
+import logging
+import re
+import typing as t
+
+_LOG = logging.getLogger("killinit.zot.pushed_tag")
+_TYPE = "zotregistry.image.updated"
+# The same grammar as in the condition of the rulebooks.
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_FIELDS = (
+    ("name", "a repository", re.compile(rf"(?=.{{1,255}}\Z){_PART}(?:/{_PART})*")),
+    ("reference", "a tag", re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")),
+    ("digest", "a digest", re.compile(r"sha256:[0-9a-f]{64}")),
+)
+_REGISTRY = re.compile(r"(?:localhost|[^/]*\.[^/]*)/.*")
+# A manifest that was pushed by its digest, as those of an index; and the tags of signatures.
+_NO_TAG = re.compile(r"sha256:[0-9a-f]{64}|sha256-[0-9a-f]{64}(?:\.[a-z]+)?")
+
+
+def main(event: dict[str, t.Any]) -> dict[str, t.Any] | list[t.Any]:
+    """Return the event with three fields, or an empty list where there is nothing to react to."""
+    payload, kind = event.get("payload"), _type_of(event)
+    if kind not in (None, _TYPE):
+        _LOG.info("Ignored an event of the type %s", _shown(kind))
+        return []
+    if not isinstance(payload, dict):
+        return _refuse("the body", payload, "is not a JSON object")
+    reference = payload.get("reference")
+    if isinstance(reference, str) and _NO_TAG.fullmatch(reference):
+        _LOG.info("Ignored %s, which is not a tag", reference)
+        return []
+    for name, noun, pattern in _FIELDS:
+        value = payload.get(name)
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            return _refuse(name, value, f"is not {noun}")
+    if _REGISTRY.fullmatch(payload["name"]):
+        return _refuse("name", payload["name"], "begins with the name of a registry")
+    return {"payload": {name: payload[name] for name, _noun, _pattern in _FIELDS}}
+
+
+def _type_of(event: dict[str, t.Any]) -> t.Any:
+    """The type of the event; None where an event stream does not pass its header on."""
+    meta = event.get("meta")
+    headers = meta.get("headers") if isinstance(meta, dict) else None
+    # Proxies change the case of header names.
+    found = {str(name).lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
+    return found.get("ce-type")
+
+
+def _refuse(name: str, value: object, reason: str) -> list[t.Any]:
+    _LOG.warning("Refused an event: %s %s %s", name, _shown(value), reason)
+    return []
+
+
+def _shown(value: object) -> str:
+    if not isinstance(value, str):
+        return f"of the type {type(value).__name__}"
+    return ascii(value if len(value) <= 100 else f"{value[:100]}...")

@@ -1,0 +1,113 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Writes the reports of a job on the controller."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+import typing as t
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.killinit.zot.plugins.plugin_utils import _job_report
+
+_FORMATS: dict[str, t.Callable[..., str]] = {
+    ".json": _job_report.as_json,
+    ".md": _job_report.as_markdown,
+    ".env": _job_report.as_dotenv,
+}
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types
+    """Runs on the controller: neither the connection of the host nor its privileges matter."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_diff = False
+
+    def run(self, tmp: None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Write the file, append to the files of GitHub Actions, and set the custom stats."""
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        _result, options = self.validate_argument_spec(
+            {"reports": {"type": "dict", "required": True}, "path": {"type": "path"}}
+        )
+        reports: dict[str, dict[str, t.Any]] = {name: each for name, each in options["reports"].items() if each}
+        not_reports = [name for name, report in reports.items() if not isinstance(report, dict)]
+        if not_reports:
+            raise AnsibleActionFail(f"reports: {not_reports[0]} is not a dictionary. Give the report of a role.")
+        hosts = variables.get("ansible_play_hosts_all") or []
+        host = str(variables["inventory_hostname"]) if len(hosts) > 1 else None
+
+        path = _path(options["path"], host) if options["path"] else None
+        if path:
+            _write(path, reports, host)
+        outputs = _job_report.variables(reports)
+        warnings = [
+            problem
+            for name, text in (
+                ("GITHUB_STEP_SUMMARY", _job_report.as_markdown(reports, host=host)),
+                ("GITHUB_OUTPUT", "".join(f"{key}={value}\n" for key, value in outputs.items())),
+            )
+            if (problem := _append(name, text))
+        ]
+        return {
+            "changed": False,
+            "path": path,
+            "image": outputs.get("image"),
+            "images": _job_report.pinned_images(reports),
+            "ansible_stats": {"data": reports, "per_host": False, "aggregate": False},
+            **({"warnings": warnings} if warnings else {}),
+        }
+
+
+def _path(path: str, host: str | None) -> str:
+    """The absolute path. If the play has several hosts, each has its own file, so that none replaces another."""
+    stem, extension = os.path.splitext(os.path.abspath(path))
+    if extension not in _FORMATS:
+        raise AnsibleActionFail(
+            f"The report {path} has no known extension: use {', '.join(_FORMATS)} (JSON, Markdown, variables of a job)."
+        )
+    return f"{stem}{'-' + re.sub('[^A-Za-z0-9._-]', '_', host) if host else ''}{extension}"
+
+
+def _write(path: str, reports: dict[str, dict[str, t.Any]], host: str | None) -> None:
+    extension = os.path.splitext(path)[1]
+    text = _job_report.as_markdown(reports, host=host) if extension == ".md" else _FORMATS[extension](reports)
+    temporary = None
+    try:
+        # A reader never finds half a file, also if the disk is full.
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(path), delete=False) as file:
+            temporary = file.name
+            file.write(text)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        raise AnsibleActionFail(
+            f"The report {path} cannot be written on the controller: {error.strerror}. Name a file in a directory that "
+            "exists and is writable."
+        ) from error
+
+
+def _append(variable: str, text: str) -> str | None:
+    """Append to the file that GitHub Actions names. A failure is a warning: the work of the job is done."""
+    path = os.environ.get(variable)
+    if path and text:
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            return f"{variable} names {path}, which cannot be written: {error.strerror}."
+    return None

@@ -1,0 +1,44 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Read archives in processes of their own, and compare them with a registry.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Worker
+
+
+class ArchiveReader(Reader):
+    """Reads a registry, and archives. Every method raises ZotError."""
+
+    @contextlib.contextmanager
+    def reading_archives(self, count: int) -> t.Iterator[None]:
+        """Start the processes that read *count* archives at the same time. Call it before any thread is started."""
+        with self._session.workers.started(count, _open_archive):
+            yield
+
+    @contextlib.contextmanager
+    def open_archive(self, path: str) -> t.Iterator[Worker]:
+        """A worker whose methods are those of OpenArchive. The first call opens the archive."""
+        with self._session.workers.one(f"cannot read {path}") as worker:
+            worker.open(path)
+            yield worker
+
+    def require_skopeo(self) -> None:
+        """Raise ZotError if skopeo is not installed. Called before the first write, and in check mode."""
+        self._session.find_skopeo()
+
+
+def _open_archive(path: str) -> t.Any:
+    # Only the processes that read archives need the import, and it takes longer than a read.
+    from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
+
+    return OpenArchive(path)

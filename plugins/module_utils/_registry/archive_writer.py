@@ -1,0 +1,162 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Push the images of archives with skopeo.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import threading
+import typing as t
+
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import Archive
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
+from ansible_collections.killinit.zot.plugins.module_utils._registry import skopeo
+from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_reader import ArchiveReader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback, private_directory
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Worker
+from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
+
+_DAMAGED = "Build the image again: a layer is damaged, or expands to more than 200 times its size."
+# A converted image can be large, so there is only one at a time.
+_CONVERSION = threading.Lock()
+
+
+class ArchiveWriter(Writer, ArchiveReader):
+    """Reads and writes a registry, and pushes the images of archives. Every method raises ZotError."""
+
+    @classmethod
+    def of(cls, reader: ArchiveReader) -> ArchiveWriter:
+        """The registry of *reader*, with its session."""
+        return cls(reader._session)
+
+    @contextlib.contextmanager
+    def readable(self, worker: Worker, archive: Archive) -> t.Iterator[str]:
+        """A path that skopeo can read: a link to the open archive, or a temporary copy."""
+        with contextlib.ExitStack() as stack:
+            if archive.manifest:
+                stack.enter_context(_CONVERSION)
+            directory = stack.enter_context(private_directory(self._session.directory))
+            path = os.path.join(directory, "archive.tar")
+            what = f"cannot copy {archive.path} into {directory}"
+            with _disk_errors(what):
+                if archive.manifest:
+                    self._convert(worker, archive, directory, path)
+                elif archive.compression:
+                    _require_space(directory, worker.call(what, "expanded_size"), what)
+                    worker.call(what, "expand", path)
+                else:
+                    # Also because skopeo parses the text after a colon as the name of an image.
+                    os.symlink(worker.call(what, "location"), path)
+            if not archive.manifest:
+                worker.call(what, "check_layers", archive, path if archive.compression else None)
+            yield path
+
+    def _convert(self, worker: Worker, archive: Archive, directory: str, path: str) -> None:
+        layout = os.path.join(directory, "layout")
+        what = f"cannot convert {archive.path}"
+        _require_space(directory, worker.call(what, "converted_size", archive), what)
+        worker.call(what, "extract", archive, layout)
+        command = skopeo.convert(
+            self._session.find_skopeo(), layout=layout, archive=path, tmpdir=directory, policy=self._session.policy
+        )
+        largest = worker.call(what, "largest_size", archive)
+        try:
+            self._session.run_on_files(command, what, skopeo.message, largest)
+        except ZotError as error:
+            if os.strerror(errno.ENOSPC).lower() in error.stderr.lower():
+                raise _no_space(what, os.strerror(errno.ENOSPC)) from error
+            if error.rc is not None and error.error_class != "tool_missing":
+                error.error_class, error.hint = "archive_invalid", _DAMAGED
+            raise
+        shutil.rmtree(layout)
+
+    def copy(self, worker: Worker, path: str, archive: Archive, reference: Reference) -> str:
+        """Push the image of an archive from the *path* of readable(). Return the digest that skopeo reports."""
+        worker.call(f"cannot read {archive.path}", "require_unchanged", archive)
+        with private_directory(self._session.directory) as directory:
+            digestfile = os.path.join(directory, "digest")
+
+            def command(verify_tls: bool) -> list[str]:
+                return skopeo.copy(
+                    self._session.find_skopeo(),
+                    archive=path,
+                    index=archive.index if archive.count > 1 else None,
+                    destination=str(reference),
+                    authfile=self._session.credentials.config,
+                    digestfile=digestfile,
+                    tmpdir=directory,
+                    policy=self._session.policy,
+                    verify_tls=verify_tls,
+                )
+
+            what = f"cannot push {archive.path} to {reference}"
+            try:
+                self._session.run(command(not self._session.insecure), reference, what, skopeo.message)
+            except ZotError as error:
+                if "server gave HTTP response" in error.stderr and is_loopback(reference.registry):
+                    # crane also allows plain HTTP on loopback. For other hosts it stays an error.
+                    self._session.run(command(False), reference, what, skopeo.message)
+                elif (
+                    error.error_class == "rate_limited"
+                    and not re.search(r"StatusCode: 429|429 \(", error.stderr)
+                    and not self.tags(reference)
+                ):
+                    # Zot answers TOOMANYREQUESTS for its rate limit and for its quota of repositories. skopeo prints
+                    # the HTTP status only for the rate limit. The quota rejects only the first manifest of a
+                    # repository.
+                    raise ZotError(
+                        "quota_exceeded",
+                        error.message,
+                        detail=error.detail,
+                        command=error.command,
+                        rc=error.rc,
+                        stderr=error.stderr,
+                    ) from error
+                else:
+                    raise
+            digest = ""
+            with contextlib.suppress(OSError, ValueError), open(digestfile) as file:
+                digest = file.read().strip()
+            if not is_digest(digest):
+                raise ZotError(
+                    "tool_failed",
+                    f"{what}: skopeo reported no digest, so the current image of {reference} is not known",
+                    hint="Check that skopeo_path, or PATH, leads to a real skopeo, and run the task again.",
+                )
+            return digest
+
+
+@contextlib.contextmanager
+def _disk_errors(what: str) -> t.Iterator[None]:
+    """Convert the error of a full or read-only file system into a ZotError."""
+    try:
+        yield
+    except OSError as error:
+        raise _no_space(what, error.strerror or str(error)) from error
+
+
+def _require_space(directory: str, size: int, what: str) -> None:
+    """Raise ZotError if the file system of *directory* has less than *size* bytes free."""
+    disk = os.statvfs(directory)
+    free = disk.f_bavail * disk.f_frsize
+    if disk.f_blocks and free < size:
+        raise _no_space(what, f"{os.strerror(errno.ENOSPC)}: it needs {size} bytes, and {free} are free")
+
+
+def _no_space(what: str, reason: str) -> ZotError:
+    return ZotError(
+        "tool_failed",
+        f"{what}: {reason}",
+        hint="Free disk space there, set remote_tmp (ansible.cfg) to a larger file system, or give an uncompressed"
+        " docker archive.",
+    )

@@ -1,0 +1,119 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Format reports as JSON, as Markdown, and as variables of the next job.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+
+Reports = t.Mapping[str, t.Mapping[str, t.Any]]
+
+# The columns of the tables in Markdown. Other lists of dictionaries have a column for each key with a single value.
+_COLUMNS = {
+    "images": ("reference", "from", "to", "digest", "platforms"),
+    "clusters": ("name", "ok", "result", "problem"),
+    "workloads": ("name", "status", "reason"),
+    "checks": ("check", "verdict", "reason", "remedy"),
+    "findings": ("cause", "remedy", "commands"),
+}
+# GitHub rejects a summary of more than 1 MiB.
+_MOST_ROWS = 200
+_LONGEST_CELL = 2000
+_HAS_MEANING = re.compile(r"[\\`*_{}\[\]<>()#+!|~&$@^=]|(?<=www)\.|:(?=//)", re.IGNORECASE)
+# A reference with a digest. Its grammar has no character that could end a line of a file of variables.
+_PINNED = re.compile(r"[A-Za-z0-9._:/\[\]-]+@sha256:[0-9a-f]{64}")
+_REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+
+
+def pinned_images(reports: Reports) -> list[str]:
+    """The references with digests of the images in all reports, without duplicates."""
+    images = [image for report in reports.values() for image in _dictionaries(report.get("images"))]
+    found = [str(image["pinned"]) for image in images if image.get("pinned")]
+    return [reference for reference in dict.fromkeys(found) if _PINNED.fullmatch(reference)]
+
+
+def variables(reports: Reports) -> dict[str, str]:
+    """What the next job of a pipeline reads: one line of text each."""
+    images = pinned_images(reports)
+    revisions = [str(report["revision"]) for report in reports.values() if report.get("revision")]
+    result = {}
+    if images:
+        result = {"image": images[0], "images": json.dumps(images, separators=(",", ":"))}
+    if revisions and _REVISION.fullmatch(revisions[0]):
+        result["revision"] = revisions[0]
+    return result
+
+
+def as_json(reports: Reports) -> str:
+    """The reports, with the names that they have as custom stats."""
+    return json.dumps(reports, indent=2, default=str) + "\n"
+
+
+def as_dotenv(reports: Reports) -> str:
+    """The variables for C(artifacts:reports:dotenv) of GitLab CI."""
+    return "".join(f"{name.upper()}={value}\n" for name, value in variables(reports).items())
+
+
+def as_markdown(reports: Reports, *, host: str | None = None) -> str:
+    """A heading and tables for each report. Values are text of a registry or a cluster, and never Markdown."""
+    return "\n".join(line for name, report in reports.items() for line in _section(name, report, host)) + "\n"
+
+
+def _section(name: str, report: t.Mapping[str, t.Any], host: str | None) -> t.Iterator[str]:
+    title = name.removeprefix("zot_").removesuffix("_report").replace("_", " ").capitalize()
+    where = f" on {_cell(host)}" if host else ""
+    yield f"## {_cell(title)}{where}: {'ok' if report.get('ok') else 'failed'}"
+    yield ""
+    facts = [(key, value) for key, value in report.items() if key not in ("ok", "changed") and _is_single(value)]
+    yield from _table(("", ""), [(key.replace("_", " "), value) for key, value in facts if value is not None])
+    yield from _table(("Problems",), [(problem,) for problem in report.get("problems") or []])
+    for key, value in report.items():
+        rows = _dictionaries(value)
+        single = dict.fromkeys(column for row in rows for column, cell in row.items() if _is_single(cell))
+        columns = [column for column in _COLUMNS.get(key, single) if any(row.get(column) is not None for row in rows)]
+        if columns:
+            yield f"### {_cell(key.replace('_', ' ').capitalize())}"
+            yield ""
+            yield from _table(columns, [[row.get(column) for column in columns] for row in rows])
+
+
+def _table(heading: t.Sequence[str], rows: t.Sequence[t.Sequence[t.Any]]) -> t.Iterator[str]:
+    if rows:
+        yield _row(heading)
+        yield _row(["---"] * len(heading), escape=False)
+        yield from (_row(row) for row in rows[:_MOST_ROWS])
+        yield ""
+    if len(rows) > _MOST_ROWS:
+        yield f"{len(rows) - _MOST_ROWS} more rows are in the JSON report."
+        yield ""
+
+
+def _row(cells: t.Iterable[t.Any], *, escape: bool = True) -> str:
+    return f"| {' | '.join(_cell(cell) if escape else cell for cell in cells)} |"
+
+
+def _cell(value: t.Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "<br>".join(map(_cell, value))
+    if value is None or isinstance(value, bool):
+        return {None: "", True: "yes", False: "no"}[value]
+    text = str(value)
+    text = printable(text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]} …")
+    return _HAS_MEANING.sub(r"\\\g<0>", text)
+
+
+def _is_single(value: t.Any) -> bool:
+    return not isinstance(value, (list, tuple, dict))
+
+
+def _dictionaries(value: t.Any) -> list[t.Mapping[str, t.Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, (list, tuple)) else []

@@ -1,0 +1,114 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""zot_cluster_image_info, where a kubelet reports digests and controllers keep a history. The rest is in the units."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+from cluster.support import Kubectl, pull_secret, ready, workload
+from integration.support import Module
+
+from environment.cluster import Cluster
+from environment.images import Images
+from environment.registry import Registry
+
+
+def _index(module: Module, images: Images, repository: str, tag: str, amd64: str) -> set[str]:
+    """Push an index, and return the digests of it, its members and their configurations."""
+    for name, archive in (("amd64", amd64), ("arm64", "buildah-arm64")):
+        tags = [f"{tag}-{name}"]
+        assert not module("zot_push", archive=str(images[archive]), repository=repository, tags=tags)["failed"]
+    manifests = [f"{tag}-amd64", f"{tag}-arm64"]
+    assert not module("zot_index", repository=repository, manifests=manifests, tags=[tag])["failed"]
+    shown = module("zot_image_info", images=[f"{repository}:{each}" for each in (tag, *manifests)])["images"]
+    members = {each["digest"] for each in shown}
+    return members | {each["manifest"]["config"]["digest"] for each in shown[1:]}
+
+
+def test_what_a_cluster_uses(
+    images: Images,
+    registry: Registry,
+    repository: str,
+    module: Module,
+    kubectl: Kubectl,
+    cluster: Cluster,
+    environment: dict[str, str],
+    playbook: Callable[..., CompletedProcess[str]],
+    tmp_path: Path,
+) -> None:
+    """Containers of each kind that run, an image volume, the history of two kinds, and a suspended CronJob."""
+    old = _index(module, images, f"{repository}/app", "0a1b2c3", "buildah-amd64")
+    new = _index(module, images, f"{repository}/app", "4d5e6f7", "changed-layer")
+    side = _index(module, images, f"{repository}/side", "0a1b2c3", "changed-env")
+    app, other = f"{registry.host}/{repository}/app", f"{registry.host}/{repository}/side:0a1b2c3"
+    pod: dict[str, Any] = {
+        "initContainers": [{"name": "sidecar", "image": other, "restartPolicy": "Always"}],
+        "volumes": [{"name": "data", "image": {"reference": f"{app}:0a1b2c3-arm64"}}],
+    }
+    cronjob = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "report"},
+        "spec": {
+            "schedule": "0 0 1 1 *",
+            "suspend": True,
+            "jobTemplate": {
+                "spec": {
+                    "template": {
+                        "spec": {"restartPolicy": "Never", "containers": [{"name": "report", "image": other}]},
+                    }
+                }
+            },
+        },
+    }
+    workloads = [("Deployment", "web", pod), ("StatefulSet", "db", {})]
+    kubectl.apply(pull_secret(registry, registry.reader), cronjob)
+    for tag in ("0a1b2c3", "4d5e6f7"):
+        kubectl.apply(*(workload(f"{app}:{tag}", kind=kind, name=name, pod=more) for kind, name, more in workloads))
+        ready(kubectl, "deployment/web", "statefulset/db")
+    (name,) = kubectl("get", "pods", "--selector=app=web", "--output=name").split()
+    kubectl("debug", name, f"--image={other}", "--container=debugger", "--attach=false")
+    status = "jsonpath={.status.ephemeralContainerStatuses[0].state.running}"
+    kubectl("wait", name, f"--for={status}", "--timeout=60s")
+
+    environment["K8S_AUTH_KUBECONFIG"] = str(cluster.kubeconfig)
+    path = tmp_path / "used.json"
+    tasks = [
+        {"killinit.zot.zot_cluster_image_info": {"namespaces": [kubectl.namespace]}, "register": "used"},
+        {"ansible.builtin.copy": {"content": "{{ used | to_json }}", "dest": str(path), "mode": "600"}},
+    ]
+    (tmp_path / "used.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+    run = playbook(tmp_path / "used.yml")
+    assert run.returncode == 0, run.stdout + run.stderr
+
+    used = json.loads(path.read_text())
+    assert used["at_risk"] == []
+    names = {**dict.fromkeys(old, "old"), **dict.fromkeys(new, "new"), **dict.fromkeys(side, "side")}
+    found = {
+        (user["name"], user["use"], image["reference"].rpartition("/")[2], names[image["digest"]])
+        for image in used["images"]
+        for user in image["used_by"]
+    }
+    expected = {
+        ("deployment/web", "running", "app:4d5e6f7", "new"),
+        ("deployment/web", "template", "app:4d5e6f7", "new"),
+        ("deployment/web", "history", "app:0a1b2c3", "old"),
+        # The sidecar and the debugger.
+        ("deployment/web", "running", "side:0a1b2c3", "side"),
+        ("deployment/web", "template", "side:0a1b2c3", "side"),
+        ("statefulset/db", "running", "app:4d5e6f7", "new"),
+        ("statefulset/db", "template", "app:4d5e6f7", "new"),
+        ("statefulset/db", "history", "app:0a1b2c3", "old"),
+        ("cronjob/report", "template", "side:0a1b2c3", "side"),
+    }
+    # The status of a pod has no digest of an image volume.
+    volume = {("deployment/web", use, "app:0a1b2c3-arm64") for use in ("running", "template")}
+    assert {each for each in found if each[:3] not in volume} == expected
+    assert {each[:3] for each in found} >= volume

@@ -1,0 +1,154 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The configuration of the guide to Zot: each account can do what its row says, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import pytest
+from integration.support import Module
+
+from environment.images import Images
+from environment.registry import Registry, free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDE = (ROOT / "docs/docsite/rst/guide_zot.rst").read_text(encoding="utf-8")
+ACTIONS = ("Read", "New tag", "Move tag", "Delete tag")
+
+
+@dataclass(frozen=True)
+class Own:
+    """Zot with the configuration of the guide, on loopback and without TLS."""
+
+    host: str
+    passwords: dict[str, str]
+
+    def options(self, account: str) -> dict[str, Any]:
+        shared = {"registry": self.host, "validate_certs": False, "ca_path": None, "retries": 0}
+        return {**shared, "username": account, "password": self.passwords[account]}
+
+
+def rights() -> dict[str, dict[str, bool]]:
+    """The table of the guide."""
+    table = GUIDE[GUIDE.index("   * - Account\n") : GUIDE.index("Nobody can read")]
+    heading, *rows = [re.findall(r"^ +(?:\* )?- (.*)$", row, re.MULTILINE) for row in table.split("   * - ")[1:] if row]
+    assert tuple(heading[-4:]) == ACTIONS
+    names = re.findall(r"^   \* - (.*)$", table, re.MULTILINE)[1:]
+    return {
+        account: dict(zip(ACTIONS, (cell == "yes" for cell in row[-4:])))
+        for name, row in zip(names, rows)
+        for account in re.findall(r"``(\w+)``", name)
+    }
+
+
+@pytest.fixture(scope="module")
+def own(zot: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
+    assert zot.kind == "zot"
+    directory = tmp_path_factory.mktemp("zot")
+    config = json.loads((ROOT / "docs/examples/zot/config.json").read_text(encoding="utf-8"))
+    passwords = {account: secrets.token_urlsafe(12) for account in rights()}
+    # With the empty lines that htpasswd writes.
+    hashes = {name: bcrypt.hashpw(each.encode(), bcrypt.gensalt(4)).decode() for name, each in passwords.items()}
+    lines = [f"{name}:{each}\n\n" for name, each in hashes.items()]
+    (directory / "htpasswd").write_text("".join(lines))
+    port = free_port()
+    config["storage"]["rootDirectory"] = str(directory / "storage")
+    del config["http"]["tls"]
+    config["http"] |= {"address": "127.0.0.1", "port": str(port)}
+    config["http"]["auth"]["htpasswd"]["path"] = str(directory / "htpasswd")
+    config["extensions"]["events"]["sinks"][0]["address"] = f"http://127.0.0.1:{free_port()}/zot"
+    (directory / "config.json").write_text(json.dumps(config))
+    program = os.environ.get("ZOT_BINARY") or shutil.which("zot")
+    assert program
+    with (directory / "log").open("wb") as log:
+        server = subprocess.Popen([program, "serve", str(directory / "config.json")], stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 30
+        while "429" not in _status(port) and "401" not in _status(port):
+            assert server.poll() is None, (directory / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield Own(f"127.0.0.1:{port}", passwords)
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def _status(port: int) -> str:
+    """The status of a request without credentials; empty without an answer."""
+    try:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"http://127.0.0.1:{port}/v2/_catalog", timeout=5) as response:
+            return str(response.status)
+    except urllib.error.HTTPError as error:
+        return str(error.code)
+    except OSError:
+        return ""
+
+
+def test_nobody_reads_without_an_account(own: Own) -> None:
+    assert _status(int(own.host.rpartition(":")[2])) == "401"
+
+
+@pytest.mark.parametrize("account", rights())
+def test_account(account: str, own: Own, images: Images, module: Module, repository: str) -> None:
+    admin, options = own.options("admin"), own.options(account)
+    first, second = str(images["buildah-amd64"]), str(images["changed-layer"])
+    for archive, tag in ((first, "r1"), (second, "r2"), (first, "latest")):
+        assert not module("zot_push", **admin, archive=archive, repository=repository, tag=tag)["failed"]
+
+    done = {
+        "Read": module("zot_image_info", **options, images=[f"{repository}:r1"]),
+        "New tag": module("zot_tag", **options, repository=repository, source="r1", tags=["new"]),
+        "Move tag": module("zot_tag", **options, repository=repository, source="r2", tags=["latest"]),
+        "Delete tag": module("zot_tag", **options, repository=repository, tags=["r1"], state="absent"),
+    }
+    assert {name: not result["failed"] for name, result in done.items()} == rights()[account]
+    assert {result["error_class"] for result in done.values() if result["failed"]} <= {"denied"}
+    # The registry, and not only the answer.
+    there = module("zot_image_info", **admin, images=[f"{repository}:{tag}" for tag in ("r1", "r2", "latest", "new")])
+    r1, r2, latest, new = there["images"]
+    assert r1["exists"] is not rights()[account]["Delete tag"]
+    assert (latest["digest"] == r2["digest"]) is rights()[account]["Move tag"]
+    assert new["exists"] is rights()[account]["New tag"]
+
+
+def test_a_push_by_the_account_of_the_pipeline(own: Own, images: Images, module: Module, repository: str) -> None:
+    """A new image, with its blobs; and everybody who may read finds it with the search extension."""
+    pushed = module(
+        "zot_push", **own.options("ci"), archive=str(images["skopeo-amd64"]), repository=repository, tag="r1"
+    )
+    assert pushed["changed"]
+    found = module("zot_image_info", **own.options("alice"), repositories=[repository], details=True)["repositories"]
+    assert (found[0]["source"], [each["tag"] for each in found[0]["images"]]) == ("search", ["r1"])
+    refused = module(
+        "zot_push", **own.options("cluster"), archive=str(images["skopeo-amd64"]), repository=repository, tag="r2"
+    )
+    assert refused["failed"] is True
+    assert refused["error_class"] == "denied"
+
+
+def test_every_account_of_the_configuration_is_in_the_table() -> None:
+    config = json.loads((ROOT / "docs/examples/zot/config.json").read_text(encoding="utf-8"))["http"]["accessControl"]
+    policies = [*config["repositories"]["**"]["policies"], config["adminPolicy"]]
+    users = {user for policy in policies for user in policy.get("users", [])} | set(config["groups"]["people"]["users"])
+    assert users == set(rights())
+    created = re.search(r"for user in ([\w ]+);", GUIDE)
+    assert created
+    assert set(created[1].split()) == users

@@ -1,0 +1,334 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The pages of the playbook report, above all with hostile text in every field."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import typing as t
+from html.parser import HTMLParser
+
+import pytest
+
+pytest.importorskip("jinja2")
+report_file = pytest.importorskip("ansible_collections.killinit.zot.plugins.plugin_utils._report")
+
+Dict = dict[str, t.Any]
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>'",
+    "</title></style></script><b>",
+    "a | b `c` **d** [e](https://evil.example) ![f](x) <i> &lt; ~~g~~ $h$",
+    "\\| \\`",
+    "line\n\n# heading\n| cell |",
+    "{{ 7 * 7 }}{% raw %}",
+    "\x1b[2J\u202e",
+)
+
+
+def manifest(digest: str, size: int = 10) -> Dict:
+    return {"platform": f"linux/{digest}", "digest": digest, "config_digest": f"{digest}-config", "size": size}
+
+
+def image(tag: str, digest: str, *members: Dict, **more: t.Any) -> Dict:
+    """One of the images of a repository, as zot_image_info returns it."""
+    manifests = list(members) or [manifest(digest)]
+    return {
+        "tag": tag,
+        "digest": digest,
+        "media_type": "",
+        "platforms": [each["platform"] for each in manifests],
+        "size": sum(each["size"] for each in manifests),
+        "pushed_at": None,
+        "last_pulled_at": None,
+        "signed": None,
+        "manifests": manifests,
+        **more,
+    }
+
+
+def repository(*images: Dict, name: str = "demo/app", source: str = "search") -> Dict:
+    return {"repository": name, "exists": True, "source": source, "tags": [], "images": list(images)}
+
+
+def used(digest: str | None, *users: tuple[str, str, str], **more: t.Any) -> Dict:
+    """One of the images that zot_cluster_image_info returns."""
+    return {
+        "reference": "oci.example/demo/app:latest",
+        "digest": digest,
+        "tags": [],
+        "risk": None,
+        "reason": None,
+        "used_by": [dict(zip(("namespace", "name", "use"), user)) for user in users],
+        **more,
+    }
+
+
+def cluster(*images: Dict, **more: t.Any) -> Dict:
+    return {
+        "name": "eu",
+        "cluster": "https://10.0.0.1",
+        "namespaces": [],
+        "problems": [],
+        "images": list(images),
+        "at_risk": [],
+        "stale": [],
+        "workloads": {},
+        **more,
+    }
+
+
+def report(*repositories: Dict, clusters: t.Sequence[Dict] = (), **more: t.Any) -> Dict:
+    return {
+        "registry": "oci.example",
+        "created": "2026-11-25T12:00:00Z",
+        "ok": True,
+        "problems": [],
+        "repositories": list(repositories),
+        "clusters": list(clusters),
+        **more,
+    }
+
+
+def filled(text: str) -> Dict:
+    """A report whose fields all hold *text*: also those that can only hold a name, if the registry is hostile."""
+    user = (f"{text}1", f"{text}2", f"{text}3")
+    member = {"platform": f"{text}4", "digest": f"{text}5", "config_digest": f"{text}6", "size": 1}
+    times = {"pushed_at": f"{text}7", "last_pulled_at": f"{text}8"}
+    images = [
+        image(f"{text}9", f"{text}10", member, signed=True, **times),
+        image(f"{text}11", f"{text}5", signed=False, **times),
+        image(f"{text}12", f"{text}13", **times),
+    ]
+    lost = {"reference": f"{text}14", "tags": [f"{text}15"], "risk": "missing", "reason": f"{text}16"}
+    workload = {"name": f"{text}2", "status": f"{text}17", "reason": f"{text}18", "problem": text}
+    one = cluster(
+        used(f"{text}10", user, **lost),
+        used(f"{text}19", (f"{text}1", f"{text}20", "history"), **lost),
+        name=f"{text}21",
+        cluster=f"{text}22",
+        problems=[f"{text}23"],
+        workloads={f"{text}1": [workload]},
+    )
+    empty = cluster(name=f"{text}24", namespaces=[f"{text}25"])
+    return report(
+        repository(*images, name=f"{text}26", source="registry"),
+        clusters=[one, empty],
+        registry=f"{text}27",
+        created=f"{text}28",
+        problems=[f"{text}29"],
+    )
+
+
+class Page(HTMLParser):
+    """The elements of a page with the names of their attributes, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, ...]] = []
+        self.values: list[tuple[str, str]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: t.Sequence[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, *(name for name, _value in attrs)))
+        self.values += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        self.elements.append((f"/{tag}",))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_text_in_html(text: str) -> None:
+    """It makes no element and no attribute, and a reader sees it."""
+    harmless, page = Page(report_file.render(filled("x"), "html")), Page(report_file.render(filled(text), "html"))
+    assert page.elements == harmless.elements
+    shown = report_file.printable(text)
+    seen = page.text + "".join(value for _name, value in page.values)
+    numbers = set(re.findall(r"x(\d+)", harmless.text + "".join(value for _name, value in harmless.values)))
+    # Times that are none, and the digests of members, are not shown.
+    assert numbers >= {str(number) for number in range(1, 30)} - {"3", "5", "6", "7", "8"}
+    assert [number for number in sorted(numbers) if f"{shown}{number}" not in seen] == []
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", page.text)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_text_in_markdown(text: str) -> None:
+    """Parsed, the page has the same elements, and a reader sees the text."""
+    markdown_it = pytest.importorskip("markdown_it")
+    parser = markdown_it.MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+    def parsed(page: str) -> tuple[list[str], str]:
+        tokens = [each for token in parser.parse(page) for each in (token, *(token.children or ()))]
+        return (
+            [
+                f"{token.type} {token.content if token.type == 'html_inline' else ''}"
+                for token in tokens
+                if not token.children
+            ],
+            "".join(token.content for token in tokens if token.type == "text"),
+        )
+
+    def elements(kinds: t.Sequence[str]) -> list[str]:
+        # An escaped character is a token of its own, and text is split there.
+        return [kind.strip() for kind in kinds if kind.split()[0] not in ("text", "text_special")]
+
+    (harmless, _text), (hostile, seen) = (
+        parsed(report_file.render(filled("x"), "md")),
+        parsed(report_file.render(filled(text), "md")),
+    )
+    assert elements(hostile) == elements(harmless)
+    assert report_file.printable(text).strip() in seen
+
+
+@pytest.mark.parametrize("template", ["report.html.j2", "report.md.j2"])
+def test_a_template_cannot_leave_out_the_escape(template: str) -> None:
+    text = (report_file._TEMPLATES / template).read_text(encoding="utf-8")
+    assert not re.search(r"\bsafe\b|autoescape|Markup", text)
+
+
+def test_the_page_loads_nothing_and_runs_its_own_script_alone() -> None:
+    page = report_file.render(filled("x"), "html")
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = [value for name, value in Page(page).values if name == "content" and "default-src" in value]
+    assert policy == f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    addresses = [value for name, value in Page(page).values if name in ("href", "src", "srcset", "action")]
+    assert addresses
+    assert all(re.fullmatch(r"#repository-\d+", address) for address in addresses)
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_json_is_the_report() -> None:
+    assert json.loads(report_file.render(filled(HOSTILE[0]), "json")) == filled(HOSTILE[0])
+
+
+@pytest.mark.parametrize("kind", ["html", "md"])
+def test_a_registry_without_images(kind: str) -> None:
+    text = report_file.render(report(repository(name="demo/empty")), kind)
+    assert "demo/empty" in text
+    assert "not complete" not in text
+    assert "oci.example" in report_file.render(report(), kind)
+
+
+def only(*images: Dict, clusters: t.Sequence[Dict] = ()) -> t.Any:
+    return report_file._repository(repository(*images), report_file._uses(clusters))
+
+
+def test_an_index_and_its_tags_are_one_image() -> None:
+    members = [manifest("amd64", 30), manifest("arm64", 12)]
+    found = only(
+        image("r1", "index", *members, signed=True),
+        image("latest", "index", *members, last_pulled_at="2026-11-25T11:00:00Z"),
+        *(image(f"r1-{each['digest']}", each["digest"], each) for each in members),
+        image("alone", "alone"),
+    )
+    alone, index = found.images
+    assert (index.tags, index.member_tags, index.size) == (["latest", "r1"], ["r1-amd64", "r1-arm64"], 42)
+    assert (index.last_pulled_at, index.signed) == ("2026-11-25T11:00:00Z", True)
+    assert (alone.tags, alone.size, found.size, found.tags, found.signed) == (["alone"], 10, 52, 5, 1)
+
+
+def test_an_index_of_an_index() -> None:
+    """The image in the inner one is shown by itself, and is not lost."""
+    found = only(image("outer", "outer", manifest("inner")), image("inner", "inner", manifest("a")), image("a", "a"))
+    assert [row.tags for row in found.images] == [["a"], ["outer"]]
+
+
+def test_a_manifest_of_two_indexes_counts_once() -> None:
+    shared = manifest("shared", 100)
+    found = only(image("r1", "one", shared, manifest("a", 1)), image("r2", "two", shared, manifest("b", 2)))
+    assert found.size == 103
+    assert [row.size for row in found.images] == [101, 102]
+
+
+@pytest.mark.parametrize("digest", ["index", "amd64", "amd64-config"])
+def test_who_uses_an_image(digest: str) -> None:
+    """A runtime reports the digest of the index, of a member, or of a configuration."""
+    risky = used(digest, ("shop", "deployment/app", "running"), ("shop", "deployment/app", "template"), risk="untagged")
+    found = only(image("r1", "index", manifest("amd64", 7)), image("r2", "other"), clusters=[cluster(risky)])
+    users = {row.tags[0]: (row.used_by, row.risk) for row in found.images}
+    assert users == {"r1": (["eu: shop/deployment/app"], "untagged"), "r2": ([], None)}
+    assert (found.used, found.used_size) == (1, 7)
+
+
+def test_an_image_without_a_digest_is_used_by_nothing() -> None:
+    lost = used(None, ("shop", "deployment/app", "template"), risk="missing")
+    chart = {**manifest("chart"), "config_digest": None}
+    assert only(image("chart", "chart", chart), clusters=[cluster(lost)]).used == 0
+
+
+def test_the_newest_image_is_first() -> None:
+    """An unknown age is last."""
+    found = only(
+        image("unknown", "a"),
+        image("old", "b", pushed_at="2026-11-01T00:00:00Z"),
+        image("new", "c", pushed_at="2026-11-25T00:00:00.123456789Z"),
+    )
+    assert [row.tags for row in found.images] == [["new"], ["old"], ["unknown"]]
+    assert found.pushed_at == "2026-11-25T00:00:00.123456789Z"
+
+
+def test_the_workloads_of_a_cluster() -> None:
+    """With the verdict where there is one; what only a history names is apart."""
+    stale = {"name": "deployment/app", "status": "stale", "reason": "old", "problem": "x"}
+    current = {"name": "deployment/web", "status": "current", "reason": "container web: current", "problem": None}
+    found = report_file._cluster(
+        cluster(
+            used("a", ("shop", "deployment/app", "running"), ("shop", "job/once", "template"), risk="shared_tag"),
+            used("b", ("shop", "deployment/app", "template"), ("shop", "deployment/web", "history")),
+            used("c", ("shop", "deployment/app", "history")),
+            workloads={"shop": [stale, current]},
+        ),
+        "oci.example",
+    )
+    assert [(each.name, each.status, each.reason) for each in found.workloads] == [
+        ("deployment/app", "stale", "old"),
+        ("deployment/web", "current", ""),
+        ("job/once", "", ""),
+    ]
+    images = [[(image["digest"], image["uses"]) for image in each.images] for each in found.workloads]
+    assert images == [[("a", ["running"]), ("b", ["template"])], [], [("a", ["template"])]]
+    assert [each["digest"] for each in found.kept] == ["c"]
+    assert [each["reference"] for each in found.at_risk] == ["demo/app:latest"]
+    assert found.stale == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "age"),
+    [
+        ("2026-11-25T11:59:31Z", "now"),
+        ("2026-11-25T11:59:00Z", "1 minute"),
+        ("2026-11-25T09:59:00.141399171Z", "2 hours"),
+        ("2026-10-20T12:00:00Z", "1 month"),
+        ("2024-10-20T12:00:00Z", "2 years"),
+        ("2027-01-01T00:00:00Z", "now"),
+        ("2026-13-45T00:00:00Z", report_file._UNKNOWN),
+        ("٢٠٢٦-11-25T00:00:00Z", report_file._UNKNOWN),
+        ("", report_file._UNKNOWN),
+        (None, report_file._UNKNOWN),
+    ],
+)
+def test_age(text: str | None, age: str) -> None:
+    assert report_file._age(text, report_file._seconds("2026-11-25T12:00:00Z")) == age
+
+
+@pytest.mark.parametrize(("part", "bar"), [(0, "░" * 20), (1, "█" + "░" * 19), (50, "█" * 10 + "░" * 10)])
+def test_bar(part: int, bar: str) -> None:
+    assert report_file._bar(part, 100) == bar
+
+
+def test_what_only_the_search_extension_knows() -> None:
+    """The page says why it is missing."""
+    for kind in ("html", "md"):
+        text = report_file.render(report(repository(image("r1", "a"), source="registry")), kind)
+        assert "has no search extension for demo/app" in text
