@@ -52,7 +52,7 @@ def quick(session: nox.Session) -> None:
 
 
 @nox.session
-def test(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc java curl
+def test(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry etcd runc java curl
     """Run everything that tests, and print what each session took"""
     provide_collections(awx=True)
     checks = commands.quick()
@@ -152,7 +152,7 @@ def package(session: nox.Session) -> None:  # needs: skopeo crane go buildah zst
 
 
 @nox.session
-def integration(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry java curl
+def integration(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry java curl
     """Test modules, roles and playbooks on a real registry; arguments go to pytest"""
     pytest(session, "tests/integration", "--numprocesses=2", ZOT_TEST_RULEBOOK=rulebook(), **other_tools())
 
@@ -205,7 +205,7 @@ def demo_cluster(session: nox.Session) -> None:  # needs: skopeo crane go builda
 
 
 @nox.session
-def bench(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc strace
+def bench(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry etcd runc strace
     """Measure the collection beside the bare commands (an hour); arguments: names of yardsticks, --runs N, --help"""
     provide_collections()
     env = {"PYTHONPATH": "tests"}

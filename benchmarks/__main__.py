@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bulk, cluster, registry
+from benchmarks import bulk, cluster, copies, registry
 from benchmarks.measure import Cost
 from benchmarks.registry import Bench, Ratio
 from environment import registry as registries
@@ -35,6 +35,8 @@ YARDSTICKS = {
     "diagnosis": cluster.diagnosis,
     "crowd": cluster.crowded,
     "inventory": bulk.inventory,
+    "copy": copies.copy_first,
+    "copy-again": copies.copy_again,
     "usage": bulk.usage,
 }
 

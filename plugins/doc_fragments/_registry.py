@@ -74,3 +74,36 @@ requirements:
 notes:
   - skopeo and crane run on the host where the module runs. Environment variables and files are read on that host.
 """
+
+    # The options that module_utils/_registry/module.py names SOURCE_OPTIONS.
+    SOURCE = r"""
+options:
+  source_registry:
+    description:
+      - The registry that is read. The default is O(registry).
+      - The options C(source_)... have no environment variables. Only if both ends are the same registry, the account,
+        the CA certificates and O(source_validate_certs) are by default those of the destination.
+    type: str
+  source_username:
+    description:
+      - The user name at the source, which is not sent to the destination. It needs no more than the permission to read.
+      - Without O(source_username) and O(source_authfile), the entry of the registry in the default auth files of skopeo
+        and Docker is used.
+    type: str
+  source_password:
+    description: The password, or an API key of Zot, of O(source_username).
+    type: str
+  source_authfile:
+    description: An auth file for the source. Mutually exclusive with O(source_username).
+    type: path
+  source_ca_path:
+    description:
+      - A PEM file with CA certificates that are trusted at the source, in addition to those of the system.
+      - A run of crane has the same CA certificates and the same O(validate_certs) for both ends. If those of the ends
+        differ, an image that is copied is stored in the temporary directory of the task on its way. To avoid that, give
+        both ends the same file with all CA certificates.
+    type: path
+  source_validate_certs:
+    description: Whether to verify the certificate of the source. The default is V(true).
+    type: bool
+"""

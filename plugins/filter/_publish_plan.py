@@ -39,7 +39,9 @@ options:
     type: str
     default: ""
   pushed:
-    description: The result C(tags) of the task that pushes all archives. Without it, every archive has one platform.
+    description: >-
+      The result C(tags) of the task that pushes all archives. Without it, every archive has one platform. Indexes name
+      their members by digest where the result has it, since zot_prune may have removed their tags.
     type: list
     elements: dict
     default: []
@@ -157,7 +159,8 @@ def _add(plan: dict[str, list[t.Any]], image: Image, platforms: t.Mapping[str, t
         ]
         if members:
             listed = [platform for member in members for platform in member["platforms"]]
-            plan["indexes"].append({**index, "manifests": [each["tag"] for each in members], "platforms": listed})
+            manifests = [each.get("digest") or each["tag"] for each in members]
+            plan["indexes"].append({**index, "manifests": manifests, "platforms": listed})
         elif additional:
             plan["moves"].append({**push, "tags": additional})
         return
@@ -174,7 +177,9 @@ def _add(plan: dict[str, list[t.Any]], image: Image, platforms: t.Mapping[str, t
         for architecture, path in image["archives"].items()
     ]
     listed = [str(platform) for platform in platforms.values()]
-    plan["indexes"].append({**index, "manifests": list(names.values()), "platforms": listed})
+    digests = {each["tag"]: each.get("digest") for each in options.pushed if each["repository"] == image["repository"]}
+    manifests = [digests.get(name) or name for name in names.values()]
+    plan["indexes"].append({**index, "manifests": manifests, "platforms": listed})
 
 
 def _tag_of(revision: str, platform: t.Any) -> str:

@@ -48,23 +48,20 @@ _HEADING = ("REPOSITORY", "TAG", "DIGEST", "PLATFORMS", "SIZE")
 
 def image_table(images: list[dict[str, t.Any]]) -> list[str]:
     """Return the heading and the lines."""
-    rows = [_HEADING, *map(_row, images)]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    # Imported late: Ansible loads every filter of the collection for each task.
+    from ansible_collections.killinit.zot.plugins.module_utils._oci.text import size_text, table
 
+    def row(image: t.Mapping[str, t.Any]) -> tuple[str, ...]:
+        digest = image["digest"]
+        return (
+            image["repository"],
+            image["tag"] or "-",
+            digest.partition(":")[2][:12] if digest else "new" if image.get("changed") else "absent",
+            ", ".join(image["platforms"]) or "-",
+            "-" if image["size"] is None else size_text(image["size"]),
+        )
 
-def _row(image: t.Mapping[str, t.Any]) -> tuple[str, ...]:
-    # Import lazily: Ansible loads every filter of the collection for each task that uses one of them.
-    from ansible_collections.killinit.zot.plugins.module_utils._oci.text import size_text
-
-    digest = image["digest"]
-    return (
-        image["repository"],
-        image["tag"] or "-",
-        digest.partition(":")[2][:12] if digest else "new" if image.get("changed") else "absent",
-        ", ".join(image["platforms"]) or "-",
-        "-" if image["size"] is None else size_text(image["size"]),
-    )
+    return table([_HEADING, *map(row, images)])
 
 
 class FilterModule:

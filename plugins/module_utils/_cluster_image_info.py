@@ -9,7 +9,6 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
-import re
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,15 +24,13 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import
 from ansible_collections.killinit.zot.plugins.module_utils._inventory import read_inventory
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, words
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import registry_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import TaggedImage
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags
 
 _PARALLEL = 8
-# A revision's tags of single architectures end with one of these: https://go.dev/doc/install/source#environment
-_ARCHITECTURE = r"(?:-(?:386|amd64|arm|arm64|loong64|mips\w*|ppc64(?:le)?|riscv64|s390x)(?:-?v\d+)?)?"
 _REASONS: t.Mapping[str, str] = {
     "missing": "the registry does not have it: a new pod cannot pull it",
     "untagged": "no tag holds it: the registry deletes it with the next garbage collection",
@@ -47,22 +44,16 @@ class Query:
 
     registry: str
     namespaces: t.Sequence[str]
-    revision: re.Pattern[str]
+    revisions: RevisionTags
     allow_empty: bool
 
     @classmethod
     def of(cls, params: t.Mapping[str, t.Any]) -> Query:
         """Raises ZotError or InvalidNameError for an option that cannot be used."""
-        try:
-            revision = re.compile(f"(?:{params['revisions']}){_ARCHITECTURE}")
-        except (re.error, RecursionError, OverflowError) as error:
-            raise ZotError(
-                "invalid_option", f"revisions {params['revisions']!r} is not a regular expression: {error}"
-            ) from error
         return cls(
             registry_option(params["registry"]),
             tuple(dict.fromkeys(map(namespace_name, words(params["namespaces"])))),
-            revision,
+            RevisionTags(params["revisions"]),
             params["allow_empty"],
         )
 
@@ -208,7 +199,7 @@ class _Registry:
             tags = [
                 str(each.tag) if each.repository == reference.repository else f"{each.repository}:{each.tag}"
                 for each, expected in held.items()
-                if bool(self._query.revision.fullmatch(str(each.tag))) is of_revisions
+                if (self._query.revisions.revision_of(str(each.tag)) is not None) is of_revisions
                 and self._http.digest(each) == expected
             ]
             if tags:

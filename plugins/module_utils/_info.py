@@ -12,14 +12,15 @@ from __future__ import annotations
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.killinit.zot.plugins.module_utils._inventory import Inventory, read_inventory
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import texts_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
-from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import referrers
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
+
+if t.TYPE_CHECKING:
+    from ansible_collections.killinit.zot.plugins.module_utils._inventory import Inventory
 
 Query = t.Callable[[t.Mapping[str, t.Any]], t.Any]
 
@@ -66,6 +67,9 @@ def read_images(registry: Reader, params: t.Mapping[str, t.Any]) -> dict[str, t.
         if attached:
             _add_referrers(registry, found, pool)
         if params.get("details"):
+            # Imported only here, as the referrers: other modules read images, too, and compile all that they import.
+            from ansible_collections.killinit.zot.plugins.module_utils._inventory import read_inventory
+
             with thread_pool(params["parallel"]) as more:
                 inventories = pool.map(lambda each: read_inventory(registry, each, more), repositories)
                 listed = [_detailed(each, inventory) for each, inventory in zip(repositories, inventories)]
@@ -108,6 +112,8 @@ def _require_one_registry(registry: Reader, images: t.Iterable[Reference]) -> No
 
 def _add_referrers(registry: Reader, found: t.Mapping[Reference, dict[str, t.Any]], pool: ThreadPoolExecutor) -> None:
     """Add to each image what is attached to it and to its members."""
+    from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import referrers
+
     names = list(dict.fromkeys(each.repository for each, image in found.items() if image["exists"]))
     tags = dict(zip(names, pool.map(registry.http().tags, names)))
 

@@ -19,8 +19,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.reader impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import is_attachment, signature_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import Member, TaggedImage, search
 
-_IMAGES = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
-
 
 @dataclass(frozen=True)
 class Inventory:
@@ -62,10 +60,7 @@ def _read(reader: Reader, reference: Reference) -> tuple[str, t.Sequence[Member]
     if manifest is None:
         return "", ()
     if not manifest.is_index:
-        # Only the configuration of an image names a platform. A chart, for example, has another one.
-        config = manifest.document.get("config") or {}
-        platforms = reader.configured(reference, manifest).platforms if config.get("mediaType") in _IMAGES else []
-        return manifest.media_type, [_member(manifest, next(iter(platforms), None))]
+        return manifest.media_type, [_member(manifest, next(iter(reader.platforms(reference, manifest)), None))]
     with reader.valid_response(reference):
         entries = [(entry, reference.pinned(entry.digest)) for entry in manifest.entries]
     read = [(entry, reader.manifest(pinned)) for entry, pinned in entries]

@@ -109,6 +109,17 @@ class Outcome:
         return True
 
 
+def moved_entry(reference: Reference, before: str | None, after: str | None) -> dict[str, t.Any]:
+    """An entry of C(moved) in the result: a tag with the digest that it held, and the one that it holds."""
+    return {
+        "reference": str(reference),
+        "repository": reference.repository,
+        "tag": reference.tag,
+        "from": before,
+        "to": after,
+    }
+
+
 def report(outcomes: t.Sequence[Outcome], *, single: bool, begun: bool = True, **more: t.Any) -> dict[str, t.Any]:
     """The result of a task: C(image) for a *single* request or C(images) for a list, C(tags), C(diff), and *more*.
 

@@ -13,9 +13,13 @@ import typing as t
 from concurrent.futures import Executor
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+
+if t.TYPE_CHECKING:
+    from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 OVERWRITE_HINT = (
     "Publish under a new revision. To replace the image, set overwrite: true (role zot_publish: zot_publish_overwrite)."
@@ -27,6 +31,25 @@ def occupied(image: Image, other: str) -> ZotError:
     return ZotError(
         "denied", f"{image.reference} holds another image, {image.digest}, not {other}", hint=OVERWRITE_HINT
     )
+
+
+def move_tag(registry: Writer, reference: Reference, digest: str, read: t.Callable[[], Image] | None = None) -> None:
+    """Let a tag hold an image of its repository. Raises ZotError, also if it then holds another one."""
+    after = registry.move(reference, digest, read)
+    if after.digest != digest:
+        raise ZotError(
+            "tool_failed",
+            f"{reference} holds {after.digest or 'nothing'}, not {digest}, which was written",
+            hint="Another client wrote this tag at the same time. Use one job per tag, and run the task again.",
+        )
+
+
+def certainly_holds(registry: Reader, reference: Reference, digest: str | None) -> bool:
+    """Whether a tag certainly still holds *digest*. Undoing a tag that did not move writes nothing."""
+    try:
+        return registry.digest(reference) == digest
+    except ZotError:
+        return False
 
 
 def confirm(registry: Reader, outcomes: t.Sequence[Outcome], pool: Executor) -> None:

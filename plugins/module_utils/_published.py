@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Refuse pushes that would replace a published image.
+"""Compare pushes with the index of their revision: refuse to replace a published image, and push nothing it has.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -11,7 +11,12 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, predicted_oci_configs, sha256
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
+    Image,
+    Manifest,
+    predicted_oci_configs,
+    sha256,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._overwrite import OVERWRITE_HINT, occupied
 from ansible_collections.killinit.zot.plugins.module_utils._push_request import Push
@@ -33,6 +38,40 @@ def protect(registry: Reader, pushes: t.Sequence[Push]) -> None:
         for image in [] if each.outcome.failed else each.stale:
             if image.manifest and image.reference not in replaceable and not each.held_by(image):
                 each.outcome.fail(occupied(image, _described(each)), image.reference)
+
+
+def settle_members(registry: Reader, pushes: t.Sequence[Push]) -> None:
+    """Settle the tags of single architectures that do not exist, but whose images the index of the revision has.
+
+    zot_prune removes such tags with untag_members. A push would give the image another tag, or even another digest.
+    """
+    indexes: dict[Reference, Manifest | None] = {}
+    for each in pushes:
+        index = each.request.member_of
+        absent = [image for image in each.stale if index and _is_part(image, index) and not image.manifest]
+        if index is None or not absent or each.request.force:
+            continue
+        with each.outcome:
+            if each.member is None:
+                if index not in indexes:
+                    indexes[index] = registry.manifest(index)
+                each.member = _same_image(registry, index, indexes[index], each)
+        if each.member:
+            for image in absent:
+                held = Image(image.reference, each.member.manifest, each.member.config)
+                each.outcome.found(held, settled=True)
+                each.stale.remove(image)
+
+
+def _is_part(image: Image, index: Reference) -> bool:
+    return str(image.reference.tag).startswith(f"{index.tag}-")
+
+
+def _same_image(registry: Reader, reference: Reference, index: Manifest | None, each: Push) -> Image | None:
+    """The image of the archive in an index that may be replaced. None if the index does not have it."""
+    digest = dict(index.by_platform).get(each.platform.normalized) if index and each.platform else None
+    image = registry.image(reference.pinned(digest)) if digest else None
+    return image if image and each.held_by(image) else None
 
 
 def _is_published(registry: Reader, reference: Reference, group: t.Sequence[Push]) -> bool:

@@ -63,9 +63,10 @@ def push(registry: ArchiveReader, params: t.Mapping[str, t.Any], *, dry_run: boo
 
 def _protect(registry: ArchiveReader, pushes: t.Sequence[Push]) -> None:
     if any(each.stale or each.request.member_of for each in pushes):
-        from ansible_collections.killinit.zot.plugins.module_utils._published import protect
+        from ansible_collections.killinit.zot.plugins.module_utils._published import protect, settle_members
 
         protect(registry, pushes)
+        settle_members(registry, pushes)
 
 
 def _read(registry: ArchiveReader, request: PushRequest, kept: contextlib.ExitStack | None) -> OpenedArchive:

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of, require_own_keepers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
-from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
+from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, moved_entry, report
+from ansible_collections.killinit.zot.plugins.module_utils._overwrite import certainly_holds, move_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     invalid_options,
@@ -197,13 +198,13 @@ def _write(registry: Writer, plan: t.Sequence[_Move], moved: _Moved, *, dry_run:
             if move.keeper and move.keeps:
                 if not dry_run:
                     registry.keep(move.before, move.keeper)
-                moved.keepers.append(_entry(move.keeper, move.kept, move.before.digest))
-            entry = _entry(move.after.reference, move.before.digest, move.after.digest)
+                moved.keepers.append(moved_entry(move.keeper, move.kept, move.before.digest))
+            entry = moved_entry(move.after.reference, move.before.digest, move.after.digest)
             if not dry_run:
                 try:
                     _write_tag(registry, move.after)
                 except ZotError:
-                    if not _holds(registry, move.before):
+                    if not certainly_holds(registry, move.before.reference, move.before.digest):
                         moved.tags.append(entry)
                     raise
             moved.tags.append(entry)
@@ -219,28 +220,4 @@ def _write_tag(registry: Writer, image: Image) -> None:
     if digest is None:
         registry.untag(reference)
         return
-    after = registry.move(reference, digest)
-    if after.digest != digest:
-        raise ZotError(
-            "tool_failed",
-            f"{reference} holds {after.digest or 'nothing'}, not {digest}, which was written",
-            hint="Another client wrote this tag at the same time. Use one job per tag, and run the task again.",
-        )
-
-
-def _holds(registry: Writer, image: Image) -> bool:
-    """Whether the tag certainly still holds *image*. Undoing a tag that did not move writes nothing."""
-    try:
-        return registry.digest(image.reference) == image.digest
-    except ZotError:
-        return False
-
-
-def _entry(reference: Reference, before: str | None, after: str | None) -> dict[str, t.Any]:
-    return {
-        "reference": str(reference),
-        "repository": reference.repository,
-        "tag": reference.tag,
-        "from": before,
-        "to": after,
-    }
+    move_tag(registry, reference, digest)

@@ -81,7 +81,8 @@ options:
     description:
       - The tag of the index that will list the image. Until it exists, tags may be moved in spite of O(overwrite), so
         that a build that failed can be repeated.
-      - Then the index must list the images of all archives with this O(index), and no other platform.
+      - Then the index must list the images of all archives with this O(index), and no other platform. A tag that begins
+        with its name, as C(3f2c1ab-amd64), and does not exist is not written if the index has the image.
     type: raw
   images:
     description:

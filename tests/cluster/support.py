@@ -100,7 +100,9 @@ def restricted(
     *without* leaves rights out, each as (verb, resource). Called again it gives `least` other rights.
     """
     kubectl.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "least"}})
-    _grant(kubectl, role_of(role, name), "least", without)
+    # A role of the whole cluster, zot_prune, needs none in a namespace.
+    with contextlib.suppress(LookupError):
+        _grant(kubectl, role_of(role, name), "least", without)
     with contextlib.suppress(LookupError):
         _grant(kubectl, role_of(role, kind="ClusterRole"), f"least-{kubectl.namespace}", without)
     config = yaml.safe_load(cluster.kubeconfig.read_text(encoding="utf-8"))

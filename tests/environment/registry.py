@@ -7,8 +7,9 @@
 The registry is Zot if ZOT_BINARY names it or if it is on PATH. Otherwise it is the stand-in: CNCF Distribution (it is
 Debian's docker-registry) behind nginx, which adds TLS, accounts and Zot's own rules: stand-in.nginx.conf, stand-in.lua.
 
-Both have the same two accounts: the writer may do everything, except that in the repositories `immutable/**` it cannot
-move a tag or delete one; the reader may only read. Everything lies in one directory, which stop() removes.
+Both have the same three accounts: the writer may do everything, except that in the repositories `immutable/**` it
+cannot move a tag or delete one; the reader may only read; the janitor may read and delete. Everything lies in one
+directory, which stop() removes.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ class Registry:
     directory: Path
     writer: Account
     reader: Account
+    janitor: Account
     tls: bool = True
 
     def forget(self, repository: str, digest: str) -> None:
@@ -257,6 +259,7 @@ def load(directory: Path) -> Registry | None:
         directory=directory,
         writer=Account(**state["writer"]),
         reader=Account(**state["reader"]),
+        janitor=Account(**state["janitor"]),
         tls=state["tls"],
     )
 
@@ -296,6 +299,7 @@ def _launch(
         directory=directory,
         writer=Account("writer", secrets.token_urlsafe(24)),
         reader=Account("reader", secrets.token_urlsafe(24)),
+        janitor=Account("janitor", secrets.token_urlsafe(24)),
         tls=tls,
     )
     _write_certificates(registry)
@@ -350,7 +354,7 @@ def _write_htpasswd(registry: Registry) -> None:
     # The lowest cost: the passwords are random and live for a test run, and every request pays for the check.
     lines = [
         f"{account.username}:{bcrypt.hashpw(account.password.encode(), bcrypt.gensalt(rounds=4)).decode()}\n"
-        for account in (registry.writer, registry.reader)
+        for account in (registry.writer, registry.reader, registry.janitor)
     ]
     write_private(registry.directory / "htpasswd", "".join(lines))
 
@@ -369,14 +373,14 @@ def _launch_zot(
     def may(account: Account, *actions: str) -> dict[str, list[str]]:
         return {"users": [account.username], "actions": list(actions)}
 
-    reading = may(registry.reader, "read")
+    reading, cleaning = may(registry.reader, "read"), may(registry.janitor, "read", "delete")
     http: dict[str, Any] = {
         "address": address,
         "port": port,
         "auth": {"htpasswd": {"path": str(directory / "htpasswd")}},
         "accessControl": {
             "repositories": {
-                "**": {"policies": [may(registry.writer, "read", "create", "update", "delete"), reading]},
+                "**": {"policies": [may(registry.writer, "read", "create", "update", "delete"), reading, cleaning]},
                 "immutable/**": {"policies": [may(registry.writer, "read", "create"), reading]},
                 "private/**": {"policies": [may(registry.writer, "read", "create", "update", "delete")]},
             }

@@ -71,7 +71,7 @@ function rules.check()
         return
     end
 
-    if ngx.var.remote_user ~= "writer" then
+    if ngx.var.remote_user ~= "writer" and not (ngx.var.remote_user == "janitor" and method == "DELETE") then
         return deny()
     end
     if path:find("^/v2/immutable/") then

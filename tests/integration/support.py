@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +19,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import requests
+
+from environment.registry import Registry
 
 Module = Callable[..., dict[str, Any]]
 Bare = Callable[..., subprocess.CompletedProcess[str]]
@@ -68,3 +74,34 @@ def recap(run: subprocess.CompletedProcess[str]) -> dict[str, int]:
     """The counts of localhost in the recap of a playbook's run."""
     line = next(line for line in run.stdout.splitlines() if line.startswith("localhost") and "ok=" in line)
     return {key: int(value) for key, _equals, value in (word.partition("=") for word in line.split()[2:])}
+
+
+def attach(registry: Registry, repository: str, digest: str, size: int) -> str:
+    """Push an SBOM that is attached to a manifest: by plain requests, since crane cannot. Returns its digest."""
+    empty = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+    manifest = "application/vnd.oci.image.manifest.v1+json"
+    blob = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": empty, "size": 2}
+    document = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": manifest,
+            "artifactType": "application/spdx+json",
+            "config": blob,
+            "layers": [blob],
+            "subject": {"mediaType": manifest, "digest": digest, "size": size},
+            "annotations": {"org.example.of": "sbom"},
+        }
+    )
+    account = (registry.writer.username, registry.writer.password)
+    with requests.Session() as session:
+        session.auth, session.verify, session.trust_env = account, str(registry.ca), False
+        address = f"https://{registry.host}/v2/{repository}"
+        binary = {"Content-Type": "application/octet-stream"}
+        place = session.post(f"{address}/blobs/uploads/", headers=binary).headers["Location"]
+        place = f"https://{registry.host}{place}"
+        upload = session.put(place, params={"digest": empty}, data=b"{}", headers=binary)
+        assert upload.status_code == 201, upload.text
+        pushed = f"sha256:{hashlib.sha256(document.encode()).hexdigest()}"
+        written = session.put(f"{address}/manifests/{pushed}", data=document, headers={"Content-Type": manifest})
+        assert written.status_code == 201, written.text
+    return pushed

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import importlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -20,9 +21,12 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from integration.blocks import PAGES, ROOT, Block, blocks
-from integration.support import recap
+from integration.support import Bare, Module, recap
 
+from ansible_collections.killinit.zot.plugins.filter._prune_table import _WHY as WHY
+from ansible_collections.killinit.zot.plugins.filter._prune_table import _prune_table as prune_table
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec
+from ansible_collections.killinit.zot.plugins.modules import zot_copy
 from environment.images import Images
 from environment.registry import Registry
 
@@ -70,12 +74,15 @@ LONELY = {
     "zot_push",
     "zot_index",
     "zot_tag",
+    "zot_copy",
     "zot_image_info",
     "zot_rollback_info",
     "image_table",
+    "promote",
 }
-PLAYBOOKS = ("release", "rollback", "verify", "restart", "event", "diagnose", "report")
+PLAYBOOKS = ("release", "rollback", "prune", "verify", "restart", "event", "diagnose", "report")
 WITH_A_CLUSTER = [f"killinit.zot.{name}" for name in PLAYBOOKS]
+PROMOTE = "docs/docsite/rst/guide_promote.rst"
 CLUSTER_TESTS = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("tests/cluster/*.py")))
 # test_events.py runs the commands that receive and send an event, with the files of their page.
 EVENTS = ("ansible-rulebook ", "curl ")
@@ -91,7 +98,9 @@ def _kind(block: Block) -> str:
     if block.language in ("sh", "console"):
         return "commands"
     if block.language == "json":
-        return "event"
+        return "configuration of Zot" if "storage" in block.text else "event"
+    if block.language == "text":
+        return "output"
     assert block.language == "yaml", f"no test knows what {block} is"
     content = block.content
     if isinstance(content, list):
@@ -116,7 +125,9 @@ def _of_kind(kind: str) -> list[Block]:
 
 
 @pytest.fixture
-def shell(registry: Registry, images: Images, environment: dict[str, str], tmp_path: Path) -> Shell:
+def shell(
+    registry: Registry, images: Images, environment: dict[str, str], tmp_path: Path, module: Module, bare: Bare
+) -> Shell:
     """Run a command of a page, beside the archives and the files that the page shows."""
     directory = tmp_path / "project"
     dist = directory / "dist"
@@ -132,10 +143,15 @@ def shell(registry: Registry, images: Images, environment: dict[str, str], tmp_p
     (dist / "openclaw-arm64.tar.gz").write_bytes(gzip.compress((dist / "openclaw-arm64.tar").read_bytes()))
 
     def here(text: str) -> str:
-        return text.replace("oci.killinit.cc", registry.host)
+        # The pages promote between repositories of different names, so that one registry is enough.
+        return text.replace("oci.killinit.cc", registry.host).replace("staging.killinit.cc", registry.host)
+
+    staged: list[str] = []
 
     def run(command: str, page: str = "", files: dict[str, str] | None = None, **more: str) -> Any:
         shown = {block.file: block.text for block in blocks(page) if block.file} if page else {}
+        if page == PROMOTE and not staged:
+            staged.append(_stage(registry, module, images, bare))
         for name, text in {**shown, **(files or {})}.items():
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             (directory / name).write_text(here(text), encoding="utf-8")
@@ -145,6 +161,18 @@ def shell(registry: Registry, images: Images, environment: dict[str, str], tmp_p
         )
 
     return run
+
+
+def _stage(registry: Registry, module: Module, images: Images, bare: Bare) -> str:
+    """Publish what the guide to promotion promotes, with an SBOM; return its reference."""
+    repository = "build/openclaw"
+    members = [{"archive": str(images[f"buildah-{name}"]), "tags": [name]} for name in ("amd64", "arm64")]
+    assert not module("zot_push", images=[{**each, "repository": repository} for each in members])["failed"]
+    assert not module("zot_index", repository=repository, manifests=["amd64", "arm64"], tags=["3f2c1ab"])["failed"]
+    reference = f"{registry.host}/{repository}:3f2c1ab"
+    attached = bare("oras", "attach", "--artifact-type=application/spdx+json", "--annotation=a=b", reference)
+    assert attached.returncode == 0, attached.stderr
+    return reference
 
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS, ids=[f"{page}: {command}" for page, command in COMMANDS])
@@ -168,8 +196,12 @@ def test_command(page: str, command: str, shell: Shell) -> None:
 def test_syntax(shell: Shell) -> None:
     """Of the playbooks that need a cluster, those of the collection and those of the pages."""
     shown = [block.text for block in _of_kind("playbook") if not _is_lonely(block.text)]
+    # The tasks of these need a signed image, a cluster, or Helm. What they pin is tested in tests/unit.
+    for path in ("modules/zot_copy.py", "lookup/digest.py"):
+        tasks = _examples(ROOT / "plugins" / path)
+        shown.append(yaml.safe_dump([{"name": path, "hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
     files = {f"example-{number}.yml": text for number, text in enumerate(shown)}
-    assert files
+    assert len(files) > 2
     run = shell(" ".join(["ansible-playbook", "--syntax-check", *WITH_A_CLUSTER, *files]), files=files)
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stdout.count("playbook: ") == len(files) + len(WITH_A_CLUSTER)
@@ -275,6 +307,32 @@ def test_options_of_a_role(block: Block) -> None:
     assert ArgumentSpecValidator(specs).validate(block.content).error_messages == []
 
 
+@pytest.mark.parametrize("block", _of_kind("configuration of Zot"), ids=str)
+def test_configuration(block: Block, zot: Registry, tmp_path: Path) -> None:
+    """Zot accepts it."""
+    assert zot.kind == "zot"
+    path = tmp_path / "config.json"
+    path.write_text(block.text, encoding="utf-8")
+    program = os.environ.get("ZOT_BINARY") or "zot"
+    run = subprocess.run([program, "verify", str(path)], capture_output=True, text=True, check=False)
+    assert (run.returncode, "config file is valid" in run.stdout + run.stderr) == (0, True), run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("block", _of_kind("output"), ids=str)
+def test_output(block: Block) -> None:
+    """The only one is the table of zot_prune: the filter lays it out so."""
+    *lines, last = block.text.strip().splitlines()
+    units = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "d": 86400}
+    result: dict[str, Any] = {"deleted": [], "kept": [], "freeable": 412.3 * (1 << 20)}
+    why = {text: reason for reason, text in WHY.items()}
+    for line in lines[1:]:
+        repository, tag, age, size, verb, reason = re.split(r"  +", line)
+        number, unit = size.split()
+        entry = {"repository": repository, "tag": tag, "age": int(age[:-1]) * units[age[-1]], "reason": why[reason]}
+        result["deleted" if verb == "goes" else "kept"].append({**entry, "size": float(number) * units[unit]})
+    assert prune_table(result) == [*lines, last]
+
+
 def test_tasks_of_plugins(shell: Shell) -> None:
     """The examples of the modules, and of the filters that need no cluster."""
     names = ("zot_push", "zot_index", "zot_tag", "zot_image_info", "image_table", "_publish_plan")
@@ -289,6 +347,13 @@ def test_tasks_of_plugins(shell: Shell) -> None:
     run = shell("ansible-playbook example.yml", files={"example.yml": yaml.safe_dump(play)})
     assert run.returncode == 0, run.stdout + run.stderr
     assert recap(run)["ok"] == len(tasks)
+
+
+def test_options_of_zot_copy() -> None:
+    """The module accepts the options of its examples."""
+    for task in _examples(ROOT / "plugins/modules/zot_copy.py"):
+        validator = ArgumentSpecValidator(zot_copy.SPEC.for_module()["argument_spec"])
+        assert validator.validate(task["killinit.zot.zot_copy"]).error_messages == []
 
 
 def test_tasks_in_tables() -> None:

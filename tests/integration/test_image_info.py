@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
-from integration.support import Bare, Module, ReadsOnly, Tools
+from integration.support import Bare, Module, ReadsOnly, Tools, attach
 
 from ansible_collections.killinit.zot.plugins.module_utils import _inventory
 from environment.images import Images
@@ -143,7 +142,7 @@ def test_referrers(released: str, zot: Registry, module: Module) -> None:
     """What is attached to a member; an artifact that names its subject, as oras and cosign write it."""
     shown = module("zot_image_info", images=[f"{released}:r1"])["images"][0]
     member = shown["manifests"][0]
-    sbom = _attach(zot, released, member["digest"], len(json.dumps(member["manifest"])))
+    sbom = attach(zot, released, member["digest"], len(json.dumps(member["manifest"])))
     (image,) = module("zot_image_info", images=[f"{released}:r1"], referrers=True)["images"]
     (found,) = image["referrers"]
     assert (found["subject"], found["digest"], found["artifact_type"]) == (
@@ -152,37 +151,6 @@ def test_referrers(released: str, zot: Registry, module: Module) -> None:
         "application/spdx+json",
     )
     assert found["annotations"] == {"org.example.of": "sbom"}
-
-
-def _attach(registry: Registry, repository: str, digest: str, size: int) -> str:
-    """Push an SBOM that is attached to a manifest: by plain requests, since crane cannot. Returns its digest."""
-    empty = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
-    manifest = "application/vnd.oci.image.manifest.v1+json"
-    blob = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": empty, "size": 2}
-    document = json.dumps(
-        {
-            "schemaVersion": 2,
-            "mediaType": manifest,
-            "artifactType": "application/spdx+json",
-            "config": blob,
-            "layers": [blob],
-            "subject": {"mediaType": manifest, "digest": digest, "size": size},
-            "annotations": {"org.example.of": "sbom"},
-        }
-    )
-    account = (registry.writer.username, registry.writer.password)
-    with requests.Session() as session:
-        session.auth, session.verify, session.trust_env = account, str(registry.ca), False
-        address = f"https://{registry.host}/v2/{repository}"
-        binary = {"Content-Type": "application/octet-stream"}
-        place = session.post(f"{address}/blobs/uploads/", headers=binary).headers["Location"]
-        place = f"https://{registry.host}{place}"
-        upload = session.put(place, params={"digest": empty}, data=b"{}", headers=binary)
-        assert upload.status_code == 201, upload.text
-        pushed = f"sha256:{hashlib.sha256(document.encode()).hexdigest()}"
-        written = session.put(f"{address}/manifests/{pushed}", data=document, headers={"Content-Type": manifest})
-        assert written.status_code == 201, written.text
-    return pushed
 
 
 def test_index_of_arm_alone(tools: Tools, images: Images, repository: str, module: Module) -> None:

@@ -25,13 +25,17 @@ class WebRegistry:
     """Answers for the registry in memory.
 
     *searched* are the images of the search extension by repository, as Zot describes them; None without the extension.
-    *attached* are the descriptors of the referrers API by digest; None without the API.
+    *attached* are the descriptors of the referrers API by digest; None without the API. *pushed* and *tagged* are the
+    times of tags.
     """
 
     fake: t.Any
     searched: dict[str, list[t.Any]] | None = None
     attached: dict[str, list[t.Any]] | None = None
     unreadable: set[str] = field(default_factory=set)
+    pushed: dict[str, str] = field(default_factory=dict)
+    tagged: dict[str, str] = field(default_factory=dict)
+    deletable: bool = True
 
     def respond(self, asked: Asked) -> Reply:
         """The answer to a request."""
@@ -59,6 +63,10 @@ class WebRegistry:
         digest = rest if rest.startswith("sha256:") else self.fake.tags.get(repository, {}).get(rest)
         if digest not in self.fake.manifests[repository]:
             return NOT_FOUND
+        if asked.method == "DELETE":
+            assert not rest.startswith("sha256:"), "the registry would remove all tags of the digest"
+            del self.fake.tags[repository][rest]
+            return Reply(b"", 202)
         return Reply(b"", 200, {"Docker-Content-Digest": digest})
 
     def describe(self, repository: str, *tags: str) -> list[dict[str, t.Any]]:
@@ -75,7 +83,9 @@ class WebRegistry:
             "Digest": digest,
             "MediaType": document["mediaType"],
             "Size": str(sum(int(each["Size"]) for each in members)),
-            "PushTimestamp": "2026-11-25T17:23:05.323101051Z",
+            "PushTimestamp": self.pushed.get(tag, "2026-11-25T17:23:05.323101051Z"),
+            "TaggedTimestamp": self.tagged.get(tag, "2026-11-25T17:23:05.323101051Z"),
+            "IsDeletable": self.deletable,
             "LastPullTimestamp": "1970-01-01T00:00:00Z",
             "IsSigned": False,
             "Manifests": members,

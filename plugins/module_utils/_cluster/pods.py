@@ -22,6 +22,21 @@ VOLUMES = "zot.killinit.cc/image-volumes"
 # The digests of the tags of its containers at that time, for a runtime that reports a digest which the registry lost.
 CONTAINERS = "zot.killinit.cc/containers"
 
+# Waiting reasons of a container that cannot pull: pkg/kubelet/images/types.go and k8s.io/cri-api/pkg/errors there.
+CANNOT_PULL_REASONS = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "ErrImageNeverPull",
+        "InvalidImageName",
+        "ImageInspectError",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    }
+)
+# Kubelet gives up for a while, or for good. The second try often succeeds after the other reasons.
+GIVEN_UP_REASONS = CANNOT_PULL_REASONS - {"ErrImagePull", "RegistryUnavailable"}
+
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 

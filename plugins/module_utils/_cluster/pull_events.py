@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import CANNOT_PULL_REASONS
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import secret_names, service_account_of
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
     STATUS_OF,
@@ -25,20 +26,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads im
     owner_of,
 )
 
-# Waiting reasons of a container that cannot pull: pkg/kubelet/images/types.go and k8s.io/cri-api/pkg/errors there.
-CANNOT_PULL_REASONS = frozenset(
-    {
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "ErrImageNeverPull",
-        "InvalidImageName",
-        "ImageInspectError",
-        "RegistryUnavailable",
-        "SignatureValidationFailed",
-    }
-)
-# Kubelet gives up for a while, or for good. The second try often succeeds after the other reasons.
-GIVEN_UP_REASONS = CANNOT_PULL_REASONS - {"ErrImagePull", "RegistryUnavailable"}
 _CRASHED = frozenset({"CrashLoopBackOff", "RunContainerError"})
 _STATUS_OF = {**STATUS_OF, "ephemeralContainers": "ephemeralContainerStatuses"}
 # Reasons of kubelet's events, in pkg/kubelet/events/event.go there. Other controllers also mention images.

@@ -19,7 +19,7 @@ from datetime import date
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 
-_INDEX_TYPES = frozenset(
+INDEX_TYPES = frozenset(
     {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
 )
 
@@ -108,7 +108,7 @@ class Manifest(t.NamedTuple):
     @property
     def is_index(self) -> bool:
         """Whether it lists manifests instead of layers."""
-        return self.media_type in _INDEX_TYPES
+        return self.media_type in INDEX_TYPES
 
     @property
     def by_platform(self) -> list[tuple[Platform, str]]:

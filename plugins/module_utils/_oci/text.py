@@ -41,6 +41,12 @@ def words(texts: t.Iterable[str]) -> list[str]:
     return [word for text in texts for word in text.replace(",", " ").split()]
 
 
+def table(rows: t.Sequence[t.Sequence[str]]) -> list[str]:
+    """The lines of a table with aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
 def size_text(count: float) -> str:
     """A number of bytes for people."""
     for unit in ("B", "KiB", "MiB"):

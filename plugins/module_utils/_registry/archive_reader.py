@@ -13,7 +13,7 @@ import contextlib
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
-from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Worker
+from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Worker, Workers
 
 
 class ArchiveReader(Reader):
@@ -22,15 +22,21 @@ class ArchiveReader(Reader):
     @contextlib.contextmanager
     def reading_archives(self, count: int) -> t.Iterator[None]:
         """Start the processes that read *count* archives at the same time. Call it before any thread is started."""
-        with self._session.workers.started(count, _open_archive):
+        with self._workers.started(count, _open_archive):
             yield
 
     @contextlib.contextmanager
     def open_archive(self, path: str) -> t.Iterator[Worker]:
         """A worker whose methods are those of OpenArchive. The first call opens the archive."""
-        with self._session.workers.one(f"cannot read {path}") as worker:
+        with self._workers.one(f"cannot read {path}") as worker:
             worker.open(path)
             yield worker
+
+    @property
+    def _workers(self) -> Workers:
+        if self._session.workers is None:
+            self._session.workers = Workers(self._session.timeout)
+        return self._session.workers
 
     def require_skopeo(self) -> None:
         """Raise ZotError if skopeo is not installed. Called before the first write, and in check mode."""

@@ -51,6 +51,21 @@ def delete(program: str, reference: str, *, insecure: bool) -> list[str]:
     return _command(program, insecure, "delete", reference)
 
 
+def copy(program: str, source: str, target: str, *, insecure: bool) -> list[str]:
+    """Copy a manifest, or an index with all its members, byte by byte. Blobs that *target* has are not sent."""
+    return _command(program, insecure, "copy", source, target)
+
+
+def pull(program: str, reference: str, layout: str, *, insecure: bool) -> list[str]:
+    """Write a manifest, or an index with all its members, into a new OCI layout."""
+    return _command(program, insecure, "pull", "--format=oci", reference, layout)
+
+
+def push(program: str, layout: str, reference: str, *, insecure: bool) -> list[str]:
+    """Copy the only entry of an OCI layout. With C(--index) crane would push its C(index.json) instead."""
+    return _command(program, insecure, "push", layout, reference)
+
+
 def append(program: str, manifests: t.Iterable[str], target: str, *, insecure: bool) -> list[str]:
     """Write an index of *manifests* under the tag *target*. Of several C(--tag) crane uses only the last."""
     members = [part for reference in manifests for part in ("--manifest", reference)]

@@ -50,10 +50,13 @@ class Credentials:
         password: str | None,
         authfile: str | None,
         ambient: bool = True,
+        for_tools: bool = True,
+        username_option: str = "username",
     ) -> None:
         """*directory* is private. *username* and *password* are sent to *registry* only.
 
-        With *ambient* the credentials may also come from the default auth files of skopeo and crane.
+        With *ambient* the credentials may also come from the default auth files of skopeo and crane. Without
+        *for_tools* no file is written. *username_option* is the name of the option that messages name.
         """
         self.directory = directory
         self.config = os.path.join(directory, "config.json")
@@ -62,6 +65,8 @@ class Credentials:
         if self._username and not registry:
             raise missing_registry()
         self._ambient = ambient
+        self._for_tools = for_tools
+        self._username_option = username_option
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], str] = {}
         self._accounts: dict[tuple[str, str], Account] = {}
@@ -95,7 +100,7 @@ class Credentials:
 
     def redact(self, text: str) -> str:
         """Remove every secret of the tools from *text*."""
-        for secret in self.secrets:
+        for secret in list(self.secrets):  # another thread may add one
             text = text.replace(secret, "********")
         return text
 
@@ -105,7 +110,8 @@ class Credentials:
                 return f"none, since username and password are for {self._registry}"
             plain = f"{self._username}:{self._password}"
             self._add_entry(registry, {"auth": base64.b64encode(plain.encode()).decode()})
-            origin = "ZOT_USERNAME" if os.environ.get("ZOT_USERNAME") == self._username else "the option username"
+            named = f"the option {self._username_option}"
+            origin = "ZOT_USERNAME" if os.environ.get("ZOT_USERNAME") == self._username else named
             return f"user {self._username!r} from {origin}"
         # Imported only here, because most tasks have a user name and a password.
         from ansible_collections.killinit.zot.plugins.module_utils._registry import authfile
@@ -142,6 +148,8 @@ class Credentials:
         self._write()
 
     def _write(self) -> None:
+        if not self._for_tools:
+            return
         # Replace the file atomically: a tool that starts at the same time must not read half of it.
         with disk_errors(self.directory):
             handle, path = tempfile.mkstemp(dir=self.directory)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read a registry over one kept-alive HTTP session, for what would otherwise cost a run of crane for each tag.
+"""Read a registry, and remove tags, over one kept-alive HTTP session: a run of crane for each tag would cost more.
 
 Private to killinit.zot: it may change at any time.
 
@@ -12,20 +12,28 @@ Proxies and certificates are the business of requests. An answer is limited in t
 from __future__ import annotations
 
 import http.cookiejar
-import json
 import re
 import threading
 import time
 import typing as t
 import warnings
-from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError, json_object
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest, is_tag
+from ansible_collections.killinit.zot.plugins.module_utils._registry.account import Account
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_answers import (
+    Answer,
+    TooLongError,
+    authorize,
+    codes_of,
+    invalid_answer,
+    joined,
+    object_of,
+    origin,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Access
 
 # The search extension describes a tag in about 600 bytes.
 _LONGEST_ANSWER = 32 * 1024 * 1024
@@ -34,7 +42,7 @@ _CONNECTIONS = 16
 # Seconds after which a thread that waits for an answer notices the end of the task.
 _OFTEN = 0.2
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MOST_REDIRECTS, _MOST_PAGES = 3, 10_000
+_MOST_REDIRECTS, _MOST_PAGES, _MOST_TAGS = 3, 10_000, 1_000_000
 _MANIFESTS = (
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json,"
     " application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json"
@@ -42,6 +50,8 @@ _MANIFESTS = (
 # https://distribution.github.io/distribution/spec/auth/token/: a token without a lifetime is valid for 60 seconds.
 _TOKEN_SECONDS, _EARLIER = 60, 5
 _CLASSES: t.Mapping[int, str] = {401: "unauthorized", 403: "denied", 404: "not_found", 429: "rate_limited"}
+# Zot refuses so to delete a digest that an index lists, or that has several tags.
+_NOT_DELETED: t.Mapping[int, str] = {405: "denied", 409: "denied"}
 _ABSENT = frozenset({"NAME_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"})
 _NEXT = re.compile(r'<([^>]+)>\s*;[^,]*\brel="?next\b', re.IGNORECASE)
 _BEARER = re.compile(r"\bBearer\s+((?:\w+=(?:\"[^\"]*\"|[^\s,\"]+)(?:\s*,\s*)?)+)", re.IGNORECASE)
@@ -50,20 +60,10 @@ _PARAMETER = re.compile(r"(\w+)=(?:\"([^\"]*)\"|([^\s,\"]+))")
 _NOT_TLS = re.compile(r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNKNOWN_PROTOCOL|HTTP_REQUEST|PACKET_LENGTH_TOO_LONG")
 
 
-@dataclass(frozen=True)
-class Answer:
-    """An answer of the registry. *url* is the address that gave it."""
-
-    status: int
-    headers: t.Mapping[str, str]
-    body: bytes
-    url: str
-
-
 class HttpSession:
-    """Reads the registry of a Session with its credentials. Threads may share it. Every method raises ZotError."""
+    """Reads the registry of an Access with its credentials. Threads may share it. Every method raises ZotError."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Access) -> None:
         if not session.name:
             raise missing_registry()
         self.name = session.name
@@ -72,9 +72,17 @@ class HttpSession:
         self._may_be_plain = session.insecure or self._loopback
         self._scheme = "https"
         self._requests, self._client = self._open()
-        # The Bearer token of each repository, and the time until which it is used.
+        # The Bearer token of each scope, and the time until which it is used.
         self._tokens: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def account(self, repository: str) -> Account:
+        """The account that the registry gets for a repository."""
+        return self._session.credentials.account(self.name, repository)
 
     def digest(self, reference: Reference) -> str | None:
         """The digest of a reference; None only if it does not exist. Zot does not count a HEAD as a pull."""
@@ -86,18 +94,47 @@ class HttpSession:
             return None
         found = answer.headers.get("Docker-Content-Digest", reference.digest or "")
         if not is_digest(found) or reference.digest not in (None, found):
-            raise _invalid(str(reference), f"its digest is {found!r}")
+            raise invalid_answer(str(reference), f"its digest is {found!r}")
         return found
 
     def tags(self, repository: str) -> list[str] | None:
         """The tags of a repository, in the order of the registry. None only if it does not exist."""
-        found: list[str] | None = None
+        found: dict[str, None] | None = None
         for page in self.pages(repository, f"/v2/{repository}/tags/list"):
             tags = page.get("tags") or []
             if not isinstance(tags, list) or not all(isinstance(tag, str) and is_tag(tag) for tag in tags):
-                raise _invalid(f"{self.name}/{repository}", "its tags are not a list of tags")
-            found = [*(found or ()), *tags]
-        return None if found is None else list(dict.fromkeys(found))
+                raise invalid_answer(f"{self.name}/{repository}", "its tags are not a list of tags")
+            found = found or {}
+            found.update(dict.fromkeys(tags))
+            if len(found) > _MOST_TAGS:
+                raise invalid_answer(f"{self.name}/{repository}", f"it has more than {_MOST_TAGS:,} tags")
+        return None if found is None else list(found)
+
+    def remove_tag(self, reference: Reference, digest: str) -> str:
+        """Remove a tag if it holds *digest*, and nothing else. Return C(removed), C(absent) or C(moved).
+
+        Zot has no conditional DELETE, so the tag is read right before each attempt.
+        """
+        path, repository = f"/v2/{reference.repository}/manifests/{reference.tag}", reference.repository
+        attempted = False
+
+        def attempt() -> str:
+            nonlocal attempted
+            current = self.digest(reference)
+            if current != digest:
+                # After an attempt whose answer was lost, an absent tag is one that this task removed.
+                return "moved" if current else "removed" if attempted else "absent"
+            attempted = True
+            self._once("DELETE", path, str(reference), repository, "*/*")
+            return "removed"
+
+        try:
+            return self._session.runner.retry(attempt)
+        except ZotError as error:
+            # Another client removed it after it was read.
+            if error.error_class == "not_found":
+                return "absent"
+            raise
 
     def has_blob(self, reference: Reference) -> bool:
         """Whether the repository has the blob with the digest of *reference*, for example a configuration."""
@@ -108,7 +145,7 @@ class HttpSession:
         """The JSON object of a path that belongs to *repository*; None only if it does not exist."""
         what = f"{self.name}{path.partition('?')[0]}"
         answer = self._read("GET", path, what, repository)
-        return None if answer is None else _object(answer, what)
+        return None if answer is None else object_of(answer, what)
 
     def pages(self, repository: str, path: str) -> t.Iterator[dict[str, t.Any]]:
         """The JSON objects of a list, page by page; none if it does not exist.
@@ -119,20 +156,20 @@ class HttpSession:
         seen: set[str] = set()
         while True:
             if path in seen or len(seen) >= _MOST_PAGES:
-                raise _invalid(what, "its pages do not end")
+                raise invalid_answer(what, "its pages do not end")
             seen.add(path)
             answer = self._read("GET", path, what, repository)
             if answer is None and len(seen) > 1:
-                raise _invalid(what, "its next page does not exist")
+                raise invalid_answer(what, "its next page does not exist")
             if answer is None:
                 return
-            yield _object(answer, what)
+            yield object_of(answer, what)
             following = _NEXT.search(answer.headers.get("Link", ""))
             if not following:
                 return
-            url = _join(answer.url, following[1], what)
+            url = joined(answer.url, following[1], what)
             if not self._is_ours(url):
-                raise _invalid(what, "its next page is on another host")
+                raise invalid_answer(what, "its next page is on another host")
             path = urlunsplit(("", "", *urlsplit(url)[2:4], ""))
 
     def _read(self, method: str, path: str, what: str, repository: str, accept: str = "*/*") -> Answer | None:
@@ -145,33 +182,39 @@ class HttpSession:
             raise
 
     def _once(self, method: str, path: str, what: str, repository: str, accept: str) -> Answer:
-        origin = self._session.credentials.prepare(self.name, repository)
+        account = self._session.credentials.prepare(self.name, repository)
         answer = self._authorized(method, path, what, repository, accept)
-        if answer.status == 200:
+        if answer.status == (202 if method == "DELETE" else 200):
             return answer
         text = answer.body.decode(errors="replace")
-        codes = _codes(answer.body)
-        error_class = _CLASSES.get(answer.status, "unavailable" if answer.status >= 500 else "tool_failed")
+        codes = codes_of(answer.body)
+        classes = {**_CLASSES, **(_NOT_DELETED if method == "DELETE" else {})}
+        error_class = classes.get(answer.status, "unavailable" if answer.status >= 500 else "tool_failed")
         if codes & _ABSENT:
             error_class = "not_found"
         elif answer.status == 429 and re.search(r'"limit": ?"[0-9]', text):
             error_class = "quota_exceeded"
         wait = answer.headers.get("Retry-After", "")
         message = f"HTTP status {answer.status}{''.join(f', {code}' for code in sorted(codes))}"
+        denied = method == "DELETE" and error_class == "denied"
         error = ZotError(
             error_class,
-            f"cannot read {what}: {message}",
+            f"cannot {'remove' if method == 'DELETE' else 'read'} {what}: {message}",
+            hint="The user may not remove tags of this repository: {credentials}. In Zot this is the action delete."
+            if denied
+            else None,
             # Redact before the text is shortened, or a part of a secret could remain.
             stderr=f"{message}\nRetry-After: {wait}\n{self._session.credentials.redact(text)[:4096]}",
         )
-        error.hint = error.hint.replace("{credentials}", origin)
+        error.hint = error.hint.replace("{credentials}", account)
         raise error
 
     def _authorized(self, method: str, path: str, what: str, repository: str, accept: str) -> Answer:
         """The answer to a request with the token that is known, with a new token, or with the account itself."""
         account = self._session.credentials.account(self.name, repository)
+        scope = f"repository:{repository}:{'pull,delete' if method == 'DELETE' else 'pull'}"
         with self._lock:
-            token, until = self._tokens.get(repository, ("", 0.0))
+            token, until = self._tokens.get(scope, ("", 0.0))
         authorization = f"Bearer {token}" if token and time.monotonic() < until else account.basic
         answer = self._send(method, path, what, accept, authorization)
         # The challenge counts only if the registry itself made it: another host must not name who gets the account.
@@ -182,22 +225,21 @@ class HttpSession:
             return answer
         fields = {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(challenge[1])}
         with self._lock:
-            newer, until = self._tokens.get(repository, ("", 0.0))
+            newer, until = self._tokens.get(scope, ("", 0.0))
             if newer == token or time.monotonic() >= until:  # no other thread has got one meanwhile
-                newer, seconds = self._token(fields, repository, account.basic, account.identity_token)
-                self._tokens[repository] = newer, time.monotonic() + seconds - _EARLIER
+                newer, seconds = self._token(fields, scope, account.basic, account.identity_token)
+                self._tokens[scope] = newer, time.monotonic() + seconds - _EARLIER
         return self._send(method, path, what, accept, f"Bearer {newer}")
 
-    def _token(
-        self, fields: t.Mapping[str, str], repository: str, basic: str, identity_token: str
-    ) -> tuple[str, float]:
+    def _token(self, fields: t.Mapping[str, str], scope: str, basic: str, identity_token: str) -> tuple[str, float]:
         """A token and its lifetime. https://distribution.github.io/distribution/spec/auth/token/"""
+        repository = scope.split(":")[1]
         what = f"a token for {self.name}/{repository}"
-        realm = _join(f"https://{self.name}/", fields.get("realm", ""), what)
+        realm = joined(f"https://{self.name}/", fields.get("realm", ""), what)
         scheme = urlsplit(realm).scheme
         if scheme != "https" and not (scheme == "http" and self._may_be_plain):
-            raise _invalid(what, f"the realm {realm!r} is not an address with https")
-        query = {"service": fields.get("service", ""), "scope": f"repository:{repository}:pull"}
+            raise invalid_answer(what, f"the realm {realm!r} is not an address with https")
+        query = {"service": fields.get("service", ""), "scope": scope}
         if identity_token:
             form = {
                 **query,
@@ -213,10 +255,10 @@ class HttpSession:
             error = ZotError(error_class, f"cannot get {what}: {realm} answers with HTTP status {answer.status}")
             error.hint = error.hint.replace("{credentials}", self._session.credentials.prepare(self.name, repository))
             raise error
-        document = _object(answer, what)
+        document = object_of(answer, what)
         token, seconds = document.get("token") or document.get("access_token"), document.get("expires_in")
         if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
-            raise _invalid(what, "it has no token")
+            raise invalid_answer(what, "it has no token")
         self._session.credentials.secrets.add(token)
         is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
         return token, max(t.cast("float", seconds), _TOKEN_SECONDS) if is_number else _TOKEN_SECONDS
@@ -228,12 +270,13 @@ class HttpSession:
             shown = authorization if self._is_ours(url) else ""
             answer = self._bounded(lambda end: self._try(method, url, accept, shown, end), what)  # noqa: B023
             location = answer.headers.get("Location")
-            if answer.status not in _REDIRECTS or not location:
+            # Whoever answers a DELETE with another address must not choose what is removed.
+            if answer.status not in _REDIRECTS or not location or method == "DELETE":
                 return answer
-            url = _join(answer.url, location, what)
+            url = joined(answer.url, location, what)
             if urlsplit(url).scheme not in ("https", self._scheme):
-                raise _invalid(what, f"it redirects to {url!r}, which is not an address with https")
-        raise _invalid(what, f"it redirects more than {_MOST_REDIRECTS} times")
+                raise invalid_answer(what, f"it redirects to {url!r}, which is not an address with https")
+        raise invalid_answer(what, f"it redirects more than {_MOST_REDIRECTS} times")
 
     def _try(self, method: str, url: str, accept: str, authorization: str, end: float) -> Answer:
         """One request. Like crane, use plain HTTP where that is allowed and the registry does not speak TLS."""
@@ -251,7 +294,7 @@ class HttpSession:
             method,
             url,
             headers={"Accept": accept, "Accept-Encoding": "identity"},
-            auth=lambda request: _authorize(request, authorization),
+            auth=lambda request: authorize(request, authorization),
             allow_redirects=False,
             stream=True,
             timeout=left,
@@ -263,7 +306,7 @@ class HttpSession:
             for piece in response.iter_content(_PIECE):
                 body += piece
                 if len(body) > _LONGEST_ANSWER:
-                    raise _TooLong
+                    raise TooLongError
             return Answer(response.status_code, response.headers, bytes(body), response.url)
 
     def _bounded(self, exchange: t.Callable[[float], Answer], what: str) -> Answer:
@@ -288,8 +331,8 @@ class HttpSession:
         result = found[0] if found else failed.Timeout()
         if isinstance(result, Answer):
             return result
-        if isinstance(result, _TooLong):
-            raise _invalid(what, f"it is longer than {_LONGEST_ANSWER >> 20} MiB") from result
+        if isinstance(result, TooLongError):
+            raise invalid_answer(what, f"it is longer than {_LONGEST_ANSWER >> 20} MiB") from result
         if isinstance(result, failed.Timeout):
             raise ZotError(
                 "unavailable",
@@ -309,7 +352,7 @@ class HttpSession:
     def _is_ours(self, url: str) -> bool:
         """Whether an address is that of the registry: host, port and a scheme that it may have."""
         schemes = ("https", "http") if self._may_be_plain else ("https",)
-        return _origin(url) in [_origin(f"{scheme}://{self.name}") for scheme in schemes]
+        return origin(url) in [origin(f"{scheme}://{self.name}") for scheme in schemes]
 
     def _open(self) -> tuple[t.Any, t.Any]:
         try:
@@ -332,57 +375,3 @@ class HttpSession:
         if self._session.insecure:
             warnings.filterwarnings("ignore", message="Unverified HTTPS request")
         return requests, client
-
-
-class _TooLong(Exception):
-    """The answer exceeds the limit."""
-
-
-def _join(base: str, location: str, what: str) -> str:
-    """The address that an answer names. Raises ZotError for a malformed one."""
-    try:
-        url = urljoin(base, location)
-        _origin(url)
-    except ValueError as error:
-        raise _invalid(what, f"it names the address {location!r}: {error}") from error
-    return url
-
-
-def _origin(url: str) -> tuple[str, str, int]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443)
-
-
-def _authorize(request: t.Any, authorization: str) -> t.Any:
-    """Set the header of one request. An object that does this is always given: without one, requests reads ~/.netrc."""
-    request.headers.pop("Authorization", None)
-    if authorization:
-        request.headers["Authorization"] = authorization
-    return request
-
-
-def _object(answer: Answer, what: str) -> dict[str, t.Any]:
-    try:
-        return json_object(answer.body, "the answer")
-    except InvalidImageError as error:
-        kind = answer.headers.get("Content-Type", "")
-        raise _invalid(what, f"{error}{f' ({kind})' if 'json' not in kind else ''}") from error
-
-
-def _codes(body: bytes) -> set[str]:
-    """The error codes of an answer. Zot wraps them in a list, except for a wrong account."""
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return set()
-    errors = document.get("errors") if isinstance(document, dict) else None
-    found = [each.get("code") for each in errors if isinstance(each, dict)] if isinstance(errors, list) else []
-    return {code for code in found if isinstance(code, str) and re.fullmatch("[A-Z_]{1,40}", code)}
-
-
-def _invalid(what: str, reason: str) -> ZotError:
-    return ZotError(
-        "tool_failed",
-        f"{what}: the answer of the registry is invalid: {reason}",
-        hint="Check that the address is that of a registry. If the error remains, ask its operator.",
-    )

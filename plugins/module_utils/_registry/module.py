@@ -53,6 +53,17 @@ CLUSTER_MODULE_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
 }
 
 
+# A module that copies takes the registry that it reads from as source_*. These options have no fallback: an account of
+# the environment belongs to the registry that the environment names.
+_OF_A_SOURCE = ("registry", "username", "password", "authfile", "ca_path", "validate_certs")
+SOURCE_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
+    f"source_{name}": {
+        key: _REGISTRY_OPTIONS[name][key] for key in ("type", "no_log") if key in _REGISTRY_OPTIONS[name]
+    }
+    for name in _OF_A_SOURCE
+}
+
+
 def options_of(params: t.Mapping[str, t.Any]) -> Options:
     """The registry options of a module that only uses a registry. Raises ZotError."""
     at_least(1, timeout=params["timeout"])
@@ -68,6 +79,27 @@ def options_beside_a_cluster(params: t.Mapping[str, t.Any]) -> Options:
         timeout=params["registry_timeout"],
         crane_path=params["crane_path"],
         **{name: params[f"registry_{name}"] for name in _BESIDE_A_CLUSTER},
+    )
+
+
+def source_options_of(params: t.Mapping[str, t.Any]) -> Options:
+    """The registry options of a source, of a module that takes C(SOURCE_OPTIONS). Raises ZotError.
+
+    What is not given is taken from the destination only if both are the same registry.
+    """
+    destination = options_of(params)
+    given = {name: params[f"source_{name}"] for name in _OF_A_SOURCE if params[f"source_{name}"] is not None}
+    if given.get("registry", destination.registry) == destination.registry:
+        account = ("username", "password", "authfile")
+        kept = {} if given.keys() & set(account) else {name: getattr(destination, name) for name in account}
+        given = {"ca_path": destination.ca_path, "validate_certs": destination.validate_certs, **kept, **given}
+    return Options(
+        given.pop("registry", destination.registry),
+        timeout=destination.timeout,
+        retries=destination.retries,
+        crane_path=destination.crane_path,
+        username_option="source_username" if params["source_username"] else "username",
+        **given,
     )
 
 

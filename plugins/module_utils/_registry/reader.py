@@ -34,6 +34,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.session imp
 if t.TYPE_CHECKING:
     from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
 
+_IMAGES = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
+
 
 class Reader:
     """Reads a registry, with retries. Every method raises ZotError."""
@@ -97,6 +99,13 @@ class Reader:
             image.for_ansible()  # raises now, not at the end of the task, if a field has the wrong type
             return image
 
+    def platforms(self, reference: Reference, manifest: Manifest) -> list[str]:
+        """The platforms of a manifest or index that was read. Only the configuration of an image names one."""
+        config = manifest.document.get("config") or {}
+        if manifest.is_index or config.get("mediaType") not in _IMAGES:
+            return Image(reference, manifest).platforms
+        return self.configured(reference, manifest).platforms
+
     def prime_config_cache(self, reference: Reference, configurations: t.Iterable[bytes]) -> None:
         """Cache *configurations* that the repository of *reference* may hold, so that they are not downloaded."""
         for raw in configurations:
@@ -128,13 +137,7 @@ class Reader:
 
     def nearest_tags(self, reference: Reference) -> str:
         """For a reference that does not exist: a sentence that lists the most similar tags."""
-        tags = self.tags(reference)
-        if not tags:
-            return f"{reference.name} has no tags: push the image first."
-        import difflib  # imported only here: most tasks have no error
-
-        near = difflib.get_close_matches(reference.tag or "", tags, n=5, cutoff=0.4) or tags[-5:]
-        return f"{reference.name} has {len(tags)} tags. The most similar are {', '.join(near)}."
+        return most_similar(reference, self.tags(reference))
 
     @contextlib.contextmanager
     def valid_response(self, reference: Reference) -> t.Iterator[None]:
@@ -165,3 +168,13 @@ class Reader:
             return self._session.configurations[name]
         finally:
             done.set()
+
+
+def most_similar(reference: Reference, tags: t.Sequence[str] | None) -> str:
+    """A sentence that lists those of all *tags* of a repository that are the most similar to *reference*."""
+    if not tags:
+        return f"{reference.name} has no tags: push the image first."
+    import difflib  # imported only here: most tasks have no error
+
+    near = difflib.get_close_matches(reference.tag or "", tags, n=5, cutoff=0.4) or tags[-5:]
+    return f"{reference.name} has {len(tags)} tags. The most similar are {', '.join(near)}."

@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 
 # cosign attaches by such a tag, and the specification where the registry has no referrers API.
 _ATTACHMENT = re.compile(r"sha256-[0-9a-f]{64}(?:\.[a-z]+)?")
-_SUFFIXES = ("sig", "att", "sbom")
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,24 @@ class Referrer:
     annotations: t.Mapping[str, str] = field(default_factory=dict)
     tag: str | None = None
 
+    @property
+    def kinds(self) -> set[str]:
+        """Which of the C(KINDS) it is. An attestation whose content is an SBOM is both."""
+        if self.tag:
+            return {_TAGGED[self.tag.rpartition(".")[2]]}
+        artifact_type = self.artifact_type or ""
+        if _BUNDLE.fullmatch(artifact_type):
+            predicate = self.annotations.get(_PREDICATE, _SIGNATURE_PREDICATE)
+            if predicate == _SIGNATURE_PREDICATE:
+                return {"signature"}
+            return {"attestation", "sbom"} if _SBOM_PREDICATES.fullmatch(predicate) else {"attestation"}
+        return {kind for kind, pattern in _TYPES.items() if pattern.fullmatch(artifact_type)}
+
+    @property
+    def is_signature_of_zot(self) -> bool:
+        """Whether the search extension of Zot counts it among the signatures, and does not list it."""
+        return bool(_BUNDLE.fullmatch(self.artifact_type or "")) or "signature" in self.kinds
+
     def for_ansible(self) -> dict[str, t.Any]:
         """One of the referrers in a result."""
         return {
@@ -47,6 +65,24 @@ class Referrer:
             "annotations": dict(self.annotations),
             "tag": self.tag,
         }
+
+
+# https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md: a bundle is a signature or an attestation.
+_BUNDLE = re.compile(r"application/vnd\.dev\.sigstore\.bundle(?:[.+].*|)")
+_PREDICATE = "dev.sigstore.bundle.predicateType"
+_SIGNATURE_PREDICATE = "https://sigstore.dev/cosign/sign/v1"
+_SBOM_PREDICATES = re.compile(r"https://(?:spdx\.dev/Document|cyclonedx\.org/bom).*")
+_TYPES: t.Mapping[str, re.Pattern[str]] = {
+    "signature": re.compile(r"application/vnd\.(?:cncf\.notary\.signature|dev\.cosign\.artifact\.sig\..*)"),
+    "sbom": re.compile(
+        r"(?:application|text)/(?:spdx.*|vnd\.cyclonedx.*|vnd\.syft.*|vnd\.dev\.cosign\.artifact\.sbom\..*)"
+    ),
+    "attestation": re.compile(r"application/(?:vnd\.in-toto.*|vnd\.dev\.cosign\.artifact\.att\..*)"),
+}
+_TAGGED = {"sig": "signature", "att": "attestation", "sbom": "sbom"}
+KINDS = tuple(_TYPES)
+# An image with more attachments than this is an error of the registry.
+_MOST = 1000
 
 
 def is_attachment(tag: str) -> bool:
@@ -74,11 +110,38 @@ def referrers(reader: Reader, subject: Reference, tags: t.Collection[str]) -> li
         for page in pages:
             for each in _listed(page):
                 found.setdefault(each["digest"], _referrer(digest, each))
-    for suffix in _SUFFIXES:
-        tag = f"{_name(digest)}.{suffix}"
+    for tagged in tagged_referrers(reader, subject, tags):
+        found.setdefault(tagged.digest, tagged)
+    return list(found.values())
+
+
+def tagged_referrers(reader: Reader, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:
+    """What tags of the repository attach to a manifest. Raises ZotError."""
+    found = []
+    for suffix in _TAGGED:
+        tag = f"{_name(str(subject.digest))}.{suffix}"
         attached = reader.http().digest(subject.tagged(tag)) if tag in tags else None
         if attached:
-            found.setdefault(attached, Referrer(digest, attached, tag=tag))
+            found.append(Referrer(str(subject.digest), attached, tag=tag))
+    return found
+
+
+def all_referrers(
+    subjects: t.Iterable[str], attached: t.Callable[[t.Sequence[str]], t.Iterable[Referrer]]
+) -> list[Referrer]:
+    """What is attached to the digests *subjects*, and to that in turn: an SBOM can be signed.
+
+    *attached* returns what is attached directly to some digests. Raises ZotError if that does not end.
+    """
+    found: dict[tuple[str, str | None], Referrer] = {}
+    known: set[str] = set()
+    following = list(dict.fromkeys(subjects))
+    while following:
+        known.update(following)
+        level = [each for each in attached(following) if found.setdefault((each.digest, each.tag), each) is each]
+        if len(found) > _MOST:
+            raise ZotError("tool_failed", f"more than {_MOST} objects are attached to {next(iter(subjects))}")
+        following = [digest for digest in dict.fromkeys(each.digest for each in level) if digest not in known]
     return list(found.values())
 
 

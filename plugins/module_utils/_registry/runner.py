@@ -35,7 +35,37 @@ _INTERVAL = 0.2
 T = t.TypeVar("T")
 
 
-class Runner:
+class Retries:
+    """Repeats what failed with a retryable error, until the end of the task."""
+
+    def __init__(self, *, timeout: int, retries: int) -> None:
+        """*timeout* is the longest wait that the registry may ask for, in seconds."""
+        self._timeout = timeout
+        self._retries = retries
+        self._over = threading.Event()
+
+    def retry(self, action: t.Callable[[], T]) -> T:
+        """Return the result of *action*. After a retryable error, wait and call it again.
+
+        The wait doubles with each attempt, has jitter, and respects the Retry-After of the registry.
+        """
+        for attempt in range(self._retries):
+            try:
+                return action()
+            except ZotError as error:
+                if not error.retryable:
+                    raise
+                wait = min(_FIRST_WAIT * 2**attempt, _LONGEST_WAIT) * random.uniform(0.5, 1.0)
+                self._over.wait(max(wait, min(error.retry_after or 0, self._timeout)))
+        return action()
+
+    def require_running(self, what: str) -> None:
+        """Raise ZotError after the end of the task. *what* is the beginning of its message."""
+        if self._over.is_set():
+            raise ZotError("tool_failed", f"{what}: the task was ended")
+
+
+class Runner(Retries):
     """Runs the tools of one task, each in its own process group. None outlives the task."""
 
     def __init__(
@@ -49,13 +79,11 @@ class Runner:
         """*timeout* limits one run, in seconds. *directory* is the working directory. *redact* removes secrets."""
         # A core dump of this process or of a tool would contain the credentials.
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-        self._timeout = timeout
-        self._retries = retries
+        super().__init__(timeout=timeout, retries=retries)
         self._directory = directory
         self._redact = redact
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.RLock()  # reentrant: the signal handler may run in the thread that holds it
-        self._over = threading.Event()
 
     def run(
         self,
@@ -109,32 +137,12 @@ class Runner:
             stderr=shown,
         )
 
-    def retry(self, action: t.Callable[[], T]) -> T:
-        """Return the result of *action*. After a retryable error, wait and call it again.
-
-        The wait doubles with each attempt, has jitter, and respects the Retry-After of the registry.
-        """
-        for attempt in range(self._retries):
-            try:
-                return action()
-            except ZotError as error:
-                if not error.retryable:
-                    raise
-                wait = min(_FIRST_WAIT * 2**attempt, _LONGEST_WAIT) * random.uniform(0.5, 1.0)
-                self._over.wait(max(wait, min(error.retry_after or 0, self._timeout)))
-        return action()
-
     def end(self) -> None:
         """Kill all running tools and refuse to start new ones."""
         with self._lock:
             self._over.set()
             for process in self._running:
                 _kill_group(process)
-
-    def require_running(self, what: str) -> None:
-        """Raise ZotError after end(). *what* is the beginning of its message."""
-        if self._over.is_set():
-            raise ZotError("tool_failed", f"{what}: the task was ended")
 
     def _start(
         self, command: t.Sequence[str], what: str, environment: t.Mapping[str, str], largest: int

@@ -12,17 +12,30 @@ deletes must ask the registry again.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import is_digest, is_tag
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest, is_tag
+from ansible_collections.killinit.zot.plugins.module_utils._registry.account import Account
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
+from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer
 
 # Without the field Vulnerabilities, which would start scans.
 _QUERY = """{ExpandedRepoInfo(repo:"%s"){Images{Tag Digest MediaType Size PushTimestamp LastPullTimestamp IsSigned
-Manifests{Digest ConfigDigest Size Platform{Os Arch}}}}}"""
+%sManifests{Digest ConfigDigest Size Platform{Os Arch}}}}}"""
+# A Zot before 2.1.15 refuses a query for fields that it does not know.
+_NEWER_FIELDS = ("TaggedTimestamp IsDeletable\\n", "")
+_IMAGE = (
+    "fragment i on ImageSummary{Digest SignatureInfo{Tool} Referrers{...r}"
+    " Manifests{Digest SignatureInfo{Tool} Platform{Os Arch} Referrers{...r}}}"
+    "fragment r on Referrer{MediaType ArtifactType Size Digest Annotations{Key Value}}"
+)
+# In one request. Proxies limit the length of an address, often to 8 KiB.
+_QUESTIONS = 30
+_SAFE = ":{}(),"
 # How Zot writes that something never happened.
 _NEVER = ("0001-", "1970-")
 
@@ -41,7 +54,11 @@ class Member:
 
 @dataclass(frozen=True)
 class TaggedImage:
-    """What a tag holds. A single manifest is its own member. None is a fact that is not known."""
+    """What a tag holds. A single manifest is its own member. None is a fact that is not known.
+
+    *tagged_at* is when the tag was made; it does not change when the tag moves. *deletable* is whether the account may
+    remove the tag.
+    """
 
     tag: str
     digest: str
@@ -50,6 +67,8 @@ class TaggedImage:
     pushed_at: str | None = None
     last_pulled_at: str | None = None
     signed: bool | None = None
+    tagged_at: str | None = None
+    deletable: bool | None = None
 
     @property
     def digests(self) -> set[str]:
@@ -85,18 +104,107 @@ def search(http: HttpSession, repository: str) -> list[TaggedImage] | None:
 
     The extension also has no images for a repository that the account may not read. Raises ZotError.
     """
-    try:
-        document = http.document(repository, f"/v2/_zot/ext/search?query={quote(_QUERY % repository)}")
-    except ZotError as error:
-        if error.retryable or error.error_class == "tls":
-            raise
-        return None
+    document = None
+    for fields in _NEWER_FIELDS:
+        try:
+            query = quote(_QUERY % (repository, fields))
+            document = http.document(repository, f"/v2/_zot/ext/search?query={query}")
+            break
+        except ZotError as error:
+            if error.retryable or error.error_class == "tls":
+                raise
     try:
         if document is None or document.get("errors"):
             return None
         return [_image(each) for each in document["data"]["ExpandedRepoInfo"]["Images"] or ()]
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
+
+
+@dataclass(frozen=True)
+class SearchedImage:
+    """An image with what is attached to it and to its members, directly. *members* have a platform or None.
+
+    Zot does not list signatures, nor what cosign has signed, among the *referrers*. *signed* are the digests that have
+    some, with their number.
+    """
+
+    digest: str
+    members: t.Mapping[str, str | None]
+    referrers: t.Sequence[Referrer]
+    signed: t.Mapping[str, int]
+
+
+def search_images(
+    http: HttpSession, references: t.Iterable[Reference], repositories: t.Iterable[str] = ()
+) -> tuple[dict[Reference, SearchedImage], dict[str, list[str]]]:
+    """The images of tags, and the tags of repositories without those of signatures, in one request for many.
+
+    What the extension does not answer is missing. Raises ZotError.
+    """
+    names = {name: f'ExpandedRepoInfo(repo:"{name}"){{Images{{Tag}}}}' for name in repositories}
+    images = {each: f'Image(image:"{each.repository}:{each.tag}"){{...i}}' for each in references}
+    accounts: dict[Account, dict[t.Any, str]] = {}
+    asked: dict[t.Any, str] = {**names, **images}
+    for key, question in asked.items():
+        repository = key.repository if isinstance(key, Reference) else key
+        accounts.setdefault(http.account(repository), {})[key] = question
+    found: dict[Reference, SearchedImage] = {}
+    tags: dict[str, list[str]] = {}
+    for questions in accounts.values():
+        for key, fields in _ask(http, questions):
+            with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
+                if isinstance(key, Reference):
+                    found[key] = _searched(fields)
+                else:
+                    tags[key] = [_text(each["Tag"]) for each in fields["Images"]]
+    return found, tags
+
+
+def _ask(http: HttpSession, questions: t.Mapping[t.Any, str]) -> t.Iterator[tuple[t.Any, t.Any]]:
+    """The answer to each question. If Zot cannot answer one of a request, the whole request has no answer."""
+    keys = list(questions)
+    for start in range(0, len(keys), _QUESTIONS):
+        some = keys[start : start + _QUESTIONS]
+        text = " ".join(f"q{number}:{questions[key]}" for number, key in enumerate(some))
+        fragments = _IMAGE if "...i" in text else ""
+        repository = some[0].repository if isinstance(some[0], Reference) else some[0]
+        data = _answer(http, repository, f"{{{text}}}{fragments}")
+        yield from ((key, data[f"q{number}"]) for number, key in enumerate(some) if f"q{number}" in data)
+
+
+def _answer(http: HttpSession, repository: str, query: str) -> t.Mapping[str, t.Any]:
+    try:
+        document = http.document(repository, f"/v2/_zot/ext/search?query={quote(query, safe=_SAFE)}")
+    except ZotError as error:
+        if error.retryable or error.error_class == "tls":
+            raise
+        return {}
+    data = document.get("data") if document and not document.get("errors") else None
+    return data if isinstance(data, dict) else {}
+
+
+def _searched(fields: t.Mapping[str, t.Any]) -> SearchedImage:
+    digest = _digest(fields["Digest"])
+    manifests = {_digest(each["Digest"]): each for each in fields["Manifests"] or ()}
+    subjects = {**manifests, digest: fields}
+    return SearchedImage(
+        digest,
+        {member: _platform(each.get("Platform") or {}) for member, each in manifests.items()},
+        [_attached(subject, each) for subject, found in subjects.items() for each in found["Referrers"] or ()],
+        {subject: len(each["SignatureInfo"]) for subject, each in subjects.items() if each["SignatureInfo"]},
+    )
+
+
+def _attached(subject: str, fields: t.Mapping[str, t.Any]) -> Referrer:
+    return Referrer(
+        subject,
+        _digest(fields["Digest"]),
+        _text(fields.get("ArtifactType") or "") or None,
+        _text(fields.get("MediaType") or "") or None,
+        int(fields["Size"]),
+        {_text(each["Key"]): _text(each["Value"]) for each in fields.get("Annotations") or ()},
+    )
 
 
 def _image(fields: t.Mapping[str, t.Any]) -> TaggedImage:
@@ -109,7 +217,7 @@ def _image(fields: t.Mapping[str, t.Any]) -> TaggedImage:
         )
         for each in fields["Manifests"] or ()
     ]
-    tag = fields["Tag"]
+    tag, deletable = fields["Tag"], fields.get("IsDeletable")
     if not is_tag(tag):
         raise ValueError(tag)
     return TaggedImage(
@@ -120,6 +228,8 @@ def _image(fields: t.Mapping[str, t.Any]) -> TaggedImage:
         _time(fields.get("PushTimestamp")),
         _time(fields.get("LastPullTimestamp")),
         fields.get("IsSigned") is True,
+        _time(fields.get("TaggedTimestamp")),
+        deletable if isinstance(deletable, bool) else None,
     )
 
 

@@ -28,9 +28,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials
     without_plain_http,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Runner, find_tool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Retries, Runner, find_tool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import ended_by_signals
-from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Workers
+
+if t.TYPE_CHECKING:
+    from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Options:
     retries: int = 3
     skopeo_path: str | None = None
     crane_path: str | None = None
+    username_option: str = "username"
 
 
 @contextlib.contextmanager
@@ -105,20 +108,22 @@ class Task:
         """Kill all running processes and refuse to start new tools."""
         for session in self._sessions:
             session.runner.end()
-            session.workers.end()
+            if session.workers:
+                session.workers.end()
 
 
-class Session:
-    """Runs skopeo and crane with the credentials of one user. Every method raises ZotError."""
+class Access:
+    """What a request without a tool needs: the registry, the credentials of one user, and the CA certificates."""
 
-    def __init__(self, options: Options, directory: str) -> None:
-        """*directory* is private. The caller removes it."""
+    def __init__(self, options: Options, directory: str, runner: Retries, *, for_tools: bool = False) -> None:
+        """*directory* is private. The caller removes it. With *for_tools* it holds the credentials, too."""
         if options.registry:
             registry_name(options.registry)
         self.name = options.registry
         self.timeout = options.timeout
         self.directory = directory
         self.insecure = not options.validate_certs
+        self.runner = runner
         self.credentials = Credentials(
             directory,
             registry=options.registry,
@@ -126,20 +131,9 @@ class Session:
             password=options.password,
             authfile=options.authfile,
             ambient=options.ambient,
+            for_tools=for_tools,
+            username_option=options.username_option,
         )
-        empty = os.path.join(directory, "empty")
-        os.mkdir(empty)
-        # crane treats a reference as a file if the working directory has a file of that name.
-        self.runner = Runner(
-            timeout=options.timeout, retries=options.retries, directory=empty, redact=self.credentials.redact
-        )
-        self.workers = Workers(options.timeout)
-        # The image configurations that were read or are expected, by pinned reference, and those that are being read.
-        self.configurations: dict[str, bytes] = {}
-        self.in_flight: dict[str, threading.Event] = {}
-        self.crane = find_tool(options.crane_path, "crane")
-        self.policy = policy(directory)
-        self._skopeo_path = options.skopeo_path
         self._variables = environment(directory, ca_path=options.ca_path)
 
     @property
@@ -163,9 +157,38 @@ class Session:
                 os.replace(unfinished, path)
         return path
 
+
+class Session(Access):
+    """Runs skopeo and crane with the credentials of one user. Every method raises ZotError."""
+
+    runner: Runner
+
+    def __init__(self, options: Options, directory: str) -> None:
+        """*directory* is private. The caller removes it."""
+        # crane treats a reference as a file if the working directory has a file of that name.
+        empty = os.path.join(directory, "empty")
+        os.mkdir(empty)
+        runner = Runner(timeout=options.timeout, retries=options.retries, directory=empty, redact=self._redact)
+        super().__init__(options, directory, runner, for_tools=True)
+        # Set when archives are read.
+        self.workers: Workers | None = None
+        # The image configurations that were read or are expected, by pinned reference, and those that are being read.
+        self.configurations: dict[str, bytes] = {}
+        self.in_flight: dict[str, threading.Event] = {}
+        self.crane = find_tool(options.crane_path, "crane")
+        self.policy = policy(directory)
+        self._skopeo_path = options.skopeo_path
+
+    def _redact(self, text: str) -> str:
+        return self.credentials.redact(text)
+
     def find_skopeo(self) -> str:
         """The path of skopeo. Raises ZotError if it is not installed."""
         return find_tool(self._skopeo_path, "skopeo")
+
+    def variables(self, registry: str) -> dict[str, str]:
+        """The environment of a tool that uses *registry*."""
+        return dict(self._variables) if self.insecure else without_plain_http(self._variables, registry)
 
     def run_on_files(self, command: t.Sequence[str], what: str, message: t.Callable[[str], str], largest: int) -> None:
         """Run a command that uses no registry. *largest* limits the size of the files that it writes."""
@@ -181,14 +204,11 @@ class Session:
     ) -> bytes:
         """Return the standard output of a command. For the arguments see Runner.run()."""
         origin = self.credentials.prepare(reference.registry, reference.repository)
-        variables = self._variables
-        if not self.insecure:
-            variables = without_plain_http(variables, reference.registry)
         try:
             return self.runner.run(
                 command,
                 what=what,
-                environment=variables,
+                environment=self.variables(reference.registry),
                 message=message,
                 names=[str(reference), reference.name, *names],
             )

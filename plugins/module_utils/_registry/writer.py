@@ -33,10 +33,10 @@ class Writer(Reader):
         command = crane.tag(self._session.crane, str(source), tag, insecure=self._session.insecure)
         self._session.run(command, source, f"cannot tag {source} as {tag}", crane.message)
 
-    def move(self, reference: Reference, digest: str) -> Image:
+    def move(self, reference: Reference, digest: str, read: t.Callable[[], Image] | None = None) -> Image:
         """Let the tag *reference* hold an image of its repository, and return the image that it then holds."""
         pinned, tag = reference.pinned(digest), reference.tag or ""
-        return self.write(reference, lambda: self.tag(pinned, tag), lambda now: now.digest == digest)
+        return self.write(reference, lambda: self.tag(pinned, tag), lambda now: now.digest == digest, read)
 
     def keep(self, image: Image, keeper: Reference | None) -> None:
         """Add the tag *keeper* to *image*, whose tag is about to move. This costs one read and one write.
@@ -89,21 +89,30 @@ class Writer(Reader):
                 error.message += f"; {reference} still holds {now}"
                 raise
 
-    def write(self, reference: Reference, action: t.Callable[[], t.Any], is_done: t.Callable[[Image], bool]) -> Image:
+    def write(
+        self,
+        reference: Reference,
+        action: t.Callable[[], t.Any],
+        is_done: t.Callable[[Image], bool],
+        read: t.Callable[[], Image] | None = None,
+    ) -> Image:
         """Run *action*, which writes *reference*, and return the image that the reference then holds.
+
+        *read* returns that image, by default with its manifest and configuration.
 
         After a retryable error the reference is read before the next write: the write may have succeeded although its
         response was lost, or Zot may have removed the tag
         (https://github.com/project-zot/zot/blob/main/pkg/api/routes.go, UpdateManifest). A successful write is not
         repeated if only the read after it fails. The final error names the current digest of the reference.
         """
+        read_image = read or (lambda: self.image(reference))
         failures: list[ZotError] = []
         written = False
 
         def attempt() -> Image:
             nonlocal written
             if failures and not written:
-                now = self.image(reference)
+                now = read_image()
                 if is_done(now):
                     return now
             if not written:
@@ -113,7 +122,7 @@ class Writer(Reader):
                     failures.append(error)
                     raise
                 written = True
-            return self.image(reference)
+            return read_image()
 
         try:
             return self._session.runner.retry(attempt)
@@ -127,7 +136,7 @@ class Writer(Reader):
             if not failure.retryable and failure.error_class != "denied":
                 raise failure from None
             try:
-                now = self.image(reference)
+                now = read_image()
             except ZotError:
                 failure.message += f"; the current image of {reference} is not known"
                 raise failure from None

@@ -13,7 +13,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import GIVEN_UP_REASONS
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import GIVEN_UP_REASONS
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
     STATUS_OF,
     name_of,

@@ -111,6 +111,15 @@ def test_index_of_one_archive_with_several_platforms() -> None:
     ]
 
 
+def test_indexes_name_their_members_by_digest() -> None:
+    """zot_prune removes the tags of single architectures. In check mode a digest may not be known yet."""
+    amd64 = {"repository": "demo/app", "tag": "rev-amd64", "platforms": ["linux/amd64"], "digest": "sha256:1"}
+    arm = {"repository": "demo/app", "tag": "rev-arm-v7", "platforms": ["linux/arm/v7"], "digest": None}
+    other = {**arm, "repository": "demo/tool", "digest": "sha256:2"}
+    found = publish_plan([APP, TOOL], "rev", ["latest"], pushed=[amd64, arm, other])
+    assert [index["manifests"] for index in found["indexes"]] == [["sha256:1", "rev-arm-v7"], ["sha256:2"]]
+
+
 def test_one_archive_moves_its_shared_tags_last() -> None:
     found = plan(TOOL)
     assert found["pushes"] == [

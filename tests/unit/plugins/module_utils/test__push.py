@@ -362,6 +362,19 @@ def test_an_error_that_passes_does_not_hide_one_that_does_not(registry: ArchiveW
     assert raised.value.error_class == "denied"
 
 
+def test_the_error_of_an_archive_precedes_that_of_its_tag(
+    registry: ArchiveWriter, fake: t.Any, app: Path, tmp_path: Path
+) -> None:
+    """Both are read at the same time, and the worker that read the first archive can read the second one."""
+    fake.fail("manifest", "demo/app:1", "bad-password", times=99)
+    missing = item(tmp_path / "missing.tar", "1")
+    with pytest.raises(ZotError, match=r"missing\.tar cannot be read: No such file") as raised:
+        push(registry, several(missing, item(app, "2"), parallel=1), dry_run=False)
+    assert raised.value.error_class == "archive_invalid"
+    assert [tag["error"] is None for tag in raised.value.result["tags"]] == [False, True]
+    assert fake.writes == []
+
+
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_two_archives_for_one_tag(registry: ArchiveWriter, fake: t.Any, app: Path, other: Path, dry_run: bool) -> None:
     with pytest.raises(ZotError, match=r"demo/app:2 is a tag of two archives: .*app\.tar and .*other\.tar") as raised:
@@ -496,14 +509,54 @@ class TestOverwrite:
         assert fake.writes == []
         assert push(registry, several(item(again, "1", split_platforms=True)), dry_run=False)["changed"] is True
 
-    def test_a_tag_that_was_removed_gets_the_member_of_the_index(
+    @pytest.mark.parametrize("overwrite", [False, True])
+    @pytest.mark.parametrize("dry_run", [False, True])
+    def test_the_tags_of_architectures_are_not_needed(
+        self, registry: ArchiveWriter, fake: t.Any, app: Path, other: Path, overwrite: bool, dry_run: bool
+    ) -> None:
+        """zot_prune removes them. The index has the images; another push could give them other digests."""
+        self.publish(registry, fake, app, other)
+        digests = [fake.tags["demo/app"].pop(f"1-{name}") for name in ("amd64", "arm64")]
+        fake.salt = "another gzip"
+        result = push(registry, self.revision(app, other, overwrite=overwrite), dry_run=dry_run)
+        assert (result["changed"], [tag["digest"] for tag in result["tags"]], fake.writes) == (False, digests, [])
+        assert [tag["error"] for tag in result["tags"]] == [None, None]
+
+    def test_an_index_of_other_images_saves_no_push(
+        self,
+        registry: ArchiveWriter,
+        fake: t.Any,
+        app: Path,
+        other: Path,
+        tmp_path: Path,
+        write_archive: t.Any,
+        docker_config: t.Any,
+    ) -> None:
+        self.publish(registry, fake, app, other)
+        del fake.tags["demo/app"]["1-amd64"]
+        changed = write_archive(tmp_path / "changed.tar", docker_config(author="somebody"))
+        result = push(registry, self.revision(changed, other, overwrite=True), dry_run=False)
+        assert [tag["changed"] for tag in result["tags"]] == [True, False]
+
+    def test_another_tag_and_a_forced_push_are_written(
         self, registry: ArchiveWriter, fake: t.Any, app: Path, other: Path
     ) -> None:
-        """Another push could give it another digest, and would change the index."""
+        """With the digest of the member: another one would change the index."""
         self.publish(registry, fake, app, other)
         digest = fake.tags["demo/app"].pop("1-amd64")
-        assert push(registry, self.revision(app, other), dry_run=False)["tags"][0]["digest"] == digest
-        assert fake.writes == [f"tag demo/app@{digest} 1-amd64"]
+        options: dict[str, t.Any] = {"overwrite": False, "index": "1"}
+        more = several(item(app, "1-amd64", "other", **options), item(other, "1-arm64", **options))
+        result = push(registry, more, dry_run=False)
+        assert [tag["changed"] for tag in result["tags"]] == [False, True, False]
+        assert fake.writes == [f"tag demo/app@{digest} other"]
+        assert push(registry, self.revision(app, other, force=True), dry_run=False)["changed"] is True
+        assert "1-amd64" in fake.tags["demo/app"]
+
+    def test_an_index_that_cannot_be_read(self, registry: ArchiveWriter, fake: t.Any, app: Path, other: Path) -> None:
+        fake.fail_with("manifest", "demo/app:1", "Error: 403 Forbidden")
+        with pytest.raises(ZotError) as raised:
+            push(registry, self.revision(app, other, overwrite=True), dry_run=False)
+        assert (raised.value.error_class, fake.writes) == ("denied", [])
 
 
 def test_a_tag_that_another_client_moves_meanwhile(

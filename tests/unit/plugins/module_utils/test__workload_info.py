@@ -57,6 +57,7 @@ DEFAULTS: Dict = {
     "workloads": [],
     "label_selectors": [],
     "images": [],
+    "repositories": [],
     "set_image": "false",
     "pin": False,
     "assume_pushed": [],

@@ -213,7 +213,7 @@ def test_a_remote_registry_cannot_name_a_realm_without_tls(tmp_path: Path) -> No
     with session("registry.example", tmp_path) as opened:
         for realm in ("http://realm.example/token", "http://127.0.0.1/token"):
             with pytest.raises(ZotError, match="is not an address with https"):
-                HttpSession(opened)._token({"realm": realm}, "demo/app", BASIC, "")
+                HttpSession(opened)._token({"realm": realm}, "repository:demo/app:pull", BASIC, "")
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

@@ -1,0 +1,94 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: _prune_table
+short_description: "[INTERNAL] Format the result of zot_prune as a table"
+version_added: 0.1.0
+author:
+  - killinit.zot contributors (@killinit)
+description:
+  - Only for P(killinit.zot.zot_prune#role). It may change at any time.
+options:
+  _input:
+    description: The result of M(killinit.zot.zot_prune).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show what would go
+  ansible.builtin.debug:
+    msg: "{{ pruned | killinit.zot._prune_table }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The lines of the table, and a last line with the sum.
+  type: list
+  elements: str
+"""
+
+import typing as t
+
+_HEADING = ("REPOSITORY", "TAG", "AGE", "SIZE", "", "WHY")
+_WHY = {
+    "old": "no rule keeps it",
+    "member": "its index has the image",
+    "name": "zot_prune_keep",
+    "in_use": "in use",
+    "shared_tag": "a shared tag",
+    "no_rule": "no rule removes revisions",
+    "unknown_age": "its age is not known",
+    "keep_last": "zot_prune_keep_last",
+    "newer": "zot_prune_keep_newer_than",
+    "moved": "it has moved meanwhile",
+    "denied": "the user may not remove it",
+    "max_deletes": "more tags than zot_prune_max_deletes",
+    "failed": "its removal failed",
+    "not_tried": "not tried after an error",
+}
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
+
+
+def _prune_table(result: t.Mapping[str, t.Any]) -> list[str]:
+    """Return the lines."""
+    # Imported late: Ansible loads every filter of the collection for each task.
+    from ansible_collections.killinit.zot.plugins.module_utils._oci.text import size_text, table
+
+    def row(tag: t.Mapping[str, t.Any], verb: str) -> tuple[str, ...]:
+        if tag["reason"] == "attachment":
+            why = f"attached to an image that {'goes' if verb == 'goes' else 'stays'}"
+        else:
+            why = _WHY[tag["reason"]]
+        size = "-" if tag["size"] is None else size_text(tag["size"])
+        return tag["repository"], tag["tag"], _age(tag["age"]), size, verb, why
+
+    rows = [
+        *(row(each, "goes") for each in result["deleted"]),
+        *(row(each, "stays") for each in result["kept"]),
+    ]
+    rows.sort(key=lambda each: each[0])
+    going, count = len(result["deleted"]), len(rows)
+    return [
+        *table([_HEADING, *rows]),
+        f"{going} of {count} tags go. The garbage collection frees at most {size_text(result['freeable'])}.",
+    ]
+
+
+def _age(seconds: int | None) -> str:
+    if seconds is None:
+        return "-"
+    length, unit = next((each for each in _UNITS if seconds >= each[0]), (1, "s"))
+    return f"{seconds // length}{unit}"
+
+
+class FilterModule:
+    """Makes the filter known to Ansible."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """The filters of this file, by name."""
+        return {"_prune_table": _prune_table}

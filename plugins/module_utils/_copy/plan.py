@@ -1,0 +1,224 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a task must copy and which tags must move: both registries are read, and nothing is written.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from ansible_collections.killinit.zot.plugins.module_utils._copy.request import CopyRequest
+from ansible_collections.killinit.zot.plugins.module_utils._copy.source import Contents, Source
+from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer, referrers
+from ansible_collections.killinit.zot.plugins.module_utils._registry.search import SearchedImage, search_images
+
+# The number of errors that a message names.
+_MESSAGES = 5
+
+
+@dataclass(frozen=True)
+class Move:
+    """A tag of the destination: the digest that it holds, and the one that it shall hold."""
+
+    reference: Reference
+    before: str | None
+    after: str
+    keeper: Reference | None = None
+    kept: str | None = None
+
+    @property
+    def needed(self) -> bool:
+        """Whether the tag must be written."""
+        return self.before != self.after
+
+
+@dataclass
+class Job:
+    """The contents of one image: what the *destination*, a pinned reference, lacks.
+
+    *moves* are the tags that attach something. *copied* and *error* are set when the job runs.
+    """
+
+    contents: Contents
+    destination: Reference
+    present: bool
+    missing: t.Sequence[Referrer] = ()
+    moves: t.Sequence[Move] = ()
+    copied: list[str] = field(default_factory=list)
+    error: ZotError | None = None
+
+    @property
+    def needed(self) -> bool:
+        """Whether anything must be copied."""
+        return not self.present or bool(self.missing or any(move.needed for move in self.moves))
+
+
+@dataclass
+class Plan:
+    """A request with its job, which others may share, and its tags. *written* and *error* are set when tags move."""
+
+    request: CopyRequest
+    job: Job
+    tags: t.Sequence[Move]
+    written: list[Move] = field(default_factory=list)
+    error: ZotError | None = None
+
+    @property
+    def needed(self) -> bool:
+        """Whether anything must be written."""
+        return self.job.needed or any(move.needed for move in self.tags)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What an image must carry to be copied. *verify* raises ZotError if its signature is not the wanted one."""
+
+    require: t.Sequence[str]
+    verify: t.Callable[[Reference], None] | None
+
+    def problem(self, contents: Contents) -> ZotError | None:
+        """Why an image must not be copied."""
+        missing = [kind for kind in self.require if not contents.carries(kind)]
+        if missing:
+            return ZotError(
+                "denied",
+                f"{contents.source} has no {' and no '.join(missing)}",
+                hint="Attach it to the image at the source, or correct the option require.",
+            )
+        try:
+            if self.verify:
+                self.verify(contents.source)
+        except ZotError as error:
+            return error
+        return None
+
+
+def make_plans(
+    source: Source, destination: Reader, requests: t.Sequence[CopyRequest], gate: Gate, pool: Executor
+) -> list[Plan]:
+    """Read both ends. Raises ZotError, which names all images that cannot be copied."""
+    http = destination.http()
+    tags = list(dict.fromkeys(tag for request in requests for tag in request.tags))
+    there, _tags = search_images(http, tags)
+    searched = source.search(requests, there)
+    others = [request for request in requests if request not in searched]
+    list(pool.map(source.read_tags, dict.fromkeys(request.source.repository for request in others)))
+    found = {**searched, **dict(zip(others, _all(pool, source.read, others)))}
+    distinct = list({contents.source: contents for contents in found.values()}.values())
+    _raise_all(pool.map(gate.problem, distinct))
+    # The search extension may say that a tag needs no write. Before a write the registry itself is asked.
+    after = {tag: contents.digest for request, contents in found.items() for tag in request.tags}
+    held: dict[Reference, str | None] = {
+        tag: digest for tag, digest in after.items() if tag in there and there[tag].digest == digest
+    }
+    unknown = [tag for tag in tags if tag not in held]
+    held.update(zip(unknown, pool.map(http.digest, unknown)))
+    jobs = _jobs(destination, found, there, held, pool)
+    plans = [Plan(request, jobs[_key(request, found[request])], ()) for request in requests]
+    _raise_all(error for plan in plans for error in _occupied(plan, held))
+    for plan, moves in zip(plans, pool.map(lambda each: _moves(destination, each, held), plans)):
+        plan.tags = moves
+    return plans
+
+
+def _key(request: CopyRequest, contents: Contents) -> tuple[Reference, Reference]:
+    return contents.source, request.repository.pinned(contents.digest)
+
+
+def _jobs(
+    destination: Reader,
+    found: t.Mapping[CopyRequest, Contents],
+    there: t.Mapping[Reference, SearchedImage],
+    held: t.Mapping[Reference, str | None],
+    pool: Executor,
+) -> dict[tuple[Reference, Reference], Job]:
+    http = destination.http()
+    jobs: dict[tuple[Reference, Reference], Job] = {}
+    attached: set[Reference] = set()
+    for request, contents in found.items():
+        pinned = request.repository.pinned(contents.digest)
+        job = jobs.setdefault(_key(request, contents), Job(contents, pinned, False))
+        job.present = job.present or any(held[tag] == contents.digest for tag in request.tags)
+        for image in (there[tag] for tag in request.tags if tag in there):
+            attached.update(pinned.pinned(each.digest) for each in image.referrers)
+
+    def complete(job: Job) -> None:
+        pinned = job.destination
+        job.present = job.present or http.digest(pinned) is not None
+        missing = [
+            each for each in job.contents.referrers if not each.tag and pinned.pinned(each.digest) not in attached
+        ]
+        if job.present and len(missing) > 1:
+            subjects = dict.fromkeys(each.subject for each in missing)
+            listed = {each.digest for one in subjects for each in referrers(destination, pinned.pinned(one), ())}
+            missing = [each for each in missing if each.digest not in listed]
+        job.missing = [each for each in missing if not http.digest(pinned.pinned(each.digest))]
+        by_tag = [(pinned.tagged(each.tag), each.digest) for each in job.contents.referrers if each.tag]
+        job.moves = [Move(tag, http.digest(tag), digest) for tag, digest in by_tag]
+
+    list(pool.map(complete, jobs.values()))
+    return jobs
+
+
+def _occupied(plan: Plan, held: t.Mapping[Reference, str | None]) -> t.Iterator[ZotError]:
+    """An error for each tag that holds another image and may not move."""
+    request, contents = plan.request, plan.job.contents
+    own = [Move(request.tag, held[request.tag], contents.digest)] if request.tag else []
+    for move in (*own, *plan.job.moves):
+        if move.needed and move.before and not request.may_move(move.reference):
+            yield ZotError(
+                "denied",
+                f"{move.reference} holds {move.before}, not {move.after}, which {contents.source.name} has",
+                hint="Copy another revision. To replace the image, set overwrite: true (playbook promote:"
+                " zot_promote_overwrite).",
+            )
+
+
+def _moves(destination: Reader, plan: Plan, held: t.Mapping[Reference, str | None]) -> list[Move]:
+    found = []
+    for tag in plan.request.tags:
+        move = Move(tag, held[tag], plan.job.contents.digest)
+        keeper = keeper_of(tag, plan.request.keep_previous) if move.needed and move.before else None
+        kept = destination.http().digest(keeper) if keeper else None
+        found.append(Move(tag, move.before, move.after, keeper, kept))
+    return found
+
+
+T = t.TypeVar("T")
+R = t.TypeVar("R")
+
+
+def _all(pool: Executor, action: t.Callable[[T], R], items: t.Sequence[T]) -> list[R]:
+    """The result for each item. Raises ZotError with the errors of all items."""
+
+    def attempt(item: T) -> R | ZotError:
+        try:
+            return action(item)
+        except ZotError as error:
+            return error
+
+    results = list(pool.map(attempt, items))
+    _raise_all(each for each in results if isinstance(each, ZotError))
+    return t.cast("list[R]", results)
+
+
+def _raise_all(problems: t.Iterable[ZotError | None]) -> None:
+    errors = [each for each in problems if each]
+    if not errors:
+        return
+    # A retryable error must not hide one that needs a change.
+    first = min(errors, key=lambda error: error.retryable)
+    messages = list(dict.fromkeys([first.message, *(each.message for each in errors)]))
+    more = [f"and {len(messages) - _MESSAGES} more"] if len(messages) > _MESSAGES else []
+    first.message = "; ".join([*messages[:_MESSAGES], *more, "nothing was written"])
+    raise first

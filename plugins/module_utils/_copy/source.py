@@ -1,0 +1,143 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the source of a copy holds: the digest, the platforms, and everything that is attached.
+
+Private to killinit.zot: it may change at any time.
+
+Whether an image is unchanged is read from the search extension of Zot, which answers for many images in one request and
+counts no pull. What is copied is read from the registry itself: the extension has a database of its own, which can
+differ from the registry after a crash, and it lists no signatures.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.killinit.zot.plugins.module_utils._copy.request import CopyRequest
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import INDEX_TYPES, Manifest
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import (
+    Referrer,
+    all_referrers,
+    referrers,
+    signature_tag,
+    tagged_referrers,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.search import SearchedImage, search_images
+
+
+@dataclass(frozen=True)
+class Contents:
+    """An image at the source, by digest. *members* are the digests of the manifests of an index."""
+
+    source: Reference
+    platforms: t.Sequence[str]
+    members: t.Sequence[str]
+    referrers: t.Sequence[Referrer]
+
+    @property
+    def digest(self) -> str:
+        """The digest of the manifest or index."""
+        return str(self.source.digest)
+
+    def carries(self, kind: str) -> bool:
+        """Whether something of that kind is attached to the image itself, or to each of its members."""
+        subjects = {each.subject for each in self.referrers if kind in each.kinds}
+        return self.digest in subjects or (bool(self.members) and subjects.issuperset(self.members))
+
+
+class Source:
+    """Reads the images of *requests*. Every method raises ZotError."""
+
+    def __init__(self, reader: Reader, *, attached: bool) -> None:
+        """With *attached* it also reads what is attached to them."""
+        self._reader = reader
+        self._attached = attached
+        self._tags: dict[str, frozenset[str]] = {}
+
+    def search(
+        self, requests: t.Iterable[CopyRequest], held: t.Mapping[Reference, SearchedImage]
+    ) -> dict[CopyRequest, Contents]:
+        """The images that the destination *held* already under their tag, by the search extension."""
+        asked = [request for request in requests if request.tag in held]
+        repositories = {request.source.repository for request in asked if self._attached}
+        found, tags = search_images(self._reader.http(), [request.source for request in asked], sorted(repositories))
+        self._tags.update({name: frozenset(listed) for name, listed in tags.items()})
+        same = [
+            request
+            for request in asked
+            if request.source in found
+            and request.tag
+            and found[request.source].digest == held[request.tag].digest
+            and (not self._attached or request.source.repository in tags)
+        ]
+        return {request: self._searched(request, found[request.source]) for request in same}
+
+    def _searched(self, request: CopyRequest, image: SearchedImage) -> Contents:
+        pinned = request.source.pinned(image.digest)
+        platforms = [platform for platform in image.members.values() if platform]
+        members = [member for member in image.members if member != image.digest]
+        subjects = [image.digest, *members] if self._attached else []
+        found = [each for subject in subjects for each in self._searched_referrers(pinned.pinned(subject), image)]
+        return Contents(pinned, platforms, members, list({(each.digest, each.tag): each for each in found}.values()))
+
+    def _searched_referrers(self, subject: Reference, image: SearchedImage) -> list[Referrer]:
+        digest, tags = str(subject.digest), self._tags[subject.repository]
+        if digest not in image.signed:
+            listed = [each for each in image.referrers if each.subject == digest]
+            return [*listed, *tagged_referrers(self._reader, subject, tags)]
+        listed = referrers(self._reader, subject, tags)
+        if image.signed[digest] > sum(each.is_signature_of_zot for each in listed):
+            listed += tagged_referrers(self._reader, subject, [signature_tag(digest)])
+        return listed
+
+    def read_tags(self, repository: str) -> None:
+        """Read all tags of a repository, since a tag can attach a signature. Must precede read()."""
+        self._tags[repository] = (
+            frozenset(self._reader.http().tags(repository) or ()) if self._attached else frozenset()
+        )
+
+    def read(self, request: CopyRequest) -> Contents:
+        """The image by the registry itself."""
+        source = request.source
+        manifest = self._reader.manifest(source)
+        if manifest is None:
+            raise ZotError(
+                "not_found",
+                f"cannot copy {source}: it does not exist",
+                hint=f"{self._reader.nearest_tags(source)}",
+            )
+        pinned = source.pinned(manifest.digest)
+        members = self._members(pinned, manifest)
+        platforms = self._reader.platforms(pinned, manifest)
+        return Contents(pinned, platforms, members, self._referrers(pinned, members))
+
+    def _members(self, index: Reference, manifest: Manifest) -> list[str]:
+        """The digests of the members of an index, and of those of an index in it."""
+        found: list[str] = []
+        with self._reader.valid_response(index):
+            entries = [
+                (index.pinned(each.digest), fields.get("mediaType"))
+                for each, fields in zip(manifest.entries, manifest.document.get("manifests") or ())
+            ]
+        for pinned, media_type in entries:
+            found.append(str(pinned.digest))
+            inner = self._reader.manifest(pinned) if media_type in INDEX_TYPES else None
+            found += self._members(pinned, inner) if inner else []
+        return list(dict.fromkeys(found))
+
+    def _referrers(self, image: Reference, members: t.Iterable[str]) -> list[Referrer]:
+        if not self._attached:
+            return []
+        tags = self._tags[image.repository]
+        return all_referrers(
+            [str(image.digest), *members],
+            lambda digests: [
+                each for digest in digests for each in referrers(self._reader, image.pinned(digest), tags)
+            ],
+        )

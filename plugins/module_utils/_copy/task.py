@@ -1,0 +1,257 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Copy images with everything that is attached to them: the contents first, the tags last.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.killinit.zot.plugins.module_utils._copy.plan import Gate, Job, Move, Plan, make_plans
+from ansible_collections.killinit.zot.plugins.module_utils._copy.request import copy_requests, require_distinct
+from ansible_collections.killinit.zot.plugins.module_utils._copy.source import Source
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._outcome import moved_entry
+from ansible_collections.killinit.zot.plugins.module_utils._overwrite import certainly_holds, move_tag
+from ansible_collections.killinit.zot.plugins.module_utils._registry import cosign
+from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import find_tool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import ThreadPool, thread_pool
+
+if t.TYPE_CHECKING:
+    from ansible_collections.killinit.zot.plugins.module_utils._registry.copier import Copier
+    from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
+
+
+def copy_images(
+    source: Session, destination: Session, params: t.Mapping[str, t.Any], *, dry_run: bool
+) -> dict[str, t.Any]:
+    """Copy the image, or the images, of *params*. With *dry_run* only report what would be copied. Raises ZotError.
+
+    No tag is written before the contents of all images are at the destination, and no shared tag before all others.
+    """
+    reader, target = Reader(source), Reader(destination)
+    items = [params] if params["images"] is None else params["images"]
+    if not items:
+        raise ZotError("invalid_option", "images is empty: list at least one image")
+    requests = [each for item in items for each in copy_requests(reader, target, item)]
+    require_distinct(requests)
+    gate = _gate(source, params)
+    with thread_pool(params["parallel"]) as pool:
+        plans = make_plans(Source(reader, attached=params["referrers"]), target, requests, gate, pool)
+        if dry_run:
+            for plan in plans:
+                _assume_copied(plan.job)
+                plan.written = [move for move in plan.tags if move.needed]
+        elif any(plan.needed for plan in plans):
+            # Imported only for a write: most tasks find nothing to do.
+            from ansible_collections.killinit.zot.plugins.module_utils._registry.copier import Copier
+            from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
+
+            _write(Writer(destination), Copier(source, destination), plans, pool)
+    return _report(plans)
+
+
+def _gate(source: Session, params: t.Mapping[str, t.Any]) -> Gate:
+    if params["require"] and not params["referrers"]:
+        raise ZotError("invalid_option", "require needs referrers: true, since what is required must also be copied")
+    key = params["verify_key"]
+    if not key:
+        return Gate(params["require"], None)
+    try:
+        program = find_tool(params["cosign_path"], "cosign")
+        with open(key, "rb"):
+            pass
+    except ZotError as error:
+        error.hint = "Install cosign (github.com/sigstore/cosign), or set cosign_path to its path."
+        raise
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ZotError("invalid_option", f"verify_key {key} cannot be read: {reason}") from error
+
+    def verify(image: Reference) -> None:
+        plain = source.insecure or is_loopback(image.registry)
+        command = cosign.verify(program, str(image), key=key, insecure=source.insecure, plain_http=plain)
+        what = f"cosign does not verify {image} with {key}"
+        try:
+            source.runner.retry(lambda: source.run(command, image, what, cosign.message))
+        except ZotError as error:
+            if cosign.is_refused(error.stderr):
+                error.error_class = "denied"
+                error.hint = "Sign the image with the private key of verify_key."
+            raise
+
+    return Gate(params["require"], verify)
+
+
+def _write(writer: Writer, copier: Copier, plans: t.Sequence[Plan], pool: ThreadPool) -> None:
+    jobs = {id(plan.job): plan.job for plan in plans}
+    list(pool.map(lambda job: _copy(writer, copier, job), jobs.values()))
+    for shared in (False, True):
+        if not any(plan.error or plan.job.error for plan in plans):
+            list(pool.map(lambda plan: _move_tags(writer, copier, plan, shared=shared), plans))  # noqa: B023
+
+
+def _copy(writer: Writer, copier: Copier, job: Job) -> None:
+    """Copy what the destination lacks. Without the tag of an image nobody sees what has been copied."""
+    source, destination = job.contents.source, job.destination
+    try:
+        if not job.present:
+            copier.copy(source, destination)
+            job.copied.append(job.contents.digest)
+        for referrer in job.missing:
+            copier.copy(source.pinned(referrer.digest), destination.pinned(referrer.digest))
+            job.copied.append(referrer.digest)
+        for move in job.moves:
+            if move.needed:
+                copier.copy(source.pinned(move.after), destination.pinned(move.after))
+                _write_tag(writer, move)
+                job.copied.append(str(move.reference.tag))
+    except ZotError as error:
+        job.error = error
+
+
+def _assume_copied(job: Job) -> None:
+    job.copied = [
+        *([] if job.present else [job.contents.digest]),
+        *(each.digest for each in job.missing),
+        *(str(each.reference.tag) for each in job.moves if each.needed),
+    ]
+
+
+def _move_tags(writer: Writer, copier: Copier, plan: Plan, *, shared: bool) -> None:
+    """Write the tags of one image: its own, or the shared ones."""
+    try:
+        for move in plan.tags:
+            if move.needed and (move.reference != plan.request.tag) is shared:
+                _move_tag(writer, copier, plan, move)
+    except ZotError as error:
+        plan.error = error
+
+
+def _move_tag(writer: Writer, copier: Copier, plan: Plan, move: Move) -> None:
+    if move.keeper and move.before and move.kept != move.before:
+        writer.keep(Image(move.reference, Manifest(move.before, "", {})), move.keeper)
+    try:
+        try:
+            _write_tag(writer, move)
+        except ZotError as error:
+            if error.error_class != "not_found":
+                raise
+            # Zot removed the image again: its last tag was the keeper that has just moved, or it had none yet and the
+            # garbage collection ran.
+            copier.copy(plan.job.contents.source, plan.job.destination)
+            _write_tag(writer, move)
+    except ZotError:
+        if not certainly_holds(writer, move.reference, move.before):
+            plan.written.append(move)
+        raise
+    plan.written.append(move)
+
+
+def _write_tag(writer: Writer, move: Move) -> None:
+    # Only the digest is read again, with HEAD: a GET counts as a pull.
+    def read() -> Image:
+        digest = writer.http().digest(move.reference)
+        return Image(move.reference, Manifest(digest, "", {}) if digest else None)
+
+    move_tag(writer, move.reference, move.after, read)
+
+
+def _report(plans: t.Sequence[Plan]) -> dict[str, t.Any]:
+    """The result of the task. Raises ZotError, which holds it, if an image failed."""
+    failures = [(plan, plan.job.error or plan.error) for plan in plans]
+    errors = [error for _plan, error in failures if error]
+    # A retryable error must not hide one that needs a change.
+    first = min(errors, key=lambda error: error.retryable, default=None)
+    images = [_image(plan, error.for_tag(first) if error else None) for plan, error in failures]
+    moves = [move for plan in plans for move in plan.written]
+    # A keeper is undone after all tags: until then it may be the only tag of an image that a tag gets back.
+    kept = [(move.keeper, move.kept, move.before) for move in moves if move.keeper and move.kept != move.before]
+    result = {
+        "changed": any(image["changed"] for image in images),
+        "images": images,
+        "moved": [
+            *(moved_entry(move.reference, move.before, move.after) for move in moves),
+            *(moved_entry(*each) for each in dict.fromkeys(kept)),
+        ],
+        "diff": [_diff(plan) for plan, image in zip(plans, images) if image["changed"]],
+    }
+    if first is None:
+        return result
+    first.message = f"{len(plans) - len(errors)} of {len(plans)} images are complete: {first.message}"
+    if not moves:
+        first.message += "; no tag was written"
+    first.result = result
+    raise first
+
+
+def _image(plan: Plan, error: dict[str, t.Any] | None) -> dict[str, t.Any]:
+    request, job = plan.request, plan.job
+    pinned = job.destination
+    return {
+        "source": str(request.source),
+        "reference": str(request.tag or pinned),
+        "repository": pinned.repository,
+        "tag": request.tag.tag if request.tag else None,
+        "digest": pinned.digest,
+        "pinned": str(pinned),
+        "platforms": list(job.contents.platforms),
+        "changed": bool(job.copied or plan.written),
+        "copied": pinned.digest in job.copied,
+        "referrers": [
+            {
+                "subject": each.subject,
+                "digest": each.digest,
+                "artifact_type": each.artifact_type,
+                "tag": each.tag,
+                "copied": (each.tag or each.digest) in job.copied,
+            }
+            for each in job.contents.referrers
+        ],
+        "tags": [
+            {
+                "reference": str(move.reference),
+                "tag": move.reference.tag,
+                "changed": move in plan.written,
+                "previous_tag": str(move.keeper) if move.keeper and move in plan.written else None,
+            }
+            for move in plan.tags
+        ],
+        "error": error,
+    }
+
+
+def _diff(plan: Plan) -> dict[str, t.Any]:
+    job, header = plan.job, f"{plan.job.destination.name} (from {plan.request.source})"
+    absent = {each.digest for each in job.missing} | {str(each.reference.tag) for each in job.moves if each.needed}
+    keys = {each.tag or each.digest: _shown(each) for each in job.contents.referrers}
+    return {
+        "before_header": header,
+        "before": {
+            "digest": job.contents.digest if job.present else None,
+            "referrers": [shown for key, shown in keys.items() if key not in absent],
+            "tags": {str(move.reference.tag): move.before for move in plan.tags},
+        },
+        "after_header": header,
+        "after": {
+            "digest": job.contents.digest if job.present or job.contents.digest in job.copied else None,
+            "referrers": [shown for key, shown in keys.items() if key not in absent or key in job.copied],
+            "tags": {
+                str(move.reference.tag): move.after if move in plan.written else move.before for move in plan.tags
+            },
+        },
+    }
+
+
+def _shown(referrer: Referrer) -> str:
+    return f"{referrer.tag or referrer.artifact_type or 'unknown'} {referrer.digest}"

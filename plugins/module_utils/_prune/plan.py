@@ -1,0 +1,195 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Decide which tags of a repository nobody needs. A pure function.
+
+Private to killinit.zot: it may change at any time.
+
+Keeping always wins: each rule can only keep a tag. A revision, which is the tag of a build and those of its single
+architectures, stays or goes as a whole. What is not known is a reason to keep.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass
+from datetime import datetime
+
+from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import is_attachment
+from ansible_collections.killinit.zot.plugins.module_utils._registry.search import TaggedImage
+from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags
+
+_SECONDS = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z")
+
+# Why a tag stays.
+NAME, IN_USE, SHARED = "name", "in_use", "shared_tag"
+NO_RULE, UNKNOWN_AGE, KEEP_LAST, NEWER = "no_rule", "unknown_age", "keep_last", "newer"
+# Why a tag goes. An attachment also stays with its image.
+OLD, MEMBER, ATTACHMENT = "old", "member", "attachment"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The options of a task. Without *keep_last* and *newer_than*, a time in seconds since 1970, no revision goes."""
+
+    revisions: RevisionTags
+    keep_last: int | None = None
+    newer_than: float | None = None
+    keep: tuple[re.Pattern[str], ...] = ()
+    untag_members: bool = False
+
+    @property
+    def removes_revisions(self) -> bool:
+        """Whether a rule says how many revisions, or which of them, are enough."""
+        return self.keep_last is not None or self.newer_than is not None
+
+
+@dataclass(frozen=True)
+class Use:
+    """What clusters use of a repository: *digests* of any image, configurations included, and *tags* by name."""
+
+    digests: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a tag. *pushed* is a time in seconds since 1970; None if it is not known.
+
+    *index* is the tag that must still hold its index when the tag of a member is removed.
+    """
+
+    tag: str
+    goes: bool
+    reason: str
+    revision: str | None = None
+    image: TaggedImage | None = None
+    pushed: float | None = None
+    index: TaggedImage | None = None
+
+
+def subject_of(tag: str) -> str:
+    """The digest of the image that an attachment belongs to."""
+    return f"sha256:{tag[len('sha256-') :][:64]}"
+
+
+def pushed_at(image: TaggedImage) -> float | None:
+    """When the tag got its image, in seconds since 1970, or the last time at which it may have.
+
+    Zot knows when the digest was pushed first, which may be long before another revision with the same image was built,
+    and when the tag was made. The later one counts.
+    """
+    times = [_seconds(each) for each in (image.pushed_at, image.tagged_at) if each]
+    known = [each for each in times if each is not None]
+    return max(known) if image.pushed_at and len(known) == len(times) else None
+
+
+def plan(
+    tags: t.Iterable[str],
+    images: t.Sequence[TaggedImage],
+    rules: Rules,
+    use: Use,
+    missing_subjects: t.Container[str] = (),
+) -> list[Decision]:
+    """What becomes of each of the *tags* of a repository, in their order. A tag without an image does not exist.
+
+    *missing_subjects* are digests that the registry certainly does not have.
+    """
+    by_tag = {image.tag: image for image in images}
+    groups: dict[str, list[TaggedImage]] = {}
+    for image in images:
+        revision = rules.revisions.revision_of(image.tag)
+        if revision is not None:
+            groups.setdefault(revision, []).append(image)
+    reasons = _reasons(groups, rules, _used(images, use))
+    decisions: dict[str, Decision] = {}
+    for tag in tags:
+        if tag in by_tag and not is_attachment(tag):
+            decisions[tag] = _of_image(by_tag[tag], by_tag, rules, use, reasons)
+    staying = {digest for each in decisions.values() if not each.goes and each.image for digest in each.image.digests}
+    going = {digest for each in decisions.values() if each.goes and each.image for digest in each.image.digests}
+    for tag in filter(is_attachment, tags):
+        subject = subject_of(tag)
+        gone = subject not in staying and (subject in going or subject in missing_subjects)
+        stays = (NAME, _named(tag, rules)), (IN_USE, tag in use.tags or subject in use.digests), (ATTACHMENT, not gone)
+        reason = next((name for name, applies in stays if applies), None)
+        goes = reason is None and rules.removes_revisions
+        decisions[tag] = Decision(tag, goes, reason or ATTACHMENT)
+    return [decisions[tag] for tag in tags if tag in decisions]
+
+
+def _named(tag: str, rules: Rules) -> bool:
+    return any(pattern.fullmatch(tag) for pattern in rules.keep)
+
+
+def _uses(image: TaggedImage, use: Use) -> bool:
+    return image.tag in use.tags or not use.digests.isdisjoint(image.digests)
+
+
+def _used(images: t.Iterable[TaggedImage], use: Use) -> Use:
+    """The use with the members of each index in use, which are in use, too."""
+    listed = {each.digest for image in images if image.digest in use.digests for each in image.members}
+    return Use(use.digests | listed, use.tags)
+
+
+def _reasons(groups: t.Mapping[str, t.Sequence[TaggedImage]], rules: Rules, use: Use) -> dict[str, str | None]:
+    """Why each revision stays; None for one that goes."""
+    times = {revision: _time(images) for revision, images in groups.items()}
+    newest = sorted((time for time in times.values() if time is not None), reverse=True)
+    # Revisions of the same time as the last one that stays, stay.
+    last = newest[: rules.keep_last][-1:] if rules.keep_last else []
+    found: dict[str, str | None] = {}
+    for revision, images in groups.items():
+        time = times[revision]
+        applies = (
+            (NAME, any(_named(image.tag, rules) for image in images)),
+            (IN_USE, any(_uses(image, use) for image in images)),
+            (NO_RULE, not rules.removes_revisions),
+            (UNKNOWN_AGE, time is None),
+            (KEEP_LAST, time is not None and any(time >= each for each in last)),
+            (NEWER, time is not None and rules.newer_than is not None and time >= rules.newer_than),
+        )
+        found[revision] = next((name for name, is_so in applies if is_so), None)
+    return found
+
+
+def _time(images: t.Iterable[TaggedImage]) -> float | None:
+    """When the newest tag of a revision was pushed. None if that of one of them is not known."""
+    times = [pushed_at(image) for image in images]
+    known = [time for time in times if time is not None]
+    return max(known) if len(known) == len(times) else None
+
+
+def _of_image(
+    image: TaggedImage,
+    by_tag: t.Mapping[str, TaggedImage],
+    rules: Rules,
+    use: Use,
+    reasons: t.Mapping[str, str | None],
+) -> Decision:
+    tag, revision, pushed = image.tag, rules.revisions.revision_of(image.tag), pushed_at(image)
+    if revision is None:
+        stays = (NAME, _named(tag, rules)), (IN_USE, _uses(image, use))
+        reason = next((name for name, applies in stays if applies), SHARED)
+        return Decision(tag, False, reason, None, image, pushed)
+    reason_of_revision = reasons[revision]
+    if reason_of_revision is None:
+        return Decision(tag, True, OLD, revision, image, pushed)
+    index = by_tag.get(revision)
+    # Only the index of its own revision counts: until that exists, a publish still needs the tag.
+    is_member = tag != revision and index is not None and index.digest != image.digest and image.digest in index.digests
+    if rules.untag_members and is_member and not _named(tag, rules) and not _uses(image, use):
+        return Decision(tag, True, MEMBER, revision, image, pushed, index)
+    return Decision(tag, False, reason_of_revision, revision, image, pushed)
+
+
+def _seconds(text: str) -> float | None:
+    """Seconds since 1970 of a time as Zot writes it."""
+    found = _SECONDS.fullmatch(text)
+    try:
+        # Python reads six digits of the fraction.
+        return datetime.fromisoformat(f"{found[1]}+00:00").timestamp() + float(f"0.{found[2] or 0}") if found else None
+    except ValueError:
+        return None

@@ -1,0 +1,110 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The options of zot_prune.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
+from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import Rules, Use
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
+    at_least,
+    references_option,
+    text_option,
+    texts_option,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags, compiled
+
+_UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+@dataclass(frozen=True)
+class PruneRequest:
+    """What to prune. The repositories are references whose tag means nothing."""
+
+    repositories: tuple[Reference, ...]
+    rules: Rules
+    digests: frozenset[str]
+    references: tuple[Reference, ...]
+    max_deletes: int | None
+
+    @classmethod
+    def from_params(cls, registry: Reader, params: t.Mapping[str, t.Any], now: float) -> PruneRequest:
+        """Raises ZotError for an option that cannot be used."""
+        names = list(dict.fromkeys(texts_option("repositories", params["repositories"])))
+        repositories = tuple(registry.reference(name, "latest") for name in names)
+        if not repositories:
+            raise ZotError("invalid_option", "repositories is empty: list at least one repository")
+        if params["max_deletes"] is not None:
+            at_least(0, max_deletes=params["max_deletes"])
+        used = _in_use(params["in_use"])
+        return cls(
+            repositories,
+            _rules(params, now),
+            frozenset(filter(is_digest, used)),
+            references_option("in_use", [each for each in used if not is_digest(each)], registry.name or ""),
+            params["max_deletes"],
+        )
+
+    def use_of(self, repository: Reference) -> Use:
+        """What is in use of a repository. A digest counts in every repository."""
+        pinned = {each.digest for each in self.references if each.digest}
+        tags = {each.tag for each in self.references if not each.digest and each.name == repository.name}
+        return Use(self.digests | pinned, frozenset(filter(None, tags)))
+
+
+def _rules(params: t.Mapping[str, t.Any], now: float) -> Rules:
+    keep_last, newer_than = params["keep_last"], None
+    if keep_last is not None:
+        at_least(1, keep_last=keep_last)
+    if params["keep_newer_than"] is not None:
+        newer_than = now - _seconds("keep_newer_than", params["keep_newer_than"])
+        # The newest revision stays, however old it is.
+        keep_last = keep_last or 1
+    if keep_last is None and not params["untag_members"]:
+        raise ZotError(
+            "invalid_option",
+            "nothing says which tags may be removed",
+            hint="Set keep_last or keep_newer_than to remove old revisions, or untag_members.",
+        )
+    # A text is one expression: it may contain a comma.
+    keep = [params["keep"]] if isinstance(params["keep"], str) else params["keep"] or []
+    patterns = tuple(compiled("keep", pattern) for pattern in texts_option("keep", keep))
+    return Rules(RevisionTags(params["revisions"]), keep_last, newer_than, patterns, bool(params["untag_members"]))
+
+
+def _in_use(value: t.Any) -> list[str]:
+    if value is None:
+        return []
+    found = texts_option("in_use", value)
+    if not found:
+        raise ZotError(
+            "invalid_option",
+            "in_use is empty: a cluster that uses nothing was not read correctly, or is the wrong one",
+            hint="Check the clusters. To prune without knowing what is in use, leave in_use out.",
+        )
+    for each in found:
+        # As a reference it would be the repository sha256.
+        if each.startswith("sha256:") and not is_digest(each):
+            raise ZotError("invalid_option", f"in_use: {each!r} is not a digest: sha256: and 64 hexadecimal digits")
+    return found
+
+
+def _seconds(option: str, value: t.Any) -> int:
+    text = text_option(option, value)
+    found = re.fullmatch(r"([1-9]\d{0,5})([mhdw])", text)
+    if not found:
+        raise ZotError(
+            "invalid_option", f"{option} is {text!r}: use a number and the unit m, h, d or w, for example 30d"
+        )
+    return int(found[1]) * _UNITS[found[2]]

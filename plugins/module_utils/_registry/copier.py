@@ -1,0 +1,138 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Copy an image between two registries with crane, which keeps its digest.
+
+Private to killinit.zot: it may change at any time.
+
+One run of crane has an account for each repository, but C(--insecure), the CA certificates and the proxies are for both
+ends. Where the ends differ in these, the image is copied through an OCI layout in the private directory of the task.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import filecmp
+import json
+import os
+import tempfile
+import threading
+import typing as t
+
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry import crane
+from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import disk_errors, private_directory
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
+
+# What differs between any two sessions and says nothing about a registry.
+_OWN_PATHS = ("DOCKER_CONFIG", "SSL_CERT_DIR")
+
+
+class Copier:
+    """Copies from the registry of one session to that of another. Threads may share it."""
+
+    def __init__(self, source: Session, destination: Session) -> None:
+        """Neither registry gets the account of the other."""
+        self._source, self._destination = source, destination
+        self._lock = threading.Lock()
+        # A layout can be large, so there is only one at a time.
+        self._layout = threading.Lock()
+        with disk_errors(destination.directory):
+            self._directory = tempfile.mkdtemp(dir=destination.directory)
+        self._accounts: dict[str, dict[str, str]] = {}
+
+    def copy(self, source: Reference, destination: Reference) -> None:
+        """Copy the manifest or the index *source*, with its members, to a reference with the same digest.
+
+        Blobs and manifests that the destination has are not sent again. Raises ZotError.
+        """
+        if self._is_one_run(source, destination):
+            self._source.runner.retry(lambda: self._run(source, destination))
+            return
+        with self._layout, private_directory(self._destination.directory) as directory:
+            layout = self._source.runner.retry(lambda: self._pull(source, directory))
+            self._destination.runner.retry(lambda: self._push(layout, source, destination))
+
+    def _is_one_run(self, source: Reference, destination: Reference) -> bool:
+        """Whether the ends need the same options and the same environment."""
+        both = (self._source.variables(source.registry), self._destination.variables(destination.registry))
+        plain = [{name: value for name, value in each.items() if name not in _OWN_PATHS} for each in both]
+        ours, theirs = (os.path.join(each["SSL_CERT_DIR"], "ca.crt") for each in both)
+        return (
+            self._source.insecure == self._destination.insecure
+            and plain[0] == plain[1]
+            and filecmp.cmp(ours, theirs, shallow=False)
+        )
+
+    def _run(self, source: Reference, destination: Reference) -> None:
+        variables = {**self._destination.variables(destination.registry), "DOCKER_CONFIG": self._directory}
+        self._prepare(self._source, source)
+        self._prepare(self._destination, destination)
+        command = crane.copy(
+            self._destination.crane, str(source), str(destination), insecure=self._destination.insecure
+        )
+        try:
+            self._destination.runner.run(
+                command,
+                what=_what(source, destination),
+                environment=variables,
+                message=crane.message,
+                names=[str(source), str(destination), source.name, destination.name],
+            )
+        except ZotError as error:
+            is_source = f"//{source.registry}/v2/{source.repository}/" in error.stderr
+            session, reference = (self._source, source) if is_source else (self._destination, destination)
+            origin = session.credentials.prepare(reference.registry, reference.repository)
+            error.hint = error.hint.replace("{credentials}", origin)
+            raise
+
+    def _prepare(self, session: Session, reference: Reference) -> None:
+        """Write the account of a repository for crane, under the name of the repository: one registry may have two."""
+        account = session.credentials.account(reference.registry, reference.repository)
+        # Runner.run() of the destination removes both accounts from the messages of crane.
+        self._destination.secrets.update(session.secrets)
+        fields = {"auth": account.basic.partition(" ")[2], "identitytoken": account.identity_token}
+        entry = {name: value for name, value in fields.items() if value}
+        with self._lock:
+            if self._accounts.get(reference.name) == entry:
+                return
+            self._accounts[reference.name] = entry
+            # Replace the file atomically: a crane that starts at the same time must not read half of it.
+            with disk_errors(self._directory):
+                handle, path = tempfile.mkstemp(dir=self._directory)
+                with os.fdopen(handle, "w") as file:
+                    json.dump({"auths": {name: each for name, each in self._accounts.items() if each}}, file)
+                os.replace(path, os.path.join(self._directory, "config.json"))
+
+    def _pull(self, source: Reference, directory: str) -> str:
+        # A new layout for each attempt: crane would add a second entry to one that exists.
+        with disk_errors(directory):
+            layout = os.path.join(tempfile.mkdtemp(dir=directory), "layout")
+        command = crane.pull(self._source.crane, str(source), layout, insecure=self._source.insecure)
+        with _full_disk(source, directory):
+            self._source.run(command, source, f"cannot read {source}", crane.message)
+        return layout
+
+    def _push(self, layout: str, source: Reference, destination: Reference) -> None:
+        command = crane.push(self._destination.crane, layout, str(destination), insecure=self._destination.insecure)
+        self._destination.run(command, destination, _what(source, destination), crane.message)
+
+
+def _what(source: Reference, destination: Reference) -> str:
+    return f"cannot copy {source} to {destination.name}"
+
+
+@contextlib.contextmanager
+def _full_disk(source: Reference, directory: str) -> t.Iterator[None]:
+    try:
+        yield
+    except ZotError as error:
+        if os.strerror(errno.ENOSPC).lower() in error.stderr.lower():
+            error.hint = (
+                f"{directory} needs space for {source}: free disk space there, or set remote_tmp (ansible.cfg) to a"
+                " larger file system. If both ends have the same ca_path and validate_certs, nothing is stored."
+            )
+        raise

@@ -1,0 +1,400 @@
+#!/usr/bin/python
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: zot_copy
+short_description: Copy images with their signatures and SBOMs to another repository or registry
+version_added: 0.1.0
+author:
+  - killinit.zot contributors (@killinit)
+description:
+  - Copies an image, or an index with all its members, with C(crane copy). All digests stay the same.
+  - Also copies what is attached to the image and to its members, to any depth - signatures, SBOMs, attestations and
+    other referrers, and the older tags C(sha256-….sig), C(sha256-….att) and C(sha256-….sbom). C(crane copy) and
+    C(skopeo copy) lose them.
+  - No tag is written before the contents of all images are at the destination, so a tag never holds an incomplete
+    image, also if the task is killed. The next run continues, and sends no blob again that the destination has.
+  - An image is compared by its digest, and then by the set of what is attached.
+extends_documentation_fragment:
+  - killinit.zot._registry
+  - killinit.zot._registry.source
+  - killinit.zot._attributes
+attributes:
+  check_mode:
+    details:
+      - Check mode cannot detect a missing permission to write.
+  diff_mode:
+    support: full
+    description: Shows the digest, what is attached, and the tags before and after.
+options:
+  registry:
+    description:
+      - The destination, in the form C(host[:port]). The options O(username), O(password), O(authfile), O(ca_path) and
+        O(validate_certs) belong to it.
+      - If not set, the environment variable E(ZOT_REGISTRY) is used. There is no default registry.
+  repository:
+    description: The repository at the destination, without the registry.
+    type: str
+  source_repository:
+    description: The repository at the source. The default is O(repository).
+    type: str
+  tags:
+    description:
+      - The tags that are copied, as a list or as one text with commas. They have the same names at the destination.
+      - Quote a tag that YAML reads as another value, for example V('0012345') or V('1.10'). A number is an error.
+    type: raw
+  digests:
+    description:
+      - The digests that are copied, as a list or as one text with commas.
+      - Without O(shared_tags) the image has no tag at the destination, and the garbage collection of Zot deletes it
+        after its C(gcDelay).
+    type: raw
+  shared_tags:
+    description:
+      - Additional tags of the image at the destination, for example V(latest). They move last, after the contents and
+        O(tags) of all images are written.
+      - Only with one tag or one digest.
+    type: raw
+  overwrite:
+    description:
+      - Whether O(tags), and tags that attach something, may move to another image at the destination. V(true) (the
+        default), V(false), or the list of tags that may move. O(shared_tags) may always move.
+    type: raw
+  keep_previous:
+    description:
+      - A tag for the image that a tag of the destination holds before it moves, for example V({tag}-previous).
+        V({tag}) is replaced by the tag that moves.
+      - Zot deletes an image when its last tag is overwritten, even if an index lists it.
+    type: str
+  images:
+    description:
+      - Several images, instead of O(repository).
+      - An error of one image does not stop the copy of the others, but no tag is written then.
+    type: list
+    elements: dict
+    suboptions:
+      repository:
+        description: See O(repository).
+        type: str
+        required: true
+      source_repository:
+        description: See O(source_repository).
+        type: str
+      tags:
+        description: See O(tags).
+        type: raw
+      digests:
+        description: See O(digests).
+        type: raw
+      shared_tags:
+        description: See O(shared_tags).
+        type: raw
+      overwrite:
+        description: See O(overwrite).
+        type: raw
+      keep_previous:
+        description: See O(keep_previous).
+        type: str
+  referrers:
+    description: Whether to copy what is attached to the images.
+    type: bool
+    default: true
+  require:
+    description:
+      - What each image must carry at the source, itself or each of its members. An image without it is an error, and
+        nothing is written.
+      - This compares types only. O(verify_key) verifies a signature.
+    type: list
+    elements: str
+    choices: [signature, sbom, attestation]
+    default: []
+  verify_key:
+    description:
+      - A file with the public key of the signature that each image must have at the source. An image whose signature
+        cosign does not verify is an error, and nothing is written.
+      - The transparency log is not used.
+    type: path
+  cosign_path:
+    description: The path of cosign. If not set, cosign is searched in E(PATH).
+    type: path
+  parallel:
+    description: The number of images that are copied at the same time.
+    type: int
+    default: 4
+requirements:
+  - Python library requests
+  - cosign 2.0 or later, for O(verify_key)
+notes:
+  - A second run requests the tag of each image at the destination, and the tags of its repository at the source. If
+    both are Zot with the search extension, a few more requests read the rest of all images, and count no pull.
+seealso:
+  - module: killinit.zot.zot_tag
+  - module: killinit.zot.zot_image_info
+  - plugin: killinit.zot.digest
+    plugin_type: lookup
+"""
+
+EXAMPLES = r"""
+- name: Promote a revision that is signed and has an SBOM
+  killinit.zot.zot_copy:
+    source_registry: staging.killinit.cc
+    source_username: promote-read
+    source_password: "{{ staging_password }}"
+    registry: oci.killinit.cc
+    repository: openclaw/openclaw
+    tags: ["3f2c1ab"]
+    shared_tags: [latest]
+    overwrite: false
+    keep_previous: "{tag}-previous"
+    require: [signature, sbom]
+    verify_key: /etc/keys/release.pub
+
+- name: Promote two images between repositories of one registry
+  killinit.zot.zot_copy:
+    registry: oci.killinit.cc
+    images:
+      - source_repository: build/openclaw
+        repository: openclaw/openclaw
+        tags: ["3f2c1ab"]
+      - source_repository: build/workspace
+        repository: openclaw/workspace
+        tags: ["3f2c1ab"]
+"""
+
+RETURN = r"""
+images:
+  description: One entry for each of the tags and digests of the options, in their order.
+  type: list
+  elements: dict
+  returned: success, and a failure after the first write
+  contains:
+    source:
+      description: What was read.
+      type: str
+      returned: always
+      sample: staging.killinit.cc/openclaw/openclaw:3f2c1ab
+    reference:
+      description: The reference at the destination.
+      type: str
+      returned: always
+      sample: oci.killinit.cc/openclaw/openclaw:3f2c1ab
+    repository:
+      description: The repository of the destination.
+      type: str
+      returned: always
+      sample: openclaw/openclaw
+    tag:
+      description: The tag; V(null) for an image of O(digests).
+      type: str
+      returned: always
+      sample: 3f2c1ab
+    digest:
+      description: The digest, which is the same at both ends.
+      type: str
+      returned: always
+      sample: sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
+    pinned:
+      description: The reference by digest.
+      type: str
+      returned: always
+      sample: oci.killinit.cc/openclaw/openclaw@sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
+    platforms:
+      description: The platforms, in the form C(os/architecture[/variant]).
+      type: list
+      elements: str
+      returned: always
+      sample: [linux/amd64, linux/arm64]
+    changed:
+      description: Whether anything of the image was written. In check mode whether it would be.
+      type: bool
+      returned: always
+      sample: true
+    copied:
+      description: Whether the destination did not have the image.
+      type: bool
+      returned: always
+      sample: true
+    referrers:
+      description: What is attached to the image at the source, to its members, and to what is attached.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        subject:
+          description: The digest of what it is attached to.
+          type: str
+          returned: always
+        digest:
+          description: The digest.
+          type: str
+          returned: always
+        artifact_type:
+          description: The type; V(null) if a tag attaches it.
+          type: str
+          returned: always
+          sample: application/spdx+json
+        tag:
+          description: The tag that attaches it; V(null) if it names its subject itself.
+          type: str
+          returned: always
+        copied:
+          description: Whether the destination did not have it.
+          type: bool
+          returned: always
+    tags:
+      description: The tags at the destination, the shared ones last.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        reference:
+          description: The reference.
+          type: str
+          returned: always
+          sample: oci.killinit.cc/openclaw/openclaw:latest
+        tag:
+          description: The tag.
+          type: str
+          returned: always
+        changed:
+          description: Whether the tag was written.
+          type: bool
+          returned: always
+        previous_tag:
+          description: The reference that keeps the previous image of the tag; V(null) if it was not kept.
+          type: str
+          returned: always
+          sample: oci.killinit.cc/openclaw/openclaw:latest-previous
+    error:
+      description: The error of the image, with C(error_class), C(retryable) and C(msg); V(null) without an error.
+      type: dict
+      returned: always
+moved:
+  description:
+    - The tags of the destination that moved, and after them the tags of O(keep_previous) that moved. See
+      RV(killinit.zot.zot_tag#module:moved), which undoes them in the same way. What was copied stays.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    reference:
+      description: The reference.
+      type: str
+      returned: always
+      sample: oci.killinit.cc/openclaw/openclaw:latest
+    repository:
+      description: The repository.
+      type: str
+      returned: always
+      sample: openclaw/openclaw
+    tag:
+      description: The tag.
+      type: str
+      returned: always
+      sample: latest
+    from:
+      description: The digest before; V(null) if the tag did not exist.
+      type: str
+      returned: always
+      sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
+    to:
+      description: The digest after.
+      type: str
+      returned: always
+      sample: sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
+registry:
+  description: The destination that the task used, from O(registry) or E(ZOT_REGISTRY); V(null) if neither is set.
+  type: str
+  returned: always
+  sample: oci.killinit.cc
+error_class:
+  description:
+    - The class of the error. One of V(unauthorized), V(denied), V(not_found), V(manifest_invalid), V(rate_limited),
+      V(quota_exceeded), V(unavailable), V(tls), V(tool_missing), V(tool_failed), V(invalid_option).
+    - V(denied) also for an image that O(require), O(verify_key) or O(overwrite) refuses.
+  type: str
+  returned: failure
+  sample: unauthorized
+retryable:
+  description: Whether the same task can succeed later without any change.
+  type: bool
+  returned: failure
+  sample: false
+hint:
+  description: How to correct the error.
+  type: str
+  returned: failure
+  sample: "The registry does not accept the credentials: user 'ci' from the option username."
+cmd:
+  description: The command that failed, without secrets. Empty if no command failed.
+  type: list
+  elements: str
+  returned: failure
+rc:
+  description: The exit status of the command; V(null) if no command failed.
+  type: int
+  returned: failure
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.killinit.zot.plugins.module_utils._copy.task import copy_images
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
+    SOURCE_OPTIONS,
+    Spec,
+    open_registries,
+    options_of,
+    source_options_of,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import KINDS
+
+_IMAGE = {
+    **{name: {"type": "raw"} for name in ("tags", "digests", "shared_tags", "overwrite")},
+    **{name: {"type": "str"} for name in ("source_repository", "keep_previous")},
+}
+_REQUIRED = {"type": "str", "required": True}
+SPEC = Spec(
+    {
+        **SOURCE_OPTIONS,
+        **_IMAGE,
+        "repository": {"type": "str"},
+        "images": {"type": "list", "elements": "dict", "options": {**_IMAGE, "repository": _REQUIRED}},
+        "referrers": {"type": "bool", "default": True},
+        "require": {"type": "list", "elements": "str", "choices": list(KINDS), "default": []},
+        "verify_key": {"type": "path", "no_log": False},
+        "cosign_path": {"type": "path"},
+        "parallel": {"type": "int", "default": 4},
+    },
+    {
+        "required_one_of": [("repository", "images")],
+        "mutually_exclusive": [
+            *((option, "images") for option in ("repository", *_IMAGE)),
+            ("source_username", "source_authfile"),
+        ],
+        "required_together": [("source_username", "source_password")],
+    },
+)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
+    try:
+        with open_registries(module) as task:
+            source, destination = (
+                task.session(source_options_of(module.params)),
+                task.session(options_of(module.params)),
+            )
+            result = copy_images(source, destination, module.params, dry_run=module.check_mode)
+    except ZotError as error:
+        module.fail_json(**{"moved": [], "registry": module.params["registry"], **error.for_ansible()})
+    module.exit_json(registry=module.params["registry"], **result)
+
+
+if __name__ == "__main__":
+    main()

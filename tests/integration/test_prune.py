@@ -1,0 +1,392 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""zot_prune, its role and the playbook prune, on a real registry and clusters in memory."""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+import yaml
+from integration.blocks import ROOT, blocks
+from integration.support import Module, ReadsOnly, recap
+from reliability.support import archive, held
+from unit.api_server import holding, kubeconfig, running
+from unit.fake_cluster import FakeCluster
+from unit.plugins.modules.test_zot_cluster_image_info import CASES, NAMESPACE, cronjob, workload
+
+from environment import registry as registries
+from environment.images import Images
+from environment.registry import Account, Registry
+
+OLD, MIDDLE, NEW = "cafe123", "3f2c1ab", "fff0000"
+ARCHITECTURES = ("amd64", "arm64")
+SHARED = "test/prune"
+GC_DELAY = 2  # seconds
+PYTHON = "{{ ansible_playbook_python }}"
+Playbook = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture
+def published(repository: str, module: Module, tmp_path: Path) -> str:
+    """A repository with three revisions of two architectures; the first is stable, the second latest."""
+    return publish(repository, module, tmp_path)
+
+
+@pytest.fixture
+def unchanged(module: Module, registry: Registry, tmp_path: Path) -> str:
+    """The same, for all tests that change nothing."""
+    return SHARED if held(registry, SHARED) else publish(SHARED, module, tmp_path)
+
+
+def publish(repository: str, module: Module, folder: Path) -> str:
+    for revision, shared in ((OLD, ["stable"]), (MIDDLE, ["latest"]), (NEW, [])):
+        tags = {name: f"{revision}-{name}" for name in ARCHITECTURES}
+        archives = {name: str(archive(folder / f"{tags[name]}.tar", architecture=name)) for name in tags}
+        pushes = [{"archive": archives[name], "repository": repository, "tags": [tags[name]]} for name in tags]
+        assert not module("zot_push", images=pushes)["failed"]
+        index = {"repository": repository, "manifests": list(tags.values()), "tags": [revision, *shared]}
+        assert not module("zot_index", **index)["failed"]
+    return repository
+
+
+def tags_of(revision: str) -> list[str]:
+    return [revision, *(f"{revision}-{name}" for name in ARCHITECTURES)]
+
+
+def deleted(result: dict[str, Any]) -> list[str]:
+    assert not result["failed"], result
+    return [each["tag"] for each in result["deleted"]]
+
+
+@pytest.mark.usefixtures("zot")
+def test_prune_and_undo(published: str, module: Module, registry: Registry, reads_only: ReadsOnly) -> None:
+    """Check mode is exact; a second run changes nothing; zot_tag takes the tags back."""
+    assert module("zot_tag", repository=published, tags=["stable"], state="absent")["changed"]
+    before = held(registry, published)
+    options: dict[str, Any] = {"repositories": [published], "keep_last": 2, "keep_newer_than": "1m", "diff": True}
+    with reads_only():
+        assert deleted(module("zot_prune", **options)) == []
+    options["keep_newer_than"] = None
+    with reads_only():
+        planned = module("zot_prune", check=True, **options)
+    done = module("zot_prune", **options)
+    for found in (planned, done):
+        for each in (*found["deleted"], *found["kept"]):
+            assert 0 <= each.pop("age") < 600
+        del found["invocation"]
+    assert planned == done
+    assert sorted(deleted(done)) == sorted(tags_of(OLD))
+    assert done["freeable"] > 2000
+    after = held(registry, published)
+    assert set(before) - set(after) == set(tags_of(OLD))
+    with reads_only():
+        assert module("zot_prune", **options)["changed"] is False
+    assert not module("zot_tag", images=done["undo"])["failed"]
+    assert held(registry, published) == before
+
+
+@pytest.mark.usefixtures("zot")
+@pytest.mark.parametrize("case", CASES)
+def test_a_kind_of_use(case: str, unchanged: str, module: Module, registry: Registry, tmp_path: Path) -> None:
+    """What one object uses keeps its revision; when the object is gone, the revision goes."""
+    place = Place(unchanged, registry)
+    document, (_reference, digest, _owner, _use) = CASES[case](place)  # type: ignore[arg-type]
+    account = {"registry_username": registry.reader.username, "registry_password": registry.reader.password}
+    account |= {"registry_ca_path": str(registry.ca)}
+    none = dict.fromkeys(("username", "password", "ca_path", "retries"))
+
+    def in_use(*objects: dict[str, Any]) -> list[str]:
+        with running(holding(FakeCluster(NAMESPACE, *objects))) as server:
+            path = tmp_path / "kubeconfig"
+            path.write_text(json.dumps(kubeconfig(server.address)))
+            found = module("zot_cluster_image_info", kubeconfig=str(path), **none, **account)
+        assert not found["failed"], found
+        return [*found["digests"], *(image["reference"] for image in found["images"])]
+
+    other = workload("Deployment", f"{place.app}:{NEW}", "other")
+    options = {"repositories": [unchanged], "keep_last": 1, "check": True}
+    kept = module("zot_prune", in_use=in_use(document, other), **options)
+    used = OLD if digest in place.digests_of(OLD) else MIDDLE
+    assert digest in place.digests_of(used)
+    reasons = {each["tag"]: each["reason"] for each in kept["kept"]}
+    assert [reasons.get(tag) for tag in tags_of(used)] == ["in_use"] * 3
+    # The pod with the annotation also names latest, which is the other revision.
+    other_goes = case != "an annotation of a pod"
+    assert sorted(deleted(kept)) == sorted(tags_of(MIDDLE if used == OLD else OLD) if other_goes else [])
+    assert len(deleted(module("zot_prune", in_use=in_use(other), **options))) == 6
+
+
+class Place:
+    """The names and digests that the cases ask for; the tags of the first revisions are those of their scene."""
+
+    def __init__(self, repository: str, registry: Registry) -> None:
+        self.app = f"{registry.host}/{repository}"
+        self._registry, self._repository = registry, repository
+        self._held = held(registry, repository)
+
+    def digest(self, tag: str) -> str:
+        return self._held[tag]
+
+    def config(self, tag: str) -> str:
+        status, body = ask(self._registry, self._registry.reader, "GET", f"{self._repository}/manifests/{tag}")
+        assert status == 200
+        digest: str = json.loads(body)["config"]["digest"]
+        return digest
+
+    def digests_of(self, revision: str) -> set[str]:
+        configs = {self.config(tag) for tag in tags_of(revision)[1:]}
+        return {self._held[tag] for tag in tags_of(revision)} | configs
+
+
+def ask(registry: Registry, account: Account, method: str, path: str) -> tuple[int, str]:
+    request = urllib.request.Request(f"https://{registry.host}/v2/{path}", method=method)
+    login = b64encode(f"{account.username}:{account.password}".encode()).decode()
+    request.add_header("Authorization", f"Basic {login}")
+    context = ssl.create_default_context(cafile=str(registry.ca))
+    handlers = urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+    try:
+        with urllib.request.build_opener(*handlers).open(request, timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_answers_to_a_delete(published: str, registry: Registry) -> None:
+    """What the module relies on, and what it never does."""
+    place = Place(published, registry)
+    path = f"{published}/manifests"
+    asked = [
+        (registry.reader, f"{path}/{OLD}", 403, "DENIED"),
+        (registry.janitor, f"{path}/{OLD}", 202, ""),
+        (registry.janitor, f"{path}/{OLD}", 404, "MANIFEST_UNKNOWN"),
+        (registry.janitor, f"{published}/none/manifests/{OLD}", 400, "NAME_UNKNOWN"),
+    ]
+    if registry.kind == "zot":
+        asked.append((registry.janitor, f"{path}/{place.digest(f'{NEW}-amd64')}", 405, "DENIED"))
+    for account, target, status, code in asked:
+        found, body = ask(registry, account, "DELETE", target)
+        assert (found, code in body) == (status, True), target
+    # The digest stays until the garbage collection.
+    assert ask(registry, registry.reader, "HEAD", f"{path}/{place.digest('stable')}")[0] == 200
+
+
+@pytest.mark.usefixtures("zot")
+def test_least_rights(published: str, module: Module, registry: Registry, reads_only: ReadsOnly) -> None:
+    """The account of the guide, which may read and delete; one that may not delete learns it from check mode."""
+    options: dict[str, Any] = {"repositories": [published], "keep_last": 1, "untag_members": True}
+    reader, janitor = (
+        {"username": each.username, "password": each.password} for each in (registry.reader, registry.janitor)
+    )
+    for check in (True, False):
+        with reads_only():
+            denied = module("zot_prune", check=check, **options, **reader)
+        assert (denied["error_class"], denied["deleted"]) == ("denied", [])
+        assert {each["reason"] for each in denied["kept"]} >= {"denied", "shared_tag"}
+    assert len(deleted(module("zot_prune", **options, **janitor))) == 8
+    assert set(held(registry, published)) == {NEW, "stable", "latest"}
+
+
+def test_without_the_search_extension(published: str, module: Module, registry: Registry) -> None:
+    """Only the stand-in lacks it: no age is known, and only members go."""
+    if registry.kind == "zot":
+        pytest.skip("needs the stand-in: unset ZOT_BINARY")
+    found = module("zot_prune", repositories=[published], keep_last=1)
+    assert (found["changed"], "unknown_age" in str(found["kept"])) == (False, True)
+    assert len(deleted(module("zot_prune", repositories=[published], untag_members=True))) == 6
+
+
+def test_members_through_garbage_collection(module: Module, tmp_path: Path) -> None:
+    """The index keeps them, and a publish of the same revision writes nothing."""
+    with registries.running(gc_delay=GC_DELAY) as registry:
+
+        def run(name: str, **options: Any) -> dict[str, Any]:
+            writer = {"username": registry.writer.username, "password": registry.writer.password}
+            return module(name, registry=registry.host, ca_path=str(registry.ca), **writer, **options)
+
+        publish("demo/app", run, tmp_path)
+        before = held(registry, "demo/app")
+        assert len(deleted(run("zot_prune", repositories=["demo/app"], untag_members=True))) == 6
+        registries.sweep(registry, "demo/app", gc_delay=GC_DELAY)
+        references = [f"demo/app@{before[f'{NEW}-{name}']}" for name in ARCHITECTURES]
+        assert all(image["exists"] for image in run("zot_image_info", images=references)["images"])
+        assert held(registry, "demo/app") == {tag: before[tag] for tag in (OLD, MIDDLE, NEW, "stable", "latest")}
+
+
+@pytest.mark.parametrize(("kind", "overwrite"), [("archives", True), ("archive", False)])
+def test_a_publish_after_members_went(
+    kind: str,
+    overwrite: bool,
+    repository: str,
+    module: Module,
+    registry: Registry,
+    images: Images,
+    playbook: Playbook,
+    reads_only: ReadsOnly,
+) -> None:
+    """It pushes nothing and changes nothing, also of one archive with both architectures."""
+    own: dict[str, Any] = {"archives": {name: str(images[f"buildah-{name}"]) for name in ARCHITECTURES}}
+    if kind == "archive":
+        own = {"archive": str(Path(__file__).parent / "builders" / "buildkit-mp-oci.tar")}
+    variables = {
+        "zot_publish_revision": NEW,
+        "zot_publish_images": [{"repository": repository, **own}],
+        "zot_publish_overwrite": overwrite,
+    }
+    assert playbook("killinit.zot.publish", **variables).returncode == 0
+    before = held(registry, repository)
+    gone = deleted(module("zot_prune", repositories=[repository], untag_members=True))
+    assert set(gone) == set(before) - {NEW, "latest"}
+    assert len(gone) >= 2
+    with reads_only():
+        again = playbook("killinit.zot.publish", **variables)
+    assert (again.returncode, recap(again)["changed"]) == (0, 0), again.stdout
+    assert held(registry, repository) == {tag: before[tag] for tag in (NEW, "latest")}
+
+
+@pytest.fixture
+def clusters(environment: dict[str, str], registry: Registry, tmp_path: Path) -> Iterator[Callable[..., list[str]]]:
+    """Starts API servers with objects, and writes an inventory of them; returns the options of ansible-playbook."""
+    environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
+    environment["ZOT_USERNAME"], environment["ZOT_PASSWORD"] = registry.janitor.username, registry.janitor.password
+    with ExitStack() as stack:
+
+        def start(**objects: Any) -> list[str]:
+            hosts: dict[str, Any] = {}
+            for name, document in objects.items():
+                server = stack.enter_context(running(holding(FakeCluster(NAMESPACE, document))))
+                hosts[name] = {"zot_kubeconfig": str(server.kubeconfig(tmp_path / f"{name}.kubeconfig"))}
+            group = {"hosts": hosts, "vars": {"ansible_connection": "local", "ansible_python_interpreter": PYTHON}}
+            path = tmp_path / "inventory.json"
+            path.write_text(json.dumps({"all": {"children": {"clusters": group}}}))
+            return [f"--inventory={path}"]
+
+        yield start
+
+
+@pytest.mark.usefixtures("zot")
+def test_every_cluster_must_report(
+    published: str, registry: Registry, playbook: Playbook, clusters: Callable[..., list[str]], reads_only: ReadsOnly
+) -> None:
+    """One cluster uses the first revision, the other one the second."""
+    app = f"{registry.host}/{published}"
+    inventory = clusters(eu=workload("Deployment", f"{app}:{OLD}"), us=cronjob(f"{app}:{MIDDLE}-arm64"))
+    prune = {"zot_clusters": "clusters", "zot_prune_repositories": [published], "zot_prune_keep_last": 1}
+    host = inventory[0].partition("=")[2]
+
+    def run(*options: str, **more: Any) -> CompletedProcess[str]:
+        return playbook("killinit.zot.prune", *inventory, *options, **{**prune, **more})
+
+    # With both clusters nothing goes; each run that lacks one of them removes nothing and fails.
+    with reads_only():
+        done = run()
+        assert (done.returncode, report(done)["ok"], report(done)["deleted"]) == (0, True, []), done.stdout
+        assert len(report(done)["clusters"]) == 2
+        assert re.search(rf"{published} +{OLD} +\d+[sm] +[\d.]+ KiB +stays +in use", done.stdout)
+        limited = run("--limit=eu,localhost")
+        assert limited.returncode != 0
+        assert "us did not report what the cluster uses, so nothing is removed" in limited.stdout
+        assert run("--limit=eu").returncode != 0
+        assert run(zot_clusters="eu,use").returncode != 0
+        assert run(zot_publish_host="lokalhost").returncode != 0
+        text = Path(host).read_text()
+        Path(host).write_text(text.replace("us.kubeconfig", "eu.kubeconfig"))
+        twice = run()
+        assert twice.returncode != 0
+        assert "Two hosts of zot_clusters are the same namespace" in twice.stdout
+        Path(host).write_text(text.replace('"zot_kubeconfig"', '"ansible_connection": "ssh", "zot_kubeconfig"', 1))
+        assert run().returncode != 0
+        Path(host).write_text(text)
+        (Path(host).parent / "us.kubeconfig").write_text(json.dumps(kubeconfig("http://127.0.0.1:9")))
+        assert run().returncode != 0
+    # Without the cluster that uses it, the second revision goes.
+    planned = run("--check", "--diff", zot_clusters="eu")
+    assert (planned.returncode, recap(planned)["changed"]) == (0, 1)
+    assert re.search(rf"{published} +{MIDDLE} +\d+[sm] +[\d.]+ KiB +goes +no rule keeps it", planned.stdout)
+    assert "3 of 11 tags go. The garbage collection frees at most" in planned.stdout
+    done = run(zot_clusters="eu")
+    assert sorted(each["tag"] for each in report(done)["deleted"]) == sorted(tags_of(MIDDLE))
+    assert [each["tag"] for each in report(planned)["deleted"]] == [each["tag"] for each in report(done)["deleted"]]
+    assert set(held(registry, published)) == {*tags_of(OLD), *tags_of(NEW), "stable", "latest"}
+
+
+@pytest.mark.usefixtures("zot")
+def test_empty_answers(
+    published: str, registry: Registry, playbook: Playbook, clusters: Callable[..., list[str]]
+) -> None:
+    """AWX passes None for an empty answer, and texts for everything else."""
+    app = f"{registry.host}/{published}"
+    inventory = clusters(eu=workload("Deployment", f"{app}:{OLD}"))
+    names = ("keep", "keep_newer_than", "revisions", "max_deletes", "parallel")
+    empty: dict[str, Any] = {f"zot_prune_{name}": None for name in names}
+    given = {"zot_clusters": "eu", "zot_prune_repositories": f"{published},", "zot_prune_keep_last": "1"}
+    done = playbook("killinit.zot.prune", *inventory, "--check", **{**empty, **given})
+    assert done.returncode == 0, done.stdout
+    assert sorted(each["tag"] for each in report(done)["deleted"]) == sorted(tags_of(MIDDLE))
+    many = playbook("killinit.zot.prune", *inventory, **{**empty, **given, "zot_prune_max_deletes": "2"})
+    assert (many.returncode, report(many)["ok"], report(many)["deleted"]) == (2, False, [])
+    assert "more tags than zot_prune_max_deletes" in many.stdout
+    none = {**given, "zot_prune_without_clusters": "true", "zot_prune_keep_last": "", "zot_prune_keep_newer_than": "1m"}
+    done = playbook("killinit.zot.prune", "--check", **none)
+    assert (done.returncode, report(done)["deleted"], report(done)["clusters"]) == (0, [], [])
+
+
+def report(run: CompletedProcess[str]) -> dict[str, Any]:
+    found = re.search(r"RUN: (\{.*\})", run.stdout)
+    assert found, run.stdout + run.stderr
+    passed_on: dict[str, Any] = json.loads(found[1])["zot_prune_report"]
+    return passed_on
+
+
+@pytest.mark.usefixtures("zot")
+def test_examples(
+    module: Module, playbook: Playbook, clusters: Callable[..., list[str]], registry: Registry, tmp_path: Path
+) -> None:
+    """Those of the module, the role and the guide, in a cluster that uses the oldest revision."""
+    names = ("openclaw/openclaw", "openclaw/workspace")
+    for name in names:
+        publish(name, module, tmp_path)
+    app = f"{registry.host}/{names[0]}"
+    inventory = clusters(eu=workload("Deployment", f"{app}:{OLD}"))
+    server = yaml.safe_load(Path(inventory[0].partition("=")[2]).read_text())["all"]["children"]["clusters"]
+    shown = [*blocks("roles/zot_prune/README.md"), *blocks("docs/docsite/rst/guide_prune.rst")]
+    plays = [
+        play for each in shown if each.language == "yaml" and isinstance(each.content, list) for play in each.content
+    ]
+    found = re.search(r'^EXAMPLES = r"""\n(.*?)"""', zot_prune_source(), re.MULTILINE | re.DOTALL)
+    assert found
+    plays.append({"hosts": "localhost", "gather_facts": False, "tasks": yaml.safe_load(found[1])})
+    assert len(plays) == 4
+    for play in plays:
+        play["environment"] = {"K8S_AUTH_KUBECONFIG": server["hosts"]["eu"]["zot_kubeconfig"]}
+    path = tmp_path / "examples.yml"
+    path.write_text(yaml.safe_dump(plays).replace("oci.killinit.cc", registry.host))
+    # Tags are taken back, which the janitor may not do.
+    writer = {"zot_username": registry.writer.username, "zot_password": registry.writer.password}
+    account = {"username": registry.writer.username, "password": registry.writer.password}
+    for play in plays:
+        play["module_defaults"] = {"group/killinit.zot.registry": account}
+    path.write_text(yaml.safe_dump(plays).replace("oci.killinit.cc", registry.host))
+    done = playbook(path, **writer)
+    assert done.returncode == 0, done.stdout + done.stderr
+    variables = next(each.content for each in shown if each.file == "prune.yml")
+    planned = playbook("killinit.zot.prune", *inventory, "--check", **variables)
+    assert planned.returncode == 0, planned.stdout
+    assert report(planned)["ok"]
+
+
+def zot_prune_source() -> str:
+    return (ROOT / "plugins/modules/zot_prune.py").read_text(encoding="utf-8")

@@ -1,0 +1,324 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What becomes of each tag: examples, and what holds for every repository."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from datetime import datetime, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import Rules, Use, plan, pushed_at, subject_of
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.search import Member, TaggedImage
+from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags
+
+DEFAULT = RevisionTags("[0-9a-f]{7,40}")
+DAY = 86400
+
+
+def digest(name: object) -> str:
+    return f"sha256:{name!s:0>64}"
+
+
+def when(days: float | None) -> str | None:
+    """A time as Zot writes it, *days* after the first of January 2026."""
+    if days is None:
+        return None
+    time = datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp() + days * DAY
+    return f"{datetime.fromtimestamp(time, timezone.utc):%FT%T}.5Z"
+
+
+def single(tag: str, name: object, day: float | None = 0, **more: t.Any) -> TaggedImage:
+    """An image of one platform; its configuration has the digest of its name behind a c."""
+    member = Member(digest(name), digest(f"c{name}"), "linux/amd64", 1000)
+    return TaggedImage(tag, digest(name), "manifest", [member], when(day), **more)
+
+
+def index(tag: str, name: object, *members: TaggedImage, day: float | None = 0, **more: t.Any) -> TaggedImage:
+    return TaggedImage(tag, digest(name), "index", [each.members[0] for each in members], when(day), **more)
+
+
+def revision(name: str, number: int, day: float | None = 0) -> list[TaggedImage]:
+    """An index and the tags of its two architectures."""
+    members = [single(f"{name}-{each}", f"{number}{place}", day) for place, each in enumerate(("amd64", "arm64"))]
+    return [index(name, f"{number}9", *members, day=day), *members]
+
+
+def rules(**more: t.Any) -> Rules:
+    keep = tuple(re.compile(each) for each in more.pop("keep", ()))
+    return Rules(**{"revisions": DEFAULT, "keep": keep, **more})
+
+
+def reasons(
+    images: t.Sequence[TaggedImage],
+    given_rules: Rules,
+    use: Use | None = None,
+    attached: t.Sequence[str] = (),
+    missing: t.Container[str] = (),
+) -> dict[str, str]:
+    """The reason of each tag; that of one that goes begins with a minus."""
+    tags = [*(image.tag for image in images), *attached]
+    found = plan(tags, images, given_rules, use or Use(), missing)
+    return {each.tag: f"{'-' if each.goes else ''}{each.reason}" for each in found}
+
+
+THREE = [*revision("aaaaaa1", 1, 1), *revision("aaaaaa2", 2, 2), *revision("aaaaaa3", 3, 3)]
+LATEST = index("latest", 39, *THREE[7:], day=3)
+
+
+def test_revisions_are_counted_and_not_tags() -> None:
+    """A tag of one architecture belongs to its revision."""
+    found = reasons([*THREE, LATEST], rules(keep_last=2))
+    assert found == {
+        **dict.fromkeys(("aaaaaa1", "aaaaaa1-amd64", "aaaaaa1-arm64"), "-old"),
+        **{tag: "keep_last" for tag in found if tag.startswith(("aaaaaa2", "aaaaaa3"))},
+        "latest": "shared_tag",
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "use", "reason"),
+    [
+        ({"keep": ["aaaaaa1"]}, Use(), "name"),
+        ({"keep": [".*-arm64"]}, Use(), "name"),
+        ({"keep": ["aaaaaa"]}, Use(), "-old"),
+        ({}, Use(frozenset([digest(19)])), "in_use"),
+        ({}, Use(frozenset([digest(10)])), "in_use"),
+        ({}, Use(frozenset([digest("c11")])), "in_use"),
+        ({}, Use(tags=frozenset(["aaaaaa1-amd64"])), "in_use"),
+        ({}, Use(frozenset([digest(29)]), frozenset(["latest", "aaaaaa2"])), "-old"),
+        ({"newer_than": 0.0}, Use(), "newer"),
+        ({"newer_than": 9e12}, Use(), "-old"),
+        ({"keep_last": None}, Use(), "no_rule"),
+        ({"keep_last": 3}, Use(), "keep_last"),
+        ({"revisions": RevisionTags("v.*")}, Use(), "shared_tag"),
+    ],
+)
+def test_a_rule(more: dict[str, t.Any], use: Use, reason: str) -> None:
+    """The oldest revision stays or goes as a whole."""
+    found = reasons(THREE, rules(**{"keep_last": 1, **more}), use)
+    assert {found[tag] for tag in ("aaaaaa1", "aaaaaa1-amd64", "aaaaaa1-arm64")} == {reason}
+
+
+def test_an_index_in_use_keeps_its_members() -> None:
+    """Also those whose tags are of another revision."""
+    images = [*revision("aaaaaa1", 1), *revision("aaaaaa2", 2, 2), index("stable", 99, *THREE[1:3])]
+    assert reasons(images, rules(keep_last=1), Use(frozenset([digest(99)])))["aaaaaa1-amd64"] == "in_use"
+
+
+@pytest.mark.parametrize("pushed", [None, "yesterday", "2026-02-30T10:00:00Z"])
+def test_an_unknown_age_keeps(pushed: str | None) -> None:
+    """It does not take the place of another revision."""
+    members = revision("aaaaaa1", 1, -9)
+    unknown = TaggedImage("aaaaaa1-s390x", digest(18), "manifest", [], pushed)
+    found = reasons([*members, unknown, *THREE[3:]], rules(keep_last=1, newer_than=9e12))
+    assert {found[tag] for tag in ("aaaaaa1", "aaaaaa1-amd64", "aaaaaa1-s390x")} == {"unknown_age"}
+    assert (found["aaaaaa2"], found["aaaaaa3"]) == ("-old", "keep_last")
+
+
+def test_the_same_time_keeps_all() -> None:
+    images = [single(f"aaaaaa{number}", number, day) for number, day in enumerate((5, 4, 4, 3))]
+    assert list(reasons(images, rules(keep_last=2)).values()) == ["keep_last", "keep_last", "keep_last", "-old"]
+
+
+def test_two_builds_of_one_image() -> None:
+    """The digest was pushed long ago; the tag is new."""
+    images = [single("aaaaaa1", 1, 1, tagged_at=when(9)), single("aaaaaa2", 2, 5)]
+    assert reasons(images, rules(keep_last=1)) == {"aaaaaa1": "keep_last", "aaaaaa2": "-old"}
+    assert pushed_at(single("aaaaaa1", 1, 5, tagged_at=when(1))) == pushed_at(single("aaaaaa1", 1, 5))
+
+
+@pytest.mark.parametrize(
+    ("tag", "belongs"),
+    [
+        ("3f2c1ab", "3f2c1ab"),
+        ("3f2c1ab-amd64", "3f2c1ab"),
+        ("3f2c1ab-arm-v7", "3f2c1ab"),
+        ("3f2c1ab-windows-amd64", "3f2c1ab"),
+        ("3f2c1ab-mips64le", "3f2c1ab"),
+        ("0012345", "0012345"),
+        ("3f2c1ab-previous", None),
+        ("3f2c1ab-amd64-previous", None),
+        ("3f2c1ab-", None),
+        ("latest-amd64", None),
+        ("-amd64", None),
+        ("3F2C1AB", None),
+        ("1.4.2", None),
+    ],
+)
+def test_the_revision_of_a_tag(tag: str, belongs: str | None) -> None:
+    assert DEFAULT.revision_of(tag) == belongs
+
+
+def test_a_pattern_that_is_none() -> None:
+    with pytest.raises(ZotError, match="is not a regular expression"):
+        RevisionTags("(")
+
+
+def test_members_go_and_their_index_stays() -> None:
+    """Of every revision that stays, whatever keeps it, and of an unknown age, too."""
+    images = [*THREE, *revision("aaaaaa4", 4, None), LATEST]
+    found = reasons(images, rules(keep_last=1, untag_members=True), Use(frozenset([digest(29)])))
+    assert {tag: found[tag] for tag in found if not tag.startswith("aaaaaa1")} == {
+        "aaaaaa2": "in_use",
+        "aaaaaa2-amd64": "-member",
+        "aaaaaa2-arm64": "-member",
+        "aaaaaa3": "keep_last",
+        "aaaaaa3-amd64": "-member",
+        "aaaaaa3-arm64": "-member",
+        "aaaaaa4": "unknown_age",
+        "aaaaaa4-amd64": "-member",
+        "aaaaaa4-arm64": "-member",
+        "latest": "shared_tag",
+    }
+
+
+@pytest.mark.parametrize(
+    ("use", "keep"),
+    [
+        (Use(tags=frozenset(["aaaaaa1-amd64"])), ()),
+        (Use(frozenset([digest(10)])), ()),
+        (Use(frozenset([digest("c10")])), ()),
+        (Use(), (".*-amd64",)),
+    ],
+)
+def test_a_member_that_is_used_stays(use: Use, keep: tuple[str, ...]) -> None:
+    found = reasons(revision("aaaaaa1", 1), rules(untag_members=True, keep=keep), use)
+    assert found["aaaaaa1-amd64"] in ("in_use", "name")
+    assert found["aaaaaa1-arm64"] == "-member"
+
+
+def test_a_publish_that_has_not_finished() -> None:
+    """Its second build has an architecture in common with the first one, whose index is tagged already."""
+    first = revision("aaaaaa1", 1)
+    new = [single("aaaaaa2-amd64", 10), single("aaaaaa2-arm64", 21)]
+    found = reasons([*first, *new], rules(untag_members=True))
+    assert (found["aaaaaa2-amd64"], found["aaaaaa2-arm64"]) == ("no_rule", "no_rule")
+    replaced = [first[0], first[1], single("aaaaaa1-arm64", 77)]
+    assert reasons(replaced, rules(untag_members=True))["aaaaaa1-arm64"] == "no_rule"
+    alone = [single("aaaaaa3", 3), single("aaaaaa3-amd64", 3)]
+    assert reasons(alone, rules(untag_members=True))["aaaaaa3-amd64"] == "no_rule"
+
+
+def signature(name: object) -> str:
+    return f"{digest(name).replace(':', '-')}.sig"
+
+
+@pytest.mark.parametrize(
+    ("subject", "use", "missing", "reason"),
+    [
+        (19, Use(), (), "-attachment"),
+        (11, Use(), (), "-attachment"),
+        (39, Use(), (), "attachment"),
+        (30, Use(), (), "attachment"),
+        (19, Use(frozenset([digest(19)])), (), "in_use"),
+        (77, Use(), (), "attachment"),
+        (77, Use(), (digest(77),), "-attachment"),
+        (77, Use(frozenset([digest(77)])), (digest(77),), "in_use"),
+    ],
+)
+def test_an_attachment_goes_with_its_image(subject: int, use: Use, missing: tuple[str, ...], reason: str) -> None:
+    for tag in (signature(subject), signature(subject)[: -len(".sig")]):
+        assert subject_of(tag) == digest(subject)
+        assert reasons(THREE, rules(keep_last=1), use, [tag], missing)[tag] == reason
+        assert not reasons(THREE, rules(untag_members=True), use, [tag], missing)[tag].startswith("-")
+    assert reasons(THREE, rules(keep_last=1, keep=[r".*\.sig"]), use, [tag := signature(19)])[tag] == "name"
+
+
+def test_a_tag_that_is_gone_is_not_planned() -> None:
+    assert plan(["aaaaaa1", "aaaaaa2"], [single("aaaaaa2", 2)], rules(keep_last=1), Use())[0].tag == "aaaaaa2"
+
+
+TAGS = [f"aaaaaa{number}{suffix}" for number in range(4) for suffix in ("", "-amd64", "-arm64")]
+SHARED = ["latest", "stable", "aaaaaa1-previous"]
+DAYS = st.one_of(st.none(), st.integers(0, 5))
+
+
+@st.composite
+def repositories(draw: t.Callable[..., t.Any]) -> list[TaggedImage]:
+    """Any tags, each of which holds one of a few images or indexes."""
+    singles = [single("", number) for number in range(4)]
+    images = []
+    for tag in draw(st.lists(st.sampled_from(TAGS + SHARED), unique=True)):
+        members = draw(st.lists(st.sampled_from(singles), max_size=2, unique_by=id))
+        name = draw(st.integers(0, 3)) if len(members) < 2 else f"9{''.join(each.digest[-1] for each in members)}"
+        found = single(tag, name) if len(members) < 2 else index(tag, name, *members)
+        day, tagged = draw(DAYS), draw(DAYS)
+        images.append(
+            TaggedImage(tag, found.digest, found.media_type, found.members, when(day), tagged_at=when(tagged))
+        )
+    return images
+
+
+@given(
+    images=repositories(),
+    keep_last=st.one_of(st.none(), st.integers(1, 3)),
+    newer=st.one_of(st.none(), st.integers(-1, 6)),
+    keep=st.lists(st.sampled_from([*TAGS, ".*-amd64", "latest"]), max_size=2),
+    used=st.frozensets(st.sampled_from([digest(name) for name in ("0", "1", "c2", "c3", "901", "923")]), max_size=2),
+    named=st.frozensets(st.sampled_from(TAGS), max_size=2),
+    untag=st.booleans(),
+)
+def test_what_is_needed_stays(
+    images: list[TaggedImage],
+    keep_last: int | None,
+    newer: int | None,
+    keep: list[str],
+    used: frozenset[str],
+    named: frozenset[str],
+    untag: bool,
+) -> None:
+    """In any repository, under any rules."""
+    start = datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()
+    newer_than = None if newer is None else start + newer * DAY
+    own = rules(keep_last=keep_last, newer_than=newer_than, keep=keep, untag_members=untag)
+    attached = [signature(name) for name in ("0", "1", "901")]
+    tags = [*(image.tag for image in images), *attached]
+    decisions = {each.tag: each for each in plan(tags, images, own, Use(used, named))}
+    assert list(decisions) == tags
+    staying = [image for image in images if not decisions[image.tag].goes]
+    held = {digest for image in staying for digest in image.digests}
+    for image in images:
+        decision = decisions[image.tag]
+        revision_ = DEFAULT.revision_of(image.tag)
+        if decision.goes:
+            # Neither the tag nor what it holds is needed by name, by digest or by configuration.
+            assert not any(re.fullmatch(each, image.tag) for each in keep)
+            assert image.tag not in named
+            assert not image.digests & used
+            assert revision_ is not None
+        if decision.goes and decision.reason == "old":
+            group = [each for each in images if DEFAULT.revision_of(each.tag) == revision_]
+            times = [pushed_at(each) for each in group]
+            assert None not in times
+            assert all(decisions[each.tag].goes for each in group)
+            newest = max(time for time in times if time is not None)
+            assert newer_than is None or newest < newer_than
+            others = {DEFAULT.revision_of(each.tag) for each in staying if (pushed_at(each) or 0) > newest} - {
+                None,
+                revision_,
+            }
+            assert keep_last is None or len(others) >= keep_last
+        elif decision.goes:
+            # The image stays, in the index of a revision that stays.
+            assert untag
+            assert decision.index in staying
+            assert image.digest in held
+    # What is in use and was held stays held; an index in use keeps its members.
+    for image in images:
+        assert not image.digests & used or image.digests <= held
+    for tag in attached:
+        subject = subject_of(tag)
+        was_held = any(subject in image.digests for image in images)
+        assert not decisions[tag].goes or (was_held and subject not in held | used)
+    # The same plan again finds nothing more to remove.
+    rest = [tag for tag in tags if not decisions[tag].goes]
+    again = plan(rest, staying, own, Use(used, named))
+    assert not [each.tag for each in again if each.goes]
