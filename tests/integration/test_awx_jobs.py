@@ -111,10 +111,11 @@ def test_answers_that_are_no_text(
 
 
 @pytest.mark.parametrize("name", ["publish", "restart"])
-def test_required_answers_are_empty(name: str, cluster: PatchableCluster, job: Job, reads_only: ReadsOnly) -> None:
-    """AWX refuses them; the playbooks name the variable."""
-    with reads_only():
-        done = job(name, "", required=True)
+def test_required_answers_are_empty(name: str, cluster: PatchableCluster, job: Job, registry: Registry) -> None:
+    """AWX refuses them; the playbooks name the variable, and send no request."""
+    before = len(registry.requests())
+    done = job(name, "", required=True)
+    assert len(registry.requests()) == before
     assert done.returncode == 2
     assert "zot_publish_revision is empty" in done.stdout or "the namespace is null, not text" in done.stdout
     assert cluster.patched == []

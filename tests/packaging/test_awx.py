@@ -36,6 +36,7 @@ PLAYBOOKS = sorted(f"playbooks/{path.name}" for path in ROOT.glob("playbooks/*.y
 SOURCE = "https://github.com/killinit/zot"
 # The type of the question for an option of that type: AWX has no booleans and no lists that one types.
 TYPES = dict.fromkeys(("str", "path", "list", "raw"), "text") | {"int": "integer", "bool": "multiplechoice"}
+RAW = dict.fromkeys(TYPES, "") | {"raw": "integer"}
 # The variables of the guide.
 (EXAMPLE,) = (block.text for block in blocks(GUIDE) if block.file == "awx.yml")
 REQUIRED = ("zot_awx_execution_environment_image", "zot_awx_images")
@@ -170,8 +171,8 @@ def survey(server: Controller, template: Fields) -> list[Fields]:
     return questions
 
 
-def nodes(server: Controller) -> list[Fields]:
-    workflow = one(server, "workflow_job_templates", "Zot | Publish, verify, restart")
+def nodes(server: Controller, name: str = "Zot | Publish, verify, restart") -> list[Fields]:
+    workflow = one(server, "workflow_job_templates", name)
     found: list[Fields] = server.get(f"workflow_job_template_nodes/?workflow_job_template={workflow['id']}")
     return found
 
@@ -265,7 +266,7 @@ def test_job_template_asks_for_what_the_roles_take(playbook: str, done: Controll
             continue
         spec = specs[variable]
         assert not spec.get("no_log"), f"{variable} is for a credential"
-        assert question["type"] == ("multiplechoice" if "choices" in spec else TYPES[spec["type"]]), variable
+        assert question["type"] in ("multiplechoice" if "choices" in spec else TYPES[spec["type"]], RAW[spec["type"]])
         default = spec["default"]
         if isinstance(default, list):
             default = ", ".join(default)
@@ -273,12 +274,12 @@ def test_job_template_asks_for_what_the_roles_take(playbook: str, done: Controll
             default = str(default).lower()
             assert question["choices"] == ["true", "false"]
         # An empty default would reach the role as null: https://github.com/ansible/awx/issues/16205
-        assert question.get("default") == (None if default == "" else default), variable
+        assert default is None or question.get("default") == (None if default == "" else default), variable
         # A job that is started without an answer to a required question is refused, even if there is a default.
         assert question["required"] == spec.get("required", False), variable
 
     fixed = json.loads(template["extra_vars"])
-    assert fixed.keys() <= specs.keys()
+    assert [variable for variable in fixed if variable not in specs and variable not in text] == []
     assert not fixed.keys() & questions.keys()
     required = {variable for variable, spec in specs.items() if spec.get("required")}
     assert required <= fixed.keys() | questions.keys()
@@ -334,6 +335,22 @@ def test_workflow(done: Controller) -> None:
     workflow = one(done, "workflow_job_templates", "Zot | Publish, verify, restart")
     asked = {each["variable"]: each for each in survey(done, workflow)}
     assert asked == {each["variable"]: each for job in jobs for each in survey(done, job)}
+
+
+def test_pruning_waits_for_an_approval(done: Controller) -> None:
+    """The first job only lists what the last one removes."""
+    found = {each["identifier"]: each for each in nodes(done, "Zot | Prune after an approval")}
+    first, approval, last = (found[name] for name in ("List the tags", "Approve the removal", "Zot | Prune"))
+    assert (first["job_type"], last["job_type"]) == ("check", None)
+    assert first["unified_job_template"] == last["unified_job_template"]
+    assert (first["success_nodes"], approval["success_nodes"]) == ([approval["id"]], [last["id"]])
+    assert [each[link] for each in found.values() for link in ("failure_nodes", "always_nodes")] == [[]] * 6
+    template = done.get(f"job_templates/{last['unified_job_template']}/")
+    # The job type of a node has an effect only where the template asks for it.
+    assert template["ask_job_type_on_launch"] is True
+    assert {each["variable"]: each.get("default") for each in survey(done, template)}[
+        "zot_prune_repositories"
+    ] == "openclaw/openclaw"
 
 
 def test_images_of_the_rollback_have_no_archives(done: Controller) -> None:
@@ -409,9 +426,11 @@ def test_guide_has_every_job_and_every_credential(done: Controller) -> None:
     guide = (ROOT / GUIDE).read_text(encoding="utf-8")
     for template in ours(done, "job_templates"):
         questions = ", ".join(question["question_name"] for question in survey(done, template))
-        assert f"* - {template['name']}\n     - ``{template['playbook']}``\n     - {questions}\n" in guide
-    credential_type = done.named("credential_types", "Zot registry")
-    assert ", ".join(f"``{name}``" for name in credential_type["injectors"]["env"]) in guide
+        row = rf"\* - {re.escape(template['name'])}(?:, .*)?\n     - ``{template['playbook']}``\n     - {questions}\n"
+        assert re.search(row, guide), row
+    for name in ("Zot registry", "Zot source registry"):
+        credential_type = done.named("credential_types", name)
+        assert ", ".join(f"``{each}``" for each in credential_type["injectors"]["env"]) in guide
     for workflow in ours(done, "workflow_job_templates"):
         assert f'"{workflow["name"]}"' in guide
 
