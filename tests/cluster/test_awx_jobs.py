@@ -39,6 +39,8 @@ def test_every_job_template_with_its_default_answers(
     for revision, archive in ((FIRST, "buildah-amd64"), (SECOND, "changed-layer")):
         (tmp_path / f"{revision}.tar").symlink_to(images[archive])
     templates = awx_jobs.job_templates([{"repository": f"{repository}/app", "archive": f"{tmp_path}/REVISION.tar"}])
+    host = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    (tmp_path / "inventory.yml").write_text(json.dumps({"all": {"hosts": {"localhost": host}}}))
     image = f"{registry.host}/{repository}/app:latest"
     event = {"payload": {"name": f"{repository}/app", "reference": "latest", "digest": f"sha256:{'0' * 64}"}}
     ran = set()
@@ -56,7 +58,8 @@ def test_every_job_template_with_its_default_answers(
         extra.write_text(awx_jobs.variables_of(template, given))
         # The EDA controller gives the event.
         more = {"ansible_eda": {"event": event}} if name == "event" else {}
-        done = playbook(awx_jobs.ROOT / f"playbooks/{name}.yml", "--extra-vars", f"@{extra}", **more)
+        options = (f"--inventory={tmp_path / 'inventory.yml'}", "--extra-vars", f"@{extra}")
+        done = playbook(awx_jobs.ROOT / f"playbooks/{name}.yml", *options, **more)
         assert done.returncode == 0, done.stdout + done.stderr
         ran.add(name)
         return done
