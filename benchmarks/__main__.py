@@ -89,6 +89,7 @@ def main() -> int:
     results = [{"yardstick": r.yardstick, "ratio": round(r.ratio, 3), "limit": r.limit, "ok": r.ok} for r in ratios]
     # What is kept has enough runs of each yardstick, the last time that it was measured.
     folder = ROOT / "benchmarks" if arguments.runs >= RUNS else CACHE
+    folder.mkdir(parents=True, exist_ok=True)
     names = {each["yardstick"] for each in results}
     results = [*(each for each in known(folder / "results.json") if each["yardstick"] not in names), *results]
     for name, document in (("results", results), ("costs", dict(known(folder / "costs.json")) | measured)):

@@ -136,18 +136,16 @@ def _checked(side: Side, command: Sequence[str], scene: Scene, directory: Path) 
     with scene() as registry:
         before = len(registry.requests())
         environment = variables(registry, directory, ours=side.ours) | side.variables
-        done = subprocess.run(
-            command,
-            env=environment,
-            cwd=directory,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        # Not a pipe: under strace, Ansible loses what does not fit into it while nobody reads.
+        output = directory / "output.txt"
+        with output.open("wb") as target:
+            done = subprocess.run(
+                command, env=environment, cwd=directory, stdout=target, stderr=subprocess.STDOUT, check=False
+            )
         requests = registry.requests()[before:]
-        checks.succeeded(side.name, done.returncode, done.stdout)
-        side.check(Run(side.name, registry, done.stdout, requests, directory))
+        text = output.read_text(encoding="utf-8", errors="replace")
+        checks.succeeded(side.name, done.returncode, text)
+        side.check(Run(side.name, registry, text, requests, directory))
         return requests
 
 

@@ -16,7 +16,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._keepers import requi
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import Archive
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     InvalidImageError,
-    Manifest,
     Platform,
     image_identity,
     predicted_oci_configs,
@@ -38,13 +37,13 @@ def push(registry: ArchiveReader, params: t.Mapping[str, t.Any], *, dry_run: boo
     """Push the archive, or the list of archives, of *params*. With *dry_run* only report what would be pushed.
 
     All archives and tags are read before the first write, and an error there stops the task. Later an error of one
-    archive does not stop the others. Raises ZotError.
+    archive does not stop the others. The caller has started the processes that read the archives. Raises ZotError.
     """
     single = params["images"] is None
     requests = [PushRequest.from_params(registry, item) for item in ([params] if single else params["images"])]
     _require_distinct(requests)
     count = min(params["parallel"], len(requests))
-    with registry.reading_archives(count), contextlib.ExitStack() as stack, thread_pool(params["parallel"]) as pool:
+    with contextlib.ExitStack() as stack, thread_pool(params["parallel"]) as pool:
         # A compressed archive is read to its end, so it stays open where every archive has a worker.
         kept = stack if len(requests) <= count else None
         archives = list(pool.map(lambda each: _read(registry, each, kept), requests))
@@ -76,43 +75,28 @@ def _read(registry: ArchiveReader, request: PushRequest, kept: contextlib.ExitSt
         found = OpenedArchive(request.archive, [outcome])
         opened = (own if kept is None else kept).enter_context(registry.open_archive(request.archive))
         found.worker = None if kept is None else opened
-        known: dict[Reference, Manifest | None] = {}
         if request.split:
             archives: list[Archive] = opened.call(what, "read_each", request.archive_image)
         else:
-            archive = opened.start(what, "read", request.archive_image, request.platform)
-            try:
-                # While the worker reads the archive.
-                known[request.references[0]] = registry.manifest(request.references[0])
-            finally:
-                # If both fail, the error of the archive is the one to report: it does not go away.
-                archives = [archive()]
+            archives = [opened.call(what, "read", request.archive_image, request.platform)]
         if len(archives) > 1:
             parts = [request.part(_platform(archive)) for archive in archives]
             found.outcomes = []
             for each, part in zip(archives, parts):
                 with Outcome(part.references) as of_part:
                     found.outcomes.append(of_part)
-                    found.pushes.append(_read_tags(registry, part, each, of_part, known))
+                    found.pushes.append(_read_tags(registry, part, each, of_part))
         else:
-            found.pushes.append(_read_tags(registry, request, archives[0], outcome, known))
+            found.pushes.append(_read_tags(registry, request, archives[0], outcome))
     return found
 
 
-def _read_tags(
-    registry: ArchiveReader,
-    request: PushRequest,
-    archive: Archive,
-    outcome: Outcome,
-    known: t.Mapping[Reference, Manifest | None],
-) -> Push:
-    """Compare an archive with its tags, whose manifests are read unless they are *known*."""
+def _read_tags(registry: ArchiveReader, request: PushRequest, archive: Archive, outcome: Outcome) -> Push:
     found = Push(request, outcome, archive, *_identity(archive))
     _require_platform(archive, found.platform, request.platform)
     registry.prime_config_cache(request.references[0], predicted_oci_configs(archive.config))
     for reference in request.references:
-        manifest = known[reference] if reference in known else registry.manifest(reference)
-        image = registry.configured(reference, manifest)
+        image = registry.image(reference)
         settled = found.held_by(image) and not request.force
         outcome.found(image, settled=settled)
         found.tags.append(image)

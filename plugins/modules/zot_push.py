@@ -59,8 +59,7 @@ options:
       - tag
   platform:
     description:
-      - The platform of the image, in the form C(os/architecture[/variant]). The task fails if the archive has no image
-        for it.
+      - The platform of the image, as C(os/architecture[/variant]). The task fails if the archive has no image for it.
       - Required for an archive with images for several platforms.
     type: str
   force:
@@ -342,7 +341,6 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.killinit.zot.plugins.module_utils._push import push
 from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_reader import ArchiveReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
@@ -352,14 +350,13 @@ _TARGET: dict[str, dict[str, t.Any]] = {
     "platform": {"type": "str"},
     "keep_previous": {"type": "str"},
     "index": {"type": "raw"},
-    # Without a default, so that mutually_exclusive can detect it.
+    # Without a default, as force, so that mutually_exclusive can detect it.
     "overwrite": {"type": "raw"},
 }
 SPEC = Spec(
     {
         **_TARGET,
         "archive": {"type": "path"},
-        # Without a default, so that mutually_exclusive can detect it.
         "force": {"type": "bool"},
         "repository": {"type": "str"},
         "tags": {"type": "raw", "aliases": ["tag"]},
@@ -388,9 +385,13 @@ SPEC = Spec(
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
+    count = min(module.params["parallel"], len(module.params["images"] or [None]))
     try:
-        with open_session(module) as session:
-            result = push(ArchiveReader(session), module.params, dry_run=module.check_mode)
+        with open_session(module) as session, ArchiveReader(session).reading_archives(count) as registry:
+            # Imported while the processes import what reads archives.
+            from ansible_collections.killinit.zot.plugins.module_utils._push import push
+
+            result = push(registry, module.params, dry_run=module.check_mode)
     except ZotError as error:
         module.fail_json(registry=module.params["registry"], **error.for_ansible())
     module.exit_json(registry=module.params["registry"], **result)

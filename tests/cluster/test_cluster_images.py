@@ -48,9 +48,13 @@ def test_what_a_cluster_uses(
     new = _index(module, images, f"{repository}/app", "4d5e6f7", "changed-layer")
     side = _index(module, images, f"{repository}/side", "0a1b2c3", "changed-env")
     app, other = f"{registry.host}/{repository}/app", f"{registry.host}/{repository}/side:0a1b2c3"
-    pod: dict[str, Any] = {
-        "initContainers": [{"name": "sidecar", "image": other, "restartPolicy": "Always"}],
-        "volumes": [{"name": "data", "image": {"reference": f"{app}:0a1b2c3-arm64"}}],
+    web: dict[str, Any] = {
+        "pod": {
+            "initContainers": [{"name": "sidecar", "image": other, "restartPolicy": "Always"}],
+            "volumes": [{"name": "data", "image": {"reference": f"{app}:0a1b2c3-arm64"}}],
+        },
+        # No pod of the old revision runs beside one of the new.
+        "spec": {"strategy": {"type": "Recreate"}},
     }
     cronjob = {
         "apiVersion": "batch/v1",
@@ -68,10 +72,10 @@ def test_what_a_cluster_uses(
             },
         },
     }
-    workloads = [("Deployment", "web", pod), ("StatefulSet", "db", {})]
     kubectl.apply(pull_secret(registry, registry.reader), cronjob)
     for tag in ("0a1b2c3", "4d5e6f7"):
-        kubectl.apply(*(workload(f"{app}:{tag}", kind=kind, name=name, pod=more) for kind, name, more in workloads))
+        image = f"{app}:{tag}"
+        kubectl.apply(workload(image, name="web", **web), workload(image, kind="StatefulSet", name="db"))
         ready(kubectl, "deployment/web", "statefulset/db")
     (name,) = kubectl("get", "pods", "--selector=app=web", "--output=name").split()
     kubectl("debug", name, f"--image={other}", "--container=debugger", "--attach=false")

@@ -19,6 +19,7 @@ PAGES = {
     "action_plugins": "plugins/action",
     "ansible_configuration_settings": "reference_appendices/config",
     "common_return_values": "reference_appendices/common_return_values",
+    "ansible_collections.ansible.builtin.set_stats_module": "collections/ansible/builtin/set_stats_module",
     "ansible_collections.community.okd.k8s_auth_module": "collections/community/okd/k8s_auth_module",
     f"{CORE}.k8s_info_module": "collections/kubernetes/core/k8s_info_module",
     f"{CORE}.k8s_module": "collections/kubernetes/core/k8s_module",

@@ -101,6 +101,7 @@ def test_clusters(
             path = tmp_path / f"{name}.kubeconfig"
             path.write_text(json.dumps(kubeconfig(stack.enter_context(running(holding(cluster))).address)))
             hosts[name] = {**LOCAL, "zot_kubeconfig": str(path)}
+        hosts["gone"] = {"ansible_host": "127.0.0.1", "ansible_port": 1}
         inventory = tmp_path / "inventory.json"
         inventory.write_text(json.dumps({"all": {"children": {"clusters": {"hosts": hosts}}}}))
         given: dict[str, Any] = {
@@ -120,7 +121,8 @@ def test_clusters(
     assert found["eu"]["workloads"]["shop"][0]["status"] == "current"
     assert [each.split()[:2] for each in found["us"]["stale"]] == [["shop:", "deployment/app:"]]
     assert found["dark"]["images"] == []
-    assert document["problems"] == [f"dark: {found['dark']['problems'][0]}"]
+    assert found["gone"]["problems"]
+    assert document["problems"] == [f"{name}: {found[name]['problems'][0]}" for name in ("dark", "gone")]
     assert "cronjobs is forbidden" in document["problems"][0]
     assert _summary(done)["stale"] == [f"us: {found['us']['stale'][0]}"]
     for kind in ("html", "md"):
@@ -142,6 +144,23 @@ def test_the_registry_alone(released: str, playbook: Run, environment: dict[str,
     assert released in (tmp_path / "zot-report.html").read_text()
 
 
+def test_a_repository_that_the_account_may_not_read(
+    released: str, images: Images, registry: Registry, module: Module, playbook: Run, tmp_path: Path
+) -> None:
+    """The others are in the report."""
+    hidden = released.replace("test/", "private/")
+    assert not module("zot_push", archive=str(images["buildah-amd64"]), repository=hidden, tags=["1"])["failed"]
+    account = {"zot_username": registry.reader.username, "zot_password": registry.reader.password}
+    given = {"zot_report_repositories": f"{hidden},{released}", "zot_report_file": ["report.json"]}
+    done = playbook("killinit.zot.report", zot_report_registry_only=True, **account, **given)
+    assert done.returncode == 2, done.stdout
+    document = json.loads((tmp_path / "report.json").read_text())
+    assert [each["repository"] for each in document["repositories"]] == [released]
+    (problem,) = document["problems"]
+    assert hidden in problem
+    assert registry.reader.password not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("given", "message", "written"),
     [
@@ -151,6 +170,11 @@ def test_the_registry_alone(released: str, playbook: Run, environment: dict[str,
         (
             {"zot_report_registry_only": "true", "zot_report_repositories": "no/where"},
             "no/where is not a repository",
+            True,
+        ),
+        (
+            {"zot_report_registry_only": True, "zot_registry": "127.0.0.1:1", "zot_retries": 0},
+            "onnection refused",
             True,
         ),
     ],

@@ -20,10 +20,10 @@ class ArchiveReader(Reader):
     """Reads a registry, and archives. Every method raises ZotError."""
 
     @contextlib.contextmanager
-    def reading_archives(self, count: int) -> t.Iterator[None]:
+    def reading_archives(self, count: int) -> t.Iterator[ArchiveReader]:
         """Start the processes that read *count* archives at the same time. Call it before any thread is started."""
-        with self._workers.started(count, _open_archive):
-            yield
+        with self._workers.started(count, _load):
+            yield self
 
     @contextlib.contextmanager
     def open_archive(self, path: str) -> t.Iterator[Worker]:
@@ -43,8 +43,8 @@ class ArchiveReader(Reader):
         self._session.find_skopeo()
 
 
-def _open_archive(path: str) -> t.Any:
+def _load() -> t.Callable[[str], t.Any]:
     # Only the processes that read archives need the import, and it takes longer than a read.
     from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
 
-    return OpenArchive(path)
+    return OpenArchive

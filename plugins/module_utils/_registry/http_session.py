@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import http.cookiejar
 import re
+import socket
 import threading
 import time
 import typing as t
@@ -333,7 +334,12 @@ class HttpSession:
             return result
         if isinstance(result, TooLongError):
             raise invalid_answer(what, f"it is longer than {_LONGEST_ANSWER >> 20} MiB") from result
-        if isinstance(result, failed.Timeout):
+        # The libraries wrap the reason several times, each time in more words.
+        reason: BaseException = result
+        while reason.__cause__ or reason.__context__:
+            reason = t.cast("BaseException", reason.__cause__ or reason.__context__)
+        # While a body is read, requests calls a timeout a ConnectionError: https://github.com/psf/requests/issues/5430
+        if isinstance(result, failed.Timeout) or (isinstance(reason, socket.timeout) and reason.errno is None):
             raise ZotError(
                 "unavailable",
                 f"cannot read {what}: no complete answer within {timeout} seconds",
@@ -341,10 +347,6 @@ class HttpSession:
             ) from result
         if not isinstance(result, (failed.RequestException, OSError, ValueError)):
             raise result
-        # The libraries wrap the reason several times, each time in more words.
-        reason: BaseException = result
-        while reason.__cause__ or reason.__context__:
-            reason = t.cast("BaseException", reason.__cause__ or reason.__context__)
         text = self._session.credentials.redact(f"cannot read {what}: {reason or type(reason).__name__}")
         is_tls = isinstance(result, failed.SSLError) and "EOF" not in str(reason)
         raise ZotError("tls" if is_tls else "unavailable", text) from result

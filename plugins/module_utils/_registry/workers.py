@@ -39,11 +39,14 @@ class Workers:
         self._lock = threading.RLock()  # reentrant: the signal handler may run in the thread that holds it
 
     @contextlib.contextmanager
-    def started(self, count: int, factory: t.Callable[..., t.Any]) -> t.Iterator[None]:
-        """Start *count* workers. They make their objects with *factory*. Call it before any thread is started."""
+    def started(self, count: int, load: t.Callable[[], t.Callable[..., t.Any]]) -> t.Iterator[None]:
+        """Start *count* workers. They make their objects with what *load* returns, which each calls at its start.
+
+        Call it before any thread is started.
+        """
         try:
             for _number in range(count):
-                self._all.append(Worker(factory, self._timeout, self._all))
+                self._all.append(Worker(load, self._timeout, self._all))
             self._free = list(self._all)
             yield
         finally:
@@ -75,7 +78,7 @@ class Workers:
 class Worker:
     """A process that makes an object, and runs its methods."""
 
-    def __init__(self, factory: t.Callable[..., t.Any], timeout: int, others: t.Sequence[Worker]) -> None:
+    def __init__(self, load: t.Callable[[], t.Callable[..., t.Any]], timeout: int, others: t.Sequence[Worker]) -> None:
         self._timeout = timeout
         self._channel, channel = socket.socketpair()
         self.alive = True
@@ -93,7 +96,7 @@ class Worker:
                 null = os.open(os.devnull, os.O_RDWR)
                 for descriptor in range(3):
                     os.dup2(null, descriptor)
-                _serve(channel, factory)
+                _serve(channel, load())
             finally:
                 os._exit(0)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
@@ -108,18 +111,7 @@ class Worker:
 
         *what* is the beginning of the error message, for example "cannot read FILE".
         """
-        return self.start(what, name, *arguments)()
-
-    def start(self, what: str, name: str, *arguments: t.Any) -> t.Callable[[], t.Any]:
-        """Start a method of the object. The result waits for its end, and must be called before the next call."""
         self._send(name, arguments)
-        return lambda: self._answer(what)
-
-    def _send(self, name: str, arguments: t.Sequence[t.Any]) -> None:
-        with contextlib.suppress(OSError):  # the process was killed, and there will be no answer
-            _send(self._channel, (name, arguments))
-
-    def _answer(self, what: str) -> t.Any:
         try:
             self._channel.settimeout(self._timeout)
             failed, answer = _receive(self._channel)
@@ -140,6 +132,10 @@ class Worker:
         if failed:
             raise answer
         return answer
+
+    def _send(self, name: str, arguments: t.Sequence[t.Any]) -> None:
+        with contextlib.suppress(OSError):  # the process was killed, and there will be no answer
+            _send(self._channel, (name, arguments))
 
     def kill(self) -> None:
         """Kill the process without waiting for its end."""

@@ -54,7 +54,7 @@ def is_over(pid: int) -> bool:
 
 
 def test_methods_run_in_another_process(workers: Workers) -> None:
-    with workers.started(1, Subject), workers.one("cannot try") as worker:
+    with workers.started(1, lambda: Subject), workers.one("cannot try") as worker:
         worker.open("one")
         name, pid = worker.call("cannot try", "where")
         assert (name, len(worker.call("cannot try", "big"))) == ("one", 5_000_000)
@@ -65,7 +65,7 @@ def test_methods_run_in_another_process(workers: Workers) -> None:
 
 
 def test_errors_are_those_of_the_object(workers: Workers) -> None:
-    with workers.started(1, Subject), workers.one("cannot try") as worker:
+    with workers.started(1, lambda: Subject), workers.one("cannot try") as worker:
         worker.open("bad")
         for _call in range(2):
             with pytest.raises(ValueError, match="it cannot be opened"):
@@ -74,16 +74,8 @@ def test_errors_are_those_of_the_object(workers: Workers) -> None:
         assert worker.call("cannot try", "where")[0] == "good"
 
 
-def test_a_method_runs_while_the_module_goes_on(workers: Workers) -> None:
-    with workers.started(2, Subject), workers.one("cannot try") as first, workers.one("cannot try") as second:
-        first.open("one")
-        second.open("two")
-        answers = [first.start("cannot try", "where"), second.start("cannot try", "where")]
-        assert [name for name, _pid in (answers[1](), answers[0]())] == ["two", "one"]
-
-
 def test_output_does_not_reach_ansible(workers: Workers, capfd: pytest.CaptureFixture[str]) -> None:
-    with workers.started(1, Subject), workers.one("cannot try") as worker:
+    with workers.started(1, lambda: Subject), workers.one("cannot try") as worker:
         worker.open("one")
         worker.call("cannot try", "output")
     assert capfd.readouterr().out == ""
@@ -91,7 +83,7 @@ def test_output_does_not_reach_ansible(workers: Workers, capfd: pytest.CaptureFi
 
 def test_the_time_limit() -> None:
     workers = Workers(timeout=1)
-    with workers.started(2, Subject):
+    with workers.started(2, lambda: Subject):
         started = time.monotonic()
         with workers.one("cannot try") as worker:
             worker.open("one")
@@ -107,7 +99,7 @@ def test_the_time_limit() -> None:
 
 
 def test_no_worker_is_left(workers: Workers) -> None:
-    with workers.started(1, Subject):
+    with workers.started(1, lambda: Subject):
         for message in ("the process that reads it was killed", "all processes that read archives are blocked"):
             with pytest.raises(ZotError, match=message), workers.one("cannot try") as worker:  # noqa: PT012
                 worker.open("one")
@@ -132,7 +124,7 @@ def test_a_signal_ends_a_call(workers: Workers, thread: bool) -> None:
     started = time.monotonic()
     with pytest.raises(ZotError, match="interrupted by signal 15"), ended_by_signals(errors.append) as first:  # noqa: PT012
         first.append(workers.end)
-        with workers.started(1, Subject):
+        with workers.started(1, lambda: Subject):
             if thread:
                 other = threading.Thread(target=call)
                 other.start()
@@ -149,7 +141,7 @@ def test_workers_end_with_the_module(tmp_path: Path) -> None:
     if pid == 0:
         try:
             workers = Workers(timeout=20)
-            with workers.started(2, Subject), workers.one("cannot try") as worker:
+            with workers.started(2, lambda: Subject), workers.one("cannot try") as worker:
                 worker.open("one")
                 (tmp_path / "new").write_text(str(worker.call("cannot try", "where")[1]))
                 (tmp_path / "new").rename(tmp_path / "pid")
