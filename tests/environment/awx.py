@@ -2,56 +2,66 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A server that speaks as much of AWX's API as playbooks/awx.yml uses: there is no AWX to be had in a test.
+"""An AWX for tests: the one that CONTROLLER_HOST names, or a stand-in for as much of its API as playbooks/awx.yml uses.
 
-What it wants of a request, and what it answers, is recorded from what AWX 24.6.1 documents of its API (in its sources:
-awx/api/templates/api/*.md) and from its user guide. Where AWX ignores what it does not know, this refuses it.
+awx_fields.json has the fields of each resource as AWX 24.6.1 returned them to OPTIONS. tests/packaging/awx_probes.json
+has requests with the answers of the same AWX; a test sends them to the stand-in, too.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from jinja2 import StrictUndefined, Undefined
+import yaml
+from jinja2 import StrictUndefined, TemplateSyntaxError, Undefined, UndefinedError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 API = "/api/v2/"
 TOKEN = "a-token-that-stands-nowhere-else"
-
-# What a resource has to have to be made, and what it may have.
-RESOURCES: dict[str, tuple[set[str], set[str]]] = {
-    "organizations": ({"name"}, set()),
-    "credential_types": ({"name", "kind"}, {"description", "inputs", "injectors", "managed"}),
-    "credentials": ({"name", "credential_type"}, {"organization", "inputs"}),
-    "execution_environments": ({"name", "image"}, {"description", "organization", "pull", "credential"}),
-    "projects": (
-        {"name", "organization"},
-        {"default_environment", "scm_type", "scm_url", "scm_branch", "scm_update_on_launch"},
+FIELDS: dict[str, dict[str, dict[str, Any]]] = json.loads(Path(__file__).with_name("awx_fields.json").read_text())
+FIELDS["workflow_approval_templates"] = {
+    "name": {"type": "string", "required": True},
+    "description": {"type": "string", "default": ""},
+    "timeout": {"type": "integer", "default": 0},
+}
+# The name of the model in messages, and which fields are unique together, with the message if they are not.
+_COMBINATION = "{} with this (name, organization) combination already exists."
+MODELS: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "organizations": ("Organization", ("name",), "Organization with this Name already exists."),
+    "credential_types": ("CredentialType", ("name", "kind"), "Credential type with this Name and Kind already exists."),
+    "credentials": ("Credential", ("name", "organization", "credential_type"), "Credential already exists."),
+    "execution_environments": (
+        "ExecutionEnvironment",
+        ("name",),
+        "Execution environment with this Name already exists.",
     ),
-    "inventories": ({"name", "organization"}, {"kind", "host_filter", "variables"}),
-    "hosts": ({"name", "inventory"}, {"enabled", "variables"}),
-    "job_templates": (
-        {"name", "project", "playbook"},
-        {
-            *("description", "organization", "inventory", "execution_environment", "extra_vars", "survey_enabled"),
-            *("ask_variables_on_launch", "ask_credential_on_launch", "ask_job_type_on_launch"),
-            "ask_diff_mode_on_launch",
-        },
-    ),
+    "projects": ("Project", ("name", "organization"), _COMBINATION.format("Project")),
+    "inventories": ("Inventory", ("name", "organization"), "Inventory with this Name and Organization already exists."),
+    "hosts": ("Host", ("name", "inventory"), "Host with this Name and Inventory already exists."),
+    "job_templates": ("JobTemplate", ("name", "organization"), _COMBINATION.format("JobTemplate")),
     "workflow_job_templates": (
-        {"name"},
-        {"description", "organization", "survey_enabled", "ask_variables_on_launch"},
+        "WorkflowJobTemplate",
+        ("name", "organization"),
+        _COMBINATION.format("WorkflowJobTemplate"),
     ),
-    "workflow_job_template_nodes": ({"workflow_job_template"}, {"unified_job_template", "identifier", "type"}),
-    "workflow_approval_templates": ({"name"}, {"description", "timeout"}),
+    "workflow_job_template_nodes": (
+        "WorkflowJobTemplateNode",
+        ("identifier", "workflow_job_template"),
+        "Workflow job template node with this Identifier and Workflow job template already exists.",
+    ),
+    "workflow_approval_templates": ("WorkflowApprovalTemplate", (), ""),
 }
 # To which resource the number in such a field belongs.
 POINTERS = {
@@ -64,163 +74,450 @@ POINTERS = {
     "workflow_job_template": "workflow_job_templates",
     "unified_job_template": "job_templates",
 }
-ASSOCIATED = {
-    "credentials": "credentials",
-    "success_nodes": "workflow_job_template_nodes",
-    "failure_nodes": "workflow_job_template_nodes",
-    "always_nodes": "workflow_job_template_nodes",
+LINKS = ("success_nodes", "failure_nodes", "always_nodes")
+QUESTIONS = {
+    "text": "string",
+    "textarea": "string",
+    "password": "string",
+    "multiplechoice": "string",
+    "multiselect": "string",
+    "integer": "integer",
+    "float": "float",
 }
-SURVEYS = ("job_templates", "workflow_job_templates")
-QUESTIONS = {"text": str, "textarea": str, "password": str, "integer": int, "float": float}
-CHOICES = ("multiplechoice", "multiselect")
+Fields = dict[str, Any]
 
 
 class Refusal(Exception):
     """A status, and what is wrong with the request."""
 
-    def __init__(self, status: int, **answer: Any) -> None:
+    def __init__(self, status: int, /, **answer: Any) -> None:
         super().__init__(answer)
         self.status = status
         self.answer = answer
 
 
 @dataclass
-class Awx:
-    """Everything there is, and every request that wanted to change something."""
+class Controller:
+    """An AWX, known by its address and a token alone."""
 
-    playbooks: list[str]  # of every project
-    url: str = ""
-    writes: list[tuple[str, str, Any]] = field(default_factory=list)
-    resources: dict[str, dict[int, dict[str, Any]]] = field(default_factory=lambda: {name: {} for name in RESOURCES})
-    surveys: dict[str, Any] = field(default_factory=dict)
-    associations: dict[str, list[int]] = field(default_factory=dict)
+    url: str
+    token: str
 
-    def named(self, resource: str, name: str) -> dict[str, Any]:
-        """The one that has this name."""
-        (found,) = (
-            each for each in self.resources[resource].values() if name in (each.get("identifier"), each["name"])
-        )
+    def request(self, method: str, path: str, body: Fields | None = None) -> tuple[int, Any]:
+        """Status and answer of a request; None if the answer is empty or a page for people."""
+        url = self.url + quote(path if path.startswith("/") else API + path, safe="/?&=+")
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(url, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                status, content = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, content = error.code, error.read()
+        return status, json.loads(content) if content[:1] in (b"{", b"[") else None
+
+    def get(self, path: str) -> Any:
+        """The answer to a GET; a list has all its pages."""
+        status, answer = self.request("GET", path)
+        assert status == 200, (path, status, answer)
+        if isinstance(answer, dict) and answer.get("next"):
+            return [*answer["results"], *self.get(answer["next"])]
+        return answer["results"] if isinstance(answer, dict) and "results" in answer else answer
+
+    def named(self, resource: str, name: str) -> Fields:
+        """The object of that name."""
+        (found,) = self.get(f"{resource}/?name={name}")
+        assert isinstance(found, dict)
         return found
 
-    def make(self, resource: str, **fields: Any) -> dict[str, Any]:
-        """Make one, as a POST does."""
-        required, allowed = RESOURCES[resource]
-        if missing := required - fields.keys():
+    def make(self, resource: str, **fields: Any) -> Fields:
+        """Create an object."""
+        status, answer = self.request("POST", f"{resource}/", fields)
+        assert status == 201, answer
+        assert isinstance(answer, dict)
+        return answer
+
+
+@dataclass
+class Awx:
+    """What the stand-in has, and each request that wanted to change something."""
+
+    playbooks: list[str]  # of a project that can be fetched
+    source: str  # the address of that project
+    writes: list[tuple[str, str, Any]] = field(default_factory=list)
+    resources: dict[str, dict[int, Fields]] = field(default_factory=lambda: {name: {} for name in FIELDS})
+    surveys: dict[str, Any] = field(default_factory=dict)
+    credentials: dict[int, list[int]] = field(default_factory=dict)
+    fetched: set[int] = field(default_factory=set)
+    updates: dict[int, Fields] = field(default_factory=dict)
+    last: int = 0
+
+    def make(self, resource: str, fields: Fields) -> Fields:
+        """Create an object, as a POST does."""
+        known = FIELDS[resource]
+        given = {name: value for name, value in fields.items() if name in known}
+        if missing := [name for name, each in known.items() if each.get("required") and name not in given]:
             raise Refusal(400, **{name: ["This field is required."] for name in missing})
-        self._check(resource, fields, required | allowed)
-        number = sum(map(len, self.resources.values())) + 1
-        path = f"{API}{resource}/{number}/"
-        related = {"survey_spec": f"{path}survey_spec/"} if resource in SURVEYS else {}
-        made = {"id": number, "type": resource[:-1], "url": path, "related": related, "name": "", **fields}
+        self.last += 1
+        path = f"{API}{resource}/{self.last}/"
+        made: Fields = {"id": self.last, "type": "inventory" if resource == "inventories" else resource[:-1]}
+        made |= {"url": path, "related": {}, "summary_fields": {}, "managed": False}
+        made |= {
+            name: each.get("default", "" if "" in each.get("choices", ()) else None) for name, each in known.items()
+        }
+        self._change(resource, made, given)
+        self.resources[resource][self.last] = made
+        if resource in ("job_templates", "workflow_job_templates"):
+            made["related"]["survey_spec"] = f"{path}survey_spec/"
+            self.credentials[self.last] = []
         if resource == "projects":
-            # A project that comes out of git is fetched at once.
-            made |= {"scm_revision": "", "summary_fields": {"current_update": {"id": number}}}
-        self.resources[resource][number] = made
+            made["related"]["update"] = f"{path}update/"
+            made["summary_fields"]["current_update"] = self._update_project(made)
+        if resource == "workflow_job_template_nodes":
+            made |= {name: [] for name in LINKS}
         return made
 
-    def _check(self, resource: str, fields: dict[str, Any], allowed: set[str]) -> None:
-        if unknown := fields.keys() - allowed:
-            raise Refusal(400, **{name: ["No such field."] for name in unknown})
-        for name in fields.keys() & POINTERS.keys():
-            if fields[name] not in self.resources[POINTERS[name]]:
-                raise Refusal(400, **{name: [f'Invalid pk "{fields[name]}" - object does not exist.']})
-        if resource == "job_templates" and fields.get("playbook", self.playbooks[0]) not in self.playbooks:
-            raise Refusal(400, playbook=["Playbook not found for project."])
-        if resource == "credential_types" and "injectors" in fields:
-            namespace = {each["id"]: "EXAMPLE" for each in fields["inputs"]["fields"]}
-            _render(fields["injectors"], namespace, Path("EXAMPLE"), StrictUndefined)
+    def _change(self, resource: str, one: Fields, given: Fields) -> None:
+        """Set fields of an object, if AWX would."""
+        for name, value in given.items():
+            problem = self._problem(resource, name, FIELDS[resource][name], value)
+            if problem:
+                raise Refusal(400, **{name: [problem]})
+        given = {
+            name: FIELDS[resource][name].get("default") if value is None else value for name, value in given.items()
+        }
+        new = {**one, **given}
+        if resource == "job_templates":
+            _check_job_template(new, self.playbooks if new["project"] in self.fetched else [])
+            new["organization"] = self.resources["projects"][new["project"]]["organization"]
+        if resource == "projects" and new["scm_type"] and not new["scm_url"]:
+            raise Refusal(400, scm_url=["SCM URL is required."])
+        if resource == "credential_types":
+            self._check_type_in_use(one, new)
+            _check_inputs(new["inputs"] or {})
+            _check_injectors(new["injectors"] or {}, new["inputs"] or {})
+        if resource == "credentials":
+            _check_credential(new, self.resources["credential_types"][new["credential_type"]])
+        if resource == "execution_environments":
+            _check_environment(one, new)
+        _model, unique, message = MODELS[resource]
+        for other in self.resources[resource].values() if unique else ():
+            if other["id"] != new["id"] and all(other[name] == new[name] for name in unique):
+                raise Refusal(400, **{unique[0] if len(unique) == 1 else "__all__": [message]})
+        one |= new
+
+    def _problem(self, resource: str, name: str, spec: Fields, value: Any) -> str | None:
+        """What is wrong with the value of one field."""
+        if name in POINTERS and value is not None and value not in self.resources[POINTERS[name]]:
+            return f'Invalid pk "{value}" - object does not exist.'
+        if "choices" in spec and value is not None and value not in spec["choices"]:
+            return f'"{value}" is not a valid choice.'
+        if spec["type"] == "boolean" and not isinstance(value, bool) and value not in (None, "true", "false"):
+            return "Must be a valid boolean."
+        if spec.get("required") and value == "":
+            return "This field may not be blank."
+        if spec["type"] == "json" and isinstance(value, str) and value and resource != "credential_types":
+            return _variables_problem(value)
+        return None
+
+    def _check_type_in_use(self, old: Fields, new: Fields) -> None:
+        used = any(each["credential_type"] == new["id"] for each in self.resources["credentials"].values())
+        if used and old["inputs"] != new["inputs"]:
+            reason = "Modifications to inputs are not allowed for credential types that are in use"
+            raise Refusal(403, detail=reason)
+
+    def _update_project(self, project: Fields) -> Fields:
+        self.last += 1
+        fetched = project["scm_url"] == self.source
+        path = f"{API}project_updates/{self.last}/"
+        update = {"id": self.last, "type": "project_update", "url": path, "status": "pending", "failed": False}
+        update |= {"event_processing_finished": False, "scm_revision": ""}
+        ended = {"status": "successful" if fetched else "failed", "failed": not fetched, "job_explanation": ""}
+        self.updates[self.last] = {**update, **ended, "event_processing_finished": True, "scm_revision": "63b52071"}
+        project["scm_revision"] = "63b52071" if fetched else ""
+        if fetched:
+            self.fetched.add(project["id"])
+        return update
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
-        """What a request is answered."""
+        """Status and answer of a request."""
         if method != "GET":
             self.writes.append((method, path, body))
-        words = path.removeprefix(API).strip("/").split("/")
-        if words[0] == "unified_job_templates":
-            words[0] = "job_templates"
-        if words[0] == "project_updates":
-            return 200, {"status": "successful"}
-        if words[0] not in RESOURCES:
-            raise Refusal(404, detail="Not found.")
-        if len(words) == 1:
+        resource, *rest = path.removeprefix(API).strip("/").split("/")
+        if resource == "project_updates":
+            return 200, self.updates[int(rest[0])]
+        if resource == "unified_job_templates":
+            names = ("job_templates", "workflow_job_templates", "projects", "workflow_approval_templates")
+            found = [each for name in names for each in self.resources[name].values()]
+            return 200, _page([each for each in found if _matches(each, query)])
+        if resource not in FIELDS:
+            raise Refusal(404)
+        if not rest:
             if method == "POST":
-                return 201, self.make(words[0], **body)
-            return 200, _page([each for each in self.resources[words[0]].values() if _matches(each, query)])
-        one = self.resources[words[0]].get(int(words[1]))
-        if one is None:
-            raise Refusal(404, detail="Not found.")
-        if len(words) == 3:
-            return self._below(method, path, words[2], body)
+                return 201, self.make(resource, body)
+            if unknown := query.keys() - {*FIELDS[resource], "id", "organization"}:
+                raise Refusal(400, detail=f"{MODELS[resource][0]} has no field named '{unknown.pop()}'")
+            return 200, _page([each for each in self.resources[resource].values() if _matches(each, query)])
+        one = self._one(resource, rest[0])
+        if len(rest) == 2:
+            return self._below(method, one, path, rest[1], body)
+        if method == "DELETE":
+            self._delete(resource, one)
+            return 204, None
         if method == "PATCH":
-            self._check(words[0], body, set.union(*RESOURCES[words[0]]))
-            one |= body
+            self._change(resource, one, {name: value for name, value in body.items() if name in FIELDS[resource]})
         return 200, one
 
-    def _below(self, method: str, path: str, kind: str, body: Any) -> tuple[int, Any]:
+    def _one(self, resource: str, text: str) -> Fields:
+        """The object of a number, or of a name and the name of its organization."""
+        name, plus, organization = unquote(text).partition("++")
+        for each in self.resources[resource].values():
+            if plus:
+                owner = self.resources["organizations"].get(each.get("organization") or 0, {})
+                if (each["name"], owner.get("name")) == (name, organization):
+                    return each
+            elif str(each["id"]) == text:
+                return each
+        raise Refusal(404, detail=f"No {MODELS[resource][0]} matches the given query.")
+
+    def _delete(self, resource: str, one: Fields) -> None:
+        del self.resources[resource][one["id"]]
+        for node in self.resources["workflow_job_template_nodes"].values() if "identifier" in one else ():
+            for link in LINKS:
+                node[link] = [each for each in node[link] if each != one["id"]]
+
+    def _below(self, method: str, one: Fields, path: str, kind: str, body: Any) -> tuple[int, Any]:
         if kind == "survey_spec":
             if method == "POST":
                 _check_survey(body)
                 self.surveys[path] = body
+                return 200, None
             return 200, self.surveys.get(path, {})
+        if kind == "update":
+            return 202, self._update_project(one)
         if kind == "create_approval_template":
-            node = self.resources["workflow_job_template_nodes"][int(path.split("/")[4])]
-            made = self.make("workflow_approval_templates", **body)
-            node["unified_job_template"] = made["id"]
-            node["related"]["unified_job_template"] = made["url"]
+            made = self.make("workflow_approval_templates", body)
+            one["unified_job_template"] = made["id"]
+            one["related"]["unified_job_template"] = made["url"]
             return 201, made
-        there = self.associations.setdefault(path, [])
-        if method == "POST":
-            if body["id"] not in self.resources[ASSOCIATED[kind]]:
-                raise Refusal(400, msg="object does not exist")
-            there.append(body["id"])
-            return 204, None
-        return 200, _page([self.resources[ASSOCIATED[kind]][number] for number in there])
+        resource = "credentials" if kind == "credentials" else "workflow_job_template_nodes"
+        linked = self.credentials[one["id"]] if kind == "credentials" else one[kind]
+        if method != "POST":
+            return 200, _page([self.resources[resource][number] for number in linked])
+        number = body["id"]
+        if number not in self.resources[resource]:
+            raise Refusal(400, detail=f"{MODELS[resource][0]} matching query does not exist.")
+        if body.get("disassociate"):
+            linked.remove(number)
+        elif number not in linked:
+            if kind == "credentials":
+                self._check_credential_of_template(number, linked)
+            else:
+                self._check_link(one, number, kind)
+            linked.append(number)
+        elif kind in LINKS and number == one["id"]:
+            raise Refusal(400, Error="Cycle detected.")
+        return 204, None
+
+    def _check_credential_of_template(self, number: int, linked: list[int]) -> None:
+        types = {each: self.resources["credentials"][each]["credential_type"] for each in (number, *linked)}
+        if types[number] in [types[each] for each in linked]:
+            name = self.resources["credential_types"][types[number]]["name"]
+            raise Refusal(400, error=f"Cannot assign multiple {name} credentials.")
+
+    def _check_link(self, parent: Fields, child: int, kind: str) -> None:
+        if any(child in parent[each] for each in LINKS if each != kind):
+            raise Refusal(400, Error="Relationship not allowed.")
+        nodes = [
+            each
+            for each in self.resources["workflow_job_template_nodes"].values()
+            if each["workflow_job_template"] == parent["workflow_job_template"]
+        ]
+        children = {each["id"]: {number for link in LINKS for number in each[link]} for each in nodes}
+        children[parent["id"]].add(child)
+        # Like AWX, this sees no cycle that begins at no other node, unless it is the only one.
+        first = children.keys() - set().union(*children.values())
+        if child == parent["id"] or not first or any(_has_cycle(each, children, ()) for each in first):
+            raise Refusal(400, Error="Cycle detected.")
 
 
-def _page(results: list[dict[str, Any]]) -> dict[str, Any]:
+def _has_cycle(node: int, children: dict[int, set[int]], path: tuple[int, ...]) -> bool:
+    return node in path or any(_has_cycle(each, children, (*path, node)) for each in children[node])
+
+
+def _page(results: list[Fields]) -> Fields:
     return {"count": len(results), "next": None, "previous": None, "results": results}
 
 
-def _matches(one: dict[str, Any], query: dict[str, str]) -> bool:
+def _matches(one: Fields, query: dict[str, str]) -> bool:
     return all(str(one.get(name)) == value for name, value in query.items())
 
 
-def _check_survey(survey: dict[str, Any]) -> None:
-    """What the documentation of job_template_survey_spec asks for."""
-    if not (isinstance(survey["name"], str) and isinstance(survey["description"], str) and survey["spec"]):
-        raise Refusal(400, error="name, description and items are required")
-    variables = set()
-    for question in survey["spec"]:
-        kind, default = question["type"], question.get("default", "")
-        if not all(isinstance(question[name], str) for name in ("type", "question_name", "variable")):
-            raise Refusal(400, error=f"not a string in {question}")
-        if not isinstance(question["required"], bool) or question["variable"] in variables:
-            raise Refusal(400, error=f"required is no boolean, or variable comes twice, in {question}")
+def _variables_problem(text: str) -> str | None:
+    reasons = []
+    for load in (json.loads, yaml.safe_load):
+        try:
+            value = load(text)
+        except (ValueError, yaml.YAMLError) as error:
+            reasons.append(str(error))
+            continue
+        if isinstance(value, dict):
+            return None
+        reasons.append(f"Input type `{type(value).__name__}` is not a dictionary")
+    return "Cannot parse as JSON (error: {}) or YAML (error: {}).".format(*reasons)
+
+
+def _check_job_template(new: Fields, playbooks: list[str]) -> None:
+    if not new["project"]:
+        raise Refusal(400, project=["Job Templates must have a project assigned."])
+    if not new["inventory"] and not new["ask_inventory_on_launch"]:
+        raise Refusal(400, inventory=["You must either set a default value or ask to prompt on launch."])
+    if new["playbook"] not in playbooks:
+        raise Refusal(400, playbook=["Playbook not found for project."])
+
+
+def _check_credential(new: Fields, credential_type: Fields) -> None:
+    if not new.get("organization"):
+        raise Refusal(400, detail=["Missing 'user', 'team', or 'organization'."])
+    names = [each["id"] for each in credential_type["inputs"].get("fields", [])]
+    for name in new["inputs"]:
+        if name not in names:
+            raise Refusal(400, inputs=[f"Additional properties are not allowed ('{name}' was unexpected)"])
+
+
+def _check_environment(old: Fields, new: Fields) -> None:
+    if "://" in new["image"]:
+        raise Refusal(400, image=[f"The container image name {new['image']} is not valid"])
+    if old["organization"] not in (None, new["organization"]):
+        raise Refusal(400, organization=["Cannot change the organization of an execution environment"])
+
+
+def _schema(name: str, path: list[str | int], reason: str) -> Refusal:
+    return Refusal(400, **{name: [f"Schema validation error in relative path {path} ({reason})"]})
+
+
+def _check_inputs(inputs: Fields) -> None:
+    seen = set()
+    for index, each in enumerate(inputs.get("fields", [])):
+        known = (
+            "id",
+            "label",
+            "type",
+            "secret",
+            "multiline",
+            "help_text",
+            "format",
+            "default",
+            "choices",
+            "ask_at_runtime",
+        )
+        for name in each.keys() - {*known}:
+            reason = f"Additional properties are not allowed ('{name}' was unexpected)"
+            raise _schema("inputs", ["fields", index], reason)
+        if each["type"] not in ("string", "boolean"):
+            raise Refusal(400, inputs=[f"'{each['type']}' is not one of ['string', 'boolean']"])
+        if "label" not in each:
+            raise Refusal(400, inputs=["'label' is a required property"])
+        if each["id"] in seen:
+            raise Refusal(400, inputs=[f"field IDs must be unique ({each['id']})"])
+        seen.add(each["id"])
+        if each["type"] == "boolean" and each.get("secret"):
+            raise Refusal(400, inputs=[f"secret not allowed for boolean type ({each['id']})"])
+
+
+def _check_injectors(injectors: Fields, inputs: Fields) -> None:
+    for name in injectors.keys() - {"file", "env", "extra_vars"}:
+        raise _schema("injectors", [], f"Additional properties are not allowed ('{name}' was unexpected)")
+    patterns = {"file": r"^template(\.[a-zA-Z_]+[a-zA-Z0-9_]*)?$", "env": "^[a-zA-Z_]+[a-zA-Z0-9_]*$"}
+    for kind, pattern in patterns.items():
+        for name in injectors.get(kind, {}):
+            if not re.search(pattern, name):
+                raise _schema("injectors", [kind], f"{name!r} does not match any of the regexes: {pattern!r}")
+            if kind == "env" and name.startswith("ANSIBLE_"):
+                reason = "may affect Ansible configuration so its use is not allowed in credentials."
+                raise Refusal(400, injectors=[f"Environment variable {name} {reason}"])
+    _render(injectors, {each["id"]: "EXAMPLE" for each in inputs.get("fields", [])}, Path("EXAMPLE"), StrictUndefined)
+
+
+def _check_survey(survey: Fields) -> None:
+    for name, kind in (("name", str), ("description", str), ("spec", list)):
+        if name not in survey:
+            raise Refusal(400, error=f"Field '{name}' is missing from survey spec.")
+        assert isinstance(survey[name], kind)
+    if not survey["spec"]:
+        raise Refusal(400, error="'spec' doesn't contain any items.")
+    variables: set[str] = set()
+    for index, question in enumerate(survey["spec"]):
+        if problem := _question_problem(f"survey question {index}", question, variables):
+            raise Refusal(400, error=problem)
         variables.add(question["variable"])
-        if kind in CHOICES:
-            if not set(default.splitlines()) <= set(question["choices"]):
-                raise Refusal(400, error=f"Default choice must be answered from the choices listed: {question}")
-        elif default != "" and (isinstance(default, bool) or not isinstance(default, QUESTIONS[kind])):
-            raise Refusal(400, error=f"Default value expected to be {kind}: {question}")
+
+
+def _question_problem(where: str, question: Fields, variables: set[str]) -> str | None:
+    for name, kind, text in (
+        ("type", str, "string"),
+        ("question_name", str, "string"),
+        ("variable", str, "string"),
+        ("required", bool, "boolean"),
+    ):
+        if name not in question:
+            return f"'{name}' missing from {where}"
+        if not isinstance(question[name], kind):
+            return f"'{name}' in {where} expected to be {text}."
+    kind = question["type"]
+    if kind not in QUESTIONS:
+        return f"'{kind}' in {where} is not one of '{', '.join(QUESTIONS)}' allowed question types."
+    if question["variable"] in variables:
+        return f"'variable' '{question['variable']}' duplicated in {where}."
+    for limit in ("min", "max"):
+        if isinstance(question.get(limit), str):
+            return f"The {limit} limit in {where} expected to be integer."
+    default = question.get("default", "")
+    expected = {"string": str, "integer": int, "float": float}[QUESTIONS[kind]]
+    if default != "" and (isinstance(default, bool) or not isinstance(default, expected)):
+        return f"Default value {default} in {where} expected to be {QUESTIONS[kind]}."
+    if kind in ("multiplechoice", "multiselect"):
+        if "choices" not in question:
+            return f"{where.capitalize()} of type {kind} must specify choices."
+        choices = question["choices"]
+        choices = choices.splitlines() if isinstance(choices, str) else choices
+        if not set(default.splitlines()) <= set(choices):
+            return "Default choice must be answered from the choices listed."
+    return None
+
+
+class _Files:
+    """The paths of the files of a credential, as AWX names them in templates: tower.filename.NAME."""
+
+    def __init__(self, names: dict[str, str]) -> None:
+        self.__dict__.update(names)
 
 
 def _render(
-    injectors: dict[str, Any], namespace: dict[str, Any], folder: Path, undefined: type[Undefined] = Undefined
+    injectors: Fields, namespace: Fields, folder: Path, undefined: type[Undefined] = Undefined
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """The files and the variables of a credential, as the user guide has it under "Custom Credential Types"."""
+    """The files and the variables of a credential."""
     environment = ImmutableSandboxedEnvironment(undefined=undefined)
-    filenames: dict[str, str] = {}
-    files = {}
-    for name, template in injectors.get("file", {}).items():
-        filenames[name.partition(".")[2]] = str(folder / name)
-        files[str(folder / name)] = environment.from_string(template).render(namespace)
-    namespace = {**namespace, "tower": {"filename": filenames}}
-    variables = {
-        name: environment.from_string(template).render(namespace) for name, template in injectors["env"].items()
-    }
-    return files, variables
+    names: dict[str, str] = {}
+    found: dict[str, dict[str, str]] = {"file": {}, "env": {}}
+    for kind in found:
+        for name, template in injectors.get(kind, {}).items():
+            try:
+                text = environment.from_string(template).render(**namespace, tower={"filename": _Files(names)})
+            except TemplateSyntaxError as error:
+                raise Refusal(
+                    400, injectors=[f"Syntax error rendering template for {name} inside of {kind} ({error})"]
+                ) from error
+            except UndefinedError as error:
+                reason = str(error).replace(f"{_Files.__module__}._Files", "awx.main.fields.ExplodingNamespace")
+                raise Refusal(400, injectors=[f"{name} uses an undefined field ({reason})"]) from error
+            if kind == "file":
+                names[name.partition(".")[2]] = str(folder / name)
+            found[kind][str(folder / name) if kind == "file" else name] = text
+    return found["file"], found["env"]
 
 
-def inject(credential_type: dict[str, Any], inputs: dict[str, str], folder: Path) -> dict[str, str]:
+def inject(credential_type: Fields, inputs: dict[str, str], folder: Path) -> dict[str, str]:
     """The environment that a job gets from a credential; its files are written into *folder*."""
     # What is empty is as if it were not there.
     given = {name: value for name, value in inputs.items() if value}
@@ -230,23 +527,45 @@ def inject(credential_type: dict[str, Any], inputs: dict[str, str], folder: Path
     return variables
 
 
+@dataclass
+class StandIn(Controller):
+    """The stand-in, with what it has seen."""
+
+    awx: Awx
+
+    @property
+    def writes(self) -> list[tuple[str, str, Any]]:
+        """Each request that wanted to change something."""
+        return self.awx.writes
+
+
+def controller() -> Controller | None:
+    """The AWX that CONTROLLER_HOST and CONTROLLER_OAUTH_TOKEN name."""
+    if host := os.environ.get("CONTROLLER_HOST"):
+        return Controller(host.rstrip("/"), os.environ["CONTROLLER_OAUTH_TOKEN"])
+    return None
+
+
 @contextmanager
-def running(playbooks: list[str]) -> Iterator[Awx]:
-    """An AWX with its Default organization, on loopback."""
-    awx = Awx(playbooks)
-    awx.make("organizations", name="Default")
+def running(playbooks: list[str], source: str) -> Iterator[StandIn]:
+    """A stand-in with the organization Default and a credential type of AWX, on loopback."""
+    awx = Awx(playbooks, source)
+    awx.make("organizations", {"name": "Default"})
+    inputs = {"fields": [{"id": "host", "label": "Host", "type": "string"}], "required": ["host"]}
+    bearer = "OpenShift or Kubernetes API Bearer Token"
+    awx.make("credential_types", {"name": bearer, "kind": "cloud", "inputs": inputs, "injectors": {}})
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            length = int(self.headers["Content-Length"] or 0)
+            body = json.loads(self.rfile.read(length)) if length else None
             try:
                 if self.headers["Authorization"] != f"Bearer {TOKEN}":
                     raise Refusal(401, detail="Authentication credentials were not provided.")
                 url = urlsplit(self.path)
-                length = int(self.headers["Content-Length"] or 0)
-                body = json.loads(self.rfile.read(length)) if length else None
                 status, answer = awx.answer(self.command, url.path, dict(parse_qsl(url.query)), body)
             except Refusal as refusal:
-                status, answer = refusal.status, refusal.answer
+                status, answer = refusal.status, refusal.answer or None
             content = b"" if answer is None else json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
@@ -255,15 +574,14 @@ def running(playbooks: list[str]) -> Iterator[Awx]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_POST = do_PATCH = do_GET  # noqa: N815 - the names are of http.server
+        do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names are of http.server
 
         def log_message(self, *_arguments: Any) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        awx.url = f"http://127.0.0.1:{server.server_port}"
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
-            yield awx
+            yield StandIn(f"http://127.0.0.1:{server.server_port}", TOKEN, awx)
         finally:
             server.shutdown()

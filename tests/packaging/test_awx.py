@@ -2,7 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What playbooks/awx.yml sets up in AWX fits the playbooks, the roles and the modules."""
+"""What playbooks/awx.yml sets up in AWX fits the playbooks, the roles and the modules.
+
+With CONTROLLER_HOST and CONTROLLER_OAUTH_TOKEN the tests run on that AWX, which must be one for tests: they create and
+delete objects, and the user must be a system administrator.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,10 @@ import json
 import os
 import re
 import subprocess
+import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,46 +27,172 @@ from integration.blocks import blocks
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec
 from environment import awx
-from environment.awx import Awx
+from environment.awx import Controller, Fields, StandIn
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = "docs/docsite/rst/guide_awx.rst"
+PROBES: list[Fields] = json.loads(Path(__file__).with_name("awx_probes.json").read_text())
 PLAYBOOKS = sorted(f"playbooks/{path.name}" for path in ROOT.glob("playbooks/*.yml") if path.name != "awx.yml")
+SOURCE = "https://github.com/killinit/zot"
 # The type of the question for an option of that type: AWX has no booleans and no lists that one types.
 TYPES = dict.fromkeys(("str", "path", "list", "raw"), "text") | {"int": "integer", "bool": "multiplechoice"}
-# The variables without a default.
-REQUIRED = {
-    "zot_awx_execution_environment_image": "registry.example.com/platform/ee:1",
-    "zot_awx_images": [{"repository": "app", "archive": "/dist/app.tar"}],
-}
+RAW = dict.fromkeys(TYPES, "") | {"raw": "integer"}
+# The variables of the guide.
+(EXAMPLE,) = (block.text for block in blocks(GUIDE) if block.file == "awx.yml")
+REQUIRED = ("zot_awx_execution_environment_image", "zot_awx_images")
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads values that are tagged as unsafe."""
+
+
+_Loader.add_constructor("!unsafe", lambda _loader, node: node.value)
+GIVEN: Fields = yaml.load(EXAMPLE, Loader=_Loader)
+OWNER: str = GIVEN["zot_awx_organization"]
+# What the playbook and the tests create, in the order in which AWX deletes it.
+CREATED = (
+    "workflow_job_templates",
+    "job_templates",
+    "inventories",
+    "projects",
+    "execution_environments",
+    "credentials",
+    "credential_types",
+    "organizations",
+)
+
+
+def _remove(server: Controller) -> None:
+    """Delete what the playbook and the tests create."""
+    for resource in CREATED:
+        for each in server.get(f"{resource}/"):
+            if each["name"].startswith(
+                ("Zot ", "killinit.zot", "P ", "P1", "Test ", OWNER, *GIVEN["zot_awx_credentials"])
+            ):
+                server.request("DELETE", each["url"])
+    deadline = time.monotonic() + 60
+    while server.get("inventories/?name=killinit.zot") and time.monotonic() < deadline:
+        time.sleep(1)
+
+
+@contextmanager
+def _running() -> Iterator[Controller]:
+    real = awx.controller()
+    if real is None:
+        with awx.running(PLAYBOOKS, SOURCE) as stand_in:
+            yield stand_in
+        return
+    _remove(real)
+    try:
+        yield real
+    finally:
+        _remove(real)
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Awx]:
-    with awx.running(PLAYBOOKS) as server:
+def server() -> Iterator[Controller]:
+    """An AWX that has the organization alone."""
+    with _running() as server:
+        server.make("organizations", name=OWNER)
         yield server
 
 
 def set_up(
-    server: Awx, variables: str = json.dumps(REQUIRED), token: str = awx.TOKEN
+    server: Controller, *options: str, without: str | None = None, token: str | None = None, **others: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run the playbook."""
-    environment = {**os.environ, "CONTROLLER_HOST": server.url, "CONTROLLER_OAUTH_TOKEN": token}
-    command = ["ansible-playbook", str(ROOT / "playbooks/awx.yml"), "--extra-vars", variables]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    """Run the playbook with the variables of the guide, without one of them, or with others."""
+    environment = {**os.environ, "CONTROLLER_HOST": server.url, "CONTROLLER_OAUTH_TOKEN": token or server.token}
+    environment["ANSIBLE_PIPELINING"] = "true"
+    given = "".join(re.findall(rf"(?m)^(?!{without}:)\w+:.*\n(?:[ -].*\n)*", EXAMPLE))
+    command = ["ansible-playbook", str(ROOT / "playbooks/awx.yml"), *options]
+    with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+        file.write(given)
+        file.flush()
+        command += ["--extra-vars", f"@{file.name}", "--extra-vars", json.dumps(others)]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def state(server: Controller) -> list[Fields]:
+    """Everything that AWX has, with the time of the last change."""
+    resources = (*CREATED, "hosts", "workflow_job_template_nodes")
+    found = [each for resource in resources for each in server.get(f"{resource}/")]
+    surveys = [server.get(each["related"]["survey_spec"]) for each in found if "survey_spec" in each["related"]]
+    volatile = {"related", "summary_fields", "last_job_run", "last_updated", "last_update_failed", "status"}
+    kept = [{name: value for name, value in each.items() if name not in volatile} for each in found]
+    # The update of a project changes it.
+    return [each for each in kept if each["type"] != "project"] + surveys
+
+
+def project(server: Controller, name: str, organization: int) -> Fields:
+    """Create a project, and wait until AWX has fetched it."""
+    made = server.make("projects", name=name, organization=organization, scm_type="git", scm_url=SOURCE)
+    update = f"project_updates/{made['summary_fields']['current_update']['id']}/"
+    deadline = time.monotonic() + 120
+    while not server.get(update)["event_processing_finished"] and time.monotonic() < deadline:
+        time.sleep(1)
+    return made
 
 
 @pytest.fixture(scope="module")
-def done(server: Awx) -> Awx:
-    """AWX, once the playbook has set it up."""
+def done(server: Controller) -> Controller:
+    """AWX, once the playbook has configured it as the guide has it, beside an organization with the same names."""
+    default = server.named("organizations", "Default")["id"]
+    fetched = project(server, "killinit.zot", default)
+    inventory = server.make("inventories", name="killinit.zot", organization=default)
+    same = {"project": fetched["id"], "inventory": inventory["id"], "playbook": "playbooks/publish.yml"}
+    server.make("job_templates", name="Zot | Publish", **same)
+    server.make("workflow_job_templates", name="Zot | Publish, verify, restart", organization=default)
+
+    owner = server.named("organizations", OWNER)["id"]
+    registry = server.make("credential_types", name="Test type", kind="cloud", inputs={"fields": []}, injectors={})
+    cluster = server.named("credential_types", "OpenShift or Kubernetes API Bearer Token")
+    for name, kind in zip(GIVEN["zot_awx_credentials"], (registry, cluster), strict=True):
+        inputs = dict.fromkeys(kind["inputs"].get("required", ()), "x")
+        server.make("credentials", name=name, credential_type=kind["id"], organization=owner, inputs=inputs)
     run = set_up(server)
     assert run.returncode == 0, run.stdout + run.stderr
     return server
 
 
-def survey(server: Awx, template: dict[str, Any]) -> list[dict[str, Any]]:
-    questions: list[dict[str, Any]] = server.surveys[template["related"]["survey_spec"]]["spec"]
+def ours(server: Controller, resource: str) -> list[Fields]:
+    """The objects of a resource in the organization of the playbook."""
+    owner = server.named("organizations", OWNER)["id"]
+    found: list[Fields] = server.get(f"{resource}/?organization={owner}")
+    return found
+
+
+def one(server: Controller, resource: str, name: str) -> Fields:
+    (found,) = (each for each in ours(server, resource) if each["name"] == name)
+    return found
+
+
+def survey(server: Controller, template: Fields) -> list[Fields]:
+    questions: list[Fields] = server.get(template["related"]["survey_spec"])["spec"]
     return questions
+
+
+def nodes(server: Controller, name: str = "Zot | Publish, verify, restart") -> list[Fields]:
+    workflow = one(server, "workflow_job_templates", name)
+    found: list[Fields] = server.get(f"workflow_job_template_nodes/?workflow_job_template={workflow['id']}")
+    return found
+
+
+def links(server: Controller) -> dict[str, list[list[str]]]:
+    """For each node the names of the nodes after it: on success, on failure, and always."""
+    names = {each["id"]: each["identifier"] for each in nodes(server)}
+    return {
+        each["identifier"]: [sorted(names[number] for number in each[kind]) for kind in awx.LINKS]
+        for each in nodes(server)
+    }
+
+
+LINKED: dict[str, list[list[str]]] = {
+    "Zot | Publish": [["Zot | Verify"], [], []],
+    "Zot | Verify": [["Zot | Restart"], ["Approve the rollback"], []],
+    "Zot | Restart": [[], ["Approve the rollback"], []],
+    "Approve the rollback": [["Zot | Roll back"], [], []],
+    "Zot | Roll back": [[], [], []],
+}
 
 
 def options(playbook: str) -> dict[str, dict[str, Any]]:
@@ -73,17 +206,67 @@ def options(playbook: str) -> dict[str, dict[str, Any]]:
     return found
 
 
+def test_check_mode_on_an_empty_awx(server: Controller) -> None:
+    before = state(server)
+    checked = set_up(server, "--check")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "changed=0 " not in checked.stdout
+    assert state(server) == before
+
+
+def test_every_probe_is_answered_as_by_awx(done: Controller) -> None:
+    """The requests and the answers of AWX 24.6.1."""
+    numbers = {
+        "own organization": done.named("organizations", OWNER)["id"],
+        "own project": one(done, "projects", "killinit.zot")["id"],
+        "own inventory": one(done, "inventories", "killinit.zot")["id"],
+    }
+
+    def with_numbers(value: Any) -> Any:
+        if isinstance(value, list):
+            return [with_numbers(each) for each in value]
+        return numbers.get(value[1:], value) if isinstance(value, str) and value.startswith("@") else value
+
+    different = []
+    created = []
+    for probe in PROBES:
+        path = re.sub(r"\{([^}]*)\}", lambda found: str(numbers[found[1]]), probe["path"])
+        body = {name: with_numbers(value) for name, value in probe["body"].items()} if "body" in probe else None
+        status, answer = done.request(probe["method"], path, body)
+        if status == 201:
+            numbers[probe["name"]] = answer["id"]
+            created.append(answer["url"])
+        expected = probe["answer"]
+        if status == probe["status"] < 300 and expected:
+            # Of an object, the fields that are compared; of a list, the objects.
+            expected = {name: with_numbers(value) for name, value in expected.items()}
+            answer = {name: answer.get(name) for name in expected}
+            if "results" in answer:
+                answer["results"] = [each["id"] for each in answer["results"]]
+        if (status, answer) != (probe["status"], expected):
+            different.append((probe["name"], status, answer))
+    for url in reversed(created):
+        done.request("DELETE", url)
+    assert different == []
+    assert len(PROBES) == len({probe["name"] for probe in PROBES})
+
+
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
-def test_job_template_asks_for_what_the_roles_take(playbook: str, done: Awx) -> None:
-    (template,) = (each for each in done.resources["job_templates"].values() if each["playbook"] == playbook)
+def test_job_template_asks_for_what_the_roles_take(playbook: str, done: Controller) -> None:
+    (template,) = (each for each in ours(done, "job_templates") if each["playbook"] == playbook)
     assert template["survey_enabled"]
     specs = options(playbook)
     questions = {question["variable"]: question for question in survey(done, template)}
-    assert questions.keys() <= specs.keys()
+    text = (ROOT / playbook).read_text(encoding="utf-8")
+    assert [variable for variable in questions if variable not in specs and variable not in text] == []
     for variable, question in questions.items():
+        # Without a minimum AWX takes an empty text for an answer to a required question.
+        assert not question["required"] or question["type"] != "text" or question["min"] == 1, variable
+        if variable not in specs:
+            continue
         spec = specs[variable]
         assert not spec.get("no_log"), f"{variable} is for a credential"
-        assert question["type"] == ("multiplechoice" if "choices" in spec else TYPES[spec["type"]]), variable
+        assert question["type"] in ("multiplechoice" if "choices" in spec else TYPES[spec["type"]], RAW[spec["type"]])
         default = spec["default"]
         if isinstance(default, list):
             default = ", ".join(default)
@@ -91,153 +274,203 @@ def test_job_template_asks_for_what_the_roles_take(playbook: str, done: Awx) -> 
             default = str(default).lower()
             assert question["choices"] == ["true", "false"]
         # An empty default would reach the role as null: https://github.com/ansible/awx/issues/16205
-        assert question.get("default") == (None if default == "" else default), variable
-        assert question["required"] == (spec.get("required", False) or spec["type"] in ("int", "bool")), variable
-        # Without a minimum AWX takes an empty text for an answer to a required question.
-        assert not question["required"] or question["type"] != "text" or question["min"] == 1, variable
+        assert default is None or question.get("default") == (None if default == "" else default), variable
+        # A job that is started without an answer to a required question is refused, even if there is a default.
+        assert question["required"] == spec.get("required", False), variable
 
     fixed = json.loads(template["extra_vars"])
-    assert fixed.keys() <= specs.keys()
+    assert [variable for variable in fixed if variable not in specs and variable not in text] == []
     assert not fixed.keys() & questions.keys()
     required = {variable for variable, spec in specs.items() if spec.get("required")}
     assert required <= fixed.keys() | questions.keys()
 
 
-def test_images_and_execution_environment_are_those_of_the_user(done: Awx) -> None:
-    """The collection has no registry and no image of a site for a default."""
+def test_images_environment_and_credentials_are_those_of_the_guide(done: Controller) -> None:
+    """The collection has no registry and no image of a site for a default. AWX evaluates the expressions in the job."""
     for name in ("Zot | Publish", "Zot | Release"):
-        fixed = json.loads(done.named("job_templates", name)["extra_vars"])
-        assert fixed == {"zot_publish_images": REQUIRED["zot_awx_images"]}
+        fixed = json.loads(one(done, "job_templates", name)["extra_vars"])
+        assert fixed == {"zot_publish_images": GIVEN["zot_awx_images"]}
     image = done.named("execution_environments", "killinit.zot")["image"]
-    assert image == REQUIRED["zot_awx_execution_environment_image"]
+    assert image == GIVEN["zot_awx_execution_environment_image"]
+    for template in ours(done, "job_templates"):
+        used = [each["name"] for each in done.get(f"{template['url']}credentials/")]
+        assert sorted(used) == sorted(GIVEN["zot_awx_credentials"])
 
 
 @pytest.mark.parametrize("missing", REQUIRED)
-def test_variables_without_a_default(missing: str, server: Awx) -> None:
-    before = len(server.writes)
-    given = {name: value for name, value in REQUIRED.items() if name != missing}
-    refused = set_up(server, json.dumps(given))
+def test_variables_without_a_default(missing: str, server: Controller) -> None:
+    before = state(server)
+    refused = set_up(server, without=missing)
     assert refused.returncode == 2
     assert missing in refused.stdout + refused.stderr
-    assert len(server.writes) == before
+    assert state(server) == before
 
 
-def test_order_and_payloads(done: Awx) -> None:
-    made = [path.split("/")[3] for method, path, _body in done.writes if method == "POST" and path.count("/") == 4]
-    assert list(dict.fromkeys(made)) == [
-        "credential_types",
-        "execution_environments",
-        "projects",
-        "inventories",
-        "hosts",
-        "job_templates",
-        "workflow_job_templates",
-        "workflow_job_template_nodes",
-    ]
-    project = done.named("projects", "killinit.zot")
+def test_objects_are_those_of_the_organization(done: Controller) -> None:
+    fetched = one(done, "projects", "killinit.zot")
     image = done.named("execution_environments", "killinit.zot")
-    inventory = done.named("inventories", "killinit.zot")
-    assert project["default_environment"] == image["id"]
-    for template in done.resources["job_templates"].values():
+    inventory = one(done, "inventories", "killinit.zot")
+    assert fetched["default_environment"] == image["id"]
+    for template in ours(done, "job_templates"):
         pointers = [template[name] for name in ("project", "execution_environment", "inventory")]
-        assert pointers == [project["id"], image["id"], inventory["id"]]
-    host = done.named("hosts", "localhost")
-    assert host["inventory"] == inventory["id"]
+        assert pointers == [fetched["id"], image["id"], inventory["id"]]
+    (host,) = done.get(f"hosts/?inventory={inventory['id']}")
+    assert host["name"] == "localhost"
     assert json.loads(host["variables"])["ansible_python_interpreter"] == "{{ ansible_playbook_python }}"
 
 
-def test_workflow(done: Awx) -> None:
+def test_workflow(done: Controller) -> None:
     """Publish, verify, restart, each after the one before. A failure after the publish asks for a rollback.
 
     The workflow asks all questions of its jobs.
     """
-    nodes = {each["id"]: each for each in done.resources["workflow_job_template_nodes"].values()}
-
-    def after(name: str, edge: str) -> list[str]:
-        (node,) = (each for each in nodes.values() if each["identifier"] == name)
-        return [nodes[number]["identifier"] for number in done.associations.get(f"{node['url']}{edge}/", [])]
-
-    assert {
-        each["identifier"]: [after(each["identifier"], f"{edge}_nodes") for edge in ("success", "failure")]
-        for each in nodes.values()
-    } == {
-        "Zot | Publish": [["Zot | Verify"], []],
-        "Zot | Verify": [["Zot | Restart"], ["Approve the rollback"]],
-        "Zot | Restart": [[], ["Approve the rollback"]],
-        "Approve the rollback": [["Zot | Roll back"], []],
-        "Zot | Roll back": [[], []],
-    }
-    (approval,) = done.resources["workflow_approval_templates"].values()
+    assert links(done) == LINKED
+    found = {each["identifier"]: each for each in nodes(done)}
+    approval = done.get(found["Approve the rollback"]["related"]["unified_job_template"])
     assert (approval["name"], approval["timeout"]) == ("Approve the rollback", 86400)
-    jobs = [done.resources["job_templates"].get(each["unified_job_template"]) for each in nodes.values()]
-    playbooks = [job["playbook"] for job in jobs if job]
-    assert playbooks == [f"playbooks/{name}.yml" for name in ("publish", "verify", "restart", "rollback")]
+    templates = {each["id"]: each for each in ours(done, "job_templates")}
+    jobs = [templates[each["unified_job_template"]] for name, each in found.items() if name.startswith("Zot ")]
+    assert sorted(job["name"] for job in jobs) == sorted(name for name in LINKED if name.startswith("Zot "))
 
-    (workflow,) = done.resources["workflow_job_templates"].values()
+    workflow = one(done, "workflow_job_templates", "Zot | Publish, verify, restart")
     asked = {each["variable"]: each for each in survey(done, workflow)}
-    assert asked == {each["variable"]: each for job in jobs if job for each in survey(done, job)}
+    assert asked == {each["variable"]: each for job in jobs for each in survey(done, job)}
 
 
-def test_images_of_the_rollback_have_no_archives(done: Awx) -> None:
+def test_pruning_waits_for_an_approval(done: Controller) -> None:
+    """The first job only lists what the last one removes."""
+    found = {each["identifier"]: each for each in nodes(done, "Zot | Prune after an approval")}
+    first, approval, last = (found[name] for name in ("List the tags", "Approve the removal", "Zot | Prune"))
+    assert (first["job_type"], last["job_type"]) == ("check", None)
+    assert first["unified_job_template"] == last["unified_job_template"]
+    assert (first["success_nodes"], approval["success_nodes"]) == ([approval["id"]], [last["id"]])
+    assert [each[link] for each in found.values() for link in ("failure_nodes", "always_nodes")] == [[]] * 6
+    template = done.get(f"job_templates/{last['unified_job_template']}/")
+    # The job type of a node has an effect only where the template asks for it.
+    assert template["ask_job_type_on_launch"] is True
+    assert {each["variable"]: each.get("default") for each in survey(done, template)}[
+        "zot_prune_repositories"
+    ] == "openclaw/openclaw"
+
+
+def test_images_of_the_rollback_have_no_archives(done: Controller) -> None:
     """Their paths may contain a revision, which a rollback does not have."""
-    fixed = json.loads(done.named("job_templates", "Zot | Roll back")["extra_vars"])
-    assert fixed == {"zot_rollback_images": [{"repository": "app"}]}
+    fixed = json.loads(one(done, "job_templates", "Zot | Roll back")["extra_vars"])
+    assert fixed == {"zot_rollback_images": [{"repository": "openclaw/openclaw"}]}
 
 
-def test_again_nothing_changes(done: Awx) -> None:
-    before = len(done.writes)
+def test_a_second_run_changes_nothing(done: Controller) -> None:
+    """It only updates the project."""
+    before = state(done)
+    writes = len(done.writes) if isinstance(done, StandIn) else 0
     run = set_up(done)
     assert run.returncode == 0, run.stdout
     assert "changed=0 " in run.stdout
-    assert len(done.writes) == before
+    assert state(done) == before
+    if isinstance(done, StandIn):
+        assert [path for _method, path, _body in done.writes[writes:]] == [
+            f"{one(done, 'projects', 'killinit.zot')['url']}update/"
+        ]
 
 
-def test_as_the_guide_has_it(tmp_path: Path) -> None:
-    """Another organization, its execution environment, its credentials for each job, and its images."""
-    (example,) = (block.text for block in blocks(GUIDE) if block.file == "awx.yml")
-    (tmp_path / "awx.yml").write_text(example)
-    with awx.running(PLAYBOOKS) as server:
-        server.make("organizations", name="Platform")
-        kind = server.make("credential_types", name="Any", kind="cloud")["id"]
-        names = ("ci at oci.killinit.cc", "the cluster")
-        numbers = [server.make("credentials", name=name, credential_type=kind)["id"] for name in names]
-        run = set_up(server, f"@{tmp_path}/awx.yml")
-        assert run.returncode == 0, run.stdout + run.stderr
-        assert (
-            server.named("projects", "killinit.zot")["organization"] == server.named("organizations", "Platform")["id"]
-        )
-        assert server.named("execution_environments", "killinit.zot")["image"] in example
-        for template in server.resources["job_templates"].values():
-            assert sorted(server.associations[f"{template['url']}credentials/"]) == numbers
-        fixed = json.loads(server.named("job_templates", "Zot | Release")["extra_vars"])
-    # AWX evaluates the expression in the job, which knows its revision.
-    assert fixed["zot_publish_images"][0]["archives"] == {
-        architecture: f"/dist/{{{{ zot_publish_revision }}}}/{architecture}.tar" for architecture in ("amd64", "arm64")
-    }
+def test_other_changes_are_corrected(done: Controller) -> None:
+    """Links of the wrong kind, an extra node, a missing node, a disabled host, a limit, and an update that failed."""
+    found = {each["identifier"]: each for each in nodes(done)}
+    workflow = found["Zot | Publish"]["workflow_job_template"]
+    verify, restart = (found[name]["url"] for name in ("Zot | Verify", "Zot | Restart"))
+
+    def link(url: str, kind: str, name: str, *, disassociate: bool = False) -> None:
+        body: Fields = {"id": found[name]["id"], **({"disassociate": True} if disassociate else {})}
+        status, answer = done.request("POST", f"{url}{kind}_nodes/", body)
+        assert status == 204, answer
+
+    link(verify, "success", "Zot | Restart", disassociate=True)
+    link(verify, "failure", "Approve the rollback", disassociate=True)
+    link(verify, "failure", "Zot | Restart")
+    link(verify, "success", "Approve the rollback")
+    link(restart, "failure", "Approve the rollback", disassociate=True)
+    link(restart, "always", "Approve the rollback")
+    made = done.make(
+        "workflow_job_template_nodes",
+        workflow_job_template=workflow,
+        unified_job_template=found["Zot | Publish"]["unified_job_template"],
+        identifier="extra",
+    )
+    assert done.request("POST", f"{verify}always_nodes/", {"id": made["id"]})[0] == 204
+    assert done.request("DELETE", found["Zot | Roll back"]["url"])[0] == 204
+    inventory = one(done, "inventories", "killinit.zot")
+    (host,) = done.get(f"hosts/?inventory={inventory['id']}")
+    template = one(done, "job_templates", "Zot | Restart")
+    assert done.request("PATCH", host["url"], {"enabled": False})[0] == 200
+    assert done.request("PATCH", template["url"], {"limit": "none", "job_tags": "never"})[0] == 200
+
+    fetched = one(done, "projects", "killinit.zot")
+    names = ("name", "scm_type", "scm_branch", "scm_update_on_launch")
+    wrong = {**{name: fetched[name] for name in names}, "scm_url": "https://127.0.0.1:1/none.git"}
+    text = _refused(done, zot_awx_project=wrong)
+    assert "https://127.0.0.1:1/none.git cannot be fetched" in text
+
+    before = state(done)
+    checked = set_up(done, "--check")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "changed=0 " not in checked.stdout
+    assert state(done) == before
+    run = set_up(done)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert links(done) == LINKED
+    assert done.get(host["url"])["enabled"] is True
+    assert [done.get(template["url"])[name] for name in ("limit", "job_tags")] == ["", ""]
 
 
-def test_guide_has_every_job_and_every_credential(done: Awx) -> None:
+def test_guide_has_every_job_and_every_credential(done: Controller) -> None:
     guide = (ROOT / GUIDE).read_text(encoding="utf-8")
-    for template in done.resources["job_templates"].values():
+    for template in ours(done, "job_templates"):
         questions = ", ".join(question["question_name"] for question in survey(done, template))
-        assert f"* - {template['name']}\n     - ``{template['playbook']}``\n     - {questions}\n" in guide
-    credential_type = done.named("credential_types", "Zot registry")
-    assert ", ".join(f"``{name}``" for name in credential_type["injectors"]["env"]) in guide
-    (workflow,) = done.resources["workflow_job_templates"].values()
-    assert f'"{workflow["name"]}"' in guide
+        row = rf"\* - {re.escape(template['name'])}(?:, .*)?\n     - ``{template['playbook']}``\n     - {questions}\n"
+        assert re.search(row, guide), row
+    for name in ("Zot registry", "Zot source registry"):
+        credential_type = done.named("credential_types", name)
+        assert ", ".join(f"``{each}``" for each in credential_type["injectors"]["env"]) in guide
+    for workflow in ours(done, "workflow_job_templates"):
+        assert f'"{workflow["name"]}"' in guide
 
 
-def test_refusals_are_seen(server: Awx) -> None:
-    refused = set_up(server, token="another")
+def _refused(server: Controller, **variables: Any) -> str:
+    refused = set_up(server, **variables)
     assert refused.returncode == 2
-    assert "HTTP 401" in refused.stdout + refused.stderr
+    return refused.stdout + refused.stderr
+
+
+def test_the_answer_of_awx_is_shown(done: Controller) -> None:
+    assert "HTTP 401" in _refused(done, token="another")
     template = {"name": "Other", "description": "", "playbook": "playbooks/other.yml", "survey": []}
-    refused = set_up(server, json.dumps({**REQUIRED, "zot_awx_job_templates": [template]}))
-    assert refused.returncode == 2
-    assert "Playbook not found for project" in refused.stdout + refused.stderr
+    text = _refused(done, zot_awx_job_templates=[template])
+    assert "Playbook not found for project" in text
+    assert "Create a job template for each playbook (Other)" in text
+    # The name of an execution environment is that of one organization.
+    text = _refused(done, zot_awx_organization="Default")
+    assert "Cannot change the organization of an execution environment" in text
 
 
-def test_injectors_are_what_the_modules_read(done: Awx, tmp_path: Path) -> None:
+def test_a_credential_type_in_use(done: Controller) -> None:
+    """AWX answers 403 to a change of its inputs; awx.awx hides the reason."""
+    kind = done.named("credential_types", "Zot registry")
+    owner = done.named("organizations", OWNER)["id"]
+    inputs = {"host": "h", "username": "u", "password": "p"}
+    used = done.make("credentials", name="Test", credential_type=kind["id"], organization=owner, inputs=inputs)
+    names = ("name", "description")
+    other = {
+        **{name: kind[name] for name in names},
+        "injectors": {},
+        "inputs": {"fields": kind["inputs"]["fields"][1:]},
+    }
+    text = _refused(done, zot_awx_credential_types=[other])
+    done.request("DELETE", used["url"])
+    assert "HTTP 403" in text
+    assert "AWX refuses a change of its inputs" in text
+
+
+def test_injectors_are_what_the_modules_read(done: Controller, tmp_path: Path) -> None:
     spec = Spec({}).for_module()["argument_spec"]
     option_of = {option["fallback"][1][0]: name for name, option in spec.items() if "fallback" in option}
     credential_type = done.named("credential_types", "Zot registry")

@@ -98,7 +98,7 @@ def job(installed: Path, images: Images, registry: Registry, repository: str, tm
             "zot_publish_images": [{"repository": repository, "archives": archives}],
         },
         "env/envvars": {
-            **awx.inject(yaml.safe_load(awx_yml)["zot_awx_credential_type"], account, tmp_path),
+            **awx.inject(yaml.safe_load(awx_yml)["zot_awx_credential_types"][0], account, tmp_path),
             # What is the same in every execution environment.
             "ANSIBLE_COLLECTIONS_PATH": str(installed),
             "ANSIBLE_HOME": str(tmp_path / "runner"),

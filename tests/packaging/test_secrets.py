@@ -33,7 +33,10 @@ def test_token_is_nowhere(token: str, ends: int, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     # Ansible puts a socket into it, whose path may not be long.
-    with awx.running(PLAYBOOKS) as server, tempfile.TemporaryDirectory() as temporary:
+    with (
+        awx.running(PLAYBOOKS, "https://github.com/killinit/zot") as server,
+        tempfile.TemporaryDirectory() as temporary,
+    ):
         environment = {
             **os.environ,
             **talkative(tmp_path),
