@@ -271,7 +271,7 @@ class HttpSession:
             shown = authorization if self._is_ours(url) else ""
             answer = self._bounded(lambda end: self._try(method, url, accept, shown, end), what)  # noqa: B023
             location = answer.headers.get("Location")
-            # Whoever answers a DELETE with another address must not choose what is removed.
+            # An answer to a DELETE that names another address must not choose what is removed.
             if answer.status not in _REDIRECTS or not location or method == "DELETE":
                 return answer
             url = joined(answer.url, location, what)
