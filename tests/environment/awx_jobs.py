@@ -5,7 +5,7 @@
 """What a job of AWX gets from the surveys of playbooks/vars/awx.yml: the file of variables, as AWX writes it.
 
 AWX marks what users have typed as unsafe, keys too, and ansible-core 2.19 and later then read `1.10` as a number and an
-empty answer as null: https://github.com/ansible/awx/issues/16205. awx_job.yml is a file that AWX 24.6.1 has written.
+empty answer as null: https://github.com/ansible/awx/issues/16205. awx_job.txt is a file that AWX 24.6.1 has written.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-CAPTURED = Path(__file__).with_name("awx_job.yml")
+CAPTURED = Path(__file__).with_name("awx_job.txt")
 Fields = dict[str, Any]
 
 
@@ -74,9 +74,9 @@ def variables_of(template: Fields, answers: Fields) -> str:
         each["variable"] for each in questions if each["required"] and each["variable"] not in {**defaults, **answers}
     ]
     assert missing == []
-    typed = {
+    typed: Fields = {
         Unsafe(name): Unsafe(value) if isinstance(value, str) else value
         for name, value in {**defaults, **answers}.items()
     }
-    job = {Unsafe("awx_job_id"): 28, Unsafe("awx_user_last_name"): Unsafe("")}
+    job: Fields = {Unsafe("awx_job_id"): 28, Unsafe("awx_user_last_name"): Unsafe("")}
     return written({**template.get("extra_vars", {}), **typed, **job})
