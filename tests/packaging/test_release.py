@@ -81,7 +81,7 @@ def test_release(scratch: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [((), "give one version"), (("1.2",), "give one version"), (("1.2.3",), "commit what is changed")],
+    [((), "give one version"), (("1.2",), "give one version"), (("1.2.3",), "commit or stash the changes")],
     ids=["none", "half", "changed files"],
 )
 def test_refused_with_nothing_done(arguments: tuple[str, ...], message: str, scratch: Path) -> None:

@@ -156,7 +156,7 @@ def test_errors(server: WebServer, lookup: t.Any, term: t.Any, options: t.Any, w
 
 def test_a_registry_that_hangs(lookup: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner_file, "_FIRST_WAIT", 0.0)
-    with running(lambda _asked: Reply((b"{" for _ in range(50)), pause=0.2)) as server:
+    with running(lambda _asked: Reply((b"{" for _number in range(50)), pause=0.2)) as server:
         server.respond = lambda _asked: (server.ended.wait(3), Reply())[1]
         with pytest.raises(errors.AnsibleError, match="no complete answer within 1 seconds"):
             lookup("demo/app:r1", registry=server.host, timeout=1)

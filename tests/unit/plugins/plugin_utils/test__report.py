@@ -322,9 +322,9 @@ def test_age(text: str | None, age: str) -> None:
     assert report_file._age(text, report_file._seconds("2026-11-25T12:00:00Z")) == age
 
 
-@pytest.mark.parametrize(("part", "bar"), [(0, "░" * 20), (1, "█" + "░" * 19), (50, "█" * 10 + "░" * 10)])
-def test_bar(part: int, bar: str) -> None:
-    assert report_file._bar(part, 100) == bar
+@pytest.mark.parametrize(("part", "text"), [(0, "░" * 20), (1, "█" + "░" * 19), (50, "█" * 10 + "░" * 10)])
+def test_bar(part: int, text: str) -> None:
+    assert report_file._bar(part, 100) == text
 
 
 def test_what_only_the_search_extension_knows() -> None:
