@@ -59,9 +59,9 @@ def test(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah z
     del checks["unit tests"]  # the session units runs them, with their coverage
     results = commands.run(checks, workers=2)
     # The tests with a cluster wait for Kubernetes half of the time, so other sessions run at the same time.
-    beside = ("cluster", "units", "docs", "workflows", "sanity", "versions", "package")
+    beside = ("cluster", "units", "docs", "workflows", "sanity", "versions", "package", "integration")
     results += commands.run(_sessions(*beside), workers=2)
-    results += commands.run(_sessions("integration", "reliability", "molecule", "demo", "demo-cluster"), workers=1)
+    results += commands.run(_sessions("reliability", "molecule", "demo", "demo-cluster"), workers=1)
     session.log("\n".join(["The time of each session:", *map(str, results)]))
     if not (os.environ.get("ZOT_BINARY") or shutil.which("zot")):
         session.warn(f"NOT on real Zot: {', '.join(WITH_REGISTRY)}. Put zot in PATH or name it in ZOT_BINARY.")
