@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Remove the tags of repositories that nobody needs: read, plan, and remove what still holds what was planned.
+"""Read repositories, plan which tags to remove, and remove the tags that have not moved since.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -25,16 +25,16 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.reader impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import is_attachment
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
-# The number of tags that an error message names.
+# The maximum number of tags that an error message names.
 _NAMED = 5
 
 
 def prune(
     reader: Reader, params: t.Mapping[str, t.Any], *, dry_run: bool, warn: t.Callable[[str], None]
 ) -> dict[str, t.Any]:
-    """The result of the module. With *dry_run* nothing is removed. Raises ZotError.
+    """Prune, and return the result of the module. With *dry_run* nothing is removed. Raises ZotError.
 
-    All repositories are read and planned before the first tag is removed. *warn* is called if the ages are not known.
+    All repositories are planned before the first tag is removed. *warn* is called if the search extension is missing.
     """
     now = time.time()
     request = PruneRequest.from_params(reader, params, now)
@@ -53,7 +53,7 @@ def prune(
         if unknown.intersection(blind):
             warn(
                 f"The age of the tags of {', '.join(sorted(unknown.intersection(blind)))} is not known, so their"
-                " revisions stay: the search extension of Zot does not answer."
+                " revisions are kept: the search extension of Zot does not answer."
             )
         try:
             _require_allowed(tags, request.max_deletes)
@@ -74,7 +74,7 @@ def _existing(repository: Reference, inventory: Inventory | None) -> Inventory:
 def _planned(
     reader: Reader, request: PruneRequest, repository: Reference, inventory: Inventory, pool: Executor
 ) -> list[PlannedTag]:
-    """The plan of a repository. The inventory lacks attachments, so their subjects and digests are read here."""
+    """The plan of a repository. The inventory has no attachments, so their subjects and digests are read here."""
     http = reader.http()
     orphans = list({subject_of(tag) for tag in inventory.tags if is_attachment(tag)} - _held(inventory))
     digests = pool.map(lambda each: http.digest(repository.pinned(each)), orphans)
@@ -88,12 +88,12 @@ def _planned(
 
 
 def _held(inventory: Inventory) -> set[str]:
-    """Every digest that a tag of the repository holds."""
+    """All digests that are tagged in the repository, members and configurations included."""
     return {digest for image in inventory.images for digest in image.digests}
 
 
 def _require_allowed(tags: t.Sequence[PlannedTag], max_deletes: int | None) -> None:
-    """Raise ZotError if the user may not remove the tags, or if they are too many."""
+    """Raise ZotError if the user may not remove the tags, or if there are too many."""
     going = [each for each in tags if each.goes]
     denied = [each for each in going if each.decision.image and each.decision.image.deletable is False]
     too_many = max_deletes is not None and len(going) > max_deletes
@@ -120,7 +120,7 @@ def _names(tags: t.Sequence[PlannedTag]) -> str:
 
 
 class Removal:
-    """Removes the planned tags. The first error ends it."""
+    """Removes the planned tags, and stops at the first error."""
 
     def __init__(self, reader: Reader, tags: t.Sequence[PlannedTag], pool: Executor, more: ThreadPoolExecutor) -> None:
         self._reader = reader
@@ -131,7 +131,7 @@ class Removal:
         self._errors: list[ZotError] = []
 
     def run(self) -> None:
-        """Remove the tags of images, and then those attachments whose images no tag holds. Raises ZotError."""
+        """Remove the tags of images, and then the attachments of images that have no tag. Raises ZotError."""
         list(self._pool.map(self._remove, [each for each in self._going if each.decision.image]))
         try:
             self._confirm_attachments()
@@ -144,7 +144,7 @@ class Removal:
             raise first
 
     def _confirm_attachments(self) -> None:
-        """A tag may hold the image again, or still, since another client has moved it."""
+        """Keep the attachments of images that still have a tag, because another client has moved a tag."""
         attachments = [each for each in self._going if not each.decision.image]
         for repository in dict.fromkeys(each.reference.tagged("latest") for each in attachments):
             inventory = None if self._over.is_set() else read_inventory(self._reader, repository, self._more)
@@ -173,7 +173,7 @@ class Removal:
             tag.exists = False
 
     def _still_holds(self, tag: PlannedTag) -> bool:
-        """Whether the tag certainly holds what was planned. A failed request may have removed it."""
+        """Whether the tag certainly has the planned digest. A failed request may have removed it."""
         try:
             return self._http.digest(tag.reference) == tag.digest
         except ZotError:
