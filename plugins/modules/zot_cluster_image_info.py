@@ -75,7 +75,7 @@ images:
   returned: success
   contains:
     reference:
-      description: The image in the specification of the pod, or the image that the pod reports if the two differ.
+      description: The image in the specification of the pod. If that is not in O(registry), the image that it reports.
       type: str
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw:latest
