@@ -103,7 +103,7 @@ images:
       description: What the risk means; V(null) if there is none.
       type: str
       returned: always
-      sample: "only latest holds it: it is lost when the tag moves"
+      sample: "only shared tags (latest) refer to it: it is lost when they move"
     used_by:
       description: The workloads that use the image.
       type: list
@@ -133,8 +133,8 @@ at_risk:
   elements: str
   returned: success
   sample:
-    - "oci.killinit.cc/openclaw/openclaw:latest (sha256:4c553b9ea325), used by openclaw/deployment/openclaw: only latest
-      holds it: it is lost when the tag moves"
+    - "oci.killinit.cc/openclaw/openclaw:latest (sha256:4c553b9ea325), used by openclaw/deployment/openclaw: only
+      shared tags (latest) refer to it: it is lost when they move"
 digests:
   description: >-
     Every digest in use, with any registry and repository. It may be the digest of an index, of a member or of a
