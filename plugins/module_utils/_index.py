@@ -44,7 +44,7 @@ class IndexRequest:
 
     @classmethod
     def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any]) -> IndexRequest:
-        """Raises ZotError for an option that cannot be used."""
+        """Parse the options. Raises ZotError for an invalid option."""
         tags, manifests = (texts_option(option, params[option]) for option in ("tags", "manifests"))
         if not tags or not manifests:
             empty = "manifests" if tags else "tags"

@@ -60,7 +60,7 @@ class PushRequest(t.NamedTuple):
 
     @classmethod
     def from_params(cls, registry: Reader, params: t.Mapping[str, t.Any]) -> PushRequest:
-        """Raises ZotError for an option that cannot be used."""
+        """Parse the options. Raises ZotError for an invalid option."""
         tags = texts_option("tags", params["tags"])
         if not tags:
             raise ZotError("invalid_option", f"tags is empty for {params['archive']}")

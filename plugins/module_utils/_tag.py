@@ -41,7 +41,7 @@ class TagRequest:
 
     @classmethod
     def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any], *, present: bool) -> TagRequest:
-        """Raises ZotError for an option that cannot be used."""
+        """Parse the options. Raises ZotError for an invalid option."""
         repository, source, keep_previous = params["repository"], params["source"], params["keep_previous"]
         tags = texts_option("tags", params["tags"])
         if not tags:

@@ -73,7 +73,7 @@ class Query:
 
     @classmethod
     def of(cls, params: t.Mapping[str, t.Any]) -> Query:
-        """Raises ZotError or InvalidNameError for an option that cannot be used."""
+        """Parse the options. Raises ZotError or InvalidNameError for an invalid option."""
         registry = registry_option(params["registry"])
         at_least(0, wait_timeout=params["wait_timeout"])
         at_least(1, wait_sleep=params["wait_sleep"])

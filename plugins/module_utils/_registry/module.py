@@ -120,6 +120,6 @@ def open_registries(module: AnsibleModule) -> t.Iterator[Task]:
 
 @contextlib.contextmanager
 def open_session(module: AnsibleModule) -> t.Iterator[Session]:
-    """The session of a module that only uses a registry. Raises ZotError for an option that cannot be used."""
+    """The session of a module that only uses a registry. Raises ZotError for an invalid option."""
     with open_registries(module) as task:
         yield task.session(options_of(module.params))

@@ -92,7 +92,7 @@ class Task:
         self._sessions: list[Session] = []
 
     def session(self, options: Options) -> Session:
-        """Open a session. Raises ZotError for an option that cannot be used."""
+        """Open a session. Raises ZotError for an invalid option."""
         with disk_errors(self._directory):
             directory = tempfile.mkdtemp(dir=self._directory)
         session = Session(options, directory)
