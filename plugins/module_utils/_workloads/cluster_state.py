@@ -23,8 +23,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._workloads.rollouts i
 class ClusterState:
     """The selected workloads, and the pods of the namespace that have not ended.
 
-    *other_pods* are those that no Deployment, StatefulSet or DaemonSet owns. *unreadable* lists the resources that cannot
-    be read.
+    *other_pods* are those that no Deployment, StatefulSet or DaemonSet owns. *unreadable* lists the resources that
+    cannot be read.
     """
 
     workloads: t.Sequence[Object]
