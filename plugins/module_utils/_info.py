@@ -67,7 +67,7 @@ def read_images(registry: Reader, params: t.Mapping[str, t.Any]) -> dict[str, t.
         if attached:
             _add_referrers(registry, found, pool)
         if params.get("details"):
-            # Imported only here, as the referrers: other modules read images, too, and compile all that they import.
+            # Imported late, like the referrers: other modules use this file, and each task compiles all imports.
             from ansible_collections.killinit.zot.plugins.module_utils._inventory import read_inventory
 
             with thread_pool(params["parallel"]) as more:
@@ -111,7 +111,7 @@ def _require_one_registry(registry: Reader, images: t.Iterable[Reference]) -> No
 
 
 def _add_referrers(registry: Reader, found: t.Mapping[Reference, dict[str, t.Any]], pool: ThreadPoolExecutor) -> None:
-    """Add to each image what is attached to it and to its members."""
+    """Add the attachments of each image and of its members."""
     from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import referrers
 
     names = list(dict.fromkeys(each.repository for each, image in found.items() if image["exists"]))

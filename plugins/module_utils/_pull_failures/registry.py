@@ -82,10 +82,10 @@ class _Probe:
     def describe(self, reader: Reader, repository: str, images: t.Sequence[Reference], secret: str = "") -> Answer:
         """Read images, and the tags of the repository if an image does not exist."""
         try:
-            facts = {str(each): self._ask(describe_image, reader, each) for each in images}
+            facts = {str(each): self._call(describe_image, reader, each) for each in images}
             if all(each.exists for each in facts.values()):
                 return Answer(repository, secret, images=facts)
-            return Answer(repository, secret, images=facts, tags=self._ask(reader.tags, images[0]), listed=True)
+            return Answer(repository, secret, images=facts, tags=self._call(reader.tags, images[0]), listed=True)
         except ZotError as error:
             if error.error_class == "invalid_option":
                 raise
@@ -101,7 +101,7 @@ class _Probe:
             reader = Reader(self._task.session(options))
             if known is None:
                 return self.describe(reader, repository, images, secret)
-            self._ask(reader.digest, known)
+            self._call(reader.digest, known)
             return Answer(repository, secret)
         except ZotError as error:
             return Answer(repository, secret, error.error_class, str(error))
@@ -109,24 +109,24 @@ class _Probe:
     def catalog(self, reader: Reader) -> list[str]:
         """All repositories that the operator may read; empty if they cannot be listed."""
         try:
-            return self._ask(reader.catalog)
+            return self._call(reader.catalog)
         except ZotError:
             return []
 
     def candidate(self, reader: Reader, reference: Reference) -> ImageFacts | None:
         """A suggested image; None if it cannot be read."""
         try:
-            return self._ask(describe_image, reader, reference, created=True)
+            return self._call(describe_image, reader, reference, created=True)
         except ZotError:
             return None
 
-    def _ask(self, question: t.Callable[..., T], *arguments: t.Any, **options: t.Any) -> T:
+    def _call(self, method: t.Callable[..., T], *arguments: t.Any, **options: t.Any) -> T:
         with self._lock:
             if self._timed_out:
                 raise self._timed_out
         began = time.monotonic()
         try:
-            return question(*arguments, **options)
+            return method(*arguments, **options)
         except ZotError as error:
             if error.error_class == "unavailable" and time.monotonic() - began >= self._options.timeout:
                 with self._lock:

@@ -35,7 +35,7 @@ def account_in(written: t.Mapping[str, t.Any], registry: str, repository: str) -
     if entry or not helper:
         basic = f"Basic {entry['auth']}" if entry.get("auth") else ""
         return Account(basic, entry.get("identitytoken", "")), set()
-    username, secret = _ask_helper(helper, registry)
+    username, secret = _call_helper(helper, registry)
     if not secret:
         return Account(), set()
     encoded = base64.b64encode(f"{username}:{secret}".encode()).decode()
@@ -43,7 +43,7 @@ def account_in(written: t.Mapping[str, t.Any], registry: str, repository: str) -
     return account, {secret, encoded}
 
 
-def _ask_helper(helper: str, registry: str) -> tuple[str, str]:
+def _call_helper(helper: str, registry: str) -> tuple[str, str]:
     """The user name and the secret from a credential helper. Both are empty if it has no credentials.
 
     https://github.com/docker/docker-credential-helpers#development

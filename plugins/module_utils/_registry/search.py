@@ -34,7 +34,7 @@ _IMAGE = (
     "fragment r on Referrer{MediaType ArtifactType Size Digest Annotations{Key Value}}"
 )
 # The limit for one request. Proxies limit the length of an address, often to 8 KiB.
-_QUESTIONS = 30
+_QUERIES = 30
 _SAFE = ":{}(),"
 # The time that Zot writes for an event that never happened.
 _NEVER = ("0001-", "1970-")
@@ -144,15 +144,15 @@ def search_images(
     """
     names = {name: f'ExpandedRepoInfo(repo:"{name}"){{Images{{Tag}}}}' for name in repositories}
     images = {each: f'Image(image:"{each.repository}:{each.tag}"){{...i}}' for each in references}
-    accounts: dict[Account, dict[t.Any, str]] = {}
-    asked: dict[t.Any, str] = {**names, **images}
-    for key, question in asked.items():
+    by_account: dict[Account, dict[t.Any, str]] = {}
+    every: dict[t.Any, str] = {**names, **images}
+    for key, query in every.items():
         repository = key.repository if isinstance(key, Reference) else key
-        accounts.setdefault(http.account(repository), {})[key] = question
+        by_account.setdefault(http.account(repository), {})[key] = query
     found: dict[Reference, SearchedImage] = {}
     tags: dict[str, list[str]] = {}
-    for questions in accounts.values():
-        for key, fields in _ask(http, questions):
+    for queries in by_account.values():
+        for key, fields in _run(http, queries):
             with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
                 if isinstance(key, Reference):
                     found[key] = _searched(fields)
@@ -161,12 +161,12 @@ def search_images(
     return found, tags
 
 
-def _ask(http: HttpSession, questions: t.Mapping[t.Any, str]) -> t.Iterator[tuple[t.Any, t.Any]]:
+def _run(http: HttpSession, queries: t.Mapping[t.Any, str]) -> t.Iterator[tuple[t.Any, t.Any]]:
     """The result of each query. If Zot cannot answer one query of a request, it answers none of that request."""
-    keys = list(questions)
-    for start in range(0, len(keys), _QUESTIONS):
-        some = keys[start : start + _QUESTIONS]
-        text = " ".join(f"q{number}:{questions[key]}" for number, key in enumerate(some))
+    keys = list(queries)
+    for start in range(0, len(keys), _QUERIES):
+        some = keys[start : start + _QUERIES]
+        text = " ".join(f"q{number}:{queries[key]}" for number, key in enumerate(some))
         fragments = _IMAGE if "...i" in text else ""
         repository = some[0].repository if isinstance(some[0], Reference) else some[0]
         data = _answer(http, repository, f"{{{text}}}{fragments}")
