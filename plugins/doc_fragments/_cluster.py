@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """The registry options of modules that read a cluster, too: CLUSTER_MODULE_OPTIONS of _registry/module.py."""
+    """The registry options of modules that also read a cluster: CLUSTER_MODULE_OPTIONS of _registry/module.py."""
 
     DOCUMENTATION = r"""
 options:
@@ -57,7 +57,7 @@ notes:
   - Every request has a time limit.
 requirements:
   - crane 0.20 or later
-  - kubernetes >= 24.2.0 (Python)
+  - Python library kubernetes 24.2.0 or later
 """
 
     NAMESPACE = r"""

@@ -19,7 +19,7 @@ class InvalidArchiveError(ValueError):
     """The file is not an archive that can be pushed. The message names the reason and the member."""
 
     def __init__(self, message: str, hint: str = _WRITE_AGAIN) -> None:
-        """*hint* says what to do."""
+        """*hint* is the remedy."""
         super().__init__(message, hint)
         self.hint = hint
 
