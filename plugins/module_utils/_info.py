@@ -107,7 +107,7 @@ def _detailed(repository: Reference, inventory: Inventory | None) -> dict[str, t
 def _require_one_registry(registry: Reader, images: t.Iterable[Reference]) -> None:
     for each in images:
         if each.registry != registry.name:
-            raise ZotError("invalid_option", f"referrers are read from {registry.name}, and {each} is not there")
+            raise ZotError("invalid_option", f"referrers are read from {registry.name}, but {each} is not in it")
 
 
 def _add_referrers(registry: Reader, found: t.Mapping[Reference, dict[str, t.Any]], pool: ThreadPoolExecutor) -> None:

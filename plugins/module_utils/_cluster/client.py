@@ -69,7 +69,7 @@ class Readings:
         self.unreadable: list[dict[str, t.Any]] = []
 
     def list(self, resource: str, namespace: str | None = None, **query: t.Any) -> t.List[Object] | None:  # noqa: UP006
-        """As Client.list(); None when it cannot be read. Raises ClusterError when there is no connection at all."""
+        """Like Client.list(); None if the resource cannot be read. Raises ClusterError if the connection fails."""
         try:
             return self.client.list(resource, namespace, **query)
         except ClusterError as error:
@@ -77,7 +77,7 @@ class Readings:
             return None
 
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
-        """As Client.get(); None also when it cannot be read, which *unreadable* then names."""
+        """Like Client.get(); also None if the object cannot be read. *unreadable* then lists it."""
         try:
             return self.client.get(resource, namespace, name)
         except ClusterError as error:

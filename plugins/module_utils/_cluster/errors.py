@@ -29,7 +29,7 @@ _HINTS: t.Mapping[int, str] = {
     400: "Correct the selector or the name.",
     401: "Renew the credentials in the kubeconfig.",
     404: "Correct the name, the namespace or the selector.",
-    403: "Give the account this right, for example by the Role in the README of the role.",
+    403: "Grant this permission to the user of the kubeconfig. The README of the role has a suitable Role.",
 }
 _CONNECTION_HINT = (
     "Set zot_kubeconfig and zot_context (roles), kubeconfig and context (modules), or K8S_AUTH_KUBECONFIG in the"

@@ -22,7 +22,7 @@ VOLUMES = "zot.killinit.cc/image-volumes"
 # The digests of the tags of its containers at that time, for a pod that reports a digest that the registry has lost.
 CONTAINERS = "zot.killinit.cc/containers"
 
-# Waiting reasons of a container that cannot pull: pkg/kubelet/images/types.go and k8s.io/cri-api/pkg/errors there.
+# The waiting reasons of a container that cannot pull: pkg/kubelet/images/types.go and k8s.io/cri-api/pkg/errors.
 CANNOT_PULL_REASONS = frozenset(
     {
         "ErrImagePull",

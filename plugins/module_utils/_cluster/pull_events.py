@@ -28,7 +28,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads im
 
 _CRASHED = frozenset({"CrashLoopBackOff", "RunContainerError"})
 _STATUS_OF = {**STATUS_OF, "ephemeralContainers": "ephemeralContainerStatuses"}
-# Reasons of kubelet's events, in pkg/kubelet/events/event.go there. Other controllers also mention images.
+# The reasons of the events of kubelet (pkg/kubelet/events/event.go). Events of other controllers also name images.
 _FAILED = frozenset({"Failed", "BackOff", "InspectFailed", "ErrImageNeverPull"})
 _LIMIT = 400
 

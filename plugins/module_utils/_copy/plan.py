@@ -109,8 +109,8 @@ def make_plans(
     """Read both registries. Raises a ZotError that names the images that cannot be copied."""
     http = destination.http()
     tags = list(dict.fromkeys(tag for request in requests for tag in request.tags))
-    there, _tags = search_images(http, tags)
-    searched = source.search(requests, there)
+    at_destination, _tags = search_images(http, tags)
+    searched = source.search(requests, at_destination)
     others = [request for request in requests if request not in searched]
     list(pool.map(source.read_tags, dict.fromkeys(request.source.repository for request in others)))
     found = {**searched, **dict(zip(others, _all(pool, source.read, others)))}
@@ -118,15 +118,15 @@ def make_plans(
     _raise_all(pool.map(gate.problem, distinct))
     # The result of the search extension is enough to leave a tag alone. Before a write the tag itself is read.
     after = {tag: contents.digest for request, contents in found.items() for tag in request.tags}
-    held: dict[Reference, str | None] = {
-        tag: digest for tag, digest in after.items() if tag in there and there[tag].digest == digest
+    current: dict[Reference, str | None] = {
+        tag: digest for tag, digest in after.items() if tag in at_destination and at_destination[tag].digest == digest
     }
-    unknown = [tag for tag in tags if tag not in held]
-    held.update(zip(unknown, pool.map(http.digest, unknown)))
-    jobs = _jobs(destination, found, there, held, pool)
+    unknown = [tag for tag in tags if tag not in current]
+    current.update(zip(unknown, pool.map(http.digest, unknown)))
+    jobs = _jobs(destination, found, at_destination, current, pool)
     plans = [Plan(request, jobs[_key(request, found[request])], ()) for request in requests]
-    _raise_all(error for plan in plans for error in _occupied(plan, held))
-    for plan, moves in zip(plans, pool.map(lambda each: _moves(destination, each, held), plans)):
+    _raise_all(error for plan in plans for error in _occupied(plan, current))
+    for plan, moves in zip(plans, pool.map(lambda each: _moves(destination, each, current), plans)):
         plan.tags = moves
     return plans
 
@@ -138,8 +138,8 @@ def _key(request: CopyRequest, contents: Contents) -> tuple[Reference, Reference
 def _jobs(
     destination: Reader,
     found: t.Mapping[CopyRequest, Contents],
-    there: t.Mapping[Reference, SearchedImage],
-    held: t.Mapping[Reference, str | None],
+    at_destination: t.Mapping[Reference, SearchedImage],
+    current: t.Mapping[Reference, str | None],
     pool: Executor,
 ) -> dict[tuple[Reference, Reference], Job]:
     http = destination.http()
@@ -148,8 +148,8 @@ def _jobs(
     for request, contents in found.items():
         pinned = request.repository.pinned(contents.digest)
         job = jobs.setdefault(_key(request, contents), Job(contents, pinned, False))
-        job.present = job.present or any(held[tag] == contents.digest for tag in request.tags)
-        for image in (there[tag] for tag in request.tags if tag in there):
+        job.present = job.present or any(current[tag] == contents.digest for tag in request.tags)
+        for image in (at_destination[tag] for tag in request.tags if tag in at_destination):
             attached.update(pinned.pinned(each.digest) for each in image.referrers)
 
     def complete(job: Job) -> None:
@@ -170,10 +170,10 @@ def _jobs(
     return jobs
 
 
-def _occupied(plan: Plan, held: t.Mapping[Reference, str | None]) -> t.Iterator[ZotError]:
+def _occupied(plan: Plan, current: t.Mapping[Reference, str | None]) -> t.Iterator[ZotError]:
     """An error for each tag that holds another image and may not move."""
     request, contents = plan.request, plan.job.contents
-    own = [Move(request.tag, held[request.tag], contents.digest)] if request.tag else []
+    own = [Move(request.tag, current[request.tag], contents.digest)] if request.tag else []
     for move in (*own, *plan.job.moves):
         if move.needed and move.before and not request.may_move(move.reference):
             yield ZotError(
@@ -184,10 +184,10 @@ def _occupied(plan: Plan, held: t.Mapping[Reference, str | None]) -> t.Iterator[
             )
 
 
-def _moves(destination: Reader, plan: Plan, held: t.Mapping[Reference, str | None]) -> list[Move]:
+def _moves(destination: Reader, plan: Plan, current: t.Mapping[Reference, str | None]) -> list[Move]:
     found = []
     for tag in plan.request.tags:
-        move = Move(tag, held[tag], plan.job.contents.digest)
+        move = Move(tag, current[tag], plan.job.contents.digest)
         keeper = keeper_of(tag, plan.request.keep_previous) if move.needed and move.before else None
         kept = destination.http().digest(keeper) if keeper else None
         found.append(Move(tag, move.before, move.after, keeper, kept))

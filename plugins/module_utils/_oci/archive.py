@@ -256,8 +256,8 @@ def _index_images(files: Files, raw: bytes) -> list[_Listed]:
         found = [annotations.get(name) for name in _NAMES] if isinstance(annotations, dict) else []
         names.setdefault(entry["digest"], []).extend(_texts([name for name in found if name]))
         entries.setdefault(entry["digest"], entry)
-    seen: set[str] = set()
-    images = [_Listed(names[digest], _variants(files, entry, seen, 1)) for digest, entry in entries.items()]
+    visited: set[str] = set()
+    images = [_Listed(names[digest], _variants(files, entry, visited, 1)) for digest, entry in entries.items()]
     return [image for image in images if image.variants]
 
 
@@ -273,17 +273,17 @@ def _entries(files: Files, name: str, raw: bytes) -> list[dict[str, t.Any]]:
     return entries
 
 
-def _variants(files: Files, entry: t.Mapping[str, t.Any], seen: set[str], level: int) -> list[_Variant]:
+def _variants(files: Files, entry: t.Mapping[str, t.Any], visited: set[str], level: int) -> list[_Variant]:
     """The images of an entry, without attestations, signatures and other artifacts."""
     digest = entry["digest"]
     raw = files.document(blob(digest))
-    if raw is None or digest in seen or level > _LEVELS or len(seen) > _MANIFESTS_LIMIT:
+    if raw is None or digest in visited or level > _LEVELS or len(visited) > _MANIFESTS_LIMIT:
         return []
-    seen.add(digest)
+    visited.add(digest)
     document = _verified(files, digest, raw)
     if "manifests" in document:
         entries = _entries(files, blob(digest), raw)
-        return [variant for each in entries for variant in _variants(files, each, seen, level + 1)]
+        return [variant for each in entries for variant in _variants(files, each, visited, level + 1)]
     config = document.get("config")
     listed = entry.get("platform")
     if not isinstance(config, dict) or config.get("mediaType") not in _CONFIGURATIONS:

@@ -39,7 +39,7 @@ class MissingLibraryError(RuntimeError):
 class Archive:
     """One image of an archive.
 
-    *index* is its position in manifest.json and *count* the number of images there. An image that only index.json
+    *index* is its position in manifest.json and *count* the number of images in it. An image that only index.json
     lists has a *manifest* instead: its digest. *layers* are the names of the members, without duplicates.
     *state* changes with the file.
     """

@@ -49,10 +49,10 @@ def prune(
         inventories = {repository: _existing(repository, each) for repository, each in found.items()}
         tags = [each for place in inventories for each in _planned(reader, request, place, inventories[place], pool)]
         unknown = {each.reference.repository for each in tags if each.reason == UNKNOWN_AGE}
-        blind = [name.repository for name, each in inventories.items() if each.source == "registry"]
-        if unknown.intersection(blind):
+        not_searched = [name.repository for name, each in inventories.items() if each.source == "registry"]
+        if unknown.intersection(not_searched):
             warn(
-                f"The age of the tags of {', '.join(sorted(unknown.intersection(blind)))} is not known, so their"
+                f"The age of the tags of {', '.join(sorted(unknown.intersection(not_searched)))} is not known, so their"
                 " revisions are kept: the search extension of Zot does not answer."
             )
         try:
@@ -76,7 +76,7 @@ def _planned(
 ) -> list[PlannedTag]:
     """The plan of a repository. The inventory has no attachments, so their subjects and digests are read here."""
     http = reader.http()
-    orphans = list({subject_of(tag) for tag in inventory.tags if is_attachment(tag)} - _held(inventory))
+    orphans = list({subject_of(tag) for tag in inventory.tags if is_attachment(tag)} - _tagged_digests(inventory))
     digests = pool.map(lambda each: http.digest(repository.pinned(each)), orphans)
     missing = {subject for subject, digest in zip(orphans, digests) if digest is None}
     decisions = plan(inventory.tags, inventory.images, request.rules, request.use_of(repository), missing)
@@ -87,17 +87,17 @@ def _planned(
     return [each for each in found if each.exists]
 
 
-def _held(inventory: Inventory) -> set[str]:
+def _tagged_digests(inventory: Inventory) -> set[str]:
     """All digests that are tagged in the repository, members and configurations included."""
     return {digest for image in inventory.images for digest in image.digests}
 
 
 def _require_allowed(tags: t.Sequence[PlannedTag], max_deletes: int | None) -> None:
     """Raise ZotError if the user may not remove the tags, or if there are too many."""
-    going = [each for each in tags if each.goes]
-    denied = [each for each in going if each.decision.image and each.decision.image.deletable is False]
-    too_many = max_deletes is not None and len(going) > max_deletes
-    for each in going if denied or too_many else ():
+    removals = [each for each in tags if each.goes]
+    denied = [each for each in removals if each.decision.image and each.decision.image.deletable is False]
+    too_many = max_deletes is not None and len(removals) > max_deletes
+    for each in removals if denied or too_many else ():
         each.stays("denied" if denied else "max_deletes")
     if denied:
         raise ZotError(
@@ -108,8 +108,8 @@ def _require_allowed(tags: t.Sequence[PlannedTag], max_deletes: int | None) -> N
     if too_many:
         raise ZotError(
             "invalid_option",
-            f"{len(going)} tags would be removed, and max_deletes is {max_deletes}; nothing was removed:"
-            f" {_names(going)}",
+            f"{len(removals)} tags would be removed, and max_deletes is {max_deletes}; nothing was removed:"
+            f" {_names(removals)}",
             hint="Correct revisions, keep, keep_last or keep_newer_than, or raise max_deletes.",
         )
 
@@ -125,32 +125,32 @@ class Removal:
     def __init__(self, reader: Reader, tags: t.Sequence[PlannedTag], pool: Executor, more: ThreadPoolExecutor) -> None:
         self._reader = reader
         self._http: HttpSession = reader.http()
-        self._going = [each for each in tags if each.goes]
+        self._removals = [each for each in tags if each.goes]
         self._pool, self._more = pool, more
         self._over = threading.Event()
         self._errors: list[ZotError] = []
 
     def run(self) -> None:
         """Remove the tags of images, and then the attachments of images that have no tag. Raises ZotError."""
-        list(self._pool.map(self._remove, [each for each in self._going if each.decision.image]))
+        list(self._pool.map(self._remove, [each for each in self._removals if each.decision.image]))
         try:
             self._confirm_attachments()
         except ZotError as error:
             self._fail(error)
-        list(self._pool.map(self._remove, [each for each in self._going if each.goes and not each.decision.image]))
+        list(self._pool.map(self._remove, [each for each in self._removals if each.goes and not each.decision.image]))
         if self._errors:
             first = self._errors[0]
-            first.message += f"; {sum(each.goes for each in self._going)} of {len(self._going)} tags were removed"
+            first.message += f"; {sum(each.goes for each in self._removals)} of {len(self._removals)} tags were removed"
             raise first
 
     def _confirm_attachments(self) -> None:
         """Keep the attachments of images that still have a tag, because another client has moved a tag."""
-        attachments = [each for each in self._going if not each.decision.image]
+        attachments = [each for each in self._removals if not each.decision.image]
         for repository in dict.fromkeys(each.reference.tagged("latest") for each in attachments):
             inventory = None if self._over.is_set() else read_inventory(self._reader, repository, self._more)
-            held = _held(inventory) if inventory else set()
+            tagged = _tagged_digests(inventory) if inventory else set()
             for each in attachments:
-                if each.reference.name == repository.name and subject_of(str(each.reference.tag)) in held:
+                if each.reference.name == repository.name and subject_of(str(each.reference.tag)) in tagged:
                     each.stays("moved")
 
     def _remove(self, tag: PlannedTag) -> None:

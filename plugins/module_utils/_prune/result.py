@@ -54,14 +54,14 @@ class PlannedTag:
 
 def result_of(tags: t.Sequence[PlannedTag], now: float) -> dict[str, t.Any]:
     """The result of the module, also for a failure."""
-    going = [each for each in tags if each.goes]
+    removed = [each for each in tags if each.goes]
     kept = [each for each in tags if not each.goes and each.exists]
     return {
-        "changed": bool(going),
-        "deleted": [each.for_ansible(now) for each in going],
+        "changed": bool(removed),
+        "deleted": [each.for_ansible(now) for each in removed],
         "kept": [each.for_ansible(now) for each in kept],
-        "undo": _undo([*going, *(each for each in kept if each.unsure)]),
-        "freeable": _freeable(going, kept),
+        "undo": _undo([*removed, *(each for each in kept if each.unsure)]),
+        "freeable": _freeable(removed, kept),
         "diff": _diff(tags),
     }
 
@@ -74,12 +74,12 @@ def _undo(tags: t.Iterable[PlannedTag]) -> list[dict[str, t.Any]]:
     return [{"repository": name, "source": digest, "tags": names} for (name, digest), names in found.items()]
 
 
-def _freeable(going: t.Iterable[PlannedTag], kept: t.Iterable[PlannedTag]) -> int:
+def _freeable(removed: t.Iterable[PlannedTag], kept: t.Iterable[PlannedTag]) -> int:
     """The size of the images that lose their last tag. Because images share layers, the disk may gain less."""
     left = {_key(each, digest) for each in kept if each.decision.image for digest in each.decision.image.digests}
     sizes = {
         _key(each, member.digest): member.size
-        for each in going
+        for each in removed
         if each.decision.image
         for member in each.decision.image.members
     }

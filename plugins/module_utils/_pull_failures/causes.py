@@ -194,8 +194,8 @@ class _Diagnosis:
             remedy = f"Name the pull secret {usual} in {self._failure.resource}"
             return Cause("secret_missing", message, remedy, self._commands.pull_with(usual), evidence)
         if name in self._cluster.unreadable_secrets:
-            message = f"the registry requires credentials, and this account may not read the secret {name}"
-            remedy = "Grant the right to get the secret (see the README of the role zot_diagnose) and run this again"
+            message = f"the registry requires credentials, and the user of the kubeconfig may not get the secret {name}"
+            remedy = "Grant the permission (see the README of the role zot_diagnose), and run the diagnosis again"
             return Cause("unknown", message, remedy, (), self._message)
         remedy, commands = self._repair(reference, name)
         secret = self._cluster.secrets.get(name)

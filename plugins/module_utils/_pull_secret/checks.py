@@ -34,7 +34,7 @@ Probes = t.Mapping[str, t.Sequence[Probe]]
 TYPE = next(iter(FIELDS))
 _REPAIR = "run the role zot_pull_secret with zot_pull_secret_repair=true"
 _ACCOUNT = "zot_pull_secret_username and zot_pull_secret_password"
-_RIGHTS = "Give the account of the kubeconfig this right: the README of the role zot_pull_secret lists the rights."
+_RIGHTS = "Grant this permission to the user of the kubeconfig: see the README of the role zot_pull_secret."
 _REMEDIES: t.Mapping[str, str] = {
     "unavailable": "Check that the registry runs and can be reached from this host, then run the task again.",
     "tls": "Set registry_ca_path (zot_ca_path) to the CA certificate of the registry.",
@@ -168,10 +168,10 @@ def _auth(scope: Scope, entry: Check, entries: t.Sequence[Entry]) -> Check:
             )
     if wrong:
         reason = f"the {scope.title} has invalid credentials: {'; '.join(wrong.values())}"
-        remedy = f"To write auth, username and password of one account, {_REPAIR}, {_ACCOUNT}."
+        remedy = f"To write auth, username and password of the same user, {_REPAIR}, {_ACCOUNT}."
         return Check("auth", resource, "failed", reason, remedy, entries=tuple(wrong))
     keys = tuple(dict.fromkeys(each.key for each in entries))
-    return Check("auth", resource, "ok", f"the {scope.title} holds {accounts(entries)}", entries=keys)
+    return Check("auth", resource, "ok", f"the {scope.title} has {accounts(entries)}", entries=keys)
 
 
 def accounts(entries: t.Iterable[Entry]) -> str:
@@ -205,10 +205,10 @@ def _refused(scope: Scope, repository: str, probes: t.Sequence[Probe]) -> Check:
     keys = tuple(dict.fromkeys(each.key for each in entries))
     if any(each.error and each.error.error_class == "denied" for each in probes):
         reason = f"the registry {scope.registry} does not let {accounts(entries)} read {repository} (403)"
-        remedy = f"Give the user read access to the repository; or, to write another account, {_REPAIR}, {_ACCOUNT}."
+        remedy = f"Give the user read access to the repository. Or, to write another user, {_REPAIR}, {_ACCOUNT}."
         return Check("read", repository, "failed", reason, remedy, "denied", keys)
     reason = f"the registry {scope.registry} rejects the password of {accounts(entries)} for {repository} (401)"
-    remedy = f"To write a valid account, {_REPAIR}, {_ACCOUNT}."
+    remedy = f"To write valid credentials, {_REPAIR}, {_ACCOUNT}."
     return Check("read", repository, "failed", reason, remedy, "unauthorized", keys)
 
 

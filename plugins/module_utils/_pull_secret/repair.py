@@ -93,7 +93,7 @@ def apply(state: State, repair: Repair, account: Account | None) -> State:
         if not account:
             raise ZotError(
                 "invalid_option",
-                f"assume_repaired needs the account for the {scope.title}",
+                f"assume_repaired needs the credentials for the {scope.title}",
                 hint="Set repair_username and repair_password.",
             )
         auths = PullSecret.read(secret).auths if secret else {}

@@ -135,9 +135,9 @@ def _nothing_found(state: State) -> ClusterError:
 
 
 def _elsewhere(client: Client, scope: Scope) -> tuple[str, ...] | None:
-    """The namespaces that have a secret of this name. The right to list them is optional, so None is no error.
+    """The namespaces that have a secret of this name; None if the user may not list them, which is not an error.
 
-    The API sends the metadata alone: the data of other namespaces is not needed.
+    Only the metadata is requested, because the data of secrets in other namespaces is not needed.
     """
     try:
         found = client.list("secrets", fields=[f"metadata.name={scope.secret}"], metadata_only=True)

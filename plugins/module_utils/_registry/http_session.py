@@ -154,13 +154,13 @@ class HttpSession:
         https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
         """
         what = f"{self.name}{path.partition('?')[0]}"
-        seen: set[str] = set()
+        visited: set[str] = set()
         while True:
-            if path in seen or len(seen) >= _MOST_PAGES:
+            if path in visited or len(visited) >= _MOST_PAGES:
                 raise invalid_answer(what, "its pages do not end")
-            seen.add(path)
+            visited.add(path)
             answer = self._read("GET", path, what, repository)
-            if answer is None and len(seen) > 1:
+            if answer is None and len(visited) > 1:
                 raise invalid_answer(what, "its next page does not exist")
             if answer is None:
                 return
