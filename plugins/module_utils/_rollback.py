@@ -128,7 +128,7 @@ def _find_previous(reader: Reader, pool: Executor, plan: _Plan) -> None:
     if not kept:
         for each in plan.repositories:
             plan.problems.append(
-                f"{each.keepers[0]} does not exist, so that no previous image is known: "
+                f"{each.keepers[0]} does not exist, so the previous image is not known: "
                 f"set the revision; {_known_revisions(reader, pool, each)}"
             )
         return
@@ -148,15 +148,16 @@ def _find_previous(reader: Reader, pool: Executor, plan: _Plan) -> None:
             each.target = digests
     elif len(targets) > 1:
         plan.problems.append(
-            f"{kept[0].keepers[0]} fits several revisions with different images, {', '.join(fitting)}: set the revision"
+            "the previous release can be one of several revisions with different images,"
+            f" {', '.join(fitting)}: set the revision"
         )
     elif len(plan.repositories) == 1 and all(kept[0].previous):
         # No tag of a revision refers to the image, for example because it was pruned. Only the keeper does.
         kept[0].target = kept[0].previous
     else:
         plan.problems.append(
-            "no revision has for every image the one that its tags hold now or held before, so that the previous"
-            f" release is not known: set the revision; {_known_revisions(reader, pool, kept[0])}"
+            "no revision has only the current or previous images of the tags, so the previous release is not known:"
+            f" set the revision; {_known_revisions(reader, pool, kept[0])}"
         )
 
 
@@ -204,7 +205,7 @@ def _compare_platforms(reader: Reader, pool: Executor, plan: _Plan) -> None:
             if missing:
                 plan.problems.append(
                     f"{tag.pinned(target)} has no {', '.join(missing)}, which {tag} has now: nodes of that platform"
-                    " could not run it. Roll back to another revision, or accept it with require_platforms: false"
+                    " could not run it. Roll back to another revision, or set require_platforms: false"
                 )
 
 

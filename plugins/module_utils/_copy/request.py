@@ -54,7 +54,7 @@ def copy_requests(source: Reader, destination: Reader, params: t.Mapping[str, t.
             raise ZotError("invalid_option", f"{digest!r} in digests of {repository} is not a digest")
     if shared and len({*tags, *digests}) > 1:
         raise ZotError(
-            "invalid_option", f"shared_tags of {repository} can hold only one of {', '.join(tags + digests)}"
+            "invalid_option", f"shared_tags of {repository} needs exactly one image, not {', '.join(tags + digests)}"
         )
     shared_tags = destination.references(repository, shared)
     references = destination.references(repository, tags)

@@ -108,7 +108,7 @@ class Runner(Retries):
             raise ZotError(
                 "unavailable",
                 f"{what}: {command[0]} did not finish within {self._timeout} seconds and was killed",
-                hint="Check the registry and the network, or raise the option timeout.",
+                hint="Check the registry and the network, or increase the option timeout.",
                 command=command,
             ) from None
         except _TooLong:

@@ -120,7 +120,7 @@ class Worker:
             raise ZotError(
                 "unavailable",
                 f"{what}: it did not finish within {self._timeout} seconds",
-                hint="Check the file system of the archive, or raise the option timeout.",
+                hint="Check the file system of the archive, or increase the option timeout.",
             ) from None
         except (EOFError, OSError):
             self.kill()

@@ -112,7 +112,7 @@ def compare(use: ImageUse, state: RegistryState, pods: t.Sequence[Object], *, pi
         verdict = "unknown"
         reason = unverified = (
             f"{where(use)} was started when {text} meant {_short(expected)}, as it does now; it reports {_names(old)},"
-            " which the registry does not have, so that digests prove nothing"
+            " which the registry does not have, so the digests do not show which image runs"
         )
     elif not running:
         verdict, reason = "not_running", f"{where(use)}: no pod runs it"
@@ -120,8 +120,8 @@ def compare(use: ImageUse, state: RegistryState, pods: t.Sequence[Object], *, pi
         verdict, reason = "current", f"{where(use)}: current"
         if use.kind == "image volume" and any(reported_by(pod, use) is None for pod in pods):
             unverified = (
-                f"{where(use)}: Kubernetes reports no digest of the volume; that it is {_short(expected)} is known from"
-                f" the annotation {VOLUMES}, which a restart wrote before the pods were started"
+                f"{where(use)}: Kubernetes reports no digest of the volume; the digest {_short(expected)} is from the"
+                f" annotation {VOLUMES}, which a restart wrote before the pods were started"
             )
     return ImageVerdict(use, verdict, reason, expected, running, old, unverified=unverified)
 

@@ -43,7 +43,7 @@ def missing_images(release: Release, state: RegistryState, workloads: t.Sequence
 def unused_images(release: Release, state: RegistryState) -> list[str]:
     """A sentence for each published image of a release, if the selection contains no workload."""
     return [
-        f"{reference} was released, but no selected workload uses an image of {state.registry}, so that nothing runs it"
+        f"{reference} was released, but no selected workload uses an image of {state.registry}, so no pod runs it"
         for reference in release.references
         if _is_published(reference, state)
     ]
