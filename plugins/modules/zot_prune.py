@@ -13,7 +13,8 @@ author:
   - killinit.zot contributors (@killinit)
 description:
   - Removes the tags of old revisions. A revision is the tag of a build, for example C(3f2c1ab), and the tags of its
-    single architectures, for example C(3f2c1ab-amd64). All tags of a revision are removed, or none.
+    single architectures, for example C(3f2c1ab-amd64). Without O(untag_members), all tags of a revision are removed, or
+    none.
   - A revision is removed only if no rule keeps it, if no entry of O(in_use) needs it, and if its age is known. A tag
     that does not belong to a revision, for example C(latest) or C(latest-previous), is always kept.
   - Removes tags, not digests. The next garbage collection of Zot deletes the images that no tag and no index refers to.
@@ -88,7 +89,7 @@ options:
     description: The maximum number of tags to remove. If there are more, the task fails and removes nothing.
     type: int
   parallel:
-    description: The number of tags that are removed at the same time.
+    description: The maximum number of tags to remove at the same time.
     type: int
     default: 4
 seealso:

@@ -349,7 +349,7 @@ _TARGET: dict[str, dict[str, t.Any]] = {
     "platform": {"type": "str"},
     "keep_previous": {"type": "str"},
     "index": {"type": "raw"},
-    # Without a default, as force, so that mutually_exclusive can detect it.
+    # Without a default, like force, so that mutually_exclusive can detect it.
     "overwrite": {"type": "raw"},
 }
 SPEC = Spec(
@@ -387,7 +387,7 @@ def main() -> None:
     count = min(module.params["parallel"], len(module.params["images"] or [None]))
     try:
         with open_session(module) as session, ArchiveReader(session).reading_archives(count) as registry:
-            # Imported while the processes import what reads archives.
+            # Imported here, while the worker processes start.
             from ansible_collections.killinit.zot.plugins.module_utils._push import push
 
             result = push(registry, module.params, dry_run=module.check_mode)

@@ -61,10 +61,10 @@ class Source:
         self._tags: dict[str, frozenset[str]] = {}
 
     def search(
-        self, requests: t.Iterable[CopyRequest], held: t.Mapping[Reference, SearchedImage]
+        self, requests: t.Iterable[CopyRequest], at_destination: t.Mapping[Reference, SearchedImage]
     ) -> dict[CopyRequest, Contents]:
-        """Return the images whose tag has the same digest at both ends. *held* are the tags of the destination."""
-        candidates = [request for request in requests if request.tag in held]
+        """Return the images whose tag has the same digest at both ends. *at_destination* are the tags of the destination."""
+        candidates = [request for request in requests if request.tag in at_destination]
         repositories = {request.source.repository for request in candidates if self._attached}
         sources = [request.source for request in candidates]
         found, tags = search_images(self._reader.http(), sources, sorted(repositories))
@@ -74,7 +74,7 @@ class Source:
             for request in candidates
             if request.source in found
             and request.tag
-            and found[request.source].digest == held[request.tag].digest
+            and found[request.source].digest == at_destination[request.tag].digest
             and (not self._attached or request.source.repository in tags)
         ]
         return {request: self._searched(request, found[request.source]) for request in same}
