@@ -58,8 +58,8 @@ def settle_members(registry: Reader, pushes: t.Sequence[Push]) -> None:
                 each.member = _same_image(registry, index, indexes[index], each)
         if each.member:
             for image in absent:
-                held = Image(image.reference, each.member.manifest, each.member.config)
-                each.outcome.found(held, settled=True)
+                published = Image(image.reference, each.member.manifest, each.member.config)
+                each.outcome.found(published, settled=True)
                 each.stale.remove(image)
 
 
@@ -101,10 +101,10 @@ def _member(registry: Reader, index: Image, each: Push, digest: str | None) -> I
     known = next((image for image in each.tags if digest and image.digest == digest), None)
     member = known or (registry.image(index.reference.pinned(digest)) if digest else None)
     if member is None or not each.held_by(member):
-        held = f"{digest} for {each.platform}" if digest else f"nothing for {each.platform}"
+        actual = f"{digest} for {each.platform}" if digest else f"nothing for {each.platform}"
         raise ZotError(
             "denied",
-            f"{index.reference} is published as {index.digest}, which has {held}, not {_described(each)}",
+            f"{index.reference} is published as {index.digest}, which has {actual}, not {_described(each)}",
             hint=OVERWRITE_HINT,
         )
     return member

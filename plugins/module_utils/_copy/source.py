@@ -63,7 +63,7 @@ class Source:
     def search(
         self, requests: t.Iterable[CopyRequest], at_destination: t.Mapping[Reference, SearchedImage]
     ) -> dict[CopyRequest, Contents]:
-        """Return the images whose tag has the same digest at both ends. *at_destination* are the tags of the destination."""
+        """Return the images whose tag has the same digest in both registries."""
         candidates = [request for request in requests if request.tag in at_destination]
         repositories = {request.source.repository for request in candidates if self._attached}
         sources = [request.source for request in candidates]
