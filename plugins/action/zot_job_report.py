@@ -25,7 +25,7 @@ _FORMATS: dict[str, t.Callable[..., str]] = {
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types
-    """Runs on the controller: neither the connection of the host nor its privileges matter."""
+    """Runs on the controller, without the connection and the privileges of the host."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
@@ -72,7 +72,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
 
 
 def _path(path: str, host: str | None) -> str:
-    """The absolute path. If the play has several hosts, each has its own file, so that none replaces another."""
+    """The absolute path. If the play has several hosts, each host writes its own file."""
     stem, extension = os.path.splitext(os.path.abspath(path))
     if extension not in _FORMATS:
         raise AnsibleActionFail(
@@ -86,7 +86,7 @@ def _write(path: str, reports: dict[str, dict[str, t.Any]], host: str | None) ->
     text = _job_report.as_markdown(reports, host=host) if extension == ".md" else _FORMATS[extension](reports)
     temporary = None
     try:
-        # A reader never finds half a file, also if the disk is full.
+        # Replace the file atomically, so that a full disk does not leave a truncated report.
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(path), delete=False) as file:
             temporary = file.name
             file.write(text)
@@ -105,7 +105,7 @@ def _write(path: str, reports: dict[str, dict[str, t.Any]], host: str | None) ->
 
 
 def _append(variable: str, text: str) -> str | None:
-    """Append to the file that GitHub Actions names. A failure is a warning: the work of the job is done."""
+    """Append to the file that GitHub Actions names. A failure is only a warning, because the job itself succeeded."""
     path = os.environ.get(variable)
     if path and text:
         try:

@@ -18,7 +18,7 @@ from ansible.utils.display import Display
 from ansible_collections.killinit.zot.plugins.action.zot_index import ActionModule as RegistryAction
 from ansible_collections.killinit.zot.plugins.module_utils._progress import Copies
 
-# Seconds between two reads of /proc. A layer that is pushed between two reads is counted by the layers after it.
+# Seconds between two reads of /proc. A layer that is pushed between two reads is counted when a later layer is read.
 _READ_INTERVAL = 1.0
 _READS_PER_LINE = 5
 

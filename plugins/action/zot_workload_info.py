@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs the modules that read a cluster, on the cluster that kubernetes.core would take."""
+"""Runs the modules that read a cluster, with the same connection as kubernetes.core."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ansible_collections.kubernetes.core.plugins.module_utils.args_common import
 
 
 class ActionModule(K8sInfoAction):  # type: ignore[misc]  # kubernetes.core has no types
-    """Finds a kubeconfig as the action of k8s_info does, and adds what the play says of the connection."""
+    """Finds a kubeconfig like the action plugin of k8s_info, and applies the module_defaults of the play."""
 
     def run(self, tmp: None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Run the module with the connection that module_defaults give the group kubernetes.core.k8s.
@@ -41,7 +41,7 @@ class ActionModule(K8sInfoAction):  # type: ignore[misc]  # kubernetes.core has 
         try:
             super().get_kubeconfig(kubeconfig, remote_transport, new_module_args)
         except AnsibleError as error:
-            # A dictionary holds credentials.
+            # A kubeconfig that is a dictionary contains credentials.
             what = repr(kubeconfig) if isinstance(kubeconfig, str) else "of this type"
             raise AnsibleActionFail(
                 f"cannot read the kubeconfig {what} on the controller. Correct zot_kubeconfig (roles), kubeconfig"
@@ -49,8 +49,8 @@ class ActionModule(K8sInfoAction):  # type: ignore[misc]  # kubernetes.core has 
             ) from error
 
     def _ensure_invocation(self, result: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Return the result as it is.
+        """Return the result unchanged.
 
-        Where a module ends without JSON, the inherited method adds the raw arguments, and with them the passwords.
+        If a module ends without JSON, the inherited method would add the raw arguments, which contain the passwords.
         """
         return result

@@ -18,8 +18,8 @@ attributes:
     membership:
       - killinit.zot.registry
     description:
-      - Set the options that all modules of this group share once, with C(module_defaults) for the group.
-      - They also apply to options that a task or a role sets to the special variable C(omit).
+      - The options that all modules of this group share can be set once, with C(module_defaults) for this group.
+      - The defaults also apply to options that a task or a role sets to the special variable C(omit).
   check_mode:
     support: full
     description: Reads and compares everything, and writes nothing to the registry.
@@ -39,10 +39,10 @@ attributes:
       - killinit.zot.cluster
     description:
       - The options that these modules share can be set once, with C(module_defaults) for this group.
-      - What C(module_defaults) say of the connection for C(group/kubernetes.core.k8s) counts here, too.
+      - The connection options in C(module_defaults) for C(group/kubernetes.core.k8s) also apply.
   async:
     support: none
-    description: The action plugin of kubernetes.core, which finds the kubeconfig, refuses it.
+    description: The action plugin of kubernetes.core, which finds the kubeconfig, does not support it.
   check_mode:
     support: full
     description: Changes nothing in any mode.

@@ -8,47 +8,47 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """The registry options of modules that read a cluster, too: CLUSTER_MODULE_OPTIONS of _registry/module.py."""
+    """The registry options of modules that also read a cluster: CLUSTER_MODULE_OPTIONS of _registry/module.py."""
 
     DOCUMENTATION = r"""
 options:
   registry:
     description:
-      - The registry, as C(host[:port]).
-      - If it is not given, E(ZOT_REGISTRY) is used, on the host where the module runs.
+      - The registry, in the form C(host[:port]).
+      - If not set, E(ZOT_REGISTRY) is used, on the host where the module runs.
     type: str
   registry_username:
     description:
-      - The user at O(registry); it is sent to no other registry.
-      - If it is not given, E(ZOT_USERNAME) is used.
+      - The user name at O(registry). It is not sent to any other registry.
+      - If not set, E(ZOT_USERNAME) is used.
     type: str
   registry_password:
     description:
       - The password, or an API key of Zot (C(zak_)...).
-      - If it is not given, E(ZOT_PASSWORD) is used.
+      - If not set, E(ZOT_PASSWORD) is used.
     type: str
   registry_authfile:
     description:
-      - A file as C(docker login) or C(skopeo login) writes it. Not together with O(registry_username).
-      - If it is not given, E(ZOT_AUTHFILE) is used.
+      - An auth file that C(docker login) or C(skopeo login) wrote. Mutually exclusive with O(registry_username).
+      - If not set, E(ZOT_AUTHFILE) is used.
     type: path
   registry_ca_path:
     description:
-      - A PEM file with CA certificates that are trusted beside the system's.
-      - If it is not given, E(ZOT_CA_PATH) is used.
+      - A PEM file with CA certificates that are trusted in addition to those of the system.
+      - If not set, E(ZOT_CA_PATH) is used.
     type: path
   registry_validate_certs:
     description:
       - Whether the certificate of the registry is verified.
-      - If it is not given, E(ZOT_VALIDATE_CERTS) is used.
+      - If not set, E(ZOT_VALIDATE_CERTS) is used.
     type: bool
     default: true
   registry_timeout:
-    description: The number of seconds after which one request to the registry is ended.
+    description: The number of seconds after which a request to the registry fails.
     type: int
     default: 30
   crane_path:
-    description: The program crane, version 0.20 or later. If it is not given, the one in E(PATH) is used.
+    description: The path of crane. If not set, crane is searched for in E(PATH).
     type: path
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
@@ -57,7 +57,7 @@ notes:
   - Every request has a time limit.
 requirements:
   - crane 0.20 or later
-  - kubernetes >= 24.2.0 (Python)
+  - Python library kubernetes 24.2.0 or later
 """
 
     NAMESPACE = r"""

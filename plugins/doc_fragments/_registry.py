@@ -64,10 +64,10 @@ options:
     type: int
     default: 3
   skopeo_path:
-    description: The path of skopeo. If not set, skopeo is searched in E(PATH).
+    description: The path of skopeo. If not set, skopeo is searched for in E(PATH).
     type: path
   crane_path:
-    description: The path of crane. If not set, crane is searched in E(PATH).
+    description: The path of crane. If not set, crane is searched for in E(PATH).
     type: path
 requirements:
   - crane 0.20 or later
@@ -80,13 +80,13 @@ notes:
 options:
   source_registry:
     description:
-      - The registry that is read. The default is O(registry).
-      - The options C(source_)... have no environment variables. Only if both ends are the same registry, the account,
-        the CA certificates and O(source_validate_certs) are by default those of the destination.
+      - The registry to copy from. The default is O(registry).
+      - The options C(source_)... have no environment variables. If source and destination are the same registry, the
+        default credentials, CA certificates and O(source_validate_certs) are those of the destination.
     type: str
   source_username:
     description:
-      - The user name at the source, which is not sent to the destination. It needs no more than the permission to read.
+      - The user name at the source. It is not sent to the destination. The user needs only the permission to read.
       - Without O(source_username) and O(source_authfile), the entry of the registry in the default auth files of skopeo
         and Docker is used.
     type: str
@@ -99,9 +99,9 @@ options:
   source_ca_path:
     description:
       - A PEM file with CA certificates that are trusted at the source, in addition to those of the system.
-      - A run of crane has the same CA certificates and the same O(validate_certs) for both ends. If those of the ends
-        differ, an image that is copied is stored in the temporary directory of the task on its way. To avoid that, give
-        both ends the same file with all CA certificates.
+      - A run of crane uses the same CA certificates and the same O(validate_certs) for both registries. If the options
+        of the two differ, each copied image is first stored in the temporary directory of the task. To avoid that, set
+        O(ca_path) and O(source_ca_path) to the same file with all CA certificates.
     type: path
   source_validate_certs:
     description: Whether to verify the certificate of the source. The default is V(true).

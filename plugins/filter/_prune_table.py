@@ -20,24 +20,24 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show what would go
+- name: Show the tags and the reasons
   ansible.builtin.debug:
     msg: "{{ pruned | killinit.zot._prune_table }}"
 """
 
 RETURN = r"""
 _value:
-  description: The lines of the table, and a last line with the sum.
+  description: The lines of the table, and a last line with the totals.
   type: list
   elements: str
 """
 
 import typing as t
 
-_HEADING = ("REPOSITORY", "TAG", "AGE", "SIZE", "", "WHY")
+_HEADING = ("REPOSITORY", "TAG", "AGE", "SIZE", "ACTION", "WHY")
 _WHY = {
     "old": "no rule keeps it",
-    "member": "its index has the image",
+    "member": "its index lists the image",
     "name": "zot_prune_keep",
     "in_use": "in use",
     "shared_tag": "a shared tag",
@@ -45,37 +45,37 @@ _WHY = {
     "unknown_age": "its age is not known",
     "keep_last": "zot_prune_keep_last",
     "newer": "zot_prune_keep_newer_than",
-    "moved": "it has moved meanwhile",
+    "moved": "another client has moved it",
     "denied": "the user may not remove it",
     "max_deletes": "more tags than zot_prune_max_deletes",
     "failed": "its removal failed",
-    "not_tried": "not tried after an error",
+    "not_tried": "not tried after an earlier error",
 }
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
 
 
 def _prune_table(result: t.Mapping[str, t.Any]) -> list[str]:
-    """Return the lines."""
+    """Return the lines of the table."""
     # Imported late: Ansible loads every filter of the collection for each task.
     from ansible_collections.killinit.zot.plugins.module_utils._oci.text import size_text, table
 
-    def row(tag: t.Mapping[str, t.Any], verb: str) -> tuple[str, ...]:
+    def row(tag: t.Mapping[str, t.Any], action: str) -> tuple[str, ...]:
         if tag["reason"] == "attachment":
-            why = f"attached to an image that {'goes' if verb == 'goes' else 'stays'}"
+            why = f"attached to an image that is {'removed' if action == 'remove' else 'kept'}"
         else:
             why = _WHY[tag["reason"]]
         size = "-" if tag["size"] is None else size_text(tag["size"])
-        return tag["repository"], tag["tag"], _age(tag["age"]), size, verb, why
+        return tag["repository"], tag["tag"], _age(tag["age"]), size, action, why
 
     rows = [
-        *(row(each, "goes") for each in result["deleted"]),
-        *(row(each, "stays") for each in result["kept"]),
+        *(row(each, "remove") for each in result["deleted"]),
+        *(row(each, "keep") for each in result["kept"]),
     ]
     rows.sort(key=lambda each: each[0])
-    going, count = len(result["deleted"]), len(rows)
+    count, freed = len(result["deleted"]), size_text(result["freeable"])
     return [
         *table([_HEADING, *rows]),
-        f"{going} of {count} tags go. The garbage collection frees at most {size_text(result['freeable'])}.",
+        f"Remove {count} of {len(rows)} tags. The garbage collection frees at most {freed}.",
     ]
 
 

@@ -23,7 +23,7 @@ options:
     type: raw
     required: true
   tags:
-    description: The additional tags of the images that have no C(tags) of their own. A text is split at commas.
+    description: The additional tags of the images that do not set C(tags). A text is split at commas.
     type: raw
     default: []
   directory:
@@ -31,7 +31,7 @@ options:
     type: str
     default: ""
   overwrite:
-    description: Whether a revision that exists may be replaced by other images.
+    description: Whether other images may replace the images of a published revision.
     type: bool
     default: false
   keep_previous:
@@ -40,8 +40,8 @@ options:
     default: ""
   pushed:
     description: >-
-      The result C(tags) of the task that pushes all archives. Without it, every archive has one platform. Indexes name
-      their members by digest where the result has it, since zot_prune may have removed their tags.
+      The result C(tags) of the task that pushes all archives. If empty, every archive counts as having one platform.
+      Indexes list their members by digest if the result has it, because zot_prune may have removed their tags.
     type: list
     elements: dict
     default: []
@@ -81,7 +81,7 @@ _value:
       type: list
       elements: dict
     problems:
-      description: One sentence for each variable that cannot be used. Then nothing must be pushed.
+      description: One sentence for each invalid variable. If there is one, nothing may be pushed.
       type: list
       elements: str
 """
@@ -94,7 +94,7 @@ Image = t.Mapping[str, t.Any]
 
 
 class _Options(t.NamedTuple):
-    """What the plan of an image depends on, besides the image."""
+    """The parameters of a plan that are the same for all images."""
 
     revision: str
     additional: list[str]
@@ -183,7 +183,7 @@ def _add(plan: dict[str, list[t.Any]], image: Image, platforms: t.Mapping[str, t
 
 
 def _tag_of(revision: str, platform: t.Any) -> str:
-    # A tag cannot contain a slash: the platform linux/arm/v7 has the tag REVISION-arm-v7.
+    # A tag cannot contain a slash, so the platform linux/arm/v7 has the tag REVISION-arm-v7.
     return "-".join(filter(None, (str(revision), platform.architecture, platform.variant)))
 
 
@@ -237,7 +237,7 @@ def _tag_problems(owner: str, tags: t.Iterable[str]) -> list[str]:
 
 
 def _platforms(name: str, archives: t.Mapping[str, str]) -> tuple[dict[str, t.Any], list[str]]:
-    """The platform of each architecture, which may be given as C(amd64), C(x86_64) or C(linux/amd64); and problems."""
+    """The platform of each architecture (C(amd64), C(x86_64) or C(linux/amd64)), and the problems."""
     from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform
 
     found: dict[str, Platform] = {}
@@ -255,7 +255,7 @@ def _platforms(name: str, archives: t.Mapping[str, str]) -> tuple[dict[str, t.An
 
 
 def _located(archive: str, directory: str) -> str:
-    # The modules expand ~ and variables.
+    # The modules expand paths that begin with ~ or a variable.
     return archive if archive.startswith(("~", "$")) else os.path.join(directory, archive)
 
 

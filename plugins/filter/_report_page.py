@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: _report_page
-short_description: "[INTERNAL] Write the report of a registry and its clusters as a page"
+short_description: "[INTERNAL] Format the report of a registry and its clusters as a page"
 version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
@@ -48,7 +48,7 @@ import typing as t
 
 def _report_page(report: t.Mapping[str, t.Any], kind: str) -> str:
     """Return the text of the page."""
-    # Import lazily: Ansible loads every filter of the collection for each task that uses one of them.
+    # Imported late: Ansible loads every filter of the collection for each task.
     from ansible_collections.killinit.zot.plugins.plugin_utils._report import render
 
     return render(report, kind)

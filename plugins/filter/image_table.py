@@ -12,7 +12,7 @@ author:
   - killinit.zot contributors (@killinit)
 description:
   - Returns a heading and one line for each image, in aligned columns.
-  - A digest is shortened to its first twelve digits. Other values are not shortened.
+  - A digest is shortened to its first twelve digits.
 options:
   _input:
     description: RV(killinit.zot.zot_image_info#module:images), or RV(killinit.zot.zot_push#module:tags).

@@ -11,20 +11,21 @@ version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Returns the reference by digest of the image that a tag holds now, for manifests, Helm values and kustomizations.
-  - Runs on the controller, with one HEAD request for each image, which Zot does not count as a pull. skopeo and crane
-    are not needed.
-  - An image that does not exist is an error. As for each lookup, O(ignore:errors) can be V(warn) or V(ignore).
+  - Returns the reference by digest of the image that a tag currently refers to, for manifests, Helm values and
+    kustomizations.
+  - Runs on the controller and sends one HEAD request for each image. Zot does not count a HEAD request as a pull.
+    skopeo and crane are not needed.
+  - An image that does not exist is an error. As with every lookup, O(ignore:errors) can be V(warn) or V(ignore).
 options:
   _terms:
     description:
-      - The references, for example V(openclaw/openclaw:latest). Without a registry the image is in O(registry);
-        without a tag the tag is V(latest). A digest is verified.
+      - The references, for example V(openclaw/openclaw:latest). The default registry is O(registry), and the default
+        tag is V(latest). If a reference has a digest, the lookup verifies that it exists.
     type: list
     elements: str
     required: true
   registry:
-    description: The registry of references without one, in the form C(host[:port]). There is no default registry.
+    description: The registry of references that do not name one, in the form C(host[:port]). It has no default.
     type: str
     env: [{name: ZOT_REGISTRY}]
     vars: [{name: zot_registry}]
@@ -68,9 +69,9 @@ options:
     default: 3
 notes:
   - Environment variables and files are read on the controller. The keyword C(environment) of a task has no effect.
-  - In a loop or in a variable, the lookup asks the registry each time that Ansible evaluates it. Give all references in
-    one call, or keep the result with C(ansible.builtin.set_fact).
-  - Inventory and extra variables of the roles (C(zot_registry), ...) apply, too. An empty one counts as not set.
+  - In a loop or in a variable, the lookup reads the registry each time that Ansible evaluates it. Pass all references
+    in one call, or store the result with C(ansible.builtin.set_fact).
+  - The lookup also uses the variables of the roles, for example C(zot_registry). An empty variable counts as not set.
 requirements:
   - Python library requests, on the controller
 seealso:
@@ -149,7 +150,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.session imp
 
 
 class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core has no types
-    """The lookup."""
+    """Pins images to their digests."""
 
     def run(self, terms: list[t.Any], variables: dict[str, t.Any] | None = None, **kwargs: t.Any) -> list[str]:
         """Return the references by digest."""
@@ -167,7 +168,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core has no typ
             raise AnsibleError(f"validate_certs: {error}") from error
 
     def _text(self, name: str) -> str | None:
-        """An option. An empty variable, as AWX sets for an empty answer, must not hide the environment."""
+        """The value of an option. AWX sets empty variables, which must not hide the environment."""
         value = self.get_option(name)
         found = os.environ.get(f"ZOT_{name.upper()}") if value in (None, "") else value
         return None if found in (None, "") else str(found)

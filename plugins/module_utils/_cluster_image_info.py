@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which images of a registry a cluster uses, and which of them can be lost: read both, and decide.
+"""Find the images of a registry that a cluster uses, and those of them that can be lost.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -33,14 +33,14 @@ from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import
 _PARALLEL = 8
 _REASONS: t.Mapping[str, str] = {
     "missing": "the registry does not have it: a new pod cannot pull it",
-    "untagged": "no tag holds it: the registry deletes it with the next garbage collection",
-    "shared_tag": "only {tags} holds it: it is lost when the tag moves",
+    "untagged": "no tag refers to it: the registry deletes it with the next garbage collection",
+    "shared_tag": "only shared tags ({tags}) refer to it: it is lost when they move",
 }
 
 
 @dataclass(frozen=True)
 class Query:
-    """The options of a task that are not those of a connection."""
+    """The options of a task, except for those of the connections."""
 
     registry: str
     namespaces: t.Sequence[str]
@@ -49,7 +49,7 @@ class Query:
 
     @classmethod
     def of(cls, params: t.Mapping[str, t.Any]) -> Query:
-        """Raises ZotError or InvalidNameError for an option that cannot be used."""
+        """Parse the options. Raises ZotError or InvalidNameError for an invalid option."""
         return cls(
             registry_option(params["registry"]),
             tuple(dict.fromkeys(map(namespace_name, words(params["namespaces"])))),
@@ -59,7 +59,7 @@ class Query:
 
 
 class UnreadableError(ClusterError):
-    """A part of the cluster could not be read. Half an answer would let images be deleted that are in use."""
+    """A part of the cluster could not be read. With an incomplete list, images in use could be deleted."""
 
     def __init__(self, unreadable: t.Sequence[dict[str, t.Any]], error: ClusterError) -> None:
         super().__init__(
@@ -89,13 +89,13 @@ def cluster_image_info(client: Client, reader: Reader, query: Query) -> dict[str
     with thread_pool(_PARALLEL) as pool:
         repositories = {each.repository: each for _first, use in used for each in _references(use, query.registry)}
         registry = _Registry.read(reader, query, repositories, pool)
-        # A template that names a tag, and a pod that reports a digest, use two images when the tag has moved.
+        # If a tag has moved, a template that names it and a pod that reports the old digest use two images.
         tags = list(dict.fromkeys(reference for reference, use in used if not use.digest))
         current = dict(zip(tags, pool.map(reader.http().digest, tags)))
         found: dict[tuple[Reference, str | None], list[Use]] = {}
         for reference, use in used:
             found.setdefault((reference, use.digest or current[reference]), []).append(use)
-        verdicts = pool.map(lambda key: registry.judge(key[0], key[1], found[key]), found)
+        verdicts = pool.map(lambda key: registry.assess(key[0], key[1], found[key]), found)
         images = [
             _image(reference, digest, verdict, found[reference, digest])
             for (reference, digest), verdict in zip(found, verdicts)
@@ -114,7 +114,7 @@ def cluster_image_info(client: Client, reader: Reader, query: Query) -> dict[str
 
 
 def _read_cluster(client: Client, namespaces: t.Sequence[str]) -> set[Use]:
-    """Every use of an image. Memory holds one page of objects at a time."""
+    """Every use of an image. Only one page of objects is in memory at a time."""
     found: set[Use] = set()
     unreadable: list[dict[str, t.Any]] = []
     last: ClusterError | None = None
@@ -136,7 +136,10 @@ def _read_cluster(client: Client, namespaces: t.Sequence[str]) -> set[Use]:
 
 
 def _require_namespace(client: Client, namespace: str) -> None:
-    """A mistyped name must not prove that nothing is in use. The right to read namespaces is optional."""
+    """Raise ClusterError if the namespace does not exist, so that a mistyped name is not a namespace without images.
+
+    The permission to read namespaces is optional.
+    """
     try:
         if client.get("namespaces", "", namespace) is not None:
             return
@@ -156,13 +159,13 @@ def _references(use: Use, registry: str) -> list[Reference]:
         except InvalidReferenceError:
             continue
         if reference.registry == registry:
-            # With a digest the tag is ignored.
+            # The tag of a reference with a digest is ignored.
             found.append(reference.pinned(reference.digest) if reference.digest else reference)
     return found
 
 
 class _Registry:
-    """What the tags of the used repositories hold."""
+    """The tagged images of the used repositories."""
 
     def __init__(self, reader: Reader, query: Query, images: t.Mapping[str, t.Sequence[TaggedImage]]) -> None:
         self._http = reader.http()
@@ -173,40 +176,40 @@ class _Registry:
     def read(
         cls, reader: Reader, query: Query, repositories: t.Mapping[str, Reference], pool: ThreadPoolExecutor
     ) -> _Registry:
-        """Read the inventory of each repository. One that does not exist has no tags."""
+        """Read the inventory of each repository. A repository that does not exist has no tags."""
         with thread_pool(_PARALLEL) as more:
             found = list(pool.map(lambda each: read_inventory(reader, each, more), repositories.values()))
         return cls(reader, query, {name: each.images if each else () for name, each in zip(repositories, found)})
 
-    def judge(self, reference: Reference, digest: str | None, uses: t.Sequence[Use]) -> tuple[list[str], str | None]:
-        """The tags that hold a digest, and its risk: C(missing), C(untagged), C(shared_tag) or None.
+    def assess(self, reference: Reference, digest: str | None, uses: t.Sequence[Use]) -> tuple[list[str], str | None]:
+        """The tags that refer to a digest, and its risk: C(missing), C(untagged), C(shared_tag) or None.
 
-        Tags of revisions come first, and others count only if there is none. The search extension may be wrong, so the
-        registry confirms each tag.
+        Shared tags count only if there is no tag of a revision. The search extension may be outdated, so each tag is
+        read again from the registry.
         """
         if digest is None:
             return [], "missing"
         by_repository = {each.repository: each for use in uses for each in _references(use, self._query.registry)}
-        held = {
+        tagged = {
             place.tagged(image.tag): image.digest
             for name, place in by_repository.items()
             for image in self._images[name]
             if digest in image.digests
         }
         if reference.tag:
-            held.setdefault(reference, digest)
+            tagged.setdefault(reference, digest)
         for of_revisions in (True, False):
             tags = [
                 str(each.tag) if each.repository == reference.repository else f"{each.repository}:{each.tag}"
-                for each, expected in held.items()
+                for each, expected in tagged.items()
                 if (self._query.revisions.revision_of(str(each.tag)) is not None) is of_revisions
                 and self._http.digest(each) == expected
             ]
             if tags:
-                # What names the tag alone follows the tag, and loses nothing.
+                # If every use names only the tag, the move of the tag loses nothing.
                 return tags, None if of_revisions or not any(use.digest for use in uses) else "shared_tag"
         pinned = [place.pinned(digest) for place in by_repository.values()]
-        # A container runtime that reports no repository reports the digest of the configuration.
+        # If a container runtime reports no repository, the digest is that of the configuration.
         is_config = any(use.reported and "@" not in use.reported for use in uses)
         exists = self._http.has_blob if is_config else self._http.digest
         return [], "untagged" if any(map(exists, pinned)) else "missing"
@@ -217,7 +220,7 @@ def _image(
 ) -> dict[str, t.Any]:
     tags, risk = verdict
     users = sorted({(use.namespace, use.owner, use.how) for use in uses})
-    # The newest entry of a history is the template itself.
+    # The newest entry of a history is the current template.
     current = {(namespace, owner) for namespace, owner, how in users if how == "template"}
     return {
         "reference": str(reference),

@@ -47,10 +47,10 @@ def pin(options: Options, terms: t.Iterable[t.Any]) -> list[str]:
 
 @contextlib.contextmanager
 def _http(options: Options, registry: str) -> t.Iterator[HttpSession]:
-    # The directory holds CA certificates and no credentials.
+    # The directory contains CA certificates and no credentials.
     with tempfile.TemporaryDirectory(prefix="zot-") as directory:
         if registry != options.registry and options.username:
-            # The account is for the registry of the options. Another registry is read without one.
+            # The credentials are only for the registry of the options. Other registries are read without credentials.
             options = replace(options, username=None, password=None, authfile=None, ambient=False)
         runner = Retries(timeout=options.timeout, retries=options.retries)
         http = HttpSession(Access(replace(options, registry=registry), directory, runner))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Write image indexes, each only under the tags that do not hold it.
+"""Write image indexes, each only to the tags that do not refer to it yet.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -44,7 +44,7 @@ class IndexRequest:
 
     @classmethod
     def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any]) -> IndexRequest:
-        """Raises ZotError for an option that cannot be used."""
+        """Parse the options. Raises ZotError for an invalid option."""
         tags, manifests = (texts_option(option, params[option]) for option in ("tags", "manifests"))
         if not tags or not manifests:
             empty = "manifests" if tags else "tags"
@@ -83,9 +83,9 @@ def write_indexes(
 ) -> dict[str, t.Any]:
     """Write the index, or the list of indexes, of *params*. With *dry_run* only report what would be written.
 
-    An index is written only if all its members exist, each for another platform. In a dry run a missing member counts
-    as pushed, and *warn* is called with its name. All members and tags are read before the first write, and an error
-    there stops the task. Later an error of one index does not stop the others. Raises ZotError.
+    An index is written only if all its members exist and have different platforms. In a dry run a missing member counts
+    as pushed, and *warn* is called with its name. All members and tags are read before the first write. If a read
+    fails, the task stops. If a write fails, the other writes continue. Raises ZotError.
     """
     single = params["images"] is None
     requests = [IndexRequest.from_params(registry, item) for item in ([params] if single else params["images"])]
@@ -155,7 +155,7 @@ def _read(
 
 
 def _differences(image: Image, entries: t.Sequence[tuple[Platform, str]]) -> str:
-    """What an index of *entries* has, by platform, and which platforms of *image* it lacks."""
+    """The entries of an index as text, and the platforms of *image* that the index lacks."""
     held = image.manifest.by_platform if image.manifest else []
     lost = sorted({platform for platform, _digest in held} - {platform for platform, _digest in entries})
     new = [f"{digest} for {platform}" for platform, digest in entries if (platform, digest) not in held]
@@ -263,7 +263,7 @@ def _holds(image: Image, entries: t.Sequence[tuple[Platform, str]]) -> bool:
 
 def _write_tags(registry: Writer, index: _Index, *, dry_run: bool) -> None:
     wanted, outcome = index.entries, index.outcome
-    # Sorted, so that the same members give the same bytes. Pinned, so that the index lists the checked images.
+    # The members are sorted, so that the same members give the same bytes, and pinned to the digests that were checked.
     sources = [member.reference.pinned(member.digest) for member in sorted(index.members, key=_listed) if member.digest]
     current = next((image for image in index.tags if _holds(image, wanted)), None)
     for image in index.tags:
@@ -290,7 +290,7 @@ def _write_tags(registry: Writer, index: _Index, *, dry_run: bool) -> None:
 def _writer(
     registry: Writer, image: Image, current: Image | None, sources: t.Sequence[Reference]
 ) -> t.Callable[[], None]:
-    """The write of one tag: a new index for the first, and the same index for the additional tags."""
+    """The function that writes a tag: a new index for the first tag, and the same index for the additional tags."""
     if current and current.digest:
         pinned, tag = image.reference.pinned(current.digest), image.reference.tag or ""
         return lambda: registry.tag(pinned, tag)

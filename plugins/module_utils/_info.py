@@ -67,7 +67,7 @@ def read_images(registry: Reader, params: t.Mapping[str, t.Any]) -> dict[str, t.
         if attached:
             _add_referrers(registry, found, pool)
         if params.get("details"):
-            # Imported only here, as the referrers: other modules read images, too, and compile all that they import.
+            # Imported late, like the referrers: other modules use this file, and each task compiles all imports.
             from ansible_collections.killinit.zot.plugins.module_utils._inventory import read_inventory
 
             with thread_pool(params["parallel"]) as more:
@@ -107,11 +107,11 @@ def _detailed(repository: Reference, inventory: Inventory | None) -> dict[str, t
 def _require_one_registry(registry: Reader, images: t.Iterable[Reference]) -> None:
     for each in images:
         if each.registry != registry.name:
-            raise ZotError("invalid_option", f"referrers are read from {registry.name}, and {each} is not there")
+            raise ZotError("invalid_option", f"referrers are read from {registry.name}, but {each} is not in it")
 
 
 def _add_referrers(registry: Reader, found: t.Mapping[Reference, dict[str, t.Any]], pool: ThreadPoolExecutor) -> None:
-    """Add to each image what is attached to it and to its members."""
+    """Add the attachments of each image and of its members."""
     from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import referrers
 
     names = list(dict.fromkeys(each.repository for each, image in found.items() if image["exists"]))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""All images of a repository: in one request where the registry has the search extension, else from the registry.
+"""Read all images of a repository: with one request to the search extension, or else from the registry itself.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -32,8 +32,8 @@ class Inventory:
 def read_inventory(reader: Reader, repository: Reference, pool: ThreadPoolExecutor) -> Inventory | None:
     """The inventory of a repository; None only if it does not exist. Raises ZotError, also if it may not be read.
 
-    The list of tags is that of the registry. The search extension hides a repository that the account may not read, and
-    can lack a tag or keep a deleted one. *pool* must not be the one that runs this function.
+    The list of tags is read from the registry itself. The search extension hides a repository that the user may not
+    read, and can lack a new tag or list a deleted one. *pool* must not be the pool that runs this function.
     """
     http = reader.http()
     tags = http.tags(repository.repository)
@@ -47,7 +47,7 @@ def read_inventory(reader: Reader, repository: Reference, pool: ThreadPoolExecut
     members = dict(zip(distinct, pool.map(lambda each: _read(reader, each), distinct)))
     for reference, digest in digests.items():
         media_type, manifests = members.get(repository.pinned(digest), ("", ())) if digest else ("", ())
-        if digest and manifests:  # else the tag was removed meanwhile
+        if digest and manifests:  # else another client has just removed the tag
             signed = signature_tag(digest) in tags or None
             found[str(reference.tag)] = TaggedImage(str(reference.tag), digest, media_type, manifests, signed=signed)
     source = "search" if len(missing) < len(names) or not names else "registry"

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a task did to each tag: its result and its diff.
+"""The outcome of a task for each tag: result and diff.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -15,12 +15,12 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Ima
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 
-# The number of errors that a message names.
+# The maximum number of errors that a message contains.
 _MESSAGES = 5
 
 
 class TagOutcome(t.NamedTuple):
-    """What a task did to one tag. In check mode *after* has no manifest if the tag would be written.
+    """The outcome for one tag. In check mode *after* has no manifest if the tag would be written.
 
     *previous_tag* is the reference that keeps the image *before*. *error* is the reason why the tag was not checked or
     not written. *removed* means that the tag was removed.
@@ -34,7 +34,7 @@ class TagOutcome(t.NamedTuple):
     removed: bool = False
 
     def for_ansible(self, raised: ZotError | None = None) -> dict[str, t.Any]:
-        """An entry of C(tags) in the result. The error *raised* is the one of the task, which has the remedy."""
+        """An entry of C(tags) in the result. *raised* is the error of the task, which contains the remedy."""
         image = self.after.for_ansible()
         return {
             **{name: image[name] for name in ("reference", "repository", "tag", "digest", "platforms", "size")},
@@ -55,7 +55,7 @@ class TagOutcome(t.NamedTuple):
 
 
 class Outcome:
-    """What a task did to the tags of one archive or one index.
+    """The outcome for the tags of one archive or one index.
 
     As a context manager it catches a ZotError and sets it as the error of all tags that are not settled.
     """
@@ -66,13 +66,13 @@ class Outcome:
         self._settled: set[Reference] = set()
 
     def found(self, image: Image, *, settled: bool) -> None:
-        """Record that the tag holds *image*. The tag is *settled* if it needs no write."""
+        """Record that the tag refers to *image*. The tag is *settled* if it needs no write."""
         self._tags[image.reference] = TagOutcome(image, image)
         if settled:
             self._settled.add(image.reference)
 
     def wrote(self, after: Image, *, previous_tag: Reference | None = None) -> None:
-        """Record that the tag was written and holds *after*, or would hold it in check mode."""
+        """Record that the tag was written, or in check mode would be written, and then refers to *after*."""
         before = self._tags[after.reference].before
         self._tags[after.reference] = TagOutcome(before, after, True, previous_tag)
         self._settled.add(after.reference)
@@ -84,7 +84,7 @@ class Outcome:
         self._settled.add(reference)
 
     def fail(self, error: ZotError, *references: Reference) -> None:
-        """Set the error of *references*, also of settled ones; without references of all tags."""
+        """Set the error of *references*, also of settled ones. Without *references*, set it for all tags."""
         for reference in references or self._tags:
             self._tags[reference] = self._tags[reference]._replace(error=error)
 
@@ -110,7 +110,7 @@ class Outcome:
 
 
 def moved_entry(reference: Reference, before: str | None, after: str | None) -> dict[str, t.Any]:
-    """An entry of C(moved) in the result: a tag with the digest that it held, and the one that it holds."""
+    """An entry of C(moved) in the result: a tag with its digest before and after."""
     return {
         "reference": str(reference),
         "repository": reference.repository,

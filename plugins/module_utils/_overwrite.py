@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which tags a task may move to another image, and whether a tag that it has written still holds its image.
+"""Move tags only if that is allowed, and check that the written tags still refer to their images.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -27,14 +27,14 @@ OVERWRITE_HINT = (
 
 
 def occupied(image: Image, other: str) -> ZotError:
-    """The error of a tag that holds another image than *other*, which has a digest in it, and may not be moved."""
+    """The error for a tag that may not be moved to *other*, a text with a digest."""
     return ZotError(
         "denied", f"{image.reference} holds another image, {image.digest}, not {other}", hint=OVERWRITE_HINT
     )
 
 
 def move_tag(registry: Writer, reference: Reference, digest: str, read: t.Callable[[], Image] | None = None) -> None:
-    """Let a tag hold an image of its repository. Raises ZotError, also if it then holds another one."""
+    """Move a tag to an image of its repository. Raises ZotError, also if the tag then has another digest."""
     after = registry.move(reference, digest, read)
     if after.digest != digest:
         raise ZotError(
@@ -45,7 +45,10 @@ def move_tag(registry: Writer, reference: Reference, digest: str, read: t.Callab
 
 
 def certainly_holds(registry: Reader, reference: Reference, digest: str | None) -> bool:
-    """Whether a tag certainly still holds *digest*. Undoing a tag that did not move writes nothing."""
+    """Whether a tag certainly still has *digest*. False if that is not known.
+
+    Moving back a tag that has not moved writes nothing.
+    """
     try:
         return registry.digest(reference) == digest
     except ZotError:

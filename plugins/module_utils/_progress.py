@@ -6,7 +6,7 @@
 
 Private to killinit.zot: it may change at any time.
 
-skopeo reports progress to a terminal only. It opens the archive once for each layer and reads it no faster than it
+skopeo reports its progress only to a terminal. It opens the archive once for each layer and reads it no faster than it
 sends (https://github.com/containers/image/blob/main/docker/internal/tarfile/reader.go), and Linux shows the position of
 each open file (https://man7.org/linux/man-pages/man5/proc_pid_fdinfo.5.html).
 """

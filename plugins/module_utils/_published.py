@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Compare pushes with the index of their revision: refuse to replace a published image, and push nothing it has.
+"""Compare pushes with the index of their revision: do not replace published images, and do not push them again.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -41,9 +41,9 @@ def protect(registry: Reader, pushes: t.Sequence[Push]) -> None:
 
 
 def settle_members(registry: Reader, pushes: t.Sequence[Push]) -> None:
-    """Settle the tags of single architectures that do not exist, but whose images the index of the revision has.
+    """Settle the missing tags of single architectures whose images the index of the revision lists.
 
-    zot_prune removes such tags with untag_members. A push would give the image another tag, or even another digest.
+    zot_prune removes such tags with untag_members. A push would create the tag again, or even give another digest.
     """
     indexes: dict[Reference, Manifest | None] = {}
     for each in pushes:
@@ -58,8 +58,8 @@ def settle_members(registry: Reader, pushes: t.Sequence[Push]) -> None:
                 each.member = _same_image(registry, index, indexes[index], each)
         if each.member:
             for image in absent:
-                held = Image(image.reference, each.member.manifest, each.member.config)
-                each.outcome.found(held, settled=True)
+                published = Image(image.reference, each.member.manifest, each.member.config)
+                each.outcome.found(published, settled=True)
                 each.stale.remove(image)
 
 
@@ -101,16 +101,16 @@ def _member(registry: Reader, index: Image, each: Push, digest: str | None) -> I
     known = next((image for image in each.tags if digest and image.digest == digest), None)
     member = known or (registry.image(index.reference.pinned(digest)) if digest else None)
     if member is None or not each.held_by(member):
-        held = f"{digest} for {each.platform}" if digest else f"nothing for {each.platform}"
+        actual = f"{digest} for {each.platform}" if digest else f"nothing for {each.platform}"
         raise ZotError(
             "denied",
-            f"{index.reference} is published as {index.digest}, which has {held}, not {_described(each)}",
+            f"{index.reference} is published as {index.digest}, which has {actual}, not {_described(each)}",
             hint=OVERWRITE_HINT,
         )
     return member
 
 
 def _described(each: Push) -> str:
-    """The image of an archive, whose digest in the registry is not known before the push."""
+    """The image of an archive as text. Its digest in the registry is not known before the push."""
     configuration = sha256(predicted_oci_configs(each.archive.config)[0])
     return f"the image of {each.request.archive} with the configuration {configuration}"

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Push archives, each only to the tags that do not hold its image.
+"""Push archives, each only to the tags that do not refer to its image yet.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -36,15 +36,15 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.threads imp
 def push(registry: ArchiveReader, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
     """Push the archive, or the list of archives, of *params*. With *dry_run* only report what would be pushed.
 
-    All archives and tags are read before the first write, and an error there stops the task. Later an error of one
-    archive does not stop the others. The caller has started the processes that read the archives. Raises ZotError.
+    All archives and tags are read before the first write. If a read fails, the task stops. If a push fails, the other
+    pushes continue. The caller must have started the processes that read the archives. Raises ZotError.
     """
     single = params["images"] is None
     requests = [PushRequest.from_params(registry, item) for item in ([params] if single else params["images"])]
     _require_distinct(requests)
     count = min(params["parallel"], len(requests))
     with contextlib.ExitStack() as stack, thread_pool(params["parallel"]) as pool:
-        # A compressed archive is read to its end, so it stays open where every archive has a worker.
+        # A compressed archive is read to its end. To avoid a second read, it stays open if every archive has a worker.
         kept = stack if len(requests) <= count else None
         archives = list(pool.map(lambda each: _read(registry, each, kept), requests))
         outcomes = [outcome for each in archives for outcome in each.outcomes]
@@ -53,7 +53,7 @@ def push(registry: ArchiveReader, params: t.Mapping[str, t.Any], *, dry_run: boo
         if any(each.failed for each in outcomes):
             return report(outcomes, single=single, begun=False)
         if any(each.stale for opened in archives for each in opened.pushes):
-            # Ansible compiles the source of a module in each task, and most tasks write nothing.
+            # Imported late: Ansible compiles all imports of a module in each task, and most tasks write nothing.
             from ansible_collections.killinit.zot.plugins.module_utils._push_write import write
 
             write(registry, archives, pool, dry_run=dry_run)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The request to push one archive, and what was read of its archive and its tags.
+"""The request to push one archive, and the state of its archive and its tags.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -60,7 +60,7 @@ class PushRequest(t.NamedTuple):
 
     @classmethod
     def from_params(cls, registry: Reader, params: t.Mapping[str, t.Any]) -> PushRequest:
-        """Raises ZotError for an option that cannot be used."""
+        """Parse the options. Raises ZotError for an invalid option."""
         tags = texts_option("tags", params["tags"])
         if not tags:
             raise ZotError("invalid_option", f"tags is empty for {params['archive']}")
@@ -87,9 +87,9 @@ class PushRequest(t.NamedTuple):
     def part(self, platform: Platform) -> PushRequest:
         """The request for one platform of an archive with several: TAG-ARCHITECTURE instead of TAG.
 
-        An index under TAG will list it.
+        The index with the tag TAG will list it.
         """
-        # A tag cannot contain a slash. A Linux image is named without its operating system.
+        # A tag cannot contain a slash. The tag of a Linux image does not name the operating system.
         suffix = str(platform.normalized).replace("linux/", "", 1).replace("/", "-")
         with invalid_options():
             parts = {reference: reference.tagged(f"{reference.tag}-{suffix}") for reference in self.references}
@@ -104,7 +104,7 @@ class PushRequest(t.NamedTuple):
 
 @dataclass
 class Push:
-    """A request whose archive and tags were read: what is left to write.
+    """A request whose archive and tags were read, and the remaining writes.
 
     *wanted* is the identity of the image, *stale* are the tags to write. *member* is the image for the platform in the
     index that is published.
@@ -129,7 +129,7 @@ class Push:
             return False
 
     def keeper(self, image: Image) -> Reference | None:
-        """The reference that keeps *image* when its tag moves. With force, it would keep the image that is pushed."""
+        """The reference that keeps *image* when its tag moves; None if *image* does not exist or is pushed again."""
         if not image.digest or self.held_by(image):
             return None
         return keeper_of(image.reference, self.request.keep_previous)

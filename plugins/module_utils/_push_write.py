@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Write the tags that do not hold the image of their archive.
+"""Write the tags that do not refer to the image of their archive yet.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -24,7 +24,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.workers imp
 
 
 def write(reader: ArchiveReader, archives: t.Sequence[OpenedArchive], pool: Executor, *, dry_run: bool) -> None:
-    """Push what is stale of each archive, or record in check mode what would be pushed."""
+    """Push each archive to its stale tags, or in check mode only record the pushes."""
     registry = ArchiveWriter.of(reader)
     list(pool.map(lambda each: _push(registry, each, dry_run=dry_run), archives))
     if not dry_run:
@@ -32,7 +32,7 @@ def write(reader: ArchiveReader, archives: t.Sequence[OpenedArchive], pool: Exec
 
 
 def _push(registry: ArchiveWriter, opened: OpenedArchive, *, dry_run: bool) -> None:
-    """Push the images of an archive to the tags that do not hold them."""
+    """Push the images of an archive to the tags that do not refer to them yet."""
     stale = [each for each in opened.pushes if each.stale]
     with contextlib.ExitStack() as stack:
         for each in stale:

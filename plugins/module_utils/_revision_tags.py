@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which tags belong to revisions: the tag of a build, and those of its single architectures.
+"""Find the tags that belong to a revision: the tag of a build, and those of its single architectures.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -20,7 +20,7 @@ _ARCHITECTURE = re.compile(
 
 
 class RevisionTags:
-    """Tells the tags of revisions from shared tags, as C(latest)."""
+    """Distinguishes the tags of revisions from shared tags, for example C(latest)."""
 
     def __init__(self, pattern: str) -> None:
         """*pattern* is a regular expression for the whole tag of a revision. Raises ZotError for an invalid one."""

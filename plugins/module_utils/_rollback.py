@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Decide where shared tags are rolled back to: to a named revision, or to what they meant before the last release.
+"""Find the images that shared tags are rolled back to: those of a named revision, or of the release before the last.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -23,10 +23,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.threads imp
 
 # A tag of one architecture, if the part before it is a tag, too. https://go.dev/doc/install/source#environment
 _MEMBER = re.compile(r"(.+)-(?:386|amd64|arm|arm-v[5-8]|arm64|arm64-v8|loong64|mips64le|ppc64le|riscv64|s390x)")
-# How many revisions an error message lists, and how many of a repository are read for their build time.
+# The number of revisions that an error message lists, and that are read in each repository for their build time.
 _SHOWN = 5
 _DATED = 100
-# Each takes a request. More would take minutes.
+# The maximum number of revisions to compare. Each needs a request, so more would take minutes.
 _COMPARED = 1000
 
 
@@ -41,7 +41,7 @@ class _Repository:
     target: t.Sequence[str | None] = ()
 
     def keeper(self, tag: str | None) -> str:
-        """The tag that keeps what a tag meant before."""
+        """The tag that keeps the previous image of a tag."""
         return self.keep_previous.replace("{tag}", tag or "")
 
     @property
@@ -128,7 +128,7 @@ def _find_previous(reader: Reader, pool: Executor, plan: _Plan) -> None:
     if not kept:
         for each in plan.repositories:
             plan.problems.append(
-                f"{each.keepers[0]} does not exist, so that no previous image is known: "
+                f"{each.keepers[0]} does not exist, so the previous image is not known: "
                 f"set the revision; {_known_revisions(reader, pool, each)}"
             )
         return
@@ -142,21 +142,22 @@ def _find_previous(reader: Reader, pool: Executor, plan: _Plan) -> None:
     fitting = _fitting_revisions(reader, pool, plan.repositories, revisions)
     targets = set(fitting.values())
     if len(targets) == 1:
-        # Several revisions with the same images: the last one that the registry lists.
+        # If several revisions have the same images, use the last one in the list of the registry.
         plan.revision = list(fitting)[-1]
         for each, digests in zip(plan.repositories, targets.pop()):
             each.target = digests
     elif len(targets) > 1:
         plan.problems.append(
-            f"{kept[0].keepers[0]} fits several revisions with different images, {', '.join(fitting)}: set the revision"
+            "the previous release can be one of several revisions with different images,"
+            f" {', '.join(fitting)}: set the revision"
         )
     elif len(plan.repositories) == 1 and all(kept[0].previous):
-        # No tag names the revision: it was pruned, and the keeper alone holds the image.
+        # No tag of a revision refers to the image, for example because it was pruned. Only the keeper does.
         kept[0].target = kept[0].previous
     else:
         plan.problems.append(
-            "no revision has for every image the one that its tags hold now or held before, so that the previous"
-            f" release is not known: set the revision; {_known_revisions(reader, pool, kept[0])}"
+            "no revision has only the current or previous images of the tags, so the previous release is not known:"
+            f" set the revision; {_known_revisions(reader, pool, kept[0])}"
         )
 
 
@@ -186,7 +187,7 @@ def _fitting_revisions(
     previous = [tuple(each.previous) for each in repositories]
     current = tuple(tuple(each.current) for each in repositories)
     found = {tag: targets for tag, targets in found.items() if any(map(_is_any, targets, previous))}
-    # If tags have moved, the release that moved them is not meant.
+    # If tags have moved, exclude the release that moved them.
     return {tag: targets for tag, targets in found.items() if targets != current} or found
 
 
@@ -204,12 +205,12 @@ def _compare_platforms(reader: Reader, pool: Executor, plan: _Plan) -> None:
             if missing:
                 plan.problems.append(
                     f"{tag.pinned(target)} has no {', '.join(missing)}, which {tag} has now: nodes of that platform"
-                    " could not run it. Roll back to another revision, or accept it with require_platforms: false"
+                    " could not run it. Roll back to another revision, or set require_platforms: false"
                 )
 
 
 def _tags_of_revisions(reader: Reader, repository: _Repository) -> list[str]:
-    """The tags that are no shared tag, no tag of one architecture, no keeper of a tag, and no signature."""
+    """All tags except for shared tags, tags of single architectures, keepers and attachments."""
     tags = reader.tags(repository.tags[0]) or []
     special = {each.tag for each in (*repository.tags, *repository.keepers)} | set(map(repository.keeper, tags))
     known = set(tags)
@@ -233,7 +234,7 @@ def _known_revisions(reader: Reader, pool: Executor, repository: _Repository) ->
 
 
 def _built(reader: Reader, reference: Reference) -> tuple[str, str]:
-    """The build time in comparable form; an index has none, and its members were built together."""
+    """The build time in comparable form. An index has none, so the build time of a member is used."""
     image = reader.image(reference)
     if image.manifest and image.manifest.is_index and image.manifest.entries:
         with reader.valid_response(reference):

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Give existing images further tags, and remove tags.
+"""Add tags to existing images, and remove tags.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -27,13 +27,13 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
-# The number of references that a task reads at the same time.
+# The maximum number of references that a task reads at the same time.
 _PARALLEL_READS = 8
 
 
 @dataclass(frozen=True)
 class TagRequest:
-    """The tags of one image, all in one repository. *source* is the image they shall hold, None to remove them."""
+    """The tags of one image, all in one repository. *source* is the image to tag, or None to remove the tags."""
 
     source: Reference | None
     references: tuple[Reference, ...]
@@ -41,7 +41,7 @@ class TagRequest:
 
     @classmethod
     def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any], *, present: bool) -> TagRequest:
-        """Raises ZotError for an option that cannot be used."""
+        """Parse the options. Raises ZotError for an invalid option."""
         repository, source, keep_previous = params["repository"], params["source"], params["keep_previous"]
         tags = texts_option("tags", params["tags"])
         if not tags:
@@ -73,7 +73,7 @@ class TagRequest:
 
 @dataclass(frozen=True)
 class _Move:
-    """One tag: the image that it holds, the one that it shall hold, and the keeper with the digest that it holds."""
+    """One tag with its image *before* and *after*, and the keeper with its digest *kept*."""
 
     before: Image
     after: Image
@@ -101,7 +101,7 @@ class _Moved:
 def move_tags(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
     """Tag the image, or the images, of *params*, or remove their tags. With *dry_run* only report what would move.
 
-    Everything is read before the first write. Then an error of one image does not stop the others. Raises ZotError.
+    All images are read before the first write. If a write fails, the other images are still written. Raises ZotError.
     """
     single = params["images"] is None
     items = [params] if single else params["images"]
@@ -116,7 +116,7 @@ def move_tags(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool)
         _require_held_sources(requests, plans)
         records = [_Moved() for _plan in plans]
         outcomes = list(pool.map(lambda *each: _write(registry, *each, dry_run=dry_run), plans, records))
-    # A keeper is undone after all tags: until then it may be the only tag of an image that a tag gets back.
+    # Keepers are listed last: until a tag is restored, its keeper may be the only tag of the image.
     moved = [
         *(entry for each in records for entry in each.tags),
         *(entry for each in records for entry in each.keepers),
@@ -166,7 +166,7 @@ def _plan(registry: Writer, readers: Executor, request: TagRequest, source: Imag
 def _require_held_sources(requests: t.Sequence[TagRequest], plans: t.Sequence[t.Sequence[_Move]]) -> None:
     """Raise ZotError if a write could remove the last tag of a source.
 
-    Zot deletes an image when its last tag is overwritten. The tag of a source is not written, so a source by tag stays.
+    Zot deletes an image when its last tag is overwritten. A source by tag is safe, because its tag is not written.
     """
     released: dict[tuple[str, str | None], Reference] = {}
     for plan in plans:

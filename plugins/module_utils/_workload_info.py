@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which workloads run what they should: read the cluster and the registry, decide, and wait.
+"""Compare the images that workloads run with the registry, and wait for rollouts.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -54,7 +54,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._workloads.verdicts i
 
 @dataclass(frozen=True)
 class Query:
-    """The options of a task that are not those of a connection; *wait_timeout* is None where the task does not wait."""
+    """The options of a task, except for those of the connections. *wait_timeout* is None if the task does not wait."""
 
     registry: str
     selection: Selection
@@ -73,7 +73,7 @@ class Query:
 
     @classmethod
     def of(cls, params: t.Mapping[str, t.Any]) -> Query:
-        """Raises ZotError or InvalidNameError for an option that cannot be used."""
+        """Parse the options. Raises ZotError or InvalidNameError for an invalid option."""
         registry = registry_option(params["registry"])
         at_least(0, wait_timeout=params["wait_timeout"])
         at_least(1, wait_sleep=params["wait_sleep"])
@@ -101,7 +101,7 @@ def workload_info(client: Client, reader: Reader, query: Query) -> dict[str, t.A
             if query.repositories:
                 cluster = cluster.limited_to(query.uses_repository)
             if late or not cluster.in_progress(state.is_used_by):
-                # The wait also ends before the timeout, when the rollout of another workload has failed.
+                # The wait also ends before the timeout if a rollout has failed.
                 waited = query.wait_timeout if late else None
                 return _assess(cluster, reader, state, query, waited) | {
                     "changed": False,
@@ -137,7 +137,7 @@ def _assess(
         if state.read_whole(reader, differing((image for each in found for image in each.images), state)):
             found = _assess_workloads(cluster, state, selection, policy, waited)
         missing = missing_images(policy.release, state, found)
-        # An image of the release may run under a tag with another digest.
+        # An image of the release may run by another digest, so compare the configurations, too.
         if missing and state.read_whole(reader, state.references):
             missing = missing_images(policy.release, state, found)
         other_problems, other_unverified = assess_other_pods(cluster.other_pods, state, reader)

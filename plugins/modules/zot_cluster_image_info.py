@@ -18,28 +18,28 @@ description:
     templates in the history of a workload, which C(kubectl rollout undo) starts; pods without a controller; init
     containers, sidecars, ephemeral containers and image volumes; and the digests in the annotations that the role
     P(killinit.zot.zot_rollout#role) writes. Pods that have ended do not count.
-  - Returns which of these images the registry does not have any more, or can lose. Zot deletes an image when its last
-    tag moves or is removed.
-  - Fails if anything cannot be read, since half an answer would let images be deleted that are in use.
-  - Changes nothing, and does not count as a pull where the registry has the search extension of Zot.
+  - Also returns which of these images the registry has lost or can lose. Zot deletes an image when its last tag moves
+    or is removed.
+  - Fails if any resource cannot be read, because with an incomplete list images in use could be deleted.
+  - Changes nothing. If the registry has the search extension of Zot, the reads do not count as pulls.
 extends_documentation_fragment:
   - killinit.zot._cluster
   - killinit.zot._attributes.cluster
 options:
   namespaces:
-    description: The namespaces that are read. If it is empty, all namespaces are read, which needs a ClusterRole.
+    description: The namespaces to read. If empty, all namespaces are read, which requires a ClusterRole.
     type: list
     elements: str
     default: []
   revisions:
     description:
-      - A regular expression for the whole tag of a revision, which never moves to another image. The tags of its single
-        architectures belong to it, as C(3f2c1ab-amd64).
-      - Every other tag is a shared tag, as C(latest).
+      - A regular expression that matches the whole tag of a revision, which never moves to another image. The tags of
+        its single architectures, for example C(3f2c1ab-amd64), belong to the revision.
+      - Every other tag is a shared tag, for example C(latest).
     type: str
     default: '[0-9a-f]{7,40}'
   allow_empty:
-    description: Whether it is no error when nothing uses an image of O(registry).
+    description: Whether the cluster may use no image of O(registry). Otherwise that is an error.
     type: bool
     default: false
 seealso:
@@ -68,14 +68,14 @@ EXAMPLES = r"""
 RETURN = r"""
 images:
   description: >-
-    The images of O(registry) in use. A tag that has moved is two images: the one that pods still run, and the one that
-    the tag means now.
+    The images of O(registry) in use. If a tag has moved, the list contains two images, the one that pods still run and
+    the current one.
   type: list
   elements: dict
   returned: success
   contains:
     reference:
-      description: The image in the specification of the pod, or the one that the pod reports if that is elsewhere.
+      description: The image in the specification of the pod. If that is not in O(registry), the image that it reports.
       type: str
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw:latest
@@ -85,7 +85,7 @@ images:
       returned: always
       sample: sha256:4c553b9ea325a14b0e5ee5afaabf53ae2b4f3b186155d197ae400809bb5c8dfd
     tags:
-      description: The tags of revisions that hold the digest. If there is none, the shared tags that hold it.
+      description: The tags of revisions with this digest. If there is none, the shared tags with this digest.
       type: list
       elements: str
       returned: always
@@ -93,8 +93,8 @@ images:
     risk:
       description:
         - V(missing) means that the registry does not have the image.
-        - V(untagged) means that no tag holds it.
-        - V(shared_tag) means that only shared tags hold it.
+        - V(untagged) means that no tag refers to the image.
+        - V(shared_tag) means that only shared tags refer to the image.
         - V(null) means that there is no risk.
       type: str
       returned: always
@@ -103,7 +103,7 @@ images:
       description: What the risk means; V(null) if there is none.
       type: str
       returned: always
-      sample: "only latest holds it: it is lost when the tag moves"
+      sample: "only shared tags (latest) refer to it: it is lost when they move"
     used_by:
       description: The workloads that use the image.
       type: list
@@ -116,14 +116,14 @@ images:
           returned: always
           sample: openclaw
         name:
-          description: The workload, as kubectl takes it, or the pod if it has no controller.
+          description: The workload, in the form that kubectl accepts, or the pod if it has no controller.
           type: str
           returned: always
           sample: deployment/openclaw
         use:
           description:
-            - V(running) means that a pod reports it, V(template) that a template names it, V(history) that only an
-              earlier template does, V(annotation) that a restart recorded it.
+            - V(running) means that a pod reports the image, V(template) that a template names it, V(history) that only
+              an earlier template names it, V(annotation) that a restart recorded it in an annotation.
           type: str
           returned: always
           sample: running
@@ -133,22 +133,22 @@ at_risk:
   elements: str
   returned: success
   sample:
-    - "oci.killinit.cc/openclaw/openclaw:latest (sha256:4c553b9ea325), used by openclaw/deployment/openclaw: only latest
-      holds it: it is lost when the tag moves"
+    - "oci.killinit.cc/openclaw/openclaw:latest (sha256:4c553b9ea325), used by openclaw/deployment/openclaw: only
+      shared tags (latest) refer to it: it is lost when they move"
 digests:
   description: >-
-    Every digest in use, under any name of a registry or repository. It may be that of an index, of a member or of a
-    configuration. A member is in use if its index is.
+    Every digest in use, with any registry and repository. It may be the digest of an index, of a member or of a
+    configuration. If an index is in use, its members are in use, too.
   type: list
   elements: str
   returned: success
   sample:
     - sha256:4c553b9ea325a14b0e5ee5afaabf53ae2b4f3b186155d197ae400809bb5c8dfd
 unreadable:
-  description: What the account may not read.
+  description: The resources that the user may not read.
   type: list
   elements: dict
-  returned: if the account may not read a resource
+  returned: if the user may not read a resource
   contains:
     verb:
       description: The verb of the request.
@@ -161,17 +161,17 @@ unreadable:
       returned: always
       sample: cronjobs
     namespace:
-      description: The namespace; null for all of them.
+      description: The namespace; null for all namespaces.
       type: str
       returned: always
       sample: null
     message:
-      description: The answer of the API server.
+      description: The error message of the API server.
       type: str
       returned: always
       sample: 'cronjobs.batch is forbidden: User "ops" cannot list resource "cronjobs" at the cluster scope'
 namespaces:
-  description: The namespaces that were read; empty for all of them.
+  description: The namespaces that were read; empty for all namespaces.
   type: list
   elements: str
   returned: success
@@ -197,7 +197,7 @@ retryable:
   returned: failure
   sample: false
 hint:
-  description: What to do.
+  description: How to correct the error.
   type: str
   returned: failure
   sample: Correct the registry or the namespaces.
@@ -208,7 +208,7 @@ cmd:
   returned: if the registry failed
   sample: [crane, manifest, "oci.example.com/openclaw/openclaw:latest"]
 rc:
-  description: The exit status of the tool; V(null) if it did not end by itself, or if no tool failed.
+  description: The exit status of the tool; V(null) if the tool was killed, or if no tool failed.
   type: int
   returned: if the registry failed
   sample: 1

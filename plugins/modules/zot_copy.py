@@ -13,12 +13,12 @@ author:
   - killinit.zot contributors (@killinit)
 description:
   - Copies an image, or an index with all its members, with C(crane copy). All digests stay the same.
-  - Also copies what is attached to the image and to its members, to any depth - signatures, SBOMs, attestations and
-    other referrers, and the older tags C(sha256-….sig), C(sha256-….att) and C(sha256-….sbom). C(crane copy) and
-    C(skopeo copy) lose them.
-  - No tag is written before the contents of all images are at the destination, so a tag never holds an incomplete
-    image, also if the task is killed. The next run continues, and sends no blob again that the destination has.
-  - An image is compared by its digest, and then by the set of what is attached.
+  - Also copies the attachments of the image and of its members, and the attachments of attachments - signatures, SBOMs,
+    attestations and other referrers, and the tags C(sha256-….sig), C(sha256-….att) and C(sha256-….sbom) of older tools.
+    C(crane copy) and C(skopeo copy) alone do not copy them.
+  - No tag is written before the contents of all images are at the destination, so a tag never refers to an incomplete
+    image, even if the task is killed. The next run continues, and does not send blobs again that the destination has.
+  - An image is compared by its digest, and then by the set of its attachments.
 extends_documentation_fragment:
   - killinit.zot._registry
   - killinit.zot._registry.source
@@ -26,10 +26,10 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     details:
-      - Check mode cannot detect a missing permission to write.
+      - Check mode does not detect that the user has no permission to write.
   diff_mode:
     support: full
-    description: Shows the digest, what is attached, and the tags before and after.
+    description: Shows the digest, the attachments and the tags before and after.
 options:
   registry:
     description:
@@ -44,12 +44,12 @@ options:
     type: str
   tags:
     description:
-      - The tags that are copied, as a list or as one text with commas. They have the same names at the destination.
+      - The tags to copy, as a list or as a comma-separated text. They have the same names at the destination.
       - Quote a tag that YAML reads as another value, for example V('0012345') or V('1.10'). A number is an error.
     type: raw
   digests:
     description:
-      - The digests that are copied, as a list or as one text with commas.
+      - The digests to copy, as a list or as a comma-separated text.
       - Without O(shared_tags) the image has no tag at the destination, and the garbage collection of Zot deletes it
         after its C(gcDelay).
     type: raw
@@ -57,23 +57,23 @@ options:
     description:
       - Additional tags of the image at the destination, for example V(latest). They move last, after the contents and
         O(tags) of all images are written.
-      - Only with one tag or one digest.
+      - Requires exactly one tag or digest.
     type: raw
   overwrite:
     description:
-      - Whether O(tags), and tags that attach something, may move to another image at the destination. V(true) (the
+      - Whether O(tags), and the tags of attachments, may move to another image at the destination. V(true) (the
         default), V(false), or the list of tags that may move. O(shared_tags) may always move.
     type: raw
   keep_previous:
     description:
-      - A tag for the image that a tag of the destination holds before it moves, for example V({tag}-previous).
-        V({tag}) is replaced by the tag that moves.
+      - A tag that keeps the previous image of each destination tag that moves, for example V({tag}-previous). V({tag})
+        is replaced by the tag that moves.
       - Zot deletes an image when its last tag is overwritten, even if an index lists it.
     type: str
   images:
     description:
       - Several images, instead of O(repository).
-      - An error of one image does not stop the copy of the others, but no tag is written then.
+      - If an image fails, the contents of the other images are still copied, but no tag is written.
     type: list
     elements: dict
     suboptions:
@@ -100,37 +100,37 @@ options:
         description: See O(keep_previous).
         type: str
   referrers:
-    description: Whether to copy what is attached to the images.
+    description: Whether to copy the attachments of the images.
     type: bool
     default: true
   require:
     description:
-      - What each image must carry at the source, itself or each of its members. An image without it is an error, and
-        nothing is written.
-      - This compares types only. O(verify_key) verifies a signature.
+      - The kinds of attachments that each image, or each of its members, must have at the source. If one is missing,
+        the task fails and writes nothing.
+      - Only the types of the attachments are checked. Use O(verify_key) to verify a signature.
     type: list
     elements: str
     choices: [signature, sbom, attestation]
     default: []
   verify_key:
     description:
-      - A file with the public key of the signature that each image must have at the source. An image whose signature
-        cosign does not verify is an error, and nothing is written.
+      - A file with a public key. Each image at the source must have a signature that cosign verifies with this key,
+        otherwise the task fails and writes nothing.
       - The transparency log is not used.
     type: path
   cosign_path:
-    description: The path of cosign. If not set, cosign is searched in E(PATH).
+    description: The path of cosign. If not set, cosign is searched for in E(PATH).
     type: path
   parallel:
-    description: The number of images that are copied at the same time.
+    description: The maximum number of images to copy at the same time.
     type: int
     default: 4
 requirements:
   - Python library requests
   - cosign 2.0 or later, for O(verify_key)
 notes:
-  - If both ends are Zot with the search extension, a second run asks each for many images in one request, and for the
-    signatures of each signed image in one more. This counts no pull.
+  - If both registries are Zot with the search extension, a second run reads many images with one request to each
+    registry, and the signatures of each signed image with another one. Zot does not count these requests as pulls.
 seealso:
   - module: killinit.zot.zot_tag
   - module: killinit.zot.zot_image_info
@@ -173,7 +173,7 @@ images:
   returned: success, and a failure after the first write
   contains:
     source:
-      description: What was read.
+      description: The reference at the source.
       type: str
       returned: always
       sample: staging.killinit.cc/openclaw/openclaw:3f2c1ab
@@ -193,7 +193,7 @@ images:
       returned: always
       sample: "3f2c1ab"
     digest:
-      description: The digest, which is the same at both ends.
+      description: The digest, which is the same in both registries.
       type: str
       returned: always
       sample: sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
@@ -209,23 +209,23 @@ images:
       returned: always
       sample: [linux/amd64, linux/arm64]
     changed:
-      description: Whether anything of the image was written. In check mode whether it would be.
+      description: Whether a part of the image or a tag was written. In check mode whether it would be written.
       type: bool
       returned: always
       sample: true
     copied:
-      description: Whether the destination did not have the image.
+      description: Whether the image was copied, because the destination did not have it.
       type: bool
       returned: always
       sample: true
     referrers:
-      description: What is attached to the image at the source, to its members, and to what is attached.
+      description: The attachments at the source, of the image, of its members and of other attachments.
       type: list
       elements: dict
       returned: always
       contains:
         subject:
-          description: The digest of what it is attached to.
+          description: The digest of the manifest that it is attached to.
           type: str
           returned: always
         digest:
@@ -233,16 +233,16 @@ images:
           type: str
           returned: always
         artifact_type:
-          description: The type; V(null) if a tag attaches it.
+          description: The artifact type; V(null) if it is attached by a tag.
           type: str
           returned: always
           sample: application/spdx+json
         tag:
-          description: The tag that attaches it; V(null) if it names its subject itself.
+          description: The tag that attaches it; V(null) if its manifest names the subject.
           type: str
           returned: always
         copied:
-          description: Whether the destination did not have it.
+          description: Whether it was copied, because the destination did not have it.
           type: bool
           returned: always
     tags:
@@ -275,8 +275,8 @@ images:
       returned: always
 moved:
   description:
-    - The tags of the destination that moved, and after them the tags of O(keep_previous) that moved. See
-      RV(killinit.zot.zot_tag#module:moved), which undoes them in the same way. What was copied stays.
+    - The tags of the destination that moved, and after them the tags of O(keep_previous) that moved.
+    - RV(killinit.zot.zot_tag#module:moved) describes how to undo the moves. The copied contents are kept.
   type: list
   elements: dict
   returned: always

@@ -13,8 +13,8 @@ author:
   - killinit.zot contributors (@killinit)
 description:
   - Reads manifests, configurations and tags with crane. Changes nothing.
-  - A reference or a repository that does not exist is not an error. Everything else that prevents a read is an error,
-    so RV(images[].exists=false) is reliable.
+  - A reference or a repository that does not exist is not an error. Every other failed read is an error, so
+    RV(images[].exists=false) is reliable.
   - A Zot registry with on-demand sync may pull an image from its upstream registry when it is read.
 extends_documentation_fragment:
   - killinit.zot._registry
@@ -32,20 +32,20 @@ options:
     elements: raw
     default: []
   repositories:
-    description: Repositories of O(registry) whose tags are listed.
+    description: Repositories of O(registry) whose tags to list.
     type: list
     elements: raw
     default: []
   details:
     description:
       - Whether to read the image of every tag of O(repositories), as RV(repositories[].images).
-      - A Zot registry with the search extension answers that in one request for a repository. Otherwise each digest is
-        read once, and RV(repositories[].source) is V(registry).
+      - A Zot registry with the search extension needs one request for each repository. Otherwise each digest is read
+        once, and RV(repositories[].source) is V(registry).
     type: bool
     default: false
   referrers:
     description:
-      - Whether to list what is attached to O(images) and to their members, for example signatures and SBOMs, as
+      - Whether to list the attachments of O(images) and of their members, for example signatures and SBOMs, as
         RV(images[].referrers).
       - The images must be in O(registry).
     type: bool
@@ -60,12 +60,12 @@ options:
         returned as RV(result).
     type: str
   parallel:
-    description: The number of references that are read at the same time.
+    description: The maximum number of references to read at the same time.
     type: int
     default: 8
 requirements:
-  - the Python library jmespath, for O(query)
-  - the Python library requests, for O(details) and O(referrers)
+  - Python library jmespath, for O(query)
+  - Python library requests, for O(details) and O(referrers)
 seealso:
   - module: killinit.zot.zot_push
   - module: killinit.zot.zot_index
@@ -226,14 +226,14 @@ images:
           type: dict
           returned: always
     referrers:
-      description: What is attached to the image and to its members.
+      description: The attachments of the image and of its members.
       type: list
       elements: dict
       returned: when O(referrers) is true
       contains:
-        subject: {description: The digest to which it is attached., type: str, returned: always}
-        digest: {description: Its own digest., type: str, returned: always}
-        artifact_type: {description: Its type; V(null) if a tag attaches it., type: str, returned: always}
+        subject: {description: The digest of the manifest that it is attached to., type: str, returned: always}
+        digest: {description: The digest of the attachment., type: str, returned: always}
+        artifact_type: {description: The artifact type; V(null) if a tag attaches it., type: str, returned: always}
         media_type: {description: The media type; V(null) if a tag attaches it., type: str, returned: always}
         size: {description: The bytes of its manifest; V(null) if a tag attaches it., type: int, returned: always}
         annotations: {description: Its annotations., type: dict, returned: always}
@@ -258,14 +258,14 @@ repositories:
       sample: ["3f2c1ab", latest]
     source:
       description:
-        - V(search) if the search extension of Zot described the images, V(registry) if the registry itself did; V(null)
-          if the repository does not exist.
-        - The registry also describes tags that the search extension does not know yet.
+        - V(search) if the images were read from the search extension of Zot, V(registry) if they were read from the
+          registry itself; V(null) if the repository does not exist.
+        - Tags that the search extension does not know yet are also read from the registry itself.
       type: str
       returned: when O(details) is true
       sample: search
     images:
-      description: The image of each tag, except for tags that attach something to another image.
+      description: The image of each tag, except for the tags of attachments.
       type: list
       elements: dict
       returned: when O(details) is true
@@ -285,18 +285,18 @@ repositories:
           returned: always
           sample: 672951
         pushed_at:
-          description: When the digest was pushed; V(null) if the search extension does not say so.
+          description: When the digest was pushed; V(null) if the search extension does not report it.
           type: str
           returned: always
           sample: "2026-11-25T17:09:25.141399171Z"
         last_pulled_at:
-          description: When the tag was last pulled; V(null) if it never was, or the extension does not say so.
+          description: When the tag was last pulled; V(null) if never, or if the search extension does not report it.
           type: str
           returned: always
           sample: "2026-11-25T17:09:26.592610388Z"
         signed: {description: Whether it is signed; V(null) if that is not known., type: bool, returned: always}
         manifests:
-          description: The manifests of an index; of a single manifest itself.
+          description: The manifests of an index; for a single manifest, only this manifest.
           type: list
           elements: dict
           returned: always

@@ -12,20 +12,20 @@ version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Writes an OCI image index that lists several manifests of a repository, under one or more tags, with C(crane index
+  - Writes an OCI image index that lists several manifests of a repository to one or more tags, with C(crane index
     append) and C(crane tag).
-  - A tag that already holds the index is not written. Two indexes are equal if they list the same digest for each
+  - A tag that already refers to the index is not written. Two indexes are equal if they list the same digest for each
     platform. The order of the entries, and fields that another version of crane adds, are ignored.
-  - An index is written only if all its manifests exist, each for another platform.
+  - An index is written only if all its manifests exist and have different platforms.
 extends_documentation_fragment:
   - killinit.zot._registry
   - killinit.zot._attributes
 attributes:
   check_mode:
     details:
-      - Check mode cannot detect a missing permission to write.
-      - A manifest that does not exist counts as one that an earlier task would push. The index is then reported as
-        changed, and a warning names the manifest.
+      - Check mode does not detect that the user has no permission to write.
+      - If a manifest does not exist, the module assumes that an earlier task would push it. It then reports the index
+        as changed, and a warning names the manifest.
   diff_mode:
     support: full
 options:
@@ -34,39 +34,39 @@ options:
     type: str
   tags:
     description:
-      - The tags of the index, as a list or as one text with commas.
+      - The tags of the index, as a list or as a comma-separated text.
       - Quote a tag that YAML reads as another value, for example V('0012345') or V('1.10'). A number is an error.
     type: raw
     aliases:
       - tag
   manifests:
     description:
-      - The manifests that the index lists, by tag or digest, as a list or as one text with commas.
+      - The manifests that the index lists, by tag or digest, as a list or as a comma-separated text.
       - If a manifest is itself an index, its entries are added. Entries without a platform (attestations) are kept and
         do not count as a platform.
     type: raw
   platforms:
-    description: Fail unless the index has exactly these platforms, in the form C(os/architecture[/variant]).
+    description: The platforms that the index must have, and no others, in the form C(os/architecture[/variant]).
     type: list
     elements: str
   overwrite:
     description:
-      - Whether a tag that holds another image may be moved, or a list of the tags that may. The default is V(true).
-      - A tag that may not be moved is an error, which names both images, and the platforms that the tag would lose.
-        Nothing is written then.
+      - Whether tags that refer to another image may be moved, or a list of such tags. The default is V(true).
+      - If a tag may not be moved, the task fails, names both images and the platforms that the tag would lose, and
+        writes nothing.
     type: raw
   keep_previous:
     description:
-      - A tag for the image that a tag holds before the index is written to it, for example V({tag}-previous). V({tag})
-        is replaced by the tag that is written. It costs two requests for each tag that moves.
-      - Zot deletes an image when its last tag is overwritten. The members of an index that has a tag stay, unless their
-        own last tag is overwritten.
+      - A tag that keeps the previous image of each tag that moves, for example V({tag}-previous). V({tag}) is replaced
+        by the tag that moves. It costs two requests for each tag that moves.
+      - Zot deletes an image when its last tag is overwritten. It keeps the members of an index that has a tag, unless
+        their own last tag is overwritten.
     type: str
   images:
     description:
       - Several indexes, instead of O(repository).
-      - All members and tags are read before the first write, and an error there stops the task. An error of a write
-        does not stop the others. The task fails at its end, and its result lists the tags that were written.
+      - All members and tags are read before the first write. If a read fails, the task stops. If a write fails, the
+        other writes continue. The task then fails, and its result lists the tags that were written.
     type: list
     elements: dict
     suboptions:
@@ -95,14 +95,14 @@ options:
         description: See O(keep_previous).
         type: str
   parallel:
-    description: The number of O(images) that are written at the same time.
+    description: The maximum number of O(images) to write at the same time.
     type: int
     default: 4
   assume_pushed:
     description:
       - References that an earlier task would have pushed in check mode, for example the changed RV(tags) of
-        M(killinit.zot.zot_push). In check mode such a manifest counts as missing, without a warning, since its current
-        digest is not the one that the index would list.
+        M(killinit.zot.zot_push). In check mode such a manifest counts as missing, without a warning, because the index
+        would list its future digest and not its current one.
       - Ignored outside check mode.
     type: list
     elements: str
@@ -127,7 +127,7 @@ EXAMPLES = r"""
       - "3f2c1ab"
       - latest
 
-- name: Move the tag latest, and keep the index that it holds now
+- name: Move the tag latest, and keep its previous index
   killinit.zot.zot_index:
     registry: oci.killinit.cc
     repository: openclaw/openclaw
@@ -267,7 +267,7 @@ tags:
       returned: always
       sample: sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
     platforms:
-      description: The platforms of the tag. In check mode those that it would have.
+      description: The platforms of the tag (in check mode its future platforms).
       type: list
       elements: str
       returned: always
@@ -292,7 +292,7 @@ tags:
     error:
       description:
         - The error of the tag, with C(error_class), C(retryable) and C(msg); V(null) without an error.
-        - If the task fails with the same remedy, it is in C(msg) of the task alone.
+        - If the task fails with the same remedy, only C(msg) of the task contains it.
       type: dict
       returned: always
 registry:

@@ -12,48 +12,48 @@ version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Writes the reports of roles and playbooks to files on the controller, as JSON, as Markdown, or as variables.
+  - Writes the reports of roles and playbooks to files on the controller, as JSON, Markdown, or variables.
   - If the environment variable E(GITHUB_STEP_SUMMARY) is set, appends Markdown to the file that it names. If
     E(GITHUB_OUTPUT) is set, appends C(image), C(images) and C(revision) to the file that it names. GitHub Actions sets
     both.
   - Sets the reports as custom stats, as M(ansible.builtin.set_stats) does. AWX passes them to the later jobs of a
     workflow.
-  - The playbooks of this collection use this module. Use it at the end of a playbook of your own that uses the roles.
+  - The playbooks of this collection use this module. Use it at the end of your own playbooks that use the roles.
   - If the play has several hosts, each host writes its own file. The name of the host is inserted before the extension,
     for example C(report-canary.json).
 attributes:
   check_mode:
     support: full
-    description: Writes the reports in check mode, too. They describe what a run would do.
+    description: Also writes the reports in check mode. They then describe the changes that a run would make.
   diff_mode:
     support: none
     description: Shows no difference.
   idempotent:
     support: partial
     description: >-
-      A second run writes the file again, and appends to the files of GitHub Actions again. RV(ignore:changed) is always
-      false, because no managed object changes.
+      A second run writes the files again, and appends to the files of GitHub Actions again. RV(ignore:changed) is
+      always false, because no managed object changes.
 options:
   reports:
-    description: The reports by name, for example C(zot_publish_report). A report that is null is left out.
+    description: The reports by name, for example C(zot_publish_report). A report that is null is skipped.
     type: dict
     required: true
   paths:
     description:
-      - Files on the controller, as a list or as one text with commas. A relative path starts at the directory in which
-        C(ansible-playbook) was started.
-      - The extension selects the format. C(.json) has all reports, C(.md) is Markdown, and C(.env) has lines such as
-        C(IMAGE=oci.killinit.cc/openclaw/openclaw@sha256:…), which GitLab CI reads as C(artifacts:reports:dotenv).
-      - If none is given, no file is written.
+      - Files on the controller, as a list or as a comma-separated text. A relative path starts at the directory in
+        which C(ansible-playbook) was started.
+      - The extension selects the format. C(.json) contains all reports, C(.md) is Markdown, and C(.env) contains lines
+        such as C(IMAGE=oci.killinit.cc/openclaw/openclaw@sha256:…), which GitLab CI reads as
+        C(artifacts:reports:dotenv).
+      - If not set, no file is written.
     type: list
     elements: path
     default: []
     aliases:
       - path
 notes:
-  - Names in a report come from a registry or a cluster. In Markdown they are escaped and cannot add markup.
-  - A reference with another form than C(registry/repository@sha256:…) is never written to E(GITHUB_OUTPUT) or to a
-    C(.env) file.
+  - A report contains names from a registry or a cluster. In Markdown they are escaped, so they cannot add markup.
+  - Only references of the form C(registry/repository@sha256:…) are written to E(GITHUB_OUTPUT) and to C(.env) files.
 seealso:
   - module: ansible.builtin.set_stats
 """
@@ -81,12 +81,14 @@ paths:
   sample:
     - /builds/openclaw/report.json
 image:
-  description: The first of RV(images), or null.
+  description: The first entry of RV(images), or V(null).
   returned: success
   type: str
   sample: oci.killinit.cc/openclaw/openclaw@sha256:5f2c9a86d2b9a8f0f0c4d0f5a2b2a4e2b9a0c1d2e3f405162738495a6b7c8d9e
 images:
-  description: The references with digests of all images in the reports. An image that would be pushed has none.
+  description: >-
+    The references by digest of all images in the reports. An image that would be pushed in check mode has no digest
+    yet and is not listed.
   returned: success
   type: list
   elements: str

@@ -7,70 +7,73 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: zot_prune
-short_description: Remove tags that nobody needs from a Zot registry
+short_description: Remove the tags of old revisions from a Zot registry
 version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Removes the tags of old revisions. A revision is the tag of a build, as C(3f2c1ab), and the tags of its single
-    architectures, as C(3f2c1ab-amd64). It stays or goes as a whole.
-  - Keeping always wins. A revision goes only if no rule keeps it, if nothing in O(in_use) needs it, and if its age is
-    known. A tag that is no revision, as C(latest) or C(latest-previous), always stays.
-  - Removes tags and never digests. Zot removes an image with its next garbage collection, when no tag and no index
-    holds it any more. Until then RV(undo) takes the tags back.
-  - Each tag is read right before it is removed. A tag that has moved since the plan stays.
-  - A signature or another attachment with a tag of its own, as C(sha256-….sig), goes with its image and never without.
-  - All repositories are planned before the first tag is removed. If one of them cannot be read, or does not exist,
+  - Removes the tags of old revisions. A revision is the tag of a build, for example C(3f2c1ab), and the tags of its
+    single architectures, for example C(3f2c1ab-amd64). Without O(untag_members), all tags of a revision are removed, or
+    none.
+  - A revision is removed only if no rule keeps it, if no entry of O(in_use) needs it, and if its age is known. A tag
+    that does not belong to a revision, for example C(latest) or C(latest-previous), is always kept.
+  - Removes tags, not digests. The next garbage collection of Zot deletes the images that no tag and no index refers to.
+    Until then the tags can be restored with RV(undo).
+  - Each tag is read right before it is removed. A tag that has moved since the plan was made is kept.
+  - A signature or another attachment that has its own tag, for example C(sha256-….sig), is removed together with its
+    image, and only then.
+  - All repositories are planned before the first tag is removed. If a repository cannot be read or does not exist,
     nothing is removed.
 requirements:
-  - requests (Python)
-  - The search extension of Zot, which knows when a tag was pushed. Without it the age of every tag is unknown, and only
-    O(untag_members) removes tags.
+  - Python library requests
+  - The search extension of Zot, which returns the time of each push. Without it the age of every tag is unknown, and
+    only O(untag_members) removes tags.
 extends_documentation_fragment:
   - killinit.zot._registry
   - killinit.zot._attributes
 attributes:
   check_mode:
     details:
-      - Returns the tags that would be removed, and fails where the removal would fail because the user may not remove
-        them. For that it needs the search extension of Zot.
+      - Returns the tags that would be removed. With the search extension of Zot, check mode also fails if the user has
+        no permission to remove them.
   diff_mode:
     support: full
     description: Shows the tags of each repository before and after.
 options:
   repositories:
-    description: The repositories, without the registry, as a list or as one text with commas.
+    description: The repositories, without the registry, as a list or as a comma-separated text.
     type: raw
     required: true
   keep_last:
     description:
-      - The number of revisions of each repository that stay because they are the newest. Revisions are counted, not
-        tags. Revisions that were pushed at the same time as the last of them stay, too.
-      - If only O(keep_newer_than) is set, the newest revision stays.
+      - The number of newest revisions to keep in each repository. Revisions are counted, not tags. Revisions that were
+        pushed at the same time as the oldest of these are kept, too.
+      - If only O(keep_newer_than) is set, the newest revision is kept.
     type: int
   keep_newer_than:
     description:
-      - The age below which a revision stays, as V(30d). The units are V(m), V(h), V(d) and V(w).
-      - The age is that of the newest tag of the revision. A tag is as old as its image in the registry, or as the tag
-        itself if that is newer, as it is where two builds give the same image.
+      - Revisions younger than this age are kept, for example V(30d). The units are V(m), V(h), V(d) and V(w).
+      - The age of a revision is the age of its newest tag. The age of a tag counts from the first push of its image or
+        from the creation of the tag, whichever is later. The two differ if two builds produce the same image.
     type: raw
   keep:
     description: >-
-      Regular expressions. A tag that one of them matches as a whole stays, and with it its revision. A text is one
-      expression.
+      Regular expressions. A tag whose whole name matches one of them is kept, with all tags of its revision. A text
+      is a single expression.
     type: raw
   revisions:
     description:
-      - A regular expression for the whole tag of a revision. The tags of its single architectures belong to it, as
-        C(3f2c1ab-amd64).
-      - Every other tag is a shared tag and stays.
+      - A regular expression that matches the whole tag of a revision. The tags of its single architectures, for example
+        C(3f2c1ab-amd64), belong to the revision.
+      - Every other tag is a shared tag and is kept.
     type: str
     default: '[0-9a-f]{7,40}'
   untag_members:
     description:
-      - Whether to remove the tag of a single architecture, as C(3f2c1ab-amd64), of a revision that stays. The image
-        stays, because the index C(3f2c1ab) lists it.
-      - A tag stays if the index does not list its image, if O(keep) names it, or if O(in_use) names it or its digest.
+      - Whether to remove the tags of single architectures, for example C(3f2c1ab-amd64), of a revision that is kept.
+        Their images are kept, because the index C(3f2c1ab) lists them.
+      - Such a tag is kept if the index does not list its image, if O(keep) matches it, or if O(in_use) has it or its
+        digest.
       - Publishing the same revision again with the role P(killinit.zot.zot_publish#role) writes nothing.
     type: bool
     default: false
@@ -78,15 +81,15 @@ options:
     description:
       - Digests and references that are in use, usually RV(killinit.zot.zot_cluster_image_info#module:digests) and the
         references in RV(killinit.zot.zot_cluster_image_info#module:images) of all clusters.
-      - A digest of an index, of one of its members or of a configuration keeps the revision that has it. A reference by
-        tag keeps the revision of this tag, whatever it holds.
-      - An empty list is an error. If the option is not set, nothing is known to be in use.
+      - The digest of an index, of one of its members or of a configuration keeps every revision that contains it. A
+        reference by tag keeps the revision of this tag, whatever its digest.
+      - An empty list is an error. If the option is not set, no image counts as in use.
     type: raw
   max_deletes:
-    description: The task fails, and removes nothing, if it would remove more tags than this.
+    description: The maximum number of tags to remove. If there are more, the task fails and removes nothing.
     type: int
   parallel:
-    description: The number of tags that are removed at the same time.
+    description: The maximum number of tags to remove at the same time.
     type: int
     default: 4
 seealso:
@@ -113,13 +116,13 @@ EXAMPLES = r"""
     max_deletes: 100
   register: pruned
 
-- name: Take the tags back, until the garbage collection of Zot has run
+- name: Restore the tags before the garbage collection of Zot runs
   killinit.zot.zot_tag:
     registry: oci.killinit.cc
     images: "{{ pruned.undo }}"
   when: pruned.undo | length > 0
 
-- name: Remove the tags of single architectures, and no image
+- name: Remove the tags of single architectures and keep all images
   killinit.zot.zot_prune:
     registry: oci.killinit.cc
     repositories:
@@ -150,7 +153,7 @@ deleted:
       returned: always
       sample: "3f2c1ab"
     digest:
-      description: The digest that the tag held; V(null) for an attachment that stays.
+      description: The digest of the tag; V(null) for an attachment that is kept.
       type: str
       returned: always
       sample: sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
@@ -160,12 +163,12 @@ deleted:
       returned: always
       sample: "3f2c1ab"
     pushed_at:
-      description: When the tag got its image, in UTC; V(null) if it is not known.
+      description: The time from which the age of the tag counts, in UTC; V(null) if it is not known.
       type: str
       returned: always
       sample: "2026-10-02T08:15:00Z"
     age:
-      description: The number of seconds since then; V(null) if it is not known.
+      description: The number of seconds since RV(deleted[].pushed_at); V(null) if it is not known.
       type: int
       returned: always
       sample: 4665600
@@ -176,32 +179,34 @@ deleted:
       sample: 2574608
     reason:
       description:
-        - Why the tag goes. V(old) means that no rule keeps its revision, V(member) that the index of its revision lists
-          the image (see O(untag_members)), V(attachment) that it is attached to an image that goes or does not exist.
-        - Why the tag stays. V(name) means that O(keep) matches it or a tag of its revision, V(in_use) that it or a tag
-          of its revision is in O(in_use), V(shared_tag) that it belongs to no revision, V(no_rule) that neither
-          O(keep_last) nor O(keep_newer_than) is set, V(unknown_age) that the age of a tag of its revision is not known,
-          V(keep_last) and V(newer) that this option keeps its revision, V(attachment) that it is attached to an image
-          that stays or still exists.
-        - Why the tag stays although it was planned to go. V(moved) means that another client has moved it, or the index
-          that lists it, V(denied) that the user may not remove tags, V(max_deletes) that there are more than
-          O(max_deletes), V(failed) that its removal failed, V(not_tried) that another removal failed before.
+        - Why the tag is removed. V(old) means that no rule keeps its revision, V(member) that the index of its revision
+          lists the image (see O(untag_members)), V(attachment) that it is attached to an image that is removed or does
+          not exist.
+        - Why the tag is kept. V(name) means that O(keep) matches it or a tag of its revision, V(in_use) that it or a
+          tag of its revision is in O(in_use), V(shared_tag) that it does not belong to a revision, V(no_rule) that
+          neither O(keep_last) nor O(keep_newer_than) is set, V(unknown_age) that the age of a tag of its revision is
+          not known, V(keep_last) that O(keep_last) keeps its revision, V(newer) that O(keep_newer_than) keeps it,
+          V(attachment) that it is attached to an image that is kept or still exists.
+        - Why the tag is kept although the plan was to remove it. V(moved) means that another client has moved it or the
+          index that lists its image, V(denied) that the user has no permission to remove tags, V(max_deletes) that
+          the task would remove more tags than O(max_deletes), V(failed) that the removal failed, V(not_tried) that
+          another removal had failed before.
       type: str
       returned: always
       sample: old
 kept:
-  description: The tags that stay, with the reason of each. A tag that another client has removed is in neither list.
+  description: The tags that are kept. A tag that another client has removed is in neither list.
   type: list
   elements: dict
   returned: always
   contains: *tag
 undo:
   description:
-    - What takes the removed tags back, as the option O(killinit.zot.zot_tag#module:images).
-    - If the result of a failed removal is not known, the tag is listed.
-    - To Zot a tag that was taken back is new, and O(keep_last) counts its revision among the newest.
-    - An image without a tag is deleted by the garbage collection of Zot. Its age counts from its push and not from the
-      removal of its tag, so the next garbage collection deletes an old image.
+    - The value of O(killinit.zot.zot_tag#module:images) that restores the removed tags.
+    - A tag is also listed if its removal failed and may nevertheless have happened.
+    - Zot treats a restored tag as new, so O(keep_last) counts its revision among the newest.
+    - The garbage collection of Zot deletes an image without a tag. The age of the image counts from its push and not
+      from the removal of its tag, so the next garbage collection deletes an old image.
   type: list
   elements: dict
   returned: always
@@ -212,7 +217,7 @@ undo:
       returned: always
       sample: openclaw/openclaw
     source:
-      description: The digest that the tags held.
+      description: The digest of the removed tags.
       type: str
       returned: always
       sample: sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
@@ -224,8 +229,8 @@ undo:
       sample: ["3f2c1ab"]
 freeable:
   description: >-
-    The number of bytes that the garbage collection frees at most: of the images that no tag holds any more. It frees
-    less where they share layers with images that stay.
+    The maximum number of bytes that the garbage collection can free, which is the size of all images that lose their
+    last tag. It frees less if they share layers with images that are kept.
   type: int
   returned: always
   sample: 2574608

@@ -13,20 +13,20 @@ version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Finds the pods of a namespace that cannot pull an image, and returns for each image every cause, what to do and the
-    commands for it.
-  - kubelet has one message for several causes. Therefore the module also reads the pull secrets of these pods, and
-    requests the images from the registry with the pods' own accounts and with the account of O(registry_username).
+  - Finds the pods of a namespace that cannot pull an image, and returns every cause for each image, with the remedy and
+    its commands.
+  - kubelet has the same message for several causes. Therefore the module also reads the pull secrets of these pods, and
+    requests the images from the registry with the credentials of the pods and with those of O(registry_username).
   - It covers containers, init containers, ephemeral containers and image volumes, pods whose first pull takes longer
     than O(pull_timeout), and containers that end at once because their image is for another architecture.
-  - If no pod fails, the module lists the pods and the events, and sends no request to the registry.
-  - Only images in O(registry) are looked up, and accounts are sent to no other registry. The requests are
-    sent from the host where the module runs, not from the nodes.
+  - If no pod fails, the module only lists the pods and the events, and sends no request to the registry.
+  - Only images in O(registry) are requested, and credentials are not sent to any other registry. The requests are sent
+    from the host where the module runs, not from the nodes.
 options:
   namespace:
     description: The namespace of the pods.
   label_selectors:
-    description: The labels that the pods must have. Without any, all pods of the namespace are checked.
+    description: The labels that the pods must have. If empty, all pods of the namespace are checked.
     type: list
     elements: str
     default: []
@@ -42,8 +42,8 @@ options:
     default: zot-pull-secret
   allow_empty:
     description:
-      - Whether the namespace may have no pods, or none with these labels. Otherwise that is an error, because with a
-        mistyped name nothing would seem to fail.
+      - Whether the namespace may have no pods, or no pods with these labels. Otherwise that is an error, because the
+        module would find no failure in a namespace whose name is mistyped.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -101,9 +101,9 @@ pods:
   sample: 3
 findings:
   description:
-    - One for each cause. If an image has several causes, they follow each other in the order in which they have to be
-      fixed. Pods of the same resource that fail for the same causes are one finding.
-    - Causes that pass without a change are last.
+    - One entry for each cause. Several causes of the same image are listed in the order in which they have to be fixed.
+      Pods of the same resource that fail for the same causes are one finding.
+    - Temporary causes, which need no change, are last.
   returned: success
   type: list
   elements: dict
@@ -118,17 +118,18 @@ findings:
       type: str
       sample: tag_missing
     message:
-      description: The cause in a sentence.
+      description: The cause, in one sentence.
       type: str
       sample: "openclaw/openclaw has no tag 3; the nearest are: 2, 1"
     remedy:
-      description: What to do, in a sentence.
+      description: The remedy, in one sentence.
       type: str
       sample: "Publish the image (killinit.zot.publish), or use an image that exists:"
     commands:
       description:
-        - Shell commands that fix the cause, in their order. Empty where no command can fix it.
-        - They contain only names that are valid in Kubernetes. The remedy says if one is left out for this reason.
+        - Shell commands that fix the cause, in the order to run them. Empty if no command can fix the cause.
+        - They contain only names that are valid in Kubernetes. If a command is omitted for this reason, the remedy says
+          so.
       type: list
       elements: str
       sample: [kubectl --namespace=openclaw set image deployment/openclaw app=oci.example.com/openclaw/openclaw:2]
@@ -138,11 +139,11 @@ findings:
       elements: str
       sample: [container app]
     evidence:
-      description: What proves the cause, mostly kubelet's message.
+      description: The evidence for the cause, usually the message of kubelet.
       type: str
       sample: "failed to resolve image: oci.example.com/openclaw/openclaw:3: not found"
     image:
-      description: The image, as the pods name it.
+      description: The image, as in the specification of the pods.
       type: str
       sample: oci.example.com/openclaw/openclaw:3
     resource:
@@ -160,7 +161,7 @@ findings:
       elements: str
       sample: [node-1]
 summary:
-  description: The findings as lines for people. Control characters from the cluster or the registry are escaped.
+  description: The findings as lines of text. Control characters from the cluster or the registry are escaped.
   returned: success
   type: list
   elements: str
@@ -171,7 +172,7 @@ problems:
   elements: str
   sample: ["oci.example.com/openclaw/openclaw:3 of deployment/openclaw: openclaw/openclaw has no tag 3"]
 unreadable:
-  description: What could not be read, in the cluster or in the registry. The diagnosis is done without it.
+  description: The resources of the cluster and the registry that could not be read. The diagnosis does not use them.
   returned: success
   type: list
   elements: dict
@@ -189,7 +190,7 @@ unreadable:
       type: str
       sample: openclaw
     message:
-      description: The answer of the API server or the registry.
+      description: The error message of the API server or the registry.
       type: str
       sample: 'nodes is forbidden: User "ops" cannot list resource "nodes"'
 error_class:
@@ -203,7 +204,7 @@ retryable:
   returned: failure
   sample: false
 hint:
-  description: What to do.
+  description: How to correct the error.
   type: str
   returned: failure
   sample: Correct the name, the namespace or the selector.
@@ -214,7 +215,7 @@ cmd:
   returned: if crane failed
   sample: [crane, manifest, "oci.example.com/openclaw/openclaw:latest"]
 rc:
-  description: The exit status of the tool; V(null) if it did not end by itself.
+  description: The exit status of the tool; V(null) if the tool was killed.
   type: int
   returned: if crane failed
   sample: 1

@@ -12,15 +12,15 @@ version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Reads a pull secret as kubelet does, requests every image that the workloads of the namespace need from the
-    registry with the accounts in the secret, and checks that the workloads or their service accounts name the secret.
+  - Reads a pull secret like kubelet, requests every image that the workloads of the namespace need from the registry
+    with the credentials in the secret, and checks that the workloads or their service accounts name the secret.
   - Workloads are Deployments, StatefulSets, DaemonSets and CronJobs, with the images of their containers, init
     containers and image volumes. Only those that use O(registry) count.
-  - A probe of the registry ends after O(registry_timeout) or 15 seconds, whichever is shorter, and all probes together
-    within 30 seconds. A registry that does not answer gives the verdict V(unknown).
-  - The requests are sent from the host where the module runs, and not from the nodes. O(registry_username),
+  - Each request to the registry ends after O(registry_timeout) or 15 seconds, whichever is shorter, and all requests
+    end within 30 seconds. If the registry does not answer, the verdict is V(unknown).
+  - The requests are sent from the host where the module runs, not from the nodes. O(registry_username),
     O(registry_password) and O(registry_authfile) are not used.
-  - The result holds no password and no data of a Secret.
+  - The result contains no password and no data of a Secret.
   - If no workload uses the registry and O(images) is empty, the module fails.
 extends_documentation_fragment:
   - killinit.zot._cluster
@@ -32,40 +32,40 @@ options:
     type: raw
     default: zot-pull-secret
   workloads:
-    description: The workloads to check, as C(deployment/openclaw). If empty, all of the namespace.
+    description: The workloads to check, for example C(deployment/openclaw). If empty, all workloads of the namespace.
     type: list
     elements: str
     default: []
   label_selectors:
-    description: Label selectors that the workloads must match, as C(app=openclaw).
+    description: Label selectors that the workloads must match, for example C(app=openclaw).
     type: list
     elements: str
     default: []
   images:
     description:
-      - Images that must be pullable although no workload names them yet, as C(registry/repository:tag) or
-        C(repository:tag).
+      - Additional images that the pods must be able to pull, in the form C(registry/repository:tag) or
+        C(repository:tag). Set them if no workload names the images yet.
     type: list
     elements: raw
     default: []
   repair_username:
     description:
-      - The user that a repair would write into the secret. With it, RV(repair.action) is V(none) where the secret
-        already holds exactly this account.
+      - The user that a repair would write to the secret. If it is set, RV(repair.action) is V(none) if the secret
+        already has exactly these credentials.
     type: str
   repair_password:
     description: The password of O(repair_username).
     type: str
   assume_repaired:
     description:
-      - Return the verdict on the secret and the service accounts as the repair would leave them. This is how a role
-        predicts its result in check mode. Nothing is written.
-      - Needs O(repair_username) and O(repair_password) if the secret itself is to be repaired.
+      - Whether to return the verdict that the secret and the service accounts would have after the repair. A role uses
+        this in check mode to predict its result. Nothing is written.
+      - Requires O(repair_username) and O(repair_password) if the secret itself needs a repair.
     type: bool
     default: false
 seealso:
   - name: The role zot_pull_secret
-    description: Writes what this module returns as RV(repair).
+    description: Makes the changes that this module returns as RV(repair).
     link: https://github.com/killinit/zot/blob/main/roles/zot_pull_secret/README.md
 """
 
@@ -135,32 +135,32 @@ checks:
   contains:
     check:
       description:
-        - V(exists), the secret is in the namespace.
-        - V(type), kubelet uses a secret of this type.
-        - V(json), kubelet can read all entries; if it cannot read one, it ignores all of the pod's pull secrets.
-        - V(entry), an entry matches every repository that is needed, by the rules of kubelet.
-        - V(auth), the entries that are used hold a user name and a password, and C(auth) is made of both.
-        - V(read), for each repository, the registry lets one of the accounts read every image that is needed.
-        - V(named), for each workload, its pod template or its service account names the secret.
+        - V(exists), whether the secret exists in the namespace.
+        - V(type), whether kubelet uses secrets of this type.
+        - V(json), whether kubelet can read all entries. If it cannot read one, it ignores all pull secrets of the pod.
+        - V(entry), whether each required repository matches an entry, by the rules of kubelet.
+        - V(auth), whether the entries that are used have a user name and a password, and C(auth) contains the same.
+        - V(read), for each repository, whether one of the users may read every required image in the registry.
+        - V(named), for each workload, whether its pod template or its service account names the secret.
       type: str
     resource:
       description: The secret, the repository or the workload.
       type: str
       sample: deployment/openclaw
     verdict:
-      description: V(ok), V(failed), or V(unknown) if the check could not be made.
+      description: V(ok), V(failed), or V(unknown) if the check was not possible.
       type: str
     reason:
-      description: Why the verdict is what it is.
+      description: The reason for the verdict.
       type: str
     remedy:
-      description: What to do. Empty if there is nothing to do, or if another check must be fixed first.
+      description: The remedy. Empty if no change is needed, or if another check must be fixed first.
       type: str
     error_class:
-      description: For a V(read) that is not ok, the error class as M(killinit.zot.zot_image_info) returns it.
+      description: The error class, as M(killinit.zot.zot_image_info) returns it, if the check V(read) is not ok.
       type: str
 unreadable:
-  description: What the API refused to return.
+  description: The resources that the user may not read.
   returned: success
   type: list
   elements: dict
@@ -169,7 +169,7 @@ unreadable:
       description: The verb of the request, V(get) or V(list).
       type: str
     resource:
-      description: The resource, as C(cronjobs) or C(secrets/zot-pull-secret).
+      description: The resource, for example C(cronjobs) or C(secrets/zot-pull-secret).
       type: str
     namespace:
       description: The namespace of the request.
@@ -178,29 +178,29 @@ unreadable:
       description: The message of the API.
       type: str
 repair:
-  description: What to write so that the pods can pull.
+  description: The changes that the pods need in order to pull.
   returned: success
   type: dict
   contains:
     action:
       description:
-        - V(none), the secret stays as it is.
-        - V(create), the secret does not exist.
-        - V(merge), the entries of the secret are changed.
+        - V(none), the secret does not change.
+        - V(create), the secret does not exist and must be created.
+        - V(merge), entries of the secret must be changed.
         - V(replace), the secret must be deleted and created again, because it has another type than
           C(kubernetes.io/dockerconfigjson) or is immutable.
       type: str
     data_key:
-      description: The key of the secret's data with the entries in O(ignore:keep). Null if no entry stays.
+      description: The key in the data of the secret that contains the entries to keep. Null if no entry is kept.
       type: str
       sample: .dockerconfigjson
     keep:
-      description: The keys of the entries that stay, without a user and a password in front of an C(@).
+      description: The keys of the entries to keep, without a user and a password before an C(@).
       type: list
       elements: str
       sample: [quay.io]
     changes:
-      description: What happens to which entry of the secret.
+      description: The change of each entry of the secret.
       type: list
       elements: str
       sample: ["entry oci.example.com: credentials updated"]
@@ -215,7 +215,7 @@ repair:
           sample: default
         patch:
           description: The definition for M(kubernetes.core.k8s) with O(kubernetes.core.k8s#module:state=patched).
-            It has all pull secrets of the service account, because the API replaces their list as a whole.
+            It contains all pull secrets of the service account, because the API replaces the whole list.
           type: dict
 error_class:
   description: The class of the error, as M(killinit.zot.zot_image_info) returns it.
@@ -228,7 +228,7 @@ retryable:
   returned: failure
   sample: false
 hint:
-  description: What to do.
+  description: How to correct the error.
   type: str
   returned: failure
   sample: Correct the name, the namespace or the selector.
@@ -239,7 +239,7 @@ cmd:
   returned: if crane failed
   sample: [crane, manifest, "oci.example.com/openclaw/openclaw:latest"]
 rc:
-  description: The exit status of the tool; V(null) if it did not end by itself.
+  description: The exit status of the tool; V(null) if the tool was killed.
   type: int
   returned: if crane failed
   sample: 1

@@ -14,9 +14,9 @@ author:
 description:
   - Pushes the image of an archive to one or more tags of a repository, with C(skopeo copy --format oci
     docker-archive:FILE docker://REFERENCE). Zot accepts OCI manifests only, unless C(http.compat) is set.
-  - The archive is a docker archive (C(docker save)), an OCI archive, or the directory of an OCI layout. For what each
-    builder writes see R(the guide to publishing,ansible_collections.killinit.zot.docsite.guide_publish).
-  - A tag that already holds the image is not written. Images are compared by their layers and their configuration,
+  - The archive is a docker archive (C(docker save)), an OCI archive, or the directory of an OCI layout. The formats of
+    builders are in R(the guide to publishing,ansible_collections.killinit.zot.docsite.guide_publish).
+  - A tag that already refers to the image is not written. Images are compared by their layers and their configuration,
     because the digest of an image depends on the tool that pushed it, its version and its cache.
   - The time of this comparison does not depend on the size of the archive, unless the archive is compressed.
 extends_documentation_fragment:
@@ -25,12 +25,12 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     details:
-      - Check mode cannot detect a missing permission to write.
+      - Check mode does not detect that the user has no permission to write.
   diff_mode:
     support: full
   idempotent:
     details:
-      - Not with O(force=true), which always pushes.
+      - O(force=true) always pushes.
 options:
   archive:
     description:
@@ -52,41 +52,41 @@ options:
     type: str
   tags:
     description:
-      - The tags to push to, as a list or as one text with commas.
+      - The tags to push to, as a list or as a comma-separated text.
       - Quote a tag that YAML reads as another value, for example V('0012345') or V('1.10'). A number is an error.
     type: raw
     aliases:
       - tag
   platform:
     description:
-      - The platform of the image, as C(os/architecture[/variant]). The task fails if the archive has no image for it.
+      - The platform of the image, as C(os/architecture[/variant]). If the archive has no such image, the task fails.
       - Required for an archive with images for several platforms.
     type: str
   force:
-    description: Push also to tags that already hold the image. The default is V(false).
+    description: Also push to tags that already refer to the image. The default is V(false).
     type: bool
   keep_previous:
     description:
-      - A tag for the image that a tag holds before another image is pushed to it, for example V({tag}-previous).
-        V({tag}) is replaced by the tag that is pushed. It costs two requests for each tag that moves.
+      - A tag that keeps the previous image of each tag that moves, for example V({tag}-previous). V({tag}) is replaced
+        by the tag that moves. It costs two requests for each tag that moves.
       - Zot deletes an image when its last tag is overwritten, even if an index lists it.
     type: str
   overwrite:
     description:
-      - Whether a tag that holds another image may be moved, or a list of the tags that may. The default is V(true).
-      - A tag that may not be moved is an error, which names both images. Nothing is written then.
+      - Whether tags that refer to another image may be moved, or a list of such tags. The default is V(true).
+      - If a tag may not be moved, the task fails, names both images, and writes nothing.
     type: raw
   index:
     description:
-      - The tag of the index that will list the image. Until it exists, tags may be moved in spite of O(overwrite). Then
-        it must list the images of all archives with this O(index), and no other platform. A tag that begins with its
-        name, as C(3f2c1ab-amd64), and does not exist is not written if the index has the image.
+      - The tag of the index that will list the image. Until the index exists, tags may be moved despite O(overwrite).
+        Afterwards it must list the images of all archives with this O(index), and no other platform. A missing tag that
+        begins with its name, for example C(3f2c1ab-amd64), is not written again if the index lists the image.
     type: raw
   images:
     description:
       - Several archives, instead of O(archive).
-      - All archives and tags are read before the first push, and an error there stops the task. An error of a push does
-        not stop the others. The task fails at its end, and its result lists the tags that were written.
+      - All archives and tags are read before the first push. If a read fails, the task stops. If a push fails, the
+        other pushes continue. The task then fails, and its result lists the tags that were written.
     type: list
     elements: dict
     suboptions:
@@ -130,7 +130,7 @@ options:
         description: See O(index).
         type: raw
   parallel:
-    description: The number of O(images) that are pushed at the same time.
+    description: The maximum number of O(images) to push at the same time.
     type: int
     default: 4
 notes:
@@ -139,11 +139,11 @@ notes:
     disable the lines.
   - Progress requires that the task runs on the controller, on Linux, and that the user of the play may read the
     processes of a C(become) user. It is disabled for tasks with C(async) or C(no_log).
-  - For the run time without a push see
+  - The run time without a push is in
     R(the guide to performance,ansible_collections.killinit.zot.docsite.guide_performance).
 requirements:
   - skopeo 1.9 or later
-  - the Python library zstandard, for archives that are compressed with zstd
+  - Python library zstandard, for archives that are compressed with zstd
 seealso:
   - module: killinit.zot.zot_index
   - module: killinit.zot.zot_image_info
@@ -282,7 +282,7 @@ tags:
       type: str
       returned: always
     platforms:
-      description: The platforms of the tag. In check mode those that it would have.
+      description: The platforms of the tag (in check mode its future platforms).
       type: list
       elements: str
       returned: always
@@ -303,7 +303,7 @@ tags:
     error:
       description:
         - The error of the tag, with C(error_class), C(retryable) and C(msg); V(null) without an error.
-        - If the task fails with the same remedy, it is in C(msg) of the task alone.
+        - If the task fails with the same remedy, only C(msg) of the task contains it.
       type: dict
       returned: always
 registry:
@@ -349,7 +349,7 @@ _TARGET: dict[str, dict[str, t.Any]] = {
     "platform": {"type": "str"},
     "keep_previous": {"type": "str"},
     "index": {"type": "raw"},
-    # Without a default, as force, so that mutually_exclusive can detect it.
+    # Without a default, like force, so that mutually_exclusive can detect it.
     "overwrite": {"type": "raw"},
 }
 SPEC = Spec(
@@ -387,7 +387,7 @@ def main() -> None:
     count = min(module.params["parallel"], len(module.params["images"] or [None]))
     try:
         with open_session(module) as session, ArchiveReader(session).reading_archives(count) as registry:
-            # Imported while the processes import what reads archives.
+            # Imported here, while the worker processes start.
             from ansible_collections.killinit.zot.plugins.module_utils._push import push
 
             result = push(registry, module.params, dry_run=module.check_mode)

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: zot_rollback_info
-short_description: Find out where shared tags can be rolled back to
+short_description: Find the images that shared tags can be rolled back to
 version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Finds the image that each shared tag has after a rollback, to O(revision) or to the release before the last one, and
-    checks all images before any tag is moved.
+  - Finds the image that each shared tag would have after a rollback to O(revision), or to the release before the last
+    one, and checks that all images exist and have all platforms.
   - Changes nothing. The role P(killinit.zot.zot_rollback#role) moves the tags.
-  - Without O(revision) the image is the one that the tag of O(keep_previous) holds. A release that does not change an
-    image does not move its tags, so that its O(keep_previous) is older than that of the other images. The module
-    therefore looks for the revision that each image has as its current or its previous image, and refuses if there is
-    none or if there are several.
+  - Without O(revision), the module finds the previous release with the tags of O(keep_previous). A release that does
+    not change an image does not move its tags, so its O(keep_previous) tag is older than those of the other images.
+    Therefore the module searches for a revision whose images are all the current or the previous ones. If it finds
+    none, or several with different images, it reports a problem.
   - Without O(revision) the digests of all tags of one repository are read, with C(HEAD) requests, which Zot does not
     count as pulls.
 extends_documentation_fragment:
@@ -30,13 +30,13 @@ attributes:
 options:
   images:
     description:
-      - The images, each with C(repository) and, instead of O(tags), C(tags). Other keys are ignored, so that the images
-        of the role P(killinit.zot.zot_publish#role) can be used.
+      - The images. Each has the key C(repository), and optionally C(tags), which replaces O(tags). Other keys are
+        ignored, so the images of the role P(killinit.zot.zot_publish#role) can be used.
     type: list
     elements: dict
     required: true
   tags:
-    description: The shared tags of the images, as a list or as one text with commas.
+    description: The shared tags of the images, as a list or as a comma-separated text.
     type: raw
     default:
       - latest
@@ -44,27 +44,27 @@ options:
     description: The tag of the build to roll back to. It must be text; quote a tag that consists of digits.
     type: raw
   keep_previous:
-    description: The name of the tag that holds what a shared tag meant before. C({tag}) is the shared tag.
+    description: The tag that keeps the previous image of a shared tag. V({tag}) is replaced by the shared tag.
     type: str
     default: "{tag}-previous"
   require_platforms:
-    description: Whether it is a problem when the image to roll back to lacks a platform that the tag has now.
+    description: Whether it is a problem if the image to roll back to lacks a platform of the current image.
     type: bool
     default: true
   parallel:
-    description: The number of references that are read at the same time.
+    description: The maximum number of references to read at the same time.
     type: int
     default: 8
 seealso:
   - module: killinit.zot.zot_image_info
   - module: killinit.zot.zot_workload_info
   - name: The role zot_rollback
-    description: Moves the shared tags to what this module found.
+    description: Moves the shared tags to the images that this module found.
     link: https://github.com/killinit/zot/blob/main/roles/zot_rollback/README.md
 """
 
 EXAMPLES = r"""
-- name: Find out what the release before the last one was
+- name: Find the release before the last one
   killinit.zot.zot_rollback_info:
     registry: oci.killinit.cc
     images:
@@ -94,7 +94,7 @@ problems:
   returned: success
   sample: []
 revision:
-  description: The revision; V(null) if no tag names it.
+  description: The revision; V(null) if no tag of a revision refers to the images.
   type: str
   returned: success
   sample: "3f2c1ab"
@@ -110,7 +110,7 @@ images:
       returned: always
       sample: oci.killinit.cc/openclaw/openclaw:latest
     from:
-      description: The digest of the tag now; V(null) if it does not exist.
+      description: The current digest of the tag; V(null) if the tag does not exist.
       type: str
       returned: always
       sample: sha256:4c553b9ea325a14b0e5ee5afaabf53ae2b4f3b186155d197ae400809bb5c8dfd
@@ -127,7 +127,7 @@ references:
   sample:
     - oci.killinit.cc/openclaw/openclaw:3f2c1ab
 moves:
-  description: The tags that have to move, as the option O(killinit.zot.zot_tag#module:images). Empty with RV(problems).
+  description: The tags to move, as the value of O(killinit.zot.zot_tag#module:images). Empty if there are RV(problems).
   type: list
   elements: dict
   returned: success

@@ -12,25 +12,25 @@ version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Gives an image or an index that exists in a repository additional tags, with C(crane tag), or removes tags, with
+  - Adds tags to an existing image or index of a repository, with C(crane tag), or removes tags, with
     C(crane delete REPOSITORY:TAG).
-  - A tag that already holds the image is not written, so tags of an immutable repository are no obstacle.
+  - A tag that already refers to the image is not written, so the module also works with immutable tags.
   - All sources are read before a tag is written. If one of them does not exist, nothing is written.
-  - A removed tag is the only tag that is removed. Other tags of the same image stay, unlike with C(skopeo delete).
+  - Removing a tag keeps the other tags of the same image, unlike C(skopeo delete).
 extends_documentation_fragment:
   - killinit.zot._registry
   - killinit.zot._attributes
 attributes:
   check_mode:
     details:
-      - Check mode cannot detect a missing permission to write or to delete.
+      - Check mode does not detect that the user has no permission to write or delete.
   diff_mode:
     support: full
 options:
   state:
     description:
-      - With V(present), O(tags) hold the image of O(source).
-      - With V(absent), O(tags) do not exist. An image without a tag is deleted by the garbage collection of Zot.
+      - With V(present), O(tags) refer to the image of O(source).
+      - With V(absent), O(tags) do not exist. The garbage collection of Zot deletes an image without a tag.
     type: str
     choices: [present, absent]
     default: present
@@ -42,22 +42,22 @@ options:
     type: raw
   tags:
     description:
-      - The tags that are written or removed, as a list or as one text with commas. A digest is refused.
+      - The tags to write or remove, as a list or as a comma-separated text. A digest is an error.
       - Quote a tag that YAML reads as another value, for example V('0012345') or V('1.10'). A number is an error.
     type: raw
     aliases:
       - tag
   keep_previous:
     description:
-      - A tag for the image that a tag holds before it moves, for example V({tag}-previous). V({tag}) is replaced by the
-        tag that moves.
+      - A tag that keeps the previous image of each tag that moves, for example V({tag}-previous). V({tag}) is replaced
+        by the tag that moves.
       - Zot deletes an image when its last tag is overwritten, even if an index lists it.
       - Only with O(state=present).
     type: str
   images:
     description:
       - Several images, instead of O(repository).
-      - An error of one image does not stop the others. The task fails at its end, and RV(moved) lists the tags that
+      - If an image fails, the other images are still processed. The task then fails, and RV(moved) lists the tags that
         moved.
     type: list
     elements: dict
@@ -79,7 +79,7 @@ options:
         description: See O(keep_previous).
         type: str
   parallel:
-    description: The number of O(images) that are written at the same time.
+    description: The maximum number of O(images) to write at the same time.
     type: int
     default: 4
 seealso:
@@ -89,7 +89,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Move the tag latest to a revision, and keep the image that it holds now
+- name: Move the tag latest to a revision, and keep its previous image
   killinit.zot.zot_tag:
     registry: oci.killinit.cc
     repository: openclaw/openclaw
@@ -120,7 +120,7 @@ EXAMPLES = r"""
             tags: [latest]
       register: result
   rescue:
-    - name: Undo what moved
+    - name: Move the tags back
       killinit.zot.zot_tag:
         registry: oci.killinit.cc
         repository: "{{ item.repository }}"
@@ -230,12 +230,12 @@ tags:
       returned: always
       sample: latest
     digest:
-      description: The digest of the tag, in check mode the one that it would have; V(null) if the tag does not exist.
+      description: The digest of the tag (in check mode its future digest); V(null) if the tag does not exist.
       type: str
       returned: always
       sample: sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
     platforms:
-      description: The platforms of the tag. In check mode those that it would have.
+      description: The platforms of the tag (in check mode its future platforms).
       type: list
       elements: str
       returned: always
@@ -260,16 +260,17 @@ tags:
     error:
       description:
         - The error of the tag, with C(error_class), C(retryable) and C(msg); V(null) without an error.
-        - If the task fails with the same remedy, it is in C(msg) of the task alone.
+        - If the task fails with the same remedy, only C(msg) of the task contains it.
       type: dict
       returned: always
 moved:
   description:
-    - The tags that moved, and after them the tags of O(keep_previous) that moved. It is what undoes the task, see the
-      examples. In check mode the tags that would move.
-    - If the result of a failed write is not known, the tag is listed. Undoing it writes nothing if it did not move.
-    - The undo needs the digests in C(from). A digest without a tag is deleted by Zot's garbage collection, and at once
-      if its last tag was overwritten.
+    - The tags that moved, and after them the tags of O(keep_previous) that moved. In check mode the tags that would
+      move. To undo the task, move the tags back to C(from) in this order, as in the examples.
+    - A tag is also listed if its write failed and may nevertheless have happened. If it did not move, moving it back
+      writes nothing.
+    - The digests in C(from) must still exist. The garbage collection of Zot deletes an image without a tag. If the last
+      tag of an image is overwritten, Zot deletes the image at once.
   type: list
   elements: dict
   returned: always

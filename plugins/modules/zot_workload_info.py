@@ -12,15 +12,15 @@ version_added: 0.1.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Compares the digests that the pods of Deployments, StatefulSets and DaemonSets report with what the tags of their
-    images mean in the registry now, image volumes included, and returns for each workload whether it is current, why,
-    and the patch that makes it current.
-  - With O(wait) waits for rollouts that are in progress, and ends early when one of them has failed.
+  - Compares the digests that the pods of Deployments, StatefulSets and DaemonSets report, including image volumes, with
+    the current digests of the tags in the registry. Returns for each workload whether it is current, the reason, and
+    the patch that makes it current.
+  - With O(wait), the module waits for rollouts that are in progress, and ends early if one of them fails.
   - Changes nothing. The role P(killinit.zot.zot_rollout#role) applies the patches.
-  - A pod may report the digest of the index, of the manifest of its platform, or of the configuration, and any
-    repository that holds the same image. All of these count as the image.
-  - A CronJob is assessed by its template, since its pods start later. Pods of other owners, as a Job, are assessed too,
-    but no patch is made for them.
+  - A pod may report the digest of the index, of the manifest of its platform, or of the configuration, with any
+    repository that has the same image. All of these count as the same image.
+  - A CronJob is assessed by its template, because its pods start later. Pods of other owners, for example of a Job, are
+    assessed, too, but no patch is returned for them.
 extends_documentation_fragment:
   - killinit.zot._cluster
   - killinit.zot._cluster.namespace
@@ -28,64 +28,64 @@ extends_documentation_fragment:
 options:
   workloads:
     description:
-      - The names of the workloads, as C(deployment/openclaw). Without names, all workloads of O(namespace) that use an
-        image of O(registry) are assessed.
+      - The names of the workloads, for example C(deployment/openclaw). If empty, all workloads of O(namespace) that use
+        an image of O(registry) are assessed.
       - A workload that does not exist is an error.
     type: list
     elements: str
     default: []
   label_selectors:
-    description: Labels that the workloads must have, each as C(app.kubernetes.io/name=openclaw).
+    description: Label selectors that the workloads must match, for example C(app.kubernetes.io/name=openclaw).
     type: list
     elements: str
     default: []
   repositories:
-    description: Repositories of O(registry). If given, only workloads that use an image of one of them are assessed.
+    description: Repositories of O(registry). If set, only workloads that use an image of one of them are assessed.
     type: list
     elements: raw
     default: []
   images:
     description:
-      - References that a release published. Each must run, at its digest, in at least one selected workload.
-      - A container names another revision when its repository is that of one of these references, its tag is none of
-        their tags, and its tag has the form of a tag of the same repository in this list. A tag of 7 to 40 hexadecimal
-        digits is a revision, as C(3f2c1ab); other tags have the same form when they differ in numbers alone, as
-        C(1.4.1) and C(1.4.2). A tag without digits, as C(stable), is never a revision. A digest without a tag is
-        another revision when it is another image.
+      - References that a release published. The digest of each must run in at least one selected workload.
+      - A container names another revision if this list has a reference of the same repository whose tag is different
+        but has the same form. All tags of 7 to 40 hexadecimal digits, for example C(3f2c1ab), have the same form. Other
+        tags have the same form if only their numbers differ, for example C(1.4.1) and C(1.4.2). A tag without digits,
+        for example C(stable), is never a revision. A digest without a tag names another revision if it is a different
+        image.
     type: list
     elements: raw
     default: []
   set_image:
     description:
-      - Whether the patch of a workload sets the image of a container that names another revision than O(images).
-      - V(force) sets it also in a workload that Argo CD, Flux or Helm manages. They may set the image back.
+      - Whether the patch changes the image of a container that names another revision to the revision in O(images).
+      - V(force) also changes workloads that Argo CD, Flux or Helm manages. These tools may set the image back.
     type: str
     choices: ['false', 'true', force]
     default: 'false'
   pin:
     description:
-      - Whether the patch of a workload sets the digest behind a tag, where a restart would start the same image again
+      - Whether the patch adds the digest to the tag (C(tag@digest)) where a restart would start the same image again
         because of C(imagePullPolicy).
-      - A digest behind a tag then follows the tag.
+      - Such a digest is updated when the tag moves.
     type: bool
     default: false
   assume_pushed:
     description:
-      - References that a dry run would have moved, as RV(ignore:zot_publish_report.written) has them in check mode.
+      - References that a dry run would have moved, for example RV(ignore:zot_publish_report.written) in check mode.
         Workloads that use them count as stale.
     type: list
     elements: str
     default: []
   allow_empty:
     description:
-      - Whether it is no error when no workload is selected, or none uses an image of O(registry). Then O(images) must
-        be in the registry, and RV(unverified) names them.
+      - Whether the selection may contain no workload, or no workload that uses an image of O(registry). In this case
+        the images of O(images) must exist in the registry, and RV(unverified) lists them.
     type: bool
     default: false
   wait:
     description:
-      - Whether to wait until no rollout is in progress, or one has failed.
-      - Errors of the cluster or the registry that can pass are retried meanwhile.
+      - Whether to wait until no rollout is in progress, or until one has failed.
+      - During the wait, temporary errors of the cluster and the registry are retried.
     type: bool
     default: false
   wait_timeout:
@@ -154,15 +154,15 @@ problems:
       means sha256:4c553b9ea325 now"
 unverified:
   description: >-
-    A sentence for each image that digests cannot prove, as that of an image volume, of a CronJob, or of a workload
-    without pods. These are no problems.
+    A sentence for each image that cannot be verified by its digest, for example of an image volume, of a CronJob, or of
+    a workload without pods. These are not RV(problems).
   type: list
   elements: str
   returned: success
   sample:
     - "cronjob/report: container report: its pods start later, and pull oci.killinit.cc/openclaw/tool:latest then"
 unreadable:
-  description: What the account may not read. Each is a problem, too.
+  description: The resources that the user may not read. Each of them is also one of the RV(problems).
   type: list
   elements: dict
   returned: success
@@ -183,18 +183,18 @@ unreadable:
       returned: always
       sample: openclaw
     message:
-      description: The answer of the API server.
+      description: The error message of the API server.
       type: str
       returned: always
       sample: 'pods is forbidden: User "ops" cannot list resource "pods" in API group "" in the namespace "openclaw"'
 workloads:
-  description: The selected workloads that use an image of the registry, and all that O(workloads) names.
+  description: The selected workloads that use an image of the registry, and all workloads that O(workloads) names.
   type: list
   elements: dict
   returned: success
   contains:
     name:
-      description: The name, as kubectl takes it.
+      description: The name, in the form that kubectl accepts.
       type: str
       returned: always
       sample: deployment/openclaw
@@ -205,28 +205,28 @@ workloads:
       sample: Deployment
     status:
       description:
-        - V(current) means that all pods run what the tags mean now.
-        - V(stale) means that pods run another image, or that the template names another revision. RV(workloads[].patch)
-          is null where no patch helps; then RV(workloads[].reason) says what to do.
+        - V(current) means that all pods run the current images of the tags.
+        - V(stale) means that pods run another image, or that the template names another revision. If no patch can make
+          the workload current, RV(workloads[].patch) is null, and RV(workloads[].reason) contains the remedy.
         - V(progressing) means that a rollout is in progress.
         - V(failed) means that the rollout cannot finish, or that an image is not in the registry.
-        - V(unknown) means that digests prove nothing.
+        - V(unknown) means that the digests do not show which image runs.
       type: str
       returned: always
       sample: stale
     reason:
-      description: Why.
+      description: The reason for the status.
       type: str
       returned: always
       sample: "container openclaw runs sha256:88d37ded802a, but oci.killinit.cc/openclaw/openclaw:latest means
         sha256:4c553b9ea325 now"
     problem:
-      description: The sentence in RV(problems); null where there is none.
+      description: The sentence of this workload in RV(problems); null if it has no problem.
       type: str
       returned: always
       sample: null
     pods:
-      description: The number of pods that are not over.
+      description: The number of pods that have not ended.
       type: int
       returned: always
       sample: 2
@@ -257,12 +257,12 @@ workloads:
           returned: always
           sample: Always
         expected:
-          description: The digest that pods should run; null if it is not known.
+          description: The digest that the pods should run; null if it is not known.
           type: str
           returned: always
           sample: sha256:4c553b9ea325a14b0e5ee5afaabf53ae2b4f3b186155d197ae400809bb5c8dfd
         running:
-          description: What the pods report. While a rollout is in progress, only its new pods count.
+          description: The images that the pods report. While a rollout is in progress, only its new pods count.
           type: list
           elements: str
           returned: always
@@ -274,7 +274,7 @@ workloads:
           returned: always
           sample: mismatched
         reason:
-          description: Why.
+          description: The reason for the verdict.
           type: str
           returned: always
           sample: "container openclaw runs sha256:88d37ded802a, but oci.killinit.cc/openclaw/openclaw:latest means
@@ -282,7 +282,7 @@ workloads:
     patch:
       description: >-
         A strategic merge patch that makes the workload current, as a definition for M(kubernetes.core.k8s) with
-        O(kubernetes.core.k8s#module:state=patched); null where there is nothing to do.
+        O(kubernetes.core.k8s#module:state=patched); null if no change is needed or possible.
       type: dict
       returned: always
       sample:
@@ -303,8 +303,8 @@ workloads:
         - "container openclaw: oci.killinit.cc/openclaw/openclaw:9a8b7c6 -> oci.killinit.cc/openclaw/openclaw:3f2c1ab"
     undo:
       description: >-
-        The patch that restores the images and annotations that RV(workloads[].patch) replaces; null where it replaces
-        no image.
+        The patch that restores the images and annotations that RV(workloads[].patch) replaces; null if it replaces no
+        image.
       type: dict
       returned: always
       sample: null
@@ -334,7 +334,7 @@ retryable:
   returned: failure
   sample: false
 hint:
-  description: What to do.
+  description: How to correct the error.
   type: str
   returned: failure
   sample: Correct the name, the namespace or the selector.
@@ -345,7 +345,7 @@ cmd:
   returned: if crane failed
   sample: [crane, manifest, "oci.example.com/openclaw/openclaw:latest"]
 rc:
-  description: The exit status of the tool; V(null) if it did not end by itself.
+  description: The exit status of the tool; V(null) if the tool was killed.
   type: int
   returned: if crane failed
   sample: 1

@@ -17,7 +17,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.text import prin
 
 Reports = t.Mapping[str, t.Mapping[str, t.Any]]
 
-# The columns of the tables in Markdown. Other lists of dictionaries have a column for each key with a single value.
+# The columns of the tables in Markdown. Other lists of dictionaries have a column for each key with a scalar value.
 _COLUMNS = {
     "images": ("reference", "from", "to", "digest", "platforms"),
     "clusters": ("name", "ok", "result", "problem"),
@@ -29,7 +29,7 @@ _COLUMNS = {
 _MOST_ROWS = 200
 _LONGEST_CELL = 2000
 _HAS_MEANING = re.compile(r"[\\`*_{}\[\]<>()#+!|~&$@^=]|(?<=www)\.|:(?=//)", re.IGNORECASE)
-# A reference with a digest. Its grammar has no character that could end a line of a file of variables.
+# A reference by digest. No character of this pattern can end a line in a file of variables.
 _PINNED = re.compile(r"[A-Za-z0-9._:/\[\]-]+@sha256:[0-9a-f]{64}")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
@@ -42,7 +42,7 @@ def pinned_images(reports: Reports) -> list[str]:
 
 
 def variables(reports: Reports) -> dict[str, str]:
-    """What the next job of a pipeline reads: one line of text each."""
+    """The variables for the next job of a pipeline. Each value is one line of text."""
     images = pinned_images(reports)
     revisions = [str(report["revision"]) for report in reports.values() if report.get("revision")]
     result = {}
@@ -54,7 +54,7 @@ def variables(reports: Reports) -> dict[str, str]:
 
 
 def as_json(reports: Reports) -> str:
-    """The reports, with the names that they have as custom stats."""
+    """The reports as JSON, with the same names as in the custom stats."""
     return json.dumps(reports, indent=2, default=str) + "\n"
 
 
@@ -64,7 +64,7 @@ def as_dotenv(reports: Reports) -> str:
 
 
 def as_markdown(reports: Reports, *, host: str | None = None) -> str:
-    """A heading and tables for each report. Values are text of a registry or a cluster, and never Markdown."""
+    """A heading and tables for each report. Markdown in values is escaped: they come from a registry or a cluster."""
     return "\n".join(line for name, report in reports.items() for line in _section(name, report, host)) + "\n"
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read what module_defaults of a play say.
+"""Read the module_defaults of a play.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -13,10 +13,10 @@ import typing as t
 
 
 def module_defaults(task: t.Any, templar: t.Any, *names: str) -> dict[str, t.Any]:
-    """The defaults of a task under *names*, an action or C(group/...) each; a later name wins.
+    """The defaults of a task for *names*, each an action or C(group/...). A later name has precedence.
 
     A role passes its variables as C({{ zot_registry | default(omit) }}). ansible-core removes such an option after it
-    has merged module_defaults, and so discards the value that the play gave it
+    has merged module_defaults, and so discards the default of the play
     (https://github.com/ansible/ansible/blob/stable-2.19/lib/ansible/_internal/_templating/_chain_templar.py). The
     action plugins therefore apply the defaults to the options that the task lacks.
     """

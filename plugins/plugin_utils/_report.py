@@ -6,8 +6,8 @@
 
 Private to killinit.zot: it may change at any time.
 
-Tags, labels and messages come from a registry or a cluster, and may be hostile. Therefore the templates escape nothing
-themselves: every value that they print is escaped here, and the filter C(safe) does not exist.
+Tags, labels and messages come from a registry or a cluster, and may be hostile. Therefore this file escapes every value
+that the templates print, and the filter C(safe) does not exist.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.text import prin
 
 Dict = t.Mapping[str, t.Any]
 _TEMPLATES = Path(__file__).resolve().parents[2] / "playbooks" / "templates"
-# Everything that means something in a table of GitHub's Markdown, https://github.github.com/gfm/
+# The characters with a meaning in a table of GitHub's Markdown, https://github.github.com/gfm/
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]|~!#$]")
 _UNKNOWN = "\N{EN DASH}"
 _STEPS = ((86400 * 365, "year"), (86400 * 30, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
-# The worst one is shown.
+# The risks, the worst first. Only the worst risk of an image is shown.
 _RISKS = ("missing", "untagged", "shared_tag")
 
 
 @dataclass
 class ImageRow:
-    """One image of a repository: every tag that holds its digest, and the tags of its single architectures."""
+    """One image of a repository, with all tags that refer to it, and the tags of its single architectures."""
 
     digest: str
     tags: list[str]
@@ -83,7 +83,7 @@ class Repository:
 
     @property
     def signed(self) -> int | None:
-        """The number of signed images; None if that is not known of any of them."""
+        """The number of signed images; None if it is not known for any image."""
         known = [each.signed for each in self.images if each.signed is not None]
         return sum(known) if known else None
 
@@ -165,7 +165,7 @@ def _repository(found: Dict, uses: t.Mapping[str, list[tuple[str, str | None]]])
     by_digest: dict[str, list[Dict]] = {}
     for image in found["images"]:
         by_digest.setdefault(image["digest"], []).append(image)
-    # The tags of single architectures belong to the index that holds their images.
+    # The tags of single architectures belong to the index that lists their images.
     parents: dict[str, set[str]] = {}
     for digest, images in by_digest.items():
         for each in images[0]["manifests"]:
@@ -205,7 +205,7 @@ def _row(images: t.Sequence[Dict]) -> ImageRow:
 
 
 def _uses(clusters: t.Iterable[Dict]) -> dict[str, list[tuple[str, str | None]]]:
-    """Who uses each digest, and its risk there."""
+    """The users of each digest, and its risk in each cluster."""
     found: dict[str, list[tuple[str, str | None]]] = {}
     for cluster in clusters:
         for image in cluster["images"]:
@@ -233,7 +233,7 @@ def _cluster(found: Dict, registry: str) -> Cluster:
         for (namespace, name), uses in users.items():
             if uses != ["history"]:
                 workload = workloads.setdefault((namespace, name), Workload(namespace, name))
-                # What runs is in the template, too, unless the two are different images.
+                # A running image is also in the template, unless the two differ.
                 shown = ["running"] if "running" in uses else [use for use in uses if use != "history"]
                 workload.images.append({**named, "uses": shown})
     return Cluster(
@@ -256,7 +256,7 @@ def _worst(*risks: str | None) -> str | None:
 
 
 def _seconds(text: str | None) -> int | None:
-    """A time of the registry in seconds since 1970; None if it is none, or unknown."""
+    """Convert a timestamp of the registry to seconds since 1970; None if it is invalid or not known."""
     found = re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", text or "", re.ASCII)
     try:
         return int(datetime.fromisoformat(found[0]).replace(tzinfo=timezone.utc).timestamp()) if found else None
@@ -276,18 +276,18 @@ def _age(text: str | None, now: int) -> str:
 
 
 def _bar(part: int, whole: int, width: int = 20) -> str:
-    """A bar of characters; what is not nothing has at least one."""
+    """A bar of characters. A size above zero has at least one character."""
     count = max(round(width * part / whole), 1) if part else 0
     return "█" * count + "░" * (width - count)
 
 
 def _csp_hash(script: str) -> str:
-    """What names an inline script in a content security policy, so that a browser runs no other one."""
+    """The hash of an inline script for a content security policy, so that a browser runs no other script."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 def _printed(value: object) -> object:
-    """What Jinja then escapes, unless a part of the template has made it."""
+    """The text of a value, which Jinja then escapes, unless a part of the template has created it."""
     return value if isinstance(value, Markup) else printable(_text(value))
 
 

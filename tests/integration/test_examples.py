@@ -329,10 +329,10 @@ def test_output(block: Block) -> None:
     result: dict[str, Any] = {"deleted": [], "kept": [], "freeable": 412.3 * (1 << 20)}
     why = {text: reason for reason, text in WHY.items()}
     for line in lines[1:]:
-        repository, tag, age, size, verb, reason = re.split(r"  +", line)
+        repository, tag, age, size, action, reason = re.split(r"  +", line)
         number, unit = size.split()
         entry = {"repository": repository, "tag": tag, "age": int(age[:-1]) * units[age[-1]], "reason": why[reason]}
-        result["deleted" if verb == "goes" else "kept"].append({**entry, "size": float(number) * units[unit]})
+        result["deleted" if action == "remove" else "kept"].append({**entry, "size": float(number) * units[unit]})
     assert prune_table(result) == [*lines, last]
 
 

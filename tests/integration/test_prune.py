@@ -315,8 +315,8 @@ def test_every_cluster_must_report(
     # Without the cluster that uses it, the second revision goes.
     planned = run("--check", "--diff", zot_clusters="eu")
     assert (planned.returncode, recap(planned)["changed"]) == (0, 1)
-    assert re.search(rf"{published} +{MIDDLE} +\d+[sm] +[\d.]+ KiB +goes +no rule keeps it", planned.stdout)
-    assert "3 of 11 tags go. The garbage collection frees at most" in planned.stdout
+    assert re.search(rf"{published} +{MIDDLE} +\d+[sm] +[\d.]+ KiB +remove +no rule keeps it", planned.stdout)
+    assert "Remove 3 of 11 tags. The garbage collection frees at most" in planned.stdout
     done = run(zot_clusters="eu")
     assert sorted(each["tag"] for each in report(done)["deleted"]) == sorted(tags_of(MIDDLE))
     assert [each["tag"] for each in report(planned)["deleted"]] == [each["tag"] for each in report(done)["deleted"]]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read objects from the Kubernetes API, and note what cannot be read.
+"""Read objects from the Kubernetes API, and record the resources that cannot be read.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -35,7 +35,7 @@ RESOURCES: t.Mapping[str, tuple[str, str]] = {
 
 
 class Client(t.Protocol):
-    """The Kubernetes API with one account. Every method raises ClusterError."""
+    """The Kubernetes API with the credentials of one user. Every method raises ClusterError."""
 
     # The address of the API server.
     server: str
@@ -51,25 +51,25 @@ class Client(t.Protocol):
     ) -> t.List[Object]:  # noqa: UP006 - within the class, list is this method
         """All objects of a resource, in one namespace or in all, that match every selector.
 
-        With *metadata_only* the API sends nothing but C(metadata) of each object.
+        With *metadata_only* the API sends only C(metadata) of each object.
         """
 
     def pages(self, resource: str, namespace: str | None = None) -> t.Iterator[t.List[Object]]:  # noqa: UP006
-        """The same objects page by page, for more than memory should hold. An object may be in two pages."""
+        """The same objects page by page, to limit the use of memory. An object may be in two pages."""
 
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
         """One object; None when it does not exist."""
 
 
 class Readings:
-    """Reads for one verdict: what cannot be read is noted in *unreadable*, and the rest is still read."""
+    """Reads the resources for one verdict. A resource that cannot be read is recorded in *unreadable*."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self.unreadable: list[dict[str, t.Any]] = []
 
     def list(self, resource: str, namespace: str | None = None, **query: t.Any) -> t.List[Object] | None:  # noqa: UP006
-        """As Client.list(); None when it cannot be read. Raises ClusterError when there is no connection at all."""
+        """Like Client.list(); None if the resource cannot be read. Raises ClusterError if the connection fails."""
         try:
             return self.client.list(resource, namespace, **query)
         except ClusterError as error:
@@ -77,7 +77,7 @@ class Readings:
             return None
 
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
-        """As Client.get(); None also when it cannot be read, which *unreadable* then names."""
+        """Like Client.get(); also None if the object cannot be read. *unreadable* then lists it."""
         try:
             return self.client.get(resource, namespace, name)
         except ClusterError as error:
@@ -85,7 +85,7 @@ class Readings:
             return None
 
     def _note(self, error: ClusterError) -> None:
-        # No answer, or not of the API, a malformed selector, no account: every other request would have the same error.
+        # No response, a response of another server, a malformed selector, or no credentials: all requests would fail.
         if error.status in (None, 200, 400, 401):
             raise error
         self.unreadable.append(error.unreadable())

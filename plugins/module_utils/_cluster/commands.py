@@ -2,13 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The shell commands that fix what keeps an image from being pulled.
+"""The shell commands that fix the causes of failed pulls.
 
 Private to killinit.zot: it may change at any time.
 
-People paste these commands into a shell, and every user who may create a pod chooses the names in it. So every name is
-checked against its grammar first, and a name that is not valid gets no command. Ansible shows commands as JSON, so they
-contain no double quotes.
+People paste these commands into a shell, and every user who may create a pod chooses the names in it. Therefore each
+name is checked against its grammar, and there is no command for an invalid name. Ansible shows commands as JSON, so
+they contain no double quotes.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 _TEMPLATES = ("deployment", "statefulset", "daemonset")
 _SECTIONS = {"container": "containers", "init container": "initContainers", "image volume": "volumes"}
 _FEW = 5
-# Names that YAML takes for a number, a boolean or null.
+# Names that YAML reads as a number, a boolean or null.
 _NOT_TEXT = re.compile(r"[0-9].*|y|n|yes|no|on|off|true|false|null")
 _ARCHITECTURE = re.compile(r"[a-z0-9]+")
 
 
 class Commands:
-    """Commands for one resource, as in C(deployment/openclaw), whose *failures* are alike.
+    """Commands for one resource, for example C(deployment/openclaw), whose *failures* are alike.
 
-    *invalid* are the names that are not valid in Kubernetes, and because of which commands are left out.
+    *invalid* are the names that are not valid in Kubernetes. Commands with these names are omitted.
     """
 
     def __init__(self, namespace: str, failures: t.Sequence[PullFailure]) -> None:
@@ -57,7 +57,7 @@ class Commands:
         self.invalid = tuple(invalid)
 
     def set_image(self, image: Reference) -> list[str]:
-        """Change the image of the pods; nothing where a pod cannot be changed."""
+        """Change the image of the pods; no commands if a pod cannot be changed."""
         containers = [name for name, kind in self._kinds.items() if kind != "image volume"]
         volumes = [name for name, kind in self._kinds.items() if kind == "image volume"]
         commands = []
@@ -81,7 +81,7 @@ class Commands:
         return self._with_new_pods([patch])
 
     def only_on(self, architecture: str) -> list[str]:
-        """Run the pods on nodes of one architecture only."""
+        """Run the pods only on nodes of one architecture."""
         if self._kind not in _TEMPLATES or not _ARCHITECTURE.fullmatch(architecture):
             return []
         selector = f"nodeSelector: {{kubernetes.io/arch: {_scalar(architecture)}}}"
@@ -101,12 +101,12 @@ class Commands:
         return [f"{self._kubectl} patch serviceaccount {shlex.quote(service_account)} --patch {patch}"]
 
     def repair_secret(self, registry: str, secret: str) -> list[str]:
-        """Create or repair a pull secret with the account in the file pull-secret.yml."""
+        """Create or repair a pull secret with the credentials in the file pull-secret.yml."""
         if not is_name(secret):
             return []
         variables = {
             "zot_pull_secret_repair": "true",
-            # Other problems of the pull secret do not concern these pods.
+            # Report only problems of the pull secret that affect these pods.
             "zot_pull_secret_fail": "false",
             "zot_registry": registry,
             "zot_namespace": self._namespace,
@@ -114,7 +114,7 @@ class Commands:
         }
         extra = shlex.quote(" ".join(f"{name}={value}" for name, value in variables.items()))
         role = "--module-name=ansible.builtin.include_role --args=name=killinit.zot.zot_pull_secret"
-        # The password would be in the process list if it were part of the command.
+        # The password must not be part of the command, because the process list shows it.
         return [f"ansible localhost {role} --extra-vars={extra} --extra-vars=@pull-secret.yml"]
 
     def recreates_pods(self, commands: t.Sequence[str]) -> bool:
@@ -123,9 +123,9 @@ class Commands:
         return any(f" {resource} " in f"{command} " or command in self.recreate_pods() for command in commands)
 
     def recreate_pods(self, *, changed: bool = False) -> list[str]:
-        """Replace the pods, so that kubelet pulls at once; nothing where no controller would create new ones.
+        """Recreate the pods, so that kubelet pulls at once; no commands if no controller would create new pods.
 
-        *changed* means that an earlier command has already replaced the pods by others, whose names are not known.
+        *changed* means that an earlier command has already replaced the pods, so their names are no longer known.
         """
         if self._kind == "pod":
             return []
@@ -139,7 +139,7 @@ class Commands:
         return [*commands, *self.recreate_pods()] if commands and self._kind == "statefulset" else commands
 
     def _patch(self, specification: str) -> str:
-        # kubectl takes a patch that begins with a brace for JSON.
+        # kubectl would parse a patch that begins with a brace as JSON.
         patch = shlex.quote(f"spec: {{template: {{spec: {{{specification}}}}}}}")
         return f"{self._kubectl} patch {shlex.quote(self._resource)} --patch {patch}"
 

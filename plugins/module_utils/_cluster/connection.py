@@ -25,7 +25,7 @@ from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import An
 
 # Seconds for one request. kubernetes.core sets no limit, so that a task would never end if the API server hangs.
 _TIMEOUT = 60
-# The client asks for the version and the groups of the API before any request to which a limit could be given.
+# The client reads the version and the groups of the API before the first request that accepts a limit.
 _CONNECT_TIMEOUT = 10
 # urllib3 repeats a request without an answer three times: a server that hangs would be waited for four times as long.
 _RETRIES = 1
@@ -35,14 +35,14 @@ _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
 def cluster_module(options: t.Mapping[str, t.Any], **rules: t.Any) -> AnsibleK8SModule:
-    """The module of a task that reads a cluster: *options* beside those of the connection."""
+    """The module of a task that reads a cluster. *options* are added to those of the connection."""
     return AnsibleK8SModule(
         argument_spec={**copy.deepcopy(AUTH_ARG_SPEC), **options}, supports_check_mode=True, check_pyyaml=False, **rules
     )
 
 
 def connect(module: AnsibleK8SModule) -> ApiClient:
-    """The cluster that the options of a task name. Raises ClusterError when there is no connection."""
+    """Connect to the cluster in the options of a task. Raises ClusterError if the connection fails."""
     where = {"verb": "connect", "resource": "", "namespace": None}
     answers: list[t.Any] = []
     try:
@@ -58,7 +58,7 @@ def connect(module: AnsibleK8SModule) -> ApiClient:
 
 @contextlib.contextmanager
 def _limited_requests(answers: list[t.Any]) -> t.Iterator[None]:
-    """Limit the requests of the Kubernetes library, which has no option for that, and note their answers."""
+    """Limit the time of requests of the Kubernetes library, which has no option for it, and record the responses."""
     rest: t.Any = importlib.import_module("kubernetes.client.rest").RESTClientObject
     request = rest.request
 
@@ -102,7 +102,7 @@ class ApiClient:
                 return [item for page in self._pages(resource, namespace, query, accept, _PAGE) for item in page]
             except _ExpiredError:
                 pass
-            # The pages have expired while they were read. As client-go does it, read the list whole.
+            # The pages expired during the read. Like client-go, read the whole list with one request.
             return [item for page in self._pages(resource, namespace, query, accept, None) for item in page]
         except ClusterError as error:
             if error.status == 400 and query:  # the API's message does not name the selector
@@ -134,7 +134,7 @@ class ApiClient:
                 raise _ExpiredError if error.status == 410 and len(paging) > 1 else error from error
             found: t.List[Object] = []  # noqa: UP006
             for item in document.get("items") or []:
-                # Who changed which field is half of an object, and no verdict needs it.
+                # managedFields is half of the size of an object, and no verdict needs it.
                 item["metadata"].pop("managedFields", None)
                 found.append({**item, "apiVersion": version, "kind": kind})
             yield found
@@ -186,11 +186,11 @@ class ApiClient:
 
 
 class _ExpiredError(Exception):
-    """The pages of a list have expired while they were read."""
+    """The pages of a list expired during the read."""
 
 
 def _cluster_error(error: Exception, **where: t.Any) -> ClusterError:
-    """The error of an HTTP status, or of a request without an answer."""
+    """The error for an HTTP status, or for a request without a response."""
     status = getattr(error, "status", None)
     if status:
         return ClusterError.from_answer(status, getattr(error, "reason", ""), getattr(error, "body", ""), **where)
@@ -198,6 +198,6 @@ def _cluster_error(error: Exception, **where: t.Any) -> ClusterError:
 
 
 def _not_of_kubernetes(answer: t.Any, **where: t.Any) -> ClusterError:
-    """The error of an answer that looks like a success: a proxy or its login page may answer for the API server."""
+    """The error for a successful response that is not of the API server, for example the login page of a proxy."""
     content_type = answer.headers.get("Content-Type") or "no content type"
     return ClusterError(f"the answer ({content_type}) is not that of a Kubernetes API", status=200, **where)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What can go wrong between a module and the Kubernetes API, and what to do about it.
+"""The errors of requests to the Kubernetes API, with their remedies.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -14,9 +14,9 @@ import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 
-# https://kubernetes.io/docs/reference/using-api/api-concepts/#api-status-codes: what passes by itself.
+# The statuses of temporary errors: https://kubernetes.io/docs/reference/using-api/api-concepts/#api-status-codes
 _RETRYABLE = frozenset({408, 409, 410, 429, 500, 502, 503, 504})
-# The classes of errors.py in _registry that mean the same.
+# The equivalent classes of errors.py in _registry.
 _CLASSES: t.Mapping[int | None, str] = {
     400: "invalid_option",
     401: "unauthorized",
@@ -29,7 +29,7 @@ _HINTS: t.Mapping[int, str] = {
     400: "Correct the selector or the name.",
     401: "Renew the credentials in the kubeconfig.",
     404: "Correct the name, the namespace or the selector.",
-    403: "Give the account this right, for example by the Role in the README of the role.",
+    403: "Grant this permission to the user of the kubeconfig. The README of the role has a suitable Role.",
 }
 _CONNECTION_HINT = (
     "Set zot_kubeconfig and zot_context (roles), kubeconfig and context (modules), or K8S_AUTH_KUBECONFIG in the"
@@ -73,7 +73,7 @@ class ClusterError(Exception):
         resource: str,
         namespace: str | None,
     ) -> ClusterError:
-        """The error of an HTTP answer whose *body* may be a Status object of Kubernetes."""
+        """The error for an HTTP response whose *body* may be a Status object of Kubernetes."""
         message = ""
         try:
             document = json.loads(body or "")
@@ -95,12 +95,12 @@ class ClusterError(Exception):
 
     @property
     def retryable(self) -> bool:
-        """Whether the same request can succeed later without anybody changing anything."""
+        """Whether the same request can succeed later without any change."""
         return bool(self.resource) if self.status is None else self.status in _RETRYABLE
 
     @property
     def hint(self) -> str:
-        """What to do now."""
+        """How to correct the error."""
         if self._hint:
             return self._hint
         if self.status is None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which images one Kubernetes object uses, or may start without a push. Pure functions.
+"""Find the images that a Kubernetes object uses, or may start without a push. Pure functions.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -44,7 +44,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 class Use:
     """One use of an image.
 
-    *image* is the text in the specification, *reported* what the status of a pod names instead. *digest* is None where
+    *image* is the text in the specification, and *reported* the image in the status of the pod. *digest* is None if
     only a tag is known. *how* is C(running), C(template), C(history) or C(annotation).
     """
 
@@ -60,7 +60,7 @@ def uses_of(document: Object) -> t.Iterator[Use]:
     """Every use of an image by an object of RESOURCES_WITH_IMAGES."""
     owner = _owner(document)
     if document["kind"] == "Pod":
-        # What has ended starts nothing.
+        # A pod that has ended does not start its containers again.
         if (document.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
             yield from _pod_uses(document, owner)
         return
@@ -78,7 +78,7 @@ def _pod_uses(pod: Object, owner: str) -> t.Iterator[Use]:
         reported = reported_by(pod, use)
         if reported:
             yield Use(namespace, owner, "running", use.image, digest_of(reported), reported)
-    # A pod without a controller is its own template, and one that waits for its image has no status of it yet.
+    # A pod without a controller is its own template. A pod that waits for its image does not report it yet.
     yield from _template_uses(pod, pod, owner, "template" if owner == name_of(pod) else "running", only_new=True)
     yield from _recorded(pod, pod, owner)
 
@@ -112,7 +112,7 @@ def _recorded(document: Object, template: Object, owner: str) -> t.Iterator[Use]
 def _template(document: Object) -> Object | None:
     if document["kind"] != "ControllerRevision":
         return template_of(document)
-    # It holds a patch of the workload. Controllers of other projects may keep something else in it.
+    # The field contains a patch of the workload. Controllers of other projects may store other data in it.
     # https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/controller-revision-v1/
     found: t.Any = document.get("data")
     for name in ("spec", "template"):

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The grammar of Kubernetes names, and the one parser of workload names.
+"""The grammar of Kubernetes names, and the parser of workload names.
 
 Private to killinit.zot: it may change at any time.
 
@@ -34,7 +34,7 @@ _KINDS: t.Mapping[str, str] = {
 
 
 class InvalidNameError(ValueError):
-    """An option holds a text that is not a name in Kubernetes; the message quotes it and says why."""
+    """The value of an option is not a valid name in Kubernetes. The message quotes it and contains the reason."""
 
     def for_ansible(self) -> dict[str, t.Any]:
         """The arguments of C(fail_json)."""
@@ -77,7 +77,7 @@ def _text(name: str, value: object) -> str:
 
 @dataclass(frozen=True)
 class WorkloadName:
-    """Kind and name of a workload. As text it is what kubectl takes: C(deployment/openclaw)."""
+    """Kind and name of a workload. The text form is that of kubectl: C(deployment/openclaw)."""
 
     kind: str
     name: str

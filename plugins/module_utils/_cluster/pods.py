@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which images pods run: as their status reports them, and as the annotations of a restart record them.
+"""Find the images that pods run, from their status and from the annotations of a restart.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -19,10 +19,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads im
 # The digests of the image volumes of a pod when it was started. The status of a pod has them only with the feature gate
 # ImageVolumeWithDigest: https://github.com/kubernetes/enhancements/issues/5365
 VOLUMES = "zot.killinit.cc/image-volumes"
-# The digests of the tags of its containers at that time, for a runtime that reports a digest which the registry lost.
+# The digests of the tags of its containers at that time, for a pod that reports a digest that the registry has lost.
 CONTAINERS = "zot.killinit.cc/containers"
 
-# Waiting reasons of a container that cannot pull: pkg/kubelet/images/types.go and k8s.io/cri-api/pkg/errors there.
+# The waiting reasons of a container that cannot pull: pkg/kubelet/images/types.go and k8s.io/cri-api/pkg/errors.
 CANNOT_PULL_REASONS = frozenset(
     {
         "ErrImagePull",
@@ -34,14 +34,14 @@ CANNOT_PULL_REASONS = frozenset(
         "SignatureValidationFailed",
     }
 )
-# Kubelet gives up for a while, or for good. The second try often succeeds after the other reasons.
+# The reasons with which kubelet stops or delays its pulls. After the other reasons, the second try often succeeds.
 GIVEN_UP_REASONS = CANNOT_PULL_REASONS - {"ErrImagePull", "RegistryUnavailable"}
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def digest_of(reported: str) -> str:
-    """The digest in what a pod reports."""
+    """The digest in an image that a pod reports."""
     return str(_DIGEST.findall(reported)[-1])
 
 

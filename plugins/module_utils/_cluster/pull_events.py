@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Find the images that a cluster cannot pull, in its pods and events, with kubelet's messages.
+"""Find the images that a cluster cannot pull, from its pods, its events and the messages of kubelet.
 
 Private to killinit.zot: it may change at any time.
 
-What kubelet writes: https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/kubelet/images/image_manager.go
+The messages of kubelet: https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/kubelet/images/image_manager.go
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads im
 
 _CRASHED = frozenset({"CrashLoopBackOff", "RunContainerError"})
 _STATUS_OF = {**STATUS_OF, "ephemeralContainers": "ephemeralContainerStatuses"}
-# Reasons of kubelet's events, in pkg/kubelet/events/event.go there. Other controllers also mention images.
+# The reasons of the events of kubelet (pkg/kubelet/events/event.go). Events of other controllers also name images.
 _FAILED = frozenset({"Failed", "BackOff", "InspectFailed", "ErrImageNeverPull"})
 _LIMIT = 400
 
@@ -84,7 +84,7 @@ class PullFailure:
     container was started and ended, which may be because its image is for another architecture. *message* is kubelet's
     text on one line, without the prefixes. *next_try* is the number of seconds until kubelet's next pull, if known.
 
-    Nothing here is checked against a grammar: the creator of a pod chooses its content.
+    The content is not validated: the creator of a pod chooses it.
     """
 
     pod: str
@@ -100,12 +100,12 @@ class PullFailure:
 
     @property
     def resource(self) -> str:
-        """The object to change in order to change the pod, as in C(deployment/openclaw)."""
+        """The object to change in order to change the pod, for example C(deployment/openclaw)."""
         return f"{self.owner_kind}/{self.owner_name}"
 
     @property
     def image(self) -> str:
-        """The image, as the pod names it."""
+        """The image, as in the specification of the pod."""
         return self.use.image
 
 
@@ -173,11 +173,11 @@ def _of_pod(pod: Object, events: t.Sequence[Object], now: float, pull_timeout: f
 
 
 def _state(use: ImageUse, status: Object, history: PullEvents) -> tuple[str, str]:
-    """C(failed), C(crashed) or nothing according to a container's own status, and kubelet's message."""
+    """C(failed), C(crashed) or an empty text, from the status of a container, and the message of kubelet."""
     state = status.get("state") or {}
     waiting = state.get("waiting") or {}
     reason, message = waiting.get("reason") or "", waiting.get("message") or ""
-    # If kubelet cannot read a pull secret, the whole error is the reason.
+    # If kubelet cannot read a pull secret, the reason contains the whole error message.
     if reason in CANNOT_PULL_REASONS or " " in reason:
         named = _named(message)
         if named and not _is(use.image, named):
@@ -196,13 +196,13 @@ def _about(use: ImageUse, waiting: Object) -> str:
 
 
 def _named(message: str) -> str:
-    """The image that kubelet's message names, or nothing."""
+    """The image in a message of kubelet; empty if there is none."""
     found = _IMAGE.search(message)
     return (found[1] or found[2]) if found else ""
 
 
 def _is(image: str, named: str) -> bool:
-    """Whether kubelet names this image; kubelet adds C(:latest) where there is no tag."""
+    """Whether the image in a message is this image. Kubelet adds C(:latest) to an image without a tag."""
     return named in (image, f"{image}:latest")
 
 
@@ -237,8 +237,9 @@ class PullEvents:
             self.message = _clean(found[1]) if found else self.message
 
     def next_try(self, now: float) -> int | None:
-        """Seconds until kubelet pulls again: it waits 10 s after the first try, then twice as long each time, 300 s at
-        most. None if the events do not say.
+        """Seconds until kubelet pulls again; None if that is not known.
+
+        Kubelet waits 10 seconds after the first try, then twice as long each time, up to 300 seconds.
         """
         if not self.failed or not self.tries:
             return None
@@ -262,12 +263,12 @@ def _time(event: Object) -> float:
 
 
 def parse_time(text: object) -> float:
-    """Seconds since 1970 of a time as the Kubernetes API writes it; 0 if it is not a time."""
+    """Convert a timestamp of the Kubernetes API to seconds since 1970; 0 if it is not a timestamp."""
     try:
         time = datetime.fromisoformat(str(text or "").replace("Z", "+00:00"))
     except ValueError:
         return 0.0
-    # Kubernetes writes UTC. Without an offset Python would take the time zone of this host.
+    # Kubernetes writes UTC. Without an offset, Python would use the time zone of this host.
     return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
 
 

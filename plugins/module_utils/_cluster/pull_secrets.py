@@ -2,13 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read a pull secret as kubelet reads it, and say which of its entries kubelet uses for an image.
+"""Read a pull secret like kubelet, and find the entries that kubelet uses for an image.
 
 Private to killinit.zot: it may change at any time.
 
 The rules are those of Kubernetes 1.37, https://github.com/kubernetes/kubernetes/tree/v1.37.2/pkg/credentialprovider:
-secrets/secrets.go reads the secret, config.go an entry, keyring.go matches. What is left out: entries for Docker Hub,
-which also fit images that name no registry.
+secrets/secrets.go reads the secret, config.go an entry, keyring.go matches. Not implemented: entries for Docker Hub,
+which also match images that name no registry.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from urllib.parse import unquote
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
 
-# By type, the field that holds the entries.
+# The field that contains the entries, by the type of the secret.
 FIELDS: t.Mapping[str, str] = {
     "kubernetes.io/dockerconfigjson": ".dockerconfigjson",
     "kubernetes.io/dockercfg": ".dockercfg",
@@ -37,16 +37,15 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class UnreadableError(ValueError):
-    """Kubelet cannot read this; the message says why, without any secret."""
+    """Kubelet cannot read this. The message contains the reason and no secret."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry: what it is for, and the account that kubelet takes from it.
+    """One entry: the repositories that it applies to, and the credentials that kubelet reads from it.
 
-    *name* is its key as it stands in the secret, and *key* is that as kubelet understands it, C(host[:port][/path]), or
-    empty if kubelet ignores it. *contradicts* says that C(username) or C(password) are other than in C(auth),
-    which counts.
+    *name* is its key in the secret. *key* is that key as kubelet parses it, C(host[:port][/path]), or empty if kubelet
+    ignores it. *contradicts* means that C(username) or C(password) differ from C(auth), which kubelet uses.
     """
 
     name: str = field(repr=False)
@@ -57,12 +56,12 @@ class Entry:
 
     @property
     def host(self) -> str:
-        """The registry that it is for, which may have C(*) in it."""
+        """The registry that it applies to, which may contain C(*)."""
         return self.key.partition("/")[0]
 
     @property
     def is_complete(self) -> bool:
-        """Whether it holds an account at all."""
+        """Whether it has a user name and a password."""
         return bool(self.username and self.password)
 
     def fits(self, repository: str) -> bool:
@@ -83,10 +82,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class PullSecret:
-    """What a Secret holds: the entries that can be read, and why the others, or all, cannot be.
+    """The content of a Secret: the entries that can be read, and the *problems* of the others.
 
-    One *problem* is enough for kubelet to read nothing of it, nor of the pod's other pull secrets. *auths* are the
-    entries as they stand there.
+    If there is a problem, kubelet ignores this and all other pull secrets of the pod. *auths* are the raw entries.
     """
 
     type: str
@@ -97,7 +95,7 @@ class PullSecret:
 
     @classmethod
     def read(cls, secret: Object) -> PullSecret:
-        """Read a Secret as the API gives it; of the wrong type, too, as far as it has a field of the right name."""
+        """Read a Secret of the API, also one of the wrong type if it has a field with entries."""
         kind = str(secret.get("type") or "Opaque")
         data = secret.get("data") or {}
         name = FIELDS.get(kind) or next((each for each in FIELDS.values() if each in data), ".dockerconfigjson")
@@ -132,7 +130,7 @@ def service_account_of(specification: Object) -> str:
 
 
 def kubelet_key(name: str) -> str | None:
-    """What kubelet understands by the key of an entry: C(host[:port][/path]), or None if it ignores it."""
+    """How kubelet parses the key of an entry: C(host[:port][/path]), or None if kubelet ignores it."""
     text = name if _SCHEME.match(name) else f"https://{name}"
     address, slash, path = re.split(r"[?#]", text.partition("://")[2], maxsplit=1)[0].partition("/")
     address = address.rpartition("@")[2]
@@ -145,7 +143,7 @@ def kubelet_key(name: str) -> str | None:
 
 
 def printable_key(name: str) -> str:
-    """The key of an entry, as far as it can be shown: one may hold a password, as in C(https://user:password@host)."""
+    """The key of an entry without its secrets: a key may be a URL with a password, C(https://user:password@host)."""
     return kubelet_key(name) or repr(name.rpartition("@")[2])
 
 
@@ -157,7 +155,7 @@ def _auths(data: Object, name: str) -> Object:
         text = base64.b64decode(data[name], validate=True).decode(errors="replace")
         document = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
-        # Without the parser's words: they can quote the secret.
+        # The message of the parser can quote the secret, so it is not used.
         raise UnreadableError(f"its {name} is not JSON") from None
     if document is None:
         return {}
@@ -203,7 +201,7 @@ def _account(auth: str) -> tuple[str, str]:
 
 
 def _value(document: Object, name: str) -> t.Any:
-    """Go takes a field in any spelling of upper and lower case."""
+    """The value of a field. Like Go, ignore the case of its name."""
     return {str(key).lower(): value for key, value in document.items()}.get(name.lower())
 
 
@@ -212,7 +210,7 @@ def _is_text(value: t.Any) -> bool:
 
 
 def _refuse(constant: str) -> t.NoReturn:
-    """Python's NaN and Infinity are no JSON."""
+    """Refuse NaN and Infinity, which Python accepts and JSON does not have."""
     raise ValueError(constant)
 
 
@@ -222,5 +220,5 @@ def _split_port(address: str) -> tuple[str, str]:
 
 
 def _fits_glob(glob: str, part: str) -> bool:
-    # Of Go's patterns an address can only have the star; fnmatch takes no longer for many of them.
+    # An address can contain only the star of Go's patterns. fnmatch is fast even with many stars.
     return fnmatchcase(part, glob.replace("[", "[[]"))

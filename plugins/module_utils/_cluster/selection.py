@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which workloads or pods of a namespace a task selects, and the error of a selection that finds nothing.
+"""The workloads or pods of a namespace that a task selects, and the error for a selection that finds nothing.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -32,22 +32,22 @@ class Selection:
 
     @classmethod
     def of(cls, params: t.Mapping[str, t.Any]) -> Selection:
-        """The selection of a task; a module need not have all four options. Raises InvalidNameError."""
+        """The selection of a task. A module may lack some of the four options. Raises InvalidNameError."""
         return cls(
             namespace_name(params["namespace"]),
             tuple(dict.fromkeys(map(WorkloadName.parse, words(params.get("workloads", ()))))),
-            # An empty selector beside others is a syntax error of the API.
+            # The API refuses an empty selector in a list of selectors.
             tuple(text.strip() for text in params["label_selectors"] if text.strip()),
             params.get("allow_empty", False),
         )
 
     @property
     def with_labels(self) -> str:
-        """The label selectors in a sentence, after a noun; empty if there are none."""
+        """The label selectors as a part of a sentence; empty if there are none."""
         return f" with the labels {', '.join(self.labels)}" if self.labels else ""
 
     def nothing(self, message: str, resource: str = "workloads", *, hint: str | None = None) -> ClusterError:
-        """The error of a selection that does not find *resource*."""
+        """The error for a selection that finds no *resource*."""
         return ClusterError(
             message,
             verb="find",
@@ -58,7 +58,7 @@ class Selection:
         )
 
     def require_namespace(self, client: Client, resource: str = "workloads") -> None:
-        """Raise ClusterError if the namespace does not exist. The right to read namespaces is optional."""
+        """Raise ClusterError if the namespace does not exist. The permission to read namespaces is optional."""
         try:
             found = client.get("namespaces", "", self.namespace)
         except ClusterError as error:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read Deployments, StatefulSets, DaemonSets, CronJobs and their pods as the Kubernetes API gives them.
+"""Parse Deployments, StatefulSets, DaemonSets, CronJobs and their pods in the form of the Kubernetes API.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 
-# Where a pod's status has what stands there in its template.
+# For each section of a pod template, the field of the pod status that describes its containers.
 STATUS_OF = {
     "containers": "containerStatuses",
     "initContainers": "initContainerStatuses",
@@ -27,9 +27,9 @@ STATUS_OF = {
 class ImageUse:
     """One image that a pod template names.
 
-    *kind* is C(container), C(init container), C(ephemeral container) or C(image volume), *name* that of the container
-    or volume, *path* where the image stands in the pod's specification: C(containers), C(initContainers),
-    C(ephemeralContainers) or C(volumes), and the index there.
+    *kind* is C(container), C(init container), C(ephemeral container) or C(image volume). *name* is the name of the
+    container or volume. *path* is the location in the pod specification: C(containers), C(initContainers),
+    C(ephemeralContainers) or C(volumes), and the index.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class ImageUse:
     path: tuple[str, int]
 
     def reference(self) -> Reference | None:
-        """The image as a reference, or None if it is malformed or of Docker Hub, which has no registry in front."""
+        """The image as a reference; None if it is malformed, or if it names no registry (Docker Hub)."""
         try:
             return Reference.parse(self.image)
         except InvalidReferenceError:
@@ -47,18 +47,18 @@ class ImageUse:
 
 
 def name_of(workload: Object) -> str:
-    """Kind and name, as C(kubectl) writes them: C(deployment/openclaw)."""
+    """Kind and name in the form of kubectl: C(deployment/openclaw)."""
     return f"{workload['kind'].lower()}/{workload['metadata']['name']}"
 
 
 def template_of(workload: Object) -> Object:
-    """The pod template; of a CronJob that of its Jobs."""
+    """The pod template; for a CronJob, the template of its Jobs."""
     specification = workload["spec"]["jobTemplate"]["spec"] if workload["kind"] == "CronJob" else workload["spec"]
     return t.cast("Object", specification["template"])
 
 
 def image_uses(specification: Object) -> list[ImageUse]:
-    """Every image that a pod's specification names, with the pull policy that Kubernetes takes where none is given.
+    """Every image that a pod specification names, with its pull policy or the default of Kubernetes.
 
     https://kubernetes.io/docs/concepts/containers/images/#imagepullpolicy-defaulting
     """
@@ -87,9 +87,9 @@ def _use(kind: str, name: str, fields: Object, image: str, policy: str, path: tu
 
 
 def owner_of(pod: Object) -> tuple[str, str] | None:
-    """Kind and name of the Deployment, StatefulSet or DaemonSet that a pod belongs to; None if it has none of them.
+    """Kind and name of the Deployment, StatefulSet or DaemonSet that a pod belongs to; None if there is none.
 
-    A Deployment's pod is owned by a ReplicaSet, which is called C(DEPLOYMENT-HASH); the hash is a label of the pod.
+    The owner of a Deployment's pod is a ReplicaSet with the name C(DEPLOYMENT-HASH). The hash is a label of the pod.
     """
     for owner in pod["metadata"].get("ownerReferences") or []:
         if not owner.get("controller"):

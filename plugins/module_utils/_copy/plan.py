@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a task must copy and which tags must move: both registries are read, and nothing is written.
+"""Read both registries, and plan which contents to copy and which tags to move. Nothing is written.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -22,13 +22,13 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.reader impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer, referrers
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import SearchedImage, search_images
 
-# The number of errors that a message names.
+# The maximum number of errors that a message contains.
 _MESSAGES = 5
 
 
 @dataclass(frozen=True)
 class Move:
-    """A tag of the destination: the digest that it holds, and the one that it shall hold."""
+    """A tag of the destination: its digest *before* and *after*, and the keeper with its digest *kept*."""
 
     reference: Reference
     before: str | None
@@ -44,9 +44,9 @@ class Move:
 
 @dataclass
 class Job:
-    """The contents of one image: what the *destination*, a pinned reference, lacks.
+    """The contents of one image, and the part that is missing at the *destination*, a pinned reference.
 
-    *moves* are the tags that attach something. *copied* and *error* are set when the job runs.
+    *moves* are the tags of attachments. *copied* and *error* are set when the job runs.
     """
 
     contents: Contents
@@ -65,7 +65,7 @@ class Job:
 
 @dataclass
 class Plan:
-    """A request with its job, which others may share, and its tags. *written* and *error* are set when tags move."""
+    """A request with its tags and its job, which requests can share. *written* and *error* are set when tags move."""
 
     request: CopyRequest
     job: Job
@@ -81,13 +81,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Gate:
-    """What an image must carry to be copied. *verify* raises ZotError if its signature is not the wanted one."""
+    """The attachments that an image must have. *verify* raises ZotError if the image has no valid signature."""
 
     require: t.Sequence[str]
     verify: t.Callable[[Reference], None] | None
 
     def problem(self, contents: Contents) -> ZotError | None:
-        """Why an image must not be copied."""
+        """The error of an image that must not be copied."""
         missing = [kind for kind in self.require if not contents.carries(kind)]
         if missing:
             return ZotError(
@@ -106,27 +106,27 @@ class Gate:
 def make_plans(
     source: Source, destination: Reader, requests: t.Sequence[CopyRequest], gate: Gate, pool: Executor
 ) -> list[Plan]:
-    """Read both ends. Raises ZotError, which names all images that cannot be copied."""
+    """Read both registries. Raises a ZotError that names the images that cannot be copied."""
     http = destination.http()
     tags = list(dict.fromkeys(tag for request in requests for tag in request.tags))
-    there, _tags = search_images(http, tags)
-    searched = source.search(requests, there)
+    at_destination, _tags = search_images(http, tags)
+    searched = source.search(requests, at_destination)
     others = [request for request in requests if request not in searched]
     list(pool.map(source.read_tags, dict.fromkeys(request.source.repository for request in others)))
     found = {**searched, **dict(zip(others, _all(pool, source.read, others)))}
     distinct = list({contents.source: contents for contents in found.values()}.values())
     _raise_all(pool.map(gate.problem, distinct))
-    # The search extension may say that a tag needs no write. Before a write the registry itself is asked.
+    # The result of the search extension is enough to leave a tag alone. Before a write the tag itself is read.
     after = {tag: contents.digest for request, contents in found.items() for tag in request.tags}
-    held: dict[Reference, str | None] = {
-        tag: digest for tag, digest in after.items() if tag in there and there[tag].digest == digest
+    current: dict[Reference, str | None] = {
+        tag: digest for tag, digest in after.items() if tag in at_destination and at_destination[tag].digest == digest
     }
-    unknown = [tag for tag in tags if tag not in held]
-    held.update(zip(unknown, pool.map(http.digest, unknown)))
-    jobs = _jobs(destination, found, there, held, pool)
+    unknown = [tag for tag in tags if tag not in current]
+    current.update(zip(unknown, pool.map(http.digest, unknown)))
+    jobs = _jobs(destination, found, at_destination, current, pool)
     plans = [Plan(request, jobs[_key(request, found[request])], ()) for request in requests]
-    _raise_all(error for plan in plans for error in _occupied(plan, held))
-    for plan, moves in zip(plans, pool.map(lambda each: _moves(destination, each, held), plans)):
+    _raise_all(error for plan in plans for error in _occupied(plan, current))
+    for plan, moves in zip(plans, pool.map(lambda each: _moves(destination, each, current), plans)):
         plan.tags = moves
     return plans
 
@@ -138,8 +138,8 @@ def _key(request: CopyRequest, contents: Contents) -> tuple[Reference, Reference
 def _jobs(
     destination: Reader,
     found: t.Mapping[CopyRequest, Contents],
-    there: t.Mapping[Reference, SearchedImage],
-    held: t.Mapping[Reference, str | None],
+    at_destination: t.Mapping[Reference, SearchedImage],
+    current: t.Mapping[Reference, str | None],
     pool: Executor,
 ) -> dict[tuple[Reference, Reference], Job]:
     http = destination.http()
@@ -148,8 +148,8 @@ def _jobs(
     for request, contents in found.items():
         pinned = request.repository.pinned(contents.digest)
         job = jobs.setdefault(_key(request, contents), Job(contents, pinned, False))
-        job.present = job.present or any(held[tag] == contents.digest for tag in request.tags)
-        for image in (there[tag] for tag in request.tags if tag in there):
+        job.present = job.present or any(current[tag] == contents.digest for tag in request.tags)
+        for image in (at_destination[tag] for tag in request.tags if tag in at_destination):
             attached.update(pinned.pinned(each.digest) for each in image.referrers)
 
     def complete(job: Job) -> None:
@@ -170,10 +170,10 @@ def _jobs(
     return jobs
 
 
-def _occupied(plan: Plan, held: t.Mapping[Reference, str | None]) -> t.Iterator[ZotError]:
+def _occupied(plan: Plan, current: t.Mapping[Reference, str | None]) -> t.Iterator[ZotError]:
     """An error for each tag that holds another image and may not move."""
     request, contents = plan.request, plan.job.contents
-    own = [Move(request.tag, held[request.tag], contents.digest)] if request.tag else []
+    own = [Move(request.tag, current[request.tag], contents.digest)] if request.tag else []
     for move in (*own, *plan.job.moves):
         if move.needed and move.before and not request.may_move(move.reference):
             yield ZotError(
@@ -184,10 +184,10 @@ def _occupied(plan: Plan, held: t.Mapping[Reference, str | None]) -> t.Iterator[
             )
 
 
-def _moves(destination: Reader, plan: Plan, held: t.Mapping[Reference, str | None]) -> list[Move]:
+def _moves(destination: Reader, plan: Plan, current: t.Mapping[Reference, str | None]) -> list[Move]:
     found = []
     for tag in plan.request.tags:
-        move = Move(tag, held[tag], plan.job.contents.digest)
+        move = Move(tag, current[tag], plan.job.contents.digest)
         keeper = keeper_of(tag, plan.request.keep_previous) if move.needed and move.before else None
         kept = destination.http().digest(keeper) if keeper else None
         found.append(Move(tag, move.before, move.after, keeper, kept))

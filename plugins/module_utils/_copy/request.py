@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a task copies: sources, destinations and tags. All are checked before anything is read.
+"""The images that a task copies: sources, destinations and tags. All options are checked before the first request.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -21,9 +21,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.reader impo
 
 @dataclass(frozen=True)
 class CopyRequest:
-    """One image: the tag or digest that is read, the tag that gets the same name, and the shared tags.
+    """One image: its *source* by tag or digest, the *tag* of the same name at the destination, and the shared tags.
 
-    *repository* is any reference to the destination. *overwrite* is the value of the option.
+    *repository* is any reference to the destination repository. *overwrite* is the value of the option.
     """
 
     source: Reference
@@ -44,7 +44,7 @@ class CopyRequest:
 
 
 def copy_requests(source: Reader, destination: Reader, params: t.Mapping[str, t.Any]) -> list[CopyRequest]:
-    """The images of one item of the options. Raises ZotError for an option that cannot be used."""
+    """The images of one item of the options. Raises ZotError for an invalid option."""
     repository, source_repository = params["repository"], params["source_repository"] or params["repository"]
     tags, digests, shared = (texts_option(name, params[name] or []) for name in ("tags", "digests", "shared_tags"))
     if not tags and not digests:
@@ -54,7 +54,7 @@ def copy_requests(source: Reader, destination: Reader, params: t.Mapping[str, t.
             raise ZotError("invalid_option", f"{digest!r} in digests of {repository} is not a digest")
     if shared and len({*tags, *digests}) > 1:
         raise ZotError(
-            "invalid_option", f"shared_tags of {repository} can hold only one of {', '.join(tags + digests)}"
+            "invalid_option", f"shared_tags of {repository} needs exactly one image, not {', '.join(tags + digests)}"
         )
     shared_tags = destination.references(repository, shared)
     references = destination.references(repository, tags)
@@ -75,7 +75,7 @@ def copy_requests(source: Reader, destination: Reader, params: t.Mapping[str, t.
 
 
 def require_distinct(requests: t.Sequence[CopyRequest]) -> None:
-    """Raise ZotError if two images would get the same tag, or a keeper is such a tag."""
+    """Raise ZotError if two images would get the same tag, or if a keeper is also a source or such a tag."""
     owners: dict[Reference, CopyRequest] = {}
     for request in requests:
         for tag in request.tags:

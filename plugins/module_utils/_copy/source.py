@@ -2,13 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the source of a copy holds: the digest, the platforms, and everything that is attached.
+"""Read the images at the source of a copy: digest, platforms and attachments.
 
 Private to killinit.zot: it may change at any time.
 
-Whether an image is unchanged is read from the search extension of Zot, which answers for many images in one request and
-counts no pull. What is copied is read from the registry itself: the extension has a database of its own, which can
-differ from the registry after a crash, and it lists no signatures.
+Unchanged images are found with the search extension of Zot, which returns many images in one request and does not
+count them as pulls. Images to copy are read from the registry itself: the extension has its own database, which can
+differ from the registry after a crash, and it does not list signatures.
 """
 
 from __future__ import annotations
@@ -46,34 +46,35 @@ class Contents:
         return str(self.source.digest)
 
     def carries(self, kind: str) -> bool:
-        """Whether something of that kind is attached to the image itself, or to each of its members."""
+        """Whether the image itself, or each of its members, has an attachment of this kind."""
         subjects = {each.subject for each in self.referrers if kind in each.kinds}
         return self.digest in subjects or (bool(self.members) and subjects.issuperset(self.members))
 
 
 class Source:
-    """Reads the images of *requests*. Every method raises ZotError."""
+    """Reads the images of requests. Every method raises ZotError."""
 
     def __init__(self, reader: Reader, *, attached: bool) -> None:
-        """With *attached* it also reads what is attached to them."""
+        """With *attached* the attachments of the images are read, too."""
         self._reader = reader
         self._attached = attached
         self._tags: dict[str, frozenset[str]] = {}
 
     def search(
-        self, requests: t.Iterable[CopyRequest], held: t.Mapping[Reference, SearchedImage]
+        self, requests: t.Iterable[CopyRequest], at_destination: t.Mapping[Reference, SearchedImage]
     ) -> dict[CopyRequest, Contents]:
-        """The images that the destination *held* already under their tag, by the search extension."""
-        asked = [request for request in requests if request.tag in held]
-        repositories = {request.source.repository for request in asked if self._attached}
-        found, tags = search_images(self._reader.http(), [request.source for request in asked], sorted(repositories))
+        """Return the images whose tag has the same digest in both registries."""
+        candidates = [request for request in requests if request.tag in at_destination]
+        repositories = {request.source.repository for request in candidates if self._attached}
+        sources = [request.source for request in candidates]
+        found, tags = search_images(self._reader.http(), sources, sorted(repositories))
         self._tags.update({name: frozenset(listed) for name, listed in tags.items()})
         same = [
             request
-            for request in asked
+            for request in candidates
             if request.source in found
             and request.tag
-            and found[request.source].digest == held[request.tag].digest
+            and found[request.source].digest == at_destination[request.tag].digest
             and (not self._attached or request.source.repository in tags)
         ]
         return {request: self._searched(request, found[request.source]) for request in same}
@@ -97,13 +98,13 @@ class Source:
         return listed
 
     def read_tags(self, repository: str) -> None:
-        """Read all tags of a repository, since a tag can attach a signature. Must precede read()."""
+        """Read all tags of a repository, because a tag can attach a signature. Must be called before read()."""
         self._tags[repository] = (
             frozenset(self._reader.http().tags(repository) or ()) if self._attached else frozenset()
         )
 
     def read(self, request: CopyRequest) -> Contents:
-        """The image by the registry itself."""
+        """Read an image from the registry itself."""
         source = request.source
         manifest = self._reader.manifest(source)
         if manifest is None:
@@ -118,7 +119,7 @@ class Source:
         return Contents(pinned, platforms, members, self._referrers(pinned, members))
 
     def _members(self, index: Reference, manifest: Manifest) -> list[str]:
-        """The digests of the members of an index, and of those of an index in it."""
+        """The digests of the members of an index, including those of nested indexes."""
         found: list[str] = []
         with self._reader.valid_response(index):
             entries = [

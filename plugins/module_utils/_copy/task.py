@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Copy images with everything that is attached to them: the contents first, the tags last.
+"""Copy images with their attachments: the contents first, the tags last.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -35,9 +35,9 @@ if t.TYPE_CHECKING:
 def copy_images(
     source: Session, destination: Session, params: t.Mapping[str, t.Any], *, dry_run: bool
 ) -> dict[str, t.Any]:
-    """Copy the image, or the images, of *params*. With *dry_run* only report what would be copied. Raises ZotError.
+    """Copy the images of *params*. With *dry_run* only report the images that would be copied. Raises ZotError.
 
-    No tag is written before the contents of all images are at the destination, and no shared tag before all others.
+    The tags of images are written after the contents of all images, and the shared tags after all other tags.
     """
     reader, target = Reader(source), Reader(destination)
     items = [params] if params["images"] is None else params["images"]
@@ -53,7 +53,7 @@ def copy_images(
                 _assume_copied(plan.job)
                 plan.written = [move for move in plan.tags if move.needed]
         elif any(plan.needed for plan in plans):
-            # Imported only for a write: most tasks find nothing to do.
+            # Imported late: most tasks write nothing.
             from ansible_collections.killinit.zot.plugins.module_utils._registry.copier import Copier
             from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
@@ -63,7 +63,7 @@ def copy_images(
 
 def _gate(source: Session, params: t.Mapping[str, t.Any]) -> Gate:
     if params["require"] and not params["referrers"]:
-        raise ZotError("invalid_option", "require needs referrers: true, since what is required must also be copied")
+        raise ZotError("invalid_option", "require needs referrers: true, because required attachments must be copied")
     key = params["verify_key"]
     if not key:
         return Gate(params["require"], None)
@@ -102,7 +102,7 @@ def _write(writer: Writer, copier: Copier, plans: t.Sequence[Plan], pool: Thread
 
 
 def _copy(writer: Writer, copier: Copier, job: Job) -> None:
-    """Copy what the destination lacks. Without the tag of an image nobody sees what has been copied."""
+    """Copy the contents that are missing at the destination. No tag of an image refers to them yet."""
     source, destination = job.contents.source, job.destination
     try:
         if not job.present:
@@ -129,7 +129,7 @@ def _assume_copied(job: Job) -> None:
 
 
 def _move_tags(writer: Writer, copier: Copier, plan: Plan, *, shared: bool) -> None:
-    """Write the tags of one image: its own, or the shared ones."""
+    """Write the tags of one image: its own tag, or with *shared* the shared tags."""
     try:
         for move in plan.tags:
             if move.needed and (move.reference != plan.request.tag) is shared:
@@ -147,8 +147,8 @@ def _move_tag(writer: Writer, copier: Copier, plan: Plan, move: Move) -> None:
         except ZotError as error:
             if error.error_class != "not_found":
                 raise
-            # Zot removed the image again: its last tag was the keeper that has just moved, or it had none yet and the
-            # garbage collection ran.
+            # Zot has deleted the image: its last tag was the keeper that has just moved, or the garbage collection ran
+            # before the image had a tag.
             copier.copy(plan.job.contents.source, plan.job.destination)
             _write_tag(writer, move)
     except ZotError:
@@ -159,7 +159,7 @@ def _move_tag(writer: Writer, copier: Copier, plan: Plan, move: Move) -> None:
 
 
 def _write_tag(writer: Writer, move: Move) -> None:
-    # Only the digest is read again, with HEAD: a GET counts as a pull.
+    # HEAD is enough to read the digest, and Zot counts each GET as a pull.
     def read() -> Image:
         digest = writer.http().digest(move.reference)
         return Image(move.reference, Manifest(digest, "", {}) if digest else None)
@@ -168,14 +168,14 @@ def _write_tag(writer: Writer, move: Move) -> None:
 
 
 def _report(plans: t.Sequence[Plan]) -> dict[str, t.Any]:
-    """The result of the task. Raises ZotError, which holds it, if an image failed."""
+    """The result of the task. If an image failed, raises a ZotError that contains the result."""
     failures = [(plan, plan.job.error or plan.error) for plan in plans]
     errors = [error for _plan, error in failures if error]
     # A retryable error must not hide one that needs a change.
     first = min(errors, key=lambda error: error.retryable, default=None)
     images = [_image(plan, error.for_tag(first) if error else None) for plan, error in failures]
     moves = [move for plan in plans for move in plan.written]
-    # A keeper is undone after all tags: until then it may be the only tag of an image that a tag gets back.
+    # Keepers are listed last: until a tag is restored, its keeper may be the only tag of the image.
     kept = [(move.keeper, move.kept, move.before) for move in moves if move.keeper and move.kept != move.before]
     result = {
         "changed": any(image["changed"] for image in images),

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The images of an archive: what manifest.json and index.json list, and the configurations, never the layers.
+"""Read the images of an archive: manifest.json, index.json and the configurations, but not the layers.
 
 Private to killinit.zot: it may change at any time.
 
@@ -35,13 +35,13 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
 
 Files = t.Union[Tar, Directory]
 
-# The annotations of index.json that name an image: of containerd and Docker, and of the specification.
+# The annotations of index.json that name an image: those of containerd and Docker, and that of the specification.
 _NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 _CONFIGURATIONS = (
     "application/vnd.oci.image.config.v1+json",
     "application/vnd.docker.container.image.v1+json",
 )
-# An index that lists indexes has two levels. The limits end the search in an archive that was made to do harm.
+# An index that lists indexes has two levels. The limits end the search in a malicious archive.
 _LEVELS, _MANIFESTS_LIMIT = 4, 1000
 
 
@@ -55,7 +55,7 @@ class _Variant(t.NamedTuple):
 
 
 class _Listed(t.NamedTuple):
-    """An image as people name it. It has a variant for each platform."""
+    """An image with its names. It has a variant for each platform."""
 
     names: t.Sequence[str]
     variants: t.Sequence[_Variant]
@@ -248,7 +248,7 @@ def _json(files: Files, name: str) -> t.Any:
 
 
 def _index_images(files: Files, raw: bytes) -> list[_Listed]:
-    """The images of index.json whose manifest is in the archive: docker save may leave out platforms."""
+    """The images of index.json whose manifest is in the archive. docker save may omit platforms."""
     names: dict[str, list[str]] = {}
     entries: dict[str, dict[str, t.Any]] = {}
     for entry in _entries(files, "index.json", raw):
@@ -256,8 +256,8 @@ def _index_images(files: Files, raw: bytes) -> list[_Listed]:
         found = [annotations.get(name) for name in _NAMES] if isinstance(annotations, dict) else []
         names.setdefault(entry["digest"], []).extend(_texts([name for name in found if name]))
         entries.setdefault(entry["digest"], entry)
-    seen: set[str] = set()
-    images = [_Listed(names[digest], _variants(files, entry, seen, 1)) for digest, entry in entries.items()]
+    visited: set[str] = set()
+    images = [_Listed(names[digest], _variants(files, entry, visited, 1)) for digest, entry in entries.items()]
     return [image for image in images if image.variants]
 
 
@@ -273,17 +273,17 @@ def _entries(files: Files, name: str, raw: bytes) -> list[dict[str, t.Any]]:
     return entries
 
 
-def _variants(files: Files, entry: t.Mapping[str, t.Any], seen: set[str], level: int) -> list[_Variant]:
-    """The images of an entry. Attestations, signatures and other artifacts are left out."""
+def _variants(files: Files, entry: t.Mapping[str, t.Any], visited: set[str], level: int) -> list[_Variant]:
+    """The images of an entry, without attestations, signatures and other artifacts."""
     digest = entry["digest"]
     raw = files.document(blob(digest))
-    if raw is None or digest in seen or level > _LEVELS or len(seen) > _MANIFESTS_LIMIT:
+    if raw is None or digest in visited or level > _LEVELS or len(visited) > _MANIFESTS_LIMIT:
         return []
-    seen.add(digest)
+    visited.add(digest)
     document = _verified(files, digest, raw)
     if "manifests" in document:
         entries = _entries(files, blob(digest), raw)
-        return [variant for each in entries for variant in _variants(files, each, seen, level + 1)]
+        return [variant for each in entries for variant in _variants(files, each, visited, level + 1)]
     config = document.get("config")
     listed = entry.get("platform")
     if not isinstance(config, dict) or config.get("mediaType") not in _CONFIGURATIONS:

@@ -80,7 +80,7 @@ class OpenArchive:
         return copied + sum(sizes) + max(sizes) + _OVERHEAD
 
     def largest_size(self, archive: Archive) -> int:
-        """The size that the converted archive may have. A larger one would only fill the disk."""
+        """The maximum size of the converted archive. A larger one would only fill the disk."""
         size = sum(resolved(self._files, name).size for name in archive.layers)
         return max(_ALWAYS_ALLOWED, _GROWTH_LIMIT * size) + _OVERHEAD
 
@@ -102,7 +102,7 @@ class OpenArchive:
             raise InvalidArchiveError(f"{files.path} is truncated or damaged: it has {size} bytes uncompressed")
 
     def extract(self, archive: Archive, directory: str) -> None:
-        """Write an OCI layout of only this image to *directory*, so that skopeo has no choice.
+        """Write an OCI layout with only this image to *directory*, so that skopeo cannot select another image.
 
         Raises OSError if it cannot be written, and InvalidArchiveError.
         """
@@ -158,7 +158,7 @@ class OpenArchive:
                     raise InvalidArchiveError(f"{self._files.path}: the layer {name!r} is invalid: {error}") from error
 
     def _uncompressed_size(self, name: str, size: int) -> int:
-        """What the end of a layer that is compressed with gzip declares, but at least the size of the blob."""
+        """The size that the end of a layer with gzip compression declares, but at least the size of the blob."""
         with self._layer(name) as file:
             if compression_of(file.read(8)) == "gzip":
                 # Modulo 2 ** 32, and only for the last part of a file that has several.

@@ -32,7 +32,7 @@ _DOCUMENTS_LIMIT = 64 * 1024 * 1024
 # The headers of one member, with long names, and of all members: 65,536 members have 32 MiB of headers.
 _HEADER_LIMIT = 1024 * 1024
 _HEADERS_LIMIT = 32 * 1024 * 1024
-# Images compress to a third or a tenth. A file that exceeds both limits would only fill memory and disk.
+# Images compress to a third or a tenth of their size. A file that exceeds both limits would only fill memory and disk.
 _GROWTH_LIMIT, _ALWAYS_ALLOWED = 200, 256 * 1024 * 1024
 _PIECE = 1024 * 1024
 
@@ -89,7 +89,7 @@ class Tar:
 
     @property
     def state(self) -> tuple[int, ...]:
-        """What changes when the file is written to, or replaced."""
+        """A value that changes if the file is written to or replaced."""
         found = os.fstat(self.file.fileno())
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
@@ -236,13 +236,13 @@ class Stream:
 
 
 def open_files(path: str) -> Tar | Directory:
-    """Open an archive. Raises InvalidArchiveError, also for what is not a regular file or a directory."""
+    """Open an archive. Raises InvalidArchiveError, also if it is neither a regular file nor a directory."""
     with _readable(path):
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
             return Directory(path)
         _require_regular(path, mode)
-        # Without O_NONBLOCK, a FIFO that has replaced the file would block until somebody writes to it.
+        # Without O_NONBLOCK, a FIFO that has replaced the file would block until another process writes to it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     file = os.fdopen(descriptor, "rb", buffering=0)
     try:

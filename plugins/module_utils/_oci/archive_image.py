@@ -19,7 +19,7 @@ class InvalidArchiveError(ValueError):
     """The file is not an archive that can be pushed. The message names the reason and the member."""
 
     def __init__(self, message: str, hint: str = _WRITE_AGAIN) -> None:
-        """*hint* says what to do."""
+        """*hint* is the remedy."""
         super().__init__(message, hint)
         self.hint = hint
 
@@ -39,7 +39,7 @@ class MissingLibraryError(RuntimeError):
 class Archive:
     """One image of an archive.
 
-    *index* is its position in manifest.json and *count* the number of images there. An image that only index.json
+    *index* is its position in manifest.json and *count* the number of images in it. An image that only index.json
     lists has a *manifest* instead: its digest. *layers* are the names of the members, without duplicates.
     *state* changes with the file.
     """

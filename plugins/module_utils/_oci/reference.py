@@ -7,7 +7,7 @@
 Private to killinit.zot: it may change at any time.
 
 The grammar is that of the distribution project, https://pkg.go.dev/github.com/distribution/reference. A valid reference
-needs no quoting in an argument list, a URL or a log line.
+needs no quotes in an argument list, a URL or a log line.
 """
 
 from __future__ import annotations
@@ -115,11 +115,11 @@ class Reference:
         return f"{self.registry}/{self.repository}"
 
     def pinned(self, digest: str) -> Reference:
-        """The same repository at *digest*, without the tag."""
+        """The same repository with *digest*, without the tag."""
         return replace(self, tag=None, digest=digest)
 
     def tagged(self, tag: str) -> Reference:
-        """The same repository under *tag*, without the digest."""
+        """The same repository with *tag*, without the digest."""
         return replace(self, tag=tag, digest=None)
 
     def __str__(self) -> str:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Make text from a registry or a cluster safe to print, split text from a user, and write sizes for people.
+"""Make text from a registry or a cluster safe to print, split text from a user, and format sizes.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -37,7 +37,7 @@ def text_problem(name: str, value: object) -> str | None:
 
 
 def words(texts: t.Iterable[str]) -> list[str]:
-    """The items of a list. A command line and a survey of AWX give a list as one text with commas or spaces."""
+    """The items of a list. Extra vars and AWX surveys pass a list as one text with commas or spaces."""
     return [word for text in texts for word in text.replace(",", " ").split()]
 
 
@@ -48,7 +48,7 @@ def table(rows: t.Sequence[t.Sequence[str]]) -> list[str]:
 
 
 def size_text(count: float) -> str:
-    """A number of bytes for people."""
+    """A number of bytes in readable form, for example C(412.3 MiB)."""
     for unit in ("B", "KiB", "MiB"):
         if count < 1024:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"

@@ -2,12 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Decide which tags of a repository nobody needs. A pure function.
+"""Decide which tags of a repository to remove. A pure function.
 
 Private to killinit.zot: it may change at any time.
 
-Keeping always wins: each rule can only keep a tag. A revision, which is the tag of a build and those of its single
-architectures, stays or goes as a whole. What is not known is a reason to keep.
+A tag is removed only if no rule keeps it. All tags of a revision (the tag of a build and those of its single
+architectures) are removed, or none. Missing information is a reason to keep a tag.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import
 
 _SECONDS = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z")
 
-# Why a tag stays.
+# Why a tag is kept.
 NAME, IN_USE, SHARED = "name", "in_use", "shared_tag"
 NO_RULE, UNKNOWN_AGE, KEEP_LAST, NEWER = "no_rule", "unknown_age", "keep_last", "newer"
-# Why a tag goes. An attachment also stays with its image.
+# Why a tag is removed. ATTACHMENT is also the reason to keep an attachment of an image that is kept.
 OLD, MEMBER, ATTACHMENT = "old", "member", "attachment"
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The options of a task. Without *keep_last* and *newer_than*, a time in seconds since 1970, no revision goes."""
+    """The options of a task. Without *keep_last* and *newer_than* (seconds since 1970), no revision is removed."""
 
     revisions: RevisionTags
     keep_last: int | None = None
@@ -42,13 +42,13 @@ class Rules:
 
     @property
     def removes_revisions(self) -> bool:
-        """Whether a rule says how many revisions, or which of them, are enough."""
+        """Whether old revisions may be removed at all."""
         return self.keep_last is not None or self.newer_than is not None
 
 
 @dataclass(frozen=True)
 class Use:
-    """What clusters use of a repository: *digests* of any image, configurations included, and *tags* by name."""
+    """The images of a repository that clusters use: *digests*, also of configurations, and names of *tags*."""
 
     digests: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
@@ -56,9 +56,9 @@ class Use:
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of a tag. *pushed* is a time in seconds since 1970; None if it is not known.
+    """Whether a tag *goes* (is removed), and why. *pushed* is in seconds since 1970; None if it is not known.
 
-    *index* is the tag that must still hold its index when the tag of a member is removed.
+    *index* is set for the tag of a member: the member's tag is removed only while this tag still has the same digest.
     """
 
     tag: str
@@ -76,10 +76,10 @@ def subject_of(tag: str) -> str:
 
 
 def pushed_at(image: TaggedImage) -> float | None:
-    """When the tag got its image, in seconds since 1970, or the last time at which it may have.
+    """The time from which the age of a tag counts, in seconds since 1970; None if it is not known.
 
-    Zot knows when the digest was pushed first, which may be long before another revision with the same image was built,
-    and when the tag was made. The later one counts.
+    Zot knows when the digest was first pushed, and when the tag was created. The later time counts: a later revision
+    can have the same image as an old one.
     """
     times = [_seconds(each) for each in (image.pushed_at, image.tagged_at) if each]
     known = [each for each in times if each is not None]
@@ -93,9 +93,9 @@ def plan(
     use: Use,
     missing_subjects: t.Container[str] = (),
 ) -> list[Decision]:
-    """What becomes of each of the *tags* of a repository, in their order. A tag without an image does not exist.
+    """The decision for each of the *tags* of a repository, in their order. A tag without an image does not exist.
 
-    *missing_subjects* are digests that the registry certainly does not have.
+    *missing_subjects* are digests of which the registry has reported that they do not exist.
     """
     by_tag = {image.tag: image for image in images}
     groups: dict[str, list[TaggedImage]] = {}
@@ -108,11 +108,11 @@ def plan(
     for tag in tags:
         if tag in by_tag and not is_attachment(tag):
             decisions[tag] = _of_image(by_tag[tag], by_tag, rules, use, reasons)
-    staying = {digest for each in decisions.values() if not each.goes and each.image for digest in each.image.digests}
-    going = {digest for each in decisions.values() if each.goes and each.image for digest in each.image.digests}
+    kept = {digest for each in decisions.values() if not each.goes and each.image for digest in each.image.digests}
+    removed = {digest for each in decisions.values() if each.goes and each.image for digest in each.image.digests}
     for tag in filter(is_attachment, tags):
         subject = subject_of(tag)
-        gone = subject not in staying and (subject in going or subject in missing_subjects)
+        gone = subject not in kept and (subject in removed or subject in missing_subjects)
         stays = (NAME, _named(tag, rules)), (IN_USE, tag in use.tags or subject in use.digests), (ATTACHMENT, not gone)
         reason = next((name for name, applies in stays if applies), None)
         goes = reason is None and rules.removes_revisions
@@ -129,16 +129,16 @@ def _uses(image: TaggedImage, use: Use) -> bool:
 
 
 def _used(images: t.Iterable[TaggedImage], use: Use) -> Use:
-    """The use with the members of each index in use, which are in use, too."""
+    """*use* extended by the members of each index in use."""
     listed = {each.digest for image in images if image.digest in use.digests for each in image.members}
     return Use(use.digests | listed, use.tags)
 
 
 def _reasons(groups: t.Mapping[str, t.Sequence[TaggedImage]], rules: Rules, use: Use) -> dict[str, str | None]:
-    """Why each revision stays; None for one that goes."""
+    """Why each revision is kept; None for a revision that is removed."""
     times = {revision: _time(images) for revision, images in groups.items()}
     newest = sorted((time for time in times.values() if time is not None), reverse=True)
-    # Revisions of the same time as the last one that stays, stay.
+    # Revisions with the same time as the oldest of keep_last are kept, too.
     last = newest[: rules.keep_last][-1:] if rules.keep_last else []
     found: dict[str, str | None] = {}
     for revision, images in groups.items():
@@ -156,7 +156,7 @@ def _reasons(groups: t.Mapping[str, t.Sequence[TaggedImage]], rules: Rules, use:
 
 
 def _time(images: t.Iterable[TaggedImage]) -> float | None:
-    """When the newest tag of a revision was pushed. None if that of one of them is not known."""
+    """When the newest tag of a revision was pushed; None if the time of any of its tags is not known."""
     times = [pushed_at(image) for image in images]
     known = [time for time in times if time is not None]
     return max(known) if len(known) == len(times) else None
@@ -178,7 +178,7 @@ def _of_image(
     if reason_of_revision is None:
         return Decision(tag, True, OLD, revision, image, pushed)
     index = by_tag.get(revision)
-    # Only the index of its own revision counts: until that exists, a publish still needs the tag.
+    # Only the index of the same revision counts: until it exists, a publish still needs the tag of the member.
     is_member = tag != revision and index is not None and index.digest != image.digest and image.digest in index.digests
     if rules.untag_members and is_member and not _named(tag, rules) and not _uses(image, use):
         return Decision(tag, True, MEMBER, revision, image, pushed, index)
@@ -186,10 +186,10 @@ def _of_image(
 
 
 def _seconds(text: str) -> float | None:
-    """Seconds since 1970 of a time as Zot writes it."""
+    """Convert a timestamp of Zot to seconds since 1970."""
     found = _SECONDS.fullmatch(text)
     try:
-        # Python reads six digits of the fraction.
+        # Python parses at most six digits of the fraction, and Zot writes nine.
         return datetime.fromisoformat(f"{found[1]}+00:00").timestamp() + float(f"0.{found[2] or 0}") if found else None
     except ValueError:
         return None

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Remove the tags of repositories that nobody needs: read, plan, and remove what still holds what was planned.
+"""Read repositories, plan which tags to remove, and remove the tags that have not moved since.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -25,16 +25,16 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.reader impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import is_attachment
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
-# The number of tags that an error message names.
+# The maximum number of tags that an error message names.
 _NAMED = 5
 
 
 def prune(
     reader: Reader, params: t.Mapping[str, t.Any], *, dry_run: bool, warn: t.Callable[[str], None]
 ) -> dict[str, t.Any]:
-    """The result of the module. With *dry_run* nothing is removed. Raises ZotError.
+    """Prune, and return the result of the module. With *dry_run* nothing is removed. Raises ZotError.
 
-    All repositories are read and planned before the first tag is removed. *warn* is called if the ages are not known.
+    All repositories are planned before the first tag is removed. *warn* is called if the search extension is missing.
     """
     now = time.time()
     request = PruneRequest.from_params(reader, params, now)
@@ -49,11 +49,11 @@ def prune(
         inventories = {repository: _existing(repository, each) for repository, each in found.items()}
         tags = [each for place in inventories for each in _planned(reader, request, place, inventories[place], pool)]
         unknown = {each.reference.repository for each in tags if each.reason == UNKNOWN_AGE}
-        blind = [name.repository for name, each in inventories.items() if each.source == "registry"]
-        if unknown.intersection(blind):
+        not_searched = [name.repository for name, each in inventories.items() if each.source == "registry"]
+        if unknown.intersection(not_searched):
             warn(
-                f"The age of the tags of {', '.join(sorted(unknown.intersection(blind)))} is not known, so their"
-                " revisions stay: the search extension of Zot does not answer."
+                f"The age of the tags of {', '.join(sorted(unknown.intersection(not_searched)))} is not known, so their"
+                " revisions are kept: the search extension of Zot does not answer."
             )
         try:
             _require_allowed(tags, request.max_deletes)
@@ -74,9 +74,9 @@ def _existing(repository: Reference, inventory: Inventory | None) -> Inventory:
 def _planned(
     reader: Reader, request: PruneRequest, repository: Reference, inventory: Inventory, pool: Executor
 ) -> list[PlannedTag]:
-    """The plan of a repository. The inventory lacks attachments, so their subjects and digests are read here."""
+    """The plan of a repository. The inventory has no attachments, so their subjects and digests are read here."""
     http = reader.http()
-    orphans = list({subject_of(tag) for tag in inventory.tags if is_attachment(tag)} - _held(inventory))
+    orphans = list({subject_of(tag) for tag in inventory.tags if is_attachment(tag)} - _tagged_digests(inventory))
     digests = pool.map(lambda each: http.digest(repository.pinned(each)), orphans)
     missing = {subject for subject, digest in zip(orphans, digests) if digest is None}
     decisions = plan(inventory.tags, inventory.images, request.rules, request.use_of(repository), missing)
@@ -87,17 +87,17 @@ def _planned(
     return [each for each in found if each.exists]
 
 
-def _held(inventory: Inventory) -> set[str]:
-    """Every digest that a tag of the repository holds."""
+def _tagged_digests(inventory: Inventory) -> set[str]:
+    """All digests that are tagged in the repository, members and configurations included."""
     return {digest for image in inventory.images for digest in image.digests}
 
 
 def _require_allowed(tags: t.Sequence[PlannedTag], max_deletes: int | None) -> None:
-    """Raise ZotError if the user may not remove the tags, or if they are too many."""
-    going = [each for each in tags if each.goes]
-    denied = [each for each in going if each.decision.image and each.decision.image.deletable is False]
-    too_many = max_deletes is not None and len(going) > max_deletes
-    for each in going if denied or too_many else ():
+    """Raise ZotError if the user may not remove the tags, or if there are too many."""
+    removals = [each for each in tags if each.goes]
+    denied = [each for each in removals if each.decision.image and each.decision.image.deletable is False]
+    too_many = max_deletes is not None and len(removals) > max_deletes
+    for each in removals if denied or too_many else ():
         each.stays("denied" if denied else "max_deletes")
     if denied:
         raise ZotError(
@@ -108,8 +108,8 @@ def _require_allowed(tags: t.Sequence[PlannedTag], max_deletes: int | None) -> N
     if too_many:
         raise ZotError(
             "invalid_option",
-            f"{len(going)} tags would be removed, and max_deletes is {max_deletes}; nothing was removed:"
-            f" {_names(going)}",
+            f"{len(removals)} tags would be removed, and max_deletes is {max_deletes}; nothing was removed:"
+            f" {_names(removals)}",
             hint="Correct revisions, keep, keep_last or keep_newer_than, or raise max_deletes.",
         )
 
@@ -120,37 +120,37 @@ def _names(tags: t.Sequence[PlannedTag]) -> str:
 
 
 class Removal:
-    """Removes the planned tags. The first error ends it."""
+    """Removes the planned tags, and stops at the first error."""
 
     def __init__(self, reader: Reader, tags: t.Sequence[PlannedTag], pool: Executor, more: ThreadPoolExecutor) -> None:
         self._reader = reader
         self._http: HttpSession = reader.http()
-        self._going = [each for each in tags if each.goes]
+        self._removals = [each for each in tags if each.goes]
         self._pool, self._more = pool, more
         self._over = threading.Event()
         self._errors: list[ZotError] = []
 
     def run(self) -> None:
-        """Remove the tags of images, and then those attachments whose images no tag holds. Raises ZotError."""
-        list(self._pool.map(self._remove, [each for each in self._going if each.decision.image]))
+        """Remove the tags of images, and then the attachments of images that have no tag. Raises ZotError."""
+        list(self._pool.map(self._remove, [each for each in self._removals if each.decision.image]))
         try:
             self._confirm_attachments()
         except ZotError as error:
             self._fail(error)
-        list(self._pool.map(self._remove, [each for each in self._going if each.goes and not each.decision.image]))
+        list(self._pool.map(self._remove, [each for each in self._removals if each.goes and not each.decision.image]))
         if self._errors:
             first = self._errors[0]
-            first.message += f"; {sum(each.goes for each in self._going)} of {len(self._going)} tags were removed"
+            first.message += f"; {sum(each.goes for each in self._removals)} of {len(self._removals)} tags were removed"
             raise first
 
     def _confirm_attachments(self) -> None:
-        """A tag may hold the image again, or still, since another client has moved it."""
-        attachments = [each for each in self._going if not each.decision.image]
+        """Keep the attachments of images that still have a tag, because another client has moved a tag."""
+        attachments = [each for each in self._removals if not each.decision.image]
         for repository in dict.fromkeys(each.reference.tagged("latest") for each in attachments):
             inventory = None if self._over.is_set() else read_inventory(self._reader, repository, self._more)
-            held = _held(inventory) if inventory else set()
+            tagged = _tagged_digests(inventory) if inventory else set()
             for each in attachments:
-                if each.reference.name == repository.name and subject_of(str(each.reference.tag)) in held:
+                if each.reference.name == repository.name and subject_of(str(each.reference.tag)) in tagged:
                     each.stays("moved")
 
     def _remove(self, tag: PlannedTag) -> None:
@@ -173,7 +173,7 @@ class Removal:
             tag.exists = False
 
     def _still_holds(self, tag: PlannedTag) -> bool:
-        """Whether the tag certainly holds what was planned. A failed request may have removed it."""
+        """Whether the tag certainly has the planned digest. A failed request may have removed it."""
         try:
             return self._http.digest(tag.reference) == tag.digest
         except ZotError:

@@ -30,7 +30,7 @@ _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 @dataclass(frozen=True)
 class PruneRequest:
-    """What to prune. The repositories are references whose tag means nothing."""
+    """What to prune. The repositories are references whose tag is not used."""
 
     repositories: tuple[Reference, ...]
     rules: Rules
@@ -40,7 +40,7 @@ class PruneRequest:
 
     @classmethod
     def from_params(cls, registry: Reader, params: t.Mapping[str, t.Any], now: float) -> PruneRequest:
-        """Raises ZotError for an option that cannot be used."""
+        """Parse the options of the module. Raises ZotError for an invalid option."""
         names = list(dict.fromkeys(texts_option("repositories", params["repositories"])))
         repositories = tuple(registry.reference(name, "latest") for name in names)
         if not repositories:
@@ -57,7 +57,7 @@ class PruneRequest:
         )
 
     def use_of(self, repository: Reference) -> Use:
-        """What is in use of a repository. A digest counts in every repository."""
+        """The images of a repository that are in use. A digest counts in every repository."""
         pinned = {each.digest for each in self.references if each.digest}
         tags = {each.tag for each in self.references if not each.digest and each.name == repository.name}
         return Use(self.digests | pinned, frozenset(filter(None, tags)))
@@ -69,15 +69,15 @@ def _rules(params: t.Mapping[str, t.Any], now: float) -> Rules:
         at_least(1, keep_last=keep_last)
     if params["keep_newer_than"] is not None:
         newer_than = now - _seconds("keep_newer_than", params["keep_newer_than"])
-        # The newest revision stays, however old it is.
+        # The newest revision is kept, however old it is.
         keep_last = keep_last or 1
     if keep_last is None and not params["untag_members"]:
         raise ZotError(
             "invalid_option",
-            "nothing says which tags may be removed",
+            "no option selects tags to remove",
             hint="Set keep_last or keep_newer_than to remove old revisions, or untag_members.",
         )
-    # A text is one expression: it may contain a comma.
+    # A text is a single expression, because an expression may contain a comma.
     keep = [params["keep"]] if isinstance(params["keep"], str) else params["keep"] or []
     patterns = tuple(compiled("keep", pattern) for pattern in texts_option("keep", keep))
     return Rules(RevisionTags(params["revisions"]), keep_last, newer_than, patterns, bool(params["untag_members"]))
@@ -90,11 +90,11 @@ def _in_use(value: t.Any) -> list[str]:
     if not found:
         raise ZotError(
             "invalid_option",
-            "in_use is empty: a cluster that uses nothing was not read correctly, or is the wrong one",
-            hint="Check the clusters. To prune without knowing what is in use, leave in_use out.",
+            "in_use is empty: the cluster that it was read from uses no image, so it may be the wrong cluster",
+            hint="Check the cluster. To prune without regard to images in use, do not set in_use.",
         )
     for each in found:
-        # As a reference it would be the repository sha256.
+        # It would be parsed as a tag of a repository with the name sha256.
         if each.startswith("sha256:") and not is_digest(each):
             raise ZotError("invalid_option", f"in_use: {each!r} is not a digest: sha256: and 64 hexadecimal digits")
     return found

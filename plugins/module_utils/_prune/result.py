@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The tags that zot_prune has looked at, and its result.
+"""The tags in the plan of zot_prune, and the result of the module.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -17,10 +17,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import De
 
 
 class PlannedTag:
-    """A tag, what was decided about it, and what became of it.
+    """A tag with the decision of the plan, and the outcome.
 
-    *goes* is whether it is removed, or in check mode would be. *exists* is false if another client has removed it.
-    *unsure* means that a removal failed, and may have happened.
+    *goes* is whether the tag is removed, or would be removed in check mode. *exists* is false if another client has
+    removed it. *unsure* means that the removal failed and may nevertheless have happened.
     """
 
     def __init__(self, reference: Reference, decision: Decision) -> None:
@@ -33,7 +33,7 @@ class PlannedTag:
         self.unsure = False
 
     def stays(self, reason: str) -> None:
-        """Record that the tag is not removed, against the plan."""
+        """Record that the tag is kept although the plan was to remove it."""
         self.goes, self.reason = False, reason
 
     def for_ansible(self, now: float) -> dict[str, t.Any]:
@@ -53,33 +53,33 @@ class PlannedTag:
 
 
 def result_of(tags: t.Sequence[PlannedTag], now: float) -> dict[str, t.Any]:
-    """The result of the module, also that of a failure."""
-    going = [each for each in tags if each.goes]
+    """The result of the module, also for a failure."""
+    removed = [each for each in tags if each.goes]
     kept = [each for each in tags if not each.goes and each.exists]
     return {
-        "changed": bool(going),
-        "deleted": [each.for_ansible(now) for each in going],
+        "changed": bool(removed),
+        "deleted": [each.for_ansible(now) for each in removed],
         "kept": [each.for_ansible(now) for each in kept],
-        "undo": _undo([*going, *(each for each in kept if each.unsure)]),
-        "freeable": _freeable(going, kept),
+        "undo": _undo([*removed, *(each for each in kept if each.unsure)]),
+        "freeable": _freeable(removed, kept),
         "diff": _diff(tags),
     }
 
 
 def _undo(tags: t.Iterable[PlannedTag]) -> list[dict[str, t.Any]]:
-    """The option images of zot_tag that takes the tags back."""
+    """The value of the option images of zot_tag that restores the tags."""
     found: dict[tuple[str, str], list[str]] = {}
     for each in tags:
         found.setdefault((each.reference.repository, str(each.digest)), []).append(str(each.reference.tag))
     return [{"repository": name, "source": digest, "tags": names} for (name, digest), names in found.items()]
 
 
-def _freeable(going: t.Iterable[PlannedTag], kept: t.Iterable[PlannedTag]) -> int:
-    """The bytes of the images that no tag holds any more. Images share layers, so the disk gains no more than that."""
+def _freeable(removed: t.Iterable[PlannedTag], kept: t.Iterable[PlannedTag]) -> int:
+    """The size of the images that lose their last tag. Because images share layers, the disk may gain less."""
     left = {_key(each, digest) for each in kept if each.decision.image for digest in each.decision.image.digests}
     sizes = {
         _key(each, member.digest): member.size
-        for each in going
+        for each in removed
         if each.decision.image
         for member in each.decision.image.members
     }
@@ -91,7 +91,7 @@ def _key(tag: PlannedTag, digest: str) -> tuple[str, str]:
 
 
 def _diff(tags: t.Iterable[PlannedTag]) -> list[dict[str, t.Any]]:
-    """The tags of each repository before and after, where they differ."""
+    """The tags before and after, for each repository that changes."""
     repositories: dict[str, list[PlannedTag]] = {}
     for each in tags:
         if each.exists:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Find the causes why an image cannot be pulled: compare kubelet's messages with the registry and the pull secrets.
+"""Find the causes of a failed pull: compare the messages of kubelet with the registry and the pull secrets.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -52,7 +52,7 @@ class _Diagnosis:
         self._error = classify(self._message, self._failure.image)
         self._commands = Commands(cluster.namespace, failures)
         self._reference = reference_of(self._failure)
-        # The registry's answers to the pod's accounts, and to a request without an account.
+        # The answers of the registry to the credentials of the pod, and to a request without credentials.
         self._as_pod: list[Answer] = []
         self._anonymous: list[Answer] = []
         if self._reference and cluster.in_registry(self._failure):
@@ -83,7 +83,7 @@ class _Diagnosis:
         return [replace(each, remedy=f"{each.remedy}{':' if each.commands else '.'}") for each in causes]
 
     def _with_new_pods(self, causes: list[Cause]) -> list[Cause]:
-        """Say when kubelet pulls again after the last cause is fixed, unless a command already recreates the pods."""
+        """Add when kubelet pulls again after the last cause is fixed, unless a command already recreates the pods."""
         if not causes or causes[-1].cause in COMPLETE or self._commands.recreates_pods(causes[-1].commands):
             return causes
         *earlier, last = causes
@@ -107,7 +107,7 @@ class _Diagnosis:
         return Cause("reference_malformed", message, remedy, commands, self._message)
 
     def _node(self) -> t.Iterator[Cause]:
-        """What keeps the node from reaching the registry, or from storing the image."""
+        """Causes on the node: it cannot reach the registry, or cannot store the image."""
         if self._error == "never":
             message = "the node does not have the image, and the pull policy is Never"
             remedy = "Set the pull policy to Always, or load the image on the node"
@@ -125,7 +125,7 @@ class _Diagnosis:
         yield Cause(cause, message, remedy, commands, self._message)
 
     def _access(self, reference: Reference) -> t.Iterator[Cause]:
-        """Whether the pod's accounts may read the image."""
+        """Causes in the credentials: none of those of the pod may read the image."""
         ours = reference.registry == self._cluster.registry
         # The answer "not found" means that the request was authorised. Another registry may allow anonymous pulls.
         if self._error in ("absent", "platform", "disk") or not (ours or self._error in _REFUSED):
@@ -154,11 +154,11 @@ class _Diagnosis:
             yield self._not_named(reference)
 
     def _secrets(self, reference: Reference) -> t.Iterator[Cause]:
-        """Why kubelet finds no credentials."""
+        """The causes why kubelet finds no credentials."""
         names, ours = self._cluster.pull_secrets(self._failure), reference.registry == self._cluster.registry
         found = [(name, cause) for name in names for cause in [self._secret_problem(reference, name)] if cause]
-        # A pod may have pull secrets for other registries. What counts is a secret that kubelet cannot use at all, and
-        # the secret that should be for this registry.
+        # A pod may also have pull secrets for other registries. Only two kinds of secrets are certain causes: secrets
+        # that kubelet cannot use at all, and the secret that should be for this registry.
         certain = [
             cause
             for name, cause in found
@@ -167,7 +167,7 @@ class _Diagnosis:
         yield from certain or [cause for _name, cause in found[:1]]
 
     def _repair(self, reference: Reference, name: str) -> tuple[str, list[str]]:
-        """What repairs a pull secret. The operator's account is not for another registry."""
+        """The remedy and the commands to repair a pull secret. There are no commands for another registry."""
         if reference.registry == self._cluster.registry:
             return REPAIR, self._commands.repair_secret(reference.registry, name)
         return f"Put credentials for {reference.registry} that may read the repository into the secret {name}", []
@@ -187,15 +187,15 @@ class _Diagnosis:
         return Cause("secret_not_named", message, f"Add {secret} to the service account {account}", commands, evidence)
 
     def _secret_problem(self, reference: Reference, name: str) -> Cause | None:
-        """Why kubelet cannot use a pull secret for the image; None if it can."""
+        """The cause why kubelet cannot use a pull secret for the image; None if it can."""
         usual, evidence = self._cluster.pull_secret, self._message or FROM_CLUSTER
         if not is_name(name):
             message = f"the pod names the pull secret {name!r}, but Kubernetes does not allow such a name"
             remedy = f"Name the pull secret {usual} in {self._failure.resource}"
             return Cause("secret_missing", message, remedy, self._commands.pull_with(usual), evidence)
         if name in self._cluster.unreadable_secrets:
-            message = f"the registry requires credentials, and this account may not read the secret {name}"
-            remedy = "Grant the right to get the secret (see the README of the role zot_diagnose) and run this again"
+            message = f"the registry requires credentials, and the user of the kubeconfig may not get the secret {name}"
+            remedy = "Grant the permission (see the README of the role zot_diagnose), and run the diagnosis again"
             return Cause("unknown", message, remedy, (), self._message)
         remedy, commands = self._repair(reference, name)
         secret = self._cluster.secrets.get(name)
@@ -220,7 +220,7 @@ class _Diagnosis:
         return Cause(cause, message, remedy, commands, evidence)
 
     def _content(self, reference: Reference) -> t.Iterator[Cause]:
-        """Whether the image exists, and has the platform of the node."""
+        """Causes in the registry: the image does not exist, or lacks the platform of the node."""
         image = self._image
         if image is None and self._error == "absent":
             message = f"{reference.registry} does not have this image: repository, tag or digest is wrong"
@@ -239,7 +239,7 @@ class _Diagnosis:
         if self._registry.tags(reference, self._answers) is None:
             found = self._registry.nearest_repositories(reference, self._answers)
             names = [each.repository for each in found]
-            # A repository whose name is only remotely alike holds another program.
+            # Do not suggest a repository with a less similar name: it probably has another program.
             alike = difflib.get_close_matches(reference.repository, names)
             others = [each for each in found if each.repository in alike]
             cause, message = "repository_missing", f"the repository {reference.repository} does not exist"
@@ -258,12 +258,12 @@ class _Diagnosis:
         return Cause(cause, message, remedy, commands, self._message or FROM_REGISTRY)
 
     def _takes(self, reference: Reference) -> bool:
-        """Whether the node could run an image that may have been meant."""
+        """Whether the node could run a suggested image."""
         image = self._registry.candidate(reference)
         return image.exists and self._fits(image)
 
     def _architecture(self) -> t.Iterator[Cause]:
-        """Whether a container ends because its image is for another architecture."""
+        """The cause of a container that ends because its image is for another architecture."""
         image = self._image
         if "exec format error" in self._message:
             message = "the program in the image is for another architecture than the node"
@@ -277,7 +277,7 @@ class _Diagnosis:
         return (self._cluster.platforms or {}).get(self._failure.node)
 
     def _fits(self, image: ImageFacts) -> bool:
-        """Whether the image has the platform of the node, as far as that is known."""
+        """Whether the image has the platform of the node. True if the platform is not known."""
         node = self._node_platform()
         return node is None or any(f"{platform}/".startswith(f"{node}/") for platform in image.platforms)
 

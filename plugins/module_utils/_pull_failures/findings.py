@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Group pods that cannot pull for the same reasons into findings, and write the findings for people.
+"""Group pods that cannot pull for the same causes into findings, and format the findings as text.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -55,11 +55,11 @@ class Group:
         ]
 
     def problem(self) -> str:
-        """One sentence."""
+        """The causes of the group in one sentence."""
         return f"{self.image} of {self.resource}: {'; '.join(printable(each.message) for each in self.causes)}"
 
     def lines(self) -> t.Iterator[str]:
-        """The findings for people. Prose has at most 100 columns; a command is one line, so that it can be copied."""
+        """The findings as lines of text, wrapped at 100 columns. A command is one line, so that it can be copied."""
         count = len(self.pods)
         pods = f"{count} pods" if count > 1 else "1 pod"
         nodes = f" on {', '.join(self.nodes)}" if 0 < len(self.nodes) <= _NODES else ""
@@ -75,7 +75,7 @@ class Group:
 
 def group_failures(cluster: ClusterState, registry: RegistryState) -> list[Group]:
     """The pods that cannot pull, grouped by image, resource and causes; the worst first."""
-    # kubelet has different messages for pods with the same problem, and for some pods none: known messages come first.
+    # Pods with the same problem can have different messages of kubelet, or none. Known messages are first.
     failures = sorted(cluster.failures, key=lambda each: not classify(each.message, each.image))
     alike = _grouped(failures, lambda each: _similarity(cluster, each))
     same = _grouped(alike, lambda each: (each[0].image, each[0].resource, _facts(find_causes(cluster, registry, each))))
@@ -96,7 +96,7 @@ def _grouped(items: t.Iterable[T], key: t.Callable[[T], t.Hashable]) -> list[lis
 
 
 def _similarity(cluster: ClusterState, failure: PullFailure) -> t.Hashable:
-    """What find_causes() depends on."""
+    """The properties of a failure that find_causes() uses."""
     return (
         classify(failure.message, failure.image) or failure.message,
         (cluster.platforms or {}).get(failure.node),

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Query a registry for images that cannot be pulled: with the accounts of the pods, and with the operator's.
+"""Query a registry for images that cannot be pulled, with the credentials of the pods and of the operator.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -29,7 +29,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.threads imp
 
 T = t.TypeVar("T")
 
-# Seconds for one request: that the registry does not answer is a result, too.
+# The timeout of one request in seconds. A registry that does not answer is also a result.
 _TIMEOUT = 10
 _PARALLEL = 4
 
@@ -37,7 +37,7 @@ _PARALLEL = 4
 def ask_registry(task: Task, options: Options, cluster: ClusterState) -> RegistryState:
     """Query every image of the registry that the cluster cannot pull.
 
-    Raises ZotError for an option that cannot be used. Every other error is an answer.
+    Raises ZotError for an invalid option. Every other error is an answer.
     """
     images = cluster.images()
     if not images:
@@ -47,14 +47,14 @@ def ask_registry(task: Task, options: Options, cluster: ClusterState) -> Registr
         reader = probe.operator()
         with thread_pool(_PARALLEL) as pool:
             operator = list(pool.map(lambda each: probe.describe(reader, *each), images.items()))
-            # Where the operator sees the images, one request shows whether an account may read the repository.
-            seen = {answer.repository: _one_of(images[answer.repository], answer) for answer in operator}
+            # If the operator can read the images, one request shows whether a user of a pod may read the repository.
+            known = {answer.repository: _one_of(images[answer.repository], answer) for answer in operator}
 
-            def ask_as_pod(account: tuple[str, str, Entry]) -> Answer:
+            def query_as_pod(account: tuple[str, str, Entry]) -> Answer:
                 repository, secret, entry = account
-                return probe.ask_as_pod(secret, entry, images[repository], seen[repository])
+                return probe.query_as_pod(secret, entry, images[repository], known[repository])
 
-            pods = list(pool.map(ask_as_pod, cluster.accounts()))
+            pods = list(pool.map(query_as_pod, cluster.accounts()))
             state = RegistryState(operator, pods)
             if any(answer.listed and answer.tags is None for answer in [*operator, *pods]):
                 state = replace(state, catalog=probe.catalog(reader))
@@ -76,24 +76,24 @@ class _Probe:
         self._lock = threading.Lock()
 
     def operator(self) -> Reader:
-        """A reader with the operator's account."""
+        """A reader with the credentials of the operator."""
         return Reader(self._task.session(self._options))
 
     def describe(self, reader: Reader, repository: str, images: t.Sequence[Reference], secret: str = "") -> Answer:
-        """What an account sees of images, and of the tags where an image does not exist."""
+        """Read images, and the tags of the repository if an image does not exist."""
         try:
-            facts = {str(each): self._ask(describe_image, reader, each) for each in images}
+            facts = {str(each): self._call(describe_image, reader, each) for each in images}
             if all(each.exists for each in facts.values()):
                 return Answer(repository, secret, images=facts)
-            return Answer(repository, secret, images=facts, tags=self._ask(reader.tags, images[0]), listed=True)
+            return Answer(repository, secret, images=facts, tags=self._call(reader.tags, images[0]), listed=True)
         except ZotError as error:
             if error.error_class == "invalid_option":
                 raise
-            # Without the tags, a missing image could be a missing repository as well: that is no answer.
+            # Without the tags it is not known whether the image or the whole repository is missing.
             return Answer(repository, secret, error.error_class, str(error))
 
-    def ask_as_pod(self, secret: str, entry: Entry, images: t.Sequence[Reference], known: Reference | None) -> Answer:
-        """The registry's answer to an account of a pod, for the *known* image, or for all images if none is known."""
+    def query_as_pod(self, secret: str, entry: Entry, images: t.Sequence[Reference], known: Reference | None) -> Answer:
+        """Query the *known* image with the credentials of a pod, or all images if none is known."""
         repository = images[0].repository
         username, password = entry.username or None, entry.password or None
         options = replace(self._options, username=username, password=password, authfile=None, ambient=False)
@@ -101,32 +101,32 @@ class _Probe:
             reader = Reader(self._task.session(options))
             if known is None:
                 return self.describe(reader, repository, images, secret)
-            self._ask(reader.digest, known)
+            self._call(reader.digest, known)
             return Answer(repository, secret)
         except ZotError as error:
             return Answer(repository, secret, error.error_class, str(error))
 
     def catalog(self, reader: Reader) -> list[str]:
-        """Every repository that the operator sees; none if they cannot be listed."""
+        """All repositories that the operator may read; empty if they cannot be listed."""
         try:
-            return self._ask(reader.catalog)
+            return self._call(reader.catalog)
         except ZotError:
             return []
 
     def candidate(self, reader: Reader, reference: Reference) -> ImageFacts | None:
-        """An image that may have been meant; None if it cannot be read."""
+        """A suggested image; None if it cannot be read."""
         try:
-            return self._ask(describe_image, reader, reference, created=True)
+            return self._call(describe_image, reader, reference, created=True)
         except ZotError:
             return None
 
-    def _ask(self, question: t.Callable[..., T], *arguments: t.Any, **options: t.Any) -> T:
+    def _call(self, method: t.Callable[..., T], *arguments: t.Any, **options: t.Any) -> T:
         with self._lock:
             if self._timed_out:
                 raise self._timed_out
         began = time.monotonic()
         try:
-            return question(*arguments, **options)
+            return method(*arguments, **options)
         except ZotError as error:
             if error.error_class == "unavailable" and time.monotonic() - began >= self._options.timeout:
                 with self._lock:
@@ -141,13 +141,13 @@ def _one_of(images: t.Sequence[Reference], answer: Answer) -> Reference | None:
 
 
 def describe_image(reader: Reader, reference: Reference, *, created: bool = False) -> ImageFacts:
-    """What a reference means; with *created* also of an index when it was created. Raises ZotError."""
+    """Read the image of a reference. With *created*, the build time is also read for an index. Raises ZotError."""
     image = reader.image(reference)
     manifest, config = image.manifest, image.config
     if manifest is None:
         return ImageFacts(exists=False)
     if created and manifest.is_index:
-        # The platforms of an index are built together: one of them is enough.
+        # The platforms of an index are usually built together, so the build time of one is enough.
         with reader.valid_response(reference):
             pinned = [reference.pinned(entry.digest) for entry in manifest.entries if entry.platform]
         config = reader.image(pinned[0]).config if pinned else None

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a cluster and a registry know about images that cannot be pulled.
+"""The state of a cluster and a registry that concerns images that cannot be pulled.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -23,19 +23,18 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 
-# How kubelet pulls where it finds no account: without credentials, and out of no secret.
+# The secret and the entry of a pull without credentials, as kubelet pulls if it finds none.
 ANONYMOUS = ("", Entry("", "", "", "", contradicts=False))
-# More than these do not help people to find a typing error.
+# The maximum number of suggestions for a mistyped name.
 _CANDIDATES = 5
 
 
 @dataclass(frozen=True)
 class ClusterState:
-    """What the cluster knows.
+    """The state of the cluster.
 
     *pull_secret* is the secret that pods should name. *secrets* are the pull secrets that exist, *unreadable_secrets*
-    those that the account may not read. *service_accounts* and *platforms* (of the nodes) are None when they were not
-    read.
+    those that the user may not read. *service_accounts* and *platforms* (of the nodes) are None if they were not read.
     """
 
     namespace: str
@@ -53,16 +52,16 @@ class ClusterState:
         return reference if reference and reference.registry == self.registry else None
 
     def pull_secrets(self, failure: PullFailure) -> list[str]:
-        """The names of the pull secrets of the pod, or of a new pod, or of the secret that it should name."""
+        """The pull secrets of the pod; else those that a new pod would get; else the secret that it should name."""
         usual = [self.pull_secret] if self.in_registry(failure) else []
         return list(failure.secrets) or self.of_service_account(failure) or usual
 
     def of_service_account(self, failure: PullFailure) -> list[str]:
-        """The pull secrets that the service account names now. A pod gets them when it is created."""
+        """The pull secrets that the service account names now. A pod gets them only when it is created."""
         return secret_names((self.service_accounts or {}).get(failure.service_account, {}))
 
     def entries(self, failure: PullFailure, reference: Reference) -> list[tuple[str, Entry]]:
-        """The entries that kubelet tries for the image, in its order, each with the name of its secret."""
+        """The entries that kubelet tries for the image, in this order, each with the name of its secret."""
         found = []
         for name in self.pull_secrets(failure):
             secret = self.secrets.get(name)
@@ -84,7 +83,7 @@ class ClusterState:
         return {repository: list(images) for repository, images in found.items()}
 
     def accounts(self) -> list[tuple[str, str, Entry]]:
-        """The accounts that kubelet uses: repository, name of the secret, entry. None of them twice."""
+        """The credentials that kubelet uses, without duplicates: repository, name of the secret, entry."""
         found: dict[tuple[str, str, Entry], None] = {}
         for failure in self.failures:
             reference = self.in_registry(failure)
@@ -97,7 +96,7 @@ class ClusterState:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What the registry knows about one reference. *created* may be empty, and *size* is 0 of an index."""
+    """The image of one reference in the registry. *created* may be empty, and *size* is 0 for an index."""
 
     exists: bool
     digest: str = ""
@@ -109,11 +108,11 @@ class ImageFacts:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the registry answers one account about the images of one repository.
+    """The answer of the registry about the images of one repository, for one user.
 
-    *secret* is the pull secret of the account, empty for no account. *error* is the class of the error, empty if the
-    account may read. *images* and *tags* are what the account could read; *tags* is None when the repository does not
-    exist, and *listed* whether that is known.
+    *secret* is the pull secret with the credentials of the user, empty for a request without credentials. *error* is
+    the class of the error, empty if the user may read. *images* and *tags* are the results of the reads. *tags* is None
+    if the repository does not exist, which is certain only if *listed* is true.
     """
 
     repository: str
@@ -127,9 +126,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class RegistryState:
-    """What the registry answers to the *operator* and to the accounts of the *pods*.
+    """The answers of the registry to the *operator* and to the users of the *pods*.
 
-    *candidates* are images that the author of a wrong reference may have meant; *catalog* is every repository.
+    *candidates* are images to suggest instead of one that does not exist. *catalog* lists all repositories.
     """
 
     operator: t.Sequence[Answer] = ()
@@ -138,7 +137,7 @@ class RegistryState:
     catalog: t.Sequence[str] = ()
 
     def of_pod(self, reference: Reference, secrets: t.Collection[str]) -> list[Answer]:
-        """The answers to the accounts of these secrets; the empty name is no account."""
+        """The answers to the credentials of these secrets. The empty name stands for a request without credentials."""
         return [each for each in self.pods if each.repository == reference.repository and each.secret in secrets]
 
     def image(self, reference: Reference, answers: t.Iterable[Answer]) -> ImageFacts | None:
@@ -156,23 +155,23 @@ class RegistryState:
         return None
 
     def nearest_tags(self, reference: Reference, answers: t.Iterable[Answer]) -> list[Reference]:
-        """The tags that may have been meant, the newest first as far as the time is known."""
+        """The most similar tags, sorted by build time, the newest first."""
         tags = [tag for tag in self.tags(reference, answers) or () if not tag.startswith("sha256-")]
         nearest = [reference.tagged(tag) for tag in _nearest(reference.tag or "latest", tags)]
         return sorted(nearest, key=lambda each: self.candidate(each).created, reverse=True)
 
     def nearest_repositories(self, reference: Reference, answers: t.Sequence[Answer]) -> list[Reference]:
-        """The same tag in the repositories that may have been meant, where the repository does not exist."""
+        """The same tag in the most similar repositories; empty if the repository exists."""
         if self.tags(reference, answers) is not None:
             return []
         return [replace(reference, repository=name) for name in _nearest(reference.repository, self.catalog)]
 
     def candidate(self, reference: Reference) -> ImageFacts:
-        """An image that may have been meant."""
+        """A suggested image."""
         return self.candidates.get(str(reference)) or ImageFacts(exists=False)
 
     def wanted_candidates(self, cluster: ClusterState) -> list[Reference]:
-        """The images that may have been meant where an image does not exist."""
+        """The images to suggest instead of those that do not exist."""
         found: dict[Reference, None] = {}
         for failure in cluster.failures:
             reference = cluster.in_registry(failure)
@@ -197,5 +196,5 @@ def reference_of(failure: PullFailure) -> Reference | None:
 
 
 def _nearest(name: str, names: t.Sequence[str]) -> list[str]:
-    """The names that are most like *name*, the nearest first."""
+    """The names that are most similar to *name*, the nearest first."""
     return difflib.get_close_matches(name, names, n=_CANDIDATES, cutoff=0.0)

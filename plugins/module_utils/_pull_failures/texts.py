@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The texts of causes that depend on nothing but kubelet's error.
+"""The texts of causes that depend only on the error of kubelet.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -71,9 +71,9 @@ NODE_CAUSES: t.Mapping[str, tuple[str, str, str]] = {
         "Free space on the node (crictl rmi --prune removes unused images), or move the pod to another node",
     ),
 }
-# Causes that may come from a wrong registry in the image.
+# Causes that a wrong registry in the name of the image can have.
 MISNAMED = ("host_unknown", "connection_refused", "timed_out", "plain_http", "certificate_not_trusted")
-# Causes whose remedy already says what happens to the pods.
+# Causes whose remedy already describes what happens to the pods.
 COMPLETE = (
     "reference_malformed",
     "pull_policy_never",
@@ -83,13 +83,13 @@ COMPLETE = (
     "works_now",
     "unknown",
 )
-# Causes that pass without a change.
+# Temporary causes, which need no change.
 PASSING = ("rate_limited", "pulling", "works_now")
 
 
 @dataclass(frozen=True)
 class Cause:
-    """One thing to fix: the cause, a sentence about it, what to do, the commands for that, and what proves it."""
+    """One cause, with a sentence about it, the remedy, its commands, and the evidence."""
 
     cause: str
     message: str

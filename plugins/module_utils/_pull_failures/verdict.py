@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read a cluster and a registry, and say why pods cannot pull.
+"""Read a cluster and a registry, and explain why pods cannot pull.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -29,7 +29,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.session imp
 
 @dataclass(frozen=True)
 class Query:
-    """The options of a task that are not those of a connection."""
+    """The options of a task, except for those of the connections."""
 
     registry: str
     selection: Selection
@@ -38,16 +38,16 @@ class Query:
 
     @classmethod
     def of(cls, params: t.Mapping[str, t.Any]) -> Query:
-        """Raises ZotError or InvalidNameError for an option that cannot be used."""
+        """Parse the options. Raises ZotError or InvalidNameError for an invalid option."""
         at_least(0, pull_timeout=params["pull_timeout"])
         registry = registry_option(params["registry"])
         return cls(registry, Selection.of(params), params["pull_timeout"], object_name(params["pull_secret"]))
 
 
 def explain_pull_failures(client: Client, task: Task, options: Options, query: Query) -> dict[str, t.Any]:
-    """The result of a task. Raises ClusterError when the pods cannot be read or do not exist, ZotError for options.
+    """The result of a task. Raises ClusterError if the pods cannot be read or do not exist, ZotError for options.
 
-    What else cannot be read is in C(unreadable), and the diagnosis continues without it.
+    Other resources that cannot be read are listed in C(unreadable), and the diagnosis continues without them.
     """
     readings = Readings(client)
     namespace = query.selection.namespace
@@ -77,7 +77,7 @@ def explain_pull_failures(client: Client, task: Task, options: Options, query: Q
             for each in registry.operator
             if each.error
         ]
-    # Only pods and events show whether a pod fails to pull. All else explains a failure.
+    # Only pods and events show whether a pod fails to pull. The other resources explain a failure.
     unread_events = [unreadable_text(each) for each in readings.unreadable if each["resource"] == "events"]
     unreadable = [*readings.unreadable, *refused]
     summary = [line for group in groups for line in group.lines()]
@@ -97,7 +97,7 @@ def explain_pull_failures(client: Client, task: Task, options: Options, query: Q
 
 
 def _read_cluster(readings: Readings, query: Query, failures: t.Sequence[PullFailure]) -> ClusterState:
-    """Read what explains the failures, and nothing more."""
+    """Read only the resources that are needed to explain the failures."""
     namespace, registry = query.selection.namespace, query.registry
     accounts = None
     # Kubernetes copies the pull secrets of the service account into a pod that names none.

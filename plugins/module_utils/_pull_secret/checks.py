@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The checks of a pull secret, each with its verdict, its reason and what to do.
+"""The checks of a pull secret, each with its verdict, reason and remedy.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -30,11 +30,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 
 Probes = t.Mapping[str, t.Sequence[Probe]]
 
-# The type of a pull secret that is written.
+# The type of the pull secrets that a repair writes.
 TYPE = next(iter(FIELDS))
 _REPAIR = "run the role zot_pull_secret with zot_pull_secret_repair=true"
 _ACCOUNT = "zot_pull_secret_username and zot_pull_secret_password"
-_RIGHTS = "Give the account of the kubeconfig this right: the README of the role zot_pull_secret lists the rights."
+_RIGHTS = "Grant this permission to the user of the kubeconfig: see the README of the role zot_pull_secret."
 _REMEDIES: t.Mapping[str, str] = {
     "unavailable": "Check that the registry runs and can be reached from this host, then run the task again.",
     "tls": "Set registry_ca_path (zot_ca_path) to the CA certificate of the registry.",
@@ -43,7 +43,7 @@ _REMEDIES: t.Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Check:
-    """One check. *entries* are the keys of the secret's entries that it concerns."""
+    """One check. *entries* are the keys of the entries of the secret that it concerns."""
 
     check: str
     resource: str
@@ -54,7 +54,7 @@ class Check:
     entries: tuple[str, ...] = ()
 
     def for_ansible(self) -> dict[str, t.Any]:
-        """As one of C(checks) in the result; the texts may hold names from the cluster and the registry."""
+        """An entry of C(checks) in the result. The texts are escaped: they contain names from cluster and registry."""
         return {
             "check": self.check,
             "resource": self.resource,
@@ -66,7 +66,7 @@ class Check:
 
 
 def check_pull_secret(state: State, probes: Probes) -> list[Check]:
-    """Every check of a state; *probes* are those of its images."""
+    """All checks of a state. *probes* are the probes of its images."""
     return [*_secret_checks(state, probes), *_named(state)]
 
 
@@ -80,7 +80,7 @@ def problems(checks: t.Sequence[Check]) -> list[str]:
 
 
 def fitting_entries(state: State, secret: PullSecret) -> dict[str, list[Entry]]:
-    """The entries that kubelet uses for each repository; without one those for the registry as a whole."""
+    """The entries that kubelet uses for each repository; for the whole registry if no repository is needed."""
     return {name: secret.for_image(name) for name in state.needed or [state.scope.registry]}
 
 
@@ -106,7 +106,7 @@ def _secret_checks(state: State, probes: Probes) -> t.Iterator[Check]:
 
 
 def _follows(name: str, resource: str, cause: Check) -> Check:
-    """A check that cannot be made because of another one."""
+    """A check that is not possible because another check is not ok."""
     return Check(name, resource, "unknown", cause.reason)
 
 
@@ -150,7 +150,7 @@ def _entry(scope: Scope, secret: PullSecret, fitting: t.Mapping[str, list[Entry]
         remedy = f"To add an entry with the key {scope.registry}, {_REPAIR}, {_ACCOUNT}."
         return Check("entry", resource, "failed", reason, remedy)
     used = tuple(dict.fromkeys(entry.key for entries in fitting.values() for entry in entries))
-    reason = f"kubelet uses of the {scope.title} the entries {', '.join(used)}"
+    reason = f"kubelet uses the entries {', '.join(used)} of the {scope.title}"
     return Check("entry", resource, "ok", reason, entries=used)
 
 
@@ -168,19 +168,19 @@ def _auth(scope: Scope, entry: Check, entries: t.Sequence[Entry]) -> Check:
             )
     if wrong:
         reason = f"the {scope.title} has invalid credentials: {'; '.join(wrong.values())}"
-        remedy = f"To write auth, username and password of one account, {_REPAIR}, {_ACCOUNT}."
+        remedy = f"To write auth, username and password of the same user, {_REPAIR}, {_ACCOUNT}."
         return Check("auth", resource, "failed", reason, remedy, entries=tuple(wrong))
     keys = tuple(dict.fromkeys(each.key for each in entries))
-    return Check("auth", resource, "ok", f"the {scope.title} holds {accounts(entries)}", entries=keys)
+    return Check("auth", resource, "ok", f"the {scope.title} has {accounts(entries)}", entries=keys)
 
 
 def accounts(entries: t.Iterable[Entry]) -> str:
-    """The accounts of entries, without their passwords."""
+    """The users of entries, as a part of a sentence."""
     return " and ".join(dict.fromkeys(f"the user {each.username} (entry {each.key})" for each in entries))
 
 
 def _read(scope: Scope, repository: str, images: t.Sequence[Reference], probes: t.Sequence[Probe]) -> Check:
-    """Whether kubelet gets every image of a repository: one account that can read it is enough."""
+    """Whether kubelet can pull every image of a repository. One user who may read the image is enough."""
     refused = [each for each in probes if each.error and each.error.error_class in REFUSALS]
     absent = [each for each in probes if not each.error and not each.exists]
     unknown = [each for each in probes if each.error and each.error.error_class not in REFUSALS]
@@ -205,10 +205,10 @@ def _refused(scope: Scope, repository: str, probes: t.Sequence[Probe]) -> Check:
     keys = tuple(dict.fromkeys(each.key for each in entries))
     if any(each.error and each.error.error_class == "denied" for each in probes):
         reason = f"the registry {scope.registry} does not let {accounts(entries)} read {repository} (403)"
-        remedy = f"Give the user read access to the repository; or, to write another account, {_REPAIR}, {_ACCOUNT}."
+        remedy = f"Give the user read access to the repository. Or, to write another user, {_REPAIR}, {_ACCOUNT}."
         return Check("read", repository, "failed", reason, remedy, "denied", keys)
     reason = f"the registry {scope.registry} rejects the password of {accounts(entries)} for {repository} (401)"
-    remedy = f"To write a valid account, {_REPAIR}, {_ACCOUNT}."
+    remedy = f"To write valid credentials, {_REPAIR}, {_ACCOUNT}."
     return Check("read", repository, "failed", reason, remedy, "unauthorized", keys)
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Probe the images of a registry with the accounts of a pull secret, as kubelet would.
+"""Probe the images of a registry with the credentials in a pull secret, like kubelet.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -20,19 +20,19 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.reader impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
-# Seconds for one probe, and seconds after which no other probe starts: all end within the sum of both.
+# The timeout of a probe, and the time after which no probe starts, in seconds. All probes end within the sum of both.
 LONGEST_PROBE = 15
 LAST_START = 15.0
 _PARALLEL = 16
-# Of these kubelet tries the next account.
+# After these errors kubelet tries the next entry.
 REFUSALS = ("unauthorized", "denied")
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What the registry answers for one image: *entries* are those whose accounts were tried.
+    """The result for one image. *entries* are the entries whose credentials were tried.
 
-    The last of them was accepted, unless there is an *error*; the image then *exists* or not.
+    Without an *error*, the registry accepted the last of them, and *exists* is whether the image exists.
     """
 
     image: Reference
@@ -44,14 +44,14 @@ class Probe:
 def probe(
     task: Task, options: Options, secret: PullSecret, needed: t.Mapping[str, t.Sequence[Reference]]
 ) -> dict[str, list[Probe]]:
-    """Probe every image that has an account, by repository."""
+    """Probe every image for which the secret has credentials, by repository."""
     entries = {name: [each for each in secret.for_image(name) if each.is_complete] for name in needed}
     short = replace(options, timeout=min(options.timeout, LONGEST_PROBE), retries=0, authfile=None, ambient=False)
     readers: dict[Entry, Reader] = {}
     for entry in dict.fromkeys(entry for tried in entries.values() for entry in tried):
         readers[entry] = Reader(task.session(replace(short, username=entry.username, password=entry.password)))
     end = time.monotonic() + LAST_START
-    # One image of every repository is first: it proves the account, even if the time is too short for all images.
+    # Start with one image of each repository. It tests the credentials, even if the time is too short for all images.
     turns = sorted(
         ((turn, name, image) for name in needed for turn, image in enumerate(needed[name]) if entries[name]),
         key=lambda each: each[0],
@@ -72,12 +72,12 @@ def _probe(image: Reference, entries: t.Sequence[Entry], readers: t.Mapping[Entr
             message = f"{image} was not probed: the other probes took {LAST_START:.0f} seconds"
             return Probe(image, tried, error=ZotError("unavailable", message))
         try:
-            # A HEAD request: a GET of the manifest counts as a pull, on which the retention of Zot depends.
+            # Use a HEAD request: a GET of the manifest counts as a pull, which the retention of Zot takes into account.
             return Probe(image, tried, exists=readers[entry].digest(image) is not None)
         except ZotError as refused:
             if refused.error_class not in REFUSALS:
                 return Probe(image, tried, error=refused)
-            # An account that is known but lacks the right says more than one that is not known.
+            # Report a user who lacks the permission rather than credentials that the registry rejects.
             if error is None or refused.error_class == "denied":
                 error = refused
     return Probe(image, tuple(entries), error=error)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What to write so that pods can pull, and the state that this leads to.
+"""Plan the repair of a pull secret, and predict the state after it.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -35,20 +35,20 @@ _USER_INFO = re.compile(r"^(https?://)?[^/?#]*@")
 
 @dataclass(frozen=True)
 class Account:
-    """The account that a repair writes."""
+    """The credentials that a repair writes."""
 
     username: str
     password: str = field(repr=False)
 
     def entry(self) -> dict[str, str]:
-        """An entry as C(kubectl create secret docker-registry) writes it."""
+        """An entry in the form of C(kubectl create secret docker-registry)."""
         auth = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
         return {"username": self.username, "password": self.password, "auth": auth}
 
 
 @dataclass(frozen=True)
 class Repair:
-    """What to write. *keep* are the keys of the entries in *data_key* that stay, without user and password in them.
+    """The changes to make. *keep* are the keys of the entries in *data_key* to keep, without a user and a password.
 
     *service_accounts* are those that must name the secret, each with its C(name) and the C(patch).
     """
@@ -60,13 +60,13 @@ class Repair:
     service_accounts: tuple[dict[str, t.Any], ...] = ()
 
     def for_ansible(self) -> dict[str, t.Any]:
-        """As C(repair) in the result."""
+        """The value of C(repair) in the result."""
         lists = ("keep", "changes", "service_accounts")
         return {name: list(value) if name in lists else value for name, value in asdict(self).items()}
 
 
 def plan(state: State, checks: t.Sequence[Check], account: Account | None) -> Repair:
-    """The repair of what the checks found; nothing where the secret already holds exactly this account."""
+    """The repair for failed checks. The secret does not change if it already has exactly these credentials."""
     service_accounts = _service_accounts(state)
     registry = state.scope.registry
     wrong = [check for check in checks if _is_curable(check)]
@@ -87,13 +87,13 @@ def plan(state: State, checks: t.Sequence[Check], account: Account | None) -> Re
 
 
 def apply(state: State, repair: Repair, account: Account | None) -> State:
-    """The state after a repair, without writing anything. Raises ZotError without the account that it needs."""
+    """The state after a repair, without writing anything. Raises ZotError if the credentials are missing."""
     scope, secret = state.scope, state.secret
     if repair.action != "none":
         if not account:
             raise ZotError(
                 "invalid_option",
-                f"assume_repaired needs the account for the {scope.title}",
+                f"assume_repaired needs the credentials for the {scope.title}",
                 hint="Set repair_username and repair_password.",
             )
         auths = PullSecret.read(secret).auths if secret else {}
@@ -118,15 +118,15 @@ def _is_curable(check: Check) -> bool:
 
 
 def _is_kept(entry: Entry, registry: str, bad: t.Collection[str]) -> bool:
-    """Entries for other registries stay, and those for parts of this one that are valid."""
+    """Whether to keep an entry: those for other registries, and valid ones for repositories of this registry."""
     if entry.host == registry:
         return entry.key != registry and entry.key not in bad
-    # Kubelet ignores a key that it cannot parse, and nobody can tell where in it a password is.
+    # A key that kubelet cannot parse may contain a password at an unknown place.
     return bool(entry.key) or "@" not in entry.name
 
 
 def _changes(old: PullSecret, kept: t.Sequence[Entry], registry: str, account: Account | None) -> tuple[str, ...]:
-    """What happens to each entry, by the keys that may be shown."""
+    """The change of each entry, by its key without secrets."""
     names = {registry, *(entry.name for entry in kept)}
     words = {printable_key(name): "removed" for name in old.auths if name not in names}
     if registry not in old.auths:
@@ -154,7 +154,7 @@ def _service_accounts(state: State) -> tuple[dict[str, t.Any], ...]:
                 "metadata": {
                     "name": name,
                     "namespace": scope.namespace,
-                    # The API server then refuses the patch if somebody changed the list since it was read.
+                    # With this field the API server refuses the patch if the list has changed since it was read.
                     **{key: account["metadata"][key] for key in ("resourceVersion",) if key in account["metadata"]},
                 },
                 "imagePullSecrets": [{"name": each} for each in (*secret_names(account), scope.secret)],

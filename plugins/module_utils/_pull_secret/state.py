@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read what a verdict on a pull secret needs from the cluster.
+"""Read the resources of the cluster that a verdict on a pull secret needs.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -23,7 +23,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
 
 @dataclass(frozen=True)
 class Scope:
-    """What the options of a task name."""
+    """The pull secret, the workloads and the images that the options of a task select."""
 
     selection: Selection
     secret: str
@@ -32,7 +32,7 @@ class Scope:
 
     @classmethod
     def of(cls, params: t.Mapping[str, t.Any]) -> Scope:
-        """Raises ZotError or InvalidNameError for an option that cannot be used."""
+        """Parse the options. Raises ZotError or InvalidNameError for an invalid option."""
         registry = registry_option(params["registry"])
         images = references_option("images", params["images"], registry)
         return cls(Selection.of(params), object_name(params["name"]), registry, images)
@@ -44,17 +44,17 @@ class Scope:
 
     @property
     def title(self) -> str:
-        """The secret, as messages name it."""
+        """The secret, as a part of a sentence."""
         return f"secret {self.secret} in namespace {self.namespace}"
 
 
 @dataclass(frozen=True)
 class State:
-    """What the cluster holds of a scope.
+    """The resources of a scope in the cluster.
 
     *workloads* are those of the scope that use the registry, and *missing* those that were named and do not exist.
-    *elsewhere* are the namespaces with a secret of the same name, where the scope's own does not exist. What cannot be
-    read is None, and *unreadable* says why.
+    *elsewhere* are the namespaces with a secret of the same name, if the secret of the scope does not exist. A resource
+    that cannot be read is None, and *unreadable* has the reason.
     """
 
     scope: Scope
@@ -90,12 +90,12 @@ class State:
         return self.unread(*WORKLOADS)
 
     def changed(self, secret: Object | None, service_accounts: t.Mapping[str, Object] | None) -> State:
-        """The same with another secret and other service accounts."""
+        """A copy with another secret and other service accounts."""
         return replace(self, secret=secret, service_accounts=service_accounts, elsewhere=None)
 
 
 def read_state(client: Client, scope: Scope) -> State:
-    """Read a scope. Raises ClusterError without a connection, and for a scope that names nothing."""
+    """Read a scope. Raises ClusterError if the connection fails, or if the scope selects nothing."""
     readings = Readings(client)
     secret = readings.get("secrets", scope.namespace, scope.secret)
     is_missing = secret is None and not readings.unreadable
@@ -135,9 +135,9 @@ def _nothing_found(state: State) -> ClusterError:
 
 
 def _elsewhere(client: Client, scope: Scope) -> tuple[str, ...] | None:
-    """The namespaces that have a secret of this name. The right to list them is optional, so None is no error.
+    """The namespaces that have a secret of this name; None if the user may not list them, which is not an error.
 
-    The API sends the metadata alone: the data of other namespaces is not needed.
+    Only the metadata is requested, because the data of secrets in other namespaces is not needed.
     """
     try:
         found = client.list("secrets", fields=[f"metadata.name={scope.secret}"], metadata_only=True)

@@ -40,7 +40,7 @@ def assess(
     account: Account | None = None,
     assume_repaired: bool = False,
 ) -> dict[str, t.Any]:
-    """Return the verdict on a scope; with *assume_repaired* as a repair with *account* would leave it.
+    """Return the verdict on a scope. With *assume_repaired*, predict the verdict after a repair with *account*.
 
     Raises ClusterError and ZotError.
     """

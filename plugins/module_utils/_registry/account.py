@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The account for requests that no tool makes. A credential helper of Docker may have it, as for skopeo and crane.
+"""Find the credentials for HTTP requests that this collection sends itself, also with Docker credential helpers.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -22,20 +22,20 @@ _SECONDS = 30
 
 @dataclass(frozen=True)
 class Account:
-    """What a request without a tool shows: the value of the header Authorization, or a token that gets another one."""
+    """Credentials: the value of the header Authorization, or an identity token that is exchanged for a token."""
 
     basic: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
 
 
 def account_in(written: t.Mapping[str, t.Any], registry: str, repository: str) -> tuple[Account, set[str]]:
-    """The account in an auth file that Credentials has *written*, and its secrets that are not in the file."""
+    """The credentials in an auth file that Credentials has *written*, and the secrets that are not in the file."""
     auths, helper = written["auths"], written["credHelpers"].get(registry)
     entry = auths.get(f"{registry}/{repository}") or auths.get(registry) or {}
     if entry or not helper:
         basic = f"Basic {entry['auth']}" if entry.get("auth") else ""
         return Account(basic, entry.get("identitytoken", "")), set()
-    username, secret = _ask_helper(helper, registry)
+    username, secret = _call_helper(helper, registry)
     if not secret:
         return Account(), set()
     encoded = base64.b64encode(f"{username}:{secret}".encode()).decode()
@@ -43,8 +43,8 @@ def account_in(written: t.Mapping[str, t.Any], registry: str, repository: str) -
     return account, {secret, encoded}
 
 
-def _ask_helper(helper: str, registry: str) -> tuple[str, str]:
-    """The user name and the secret that a credential helper has. Both are empty if it has none.
+def _call_helper(helper: str, registry: str) -> tuple[str, str]:
+    """The user name and the secret from a credential helper. Both are empty if it has no credentials.
 
     https://github.com/docker/docker-credential-helpers#development
     """
@@ -61,5 +61,5 @@ def _ask_helper(helper: str, registry: str) -> tuple[str, str]:
         document = json.loads(done.stdout)
         return str(document["Username"]), str(document["Secret"])
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError, RecursionError) as error:
-        # Without the output, which may hold the secret.
+        # The message must not contain the output, which may contain the secret.
         raise failed from error

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read archives in processes of their own, and compare them with a registry.
+"""Read archives in separate processes, and compare them with a registry.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -17,7 +17,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.workers imp
 
 
 class ArchiveReader(Reader):
-    """Reads a registry, and archives. Every method raises ZotError."""
+    """Reads a registry and archives. Every method raises ZotError."""
 
     @contextlib.contextmanager
     def reading_archives(self, count: int) -> t.Iterator[ArchiveReader]:
@@ -44,7 +44,7 @@ class ArchiveReader(Reader):
 
 
 def _load() -> t.Callable[[str], t.Any]:
-    # Only the processes that read archives need the import, and it takes longer than a read.
+    # Only the processes that read archives need this import, which takes longer than reading an archive.
     from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
 
     return OpenArchive

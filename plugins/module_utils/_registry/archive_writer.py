@@ -27,7 +27,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.workers imp
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 _DAMAGED = "Build the image again: a layer is damaged, or expands to more than 200 times its size."
-# A converted image can be large, so there is only one at a time.
+# A converted image can be large, so only one exists at a time.
 _CONVERSION = threading.Lock()
 
 
@@ -55,7 +55,7 @@ class ArchiveWriter(Writer, ArchiveReader):
                     _require_space(directory, worker.call(what, "expanded_size"), what)
                     worker.call(what, "expand", path)
                 else:
-                    # Also because skopeo parses the text after a colon as the name of an image.
+                    # A link is also needed because skopeo parses the text after a colon in a path as an image name.
                     os.symlink(worker.call(what, "location"), path)
             if not archive.manifest:
                 worker.call(what, "check_layers", archive, path if archive.compression else None)
@@ -104,14 +104,14 @@ class ArchiveWriter(Writer, ArchiveReader):
                 self._session.run(command(not self._session.insecure), reference, what, skopeo.message)
             except ZotError as error:
                 if "server gave HTTP response" in error.stderr and is_loopback(reference.registry):
-                    # crane also allows plain HTTP on loopback. For other hosts it stays an error.
+                    # Like crane, allow plain HTTP only for a loopback address.
                     self._session.run(command(False), reference, what, skopeo.message)
                 elif (
                     error.error_class == "rate_limited"
                     and not re.search(r"StatusCode: 429|429 \(", error.stderr)
                     and not self.tags(reference)
                 ):
-                    # Zot answers TOOMANYREQUESTS for its rate limit and for its quota of repositories. skopeo prints
+                    # Zot returns TOOMANYREQUESTS for both its rate limit and its quota of repositories. skopeo prints
                     # the HTTP status only for the rate limit. The quota rejects only the first manifest of a
                     # repository.
                     raise ZotError(
@@ -131,7 +131,7 @@ class ArchiveWriter(Writer, ArchiveReader):
                 raise ZotError(
                     "tool_failed",
                     f"{what}: skopeo reported no digest, so the current image of {reference} is not known",
-                    hint="Check that skopeo_path, or PATH, leads to a real skopeo, and run the task again.",
+                    hint="Check that skopeo_path, or PATH, refers to the real skopeo, and run the task again.",
                 )
             return digest
 

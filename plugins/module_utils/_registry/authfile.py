@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Auth files, as docker login and skopeo login write them.
+"""Read auth files, which docker login and skopeo login write.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -18,7 +18,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 
 
 def default_authfiles() -> list[str]:
-    """The default auth files, those of skopeo first.
+    """The default auth files: those of skopeo, then the one of Docker.
 
     https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md
     """
@@ -44,7 +44,7 @@ def load(path: str, *, required: bool) -> dict[str, t.Any]:
             return {}
         raise ZotError("invalid_option", f"authfile {path} cannot be read: {error.strerror}", hint=hint) from error
     except (ValueError, RecursionError) as error:
-        # Without the message of the parser, which can quote the file.
+        # The message of the parser can quote the file, so it is not used.
         raise ZotError("invalid_option", f"the auth file {path} is not valid JSON", hint=hint) from error
     auths = document.get("auths", {}) if isinstance(document, dict) else None
     if not isinstance(auths, dict):
@@ -87,7 +87,7 @@ def _entry(document: dict[str, t.Any], name: str) -> dict[str, t.Any] | None:
 
 
 def helper_of(document: dict[str, t.Any], registry: str) -> str | None:
-    """The name of the credential helper that has the credentials of a registry."""
+    """The name of the credential helper for a registry; None if the file configures none."""
     helpers = document.get("credHelpers")
     named = helpers.get(registry) if isinstance(helpers, dict) else None
     found = named or document.get("credsStore")

@@ -6,8 +6,9 @@
 
 Private to killinit.zot: it may change at any time.
 
-One run of crane has an account for each repository, but C(--insecure), the CA certificates and the proxies are for both
-ends. Where the ends differ in these, the image is copied through an OCI layout in the private directory of the task.
+One run of crane can use different credentials for each repository, but C(--insecure), the CA certificates and the
+proxies apply to both registries. If these differ, the image is copied through an OCI layout in the private directory of
+the task.
 """
 
 from __future__ import annotations
@@ -27,27 +28,27 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 
-# What differs between any two sessions and says nothing about a registry.
+# These variables differ between any two sessions, even for the same registry.
 _OWN_PATHS = ("DOCKER_CONFIG", "SSL_CERT_DIR")
 
 
 class Copier:
-    """Copies from the registry of one session to that of another. Threads may share it."""
+    """Copies images from the registry of one session to the registry of another. Threads may share it."""
 
     def __init__(self, source: Session, destination: Session) -> None:
-        """Neither registry gets the account of the other."""
+        """Neither registry receives the credentials of the other."""
         self._source, self._destination = source, destination
         self._lock = threading.Lock()
-        # A layout can be large, so there is only one at a time.
+        # A layout can be large, so only one exists at a time.
         self._layout = threading.Lock()
         with disk_errors(destination.directory):
             self._directory = tempfile.mkdtemp(dir=destination.directory)
         self._accounts: dict[str, dict[str, str]] = {}
 
     def copy(self, source: Reference, destination: Reference) -> None:
-        """Copy the manifest or the index *source*, with its members, to a reference with the same digest.
+        """Copy the manifest *source*, or the index with its members, to *destination*. Both have the same digest.
 
-        Blobs and manifests that the destination has are not sent again. Raises ZotError.
+        Blobs and manifests that the destination already has are not sent. Raises ZotError.
         """
         if self._is_one_run(source, destination):
             self._source.runner.retry(lambda: self._run(source, destination))
@@ -57,7 +58,7 @@ class Copier:
             self._destination.runner.retry(lambda: self._push(layout, source, destination))
 
     def _is_one_run(self, source: Reference, destination: Reference) -> bool:
-        """Whether the ends need the same options and the same environment."""
+        """Whether both registries need the same options and environment, so that one run of crane is enough."""
         both = (self._source.variables(source.registry), self._destination.variables(destination.registry))
         plain = [{name: value for name, value in each.items() if name not in _OWN_PATHS} for each in both]
         ours, theirs = (os.path.join(each["SSL_CERT_DIR"], "ca.crt") for each in both)
@@ -90,9 +91,9 @@ class Copier:
             raise
 
     def _prepare(self, session: Session, reference: Reference) -> None:
-        """Write the account of a repository for crane, under the name of the repository: one registry may have two."""
+        """Write the credentials of a repository for crane. They can differ between repositories of one registry."""
         account = session.credentials.account(reference.registry, reference.repository)
-        # Runner.run() of the destination removes both accounts from the messages of crane.
+        # The runner of the destination redacts the secrets of both sessions in the messages of crane.
         self._destination.secrets.update(session.secrets)
         fields = {"auth": account.basic.partition(" ")[2], "identitytoken": account.identity_token}
         entry = {name: value for name, value in fields.items() if value}
@@ -100,7 +101,7 @@ class Copier:
             if self._accounts.get(reference.name) == entry:
                 return
             self._accounts[reference.name] = entry
-            # Replace the file atomically: a crane that starts at the same time must not read half of it.
+            # Replace the file atomically, because another thread may start crane at the same time.
             with disk_errors(self._directory):
                 handle, path = tempfile.mkstemp(dir=self._directory)
                 with os.fdopen(handle, "w") as file:
@@ -108,7 +109,7 @@ class Copier:
                 os.replace(path, os.path.join(self._directory, "config.json"))
 
     def _pull(self, source: Reference, directory: str) -> str:
-        # A new layout for each attempt: crane would add a second entry to one that exists.
+        # Use a new layout for each attempt, because crane would add a second entry to an existing layout.
         with disk_errors(directory):
             layout = os.path.join(tempfile.mkdtemp(dir=directory), "layout")
         command = crane.pull(self._source.crane, str(source), layout, insecure=self._source.insecure)
@@ -133,6 +134,6 @@ def _full_disk(source: Reference, directory: str) -> t.Iterator[None]:
         if os.strerror(errno.ENOSPC).lower() in error.stderr.lower():
             error.hint = (
                 f"{directory} needs space for {source}: free disk space there, or set remote_tmp (ansible.cfg) to a"
-                " larger file system. If both ends have the same ca_path and validate_certs, nothing is stored."
+                " larger file system. If both registries have the same ca_path and validate_certs, nothing is stored."
             )
         raise

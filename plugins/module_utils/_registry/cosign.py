@@ -18,8 +18,8 @@ _ERROR = re.compile(r"^Error: (.*)", re.MULTILINE)
 def verify(program: str, reference: str, *, key: str, insecure: bool, plain_http: bool) -> list[str]:
     """Verify that a signature of *reference* was made with the private key of the public *key*.
 
-    Without the transparency log, which a registry in a closed network cannot reach and a signature by a key does not
-    need: https://github.com/sigstore/cosign/blob/main/doc/cosign_verify.md
+    The transparency log is not used: a signature with a key does not need it, and a closed network cannot reach it.
+    https://github.com/sigstore/cosign/blob/main/doc/cosign_verify.md
     """
     return [
         program,
@@ -33,11 +33,11 @@ def verify(program: str, reference: str, *, key: str, insecure: bool, plain_http
 
 
 def message(stderr: str) -> str:
-    """The error that cosign printed, or else its last line."""
+    """The error message of cosign; the last line of the output if it has none."""
     found = _ERROR.findall(stderr)
     return found[0].strip() if found else (stderr.strip().splitlines() or [""])[-1]
 
 
 def is_refused(stderr: str) -> bool:
-    """Whether the image has no signature by the key. Other errors say nothing about the image."""
+    """Whether the image has no valid signature. Other errors, for example of the network, do not prove that."""
     return bool(_REFUSED.search(stderr))

@@ -55,8 +55,8 @@ class Credentials:
     ) -> None:
         """*directory* is private. *username* and *password* are sent to *registry* only.
 
-        With *ambient* the credentials may also come from the default auth files of skopeo and crane. Without
-        *for_tools* no file is written. *username_option* is the name of the option that messages name.
+        With *ambient*, the default auth files of skopeo and crane are also searched. Without *for_tools* no file is
+        written. *username_option* is the name of the option that messages name.
         """
         self.directory = directory
         self.config = os.path.join(directory, "config.json")
@@ -87,7 +87,7 @@ class Credentials:
             return self._known[key]
 
     def account(self, registry: str, repository: str) -> Account:
-        """The account for a request that no tool makes; empty if there is none. Raises ZotError."""
+        """The credentials for requests without a tool; empty if there are none. Raises ZotError."""
         self.prepare(registry, repository)
         with self._lock:
             key = (registry, repository)
@@ -150,7 +150,7 @@ class Credentials:
     def _write(self) -> None:
         if not self._for_tools:
             return
-        # Replace the file atomically: a tool that starts at the same time must not read half of it.
+        # Replace the file atomically, because another thread may start a tool at the same time.
         with disk_errors(self.directory):
             handle, path = tempfile.mkstemp(dir=self.directory)
             with os.fdopen(handle, "w") as file:
@@ -281,7 +281,7 @@ def _is_private(host: str) -> bool:
 def policy(directory: str) -> str | None:
     """The path of a signature policy for skopeo. None if the machine has one; most containers have none.
 
-    The policy accepts archives, which have no signatures, and nothing else.
+    The policy accepts only archives, which have no signatures.
     """
     usual = os.path.join(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"), "containers/policy.json")
     if any(os.path.exists(path) for path in (usual, *_POLICIES)):

@@ -17,7 +17,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.text import prin
 
 _RETRYABLE = frozenset({"rate_limited", "unavailable"})
 
-# What the user can do, for each error class. {credentials} is filled in where the error is raised.
+# The hint for each error class. {credentials} is replaced where the error is raised.
 _HINTS: t.Mapping[str, str] = {
     "unauthorized": "The registry does not accept the credentials: {credentials}.",
     "denied": "The user may not read, create or update this repository, or the tag is immutable: {credentials}."
@@ -79,9 +79,9 @@ _PATTERNS: t.Sequence[tuple[str, str]] = (
     ("tool_missing", r'unknown (?:shorthand )?flag: |unknown command "|flag provided but not defined'),
 )
 _URL = re.compile(r"\"?https?://[^\s\"]+\"?")
-# The registry words of a known error are less than its remedy. Those of another error are all that is known.
+# For a known error the hint is more useful than the text of the registry. Otherwise the text is the only information.
 _SHORT, _LONG = 240, 2000
-# The document of a registry says the same as the status before it.
+# The document of a registry repeats the status before it.
 _DOCUMENT = re.compile(r":? *\{\"errors\":.*")
 _RETRY_AFTER = re.compile(r"retry[- ]after:? *\"?([0-9]{1,5})\b", re.IGNORECASE)
 
@@ -89,8 +89,8 @@ _RETRY_AFTER = re.compile(r"retry[- ]after:? *\"?([0-9]{1,5})\b", re.IGNORECASE)
 class ZotError(Exception):
     """The only error that the files of the registry half raise: a message, an error class and a hint.
 
-    *error_class* is one of the classes in the documentation of the modules. *detail* are the words of the tool or the
-    registry. *detail*, *stderr* and *command* hold no secrets. *result* is what the task did before the error.
+    *error_class* is one of the classes in the documentation of the modules. *detail* is the text of the tool or the
+    registry. *detail*, *stderr* and *command* contain no secrets. *result* is the result of the task before the error.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class ZotError(Exception):
         }
 
     def for_tag(self, raised: ZotError | None) -> dict[str, t.Any]:
-        """The error of one tag in a result. It has a remedy if that of the *raised* error is another."""
+        """The error of one tag in a result. It has a remedy if the remedy of the *raised* error is different."""
         fields = self.for_ansible()
         message = printable(self.message) if raised and raised.hint == self.hint else fields["msg"]
         return {"error_class": fields["error_class"], "retryable": fields["retryable"], "msg": message}

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a registry answers over HTTP: addresses, error codes, JSON objects. Pure functions.
+"""Parse the HTTP responses of a registry: addresses, error codes, JSON objects. Pure functions.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -21,7 +21,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer of the registry. *url* is the address that gave it."""
+    """A response of the registry. *url* is the address that sent it."""
 
     status: int
     headers: t.Mapping[str, str]
@@ -34,7 +34,7 @@ class TooLongError(Exception):
 
 
 def joined(base: str, location: str, what: str) -> str:
-    """The address that an answer names. Raises ZotError for a malformed one."""
+    """The absolute address of a link in a response. Raises ZotError for a malformed address."""
     try:
         url = urljoin(base, location)
         origin(url)
@@ -50,7 +50,7 @@ def origin(url: str) -> tuple[str, str, int]:
 
 
 def authorize(request: t.Any, authorization: str) -> t.Any:
-    """Set the header of one request. An object that does this is always given: without one, requests reads ~/.netrc."""
+    """Set the header of one request. Always passed as the argument auth, because requests reads ~/.netrc without it."""
     request.headers.pop("Authorization", None)
     if authorization:
         request.headers["Authorization"] = authorization
@@ -67,7 +67,7 @@ def object_of(answer: Answer, what: str) -> dict[str, t.Any]:
 
 
 def codes_of(body: bytes) -> set[str]:
-    """The error codes of an answer. Zot wraps them in a list, except for a wrong account."""
+    """The error codes of a response. Zot wraps them in a list, except for wrong credentials."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
@@ -78,7 +78,7 @@ def codes_of(body: bytes) -> set[str]:
 
 
 def invalid_answer(what: str, reason: str) -> ZotError:
-    """The error of an answer that no registry gives."""
+    """The error for a response that is not a response of a registry."""
     return ZotError(
         "tool_failed",
         f"{what}: the answer of the registry is invalid: {reason}",

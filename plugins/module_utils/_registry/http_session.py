@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read a registry, and remove tags, over one kept-alive HTTP session: a run of crane for each tag would cost more.
+"""Read a registry and remove tags over one HTTP session, which is faster than one run of crane for each tag.
 
 Private to killinit.zot: it may change at any time.
 
-Proxies and certificates are the business of requests. An answer is limited in time and in size.
+The library requests handles proxies and certificates. Each response is limited in time and in size.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.session imp
 _LONGEST_ANSWER = 32 * 1024 * 1024
 _PIECE = 64 * 1024
 _CONNECTIONS = 16
-# Seconds after which a thread that waits for an answer notices the end of the task.
+# A thread that waits for a response checks at this interval, in seconds, whether the task has ended.
 _OFTEN = 0.2
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS, _MOST_PAGES, _MOST_TAGS = 3, 10_000, 1_000_000
@@ -51,18 +51,18 @@ _MANIFESTS = (
 # https://distribution.github.io/distribution/spec/auth/token/: a token without a lifetime is valid for 60 seconds.
 _TOKEN_SECONDS, _EARLIER = 60, 5
 _CLASSES: t.Mapping[int, str] = {401: "unauthorized", 403: "denied", 404: "not_found", 429: "rate_limited"}
-# Zot refuses so to delete a digest that an index lists, or that has several tags.
+# Zot sends these if it refuses to delete a digest that an index lists or that has several tags.
 _NOT_DELETED: t.Mapping[int, str] = {405: "denied", 409: "denied"}
 _ABSENT = frozenset({"NAME_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"})
 _NEXT = re.compile(r'<([^>]+)>\s*;[^,]*\brel="?next\b', re.IGNORECASE)
 _BEARER = re.compile(r"\bBearer\s+((?:\w+=(?:\"[^\"]*\"|[^\s,\"]+)(?:\s*,\s*)?)+)", re.IGNORECASE)
 _PARAMETER = re.compile(r"(\w+)=(?:\"([^\"]*)\"|([^\s,\"]+))")
-# OpenSSL's words for a server that does not speak TLS.
+# The errors of OpenSSL for a server that does not support TLS.
 _NOT_TLS = re.compile(r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNKNOWN_PROTOCOL|HTTP_REQUEST|PACKET_LENGTH_TOO_LONG")
 
 
 class HttpSession:
-    """Reads the registry of an Access with its credentials. Threads may share it. Every method raises ZotError."""
+    """Reads one registry with the credentials of a session. Threads may share it. Every method raises ZotError."""
 
     def __init__(self, session: Access) -> None:
         if not session.name:
@@ -73,7 +73,7 @@ class HttpSession:
         self._may_be_plain = session.insecure or self._loopback
         self._scheme = "https"
         self._requests, self._client = self._open()
-        # The Bearer token of each scope, and the time until which it is used.
+        # The Bearer token of each scope, and the time at which it expires.
         self._tokens: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
 
@@ -82,11 +82,11 @@ class HttpSession:
         self._client.close()
 
     def account(self, repository: str) -> Account:
-        """The account that the registry gets for a repository."""
+        """The credentials for a repository."""
         return self._session.credentials.account(self.name, repository)
 
     def digest(self, reference: Reference) -> str | None:
-        """The digest of a reference; None only if it does not exist. Zot does not count a HEAD as a pull."""
+        """The digest of a reference; None only if it does not exist. Zot does not count a HEAD request as a pull."""
         name = reference.digest or reference.tag
         answer = self._read(
             "HEAD", f"/v2/{reference.repository}/manifests/{name}", str(reference), reference.repository, _MANIFESTS
@@ -112,7 +112,7 @@ class HttpSession:
         return None if found is None else list(found)
 
     def remove_tag(self, reference: Reference, digest: str) -> str:
-        """Remove a tag if it holds *digest*, and nothing else. Return C(removed), C(absent) or C(moved).
+        """Remove a tag only if it has this *digest*. Return C(removed), C(absent) or C(moved).
 
         Zot has no conditional DELETE, so the tag is read right before each attempt.
         """
@@ -123,7 +123,7 @@ class HttpSession:
             nonlocal attempted
             current = self.digest(reference)
             if current != digest:
-                # After an attempt whose answer was lost, an absent tag is one that this task removed.
+                # If the response to an earlier attempt was lost, this task has removed the absent tag.
                 return "moved" if current else "removed" if attempted else "absent"
             attempted = True
             self._once("DELETE", path, str(reference), repository, "*/*")
@@ -132,7 +132,7 @@ class HttpSession:
         try:
             return self._session.runner.retry(attempt)
         except ZotError as error:
-            # Another client removed it after it was read.
+            # Another client removed the tag after this task had read it.
             if error.error_class == "not_found":
                 return "absent"
             raise
@@ -149,18 +149,18 @@ class HttpSession:
         return None if answer is None else object_of(answer, what)
 
     def pages(self, repository: str, path: str) -> t.Iterator[dict[str, t.Any]]:
-        """The JSON objects of a list, page by page; none if it does not exist.
+        """The JSON objects of a list, page by page. There are none if the list does not exist.
 
         https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
         """
         what = f"{self.name}{path.partition('?')[0]}"
-        seen: set[str] = set()
+        visited: set[str] = set()
         while True:
-            if path in seen or len(seen) >= _MOST_PAGES:
+            if path in visited or len(visited) >= _MOST_PAGES:
                 raise invalid_answer(what, "its pages do not end")
-            seen.add(path)
+            visited.add(path)
             answer = self._read("GET", path, what, repository)
-            if answer is None and len(seen) > 1:
+            if answer is None and len(visited) > 1:
                 raise invalid_answer(what, "its next page does not exist")
             if answer is None:
                 return
@@ -174,7 +174,7 @@ class HttpSession:
             path = urlunsplit(("", "", *urlsplit(url)[2:4], ""))
 
     def _read(self, method: str, path: str, what: str, repository: str, accept: str = "*/*") -> Answer | None:
-        """The answer of one request, with retries; None if the object does not exist."""
+        """The response to one request, with retries; None if the object does not exist."""
         try:
             return self._session.runner.retry(lambda: self._once(method, path, what, repository, accept))
         except ZotError as error:
@@ -204,21 +204,21 @@ class HttpSession:
             hint="The user may not remove tags of this repository: {credentials}. In Zot this is the action delete."
             if denied
             else None,
-            # Redact before the text is shortened, or a part of a secret could remain.
+            # Redact before shortening the text, because a part of a secret would not be recognized.
             stderr=f"{message}\nRetry-After: {wait}\n{self._session.credentials.redact(text)[:4096]}",
         )
         error.hint = error.hint.replace("{credentials}", account)
         raise error
 
     def _authorized(self, method: str, path: str, what: str, repository: str, accept: str) -> Answer:
-        """The answer to a request with the token that is known, with a new token, or with the account itself."""
+        """The response to a request with the cached token, with a new token, or with the credentials themselves."""
         account = self._session.credentials.account(self.name, repository)
         scope = f"repository:{repository}:{'pull,delete' if method == 'DELETE' else 'pull'}"
         with self._lock:
             token, until = self._tokens.get(scope, ("", 0.0))
         authorization = f"Bearer {token}" if token and time.monotonic() < until else account.basic
         answer = self._send(method, path, what, accept, authorization)
-        # The challenge counts only if the registry itself made it: another host must not name who gets the account.
+        # Only the registry itself may send a challenge: another host must not choose who receives the credentials.
         if answer.status != 401 or not self._is_ours(answer.url):
             return answer
         challenge = _BEARER.search(answer.headers.get("WWW-Authenticate", ""))
@@ -227,7 +227,7 @@ class HttpSession:
         fields = {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(challenge[1])}
         with self._lock:
             newer, until = self._tokens.get(scope, ("", 0.0))
-            if newer == token or time.monotonic() >= until:  # no other thread has got one meanwhile
+            if newer == token or time.monotonic() >= until:  # no other thread has renewed the token
                 newer, seconds = self._token(fields, scope, account.basic, account.identity_token)
                 self._tokens[scope] = newer, time.monotonic() + seconds - _EARLIER
         return self._send(method, path, what, accept, f"Bearer {newer}")
@@ -265,13 +265,13 @@ class HttpSession:
         return token, max(t.cast("float", seconds), _TOKEN_SECONDS) if is_number else _TOKEN_SECONDS
 
     def _send(self, method: str, path: str, what: str, accept: str, authorization: str) -> Answer:
-        """The answer at the end of all redirects. Only the registry's host gets *authorization*."""
+        """Follow redirects and return the last response. Only the host of the registry receives *authorization*."""
         url = f"{self._scheme}://{self.name}{path}"
         for _attempt in range(_MOST_REDIRECTS + 1):
             shown = authorization if self._is_ours(url) else ""
             answer = self._bounded(lambda end: self._try(method, url, accept, shown, end), what)  # noqa: B023
             location = answer.headers.get("Location")
-            # An answer to a DELETE that names another address must not choose what is removed.
+            # A redirect must not choose what a DELETE removes.
             if answer.status not in _REDIRECTS or not location or method == "DELETE":
                 return answer
             url = joined(answer.url, location, what)
@@ -280,7 +280,7 @@ class HttpSession:
         raise invalid_answer(what, f"it redirects more than {_MOST_REDIRECTS} times")
 
     def _try(self, method: str, url: str, accept: str, authorization: str, end: float) -> Answer:
-        """One request. Like crane, use plain HTTP where that is allowed and the registry does not speak TLS."""
+        """Send one request. Like crane, use plain HTTP if that is allowed and the registry does not support TLS."""
         try:
             return self._exchange(method, url, accept, authorization, end)
         except self._requests.exceptions.SSLError as error:
@@ -299,7 +299,7 @@ class HttpSession:
             allow_redirects=False,
             stream=True,
             timeout=left,
-            # Given here and not in the client: there REQUESTS_CA_BUNDLE would replace it.
+            # Set for each request, because REQUESTS_CA_BUNDLE would override the setting of the client.
             verify=False if self._session.insecure else self._session.ca_bundle,
             **more,
         ) as response:
@@ -311,9 +311,9 @@ class HttpSession:
             return Answer(response.status_code, response.headers, bytes(body), response.url)
 
     def _bounded(self, exchange: t.Callable[[float], Answer], what: str) -> Answer:
-        """What *exchange* returns, converted errors, and an end after the time limit.
+        """Run *exchange* with a time limit for the whole response, and convert its errors to ZotError.
 
-        The time limit of requests is that of each read, so that an answer of single bytes would never end.
+        The timeout of requests applies to each read, so a response that sends one byte at a time would never end.
         """
         failed, timeout = self._requests.exceptions, self._session.timeout
         found: list[Answer | BaseException] = []
@@ -334,7 +334,7 @@ class HttpSession:
             return result
         if isinstance(result, TooLongError):
             raise invalid_answer(what, f"it is longer than {_LONGEST_ANSWER >> 20} MiB") from result
-        # The libraries wrap the reason several times, each time in more words.
+        # The libraries wrap the reason several times, and each wrapper makes the message longer.
         reason: BaseException = result
         while reason.__cause__ or reason.__context__:
             reason = t.cast("BaseException", reason.__cause__ or reason.__context__)
@@ -343,7 +343,7 @@ class HttpSession:
             raise ZotError(
                 "unavailable",
                 f"cannot read {what}: no complete answer within {timeout} seconds",
-                hint="Check the registry and the network, or raise the time limit.",
+                hint="Check the registry and the network, or increase the timeout.",
             ) from result
         if not isinstance(result, (failed.RequestException, OSError, ValueError)):
             raise result
@@ -352,27 +352,27 @@ class HttpSession:
         raise ZotError("tls" if is_tls else "unavailable", text) from result
 
     def _is_ours(self, url: str) -> bool:
-        """Whether an address is that of the registry: host, port and a scheme that it may have."""
+        """Whether an address belongs to the registry: the same host and port, and an allowed scheme."""
         schemes = ("https", "http") if self._may_be_plain else ("https",)
         return origin(url) in [origin(f"{scheme}://{self.name}") for scheme in schemes]
 
     def _open(self) -> tuple[t.Any, t.Any]:
         try:
-            import requests  # imported late: only what reads in bulk needs it
+            import requests  # imported late: only some modules use HTTP themselves
             import requests.adapters
         except ImportError as error:
             raise ZotError(
                 "tool_missing",
-                "the Python library requests is required to read a registry in bulk",
+                "the Python library requests is required and cannot be imported",
                 hint="Install requests for the Python that runs the module.",
             ) from error
         client: t.Any = requests.Session()
         client.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS, pool_block=True))
         client.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS, pool_block=True))
         client.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-        # This session follows redirects itself. That of requests would read their bodies without a limit.
+        # _send() follows redirects. The library would read the bodies of redirects without a limit.
         client.get_redirect_target = lambda _response: None
-        # As for crane, an address of this machine is never behind a proxy.
+        # Like crane, use no proxy for a loopback address.
         client.trust_env = not self._loopback
         if self._session.insecure:
             warnings.filterwarnings("ignore", message="Unverified HTTPS request")

@@ -43,7 +43,7 @@ class Spec(t.NamedTuple):
         return {"argument_spec": {**_REGISTRY_OPTIONS, **self.options}, **self.rules}
 
 
-# A module that also reads a cluster takes these options as registry_*: the plain names belong to the cluster there.
+# A module that also reads a cluster names these options registry_*, because the plain names are those of the cluster.
 _BESIDE_A_CLUSTER = ("username", "password", "authfile", "ca_path", "validate_certs")
 CLUSTER_MODULE_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
     "registry": _REGISTRY_OPTIONS["registry"],
@@ -53,8 +53,8 @@ CLUSTER_MODULE_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
 }
 
 
-# A module that copies takes the registry that it reads from as source_*. These options have no fallback: an account of
-# the environment belongs to the registry that the environment names.
+# A module that copies names the options of the registry to read from source_*. They have no fallback: the credentials
+# in the environment belong to the registry in the environment.
 _OF_A_SOURCE = ("registry", "username", "password", "authfile", "ca_path", "validate_certs")
 SOURCE_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
     f"source_{name}": {
@@ -72,7 +72,7 @@ def options_of(params: t.Mapping[str, t.Any]) -> Options:
 
 
 def options_beside_a_cluster(params: t.Mapping[str, t.Any]) -> Options:
-    """The registry options of a module that takes C(CLUSTER_MODULE_OPTIONS). Raises ZotError."""
+    """The registry options of a module with C(CLUSTER_MODULE_OPTIONS). Raises ZotError."""
     at_least(1, registry_timeout=params["registry_timeout"])
     return Options(
         params["registry"],
@@ -83,9 +83,9 @@ def options_beside_a_cluster(params: t.Mapping[str, t.Any]) -> Options:
 
 
 def source_options_of(params: t.Mapping[str, t.Any]) -> Options:
-    """The registry options of a source, of a module that takes C(SOURCE_OPTIONS). Raises ZotError.
+    """The options of the source registry of a module with C(SOURCE_OPTIONS). Raises ZotError.
 
-    What is not given is taken from the destination only if both are the same registry.
+    If source and destination are the same registry, options that are not set are those of the destination.
     """
     destination = options_of(params)
     given = {name: params[f"source_{name}"] for name in _OF_A_SOURCE if params[f"source_{name}"] is not None}
@@ -120,6 +120,6 @@ def open_registries(module: AnsibleModule) -> t.Iterator[Task]:
 
 @contextlib.contextmanager
 def open_session(module: AnsibleModule) -> t.Iterator[Session]:
-    """The session of a module that only uses a registry. Raises ZotError for an option that cannot be used."""
+    """The session of a module that only uses a registry. Raises ZotError for an invalid option."""
     with open_registries(module) as task:
         yield task.session(options_of(module.params))

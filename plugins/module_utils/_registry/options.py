@@ -44,7 +44,7 @@ def registry_option(text: str | None) -> str:
 
 
 def references_option(name: str, texts: t.Sequence[t.Any], registry: str) -> tuple[Reference, ...]:
-    """The references of a list, each once; *registry* is where a reference names none. Raises ZotError for another."""
+    """The references of a list, without duplicates. *registry* is the default. Raises ZotError for another registry."""
     with invalid_options():
         found = tuple(
             dict.fromkeys(Reference.parse(text, registry=registry) for text in words(texts_option(name, texts)))
@@ -56,7 +56,7 @@ def references_option(name: str, texts: t.Sequence[t.Any], registry: str) -> tup
 
 
 def repositories_option(name: str, texts: t.Sequence[t.Any]) -> tuple[str, ...]:
-    """The repositories of a list, each once and without the registry. Raises ZotError for what is not a repository."""
+    """The repositories of a list, without duplicates and registry. Raises ZotError for an invalid repository."""
     with invalid_options():
         return tuple(dict.fromkeys(repository_name(text) for text in words(texts_option(name, texts))))
 
@@ -70,7 +70,7 @@ def text_option(name: str, value: t.Any) -> str:
 
 
 def texts_option(name: str, value: t.Any) -> list[str]:
-    """The items of a list, or of one text with commas. Raises ZotError for an item that is not text."""
+    """The items of a list or of a comma-separated text. Raises ZotError for an item that is not text."""
     if isinstance(value, (list, tuple)):
         return [text_option(f"{name}[{index}]", item) for index, item in enumerate(value)]
     return words([text_option(name, value)])
@@ -80,7 +80,7 @@ def overwrite_option(value: t.Any, references: t.Iterable[Reference]) -> frozens
     """The tags that may be moved to another image: all, none, or those that the option lists. Raises ZotError."""
     if value is None or isinstance(value, bool):
         return frozenset(references) if value in (None, True) else frozenset()
-    # A command line has no booleans.
+    # Extra vars of a command line are text, not booleans.
     text = value.lower() if isinstance(value, str) else ""
     if text in ("true", "yes", "false", "no"):
         return overwrite_option(text in ("true", "yes"), references)

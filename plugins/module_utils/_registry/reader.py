@@ -49,7 +49,7 @@ class Reader:
     def http(self) -> HttpSession:
         """The HTTP session with this registry, which the first call opens."""
         if self._http is None:
-            # The import takes longer than a request, and most tasks do not need it.
+            # Imported late: the import takes longer than a request, and most tasks do not need it.
             from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
 
             self._http = HttpSession(self._session)
@@ -107,7 +107,7 @@ class Reader:
         return self.configured(reference, manifest).platforms
 
     def prime_config_cache(self, reference: Reference, configurations: t.Iterable[bytes]) -> None:
-        """Cache *configurations* that the repository of *reference* may hold, so that they are not downloaded."""
+        """Cache *configurations* that the repository of *reference* may have, so that they are not downloaded."""
         for raw in configurations:
             self._session.configurations[str(reference.pinned(sha256(raw)))] = raw
 

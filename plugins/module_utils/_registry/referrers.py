@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is attached to an image: signatures, SBOMs, attestations.
+"""Find the attachments of an image: signatures, SBOMs, attestations.
 
 Private to killinit.zot: it may change at any time.
 
@@ -20,13 +20,13 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 
-# cosign attaches by such a tag, and the specification where the registry has no referrers API.
+# The tags of attachments: of cosign, and of the specification for registries without the referrers API.
 _ATTACHMENT = re.compile(r"sha256-[0-9a-f]{64}(?:\.[a-z]+)?")
 
 
 @dataclass(frozen=True)
 class Referrer:
-    """One thing that is attached to the manifest *subject*. *tag* is the tag that attaches it, if a tag does."""
+    """An attachment of the manifest *subject*. *tag* is set if it is attached by a tag."""
 
     subject: str
     digest: str
@@ -38,7 +38,7 @@ class Referrer:
 
     @property
     def kinds(self) -> set[str]:
-        """Which of the C(KINDS) it is. An attestation whose content is an SBOM is both."""
+        """The kinds (C(KINDS)) of the attachment. An attestation that contains an SBOM has both kinds."""
         if self.tag:
             return {_TAGGED[self.tag.rpartition(".")[2]]}
         artifact_type = self.artifact_type or ""
@@ -51,11 +51,11 @@ class Referrer:
 
     @property
     def is_signature_of_zot(self) -> bool:
-        """Whether the search extension of Zot counts it among the signatures, and does not list it."""
+        """Whether the search extension of Zot counts it as a signature, and therefore does not list it."""
         return bool(_BUNDLE.fullmatch(self.artifact_type or "")) or "signature" in self.kinds
 
     def for_ansible(self) -> dict[str, t.Any]:
-        """One of the referrers in a result."""
+        """An entry of the referrers in a result."""
         return {
             "subject": self.subject,
             "digest": self.digest,
@@ -86,19 +86,19 @@ _MOST = 1000
 
 
 def is_attachment(tag: str) -> bool:
-    """Whether a tag is no image, but what a tool has attached to one."""
+    """Whether a tag is the tag of an attachment, and not of an image."""
     return bool(_ATTACHMENT.fullmatch(tag))
 
 
 def signature_tag(digest: str) -> str:
-    """The tag under which cosign keeps the signature of an image."""
+    """The tag with which cosign attaches the signature of an image."""
     return f"{_name(digest)}.sig"
 
 
 def referrers(reader: Reader, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:
-    """What is attached to a manifest, by the referrers API or by a tag of the repository. Raises ZotError.
+    """The attachments of a manifest, from the referrers API and from the tags of the repository. Raises ZotError.
 
-    *subject* names a digest, *tags* are all tags of its repository.
+    *subject* is a reference by digest. *tags* are all tags of its repository.
     """
     digest, repository = str(subject.digest), subject.repository
     found: dict[str, Referrer] = {}
@@ -116,7 +116,7 @@ def referrers(reader: Reader, subject: Reference, tags: t.Collection[str]) -> li
 
 
 def tagged_referrers(reader: Reader, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:
-    """What tags of the repository attach to a manifest. Raises ZotError."""
+    """The attachments of a manifest by tags of the repository. Raises ZotError."""
     found = []
     for suffix in _TAGGED:
         tag = f"{_name(str(subject.digest))}.{suffix}"
@@ -129,9 +129,9 @@ def tagged_referrers(reader: Reader, subject: Reference, tags: t.Collection[str]
 def all_referrers(
     subjects: t.Iterable[str], attached: t.Callable[[t.Sequence[str]], t.Iterable[Referrer]]
 ) -> list[Referrer]:
-    """What is attached to the digests *subjects*, and to that in turn: an SBOM can be signed.
+    """The attachments of the digests *subjects*, and the attachments of attachments: an SBOM can be signed.
 
-    *attached* returns what is attached directly to some digests. Raises ZotError if that does not end.
+    *attached* returns the direct attachments of digests. Raises ZotError if there are too many.
     """
     found: dict[tuple[str, str | None], Referrer] = {}
     known: set[str] = set()

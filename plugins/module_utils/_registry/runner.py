@@ -29,7 +29,7 @@ _LONGEST_TEXT = 8 * 1024
 # A manifest or a configuration has at most 4 MiB, a list of a million tags about 32 MiB. crane itself has no limit.
 _LONGEST_OUTPUT = 32 * 1024 * 1024
 _PIECE = 64 * 1024
-# Seconds in which a signal takes effect.
+# The maximum delay of a signal, in seconds.
 _INTERVAL = 0.2
 
 T = t.TypeVar("T")
@@ -39,7 +39,7 @@ class Retries:
     """Repeats what failed with a retryable error, until the end of the task."""
 
     def __init__(self, *, timeout: int, retries: int) -> None:
-        """*timeout* is the longest wait that the registry may ask for, in seconds."""
+        """*timeout* is the longest wait that the registry may request, in seconds."""
         self._timeout = timeout
         self._retries = retries
         self._over = threading.Event()
@@ -108,7 +108,7 @@ class Runner(Retries):
             raise ZotError(
                 "unavailable",
                 f"{what}: {command[0]} did not finish within {self._timeout} seconds and was killed",
-                hint="Check the registry and the network, or raise the option timeout.",
+                hint="Check the registry and the network, or increase the option timeout.",
                 command=command,
             ) from None
         except _TooLong:
@@ -125,7 +125,7 @@ class Runner(Retries):
         if process.returncode == 0:
             return stdout
         text = stderr.decode(errors="replace")
-        # Redact before the text is shortened, or a part of a secret could remain.
+        # Redact before shortening the text, because a part of a secret would not be recognized.
         shown = elide(self._redact(text), _LONGEST_TEXT)
         raise ZotError(
             # Classify before secrets are redacted: a short secret can be part of any word.
@@ -203,7 +203,7 @@ def _output(process: subprocess.Popen[bytes], timeout: int) -> tuple[bytes, byte
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:
-    """Close the pipes of a process that has ended or was killed, and wait for its end, but not without end."""
+    """Close the pipes of a process that has ended or was killed, and wait for its end for a limited time."""
     for pipe in (process.stdout, process.stderr):
         if pipe:
             pipe.close()

@@ -6,8 +6,8 @@
 
 Private to killinit.zot: it may change at any time.
 
-The extension answers from a database of its own, which can differ from the registry after a crash. Whatever writes or
-deletes must ask the registry again.
+The extension has its own database, which can differ from the registry after a crash. Before a write or a deletion, the
+tag must be read again from the registry itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer
 
-# Without the field Vulnerabilities, which would start scans.
+# The field Vulnerabilities is omitted, because it would start scans.
 _QUERY = """{ExpandedRepoInfo(repo:"%s"){Images{Tag Digest MediaType Size PushTimestamp LastPullTimestamp IsSigned
 %sManifests{Digest ConfigDigest Size Platform{Os Arch}}}}}"""
 # A Zot before 2.1.15 refuses a query for fields that it does not know.
@@ -33,10 +33,10 @@ _IMAGE = (
     " Manifests{Digest SignatureInfo{Tool} Platform{Os Arch} Referrers{...r}}}"
     "fragment r on Referrer{MediaType ArtifactType Size Digest Annotations{Key Value}}"
 )
-# In one request. Proxies limit the length of an address, often to 8 KiB.
-_QUESTIONS = 30
+# The limit for one request. Proxies limit the length of an address, often to 8 KiB.
+_QUERIES = 30
 _SAFE = ":{}(),"
-# How Zot writes that something never happened.
+# The time that Zot writes for an event that never happened.
 _NEVER = ("0001-", "1970-")
 
 T = t.TypeVar("T")
@@ -54,10 +54,10 @@ class Member:
 
 @dataclass(frozen=True)
 class TaggedImage:
-    """What a tag holds. A single manifest is its own member. None is a fact that is not known.
+    """The image of a tag. A single manifest is its own member. None means that a value is not known.
 
-    *tagged_at* is when the tag was made; it does not change when the tag moves. *deletable* is whether the account may
-    remove the tag.
+    *tagged_at* is the time when the tag was created, which does not change when the tag moves. *deletable* is whether
+    the user may remove the tag.
     """
 
     tag: str
@@ -72,12 +72,12 @@ class TaggedImage:
 
     @property
     def digests(self) -> set[str]:
-        """Every digest by which a container runtime may report the image."""
+        """Every digest that a container runtime may report for the image."""
         configurations = {each.config_digest for each in self.members if each.config_digest}
         return {self.digest, *(each.digest for each in self.members), *configurations}
 
     def for_ansible(self) -> dict[str, t.Any]:
-        """One of the images of a repository in a result."""
+        """An entry of the images of a repository in a result."""
         return {
             "tag": self.tag,
             "digest": self.digest,
@@ -100,9 +100,9 @@ class TaggedImage:
 
 
 def search(http: HttpSession, repository: str) -> list[TaggedImage] | None:
-    """The images of a repository. None where the extension does not answer, and the registry itself must be asked.
+    """The images of a repository. None if the extension does not answer, so that the registry itself must be read.
 
-    The extension also has no images for a repository that the account may not read. Raises ZotError.
+    The extension also returns no images for a repository that the user may not read. Raises ZotError.
     """
     document = None
     for fields in _NEWER_FIELDS:
@@ -123,10 +123,10 @@ def search(http: HttpSession, repository: str) -> list[TaggedImage] | None:
 
 @dataclass(frozen=True)
 class SearchedImage:
-    """An image with what is attached to it and to its members, directly. *members* have a platform or None.
+    """An image with the direct attachments of itself and of its members. *members* have a platform or None.
 
-    Zot does not list signatures, nor what cosign has signed, among the *referrers*. *signed* are the digests that have
-    some, with their number.
+    Zot does not list signatures and bundles of cosign in *referrers*, but it counts them: *signed* has their number for
+    each digest that has any.
     """
 
     digest: str
@@ -138,21 +138,21 @@ class SearchedImage:
 def search_images(
     http: HttpSession, references: t.Iterable[Reference], repositories: t.Iterable[str] = ()
 ) -> tuple[dict[Reference, SearchedImage], dict[str, list[str]]]:
-    """The images of tags, and the tags of repositories without those of signatures, in one request for many.
+    """The images of tags, and the tags of repositories except for those of signatures, many in one request.
 
-    What the extension does not answer is missing. Raises ZotError.
+    Images and repositories that the extension does not return are missing. Raises ZotError.
     """
     names = {name: f'ExpandedRepoInfo(repo:"{name}"){{Images{{Tag}}}}' for name in repositories}
     images = {each: f'Image(image:"{each.repository}:{each.tag}"){{...i}}' for each in references}
-    accounts: dict[Account, dict[t.Any, str]] = {}
-    asked: dict[t.Any, str] = {**names, **images}
-    for key, question in asked.items():
+    by_account: dict[Account, dict[t.Any, str]] = {}
+    every: dict[t.Any, str] = {**names, **images}
+    for key, query in every.items():
         repository = key.repository if isinstance(key, Reference) else key
-        accounts.setdefault(http.account(repository), {})[key] = question
+        by_account.setdefault(http.account(repository), {})[key] = query
     found: dict[Reference, SearchedImage] = {}
     tags: dict[str, list[str]] = {}
-    for questions in accounts.values():
-        for key, fields in _ask(http, questions):
+    for queries in by_account.values():
+        for key, fields in _run(http, queries):
             with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
                 if isinstance(key, Reference):
                     found[key] = _searched(fields)
@@ -161,12 +161,12 @@ def search_images(
     return found, tags
 
 
-def _ask(http: HttpSession, questions: t.Mapping[t.Any, str]) -> t.Iterator[tuple[t.Any, t.Any]]:
-    """The answer to each question. If Zot cannot answer one of a request, the whole request has no answer."""
-    keys = list(questions)
-    for start in range(0, len(keys), _QUESTIONS):
-        some = keys[start : start + _QUESTIONS]
-        text = " ".join(f"q{number}:{questions[key]}" for number, key in enumerate(some))
+def _run(http: HttpSession, queries: t.Mapping[t.Any, str]) -> t.Iterator[tuple[t.Any, t.Any]]:
+    """The result of each query. If Zot cannot answer one query of a request, it answers none of that request."""
+    keys = list(queries)
+    for start in range(0, len(keys), _QUERIES):
+        some = keys[start : start + _QUERIES]
+        text = " ".join(f"q{number}:{queries[key]}" for number, key in enumerate(some))
         fragments = _IMAGE if "...i" in text else ""
         repository = some[0].repository if isinstance(some[0], Reference) else some[0]
         data = _answer(http, repository, f"{{{text}}}{fragments}")
@@ -234,7 +234,7 @@ def _image(fields: t.Mapping[str, t.Any]) -> TaggedImage:
 
 
 def _platform(fields: t.Mapping[str, t.Any]) -> str | None:
-    # Zot writes the variant behind the architecture: arm/v7.
+    # Zot writes the variant after the architecture: arm/v7.
     os, architecture = _text(fields.get("Os") or ""), _text(fields.get("Arch") or "")
     return f"{os}/{architecture}" if os and architecture and "unknown" not in (os, architecture) else None
 

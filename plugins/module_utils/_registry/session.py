@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A session: skopeo and crane, the credentials of one user, and the files that pass those to the tools.
+"""A session: skopeo and crane, the credentials of one user, and the files that pass the credentials to the tools.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -39,7 +39,7 @@ if t.TYPE_CHECKING:
 class Options:
     """The options that all modules share. *registry* is the default registry of references.
 
-    With *ambient* the credentials may also come from the default auth files of skopeo and crane.
+    With *ambient*, the default auth files of skopeo and crane are also searched for credentials.
     """
 
     registry: str | None
@@ -92,7 +92,7 @@ class Task:
         self._sessions: list[Session] = []
 
     def session(self, options: Options) -> Session:
-        """Open a session. Raises ZotError for an option that cannot be used."""
+        """Open a session. Raises ZotError for an invalid option."""
         with disk_errors(self._directory):
             directory = tempfile.mkdtemp(dir=self._directory)
         session = Session(options, directory)
@@ -113,10 +113,10 @@ class Task:
 
 
 class Access:
-    """What a request without a tool needs: the registry, the credentials of one user, and the CA certificates."""
+    """The requirements of a request without a tool: registry, credentials of one user, and CA certificates."""
 
     def __init__(self, options: Options, directory: str, runner: Retries, *, for_tools: bool = False) -> None:
-        """*directory* is private. The caller removes it. With *for_tools* it holds the credentials, too."""
+        """*directory* is private. The caller removes it. With *for_tools* it also contains the credentials."""
         if options.registry:
             registry_name(options.registry)
         self.name = options.registry

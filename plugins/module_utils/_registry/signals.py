@@ -32,9 +32,9 @@ class Terminated(BaseException):
 
 @contextlib.contextmanager
 def delayed_signals() -> t.Iterator[None]:
-    """Deliver signals at the end of the block, for example because nobody could kill a process that is being started.
+    """Deliver signals at the end of the block, for example because a process that is being started cannot be killed.
 
-    Python calls signal handlers in the main thread only.
+    Python calls signal handlers only in the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import at_least
 
-# Seconds between two times at which the main thread runs.
+# The longest wait of the main thread, in seconds.
 _INTERVAL = 0.2
 
 T = t.TypeVar("T")
@@ -29,15 +29,15 @@ def thread_pool(parallel: int) -> ThreadPool:
 class ThreadPool(ThreadPoolExecutor):
     """A pool whose map() waits in short intervals.
 
-    Python runs signal handlers only in the main thread, and only while that executes Python code. Where two signals
-    arrive together, as from ansible-playbook, Linux can deliver both to another thread and let the main thread sleep.
+    Python runs signal handlers only in the main thread, and only while it executes Python code. If two signals arrive
+    together, as ansible-playbook sends them, Linux can deliver both to another thread while the main thread sleeps.
     See https://docs.python.org/3/library/signal.html#signals-and-threads
     """
 
     def map(
         self, fn: t.Callable[..., T], *iterables: t.Iterable[t.Any], timeout: float | None = None, chunksize: int = 1
     ) -> t.Iterator[T]:
-        """The results in the order of the arguments, as ThreadPoolExecutor.map() returns them, when all are there."""
+        """The results in the order of the arguments, like ThreadPoolExecutor.map(), but after all have finished."""
         del timeout, chunksize
         running = [self.submit(fn, *arguments) for arguments in zip(*iterables)]
         while wait(running, timeout=_INTERVAL).not_done:

@@ -6,8 +6,8 @@
 
 Private to killinit.zot: it may change at any time.
 
-A thread in such a system call cannot be ended, and a process with such a thread neither. So the process of the module
-does not read archives: it can kill its workers and end, whatever they wait for.
+A thread in such a system call cannot be ended, and neither can a process with such a thread. Therefore the process of
+the module does not read archives itself. It can kill its workers and end, even if they are blocked.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Workers:
 
     @contextlib.contextmanager
     def started(self, count: int, load: t.Callable[[], t.Callable[..., t.Any]]) -> t.Iterator[None]:
-        """Start *count* workers. They make their objects with what *load* returns, which each calls at its start.
+        """Start *count* workers. Each calls *load* at its start, and creates its objects with the returned function.
 
         Call it before any thread is started.
         """
@@ -76,7 +76,7 @@ class Workers:
 
 
 class Worker:
-    """A process that makes an object, and runs its methods."""
+    """A process that creates an object and runs its methods."""
 
     def __init__(self, load: t.Callable[[], t.Callable[..., t.Any]], timeout: int, others: t.Sequence[Worker]) -> None:
         self._timeout = timeout
@@ -92,7 +92,7 @@ class Worker:
                 signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
                 for worker in (*others, self):  # or they would not notice the end of the module
                     worker._channel.close()
-                # Ansible waits until nobody has the output of the module open.
+                # Ansible waits until every process has closed the output of the module.
                 null = os.open(os.devnull, os.O_RDWR)
                 for descriptor in range(3):
                     os.dup2(null, descriptor)
@@ -103,7 +103,7 @@ class Worker:
         channel.close()
 
     def open(self, *arguments: t.Any) -> None:
-        """Replace the object by one that the next method call makes with *arguments*."""
+        """Replace the object by a new one, which the next method call creates with *arguments*."""
         self._send("open", arguments)
 
     def call(self, what: str, name: str, *arguments: t.Any) -> t.Any:
@@ -120,7 +120,7 @@ class Worker:
             raise ZotError(
                 "unavailable",
                 f"{what}: it did not finish within {self._timeout} seconds",
-                hint="Check the file system of the archive, or raise the option timeout.",
+                hint="Check the file system of the archive, or increase the option timeout.",
             ) from None
         except (EOFError, OSError):
             self.kill()

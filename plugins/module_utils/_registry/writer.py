@@ -34,14 +34,14 @@ class Writer(Reader):
         self._session.run(command, source, f"cannot tag {source} as {tag}", crane.message)
 
     def move(self, reference: Reference, digest: str, read: t.Callable[[], Image] | None = None) -> Image:
-        """Let the tag *reference* hold an image of its repository, and return the image that it then holds."""
+        """Move the tag *reference* to an image of its repository, and return the image that it then refers to."""
         pinned, tag = reference.pinned(digest), reference.tag or ""
         return self.write(reference, lambda: self.tag(pinned, tag), lambda now: now.digest == digest, read)
 
     def keep(self, image: Image, keeper: Reference | None) -> None:
         """Add the tag *keeper* to *image*, whose tag is about to move. This costs one read and one write.
 
-        The keeper is not read first. If the registry denies the write, the keeper may already hold the image.
+        The keeper is not read first. If the registry denies the write, the keeper may already refer to the image.
         """
         if keeper is None or image.digest is None:
             return
@@ -60,9 +60,9 @@ class Writer(Reader):
         self._session.runner.retry(attempt)
 
     def untag(self, reference: Reference) -> None:
-        """Remove a tag. The other tags of its image stay.
+        """Remove a tag and keep the other tags of its image.
 
-        With crane, because C(skopeo delete) removes the digest of the tag, and with it all its tags
+        crane is used, because C(skopeo delete) removes the digest of the tag and thus all its tags
         (https://github.com/containers/skopeo/blob/main/docs/skopeo-delete.1.md).
         """
         command = crane.delete(self._session.crane, str(reference), insecure=self._session.insecure)
@@ -71,7 +71,7 @@ class Writer(Reader):
             try:
                 self._session.run(command, reference, f"cannot remove the tag {reference}", crane.message)
             except ZotError as error:
-                # It was removed by a request whose response was lost, or by another client.
+                # The tag was removed by a request whose response was lost, or by another client.
                 if error.error_class != "not_found":
                     raise
 
@@ -96,7 +96,7 @@ class Writer(Reader):
         is_done: t.Callable[[Image], bool],
         read: t.Callable[[], Image] | None = None,
     ) -> Image:
-        """Run *action*, which writes *reference*, and return the image that the reference then holds.
+        """Run *action*, which writes *reference*, and return the image that the reference then has.
 
         *read* returns that image, by default with its manifest and configuration.
 

@@ -21,9 +21,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._workloads.rollouts i
 
 @dataclass(frozen=True)
 class ClusterState:
-    """The selected workloads, and the pods of the namespace that are not over.
+    """The selected workloads, and the pods of the namespace that have not ended.
 
-    *other_pods* are those that no Deployment, StatefulSet or DaemonSet owns. *unreadable* names what could not be read.
+    *other_pods* are those that no Deployment, StatefulSet or DaemonSet owns. *unreadable* lists the resources that
+    cannot be read.
     """
 
     workloads: t.Sequence[Object]
@@ -41,7 +42,7 @@ class ClusterState:
         return self.pods.get((workload["kind"], workload["metadata"]["name"]), ())
 
     def limited_to(self, uses: t.Callable[[Object], bool]) -> ClusterState:
-        """The same without the workloads and other pods for whose pod specification *uses* is false."""
+        """A copy with only the workloads and other pods for whose pod specification *uses* returns true."""
         return replace(
             self,
             workloads=[each for each in self.workloads if uses(template_of(each)["spec"])],
@@ -49,9 +50,9 @@ class ClusterState:
         )
 
     def in_progress(self, uses_registry: t.Callable[[Object], bool]) -> bool:
-        """Whether waiting can change a verdict: some rollout is in progress, and none has failed.
+        """Whether to wait: a rollout is in progress, and none has failed.
 
-        Only workloads for which *uses_registry* is true have a verdict.
+        Only workloads for which *uses_registry* returns true count.
         """
         rollouts = (each for each in self.workloads if each["kind"] != "CronJob" and uses_registry(each))
         states = {rollout_of(each, self.pods_of(each)).state for each in rollouts} if self.has_pods else set()
@@ -59,7 +60,7 @@ class ClusterState:
 
 
 class _Readings(Readings):
-    """Notes what may not be read. What another try may read is an error."""
+    """Records the resources that the user may not read. Temporary errors are raised."""
 
     def _note(self, error: ClusterError) -> None:
         if error.retryable:
@@ -68,7 +69,7 @@ class _Readings(Readings):
 
 
 def read_cluster(client: Client, selection: Selection) -> ClusterState:
-    """Read the cluster once: one list for each kind. Raises ClusterError, also where a selection finds nothing."""
+    """Read the cluster with one list for each kind. Raises ClusterError, also if the selection finds nothing."""
     readings = _Readings(client)
     kinds = {name.kind for name in selection.names}
     resources = [each for each in WORKLOADS if not kinds or RESOURCES[each][1] in kinds]
@@ -107,7 +108,7 @@ def _selected_other_pods(
         return ()
     if not selection.labels:
         return other_pods
-    # The API server alone evaluates a selector.
+    # Only the API server can evaluate a selector.
     found = readings.list("pods", selection.namespace, labels=selection.labels, metadata_only=True)
     names = {pod["metadata"]["name"] for pod in found or ()}
     return [pod for pod in other_pods if pod["metadata"]["name"] in names]

@@ -34,9 +34,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_s
 class ImageVerdict:
     """Whether the pods run the image that a container names.
 
-    *verdict* is C(current), C(mismatched), C(missing), C(pinned), C(not_running) or C(unknown), *expected* the digest
-    that the pods should run. *old* are the images of *running* that are another one, *set_to* is the released reference
-    that replaces another revision, *unverified* is why the verdict is no proof.
+    *verdict* is C(current), C(mismatched), C(missing), C(pinned), C(not_running) or C(unknown). *expected* is the
+    digest that the pods should run. *old* are the images in *running* that differ. *set_to* is the released reference
+    that replaces another revision. *unverified* is the reason why the digests do not prove the verdict.
     """
 
     use: ImageUse
@@ -50,7 +50,7 @@ class ImageVerdict:
 
     @property
     def is_held(self) -> bool:
-        """Whether a new pod would run the same image again: by its pull policy, or by a digest behind the tag."""
+        """Whether a new pod would run the same image again, because of its pull policy or of a digest after the tag."""
         reference = self.use.reference()
         return not self.set_to and (self.use.pull_policy != "Always" or bool(reference and reference.digest))
 
@@ -69,14 +69,14 @@ class ImageVerdict:
 
 
 def where(use: ImageUse) -> str:
-    """Container or volume, for a sentence."""
+    """The kind and the name of the container or volume, as a part of a sentence."""
     return f"{use.kind} {use.name}"
 
 
 def compare(use: ImageUse, state: RegistryState, pods: t.Sequence[Object], *, pin: bool) -> ImageVerdict:
-    """Compare the image of a container with the pods; its reference has been read.
+    """Compare the image of a container with the pods. The reference of the image must have been read.
 
-    With *pin* a digest behind a tag follows the tag.
+    With *pin*, a digest after a tag is outdated when the tag has moved.
     """
     text = reference_of(use) or ""
     image = state.image(text) or {"exists": False, "digest": None}
@@ -112,7 +112,7 @@ def compare(use: ImageUse, state: RegistryState, pods: t.Sequence[Object], *, pi
         verdict = "unknown"
         reason = unverified = (
             f"{where(use)} was started when {text} meant {_short(expected)}, as it does now; it reports {_names(old)},"
-            " which the registry does not have, so that digests prove nothing"
+            " which the registry does not have, so the digests do not show which image runs"
         )
     elif not running:
         verdict, reason = "not_running", f"{where(use)}: no pod runs it"
@@ -120,16 +120,16 @@ def compare(use: ImageUse, state: RegistryState, pods: t.Sequence[Object], *, pi
         verdict, reason = "current", f"{where(use)}: current"
         if use.kind == "image volume" and any(reported_by(pod, use) is None for pod in pods):
             unverified = (
-                f"{where(use)}: Kubernetes reports no digest of the volume; that it is {_short(expected)} is known from"
-                f" the annotation {VOLUMES}, which a restart wrote before the pods were started"
+                f"{where(use)}: Kubernetes reports no digest of the volume; the digest {_short(expected)} is from the"
+                f" annotation {VOLUMES}, which a restart wrote before the pods were started"
             )
     return ImageVerdict(use, verdict, reason, expected, running, old, unverified=unverified)
 
 
 def differing(verdicts: t.Iterable[ImageVerdict], state: RegistryState) -> list[str]:
-    """The references of images whose digests differ from what runs: their configurations may still be the same.
+    """The references of images whose digests differ from the running ones. Their configurations may still be equal.
 
-    A runtime may report an image by any name under which it pulled it, or by the digest of its configuration.
+    A runtime may report an image by any name under which it has pulled it, or by the digest of its configuration.
     """
     old = [verdict for verdict in verdicts if verdict.old]
     expected = [reference_of(verdict.use) or "" for verdict in old]
@@ -153,7 +153,7 @@ def replace(use: ImageUse, state: RegistryState, successor: Reference, pods: t.S
 
 
 def in_cronjob(use: ImageUse, state: RegistryState, *, pin: bool) -> ImageVerdict:
-    """The verdict on an image of a CronJob, whose pods start later: by its template alone."""
+    """The verdict on an image of a CronJob, from its template alone, because its pods start later."""
     verdict = compare(use, state, [], pin=pin)
     reference = use.reference()
     if verdict.verdict != "not_running" or not reference:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Assess pods that no Deployment, StatefulSet or DaemonSet owns: the collection cannot restart them.
+"""Assess pods that no Deployment, StatefulSet or DaemonSet owns. The collection cannot restart them.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -23,9 +23,9 @@ _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
 
 
 def assess_other_pods(pods: t.Sequence[Object], state: RegistryState, reader: Reader) -> tuple[list[str], list[str]]:
-    """Problems and what is unverified: a sentence for each owner with stale pods. Raises ZotError.
+    """The problems and the unverified images, one sentence for each owner with stale pods. Raises ZotError.
 
-    The pods of a Job end by themselves, so that they are no problem.
+    Stale pods of a Job are not a problem, because they end by themselves.
     """
     images = [(pod, use) for pod in pods for use in image_uses(pod["spec"]) if state.holds(use)]
     first = [(pod, compare(use, state, [pod], pin=False)) for pod, use in images if use.kind != "ephemeral container"]
@@ -52,7 +52,7 @@ def _owner_of(pod: Object) -> tuple[str, str]:
     for owner in pod["metadata"].get("ownerReferences") or []:
         if owner.get("controller"):
             kind, name = str(owner.get("kind")), str(owner.get("name"))
-            # Anybody who may create a pod writes its owner.
+            # Every user who may create a pod can write its owner.
             if _KIND.fullmatch(kind) and is_name(name):
                 return kind, f"{kind}/{name}"
             return "", f"the owner {kind!r} {name!r}"

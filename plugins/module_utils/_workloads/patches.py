@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Patch workloads: restart their pods, or set images. Each patch has its undo.
+"""Create the patches that restart the pods of workloads or set images, and the patches that undo them.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -24,8 +24,8 @@ def patch_and_undo(
 ) -> tuple[dict[str, t.Any], dict[str, t.Any] | None]:
     """Strategic merge patches for kubernetes.core.k8s: one that restarts the pods and sets *images*, and its undo.
 
-    *expected* are the digests that the annotations record, *stamp* is the time of the restart. A restart alone has no
-    undo: it changes no image.
+    *expected* are the digests that the annotations record. *stamp* is the time of the restart. A patch that only
+    restarts has no undo, because it changes no image.
     """
     annotations: dict[str, str | None] = {**record(expected)}
     if workload["kind"] != "CronJob":
@@ -34,7 +34,7 @@ def patch_and_undo(
     if not images:
         return patch, None
     before = (template_of(workload).get("metadata") or {}).get("annotations") or {}
-    # Null removes an annotation.
+    # In a patch, null removes an annotation.
     former = {name: before.get(name) for name in annotations}
     return patch, _definition(workload, former, [(use, use.image) for use, _image in images])
 

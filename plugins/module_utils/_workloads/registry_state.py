@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the registry knows of the images that workloads name and pods report.
+"""The images in the registry that workloads name and pods report.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -27,7 +27,7 @@ _PARALLEL = 8
 
 
 def reference_of(use: ImageUse) -> str | None:
-    """The reference that is read from the registry for an image: its tag if it has one, else its digest."""
+    """The reference to read from the registry for an image: by its tag if it has one, else by its digest."""
     reference = use.reference()
     if reference is None:
         return None
@@ -52,23 +52,23 @@ class RegistryState:
         self.add(images)
 
     def add(self, images: t.Iterable[Object]) -> None:
-        """Take in images as zot_image_info returns them."""
+        """Add images in the form of the results of zot_image_info."""
         for image in images:
             self._references[image["reference"]] = image
             if image["exists"]:
                 self._digests[image["digest"]] = image
 
     def read(self, reader: Reader, references: t.Iterable[str]) -> None:
-        """Read the digests of references that are not known yet, each once. Raises ZotError.
+        """Read the digests of references that have not been read yet. Raises ZotError.
 
-        That is half the work of reading an image whole, and does not count as a pull in the registry.
+        This is faster than reading whole images, and the registry does not count it as a pull.
         """
         missing = [text for text in dict.fromkeys(references) if text not in self._references]
         if missing:
             self.add(_read_digests(reader, missing))
 
     def read_whole(self, reader: Reader, references: t.Iterable[str]) -> bool:
-        """Read references with their manifests and configurations, each once; false if all were. Raises ZotError."""
+        """Read the manifests and configurations of references. False if all have been read before. Raises ZotError."""
         missing = [text for text in dict.fromkeys(references) if text not in self._whole]
         if missing:
             query = {"images": missing, "repositories": [], "catalog": False, "query": None, "parallel": _PARALLEL}
@@ -77,7 +77,7 @@ class RegistryState:
         return bool(missing)
 
     def holds(self, use: ImageUse) -> bool:
-        """Whether the image is one of this registry."""
+        """Whether the image is in this registry, by its name."""
         reference = use.reference()
         return bool(reference and reference.registry == self.registry)
 
@@ -95,21 +95,21 @@ class RegistryState:
         return self._references.get(reference or "")
 
     def digest(self, reference: str) -> str | None:
-        """The digest behind a reference; None when it is absent, or when a dry run would move it."""
+        """The digest of a reference; None if it does not exist, or if a dry run would move it."""
         image = self._references.get(reference)
         return image["digest"] if image and reference not in self.assumed else None
 
     def matches(self, running: str, image: Object) -> bool:
-        """Whether what a pod reports as *running* is *image*.
+        """Whether the image that a pod reports as *running* is *image*.
 
-        A runtime may name an image by the digest of the index, of a platform's manifest, or of a configuration; and,
-        since it keeps images by their configuration, by any other name under which it pulled the same configuration.
+        A runtime may report the digest of the index, of the manifest of a platform, or of a configuration. It stores
+        images by their configuration, so it may also report another image with the same configuration.
         """
         digest, expected = digest_of(running), _configurations(image)
         if digest in (image["digest"], *(entry["digest"] for entry in image["manifests"]), *expected.values()):
             return True
         other = self._configurations(digest)
-        # The platform of the node is not known here: the configurations of all shared platforms must be the same.
+        # The platform of the node is not known here, so the configurations of all common platforms must be equal.
         shared = expected.keys() & other.keys()
         return bool(shared) and all(expected[platform] == other[platform] for platform in shared)
 
@@ -136,7 +136,7 @@ class RegistryState:
 
 
 def _read_digests(reader: Reader, references: t.Sequence[str]) -> list[Object]:
-    """Images of which only the digest is known, as zot_image_info returns them."""
+    """Images with only their digest, in the form of the results of zot_image_info."""
     with thread_pool(_PARALLEL) as pool:
         digests = list(pool.map(lambda text: reader.digest(reader.parse(text)), references))
     return [

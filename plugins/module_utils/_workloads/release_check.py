@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether each image of a release runs in a selected workload.
+"""Check that each image of a release runs in a selected workload.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -19,9 +19,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._workloads.verdicts i
 
 
 def missing_images(release: Release, state: RegistryState, workloads: t.Sequence[WorkloadVerdict]) -> list[str]:
-    """A sentence for each image of the release that no workload runs, nor will run after its patch or its rollout.
+    """A sentence for each image of the release that no workload runs, or will run after its patch or its rollout.
 
-    Without a workload, as before the first one is created, only the registry must have the images.
+    Without any workload, for example before the first one is created, the images must only exist in the registry.
     """
     problems = []
     for reference in release.references:
@@ -41,9 +41,9 @@ def missing_images(release: Release, state: RegistryState, workloads: t.Sequence
 
 
 def unused_images(release: Release, state: RegistryState) -> list[str]:
-    """A sentence for each published image of a release to a selection without a workload."""
+    """A sentence for each published image of a release, if the selection contains no workload."""
     return [
-        f"{reference} was released, but no selected workload uses an image of {state.registry}, so that nothing runs it"
+        f"{reference} was released, but no selected workload uses an image of {state.registry}, so no pod runs it"
         for reference in release.references
         if _is_published(reference, state)
     ]
@@ -60,12 +60,12 @@ def _runs(workload: WorkloadVerdict, verdict: ImageVerdict, reference: Reference
         return False
     image = state.image(str(reference)) or {"exists": False}
     text = verdict.set_to.partition("@")[0] if verdict.set_to else reference_of(verdict.use) or ""
-    # In a dry run the digests are not known.
+    # In a dry run the new digests are not known.
     if text in state.assumed or str(reference) in state.assumed or not image["exists"]:
         return text in state.assumed
     if verdict.verdict in ("current", "pinned", "unknown") and verdict.running:
         return any(state.matches(digest, image) for digest in verdict.running) or verdict.verdict == "unknown"
-    # What is not current has a problem or a patch of its own; the pods of a CronJob start later.
+    # A workload that is not current has its own problem or patch, and the pods of a CronJob start later.
     later = bool(workload.patch or workload.problem or workload.kind == "CronJob")
     return later and bool(verdict.expected) and state.matches(str(verdict.expected), image)
 

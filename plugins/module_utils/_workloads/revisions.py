@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which containers name another revision than the one that was released, and who else manages their image.
+"""Find containers that name another revision than the released one, and other tools that manage their image.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -18,7 +18,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 _REVISION = re.compile(r"[0-9a-f]{7,40}(?=\Z|-)")
 _NUMBER = re.compile(r"[0-9]+")
 
-# Whose labels and annotations these are, and what happens to an image that somebody else sets.
+# The prefixes of labels and annotations of other tools, and what the tool does to an image that it did not set.
 _MANAGERS: t.Sequence[tuple[str, str]] = (
     ("argocd.argoproj.io/", "Argo CD reverts it"),
     ("kustomize.toolkit.fluxcd.io/", "Flux reverts it"),
@@ -28,10 +28,10 @@ _MANAGERS: t.Sequence[tuple[str, str]] = (
 
 
 def form_of(tag: str) -> str | None:
-    """What the tags of all revisions have in common; None for a tag without the form of a revision.
+    """The common part of the tags of all revisions; None for a tag that is not a revision.
 
-    A revision is 7 to 40 hexadecimal digits, as CI cuts them from a commit, or a tag with numbers in it, as C(1.4.2):
-    tags of one form differ in the numbers alone. C(latest) and C(stable) have no form.
+    A revision is 7 to 40 hexadecimal digits (a commit SHA), or a tag with numbers, for example C(1.4.2). Tags of the
+    same form differ only in their numbers. C(latest) and C(stable) have no form.
     """
     found = _REVISION.match(tag)
     if found:
@@ -43,7 +43,7 @@ class Release:
     """The references that a release published."""
 
     def __init__(self, references: t.Iterable[Reference]) -> None:
-        """Raises InvalidReferenceError when two of them are different revisions of one repository."""
+        """Raises InvalidReferenceError if two of the references are different revisions of one repository."""
         self.references = tuple(dict.fromkeys(references))
         self._tags = {(each.name, each.tag) for each in self.references}
         self._revisions: dict[tuple[str, str], Reference] = {}
@@ -64,13 +64,13 @@ class Release:
         return self._revisions.get((reference.name, form)) if form else None
 
     def named(self, name: str) -> Reference | None:
-        """The released reference of a repository, its revision if there is one; None if none of them is in it."""
+        """The released reference of a repository, preferably its revision; None if the release has none."""
         found = [each for each in self.references if each.name == name and each.tag]
         return next((each for each in found if form_of(each.tag or "")), found[0] if found else None)
 
 
 def manager_of(workload: Object) -> str | None:
-    """What happens to an image that is set beside Argo CD, Flux or Helm; None if none of them manages the workload."""
+    """What Argo CD, Flux or Helm does to an image that it did not set; None if none of them manages the workload."""
     metadata = workload["metadata"]
     labels = metadata.get("labels") or {}
     names = [*labels, *(metadata.get("annotations") or {})]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How far the rollout of a workload is.
+"""Determine the progress of the rollout of a workload.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -23,9 +23,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads im
 # As kubectl rollout restart: https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/objectrestarter.go
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
-# Reasons without information.
+# Waiting reasons of a pod that starts normally.
 _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
-# Kubelet tries such a pull again, ever later; between two tries a pod shows either.
+# Kubelet retries such a pull with increasing delays. Between two tries a pod has one of these reasons.
 _TRIED_AGAIN = frozenset({"ErrImagePull", "ImagePullBackOff"})
 
 
@@ -33,9 +33,9 @@ _TRIED_AGAIN = frozenset({"ErrImagePull", "ImagePullBackOff"})
 class Rollout:
     """The rollout of a workload's current pod template.
 
-    *state* is C(done), C(progressing) or C(failed), *pods* are the pods whose images count: those of the current
-    template while the rollout is not done, else all. *waiting_to_pull* are the containers whose pull has failed and is
-    tried again later, by the section of the pod and the name: new pods would pull at once.
+    *state* is C(done), C(progressing) or C(failed). *pods* are the pods whose images count: those of the current
+    template until the rollout is done, then all. *waiting_to_pull* are the containers, by section and name, whose pull
+    has failed and is retried later. New pods would pull at once.
     """
 
     state: str
@@ -45,7 +45,7 @@ class Rollout:
 
 
 def rollout_of(workload: Object, pods: t.Sequence[Object]) -> Rollout:
-    """The state of the rollout of a Deployment, StatefulSet or DaemonSet; *pods* are those of the workload."""
+    """The rollout of a Deployment, StatefulSet or DaemonSet. *pods* are the pods of the workload."""
     new = [pod for pod in pods if _is_of_template(pod, workload)]
     specification, status = workload["spec"], workload.get("status") or {}
     waiting = [(pod, *each) for pod in new for each in _waiting(pod)]
@@ -54,11 +54,11 @@ def rollout_of(workload: Object, pods: t.Sequence[Object]) -> Rollout:
     if failed:
         pod, reason, message = failed[0]
         text = f"pod {pod['metadata']['name']} cannot pull: {reason}: {message}"
-        # The other reasons stay in new pods.
+        # New pods would fail for the other reasons, too.
         final = any(reason != "ImagePullBackOff" for _pod, reason, _message in failed)
         return Rollout("failed", text, new, frozenset() if final else delayed)
-    seen = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
-    for condition in (status.get("conditions") or []) if seen else []:
+    is_observed = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
+    for condition in (status.get("conditions") or []) if is_observed else []:
         if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
             text = "; ".join([condition.get("message") or "ProgressDeadlineExceeded", *_unready(waiting)])
             return Rollout("failed", text, new, delayed)
@@ -70,16 +70,16 @@ def rollout_of(workload: Object, pods: t.Sequence[Object]) -> Rollout:
         expected = specification.get("replicas", 1)
         updated, total = status.get("updatedReplicas", 0), status.get("replicas", 0)
         available = status.get("availableReplicas", 0)
-    if seen and expected == total == available and (expected == updated or updates_by_hand(workload)):
+    if is_observed and expected == total == available and (expected == updated or updates_by_hand(workload)):
         return Rollout("done", f"{available} of {expected} pods are updated and available", pods)
-    if seen and specification.get("paused"):
+    if is_observed and specification.get("paused"):
         return Rollout("failed", f"its rollouts are paused: kubectl rollout resume {name_of(workload)}", new)
-    text = f"{updated if seen else 0} of {expected} pods are updated, {available} available"
+    text = f"{updated if is_observed else 0} of {expected} pods are updated, {available} available"
     return Rollout("progressing", "; ".join([text, *_unready(waiting)]), new, delayed)
 
 
 def updates_by_hand(workload: Object) -> str | None:
-    """Why no controller replaces all pods of a changed template, and what to do; None where the controller does."""
+    """Why the controller does not replace all pods of a changed template, and the remedy; None if it does."""
     strategy = workload["spec"].get("updateStrategy") or {}
     if strategy.get("type") == "OnDelete":
         return "its update strategy is OnDelete: delete its pods"
@@ -89,7 +89,7 @@ def updates_by_hand(workload: Object) -> str | None:
 
 
 def _is_of_template(pod: Object, workload: Object) -> bool:
-    """Whether the pod was made from the current template, as far as the last restart and the images show."""
+    """Whether the pod was created from the current template, by the time of the last restart and the images."""
     template = template_of(workload)
     made, wanted = (
         ((each.get("metadata") or {}).get("annotations") or {}).get(RESTARTED_AT) for each in (pod, template)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Decide of one workload whether it is current, and what makes it current.
+"""Decide whether a workload is current, and create the patch that makes it current.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -40,7 +40,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._workloads.rollouts i
 
 @dataclass(frozen=True)
 class Policy:
-    """What the task allows. *set_image* is C(false), C(true) or C(force), *stamp* is the time of a restart."""
+    """The changes that the task allows. *set_image* is C(false), C(true) or C(force), *stamp* the time of a restart."""
 
     release: Release
     set_image: str
@@ -50,7 +50,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class WorkloadVerdict:
-    """One of C(workloads) in a result. *problem* is why the workload is not in order; None when it is.
+    """An entry of C(workloads) in a result. *problem* is None if the workload has none.
 
     *changes* are sentences, one for each image that the patch sets.
     """
@@ -68,7 +68,7 @@ class WorkloadVerdict:
     unverified: t.Sequence[str] = ()
 
     def for_ansible(self) -> dict[str, t.Any]:
-        """The dictionary; C(patch) and C(undo) are data for the API, and not for a terminal."""
+        """The entry. C(patch) and C(undo) are not escaped, because they are data for the API and not for a terminal."""
         return {
             "name": self.name,
             "kind": self.kind,
@@ -86,9 +86,9 @@ class WorkloadVerdict:
 def assess_workload(
     workload: Object, pods: t.Sequence[Object], state: RegistryState, policy: Policy, waited: int | None
 ) -> WorkloadVerdict | None:
-    """The verdict on a workload; None when it uses no image of the registry. *pods* are those of the workload.
+    """The verdict on a workload; None if it uses no image of the registry. *pods* are the pods of the workload.
 
-    *waited* are the seconds that its rollout was waited for; None when nobody waited.
+    *waited* is the number of seconds that the task has waited for rollouts; None if it has not waited.
     """
     uses = [use for use in image_uses(template_of(workload)["spec"]) if state.holds(use)]
     if not uses:
@@ -108,7 +108,7 @@ def assess_workload(
     status, reason, may_patch, problem = _decide(workload, rollout, images, policy, waited)
     images_set = _images_set(workload, images) if may_patch else []
     patch, undo = _patch(workload, images, images_set, policy) if may_patch else (None, None)
-    # Without a pod, as with zero replicas, no digest proves anything.
+    # Without a pod, for example with zero replicas, there is no digest to verify.
     unverified = [image.unverified or (image.reason if image.verdict == "not_running" else "") for image in images]
     return WorkloadVerdict(
         name=name_of(workload),
@@ -126,7 +126,7 @@ def assess_workload(
 
 
 def _successor(reference: Reference, state: RegistryState, policy: Policy) -> Reference | None:
-    """The released reference that replaces another revision, or a digest without a tag that is another image."""
+    """The released reference that replaces another revision, or a digest without a tag of a different image."""
     released = policy.release.named(reference.name)
     if reference.tag or not reference.digest or not released:
         return policy.release.successor(reference)
@@ -152,7 +152,7 @@ def _decide(
             reason = f"{reason}; set_image is force, but {manager_of(workload)}"
         return "stale", reason, True, reason
     retry = _pulls_again(workload, rollout, images) and not _obstacle(workload, [], policy)
-    # While somebody waits, kubelet's second try may succeed.
+    # During a wait, the second try of kubelet may succeed.
     if rollout.state == "failed" or (retry and waited is None):
         reason = rollout.reason
         left = "The rollout was not reverted; ready old pods keep running."
@@ -166,7 +166,7 @@ def _decide(
 
 
 def _obstacle(workload: Object, mismatched: t.Sequence[ImageVerdict], policy: Policy) -> str | None:
-    """Why no patch makes the workload current, and what to do."""
+    """Why no patch makes the workload current, with the remedy; None if a patch does."""
     if workload["spec"].get("paused"):
         return f"its rollouts are paused: kubectl rollout resume {name_of(workload)}"
     by_hand = updates_by_hand(workload)
@@ -188,9 +188,9 @@ def _obstacle(workload: Object, mismatched: t.Sequence[ImageVerdict], policy: Po
 
 
 def _pulls_again(workload: Object, rollout: Rollout, images: t.Sequence[ImageVerdict]) -> bool:
-    """Whether new pods would pull at once what the present pods wait for: images of the registry and no others.
+    """Whether new pods would pull at once the images that the current pods wait for, and all are in the registry.
 
-    A StatefulSet makes no new pod before the old one is ready:
+    A StatefulSet creates no new pod before the old one is ready:
     https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
     """
     ours = {(image.use.path[0], image.use.name) for image in images}
@@ -204,7 +204,7 @@ def _images_set(workload: Object, images: t.Sequence[ImageVerdict]) -> list[tupl
         if image.set_to:
             changed.append((image.use, image.set_to))
         elif image.verdict == "mismatched" and (image.is_held or workload["kind"] == "CronJob"):
-            # The tag stays in front of the digest, so that the next release knows which tag to follow.
+            # Keep the tag before the digest, so that the next release knows which tag to follow.
             # In a dry run the digest may not be known.
             tagged = reference_of(image.use) or image.use.image
             changed.append((image.use, f"{tagged}@{image.expected}" if image.expected else tagged))

@@ -4,8 +4,8 @@
 
 """Keep the repository, the tag and the digest of an event of Zot, and drop everything else.
 
-ansible-rulebook passes an event to a playbook as variables that Ansible trusts: a Jinja expression in any field would
-run as soon as a task reads that field. So nothing but text that cannot be an expression passes this filter.
+ansible-rulebook passes an event to a playbook as variables that Ansible templates: a Jinja expression in a field would
+run as soon as a task reads that field. Therefore only text that cannot be an expression passes this filter.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ DOCUMENTATION = r"""
 ---
 short_description: Reduce events of Zot to the repository, the tag and the digest of a pushed tag
 description:
-  - Passes on an event of the type C(zotregistry.image.updated) as C(payload.name), C(payload.reference) and
+  - Reduces an event of the type C(zotregistry.image.updated) to C(payload.name), C(payload.reference) and
     C(payload.digest), and drops all other fields and headers.
   - Drops events of other types, manifests that were pushed without a tag, and signatures.
-  - Refuses an event whose fields are not a repository, a tag and a digest. The log has a warning with the reason.
-  - A repository whose first part could be a registry, as C(docker.io/library/nginx), is refused.
+  - Refuses an event whose fields are not a valid repository, tag and digest, and logs a warning with the reason.
+  - Refuses a repository whose first part could be a registry, for example C(docker.io/library/nginx).
 options: {}
 """
 
@@ -45,12 +45,12 @@ _FIELDS = (
     ("digest", "a digest", re.compile(r"sha256:[0-9a-f]{64}")),
 )
 _REGISTRY = re.compile(r"(?:localhost|[^/]*\.[^/]*)/.*")
-# A manifest that was pushed by its digest, as those of an index; and the tags of signatures.
+# A manifest that was pushed by digest, for example a member of an index, and the tags of signatures.
 _NO_TAG = re.compile(r"sha256:[0-9a-f]{64}|sha256-[0-9a-f]{64}(?:\.[a-z]+)?")
 
 
 def main(event: dict[str, t.Any]) -> dict[str, t.Any] | list[t.Any]:
-    """Return the event with three fields, or an empty list where there is nothing to react to."""
+    """Return the event with three fields, or an empty list to drop the event."""
     payload, kind = event.get("payload"), _type_of(event)
     if kind not in (None, _TYPE):
         _LOG.info("Ignored an event of the type %s", _shown(kind))
@@ -71,7 +71,7 @@ def main(event: dict[str, t.Any]) -> dict[str, t.Any] | list[t.Any]:
 
 
 def _type_of(event: dict[str, t.Any]) -> t.Any:
-    """The type of the event; None where an event stream does not pass its header on."""
+    """The type of the event; None if an event stream does not forward the header."""
     meta = event.get("meta")
     headers = meta.get("headers") if isinstance(meta, dict) else None
     # Proxies change the case of header names.

@@ -233,7 +233,7 @@ class TestCaptured:
         assert text == (
             f"deployment/openclaw: init container sidecar was started when {REGISTRY}/openclaw/tool:latest meant"
             f" {after['images'][0]['expected'][:19]}, as it does now; it reports {OLD_INDEX[:19]}, which the registry"
-            " does not have, so that digests prove nothing"
+            " does not have, so the digests do not show which image runs"
         )
 
 

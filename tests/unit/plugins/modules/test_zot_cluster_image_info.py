@@ -293,7 +293,7 @@ def test_a_tag_that_moved_is_two_images(scene: Scene) -> None:
     # The search extension does not know the move yet.
     assert risks == {old: ("untagged", []), scene.digest("latest"): (None, ["stable", "latest"])}
     (sentence,) = found["at_risk"]
-    assert sentence.startswith(f"{scene.app}:latest ({old[:19]}), used by openclaw/deployment/app: no tag holds it")
+    assert sentence.startswith(f"{scene.app}:latest ({old[:19]}), used by openclaw/deployment/app: no tag refers to it")
 
 
 def test_a_shared_tag_alone(scene: Scene) -> None:
@@ -303,7 +303,7 @@ def test_a_shared_tag_alone(scene: Scene) -> None:
     del scene.web.fake.tags["openclaw/openclaw"]["3f2c1ab"]
     (image,) = scene(running_pod)["images"]
     assert (image["risk"], image["tags"]) == ("shared_tag", ["latest"])
-    assert image["reason"] == "only latest holds it: it is lost when the tag moves"
+    assert image["reason"] == "only shared tags (latest) refer to it: it is lost when they move"
     (image,) = scene(running_pod, revisions="latest|none")["images"]
     assert image["risk"] is None
 

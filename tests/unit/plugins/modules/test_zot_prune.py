@@ -444,7 +444,7 @@ def test_the_newest_revision_stays_whatever_its_age(scene: Scene) -> None:
         ({"in_use": ["sha256:0"]}, "'sha256:0' is not a digest"),
         ({"max_deletes": -1}, "max_deletes is -1, but must be at least 0"),
         ({"parallel": 0}, "parallel is 0, but must be at least 1"),
-        ({"keep_last": None}, "nothing says which tags may be removed"),
+        ({"keep_last": None}, "no option selects tags to remove"),
     ],
     ids=str,
 )

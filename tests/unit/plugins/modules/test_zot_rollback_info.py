@@ -172,7 +172,7 @@ def test_keepers_of_different_releases(find: t.Any, publish: t.Any) -> None:
         publish(TOOL, f"r{day}", day, "latest")
     result = find(APP, TOOL)
     assert (result["ok"], result["moves"]) == (False, [])
-    assert "no revision has for every image the one that its tags hold now or held before" in result["problems"][0]
+    assert "no revision has only the current or previous images of the tags" in result["problems"][0]
 
 
 def test_several_revisions_fit(find: t.Any, publish: t.Any) -> None:
