@@ -52,7 +52,7 @@ def quick(session: nox.Session) -> None:
 
 
 @nox.session
-def test(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry etcd runc java curl
+def test(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry etcd runc java curl strace
     """Run all tests, and print the time of each session"""
     provide_collections(awx=True)
     checks = commands.quick()
@@ -155,7 +155,7 @@ def package(session: nox.Session) -> None:  # needs: skopeo crane go buildah zst
 
 
 @nox.session
-def integration(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry java curl
+def integration(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry java curl strace
     """Test modules, roles and playbooks on a real registry; arguments go to pytest"""
     pytest(session, "tests/integration", "--numprocesses=2", ZOT_TEST_RULEBOOK=rulebook(), **other_tools())
 

@@ -135,7 +135,8 @@ def test_oci_layouts(repository: str, module: Module, reads_only: ReadsOnly, tmp
     for name, platforms in LAYOUTS.items():
         paths[tmp_path / name] = platforms
         with tarfile.open(BUILDERS / name) as tar:
-            tar.extractall(tmp_path / name, filter="data")
+            # Python 3.11 has the filter since 3.11.4, and Debian 12 has 3.11.2.
+            tar.extractall(tmp_path / name, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     blob = next((tmp_path / "jib-oci.tar/blobs/sha256").iterdir())
     blob.rename(tmp_path / "blob")
     blob.symlink_to(tmp_path / "blob")

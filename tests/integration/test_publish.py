@@ -205,10 +205,12 @@ def test_a_published_revision_is_not_replaced(
         assert (_report(run)["ok"], _report(run)["written"]) == (False, [])
     assert [image["digest"] for image in module("zot_image_info", images=names)["images"]] == before
 
-    # A tag that was removed meanwhile gets the image that the index lists.
+    # zot_prune removes the tags of single architectures. The index lists their images, so nothing is written.
     assert bare("crane", "delete", f"{registry.host}/{names[1]}").returncode == 0
-    assert playbook("killinit.zot.publish", **release).returncode == 0
-    assert [image["digest"] for image in module("zot_image_info", images=names)["images"]] == before
+    again = playbook("killinit.zot.publish", **release)
+    assert (again.returncode, _report(again)["written"]) == (0, [])
+    digests = [image["digest"] for image in module("zot_image_info", images=names)["images"]]
+    assert digests == [before[0], None, before[2]]
     assert playbook("killinit.zot.publish", zot_publish_overwrite=True, **other).returncode == 0
     assert module("zot_image_info", images=names)["images"][0]["digest"] != before[0]
 

@@ -27,7 +27,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers i
 _QUERY = """{ExpandedRepoInfo(repo:"%s"){Images{Tag Digest MediaType Size PushTimestamp LastPullTimestamp IsSigned
 %sManifests{Digest ConfigDigest Size Platform{Os Arch}}}}}"""
 # A Zot before 2.1.15 refuses a query for fields that it does not know.
-_NEWER_FIELDS = ("TaggedTimestamp IsDeletable\\n", "")
+_NEWER_FIELDS = ("TaggedTimestamp IsDeletable\n", "")
 _IMAGE = (
     "fragment i on ImageSummary{Digest SignatureInfo{Tool} Referrers{...r}"
     " Manifests{Digest SignatureInfo{Tool} Platform{Os Arch} Referrers{...r}}}"
