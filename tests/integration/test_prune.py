@@ -123,8 +123,8 @@ def test_a_kind_of_use(case: str, unchanged: str, module: Module, registry: Regi
     assert digest in place.digests_of(used)
     reasons = {each["tag"]: each["reason"] for each in kept["kept"]}
     assert [reasons.get(tag) for tag in tags_of(used)] == ["in_use"] * 3
-    # The pod with the annotation also names latest, which is the other revision.
-    other_goes = case != "an annotation of a pod"
+    # The objects with an annotation also name latest, which is the other revision.
+    other_goes = not case.startswith("an annotation")
     assert sorted(deleted(kept)) == sorted(tags_of(MIDDLE if used == OLD else OLD) if other_goes else [])
     assert len(deleted(module("zot_prune", in_use=in_use(other), **options))) == 6
 
@@ -295,7 +295,7 @@ def test_every_cluster_must_report(
         done = run()
         assert (done.returncode, report(done)["ok"], report(done)["deleted"]) == (0, True, []), done.stdout
         assert len(report(done)["clusters"]) == 2
-        assert re.search(rf"{published} +{OLD} +\d+[sm] +[\d.]+ KiB +stays +in use", done.stdout)
+        assert re.search(rf"{published} +{OLD} +\d+[sm] +[\d.]+ KiB +keep +in use", done.stdout)
         limited = run("--limit=eu,localhost")
         assert limited.returncode != 0
         assert "us did not report what the cluster uses, so nothing is removed" in limited.stdout
