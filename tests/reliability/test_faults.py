@@ -107,7 +107,7 @@ KINDS = {
     "wrong digest in a manifest": Kind(Fault("corrupt"), READS, {"tool_failed"}, {"tool_failed"} | DONE),
     "wrong digest in a header": Kind(Fault("digest"), WRITES, DONE, DONE),
     "lost answer to a write": Kind(
-        Fault("lost"), _places("write further", "write further", "", "additional"), DONE, DONE
+        Fault("lost"), _places("write additional", "write additional", "", "additional"), DONE, DONE
     ),
     "expired certificate": Kind(Fault("certificate", body="expired"), LOOKUPS, {"tls"}, {"tls"} | DONE),
     "foreign certificate": Kind(Fault("certificate", body="foreign"), LOOKUPS, {"tls"}, {"tls"} | DONE),

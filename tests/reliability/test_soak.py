@@ -81,7 +81,8 @@ def test_soak(
         require_truth(result, before, after)
         for tag in result["tags"]:
             name = tag["reference"].rpartition(":")[2]
-            if tag["error"]:
+            # An error before the first write stops all images, and a new tag then has no digest.
+            if tag["error"] or tag["digest"] is None:
                 unsure.add(name)
             else:
                 reported[name] = tag["digest"]
