@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import typing as t
@@ -71,6 +72,8 @@ def open_task(tmpdir: str, fail: t.Callable[[ZotError], None] = lambda _error: N
                 shutil.rmtree(each, ignore_errors=True)
             fail(error)
         finally:
+            # os._exit() loses what is still in the buffer.
+            sys.stdout.flush()
             os._exit(1)
 
     with ended_by_signals(give_up) as first, task_directory(tmpdir) as directory:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import tempfile
 import typing as t
 from pathlib import Path
@@ -44,3 +46,23 @@ def test_a_full_disk_is_an_error_of_the_task(monkeypatch: pytest.MonkeyPatch, tm
         with pytest.raises(ZotError, match=r"cannot write into .*: No space left on device") as raised:
             task.session(Options(HOST))
     assert "remote_tmp" in (raised.value.hint or "")
+
+
+def test_a_clean_up_that_hangs(tmp_path: Path) -> None:
+    """The module ends soon nevertheless, and its error is printed, also to a pipe."""
+    program = """
+import os, signal, sys, time
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import open_task
+
+with open_task(sys.argv[1], print):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    finally:
+        time.sleep(60)
+"""
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-c", program, tmp_path]
+    done = subprocess.run(command, env=buffered, stdout=subprocess.PIPE, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (1, b"the task was interrupted by signal 15\n")
+    assert list(tmp_path.iterdir()) == []
