@@ -326,7 +326,7 @@ class TestEnds:
         ({"tags": None}, "list at least one"),
         ({"tags": [12]}, "quote it"),
         ({"digests": ["r1"]}, "is not a digest"),
-        ({"tags": ["r1", "r2"], "shared_tags": ["latest"]}, "only one of r1, r2"),
+        ({"tags": ["r1", "r2"], "shared_tags": ["latest"]}, "needs exactly one image, not r1, r2"),
         ({"source_registry": None, "registry": "zot.example.com"}, "both the source and the destination"),
         ({"keep_previous": "r1", "shared_tags": ["latest"]}, "also a tag to write"),
         ({"images": []}, "images is empty"),
