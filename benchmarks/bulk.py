@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import kubernetes
@@ -92,14 +93,25 @@ def usage(bench: Bench) -> tuple[Costs, list[Ratio]]:
 
 def _push_tags(registry: Registry, count: int = TAGS) -> list[str]:
     """Revisions with one image each, whose manifests differ in an annotation; returns their digests."""
-    address = f"https://{registry.host}/v2/{REPOSITORY}"
+    with uploading(registry, REPOSITORY) as put:
+        return [put(number, [tag_of(number)]) for number in range(count)]
+
+
+def tag_of(number: int) -> str:
+    """The revision with this number."""
+    return f"{number:07x}"
+
+
+@contextmanager
+def uploading(registry: Registry, repository: str) -> Iterator[Callable[[int, Sequence[str]], str]]:
+    """A function that puts an image under tags; its manifest has a number as an annotation. It returns the digest."""
     with requests.Session() as session:
         session.auth = (registry.writer.username, registry.writer.password)
         session.verify, session.trust_env = str(registry.ca), False
-        config = blob(session, registry, json.dumps(CONFIG).encode(), REPOSITORY)
-        layer = blob(session, registry, b"layer", REPOSITORY)
+        config = _blob(session, registry, json.dumps(CONFIG).encode(), repository)
+        layer = _blob(session, registry, b"layer", repository)
 
-        def push(number: int) -> str:
+        def put(number: int, tags: Sequence[str]) -> str:
             document = json.dumps(
                 {
                     "schemaVersion": 2,
@@ -109,18 +121,18 @@ def _push_tags(registry: Registry, count: int = TAGS) -> list[str]:
                     "annotations": {"org.example.number": str(number)},
                 }
             )
-            put = session.put(f"{address}/manifests/{_tag(number)}", data=document, headers={"Content-Type": MANIFEST})
-            put.raise_for_status()
-            return f"sha256:{hashlib.sha256(document.encode()).hexdigest()}"
+            digest = f"sha256:{hashlib.sha256(document.encode()).hexdigest()}"
+            # Zot takes several tags in one request, but only with a digest.
+            name, parameters = (tags[0], {}) if len(tags) == 1 else (digest, {"tag": tags})
+            address = f"https://{registry.host}/v2/{repository}/manifests/{name}"
+            done = session.put(address, params=parameters, data=document, headers={"Content-Type": MANIFEST})
+            done.raise_for_status()
+            return digest
 
-        return [push(number) for number in range(count)]
+        yield put
 
 
-def _tag(number: int) -> str:
-    return f"{number:07x}"
-
-
-def blob(session: requests.Session, registry: Registry, data: bytes, repository: str) -> dict[str, Any]:
+def _blob(session: requests.Session, registry: Registry, data: bytes, repository: str) -> dict[str, Any]:
     """Put a blob into a repository; return its digest and its size."""
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     binary = {"Content-Type": "application/octet-stream"}
@@ -146,7 +158,7 @@ def _crowd(kubectl: Kubectl, image: str, digests: Sequence[str]) -> None:
         def pod(number: int) -> None:
             owner, name = owners[number % OWNERS], f"app-{number}"
             reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": owner.name, "uid": owner.uid}
-            container = _container(f"{image}:{_tag(number % OWNERS)}")
+            container = _container(f"{image}:{tag_of(number % OWNERS)}")
             body = {
                 "metadata": {
                     "name": name,
@@ -162,7 +174,7 @@ def _crowd(kubectl: Kubectl, image: str, digests: Sequence[str]) -> None:
 
         def replicaset(number: int) -> None:
             labels = {"rs": str(number)}
-            template = {"metadata": {"labels": labels}, "spec": {"containers": [_container(f"{image}:{_tag(0)}")]}}
+            template = {"metadata": {"labels": labels}, "spec": {"containers": [_container(f"{image}:{tag_of(0)}")]}}
             spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
             apps.create_namespaced_replica_set(NAMESPACE, {"metadata": {"name": f"rs-{number}"}, "spec": spec})
 

@@ -6,15 +6,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import requests
-
 from benchmarks import checks
-from benchmarks.bulk import CONFIG, MANIFEST, blob
+from benchmarks.bulk import tag_of, uploading
 from benchmarks.measure import Run, Side, measure
 from benchmarks.registry import Bench, Costs, Ratio, shown
 from environment.registry import Registry
@@ -95,28 +91,6 @@ def _counts(*expected: int) -> Callable[[Run], None]:
 
 def _fill(registry: Registry, repository: str, count: int, *, of_each: int) -> None:
     """Revisions 0000000, 0000001, …: *of_each* tags for each image."""
-    address = f"https://{registry.host}/v2/{repository}"
-    with requests.Session() as session:
-        session.auth = (registry.writer.username, registry.writer.password)
-        session.verify, session.trust_env = str(registry.ca), False
-        config = blob(session, registry, json.dumps(CONFIG).encode(), repository)
-        layer = blob(session, registry, b"layer", repository)
+    with uploading(registry, repository) as put:
         for first in range(0, count, of_each):
-            document = json.dumps(
-                {
-                    "schemaVersion": 2,
-                    "mediaType": MANIFEST,
-                    "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **config},
-                    "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", **layer}],
-                    "annotations": {"org.example.number": str(first)},
-                }
-            )
-            digest = hashlib.sha256(document.encode()).hexdigest()
-            tags = [f"{number:07x}" for number in range(first, min(first + of_each, count))]
-            put = session.put(
-                f"{address}/manifests/sha256:{digest}",
-                params={"tag": tags},
-                data=document,
-                headers={"Content-Type": MANIFEST},
-            )
-            put.raise_for_status()
+            put(first, [tag_of(number) for number in range(first, min(first + of_each, count))])

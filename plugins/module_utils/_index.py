@@ -23,6 +23,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     invalid_options,
     overwrite_option,
     platform_option,
+    tag_owners,
     texts_option,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
@@ -115,17 +116,12 @@ def write_indexes(
 
 
 def _require_distinct(requests: t.Sequence[IndexRequest]) -> None:
-    targets: set[Reference] = set()
-    for request in requests:
-        for reference in request.references:
-            if reference in targets:
-                raise ZotError("invalid_option", f"{reference} is a tag of two indexes")
-        targets.update(request.references)
+    targets = tag_owners([(request.references, request) for request in requests], "indexes").keys()
     for request in requests:
         for member in request.members:
             if member in targets:
                 raise ZotError("invalid_option", f"{member} is both a tag to write and a member of an index")
-    used = targets.union(*(request.members for request in requests))
+    used = set(targets).union(*(request.members for request in requests))
     require_own_keepers([(request.references, request.keep_previous) for request in requests], used)
 
 

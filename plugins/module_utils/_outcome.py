@@ -120,6 +120,18 @@ def moved_entry(reference: Reference, before: str | None, after: str | None) -> 
     }
 
 
+def first_error(errors: t.Sequence[ZotError]) -> ZotError | None:
+    """The error that a task reports. A retryable error must not hide one that needs a change."""
+    return min(errors, key=lambda error: error.retryable, default=None)
+
+
+def nothing_written(first: ZotError, errors: t.Sequence[ZotError]) -> str:
+    """The message of a task that found *errors* before its first write. It begins with the one of *first*."""
+    messages = list(dict.fromkeys([first.message, *(error.message for error in errors)]))
+    more = [f"and {len(messages) - _MESSAGES} more"] if len(messages) > _MESSAGES else []
+    return "; ".join([*messages[:_MESSAGES], *more, "nothing was written"])
+
+
 def report(outcomes: t.Sequence[Outcome], *, single: bool, begun: bool = True, **more: t.Any) -> dict[str, t.Any]:
     """The result of a task: C(image) for a *single* request or C(images) for a list, C(tags), C(diff), and *more*.
 
@@ -129,8 +141,7 @@ def report(outcomes: t.Sequence[Outcome], *, single: bool, begun: bool = True, *
     images = [outcome.tags[0].after.for_ansible() for outcome in outcomes]
     tags = [tag for outcome in outcomes for tag in outcome.tags]
     errors = [tag.error for tag in tags if tag.error]
-    # A retryable error must not hide one that needs a change.
-    first = min(errors, key=lambda error: error.retryable, default=None)
+    first = first_error(errors)
     result: dict[str, t.Any] = {
         "changed": any(tag.changed for tag in tags),
         "tags": [tag.for_ansible(first) for tag in tags],
@@ -142,7 +153,7 @@ def report(outcomes: t.Sequence[Outcome], *, single: bool, begun: bool = True, *
         return result
     raise ZotError(
         first.error_class,
-        _summary(tags, first, begun=begun),
+        _summary(tags, first) if begun else nothing_written(first, errors),
         hint=first.hint,
         detail=first.detail,
         command=first.command,
@@ -152,12 +163,8 @@ def report(outcomes: t.Sequence[Outcome], *, single: bool, begun: bool = True, *
     )
 
 
-def _summary(tags: t.Sequence[TagOutcome], first: ZotError, *, begun: bool) -> str:
-    messages = list(dict.fromkeys([first.message, *(tag.error.message for tag in tags if tag.error)]))
+def _summary(tags: t.Sequence[TagOutcome], first: ZotError) -> str:
     failed = sum(tag.error is not None for tag in tags)
-    if not begun:
-        more = [f"and {len(messages) - _MESSAGES} more"] if len(messages) > _MESSAGES else []
-        return "; ".join([*messages[:_MESSAGES], *more, "nothing was written"])
     if failed == len(tags) and all(tag.error is first for tag in tags):
         return first.message
     return f"{len(tags) - failed} of {len(tags)} tags are in place, {failed} failed: {first.message}"

@@ -44,13 +44,13 @@ def move_tag(registry: Writer, reference: Reference, digest: str, read: t.Callab
         )
 
 
-def certainly_holds(registry: Reader, reference: Reference, digest: str | None) -> bool:
-    """Whether a tag certainly still has *digest*. False if that is not known.
+def certainly_holds(read: t.Callable[[Reference], str | None], reference: Reference, digest: str | None) -> bool:
+    """Whether *read* certainly still returns *digest* for a tag. False if the tag cannot be read.
 
     Moving back a tag that has not moved writes nothing.
     """
     try:
-        return registry.digest(reference) == digest
+        return read(reference) == digest
     except ZotError:
         return False
 

@@ -21,6 +21,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._overwrite import cer
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     invalid_options,
+    tag_owners,
     text_option,
     texts_option,
 )
@@ -130,11 +131,7 @@ def move_tags(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool)
 
 
 def _require_distinct(requests: t.Sequence[TagRequest]) -> None:
-    owners: dict[Reference, TagRequest] = {}
-    for request in requests:
-        for reference in request.references:
-            if owners.setdefault(reference, request) is not request:
-                raise ZotError("invalid_option", f"{reference} is a tag of two images")
+    owners = tag_owners([(request.references, request) for request in requests], "images")
     for request in requests:
         if request.source and owners.get(request.source, request) is not request:
             raise ZotError("invalid_option", f"{request.source} is both a source and a tag of another image")
@@ -204,7 +201,7 @@ def _write(registry: Writer, plan: t.Sequence[_Move], moved: _Moved, *, dry_run:
                 try:
                     _write_tag(registry, move.after)
                 except ZotError:
-                    if not certainly_holds(registry, move.before.reference, move.before.digest):
+                    if not certainly_holds(registry.digest, move.before.reference, move.before.digest):
                         moved.tags.append(entry)
                     raise
             moved.tags.append(entry)

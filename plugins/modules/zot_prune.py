@@ -292,13 +292,13 @@ SPEC = Spec(
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
-    nothing = {"deleted": [], "kept": [], "undo": [], "freeable": 0, "registry": module.params["registry"]}
     try:
         with open_session(module) as session:
             result = prune(Reader(session), module.params, dry_run=module.check_mode, warn=module.warn)
     except ZotError as error:
-        module.fail_json(**{**nothing, **error.for_ansible()})
-    module.exit_json(**{**nothing, **result})
+        nothing = {"deleted": [], "kept": [], "undo": [], "freeable": 0}
+        module.fail_json(registry=module.params["registry"], **{**nothing, **error.for_ansible()})
+    module.exit_json(registry=module.params["registry"], **result)
 
 
 if __name__ == "__main__":

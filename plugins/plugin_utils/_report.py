@@ -18,13 +18,13 @@ import json
 import re
 import typing as t
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, size_text
+from ansible_collections.killinit.zot.plugins.module_utils._oci.timestamps import seconds
 
 Dict = t.Mapping[str, t.Any]
 _TEMPLATES = Path(__file__).resolve().parents[2] / "playbooks" / "templates"
@@ -256,12 +256,8 @@ def _worst(*risks: str | None) -> str | None:
 
 
 def _seconds(text: str | None) -> int | None:
-    """Convert a timestamp of the registry to seconds since 1970; None if it is invalid or not known."""
-    found = re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", text or "", re.ASCII)
-    try:
-        return int(datetime.fromisoformat(found[0]).replace(tzinfo=timezone.utc).timestamp()) if found else None
-    except ValueError:
-        return None
+    found = seconds(text)
+    return None if found is None else int(found)
 
 
 def _age(text: str | None, now: int) -> str:

@@ -17,13 +17,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._copy.request import 
 from ansible_collections.killinit.zot.plugins.module_utils._copy.source import Contents, Source
 from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._outcome import first_error, nothing_written
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer, referrers
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import SearchedImage, search_images
-
-# The maximum number of errors that a message contains.
-_MESSAGES = 5
 
 
 @dataclass(frozen=True)
@@ -214,11 +212,7 @@ def _all(pool: Executor, action: t.Callable[[T], R], items: t.Sequence[T]) -> li
 
 def _raise_all(problems: t.Iterable[ZotError | None]) -> None:
     errors = [each for each in problems if each]
-    if not errors:
-        return
-    # A retryable error must not hide one that needs a change.
-    first = min(errors, key=lambda error: error.retryable)
-    messages = list(dict.fromkeys([first.message, *(each.message for each in errors)]))
-    more = [f"and {len(messages) - _MESSAGES} more"] if len(messages) > _MESSAGES else []
-    first.message = "; ".join([*messages[:_MESSAGES], *more, "nothing was written"])
-    raise first
+    first = first_error(errors)
+    if first:
+        first.message = nothing_written(first, errors)
+        raise first

@@ -15,7 +15,11 @@ from dataclasses import dataclass, field
 from ansible_collections.killinit.zot.plugins.module_utils._keepers import require_own_keepers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import overwrite_option, texts_option
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
+    overwrite_option,
+    tag_owners,
+    texts_option,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 
 
@@ -76,10 +80,6 @@ def copy_requests(source: Reader, destination: Reader, params: t.Mapping[str, t.
 
 def require_distinct(requests: t.Sequence[CopyRequest]) -> None:
     """Raise ZotError if two images would get the same tag, or if a keeper is also a source or such a tag."""
-    owners: dict[Reference, CopyRequest] = {}
-    for request in requests:
-        for tag in request.tags:
-            if owners.setdefault(tag, request) is not request:
-                raise ZotError("invalid_option", f"{tag} is a tag of two images")
+    owners = tag_owners([(request.tags, request) for request in requests], "images")
     sources = {request.source for request in requests}
     require_own_keepers([(request.tags, request.keep_previous) for request in requests], owners.keys() | sources)

@@ -16,7 +16,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._copy.request import 
 from ansible_collections.killinit.zot.plugins.module_utils._copy.source import Source
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._outcome import moved_entry
+from ansible_collections.killinit.zot.plugins.module_utils._outcome import first_error, moved_entry
 from ansible_collections.killinit.zot.plugins.module_utils._overwrite import certainly_holds, move_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry import cosign
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback
@@ -152,7 +152,7 @@ def _move_tag(writer: Writer, copier: Copier, plan: Plan, move: Move) -> None:
             copier.copy(plan.job.contents.source, plan.job.destination)
             _write_tag(writer, move)
     except ZotError:
-        if not certainly_holds(writer, move.reference, move.before):
+        if not certainly_holds(writer.digest, move.reference, move.before):
             plan.written.append(move)
         raise
     plan.written.append(move)
@@ -171,8 +171,7 @@ def _report(plans: t.Sequence[Plan]) -> dict[str, t.Any]:
     """The result of the task. If an image failed, raises a ZotError that contains the result."""
     failures = [(plan, plan.job.error or plan.error) for plan in plans]
     errors = [error for _plan, error in failures if error]
-    # A retryable error must not hide one that needs a change.
-    first = min(errors, key=lambda error: error.retryable, default=None)
+    first = first_error(errors)
     images = [_image(plan, error.for_tag(first) if error else None) for plan, error in failures]
     moves = [move for plan in plans for move in plan.written]
     # Keepers are listed last: until a tag is restored, its keeper may be the only tag of the image.

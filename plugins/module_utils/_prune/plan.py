@@ -15,13 +15,11 @@ from __future__ import annotations
 import re
 import typing as t
 from dataclasses import dataclass
-from datetime import datetime
 
+from ansible_collections.killinit.zot.plugins.module_utils._oci.timestamps import seconds
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import is_attachment
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import TaggedImage
 from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags
-
-_SECONDS = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z")
 
 # Why a tag is kept.
 NAME, IN_USE, SHARED = "name", "in_use", "shared_tag"
@@ -81,7 +79,7 @@ def pushed_at(image: TaggedImage) -> float | None:
     Zot knows when the digest was first pushed, and when the tag was created. The later time counts: a later revision
     can have the same image as an old one.
     """
-    times = [_seconds(each) for each in (image.pushed_at, image.tagged_at) if each]
+    times = [seconds(each) for each in (image.pushed_at, image.tagged_at) if each]
     known = [each for each in times if each is not None]
     return max(known) if image.pushed_at and len(known) == len(times) else None
 
@@ -183,13 +181,3 @@ def _of_image(
     if rules.untag_members and is_member and not _named(tag, rules) and not _uses(image, use):
         return Decision(tag, True, MEMBER, revision, image, pushed, index)
     return Decision(tag, False, reason_of_revision, revision, image, pushed)
-
-
-def _seconds(text: str) -> float | None:
-    """Convert a timestamp of Zot to seconds since 1970."""
-    found = _SECONDS.fullmatch(text)
-    try:
-        # Python parses at most six digits of the fraction, and Zot writes nine.
-        return datetime.fromisoformat(f"{found[1]}+00:00").timestamp() + float(f"0.{found[2] or 0}") if found else None
-    except ValueError:
-        return None

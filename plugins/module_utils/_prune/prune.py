@@ -16,6 +16,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 from ansible_collections.killinit.zot.plugins.module_utils._inventory import Inventory, read_inventory
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._overwrite import certainly_holds
 from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import UNKNOWN_AGE, plan, subject_of
 from ansible_collections.killinit.zot.plugins.module_utils._prune.request import PruneRequest
 from ansible_collections.killinit.zot.plugins.module_utils._prune.result import PlannedTag, result_of
@@ -163,7 +164,8 @@ class Removal:
             outcome = self._http.remove_tag(tag.reference, str(tag.digest)) if holds else "moved"
         except ZotError as error:
             tag.stays("failed")
-            tag.unsure = error.retryable and not self._still_holds(tag)
+            # The failed request may have removed the tag.
+            tag.unsure = error.retryable and not certainly_holds(self._http.digest, tag.reference, tag.digest)
             self._fail(error)
             return
         if outcome == "moved":
@@ -171,13 +173,6 @@ class Removal:
         elif outcome == "absent":
             tag.stays("moved")
             tag.exists = False
-
-    def _still_holds(self, tag: PlannedTag) -> bool:
-        """Whether the tag certainly has the planned digest. A failed request may have removed it."""
-        try:
-            return self._http.digest(tag.reference) == tag.digest
-        except ZotError:
-            return False
 
     def _fail(self, error: ZotError) -> None:
         self._over.set()
