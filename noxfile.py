@@ -80,7 +80,8 @@ def units(session: nox.Session) -> None:
     """Run the unit tests with the coverage of plugins/; arguments go to pytest"""
     # A selection of tests covers only a part of the code.
     threshold = [] if session.posargs else ["--cov-fail-under=95"]
-    pytest(session, "tests/unit", "--numprocesses=2", "--cov=plugins", "--cov-report=term", *threshold)
+    options = ("--numprocesses=2", "--dist=worksteal", "--cov=plugins", "--cov-report=term")
+    pytest(session, "tests/unit", *options, *threshold)
 
 
 @nox.session
@@ -182,7 +183,7 @@ def cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zst
 def molecule(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc
     """Run each role in check mode and twice, and verify the result; arguments go to molecule"""
     provide_collections()
-    session.run("ansible-lint", "-q", "extensions")
+    session.run("ansible-lint", "-q", "extensions", "docs/examples")
     cluster_parts.build(session.log)
     with tempfile.TemporaryDirectory(prefix="molecule-", dir=CACHE) as state:
         try:

@@ -34,10 +34,11 @@ def quick() -> dict[str, list[str]]:
     documentation = "lint-collection-docs . --plugin-docs --skip-rstcheck --validate-collection-refs=all"
     workflows = " ".join(map(str, sorted(Path(".github/workflows").glob("*.yml"))))
     examples = "docs/examples/ci"
+    in_parallel = "--numprocesses=2 --dist=worksteal"
     checks = {
-        "unit tests": "python -m pytest --numprocesses=2 --quiet tests/unit",
-        # The session molecule checks its scenarios: ansible-lint starts Ansible for each playbook.
-        "Ansible": "ansible-lint -q --exclude extensions",
+        "unit tests": f"python -m pytest {in_parallel} --hypothesis-profile=quick --quiet tests/unit",
+        # The session molecule checks its scenarios and the examples: ansible-lint starts Ansible for each playbook.
+        "Ansible": "ansible-lint -q playbooks roles meta galaxy.yml",
         "documentation": f"antsibull-docs {documentation}",
         "YAML, plugins": "nox --session yamllint extra-checks antsibull-nox-config",
         "licences": "reuse lint --lines",

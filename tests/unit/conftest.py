@@ -12,6 +12,7 @@ import io
 import json
 import os
 import tarfile
+import tempfile
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.session imp
 
 # A slow machine is no failure.
 settings.register_profile("unit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# For ./dev quick. All examples run in the sessions units and versions.
+settings.register_profile("quick", settings.get_profile("unit"), max_examples=20)
 settings.load_profile("unit")
 
 HOST = "127.0.0.1:5000"
@@ -408,17 +411,26 @@ def oci_config(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return {**dict(reversed(list(kept.items()))), "config": dict(reversed(list(container.items())))}
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where each test has its home. pytest would read the names of all of them for each new one."""
+    return tmp_path_factory.mktemp("homes")
+
+
 @pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def _own_environment(monkeypatch: pytest.MonkeyPatch, homes: Path) -> None:
     """Nothing of the machine's accounts, settings and programs."""
-    home = tmp_path_factory.mktemp("home")
+    home = tempfile.mkdtemp(dir=homes)
     for name in list(os.environ):
         if name.startswith(("ZOT_", "XDG_")) or "proxy" in name.lower():
             monkeypatch.delenv(name)
-    for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "SSL_CERT_DIR", "SSL_CERT_FILE"):
+    for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(home / "run"))
+    # To read the 140 authorities of Debian again for each test would take a third of the time.
+    monkeypatch.setenv("SSL_CERT_FILE", str(Path(__file__).parent / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", home)
+    monkeypatch.setenv("HOME", home)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", f"{home}/run")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 import yaml
@@ -16,10 +17,16 @@ _COMMON = {"changed", "failed", "msg", "warnings", "deprecations", "exception"}
 
 def wrong_keys(documentation: str, result: t.Mapping[str, t.Any]) -> list[str]:
     """The keys of *result* that RETURN does not document, and those that it documents and *result* lacks."""
-    keys = yaml.safe_load(documentation)
+    keys = _parsed(documentation)
     # Ansible itself refuses some options, with a message alone.
     required = {name for name, key in keys.items() if key["returned"] == "success"} if "failed" not in result else ()
     return [*_wrong(keys, required, {name: result[name] for name in result.keys() - _COMMON}, "")]
+
+
+@functools.cache
+def _parsed(documentation: str) -> dict[str, t.Any]:
+    keys: dict[str, t.Any] = yaml.safe_load(documentation)
+    return keys
 
 
 def _wrong(

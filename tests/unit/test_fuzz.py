@@ -165,7 +165,7 @@ def test_changed_input(name: str) -> None:
     """An input of the corpus with bytes replaced, taken out and put in, cut short and repeated."""
     kept = [path.read_bytes() for target, path in INPUTS if target == name]
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=3 * settings().max_examples // 2, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.sampled_from(kept), CHANGES, st.floats(0, 1), st.integers(1, 3))
     def run(data: bytes, changes: list[tuple[float, int, bytes]], end: float, times: int) -> None:
         for place, removed, added in changes:
@@ -180,7 +180,7 @@ def test_changed_input(name: str) -> None:
 def test_any_input(name: str) -> None:
     """Bytes and texts that nobody chose."""
 
-    @settings(max_examples=100, deadline=None)
+    @settings(deadline=None)
     @given(st.binary(max_size=200) | st.text(max_size=100).map(lambda text: text.encode("utf-8", "replace")))
     @example(b"")
     def run(data: bytes) -> None:

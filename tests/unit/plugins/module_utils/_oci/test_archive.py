@@ -451,13 +451,13 @@ def outcome(data: bytes, select: str | None = None) -> str:
     return hashlib.sha256(json.dumps(archive.config).encode()).hexdigest()
 
 
-@settings(max_examples=150)
+@settings(max_examples=3 * settings().max_examples // 2)
 @given(st.sampled_from([b"", b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"]), st.binary(max_size=1500))
 def test_any_bytes(magic: bytes, data: bytes) -> None:
     assert outcome(magic + data)
 
 
-@settings(max_examples=400)
+@settings(max_examples=4 * settings().max_examples)
 @given(
     st.sampled_from(["", "gzip", "bzip2", "xz", "zstd"]),
     st.lists(st.tuples(st.floats(0, 0.999), st.binary(min_size=1, max_size=12)), min_size=1, max_size=3),
@@ -480,7 +480,7 @@ CONTENT = st.sampled_from(
 ) | st.binary(max_size=40)
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(st.lists(st.tuples(st.sampled_from(NAMES), CONTENT), max_size=4), st.sampled_from([None, "0", "1", "x:1", "٣"]))
 def test_any_members(members: list[tuple[str, bytes]], select: str | None) -> None:
     assert outcome(tar(members), select)
