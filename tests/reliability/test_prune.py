@@ -197,13 +197,17 @@ def test_beside_a_publish(scene: Scene, start: START, module: Module, tmp_path: 
 
 
 def test_the_registry_is_killed(mortal: tuple[Scene, Proxy], start: START) -> None:
-    """With SIGKILL, before a removal. The result says what was removed, and the next run removes the rest."""
+    """With SIGKILL, before a removal. The result says what was removed, and the next run removes the rest.
+
+    Not during one: Zot 2.1.20 then empties index.json before it writes it, so a kill between both loses all tags.
+    https://github.com/project-zot/zot/blob/v2.1.20/pkg/storage/imagestore/imagestore.go (deleteImageManifest)
+    """
     scene, proxy = mortal
     for attempt in range(TIMES):
         victim = f"aaa{random.randrange(OLD) if attempt else OLD // 2:04x}"
         fault = Fault("hold", f"DELETE .*/manifests/{victim}$")
         proxy.set(fault)
-        running = start("zot_prune", proxy, **scene.options)
+        running = start("zot_prune", proxy, **{**scene.options, "parallel": 1})
         wait_until(proxy.seen, f"a request for {fault.where}")
         registries.crash(scene.registry)
         proxy.release()
