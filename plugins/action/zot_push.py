@@ -30,20 +30,20 @@ class ActionModule(RegistryAction):
         """Run the module, and show progress lines unless they are disabled."""
         variables = task_vars or {}
         wanted = boolean(self._templar.template(variables.get("zot_push_progress", True)))
-        over = threading.Event()
-        watcher = threading.Thread(target=_show, args=(over, variables.get("inventory_hostname")), daemon=True)
+        ended = threading.Event()
+        watcher = threading.Thread(target=_show, args=(ended, variables.get("inventory_hostname")), daemon=True)
         if wanted and not self._task.no_log:
             watcher.start()
         try:
             result: dict[str, t.Any] = super().run(tmp, task_vars)
             return result
         finally:
-            over.set()
+            ended.set()
             if watcher.ident:
                 watcher.join()
 
 
-def _show(over: threading.Event, host: str | None) -> None:
+def _show(ended: threading.Event, host: str | None) -> None:
     # Linux may deliver a signal to any thread, but only the main thread of the worker ends the module.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     # A worker sends the lines to the main process, which prints them in order: to stderr, since a callback plugin may
@@ -51,7 +51,7 @@ def _show(over: threading.Event, host: str | None) -> None:
     display = Display()
     copies = Copies(os.getpid())
     reads = 0
-    while not over.wait(_READ_INTERVAL):
+    while not ended.wait(_READ_INTERVAL):
         running = copies.read()
         reads += 1
         if reads % _READS_PER_LINE == 0:

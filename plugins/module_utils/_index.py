@@ -152,9 +152,9 @@ def _read(
 
 def _differences(image: Image, entries: t.Sequence[tuple[Platform, str]]) -> str:
     """The entries of an index as text, and the platforms of *image* that the index lacks."""
-    held = image.manifest.by_platform if image.manifest else []
-    lost = sorted({platform for platform, _digest in held} - {platform for platform, _digest in entries})
-    new = [f"{digest} for {platform}" for platform, digest in entries if (platform, digest) not in held]
+    current = image.manifest.by_platform if image.manifest else []
+    lost = sorted({platform for platform, _digest in current} - {platform for platform, _digest in entries})
+    new = [f"{digest} for {platform}" for platform, digest in entries if (platform, digest) not in current]
     text = ", ".join(new or [str(platform) for platform, _digest in entries])
     return f"{text}, which would lose {', '.join(map(str, lost))}" if lost else text
 

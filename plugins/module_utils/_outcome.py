@@ -48,9 +48,9 @@ class TagOutcome(t.NamedTuple):
         reference = str(self.after.reference)
         return {
             "before_header": reference,
-            "before": _shown(self.before),
+            "before": _diff_entry(self.before),
             "after_header": reference,
-            "after": _shown(self.after, planned=self.changed and not self.removed),
+            "after": _diff_entry(self.after, planned=self.changed and not self.removed),
         }
 
 
@@ -170,6 +170,6 @@ def _summary(tags: t.Sequence[TagOutcome], first: ZotError) -> str:
     return f"{len(tags) - failed} of {len(tags)} tags are in place, {failed} failed: {first.message}"
 
 
-def _shown(image: Image, *, planned: bool = False) -> dict[str, t.Any]:
+def _diff_entry(image: Image, *, planned: bool = False) -> dict[str, t.Any]:
     digest = image.digest or ("(known after the push)" if planned else None)
     return {"reference": str(image.reference), "digest": digest, "platforms": image.platforms}

@@ -24,7 +24,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.threads imp
 # A tag of one architecture, if the part before it is a tag, too. https://go.dev/doc/install/source#environment
 _MEMBER = re.compile(r"(.+)-(?:386|amd64|arm|arm-v[5-8]|arm64|arm64-v8|loong64|mips64le|ppc64le|riscv64|s390x)")
 # The number of revisions that an error message lists, and that are read in each repository for their build time.
-_SHOWN = 5
+_LISTED = 5
 _DATED = 100
 # The maximum number of revisions to compare. Each needs a request, so more would take minutes.
 _COMPARED = 1000
@@ -229,7 +229,7 @@ def _known_revisions(reader: Reader, pool: Executor, repository: _Repository) ->
         return f"{repository.name} has no revision"
     read = found[-_DATED:]
     built = dict(zip(read, pool.map(lambda tag: _built(reader, repository.tags[0].tagged(tag)), read)))
-    newest = sorted(read, key=lambda tag: built[tag], reverse=True)[:_SHOWN]
+    newest = sorted(read, key=lambda tag: built[tag], reverse=True)[:_LISTED]
     return f"the newest of {len(found)} revisions of {repository.name} are {', '.join(newest)}"
 
 

@@ -234,8 +234,8 @@ def _cluster(found: Dict, registry: str) -> Cluster:
             if uses != ["history"]:
                 workload = workloads.setdefault((namespace, name), Workload(namespace, name))
                 # A running image is also in the template, unless the two differ.
-                shown = ["running"] if "running" in uses else [use for use in uses if use != "history"]
-                workload.images.append({**named, "uses": shown})
+                listed = ["running"] if "running" in uses else [use for use in uses if use != "history"]
+                workload.images.append({**named, "uses": listed})
     return Cluster(
         name=found["name"],
         server=found["cluster"],

@@ -171,10 +171,10 @@ def crashing(archive: Path, target: Path) -> Path:
     return target
 
 
-def crowd(kubectl: Kubectl, digests: dict[str, str], *, workloads: int, pods: int, stale: str = "") -> None:
-    """Deployments app-0, app-1, … with as many pods each, on the images of *digests* in turn, and wait for them.
+def create_workloads(kubectl: Kubectl, digests: dict[str, str], *, workloads: int, pods: int, stale: str = "") -> None:
+    """Create the Deployments app-0, app-1, … with *pods* pods each, which use the images of *digests* in turn.
 
-    Every pod reports that it runs its image, those of *stale* another one; no node runs them, since they are gated.
+    Every pod reports its image, and the pods of *stale* another image. No node runs the pods, since they are gated.
     """
     gates = {"schedulingGates": [{"name": "test.zot/never"}]}
     names = list(digests)

@@ -47,13 +47,13 @@ def test_every_job_template_with_its_default_answers(
 
     def run(name: str, revision: str = FIRST) -> CompletedProcess[str]:
         template = json.loads(json.dumps(templates[name]).replace("REVISION", "{{ zot_publish_revision }}"))
-        asked = {each["variable"] for each in template["survey"]}
+        questions = {each["variable"] for each in template["survey"]}
         answers = {
             "zot_publish_revision": revision,
             "zot_promote_revision": revision,
             "zot_namespace": kubectl.namespace,
         }
-        given = {variable: answer for variable, answer in answers.items() if variable in asked}
+        given = {variable: answer for variable, answer in answers.items() if variable in questions}
         extra = tmp_path / "extravars"
         extra.write_text(awx_jobs.variables_of(template, given))
         # The EDA controller gives the event.
@@ -65,8 +65,8 @@ def test_every_job_template_with_its_default_answers(
         return done
 
     def digests() -> set[str]:
-        shown = module("zot_image_info", images=[image])["images"][0]
-        return {shown["digest"]} if set(pods(kubectl).values()) == {shown["digest"]} else set()
+        described = module("zot_image_info", images=[image])["images"][0]
+        return {described["digest"]} if set(pods(kubectl).values()) == {described["digest"]} else set()
 
     kubectl.apply(pull_secret(registry, registry.reader))
     run("publish")

@@ -27,9 +27,9 @@ def _index(module: Module, images: Images, repository: str, tag: str, amd64: str
         assert not module("zot_push", archive=str(images[archive]), repository=repository, tags=tags)["failed"]
     manifests = [f"{tag}-amd64", f"{tag}-arm64"]
     assert not module("zot_index", repository=repository, manifests=manifests, tags=[tag])["failed"]
-    shown = module("zot_image_info", images=[f"{repository}:{each}" for each in (tag, *manifests)])["images"]
-    members = {each["digest"] for each in shown}
-    return members | {each["manifest"]["config"]["digest"] for each in shown[1:]}
+    described = module("zot_image_info", images=[f"{repository}:{each}" for each in (tag, *manifests)])["images"]
+    members = {each["digest"] for each in described}
+    return members | {each["manifest"]["config"]["digest"] for each in described[1:]}
 
 
 def test_what_a_cluster_uses(

@@ -116,7 +116,7 @@ def test_pushes_reach_the_pods(
         # The receiver is down: the event is lost, also when it is up again. The next scheduled run follows.
         lost = push("tool", 20)
         with receiver.running():
-            healed = report(playbook("killinit.zot.restart", **variables))
+            restart_report = report(playbook("killinit.zot.restart", **variables))
             assert set(pods(kubectl, "tool").values()) == {lost}
             assert lost not in receiver.log.rpartition("Waiting for events")[2]
-        assert "deployment/tool" in healed["restarted"]
+        assert "deployment/tool" in restart_report["restarted"]

@@ -32,7 +32,7 @@ PAGE = "docs/docsite/rst/guide_release.rst"
 
 
 @pytest.fixture
-def nowhere(cluster: Cluster, tmp_path: Path) -> Iterator[Kubectl]:
+def empty_namespace(cluster: Cluster, tmp_path: Path) -> Iterator[Kubectl]:
     """kubectl for a namespace that is not there yet."""
     run = Kubectl(cluster, f"test-{abs(hash(tmp_path)):x}")
     yield run
@@ -42,7 +42,7 @@ def nowhere(cluster: Cluster, tmp_path: Path) -> Iterator[Kubectl]:
 def test_guide_to_releases(
     images: Images,
     registry: Registry,
-    nowhere: Kubectl,
+    empty_namespace: Kubectl,
     cluster: Cluster,
     environment: dict[str, str],
     module: Module,
@@ -54,14 +54,16 @@ def test_guide_to_releases(
         shutil.copyfile(images[f"buildah-{architecture}"], tmp_path / f"dist/openclaw-{architecture}.tar")
     account = {"pull_username": registry.reader.username, "pull_password": registry.reader.password}
     (tmp_path / "pull-account.yml").write_text(json.dumps(account))
-    shown = {block.file: block.text for block in blocks(PAGE) if block.file}
+    documented = {block.file: block.text for block in blocks(PAGE) if block.file}
     # The pods of this cluster have no network of their own.
-    provision = shown["provision.yml"].replace(
+    provision = documented["provision.yml"].replace(
         "imagePullSecrets:", "hostNetwork: true\n                imagePullSecrets:"
     )
-    for name, text in (("provision.yml", provision), ("site.yml", shown["site.yml"])):
+    for name, text in (("provision.yml", provision), ("site.yml", documented["site.yml"])):
         (tmp_path / name).write_text(text.replace("oci.killinit.cc", registry.host))
-    variables = shown["release.yml"].replace("zot_namespace: openclaw", f"zot_namespace: {nowhere.namespace}")
+    variables = documented["release.yml"].replace(
+        "zot_namespace: openclaw", f"zot_namespace: {empty_namespace.namespace}"
+    )
     (tmp_path / "release.yml").write_text(variables)
     commands = [command for block in blocks(PAGE) for command in block.commands if block.language == "console"]
     environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_SHOW_CUSTOM_STATS": "true"}
@@ -73,15 +75,15 @@ def test_guide_to_releases(
         assert done.returncode == 0, done.stdout + done.stderr
         return done
 
-    here = f"--extra-vars=zot_namespace={nowhere.namespace}"
+    here = f"--extra-vars=zot_namespace={empty_namespace.namespace}"
     first, again = run(PROVISION, here), run(PROVISION, here)
     assert recap(first)["changed"] > 3
     assert recap(again)["changed"] == 0
     index = module("zot_image_info", images=["openclaw/openclaw:3f2c1ab"])["images"][0]
-    (deployment,) = nowhere.get("deployments")["items"]
+    (deployment,) = empty_namespace.get("deployments")["items"]
     assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == index["pinned"]
     assert deployment["status"]["availableReplicas"] == 1
-    (running,) = pods(nowhere, label="app.kubernetes.io/name").values()
+    (running,) = pods(empty_namespace, label="app.kubernetes.io/name").values()
     assert running in (index["digest"], *(entry["digest"] for entry in index["manifests"]))
 
     released = run(INCLUDE, here)
@@ -92,4 +94,4 @@ def test_guide_to_releases(
         done = run(command)
         assert recap(done)["changed"] == 0
         assert report(done, "zot_publish_report")["revision"] == "3f2c1ab"
-        assert report(done)["namespace"] == nowhere.namespace
+        assert report(done)["namespace"] == empty_namespace.namespace

@@ -66,8 +66,8 @@ class Scene:
         spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
         self.kubectl.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec})
 
-    def name_it(self) -> None:
-        """Have the service account `default` name the secret."""
+    def add_to_service_account(self) -> None:
+        """Add the pull secret to the service account `default`."""
         patch = json.dumps({"imagePullSecrets": [{"name": NAME}]})
         self.kubectl("patch", "serviceaccount", "default", "--patch", patch)
 
@@ -213,7 +213,7 @@ def test_each_fault_has_its_verdict_and_is_repaired(name: str, scene: Scene, ver
     breaks, check, action = BROKEN[name]
     breaks(scene)
     scene.deploy()
-    scene.name_it()
+    scene.add_to_service_account()
     before = scene.state()
 
     checked = verify("-vvv", "--diff")
@@ -266,7 +266,7 @@ def test_pod_templates_are_not_changed(scene: Scene, verify: Run, repair: Run) -
     scene.kubectl.apply(secret(NAME, {"auths": {scene.registry.host: scene.entry()}}))
     scene.deploy("itself", imagePullSecrets=[{"name": NAME}])
     scene.deploy("others", imagePullSecrets=[{"name": "other"}])
-    scene.name_it()
+    scene.add_to_service_account()
     refused = repair()
     assert refused.returncode == 2
     assert recap(refused)["changed"] == 0
@@ -293,7 +293,7 @@ def test_kubelet_agrees(scene: Scene, verify: Run, repair: Run) -> None:
     """A pod whose secret has a glob for a key pulls, and so does one whose secret was repaired."""
     port = scene.registry.host.partition(":")[2]
     scene.kubectl.apply(secret(NAME, {"auths": {f"127.0.*.1:{port}": scene.entry()}}))
-    scene.name_it()
+    scene.add_to_service_account()
     scene.deploy(replicas=1)
     good = verify()
     assert good.returncode == 0, good.stdout + good.stderr
@@ -312,7 +312,7 @@ def test_a_registry_that_hangs_is_an_answer(scene: Scene, verify: Run) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
         host = f"127.0.0.1:{server.getsockname()[1]}"
         scene.kubectl.apply(secret(NAME, {"auths": {host: scene.entry()}}))
-        scene.name_it()
+        scene.add_to_service_account()
         pod = {"initContainers": [{"name": f"i{n}", "image": f"{host}/app-{n}:1"} for n in range(40)]}
         scene.deploy(image=f"{host}/openclaw/openclaw:1", **pod)
         begin = time.monotonic()

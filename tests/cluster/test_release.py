@@ -101,8 +101,8 @@ def test_release(
     assert report(done, "zot_pull_secret_report")["ok"] is True
     assert pods(kubectl) == after
     assert not after.keys() & before.keys()
-    shown = module("zot_image_info", images=[latest])["images"][0]
-    assert set(after.values()) <= {shown["digest"], *(entry["digest"] for entry in shown["manifests"])}
+    described = module("zot_image_info", images=[latest])["images"][0]
+    assert set(after.values()) <= {described["digest"], *(entry["digest"] for entry in described["manifests"])}
     assert report(done)["verified"] == ["deployment/openclaw"]
 
 
@@ -184,8 +184,8 @@ def test_workloads_that_name_another_revision(
     assert "deployment/openclaw: image volume workspace: Kubernetes reports no digest" in unverified
     template = kubectl.get("deployment", "openclaw")["spec"]["template"]["spec"]
     assert (template["containers"][0]["image"], template["volumes"][0]["image"]["reference"]) == (new, new)
-    shown = module("zot_image_info", images=[new])["images"][0]
-    assert set(pods(kubectl).values()) <= {shown["digest"], *(entry["digest"] for entry in shown["manifests"])}
+    described = module("zot_image_info", images=[new])["images"][0]
+    assert set(pods(kubectl).values()) <= {described["digest"], *(entry["digest"] for entry in described["manifests"])}
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 from cluster.support import Kubectl, auth, pull_secret, ready, secret, workload
-from integration.secrets_seen import Watched, assert_nowhere, forms, talkative
+from integration.secret_leaks import Watched, assert_no_leak, forms, verbose_settings
 
 from environment.cluster import Cluster
 from environment.images import Images
@@ -55,7 +55,7 @@ def test_secrets_are_nowhere(
     }
     secrets = [*forms(writer.username, writer.password), *forms(reader.username, reader.password)]
     secrets += [*forms(reader.username, OLD), *forms("other", OTHER)]
-    environment |= {**talkative(tmp_path), "K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig)}
+    environment |= {**verbose_settings(tmp_path), "K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig)}
     # Ansible puts a socket into it, whose path may not be long.
     with tempfile.TemporaryDirectory() as temporary:
         environment["TMPDIR"] = temporary
@@ -74,7 +74,7 @@ def test_secrets_are_nowhere(
             assert run.returncode == ends, run.stdout + run.stderr
             places = [tmp_path, Path(temporary)]
             ours = [tmp_path / "variables.json"]
-            assert_nowhere(secrets, watched, run, places, ours=ours)
+            assert_no_leak(secrets, watched, run, places, ours=ours)
 
 
 def _wait_until_it_fails(kubectl: Kubectl, app: str) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from subprocess import CompletedProcess
 
-from cluster.support import Kubectl, crowd, report
+from cluster.support import Kubectl, create_workloads, report
 from integration.support import Module, recap
 
 from environment.cluster import Cluster
@@ -44,7 +44,7 @@ def test_thousand_pods(
     pushed = module("zot_push", archive=str(images["buildah-amd64"]), repository=repository, tags=tags)
     assert not pushed["failed"], pushed
     digests = {tag["reference"]: tag["digest"] for tag in pushed["tags"]}
-    crowd(kubectl, digests, workloads=WORKLOADS, pods=PODS, stale="app-42")
+    create_workloads(kubectl, digests, workloads=WORKLOADS, pods=PODS, stale="app-42")
 
     lists, before = _lists(kubectl), len(registry.requests())
     run = playbook("killinit.zot.restart", "--check", zot_namespace=kubectl.namespace)

@@ -27,15 +27,15 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/docsite/rst/guide_troubleshoo
 DIAGNOSE = "ansible-playbook killinit.zot.diagnose --extra-vars zot_namespace=openclaw"
 RESTART = "ansible-playbook killinit.zot.restart --extra-vars zot_namespace=openclaw"
 LABELS = {"app.kubernetes.io/name": "openclaw"}
-Shown = Callable[[str, str], None]
+AssertDocumented = Callable[[str, str], None]
 
 
 @pytest.fixture
-def shown(registry: Registry, repository: str, kubectl: Kubectl) -> Shown:
-    """Hold the page against the output of a command, in which names are replaced that differ from run to run."""
+def assert_documented(registry: Registry, repository: str, kubectl: Kubectl) -> AssertDocumented:
+    """Compare the page with the output of a command, after the names that differ in each run are replaced."""
 
     def compare(command: str, output: str) -> None:
-        for found, shown in (
+        for pattern, replacement in (
             (re.escape(f"{registry.host}/{repository}"), "oci.killinit.cc/openclaw"),
             (re.escape(registry.host), "oci.killinit.cc"),
             (re.escape(repository), "openclaw"),
@@ -49,7 +49,7 @@ def shown(registry: Registry, repository: str, kubectl: Kubectl) -> Shown:
             (r"(size: )\d+", r"\g<1>…"),
             (r"(io.buildah.version: ).*", r"\1…"),
         ):
-            output = re.sub(found, shown, output, flags=re.MULTILINE)
+            output = re.sub(pattern, replacement, output, flags=re.MULTILINE)
         lines = "".join(f"    {line.rstrip()}\n" for line in output.strip().splitlines())
         text = PAGE.read_text(encoding="utf-8")
         block = re.search(rf"^    \$ {re.escape(command)}\n((?:    .*\n)*)", text, re.MULTILINE)
@@ -70,7 +70,7 @@ def _between(run: CompletedProcess[str], start: str, end: str) -> str:
 
 
 def test_manifest_invalid(
-    shown: Shown,
+    assert_documented: AssertDocumented,
     images: Images,
     registry: Registry,
     repository: str,
@@ -82,7 +82,7 @@ def test_manifest_invalid(
     shutil.copyfile(images["buildah-amd64"], tmp_path / "openclaw.tar")
     refused = bare("crane", "push", str(tmp_path / "openclaw.tar"), f"{registry.host}/{repository}/openclaw:1")
     assert refused.returncode
-    shown("crane push openclaw.tar oci.killinit.cc/openclaw/openclaw:1", refused.stderr)
+    assert_documented("crane push openclaw.tar oci.killinit.cc/openclaw/openclaw:1", refused.stderr)
     arguments = f"archive=openclaw.tar repository={repository}/openclaw tag=1"
     done = subprocess.run(
         ["ansible", "localhost", "-m", "killinit.zot.zot_push", "-a", arguments],
@@ -93,11 +93,11 @@ def test_manifest_invalid(
         check=True,
     )
     command = 'ansible localhost -m killinit.zot.zot_push -a "archive=openclaw.tar repository=openclaw/openclaw tag=1"'
-    shown(command, done.stdout)
+    assert_documented(command, done.stdout)
 
 
 def test_image_pull_back_off(
-    shown: Shown,
+    assert_documented: AssertDocumented,
     push: Callable[..., str],
     registry: Registry,
     kubectl: Kubectl,
@@ -112,11 +112,11 @@ def test_image_pull_back_off(
     until_they_fail(kubectl, 1)
     environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"}
     run = playbook("killinit.zot.diagnose", zot_namespace=kubectl.namespace)
-    shown(DIAGNOSE, _between(run, "Action failed: ", r"\nOrigin: "))
+    assert_documented(DIAGNOSE, _between(run, "Action failed: ", r"\nOrigin: "))
 
 
 def test_stale_image(
-    shown: Shown,
+    assert_documented: AssertDocumented,
     push: Callable[..., str],
     registry: Registry,
     kubectl: Kubectl,
@@ -131,4 +131,4 @@ def test_stale_image(
     push("changed-env", "openclaw")
     environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"}
     run = playbook("killinit.zot.restart", zot_namespace=kubectl.namespace)
-    shown(RESTART, _between(run, r"Restart stale workloads\] \*+\n", r"\n\n"))
+    assert_documented(RESTART, _between(run, r"Restart stale workloads\] \*+\n", r"\n\n"))

@@ -397,7 +397,7 @@ def _schema(name: str, path: list[str | int], reason: str) -> Refusal:
 
 
 def _check_inputs(inputs: Fields) -> None:
-    seen = set()
+    ids = set()
     for index, each in enumerate(inputs.get("fields", [])):
         known = (
             "id",
@@ -418,9 +418,9 @@ def _check_inputs(inputs: Fields) -> None:
             raise Refusal(400, inputs=[f"'{each['type']}' is not one of ['string', 'boolean']"])
         if "label" not in each:
             raise Refusal(400, inputs=["'label' is a required property"])
-        if each["id"] in seen:
+        if each["id"] in ids:
             raise Refusal(400, inputs=[f"field IDs must be unique ({each['id']})"])
-        seen.add(each["id"])
+        ids.add(each["id"])
         if each["type"] == "boolean" and each.get("secret"):
             raise Refusal(400, inputs=[f"secret not allowed for boolean type ({each['id']})"])
 
@@ -529,7 +529,7 @@ def inject(credential_type: Fields, inputs: dict[str, str], folder: Path) -> dic
 
 @dataclass
 class StandIn(Controller):
-    """The stand-in, with what it has seen."""
+    """The stand-in for AWX, with the requests that it has received."""
 
     awx: Awx
 

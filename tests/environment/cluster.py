@@ -131,7 +131,7 @@ def start(registry: Registry, directory: Path | None = None, *, detached: bool =
         raise ClusterError(
             f"the cluster's programs are not there yet: {', '.join(path.name for path in cluster_parts.missing())}"
         )
-    _clear_away_ended_ones()
+    _clear_away_ended_clusters()
     attempts = PORT_ATTEMPTS
     while True:
         made = _prepare(directory)
@@ -544,8 +544,8 @@ def _is_alive(directory: Path) -> bool:
     return False
 
 
-def _clear_away_ended_ones() -> None:
-    """Where a Python was killed that had a cluster, the cluster ended with it, and its directory stayed."""
+def _clear_away_ended_clusters() -> None:
+    """Delete the directories of clusters that ended because their Python process was killed."""
     for directory in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with contextlib.suppress(FileNotFoundError):
             ours = directory.stat().st_uid == os.geteuid()

@@ -89,10 +89,10 @@ def _check(result: int, what: str) -> None:
 
 
 def _make_machine(directory: Path) -> None:
-    _mount("none", "/", flags=MS_REC | MS_PRIVATE)  # from here on, what is mounted here is mounted only here
+    _mount("none", "/", flags=MS_REC | MS_PRIVATE)  # later mounts are not visible outside this namespace
     _mount("proc", "/proc", "proc")
     for parent in PARENTS:
-        _let_it_take_new_entries(Path(parent))
+        _cover_with_tmpfs(Path(parent))
     for path, name in ON_DISK.items():
         (directory / name).mkdir()
         Path(path).mkdir()
@@ -110,8 +110,8 @@ def _mount(source: str, target: str, kind: str = "none", flags: int = 0, data: s
     _check(result, f"mount {source} on {target}")
 
 
-def _let_it_take_new_entries(parent: Path) -> None:
-    """Covers the directory by one in memory with the same directories: entries that are added exist only in here."""
+def _cover_with_tmpfs(parent: Path) -> None:
+    """Mount a tmpfs with the same directories over the directory: new entries exist only in this mount namespace."""
     links: dict[Path, str] = {}
     directories: dict[Path, int] = {}
     for path in parent.iterdir():
@@ -124,7 +124,7 @@ def _let_it_take_new_entries(parent: Path) -> None:
         path.symlink_to(target)
     for path, descriptor in directories.items():
         path.mkdir()
-        with contextlib.suppress(FileNotFoundError):  # somebody removed it a moment ago
+        with contextlib.suppress(FileNotFoundError):  # removed in the meantime
             _mount(f"/proc/self/fd/{descriptor}", str(path), flags=MS_BIND | MS_REC)
         os.close(descriptor)
 
@@ -139,9 +139,9 @@ def _run(plan: dict[str, Any], directory: Path) -> None:
         if "start" in step:
             programs[_start(step, directory, environment)] = step["start"]
         else:
-            _repeat_until_it_works(step["until"], environment, programs)
+            _retry_until_success(step["until"], environment, programs)
     while True:
-        _end_if_it_is_one(*os.wait(), programs)  # the others are orphans, which nobody else in here would reap
+        _exit_if_program_ended(*os.wait(), programs)  # also reap orphans: no other process in this namespace does
 
 
 def _start(step: dict[str, Any], directory: Path, environment: dict[str, str]) -> int:
@@ -160,15 +160,15 @@ def _start(step: dict[str, Any], directory: Path, environment: dict[str, str]) -
         ).pid
 
 
-def _repeat_until_it_works(command: list[str], environment: dict[str, str], programs: dict[int, str]) -> None:
+def _retry_until_success(command: list[str], environment: dict[str, str], programs: dict[int, str]) -> None:
     while subprocess.call(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) != 0:
         for pid in programs:
-            _end_if_it_is_one(*os.waitpid(pid, os.WNOHANG), programs)
+            _exit_if_program_ended(*os.waitpid(pid, os.WNOHANG), programs)
         time.sleep(0.2)
 
 
-def _end_if_it_is_one(pid: int, status: int, programs: dict[int, str]) -> None:
-    """Half a cluster is of no use: it ends with the first of its programs that ends."""
+def _exit_if_program_ended(pid: int, status: int, programs: dict[int, str]) -> None:
+    """Exit when one of the programs has ended, because the cluster needs all of them."""
     if pid in programs:
         sys.exit(f"{programs[pid]} has ended with exit code {os.waitstatus_to_exitcode(status)}")
 

@@ -38,9 +38,14 @@ html_css_files = ["pages.css"]
 STYLE = """
 /* The index page has headings instead of the captions that the sidebar shows. */
 .rst-content .toctree-wrapper > .caption { display: none }
-/* On a phone, cells of tables wrap instead of leaving the screen. */
 @media (max-width: 768px) {
+  /* On a phone, cells of tables wrap and are as narrow as their words, so that most tables fit. */
   .wy-table-responsive table td, .wy-table-responsive table th { white-space: normal !important }
+  .rst-content table.docutils:not(.ansible-option-table) :is(td, th) { min-width: 0; padding: 6px }
+  /* Lines of YAML and of columns do not wrap, and images keep the size at which their text is readable: both scroll. */
+  .rst-content div[class^="highlight"] pre { white-space: pre; overflow-x: auto }
+  .rst-content a.image-reference { display: block; overflow-x: auto }
+  .rst-content a.image-reference img { min-width: 640px; max-width: none }
 }
 """
 

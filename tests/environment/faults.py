@@ -37,7 +37,7 @@ from environment.registry import Registry, write_private
 # For cookies, credentials and certificates another host, but on this machine.
 ELSEWHERE = "127.0.0.2"
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade"})
-_UNASKED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_AUTOMATIC_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _HUGE = 100 * 1024**2
 _FOREVER = 3600
 
@@ -74,8 +74,8 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A request that met a fault or reached the other host; *credentials*: whether it had any."""
+class RecordedRequest:
+    """A request that a fault was applied to or that reached the other host; *credentials*: whether it had any."""
 
     request: str
     what: str
@@ -99,9 +99,9 @@ class Proxy:
         """Release the requests that a fault holds."""
         self._call("release")
 
-    def seen(self) -> list[Seen]:
-        """The requests that met a fault since set(), in order."""
-        return self._call("seen")
+    def recorded_requests(self) -> list[RecordedRequest]:
+        """The requests since set() that a fault was applied to or that reached the other host, in order."""
+        return self._call("requests")
 
     def _call(self, *message: Any) -> Any:
         self._connection.send(message)
@@ -149,9 +149,9 @@ class _Server:
         self._connection = connection
         self._registry = registry
         self._faults: list[Fault] = []
-        self._met: list[int] = []  # the number of requests of each fault
-        self._seen: list[Seen] = []
-        self._held = asyncio.Event()
+        self._counts: list[int] = []  # the number of requests of each fault
+        self._recorded: list[RecordedRequest] = []
+        self._released = asyncio.Event()
         self._passed: dict[str, str] = {}  # the credentials of what was sent to the other host
         self._elsewhere = ""
         self._contexts = {name: self._context(name) for name in ("good", "expired", "foreign")}
@@ -163,7 +163,7 @@ class _Server:
         async with ClientSession(connector=connector, auto_decompress=False) as self._session:
             port = await self._listen("127.0.0.1", self._handle)
             self._elsewhere = f"{ELSEWHERE}:{await self._listen(ELSEWHERE, self._handle_elsewhere)}"
-            asyncio.get_running_loop().add_reader(self._connection.fileno(), self._obey)
+            asyncio.get_running_loop().add_reader(self._connection.fileno(), self._handle_command)
             self._connection.send(port)
             await asyncio.sleep(float("inf"))
 
@@ -179,27 +179,27 @@ class _Server:
         context.load_cert_chain(self._registry.directory / f"proxy-{name}.pem")
         return context
 
-    def _obey(self) -> None:
+    def _handle_command(self) -> None:
         try:
             name, *arguments = self._connection.recv()
-        except EOFError:  # the tests are over
+        except EOFError:  # the tests have ended
             asyncio.get_running_loop().stop()
             return
         if name in ("set", "release"):
-            self._held.set()
+            self._released.set()
         if name == "set":
-            self._held = asyncio.Event()
-            self._faults, self._met = arguments, [0] * len(arguments)
-            self._seen = []
-        self._connection.send(self._seen if name == "seen" else None)
+            self._released = asyncio.Event()
+            self._faults, self._counts = arguments, [0] * len(arguments)
+            self._recorded = []
+        self._connection.send(self._recorded if name == "requests" else None)
 
     def _fault(self, request: str, *, credentials: bool, connecting: bool = False) -> Fault | None:
         for number, fault in enumerate(self._faults):
             if (fault.what == "certificate") == connecting and (connecting or re.match(fault.where, request)):
-                count = self._met[number]
-                self._met[number] += 1
+                count = self._counts[number]
+                self._counts[number] += 1
                 if count >= fault.after and (fault.times is None or count < fault.after + fault.times):
-                    self._seen.append(Seen(request, fault.what, credentials))
+                    self._recorded.append(RecordedRequest(request, fault.what, credentials))
                     return fault
         return None
 
@@ -217,7 +217,7 @@ class _Server:
 
     async def _handle_elsewhere(self, request: web.BaseRequest) -> web.StreamResponse:
         credentials = "Authorization" in request.headers
-        self._seen.append(Seen(f"{request.method} {request.path}", "elsewhere", credentials))
+        self._recorded.append(RecordedRequest(f"{request.method} {request.path}", "elsewhere", credentials))
         if request.method not in ("GET", "HEAD") and not credentials:
             return web.Response(status=401, text="who are you?")
         return await self._pass(request, None, authorization=self._passed.get(request.path_qs, ""))
@@ -239,7 +239,7 @@ class _Server:
         return _reset(request)
 
     async def _hold(self, request: web.BaseRequest, fault: Fault) -> web.StreamResponse:
-        released = self._held  # set() brings another one
+        released = self._released  # set() brings another one
 
         async def body() -> AsyncIterator[bytes]:
             async for piece in _first(request, fault.size):
@@ -333,7 +333,7 @@ class _Server:
             headers=headers,
             data=body if request.body_exists else None,
             allow_redirects=False,
-            skip_auto_headers=_UNASKED,
+            skip_auto_headers=_AUTOMATIC_HEADERS,
         )
 
 

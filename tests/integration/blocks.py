@@ -72,9 +72,9 @@ def comparable(output: str) -> str:
     return re.sub(r"[ *]+", " ", output)
 
 
-def pattern(shown: str) -> str:
+def pattern(documented: str) -> str:
     """A regular expression for an output that a page shows. An ellipsis stands for any text."""
-    return re.escape(comparable(shown.strip())).replace("…", r"[\s\S]*")
+    return re.escape(comparable(documented.strip())).replace("…", r"[\s\S]*")
 
 
 def blocks(*pages: str) -> list[Block]:

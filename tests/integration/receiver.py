@@ -50,8 +50,10 @@ class Receiver:
         self.directory.mkdir(exist_ok=True)
         for name, content in (("event.yml", parameters), ("clusters.yml", inventory)):
             (self.directory / name).write_text(json.dumps(content))
-        (shown,) = (line for block in blocks(PAGE) for line in block.commands if line.startswith("ansible-rulebook"))
-        command = [self.program, *shown.replace(RULEBOOK, self.rulebook).split()[1:]]
+        (documented,) = (
+            line for block in blocks(PAGE) for line in block.commands if line.startswith("ansible-rulebook")
+        )
+        command = [self.program, *documented.replace(RULEBOOK, self.rulebook).split()[1:]]
         path = f"{Path(self.program).parent}{os.pathsep}{self.environment['PATH']}"
         with self._log.open("ab") as log:
             offset = log.tell()
@@ -131,8 +133,10 @@ def program() -> str:
 
 def configuration(receiver: Receiver) -> dict[str, Any]:
     """Zot's extension of the guide, which sends its events to the receiver."""
-    (shown,) = (json.loads(block.text) for block in blocks(PAGE) if block.language == "json" and "sinks" in block.text)
-    events: dict[str, Any] = shown["extensions"]["events"]
+    (documented,) = (
+        json.loads(block.text) for block in blocks(PAGE) if block.language == "json" and "sinks" in block.text
+    )
+    events: dict[str, Any] = documented["extensions"]["events"]
     (sink,) = events["sinks"]
     sink["address"] = sink["address"].replace("127.0.0.1:5000", f"127.0.0.1:{receiver.port}")
     sink["credentials"]["token"] = receiver.token

@@ -70,16 +70,16 @@ def job(templates: dict[str, Any], playbook: Callable[..., CompletedProcess[str]
     """Run a job with the answers to all questions of a type: job("release", text="")."""
 
     def run(name: str, text: str, *, required: bool) -> CompletedProcess[str]:
-        asked = {each["variable"]: each for each in templates[name]["survey"]}
+        questions = {each["variable"]: each for each in templates[name]["survey"]}
         typed = {
             variable: text
-            for variable, each in asked.items()
+            for variable, each in questions.items()
             if each["type"] == "text" and (required or not each["required"])
         }
         if not text:
-            typed |= {variable: "" for variable, each in asked.items() if not each["required"]}
+            typed |= {variable: "" for variable, each in questions.items() if not each["required"]}
         answers = {"zot_publish_revision": REVISIONS[name == "release"], "zot_namespace": "apps"}
-        given = {variable: value for variable, value in answers.items() if variable in asked}
+        given = {variable: value for variable, value in answers.items() if variable in questions}
         extra = tmp_path / "extravars"
         extra.write_text(awx_jobs.variables_of(templates[name], {**given, **typed}))
         return playbook(awx_jobs.ROOT / f"playbooks/{name}.yml", "--extra-vars", f"@{extra}")

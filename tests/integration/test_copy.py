@@ -21,10 +21,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from integration.fixtures import WRITES
-from integration.secrets_seen import forms
+from integration.secret_leaks import forms
 from integration.support import Module
 from unit import web_server
-from unit.web_server import Asked, Reply
+from unit.web_server import Reply
 
 from environment import registry as registries
 from environment.images import Images
@@ -44,7 +44,7 @@ class Ends:
     destination: Registry
     directory: Path
     both: Path
-    seen: dict[str, int] = field(default_factory=dict)
+    request_counts: dict[str, int] = field(default_factory=dict)
 
     def run(self, *command: str) -> str:
         variables = {
@@ -61,13 +61,13 @@ class Ends:
     def tree(self, registry: Registry, repository: str, name: str) -> Any:
         """What oras discovers at an image, without the name of the registry."""
         host = f"{registry.host}/{repository}"
-        shown = self.run("oras", "discover", "--format=json", f"{host}{'@' if ':' in name else ':'}{name}")
-        return _sorted(json.loads(shown.replace(host, "REPOSITORY")))
+        output = self.run("oras", "discover", "--format=json", f"{host}{'@' if ':' in name else ':'}{name}")
+        return _sorted(json.loads(output.replace(host, "REPOSITORY")))
 
     def new_requests(self, registry: Registry) -> list[Request]:
         """The requests since the last call."""
         requests = registry.requests()
-        begin, self.seen[registry.host] = self.seen.get(registry.host, 0), len(requests)
+        begin, self.request_counts[registry.host] = self.request_counts.get(registry.host, 0), len(requests)
         return requests[begin:]
 
     def options(self, *, ca: str = "own") -> dict[str, Any]:
@@ -259,8 +259,8 @@ def test_tags_that_hold_another_image(ends: Ends, module: Module) -> None:
     ]
     back = module("zot_copy", tags=["amd64"], **options)
     assert back["failed"] is False
-    held = {tag: ends.run("crane", "digest", f"{destination}:{tag}") for tag in ("r1", "latest", "latest-previous")}
-    assert held == {"r1": digests["amd64"], "latest": digests["amd64"], "latest-previous": digests["arm64"]}
+    tags = {tag: ends.run("crane", "digest", f"{destination}:{tag}") for tag in ("r1", "latest", "latest-previous")}
+    assert tags == {"r1": digests["amd64"], "latest": digests["amd64"], "latest-previous": digests["arm64"]}
 
 
 @pytest.mark.parametrize(
@@ -329,14 +329,14 @@ class Recorder:
         manifest = json.dumps(document)
         self.files = {_digest(config): config, _digest(manifest): manifest, "r1": manifest}
 
-    def respond(self, asked: Asked) -> Reply:
-        path = urlsplit(asked.path).path
-        if not asked.authorization:
+    def respond(self, request: web_server.Request) -> Reply:
+        path = urlsplit(request.path).path
+        if not request.authorization:
             return Reply(b"{}", 401, {"WWW-Authenticate": 'Basic realm="recorder"'})
         found = self.files.get(path.rpartition("/")[2], "").encode()
         if path == "/v2/" or path.endswith("/tags/list") or "/referrers/" in path:
             found = b'{"tags": ["r1"], "manifests": []}'
-        if not found or asked.method == "POST":
+        if not found or request.method == "POST":
             return Reply(b'{"errors": [{"code": "MANIFEST_UNKNOWN"}]}', 404)
         kind = {"Content-Type": "application/vnd.oci.image.manifest.v1+json"} if "/manifests/" in path else {}
         return Reply(found, 200, {**kind, "Docker-Content-Digest": _digest(found.decode())})
@@ -358,9 +358,9 @@ def test_no_end_gets_the_account_of_the_other(ends: Ends, module: Module, end: s
             given = {"registry": recorder.host, "source_repository": SOURCE_REPOSITORY, "repository": "account/app"}
             own = ends.destination.writer
         result = module("zot_copy", tags=["r1"], **{**ends.options(ca="both"), **given})
-    shown = {each for each in recorder.shown if each}
-    assert shown == {f"Basic {base64.b64encode(f'{own.username}:{own.password}'.encode()).decode()}"}
-    assert any(each.path == "/v2/" for each in recorder.asked), "crane did not run"
+    received = {each for each in recorder.credentials if each}
+    assert received == {f"Basic {base64.b64encode(f'{own.username}:{own.password}'.encode()).decode()}"}
+    assert any(each.path == "/v2/" for each in recorder.requests), "crane did not run"
     assert result["failed"] is (end == "destination"), result.get("msg")
     other = ends.destination.writer if end == "source" else ends.source.reader
     assert other.password not in json.dumps({**result, "invocation": None})

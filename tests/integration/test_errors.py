@@ -18,7 +18,7 @@ from environment import registry as registries
 from environment.images import Images
 from environment.registry import Registry
 
-LOOK = {"images": ["openclaw/openclaw:1"]}
+READ_IMAGE = {"images": ["openclaw/openclaw:1"]}
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_wrong_password(tools: Tools, images: Images, repository: str, module: M
         ("zot_push", _push(images, repository, tools)),
         ("zot_index", {"repository": repository, "tags": ["1"], "manifests": ["a"], **tools.options()}),
         ("zot_tag", {"repository": repository, "source": "a", "tags": ["1"], **tools.options()}),
-        ("zot_image_info", {**LOOK, **tools.options()}),
+        ("zot_image_info", {**READ_IMAGE, **tools.options()}),
         ("zot_rollback_info", {"images": [{"repository": repository}], **tools.options()}),
     ):
         with reads_only():
@@ -81,12 +81,12 @@ def test_unauthorized_says_which_credentials(
     elif where == "usual place":
         monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
         message = f"the entry {registry.host} of {wrong}"
-    result = module("zot_image_info", **LOOK, **options)
+    result = module("zot_image_info", **READ_IMAGE, **options)
     assert result["error_class"] == "unauthorized"
     assert message in result["hint"]
 
 
-def test_reader_may_look_and_not_write(
+def test_reader_may_read_and_not_write(
     tools: Tools, images: Images, registry: Registry, repository: str, module: Module
 ) -> None:
     """403, from skopeo and from crane."""
@@ -138,7 +138,10 @@ def test_quota(tools: Tools, images: Images, repository: str, module: Module) ->
 
 def test_nobody_listens(tools: Tools, images: Images, closed: str, module: Module) -> None:
     """Connection refused, after the one retry that the option sets."""
-    for name, options in (("zot_push", _push(images, "a/b", tools)), ("zot_image_info", {**LOOK, **tools.options()})):
+    for name, options in (
+        ("zot_push", _push(images, "a/b", tools)),
+        ("zot_image_info", {**READ_IMAGE, **tools.options()}),
+    ):
         result = module(name, registry=closed, retries=1, **options)
         assert (result["error_class"], result["retryable"]) == ("unavailable", True)
         assert closed in result["msg"]
@@ -146,13 +149,13 @@ def test_nobody_listens(tools: Tools, images: Images, closed: str, module: Modul
 
 def test_no_such_host(tools: Tools, module: Module) -> None:
     """A name that cannot be resolved: .invalid is reserved for that."""
-    result = module("zot_image_info", registry="registry.invalid", **LOOK, **tools.options())
+    result = module("zot_image_info", registry="registry.invalid", **READ_IMAGE, **tools.options())
     assert (result["error_class"], result["retryable"]) == ("unavailable", True)
 
 
 def test_time_limit_ends_the_tool(tools: Tools, silent: str, module: Module) -> None:
     """One that waits for ever is ended, and the error says so."""
-    result = module("zot_image_info", registry=silent, timeout=2, **LOOK, **tools.options())
+    result = module("zot_image_info", registry=silent, timeout=2, **READ_IMAGE, **tools.options())
     assert (result["error_class"], result["retryable"]) == ("unavailable", True)
     assert "did not finish within 2 seconds" in result["msg"]
     arguments = b"".join(path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
@@ -161,7 +164,10 @@ def test_time_limit_ends_the_tool(tools: Tools, silent: str, module: Module) -> 
 
 def test_certificate_of_an_unknown_authority(tools: Tools, images: Images, repository: str, module: Module) -> None:
     """No ca_path; and with validate_certs false it does not matter."""
-    for name, options in (("zot_push", _push(images, repository, tools)), ("zot_image_info", LOOK | tools.options())):
+    for name, options in (
+        ("zot_push", _push(images, repository, tools)),
+        ("zot_image_info", READ_IMAGE | tools.options()),
+    ):
         result = module(name, ca_path=None, **options)
         assert (result["error_class"], result["retryable"]) == ("tls", False)
         assert "ca_path" in result["hint"]
@@ -224,7 +230,7 @@ def test_choice_that_selects_nothing(choice: str, images: Images, repository: st
 def test_tool_that_is_not_there(tool: str, name: str, images: Images, repository: str, module: Module) -> None:
     """Also in check mode, which would otherwise promise what cannot be done."""
     push = {"archive": str(images["buildah-amd64"]), "repository": repository, "tags": ["1"]}
-    options = push if name == "zot_push" else LOOK
+    options = push if name == "zot_push" else READ_IMAGE
     for check in (True, False):
         result = module(name, check=check, **{f"{tool}_path": "/no/such/program"}, **options)
         assert (result["error_class"], result["retryable"]) == ("tool_missing", False)

@@ -26,7 +26,7 @@ from integration.blocks import ROOT, blocks
 from integration.patchable_cluster import PatchableCluster
 from integration.receiver import Receiver
 from integration.support import Module, recap
-from reliability.support import held, wait_until
+from reliability.support import tags_in, wait_until
 from unit.api_server import running
 
 from environment.images import Images
@@ -45,15 +45,17 @@ def event(**fields: Any) -> dict[str, Any]:
 def send_as_the_guide(receiver: Receiver) -> str:
     """Send the event of the guide, which has the fields of a real one, with its command; returns what it pushes."""
     (body,) = (block.text for block in blocks(receivers.PAGE) if block.language == "json" and "sinks" not in block.text)
-    shown, real = json.loads(body), event()
-    assert shown.keys() == real.keys()
-    assert [shown[name].keys() for name in ("actor", "request")] == [real[name].keys() for name in ("actor", "request")]
+    documented, real = json.loads(body), event()
+    assert documented.keys() == real.keys()
+    assert [documented[name].keys() for name in ("actor", "request")] == [
+        real[name].keys() for name in ("actor", "request")
+    ]
     (receiver.directory / "push.json").write_text(body)
     (command,) = (line for block in blocks(receivers.PAGE) for line in block.commands if line.startswith("curl "))
     command = command.replace("127.0.0.1:5000", f"127.0.0.1:{receiver.port}").replace("curl ", "curl --fail --silent ")
     environment = {**receiver.environment, "TOKEN": receiver.token}
     subprocess.run(["sh", "-euc", command], cwd=receiver.directory, env=environment, check=True)
-    return f"{shown['name']}:{shown['reference']}@{shown['digest']}"
+    return f"{documented['name']}:{documented['reference']}@{documented['digest']}"
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def app(registry: Registry, repository: str) -> PatchableCluster:
     """A cluster whose Deployment runs the tag latest; it starts when a test asks for it."""
 
     def resolve(image: str) -> str:
-        return image.partition("@")[2] or held(registry, repository)["latest"]
+        return image.partition("@")[2] or tags_in(registry, repository)["latest"]
 
     held_by = workload(f"{registry.host}/{repository}:latest", name="app")
     return PatchableCluster("apps", resolve, held_by)
@@ -127,16 +129,16 @@ def test_hostile_and_useless_events(
             assert receiver.post(event(**valid)) == receiver.post(event(**{**valid, "digest": late})) == 200
             assert receiver.post(event(name=repository, reference="stable", digest=OTHER)) == 200
             assert receiver.post(event(name="no/such", reference="latest", digest=OTHER)) == 200
-            shown_event = send_as_the_guide(receiver)
+            documented_event = send_as_the_guide(receiver)
 
             wait_until(receiver.reports, "the playbook ends", 60)
             log, (report,) = receiver.log, receiver.reports()
 
     assert not owned.exists()
     assert receiver.runs() == 1
-    shown = json.loads(re.search(r"\"msg\": (\[.*?\])", log, re.DOTALL)[1])  # type: ignore[index]
+    documented = json.loads(re.search(r"\"msg\": (\[.*?\])", log, re.DOTALL)[1])  # type: ignore[index]
     expected = [f"{repository}:latest@{now}", f"{repository}:latest@{late}", f"{repository}:stable@{OTHER}"]
-    assert shown == sorted([*expected, f"no/such:latest@{OTHER}", shown_event])
+    assert documented == sorted([*expected, f"no/such:latest@{OTHER}", documented_event])
     assert (report["ok"], report["changed"], report["verified"]) == (True, False, ["deployment/app"])
     assert cluster.patched == []
 

@@ -68,8 +68,8 @@ RUNBOOK = (
     "kubectl describe pod",
     "kubectl rollout restart deployment",
 )
-# These can do without a cluster.
-LONELY = {
+# The plugins and playbooks that need no cluster.
+WITHOUT_CLUSTER = {
     "publish",
     "zot_publish",
     "zot_push",
@@ -89,9 +89,9 @@ CLUSTER_TESTS = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT
 EVENTS = ("ansible-rulebook ", "curl ")
 
 
-def _is_lonely(text: str) -> bool:
+def _needs_no_cluster(text: str) -> bool:
     names = set(re.findall(r"killinit\.zot\.(\w+)", text))
-    return bool(names) and names <= LONELY and "kubernetes.core" not in text
+    return bool(names) and names <= WITHOUT_CLUSTER and "kubernetes.core" not in text
 
 
 def _kind(block: Block) -> str:
@@ -150,10 +150,10 @@ def shell(
     staged: list[str] = []
 
     def run(command: str, page: str = "", files: dict[str, str] | None = None, **more: str) -> Any:
-        shown = {block.file: block.text for block in blocks(page) if block.file} if page else {}
+        documented = {block.file: block.text for block in blocks(page) if block.file} if page else {}
         if page == PROMOTE and not staged:
             staged.append(_stage(registry, module, images, bare))
-        for name, text in {**shown, **(files or {})}.items():
+        for name, text in {**documented, **(files or {})}.items():
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             (directory / name).write_text(here(text), encoding="utf-8")
         given = {**{name: here(value) for name, value in more.items()}, **environment}
@@ -186,11 +186,11 @@ def test_command(page: str, command: str, shell: Shell) -> None:
         assert f"\ndef {rest[0].replace('-', '_')}(" in (ROOT / "noxfile.py").read_text(encoding="utf-8")
     elif command in CLUSTER_TESTS or command in ELSEWHERE or command.startswith(EVENTS):
         pass
-    elif _is_lonely(command):
+    elif _needs_no_cluster(command):
         run = shell(command, page)
         assert run.returncode == 0, run.stdout + run.stderr
-        shown = [output for block in blocks(page) for each, output in block.outputs if each == command]
-        assert all(re.search(pattern(output), comparable(run.stdout)) for output in shown), run.stdout
+        documented = [output for block in blocks(page) for each, output in block.outputs if each == command]
+        assert all(re.search(pattern(output), comparable(run.stdout)) for output in documented), run.stdout
     else:
         assert name == "ansible-playbook", f"no test runs {command}"
         assert rest[0] in WITH_A_CLUSTER
@@ -198,19 +198,19 @@ def test_command(page: str, command: str, shell: Shell) -> None:
 
 def test_syntax(shell: Shell) -> None:
     """Of the playbooks that need a cluster, those of the collection and those of the pages."""
-    shown = [block.text for block in _of_kind("playbook") if not _is_lonely(block.text)]
+    documented = [block.text for block in _of_kind("playbook") if not _needs_no_cluster(block.text)]
     # The tasks of these need a signed image, a cluster, or Helm. What they pin is tested in tests/unit.
     for path in ("modules/zot_copy.py", "lookup/digest.py"):
         tasks = _examples(ROOT / "plugins" / path)
-        shown.append(yaml.safe_dump([{"name": path, "hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-    files = {f"example-{number}.yml": text for number, text in enumerate(shown)}
+        documented.append(yaml.safe_dump([{"name": path, "hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+    files = {f"example-{number}.yml": text for number, text in enumerate(documented)}
     assert len(files) > 2
     run = shell(" ".join(["ansible-playbook", "--syntax-check", *WITH_A_CLUSTER, *files]), files=files)
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stdout.count("playbook: ") == len(files) + len(WITH_A_CLUSTER)
 
 
-@pytest.mark.parametrize("block", [block for block in _of_kind("playbook") if _is_lonely(block.text)], ids=str)
+@pytest.mark.parametrize("block", [block for block in _of_kind("playbook") if _needs_no_cluster(block.text)], ids=str)
 def test_playbook(block: Block, shell: Shell) -> None:
     """Those that need no cluster are run."""
     run = shell("ansible-playbook example.yml", files={"example.yml": block.text})

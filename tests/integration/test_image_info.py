@@ -48,7 +48,7 @@ def test_what_is_there(
     tag, pinned, both, absent, nowhere = result["images"]
 
     assert result["changed"] is False
-    assert all(shown.keys() >= KEYS for shown in result["images"])
+    assert all(described.keys() >= KEYS for described in result["images"])
     assert tag["digest"] == pinned["digest"] == digest
     assert tag["pinned"] == f"{name}@{digest}"
     assert (tag["tag"], pinned["tag"], pinned["reference"]) == ("r1-amd64", None, f"{name}@{digest}")
@@ -140,8 +140,8 @@ def test_a_repository_that_the_account_may_not_read(
 
 def test_referrers(released: str, zot: Registry, module: Module) -> None:
     """What is attached to a member; an artifact that names its subject, as oras and cosign write it."""
-    shown = module("zot_image_info", images=[f"{released}:r1"])["images"][0]
-    member = shown["manifests"][0]
+    described = module("zot_image_info", images=[f"{released}:r1"])["images"][0]
+    member = described["manifests"][0]
     sbom = attach(zot, released, member["digest"], len(json.dumps(member["manifest"])))
     (image,) = module("zot_image_info", images=[f"{released}:r1"], referrers=True)["images"]
     (found,) = image["referrers"]
@@ -157,16 +157,16 @@ def test_index_of_arm_alone(tools: Tools, images: Images, repository: str, modul
     """crane alone would search for linux/amd64 in it."""
     module("zot_push", archive=str(images["buildah-arm-v7"]), repository=repository, tags=["arm"])
     module("zot_index", repository=repository, manifests=["arm"], tags=["1"])
-    shown = module("zot_image_info", images=[f"{repository}:1"], **tools.options())["images"][0]
-    assert (shown["platforms"], shown["config"]) == (["linux/arm/v7"], None)
+    described = module("zot_image_info", images=[f"{repository}:1"], **tools.options())["images"][0]
+    assert (described["platforms"], described["config"]) == (["linux/arm/v7"], None)
 
 
 def test_two_hundred_references(released: str, module: Module) -> None:
     """In one task, in their order, also if one is repeated."""
     references = [f"{released}:{tag}" for tag in ("r1-amd64", "none", "r1", "r1-arm64")] * 50
     result = module("zot_image_info", images=references)
-    assert [shown["reference"].partition("/")[2] for shown in result["images"]] == references
-    assert [shown["exists"] for shown in result["images"]] == [True, False, True, True] * 50
+    assert [described["reference"].partition("/")[2] for described in result["images"]] == references
+    assert [described["exists"] for described in result["images"]] == [True, False, True, True] * 50
 
 
 def test_catalog(released: str, module: Module) -> None:

@@ -134,8 +134,8 @@ def test_member_that_is_missing_in_check_mode(
     with reads_only():
         planned = playbook(play, "--check")
     assert recap(planned)["changed"] == 1
-    shown = " ".join((planned.stdout + planned.stderr).split())
-    assert f"[WARNING]: {registry.host}/{repository}:r1-s390x does not exist yet." in shown
+    output = " ".join((planned.stdout + planned.stderr).split())
+    assert f"[WARNING]: {registry.host}/{repository}:r1-s390x does not exist yet." in output
     done = playbook(play)
     assert done.returncode == 2
     assert f"{repository}:r1-s390x does not exist" in done.stdout
@@ -241,9 +241,9 @@ def test_attestation_is_kept_and_not_counted(
     assert attestation in [entry["digest"] for entry in entries]
     with reads_only():
         assert module("zot_index", **options)["changed"] is False
-    shown = module("zot_image_info", images=[f"{repository}:r1"])["images"][0]
-    assert shown["platforms"] == ["linux/amd64", "linux/arm64"]
-    assert [entry["platform"] for entry in shown["manifests"] if entry["digest"] == attestation] == [None]
+    described = module("zot_image_info", images=[f"{repository}:r1"])["images"][0]
+    assert described["platforms"] == ["linux/amd64", "linux/arm64"]
+    assert [entry["platform"] for entry in described["manifests"] if entry["digest"] == attestation] == [None]
 
 
 def test_immutable_tag(images: Images, repository: str, module: Module, reads_only: ReadsOnly) -> None:

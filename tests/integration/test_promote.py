@@ -78,8 +78,8 @@ def test_two_revisions(built: str, zot: Registry, playbook: Playbook) -> None:
     assert (_report(planned), _report(planned)["ok"]) == (_report(done), True)
     assert (recap(again)["changed"], _report(again)["changed"], _report(again)["moved"]) == (0, False, [])
     assert _report(done)["references"] == [f"{zot.host}/{target}:r2"]
-    held = {tag: _digest(zot, target, tag) for tag in ("r1", "r2", "latest", "latest-previous")}
-    assert held == {**digests, "latest": digests["r2"], "latest-previous": digests["r1"]}
+    digests_after = {tag: _digest(zot, target, tag) for tag in ("r1", "r2", "latest", "latest-previous")}
+    assert digests_after == {**digests, "latest": digests["r2"], "latest-previous": digests["r1"]}
     by_digest = [{"repository": target, "source_repository": built, "digest": digests["r1"], "tags": "stable"}]
     assert playbook("killinit.zot.promote", zot_promote_images=by_digest).returncode == 0
     assert _digest(zot, target, "stable") == digests["r1"]

@@ -22,7 +22,7 @@ import pytest
 import yaml
 from integration.blocks import ROOT, blocks
 from integration.support import Module, ReadsOnly, recap
-from reliability.support import archive, held
+from reliability.support import archive, tags_in
 from unit.api_server import holding, kubeconfig, running
 from unit.fake_cluster import FakeCluster
 from unit.plugins.modules.test_zot_cluster_image_info import CASES, NAMESPACE, cronjob, workload
@@ -48,7 +48,7 @@ def published(repository: str, module: Module, tmp_path: Path) -> str:
 @pytest.fixture
 def unchanged(module: Module, registry: Registry, tmp_path: Path) -> str:
     """The same, for all tests that change nothing."""
-    return SHARED if held(registry, SHARED) else publish(SHARED, module, tmp_path)
+    return SHARED if tags_in(registry, SHARED) else publish(SHARED, module, tmp_path)
 
 
 def publish(repository: str, module: Module, folder: Path) -> str:
@@ -75,7 +75,7 @@ def deleted(result: dict[str, Any]) -> list[str]:
 def test_prune_and_undo(published: str, module: Module, registry: Registry, reads_only: ReadsOnly) -> None:
     """Check mode is exact; a second run changes nothing; zot_tag takes the tags back."""
     assert module("zot_tag", repository=published, tags=["stable"], state="absent")["changed"]
-    before = held(registry, published)
+    before = tags_in(registry, published)
     options: dict[str, Any] = {"repositories": [published], "keep_last": 2, "keep_newer_than": "1h", "diff": True}
     with reads_only():
         assert deleted(module("zot_prune", **options)) == []
@@ -90,18 +90,18 @@ def test_prune_and_undo(published: str, module: Module, registry: Registry, read
     assert planned == done
     assert sorted(deleted(done)) == sorted(tags_of(OLD))
     assert done["freeable"] > 2000
-    after = held(registry, published)
+    after = tags_in(registry, published)
     assert set(before) - set(after) == set(tags_of(OLD))
     with reads_only():
         assert module("zot_prune", **options)["changed"] is False
     assert not module("zot_tag", images=done["undo"])["failed"]
-    assert held(registry, published) == before
+    assert tags_in(registry, published) == before
 
 
 @pytest.mark.usefixtures("zot")
 @pytest.mark.parametrize("case", CASES)
 def test_a_kind_of_use(case: str, unchanged: str, module: Module, registry: Registry, tmp_path: Path) -> None:
-    """What one object uses keeps its revision; when the object is gone, the revision goes."""
+    """A revision that one object uses is kept, and is removed once the object is deleted."""
     place = Place(unchanged, registry)
     document, (_reference, digest, _owner, _use) = CASES[case](place)  # type: ignore[arg-type]
     account = {"registry_username": registry.reader.username, "registry_password": registry.reader.password}
@@ -124,8 +124,8 @@ def test_a_kind_of_use(case: str, unchanged: str, module: Module, registry: Regi
     reasons = {each["tag"]: each["reason"] for each in kept["kept"]}
     assert [reasons.get(tag) for tag in tags_of(used)] == ["in_use"] * 3
     # The objects with an annotation also name latest, which is the other revision.
-    other_goes = not case.startswith("an annotation")
-    assert sorted(deleted(kept)) == sorted(tags_of(MIDDLE if used == OLD else OLD) if other_goes else [])
+    other_removed = not case.startswith("an annotation")
+    assert sorted(deleted(kept)) == sorted(tags_of(MIDDLE if used == OLD else OLD) if other_removed else [])
     assert len(deleted(module("zot_prune", in_use=in_use(other), **options))) == 6
 
 
@@ -135,10 +135,10 @@ class Place:
     def __init__(self, repository: str, registry: Registry) -> None:
         self.app = f"{registry.host}/{repository}"
         self._registry, self._repository = registry, repository
-        self._held = held(registry, repository)
+        self._tags = tags_in(registry, repository)
 
     def digest(self, tag: str) -> str:
-        return self._held[tag]
+        return self._tags[tag]
 
     def config(self, tag: str) -> str:
         status, body = ask(self._registry, self._registry.reader, "GET", f"{self._repository}/manifests/{tag}")
@@ -148,7 +148,7 @@ class Place:
 
     def digests_of(self, revision: str) -> set[str]:
         configs = {self.config(tag) for tag in tags_of(revision)[1:]}
-        return {self._held[tag] for tag in tags_of(revision)} | configs
+        return {self._tags[tag] for tag in tags_of(revision)} | configs
 
 
 def ask(registry: Registry, account: Account, method: str, path: str) -> tuple[int, str]:
@@ -169,15 +169,15 @@ def test_answers_to_a_delete(published: str, registry: Registry) -> None:
     """What the module relies on, and what it never does."""
     place = Place(published, registry)
     path = f"{published}/manifests"
-    asked = [
+    cases = [
         (registry.reader, f"{path}/{OLD}", 403, "DENIED"),
         (registry.janitor, f"{path}/{OLD}", 202, ""),
         (registry.janitor, f"{path}/{OLD}", 404, "MANIFEST_UNKNOWN"),
         (registry.janitor, f"{published}/none/manifests/{OLD}", 400, "NAME_UNKNOWN"),
     ]
     if registry.kind == "zot":
-        asked.append((registry.janitor, f"{path}/{place.digest(f'{NEW}-amd64')}", 405, "DENIED"))
-    for account, target, status, code in asked:
+        cases.append((registry.janitor, f"{path}/{place.digest(f'{NEW}-amd64')}", 405, "DENIED"))
+    for account, target, status, code in cases:
         found, body = ask(registry, account, "DELETE", target)
         assert (found, code in body) == (status, True), target
     # The digest stays until the garbage collection.
@@ -197,7 +197,7 @@ def test_least_rights(published: str, module: Module, registry: Registry, reads_
         assert (denied["error_class"], denied["deleted"]) == ("denied", [])
         assert {each["reason"] for each in denied["kept"]} >= {"denied", "shared_tag"}
     assert len(deleted(module("zot_prune", **options, **janitor))) == 8
-    assert set(held(registry, published)) == {NEW, "stable", "latest"}
+    assert set(tags_in(registry, published)) == {NEW, "stable", "latest"}
 
 
 def test_without_the_search_extension(published: str, module: Module, registry: Registry) -> None:
@@ -218,12 +218,12 @@ def test_members_through_garbage_collection(module: Module, tmp_path: Path) -> N
             return module(name, registry=registry.host, ca_path=str(registry.ca), **writer, **options)
 
         publish("demo/app", run, tmp_path)
-        before = held(registry, "demo/app")
+        before = tags_in(registry, "demo/app")
         assert len(deleted(run("zot_prune", repositories=["demo/app"], untag_members=True))) == 6
         registries.sweep(registry, "demo/app", gc_delay=GC_DELAY)
         references = [f"demo/app@{before[f'{NEW}-{name}']}" for name in ARCHITECTURES]
         assert all(image["exists"] for image in run("zot_image_info", images=references)["images"])
-        assert held(registry, "demo/app") == {tag: before[tag] for tag in (OLD, MIDDLE, NEW, "stable", "latest")}
+        assert tags_in(registry, "demo/app") == {tag: before[tag] for tag in (OLD, MIDDLE, NEW, "stable", "latest")}
 
 
 @pytest.mark.parametrize(("kind", "overwrite"), [("archives", True), ("archive", False)])
@@ -247,14 +247,14 @@ def test_a_publish_after_members_went(
         "zot_publish_overwrite": overwrite,
     }
     assert playbook("killinit.zot.publish", **variables).returncode == 0
-    before = held(registry, repository)
+    before = tags_in(registry, repository)
     gone = deleted(module("zot_prune", repositories=[repository], untag_members=True))
     assert set(gone) == set(before) - {NEW, "latest"}
     assert len(gone) >= 2
     with reads_only():
         again = playbook("killinit.zot.publish", **variables)
     assert (again.returncode, recap(again)["changed"]) == (0, 0), again.stdout
-    assert held(registry, repository) == {tag: before[tag] for tag in (NEW, "latest")}
+    assert tags_in(registry, repository) == {tag: before[tag] for tag in (NEW, "latest")}
 
 
 @pytest.fixture
@@ -290,7 +290,7 @@ def test_every_cluster_must_report(
     def run(*options: str, **more: Any) -> CompletedProcess[str]:
         return playbook("killinit.zot.prune", *inventory, *options, **{**prune, **more})
 
-    # With both clusters nothing goes; each run that lacks one of them removes nothing and fails.
+    # With both clusters nothing is removed; each run that lacks one of them removes nothing and fails.
     with reads_only():
         done = run()
         assert (done.returncode, report(done)["ok"], report(done)["deleted"]) == (0, True, []), done.stdout
@@ -312,7 +312,7 @@ def test_every_cluster_must_report(
         Path(host).write_text(text)
         (Path(host).parent / "us.kubeconfig").write_text(json.dumps(kubeconfig("http://127.0.0.1:9")))
         assert run().returncode != 0
-    # Without the cluster that uses it, the second revision goes.
+    # Without the cluster that uses it, the second revision is removed.
     planned = run("--check", "--diff", zot_clusters="eu")
     assert (planned.returncode, recap(planned)["changed"]) == (0, 1)
     assert re.search(rf"{published} +{MIDDLE} +\d+[sm] +[\d.]+ KiB +remove +no rule keeps it", planned.stdout)
@@ -320,7 +320,7 @@ def test_every_cluster_must_report(
     done = run(zot_clusters="eu")
     assert sorted(each["tag"] for each in report(done)["deleted"]) == sorted(tags_of(MIDDLE))
     assert [each["tag"] for each in report(planned)["deleted"]] == [each["tag"] for each in report(done)["deleted"]]
-    assert set(held(registry, published)) == {*tags_of(OLD), *tags_of(NEW), "stable", "latest"}
+    assert set(tags_in(registry, published)) == {*tags_of(OLD), *tags_of(NEW), "stable", "latest"}
 
 
 @pytest.mark.usefixtures("zot")
@@ -374,9 +374,12 @@ def test_examples(
     app = f"{registry.host}/{names[0]}"
     inventory = clusters(eu=workload("Deployment", f"{app}:{OLD}"))
     server = yaml.safe_load(Path(inventory[0].partition("=")[2]).read_text())["all"]["children"]["clusters"]
-    shown = [*blocks("roles/zot_prune/README.md"), *blocks("docs/docsite/rst/guide_prune.rst")]
+    documented = [*blocks("roles/zot_prune/README.md"), *blocks("docs/docsite/rst/guide_prune.rst")]
     plays = [
-        play for each in shown if each.language == "yaml" and isinstance(each.content, list) for play in each.content
+        play
+        for each in documented
+        if each.language == "yaml" and isinstance(each.content, list)
+        for play in each.content
     ]
     found = re.search(r'^EXAMPLES = r"""\n(.*?)"""', zot_prune_source(), re.MULTILINE | re.DOTALL)
     assert found
@@ -394,7 +397,7 @@ def test_examples(
     path.write_text(yaml.safe_dump(plays).replace("oci.killinit.cc", registry.host))
     done = playbook(path, **writer)
     assert done.returncode == 0, done.stdout + done.stderr
-    variables = next(each.content for each in shown if each.file == "prune.yml")
+    variables = next(each.content for each in documented if each.file == "prune.yml")
     planned = playbook("killinit.zot.prune", *inventory, "--check", **variables)
     assert planned.returncode == 0, planned.stdout
     assert report(planned)["ok"]

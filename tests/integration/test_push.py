@@ -56,7 +56,7 @@ def test_push_then_push_again(
         assert pushed["image"]["platforms"] == [PLATFORMS[name]]
 
 
-def _asked_again(
+def _requests_of_second_push(
     images: dict[str, Path], repository: str, module: Module, registry: Registry, **more: str
 ) -> list[str]:
     """Push each archive to the tag of its name, twice, and return the requests of the second push."""
@@ -76,12 +76,14 @@ def _manifests(images: dict[str, Path], repository: str) -> list[str]:
     return sorted(f"GET /v2/{repository}/manifests/{name}" for name in images)
 
 
-def test_nothing_to_do_asks_for_the_manifest_alone(
+def test_an_unchanged_push_reads_only_the_manifest(
     tools: Tools, images: Images, repository: str, module: Module, registry: Registry
 ) -> None:
     """For every builder, the module predicts the digest of the configuration that skopeo writes."""
     archives = {name: images[name] for name in GOOD if name != "two-images"}
-    assert _asked_again(archives, repository, module, registry, **tools.options()) == _manifests(archives, repository)
+    assert _requests_of_second_push(archives, repository, module, registry, **tools.options()) == _manifests(
+        archives, repository
+    )
 
 
 @pytest.mark.parametrize("skopeo", dict.fromkeys(pair.skopeo for pair in PAIRS))
@@ -98,11 +100,11 @@ def test_nothing_to_do_for_every_field_of_a_configuration(
             archives[str(number)] = tmp_path / f"{number}.tar"
             archives[str(number)].write_bytes(tar_of(files))
     assert len(archives) > 10
-    found = _asked_again(archives, repository, module, registry, skopeo_path=skopeo)
+    found = _requests_of_second_push(archives, repository, module, registry, skopeo_path=skopeo)
     assert found == _manifests(archives, repository)
 
 
-def test_what_another_one_wrote_is_asked_for_once(
+def test_a_configuration_of_another_writer_is_read_once(
     images: Images, repository: str, module: Module, registry: Registry, bare: Bare, tmp_path: Path
 ) -> None:
     """A configuration with the same meaning and other bytes is read, and once for all its tags."""

@@ -45,15 +45,15 @@ class Fleet:
     run: Callable[..., CompletedProcess[str]]
     digest: Callable[[str], str]
 
-    def shown(self, command: str, output: str, start: str, end: str) -> None:
-        """The guide has this output of a command. With ZOT_TEST_WRITE_DOCS=1 it is written there."""
+    def assert_documented(self, command: str, output: str, start: str, end: str) -> None:
+        """Assert that the guide contains this output of a command, or write it there with ZOT_TEST_WRITE_DOCS=1."""
         found = re.search(rf"{start}(.*?){end}", output, re.DOTALL)
         assert found, output
         text = found[1].replace(self.image.rpartition("/")[0], "oci.killinit.cc/openclaw")
         for revision in (R1, R2):
             text = re.sub(f"{self.digest(revision)[:19]}[0-9a-f]*", f"sha256:{revision}…", text)
-        for name, shown in ((r"pod app-\d+-x", "pod openclaw-7d4b9c6f5-x2x4q"), ("/app", "/openclaw")):
-            text = re.sub(name, shown, text)
+        for pattern, replacement in ((r"pod app-\d+-x", "pod openclaw-7d4b9c6f5-x2x4q"), ("/app", "/openclaw")):
+            text = re.sub(pattern, replacement, text)
         lines = "".join(f"    {line.rstrip()}\n" for line in ["…", *text.strip().splitlines()] if line.strip())
         page = PAGE.read_text(encoding="utf-8")
         block = re.search(rf"^    \$ {re.escape(command)}\n((?:    [^$].*\n)*)", page, re.MULTILINE)
@@ -165,20 +165,20 @@ def test_a_canary_that_fails_stops_the_others(fleet: Callable[..., Fleet], tmp_p
     r2 = three.digest(R2)
     assert failed.returncode == 2
     assert results(failed) == {"canary": "failed", "eu": "not started", "us": "not started"}
-    three.shown(RELEASE, failed.stdout + failed.stderr, "Action failed: (?=The revision)", "\\nOrigin: ")
+    three.assert_documented(RELEASE, failed.stdout + failed.stderr, "Action failed: (?=The revision)", "\\nOrigin: ")
     assert three.runs() == {"canary": [r1, r2], "eu": [r1], "us": [r1]}
     assert three.clusters["eu"].patched == []
 
     planned = three.run("rollback", "--check", "--diff")
     assert planned.returncode == 0, planned.stdout + planned.stderr
     assert r1 in planned.stdout
-    three.shown(f"{ROLLBACK} --check --diff", planned.stdout, r"Move the shared tags back\] \*+", "TASK")
+    three.assert_documented(f"{ROLLBACK} --check --diff", planned.stdout, r"Move the shared tags back\] \*+", "TASK")
     assert (three.digest("latest"), three.runs()["canary"]) == (r2, [r1, r2])
     done, again = three.run("rollback"), three.run("rollback")
     assert done.returncode == again.returncode == 0, done.stdout + done.stderr
     assert three.runs() == {"canary": [r1], "eu": [r1], "us": [r1]}
     assert (three.digest("latest"), three.digest(R2)) == (r1, r2)
-    three.shown(ROLLBACK, done.stdout, r"Show the status of each workload\] \*+", "TASK")
+    three.assert_documented(ROLLBACK, done.stdout, r"Show the status of each workload\] \*+", "TASK")
     found = report(done, "zot_rollback_report")
     assert (found["ok"], found["revision"], [each["ok"] for each in found["clusters"]]) == (True, R1, [True] * 3)
     assert "changed=0" in again.stdout
@@ -202,7 +202,7 @@ def test_the_second_cluster_fails_and_the_first_is_restored(fleet: Callable[...,
         assert each["rollout"]["runs"] == [f"{three.image}@{r1}"]
     assert recap(failed)["failed"] == 1
     command = f"{RELEASE} --extra-vars zot_release_on_failure=rollback"
-    three.shown(command, failed.stdout + failed.stderr, "Action failed: (?=The revision)", "\\nOrigin: ")
+    three.assert_documented(command, failed.stdout + failed.stderr, "Action failed: (?=The revision)", "\\nOrigin: ")
 
 
 def test_mistakes_end_before_anything_is_published(

@@ -89,21 +89,21 @@ class Cluster:
                 return status(403, "Forbidden", f'deployments.apps "{name}" is forbidden')
             before = copy.deepcopy(self.deployments[name])
             self._restart(name, request.body["spec"]["template"]["metadata"]["annotations"])
-            answer = self._shown(name)
+            answer = self._deployment_with_status(name)
             if "dryRun" in request.query:
                 self.deployments[name], self.reads[name] = before, 0
             return 200, answer
         if name in self.deployments:
-            return 200, self._shown(name)
+            return 200, self._deployment_with_status(name)
         if name == "deployments":
-            return 200, {"items": [self._shown(each) for each in self.deployments]}
+            return 200, {"items": [self._deployment_with_status(each) for each in self.deployments]}
         if name == "pods":
             if self.fails:
                 return self.fails.pop(0)
             return 200, {"items": [self._pod(each) for each in self.deployments]}
         return 200, {"items": []}
 
-    def _shown(self, name: str) -> dict[str, Any]:
+    def _deployment_with_status(self, name: str) -> dict[str, Any]:
         deployment = copy.deepcopy(self.deployments[name])
         done = not self.reads[name]
         generation = deployment["metadata"]["generation"]

@@ -15,7 +15,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from integration.secrets_seen import Watched, assert_nowhere, forms, talkative
+from integration.secret_leaks import Watched, assert_no_leak, forms, verbose_settings
 
 from environment.images import Images
 from environment.registry import Registry
@@ -114,7 +114,7 @@ def test_secret_is_nowhere(
     crashing = tmp_path / "skopeo"
     crashing.write_text('#!/bin/sh\nkill -SEGV "$$"\n')
     crashing.chmod(0o755)
-    environment |= {**talkative(tmp_path), "TMPDIR": str(short_path)}
+    environment |= {**verbose_settings(tmp_path), "TMPDIR": str(short_path)}
     variables: dict[str, Any] = {
         "archive": str(images["gzip"]),
         "repository": repository,
@@ -150,7 +150,7 @@ def test_secret_is_nowhere(
     for name in ("ansible.log", "everything.jsonl", "tree/localhost"):
         assert (tmp_path / name).stat().st_size > 0
     assert any((tmp_path / "junit").iterdir())
-    assert_nowhere(
+    assert_no_leak(
         [*forms(**account), *forms("somebody", WRONG)],
         watched,
         run,

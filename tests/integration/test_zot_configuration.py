@@ -33,7 +33,7 @@ ACTIONS = ("Read", "New tag", "Move tag", "Delete tag")
 
 
 @dataclass(frozen=True)
-class Own:
+class GuideZot:
     """Zot with the configuration of the guide, on loopback and without TLS."""
 
     host: str
@@ -58,7 +58,7 @@ def rights() -> dict[str, dict[str, bool]]:
 
 
 @pytest.fixture(scope="module")
-def own(zot: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
+def guide_zot(zot: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuideZot]:
     assert zot.kind == "zot"
     directory = tmp_path_factory.mktemp("zot")
     config = json.loads((ROOT / "docs/examples/zot/config.json").read_text(encoding="utf-8"))
@@ -84,7 +84,7 @@ def own(zot: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own
             assert server.poll() is None, (directory / "log").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        yield Own(f"127.0.0.1:{port}", passwords)
+        yield GuideZot(f"127.0.0.1:{port}", passwords)
     finally:
         server.terminate()
         server.wait(timeout=20)
@@ -102,13 +102,13 @@ def _status(port: int) -> str:
         return ""
 
 
-def test_nobody_reads_without_an_account(own: Own) -> None:
-    assert _status(int(own.host.rpartition(":")[2])) == "401"
+def test_nobody_reads_without_an_account(guide_zot: GuideZot) -> None:
+    assert _status(int(guide_zot.host.rpartition(":")[2])) == "401"
 
 
 @pytest.mark.parametrize("account", rights())
-def test_account(account: str, own: Own, images: Images, module: Module, repository: str) -> None:
-    admin, options = own.options("admin"), own.options(account)
+def test_account(account: str, guide_zot: GuideZot, images: Images, module: Module, repository: str) -> None:
+    admin, options = guide_zot.options("admin"), guide_zot.options(account)
     first, second = str(images["buildah-amd64"]), str(images["changed-layer"])
     for archive, tag in ((first, "r1"), (second, "r2"), (first, "latest")):
         assert not module("zot_push", **admin, archive=archive, repository=repository, tag=tag)["failed"]
@@ -129,16 +129,20 @@ def test_account(account: str, own: Own, images: Images, module: Module, reposit
     assert new["exists"] is rights()[account]["New tag"]
 
 
-def test_a_push_by_the_account_of_the_pipeline(own: Own, images: Images, module: Module, repository: str) -> None:
+def test_a_push_by_the_account_of_the_pipeline(
+    guide_zot: GuideZot, images: Images, module: Module, repository: str
+) -> None:
     """A new image, with its blobs; and everybody who may read finds it with the search extension."""
     pushed = module(
-        "zot_push", **own.options("ci"), archive=str(images["skopeo-amd64"]), repository=repository, tag="r1"
+        "zot_push", **guide_zot.options("ci"), archive=str(images["skopeo-amd64"]), repository=repository, tag="r1"
     )
     assert pushed["changed"]
-    found = module("zot_image_info", **own.options("alice"), repositories=[repository], details=True)["repositories"]
+    found = module("zot_image_info", **guide_zot.options("alice"), repositories=[repository], details=True)[
+        "repositories"
+    ]
     assert (found[0]["source"], [each["tag"] for each in found[0]["images"]]) == ("search", ["r1"])
     refused = module(
-        "zot_push", **own.options("cluster"), archive=str(images["skopeo-amd64"]), repository=repository, tag="r2"
+        "zot_push", **guide_zot.options("cluster"), archive=str(images["skopeo-amd64"]), repository=repository, tag="r2"
     )
     assert refused["failed"] is True
     assert refused["error_class"] == "denied"

@@ -333,8 +333,8 @@ def test_workflow(done: Controller) -> None:
     assert sorted(job["name"] for job in jobs) == sorted(name for name in LINKED if name.startswith("Zot "))
 
     workflow = one(done, "workflow_job_templates", "Zot | Publish, verify, restart")
-    asked = {each["variable"]: each for each in survey(done, workflow)}
-    assert asked == {each["variable"]: each for job in jobs for each in survey(done, job)}
+    questions = {each["variable"]: each for each in survey(done, workflow)}
+    assert questions == {each["variable"]: each for job in jobs for each in survey(done, job)}
 
 
 def test_pruning_waits_for_an_approval(done: Controller) -> None:

@@ -153,5 +153,5 @@ def test_job_as_awx_runs_it(job: Path, registry: Registry, tmp_path: Path) -> No
     (example,) = (block.text for block in blocks("docs/docsite/rst/guide_awx.rst") if block.file == "after.yml")
     (job / "project/after.yml").write_text(example)
     (job / "env/extravars").write_text(json.dumps(second))
-    shown = runner("run", job, "--playbook", "after.yml").decode()
-    assert first["zot_publish_report"]["images"][0]["pinned"] in shown
+    printed = runner("run", job, "--playbook", "after.yml").decode()
+    assert first["zot_publish_report"]["images"][0]["pinned"] in printed

@@ -51,22 +51,22 @@ def code_blocks(language: str) -> list[str]:
 
 def test_holds_what_users_need_and_no_more(tarball: Path) -> None:
     with tarfile.open(tarball) as tar:
-        held = set(tar.getnames())
+        members = set(tar.getnames())
     everything = {str(path.relative_to(ROOT)) for path in ROOT.glob("*/**/*") if "__pycache__" not in path.parts}
     for folder in ("plugins", "roles", "playbooks", "meta", "extensions/eda", "LICENSES", "changelogs"):
         wanted = {name for name in everything if name.startswith(f"{folder}/")} - {"changelogs/.plugin-cache.yaml"}
         assert wanted, folder
-        assert wanted <= held
-    assert {"README.md", "LICENSE", "MANIFEST.json", "FILES.json"} <= held
-    assert not {name for name in held if name.split("/")[0] in NOT_FOR_USERS}
-    assert "extensions/molecule" not in held
-    assert not {name for name in held if Path(name).name.startswith(".")}
+        assert wanted <= members
+    assert {"README.md", "LICENSE", "MANIFEST.json", "FILES.json"} <= members
+    assert not {name for name in members if name.split("/")[0] in NOT_FOR_USERS}
+    assert "extensions/molecule" not in members
+    assert not {name for name in members if Path(name).name.startswith(".")}
 
 
 @pytest.mark.parametrize("kind", PLUGINS)
 def test_everything_is_documented(kind: str, installed: Path, run: Callable[..., str]) -> None:
-    shown = run("ansible-doc", "--type", kind, "--json", *PLUGINS[kind], ANSIBLE_COLLECTIONS_PATH=str(installed))
-    documents = json.loads(shown)
+    output = run("ansible-doc", "--type", kind, "--json", *PLUGINS[kind], ANSIBLE_COLLECTIONS_PATH=str(installed))
+    documents = json.loads(output)
     assert sorted(documents) == PLUGINS[kind]
     for name, document in documents.items():
         if kind == "role":
@@ -126,5 +126,5 @@ def test_the_first_minute(
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"changed={changed} " in done.stdout
-        shown = code_blocks("text")[0].replace("openclaw/", f"{repository}/")
-        assert re.search(pattern(shown), comparable(done.stdout)), done.stdout
+        documented = code_blocks("text")[0].replace("openclaw/", f"{repository}/")
+        assert re.search(pattern(documented), comparable(done.stdout)), done.stdout

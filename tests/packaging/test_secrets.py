@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from integration.secrets_seen import Watched, assert_nowhere, forms, talkative
+from integration.secret_leaks import Watched, assert_no_leak, forms, verbose_settings
 
 from environment import awx
 
@@ -39,7 +39,7 @@ def test_token_is_nowhere(token: str, ends: int, tmp_path: Path) -> None:
     ):
         environment = {
             **os.environ,
-            **talkative(tmp_path),
+            **verbose_settings(tmp_path),
             "HOME": str(home),
             "ANSIBLE_LOCAL_TEMP": str(home / "tmp"),
             "ANSIBLE_REMOTE_TMP": str(home / "tmp"),
@@ -57,4 +57,4 @@ def test_token_is_nowhere(token: str, ends: int, tmp_path: Path) -> None:
         places = [tmp_path, Path(temporary)]
         # The modules read it from the environment, as the user gave it.
         given = ["CONTROLLER_OAUTH_TOKEN"]
-        assert_nowhere(forms("user", token), watched, run, places, ours=[], given=given, tools=())
+        assert_no_leak(forms("user", token), watched, run, places, ours=[], given=given, tools=())

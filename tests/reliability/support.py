@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Small images that nobody has pushed before, and what is there after a fault."""
+"""New small images, and the state of the registry after a fault."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def wait_until(condition: Any, what: str, seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
-def held(registry: Registry, repository: str) -> dict[str, str]:
+def tags_in(registry: Registry, repository: str) -> dict[str, str]:
     """The tags of a repository and their digests, read from the registry without the tools."""
     tags = _get(registry, f"/v2/{repository}/tags/list")
     names = json.loads(tags.read())["tags"] or [] if tags else []
@@ -88,8 +88,8 @@ def _get(registry: Registry, path: str) -> Any:
         return None
 
 
-def require_truth(result: dict[str, Any], before: dict[str, str], after: dict[str, str]) -> None:
-    """The result is right for each tag, reports every tag that moved, and has a hint for an error."""
+def require_correct_result(result: dict[str, Any], before: dict[str, str], after: dict[str, str]) -> None:
+    """Assert that the result is correct for each tag, reports every tag that moved, and has a hint for an error."""
     for tag in result.get("tags", []):
         name = tag["reference"].rpartition(":")[2]
         moved = before.get(name) != after.get(name)
@@ -138,7 +138,7 @@ with patch_module_args(arguments):
         self.process.stdin = None
 
     def result(self) -> dict[str, Any]:
-        """Wait for it, and see to it that nothing is left of it."""
+        """Wait for the module, and assert that it leaves no files."""
         output, errors = self.process.communicate(timeout=120)
         assert "Traceback" not in errors, errors
         left = list(Path(self._own).rglob("*"))

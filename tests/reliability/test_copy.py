@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from integration.support import Module, attach
-from reliability.support import Publisher, archive, held, tools_of, wait_until
+from reliability.support import Publisher, archive, tags_in, tools_of, wait_until
 
 from environment.faults import Fault, Proxy
 from environment.registry import Registry
@@ -74,7 +74,7 @@ class Scene:
 
     def require_whole(self, repository: str, *, finished: bool) -> None:
         """A tag means the old image, or everything of the new one."""
-        tags = held(self.registry, repository)
+        tags = tags_in(self.registry, repository)
         assert tags["latest"] in (self.other, self.digest)
         assert tags.get("r1", self.digest) == self.digest
         assert not finished or tags == {"latest": self.digest, "r1": self.digest}
@@ -132,12 +132,12 @@ def test_wire_faults(
         fault = Fault(template.what, pattern, after, times, status=template.status, size=template.size)
         proxy.set(fault)
         result = module("zot_copy", **options)
-        met = [each.request for each in proxy.seen()]
+        recorded = [each.request for each in proxy.recorded_requests()]
         proxy.set()
         failed += result["failed"]
         scene.require_whole(repository, finished=not result["failed"])
         again = module("zot_copy", **options)
-        assert again["failed"] is False, (fault, met, again["msg"])
+        assert again["failed"] is False, (fault, recorded, again["msg"])
         assert again["changed"] or not result["failed"] or "is not known" in json.dumps(result)
         scene.require_whole(repository, finished=True)
         scene.require_each_blob_once(repository, lost=template.what in ("lost", "break-answer", "half"))
@@ -153,7 +153,9 @@ def test_kills(scene: Scene, proxy: Proxy, chance: random.Random, start: START, 
         options = {**scene.options(repository, source=scene.registry), **both}
         proxy.set(Fault("hold", f"[A-Z]+ /v2/{repository}/", chance.randrange(35), 1))
         running = start("zot_copy", proxy, **options)
-        wait_until(lambda running=running: proxy.seen() or running.process.poll() is not None, "a held request")
+        wait_until(
+            lambda running=running: proxy.recorded_requests() or running.process.poll() is not None, "a held request"
+        )
         running.process.kill()
         running.process.wait()
         proxy.release()

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Every fault of the network and of the registry, once and for longer than the retries last, met by whatever publishes.
+"""Every fault of the network and of the registry, once and for longer than the retries, while images are published.
 
-However it ends, its result is true, the next run finishes the work, and what is done is not done again.
+In every case the result is correct, the next run finishes the work, and no write is repeated.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from integration.support import Module, Tools, recap
-from reliability.support import archive, held, require_truth, tools_of
+from reliability.support import archive, require_correct_result, tags_in, tools_of
 
 from environment.faults import Fault, Proxy
 from environment.registry import Registry
@@ -61,7 +61,7 @@ class Kind:
 
     fault: Fault
     places: dict[str, str]
-    stays: set[str]
+    lasting: set[str]
     once: set[str]
 
 
@@ -81,13 +81,13 @@ EVERYWHERE = _places(
 )
 LATE = _places("blob additional", "lookup additional", "lookup config list", "additional")
 DONE, DOWN, LIMITED, REFUSED = {"finished"}, {"unavailable"}, {"rate_limited"}, {"unauthorized"}
-SLOW_DOWN = "Too Many Requests"
-WHO_ARE_YOU = {"WWW-Authenticate": 'Basic realm="registry"'}
+TOO_MANY_REQUESTS = "Too Many Requests"
+CHALLENGE = {"WWW-Authenticate": 'Basic realm="registry"'}
 
 KINDS = {
-    "429": Kind(_answer(429, body=SLOW_DOWN), WRITES, LIMITED, DONE),
+    "429": Kind(_answer(429, body=TOO_MANY_REQUESTS), WRITES, LIMITED, DONE),
     "429 with Retry-After": Kind(
-        _answer(429, body=SLOW_DOWN, headers={"Retry-After": "1"}),
+        _answer(429, body=TOO_MANY_REQUESTS, headers={"Retry-After": "1"}),
         _places("start additional", "additional", "lookup", "additional"),
         LIMITED,
         DONE,
@@ -96,7 +96,7 @@ KINDS = {
     "502": Kind(_answer(502), WRITES, DOWN, DONE),
     "503": Kind(_answer(503), EVERYWHERE, DOWN, DONE),
     "504": Kind(_answer(504), WRITES, DOWN, DONE),
-    "401 in the middle (a token that expires)": Kind(_answer(401, headers=WHO_ARE_YOU), LATE, REFUSED, REFUSED | DONE),
+    "401 in the middle (a token that expires)": Kind(_answer(401, headers=CHALLENGE), LATE, REFUSED, REFUSED | DONE),
     "reset in the middle of a blob": Kind(
         Fault("break-request", size=300_000), _places("blob", "", "", "blob"), DOWN, DONE
     ),
@@ -117,11 +117,11 @@ KINDS = {
     "100 MB where a manifest was expected": Kind(Fault("huge"), READS, {"tool_failed"}, {"tool_failed"} | DONE),
 }
 CASES = [
-    pytest.param(who, place, name, stays, id=f"{who}, {place}, {name}, {'stays' if stays else 'once'}")
+    pytest.param(who, place, name, lasting, id=f"{who}, {place}, {name}, {'lasting' if lasting else 'once'}")
     for name, kind in KINDS.items()
     for who, places in kind.places.items()
     for place in places.split()
-    for stays in (False, True)
+    for lasting in (False, True)
 ]
 
 
@@ -180,12 +180,12 @@ class Work:
         return {**result, "failed": done.returncode != 0, "changed": recap(done)["changed"] > 0}
 
 
-@pytest.mark.parametrize(("who", "place", "name", "stays"), CASES)
+@pytest.mark.parametrize(("who", "place", "name", "lasting"), CASES)
 def test_fault(
     who: str,
     place: str,
     name: str,
-    stays: bool,
+    lasting: bool,
     registry: Registry,
     repository: str,
     proxy: Proxy,
@@ -200,26 +200,26 @@ def test_fault(
     kind = KINDS[name]
     work = Work(who, repository, tmp_path, playbook)
     work.prepare(module)
-    before = held(registry, repository)
+    before = tags_in(registry, repository)
 
-    proxy.set(replace(kind.fault, where=PLACES[who][place], times=None if stays else 1))
+    proxy.set(replace(kind.fault, where=PLACES[who][place], times=None if lasting else 1))
     result = work.run(through, **({"timeout": 3} if name == "stall" else {}))
-    met = proxy.seen()
+    recorded = proxy.recorded_requests()
     proxy.set()
 
     ended = result["error_class"] if result["failed"] else "finished"
-    assert met, "no request met the fault"
-    assert ended in (kind.stays if stays else kind.once), result
-    between = held(registry, repository)
-    require_truth(result, before, between)
+    assert recorded, "no request met the fault"
+    assert ended in (kind.lasting if lasting else kind.once), result
+    between = tags_in(registry, repository)
+    require_correct_result(result, before, between)
     assert not tools_of(proxy.host)
     # A redirected request had no credentials.
-    assert not [each for each in met if each.what == "elsewhere" and each.credentials]
+    assert not [each for each in recorded if each.what == "elsewhere" and each.credentials]
 
     start = len(registry.requests())
     again = work.run(through)
     assert again["failed"] is False, again
-    after = held(registry, repository)
+    after = tags_in(registry, repository)
     assert after.keys() >= ({"1"} if who == "zot_image_info" else {"1", "latest"})
     assert again["changed"] == (after != between)
     written = {request.path.rpartition("/")[2] for request in registry.requests()[start:] if request.method == "PUT"}
@@ -231,13 +231,13 @@ def test_fault(
     assert not [request for request in registry.requests()[start:] if request.method not in ("GET", "HEAD")]
 
 
-@pytest.mark.parametrize("stays", [False, True], ids=["once", "stays"])
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "lasting"])
 @pytest.mark.parametrize("place", ["write", "additional"])
 @pytest.mark.parametrize("who", ["zot_push", "zot_index"])
 def test_lost_answer_where_no_tag_may_move(
     who: str,
     place: str,
-    stays: bool,
+    lasting: bool,
     registry: Registry,
     repository: str,
     proxy: Proxy,
@@ -250,13 +250,13 @@ def test_lost_answer_where_no_tag_may_move(
     repository = f"immutable/{repository}"
     work = Work(who, repository, tmp_path, playbook)
     work.prepare(module)
-    before, start = held(registry, repository), len(registry.requests())
-    proxy.set(Fault("lost", PLACES[who][place], times=None if stays else 1))
+    before, start = tags_in(registry, repository), len(registry.requests())
+    proxy.set(Fault("lost", PLACES[who][place], times=None if lasting else 1))
     result = work.run(through)
-    assert proxy.seen()
+    assert proxy.recorded_requests()
     proxy.set()
     assert (result["failed"], result["changed"]) == (False, True), result
-    require_truth(result, before, held(registry, repository))
+    require_correct_result(result, before, tags_in(registry, repository))
     wrote = [each for each in registry.requests()[start:] if each.method == "PUT" and "/manifests/" in each.path]
     assert sorted(each.path.rpartition("/")[2] for each in wrote if each.status < 300) == ["1", "latest"]
     assert work.run(through)["changed"] is False
@@ -281,17 +281,19 @@ def test_credentials_do_not_follow_a_redirect(
         through("zot_image_info", images=[f"{repository}:1"], **tools.options())
     else:
         through("zot_push", **options)
-    requests = proxy.seen()
+    requests = proxy.recorded_requests()
     assert [each for each in requests if each.what == "redirect"]
     assert not [each for each in requests if each.what == "elsewhere" and each.credentials]
 
 
-def test_registry_leads_a_blob_to_another_host(proxy: Proxy, through: Module, repository: str, tmp_path: Path) -> None:
+def test_registry_redirects_a_blob_to_another_host(
+    proxy: Proxy, through: Module, repository: str, tmp_path: Path
+) -> None:
     """skopeo 1.9.3 sends the credentials to that host; other versions may not. The error is right in both cases."""
     proxy.set(Fault("redirect", "POST .*/blobs/", status=202))
     path = str(archive(tmp_path / "1.tar"))
     result = through("zot_push", archive=path, repository=repository, tags=["1"])
-    elsewhere = [each for each in proxy.seen() if each.what == "elsewhere"]
+    elsewhere = [each for each in proxy.recorded_requests() if each.what == "elsewhere"]
     proxy.set()
     assert elsewhere
     assert result["failed"] is True

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reliability.support import Publisher, archive, held, require_truth, tools_of, wait_until
+from reliability.support import Publisher, archive, require_correct_result, tags_in, tools_of, wait_until
 
 from environment import faults, stalled
 from environment import registry as registries
@@ -33,14 +33,14 @@ def work(repository: str, tmp_path: Path) -> dict[str, Any]:
     return {"archive": str(path), "repository": repository, "tags": ["1", "latest"], "retries": 1}
 
 
-def _hold(proxy: Proxy, fault: Fault) -> None:
+def _wait_until_held(proxy: Proxy, fault: Fault) -> None:
     """Wait until the fault holds a request."""
-    wait_until(proxy.seen, f"a request for {fault.where}")
+    wait_until(proxy.recorded_requests, f"a request for {fault.where}")
 
 
 @pytest.fixture
-def mortal() -> Iterator[tuple[Registry, Proxy]]:
-    """A registry of the test's own, which it may kill."""
+def own_registry() -> Iterator[tuple[Registry, Proxy]]:
+    """A registry that only this test uses and may kill, and a proxy in front of it."""
     with registries.running() as registry, faults.between(registry) as proxy:
         yield registry, proxy
 
@@ -58,24 +58,24 @@ def mortal() -> Iterator[tuple[Registry, Proxy]]:
 def test_registry_is_killed(
     who: str,
     fault: Fault,
-    mortal: tuple[Registry, Proxy],
+    own_registry: tuple[Registry, Proxy],
     work: dict[str, Any],
     start: START,
     repository: str,
     tmp_path: Path,
 ) -> None:
     """With SIGKILL. The stored images exist after the restart."""
-    registry, proxy = mortal
+    registry, proxy = own_registry
     if who == "zot_index":
         for name in ("amd64", "arm64"):
             path = archive(tmp_path / f"{name}.tar", architecture=name)
             member = {"archive": str(path), "repository": repository, "tags": [name]}
             assert start("zot_push", registry, **member).result()["changed"]
         work = {"repository": repository, "manifests": ["amd64", "arm64"], "tags": ["1", "latest"], "retries": 1}
-    before = held(registry, repository)
+    before = tags_in(registry, repository)
     proxy.set(fault)
     running = start(who, proxy, **work)
-    _hold(proxy, fault)
+    _wait_until_held(proxy, fault)
     registries.crash(registry)
     proxy.release()
     result = running.result()
@@ -83,12 +83,12 @@ def test_registry_is_killed(
     registries.revive(registry)
 
     assert (result["failed"], result["error_class"]) == (True, "unavailable")
-    between = held(registry, repository)
-    require_truth(result, before, between)
+    between = tags_in(registry, repository)
+    require_correct_result(result, before, between)
     assert not tools_of(proxy.host)
     again = start(who, proxy, **work).result()
     assert (again["failed"], again["changed"]) == (False, True)
-    require_truth(again, between, held(registry, repository))
+    require_correct_result(again, between, tags_in(registry, repository))
     assert [tag["changed"] for tag in again["tags"]] == [tag not in between for tag in ("1", "latest")]
 
 
@@ -104,7 +104,7 @@ def test_module_is_killed(
     """In the middle of a blob. It says so, unless that was SIGKILL, and cleans up, at the latest in the next run."""
     proxy.set(BLOB)
     running = start("zot_push", proxy, **work)
-    _hold(proxy, BLOB)
+    _wait_until_held(proxy, BLOB)
     running.process.send_signal(number)
     if number == signal.SIGKILL:
         running.process.wait()
@@ -122,10 +122,10 @@ def test_module_is_killed(
     proxy.set()
     wait_until(lambda: not tools_of(proxy.host), "what the killed module has started ends")
     # The processes that SIGKILL leaves end by themselves.
-    assert held(registry, repository).keys() <= ({"1"} if number == signal.SIGKILL else set())
+    assert tags_in(registry, repository).keys() <= ({"1"} if number == signal.SIGKILL else set())
     again = start("zot_push", proxy, **work).result()
     assert (again["failed"], again["changed"]) == (False, True)
-    assert sorted(held(registry, repository)) == ["1", "latest"]
+    assert sorted(tags_in(registry, repository)) == ["1", "latest"]
     assert not list(running.temporary.glob("ansible-*/zot-*"))
 
 
@@ -158,7 +158,7 @@ def test_stalled_file_system(
         assert (result["failed"], result["error_class"]) == (True, "tool_failed" if end else "unavailable")
         assert (f"signal {end.value}" if end else "did not finish within 1 seconds") in result["msg"]
     wait_until(lambda: not tools_of(registry.host), "what waited for the file system ends")
-    assert held(registry, repository) == {}
+    assert tags_in(registry, repository) == {}
 
 
 PLAY = """\
@@ -195,7 +195,7 @@ def test_ansible_is_killed(
 
     proxy.set(BLOB)
     killed = run()
-    _hold(proxy, BLOB)
+    _wait_until_held(proxy, BLOB)
     killed.send_signal(number)
     if number != signal.SIGKILL:
         wait_until(lambda: not left(), "everything ends, though the registry does not answer")
@@ -204,7 +204,7 @@ def test_ansible_is_killed(
     assert killed.returncode != 0
     assert "Traceback" not in output
     wait_until(lambda: not left(), "everything ends")
-    assert sorted(held(registry, repository)) == (["1", "latest"] if number == signal.SIGKILL else [])
+    assert sorted(tags_in(registry, repository)) == (["1", "latest"] if number == signal.SIGKILL else [])
     # Ansible leaves its own files, with the options in them: the credentials are none.
     files = [path for path in Path(environment["HOME"]).rglob("*") if path.is_file()]
     assert not [path for path in files if environment["ZOT_PASSWORD"].encode() in path.read_bytes()]
@@ -212,4 +212,4 @@ def test_ansible_is_killed(
     again = run()
     output, _none = again.communicate(timeout=60)
     assert again.returncode == 0, output
-    assert sorted(held(registry, repository)) == ["1", "latest"]
+    assert sorted(tags_in(registry, repository)) == ["1", "latest"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from integration.support import Bare, Module
-from reliability.support import Publisher, archive, held
+from reliability.support import Publisher, archive, tags_in
 
 from environment.registry import Registry
 
@@ -84,4 +84,4 @@ def test_every_point(
         assert len(count.read_text().splitlines()) == min(number, writes)
         again = module(name, repository=repository, **options)
         assert (again["failed"], again["changed"]) == (False, number <= writes), again
-        assert held(registry, repository) == held(registry, undisturbed)
+        assert tags_in(registry, repository) == tags_in(registry, undisturbed)

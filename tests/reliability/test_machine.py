@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from integration.support import Module
-from reliability.support import Publisher, archive, held, require_truth, wait_until
+from reliability.support import Publisher, archive, require_correct_result, tags_in, wait_until
 
 from environment.images import Images
 from environment.registry import Registry
@@ -63,7 +63,7 @@ def test_disk_full(
         assert (result["failed"], result["error_class"]) == (True, "tool_failed"), result
         assert "No space left on device" in result["msg"]
         assert "remote_tmp" in result["hint"]
-        require_truth(result, {}, held(registry, repository))
+        require_correct_result(result, {}, tags_in(registry, repository))
     assert start("zot_push", registry, **work).result()["changed"] is True
 
 
@@ -92,7 +92,7 @@ def test_execution_environment(
             result = start(name, registry, prefix=prefix, **given).result()
             assert (result["failed"], result["changed"]) == (False, changed and name != "zot_image_info"), result
     assert result["images"][0]["platforms"] == ["linux/amd64"]
-    assert sorted(held(registry, repository)) == ["1", "2"]
+    assert sorted(tags_in(registry, repository)) == ["1", "2"]
 
 
 def _program(path: Path, script: str, mode: int = 0o755) -> str:
@@ -149,7 +149,7 @@ def test_tool(
         result = module(name, **given, **{f"{tool}_path": options[what]()})
         assert (result["failed"], result["error_class"]) == (True, error_class), result
         assert re.search(message, result["msg"]), result["msg"]
-        require_truth(result, {}, held(registry, repository))
+        require_correct_result(result, {}, tags_in(registry, repository))
     assert module("zot_push", **work)["changed"] is True
 
 
@@ -171,13 +171,13 @@ def test_stalled_tool(
         assert "did not finish within 2 seconds" in result["msg"]
         pids = children.read_text().split()
         assert len(pids) >= 2
-        wait_until(partial(_are_over, pids), "the tool and its children end", 5)
-        require_truth(result, {}, held(registry, repository))
+        wait_until(partial(_have_ended, pids), "the tool and its children end", 5)
+        require_correct_result(result, {}, tags_in(registry, repository))
         children.unlink()
     assert module("zot_push", **work)["changed"] is True
 
 
-def _are_over(pids: list[str]) -> bool:
+def _have_ended(pids: list[str]) -> bool:
     return not any(_runs(pid) for pid in pids)
 
 

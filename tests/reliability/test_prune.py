@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""zot_prune is killed, runs twice at once, runs beside a publish, or loses its registry. Nothing that is needed goes.
+"""zot_prune is killed, runs twice at once, runs beside a publish, or loses its registry. No needed tag is removed.
 
-ZOT_TEST_PRUNES=N tries each of it N times; the default is 2.
+ZOT_TEST_PRUNES=N repeats each test N times; the default is 2.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import requests
 from integration.support import Module
-from reliability.support import Publisher, archive, held, wait_until
+from reliability.support import Publisher, archive, tags_in, wait_until
 
 from environment import faults
 from environment import registry as registries
@@ -52,7 +52,7 @@ class Scene:
                 self._write(session, name)
             for name in ARCHITECTURES:
                 session.delete(self._url(f"base-{name}")).raise_for_status()
-        self.before = held(registry, repository)
+        self.before = tags_in(registry, repository)
         self.options: dict[str, Any] = {
             "repositories": [repository],
             "keep_last": 1,
@@ -86,26 +86,26 @@ class Scene:
         session.put(self._url(name), data=text, headers={"Content-Type": INDEX}).raise_for_status()
 
     def restore(self) -> None:
-        """Take all tags back. A tag that is taken back counts as new, so the newest revision is taken back last."""
-        now = held(self.registry, self.repository)
+        """Restore all tags. A restored tag counts as new, so the newest revision is restored last."""
+        now = tags_in(self.registry, self.repository)
         missing = [tag for tag, digest in self.before.items() if now.get(tag) != digest and not tag.startswith(NEWEST)]
         newest = [tag for tag in self.before if tag.startswith(NEWEST)]
         with self._session() as session:
             content = {tag: session.get(self._url(self.before[tag])) for tag in (*missing, *newest)}
             for tag in set(newest) & now.keys():
                 session.delete(self._url(tag)).raise_for_status()
-            for tag, got in content.items():
-                kind = {"Content-Type": got.headers["Content-Type"]}
-                session.put(self._url(tag), data=got.content, headers=kind).raise_for_status()
+            for tag, response in content.items():
+                kind = {"Content-Type": response.headers["Content-Type"]}
+                session.put(self._url(tag), data=response.content, headers=kind).raise_for_status()
 
     def require_needed(self) -> dict[str, str]:
-        """Nothing that is needed is gone or has moved; returns all tags."""
-        now = held(self.registry, self.repository)
+        """Assert that no needed tag is missing or has moved. Return all tags."""
+        now = tags_in(self.registry, self.repository)
         assert {tag: now.get(tag) for tag in self.needed} == self.needed
         return now
 
     def finish(self) -> None:
-        """The next run removes the rest, and the one after it nothing."""
+        """The next run removes the rest."""
         left = set(self.require_needed()) - set(self.needed)
         done = self._module("zot_prune", registry=self.registry.host, ca_path=str(self.registry.ca), **self.options)
         assert (done["failed"], done["changed"]) == (False, bool(left)), done
@@ -114,8 +114,8 @@ class Scene:
 
 
 @pytest.fixture
-def mortal(module: Module, tmp_path: Path) -> Iterator[tuple[Scene, Proxy]]:
-    """A registry of the test's own, which it may kill, and the proxy in front of it."""
+def own_scene(module: Module, tmp_path: Path) -> Iterator[tuple[Scene, Proxy]]:
+    """A scene in a registry that only this test uses and may kill, and a proxy in front of the registry."""
     with registries.running() as registry, faults.between(registry) as proxy:
 
         def run(name: str, **options: Any) -> dict[str, Any]:
@@ -136,9 +136,9 @@ def removals(registry: Registry, since: int) -> int:
 
 def test_killed_at_any_moment(scene: Scene, start: START) -> None:
     """With SIGKILL, after a random number of removals, from none to all."""
-    going, partly = 3 * OLD, 0
+    removable, partly = 3 * OLD, 0
     for attempt in range(TIMES):
-        since, until = len(scene.registry.requests()), 1 + attempt if attempt < 2 else random.randrange(going + 1)
+        since, until = len(scene.registry.requests()), 1 + attempt if attempt < 2 else random.randrange(removable + 1)
         running = start("zot_prune", scene.registry, **scene.options)
         deadline = time.monotonic() + 30
         while running.process.poll() is None and removals(scene.registry, since) < until:
@@ -146,7 +146,7 @@ def test_killed_at_any_moment(scene: Scene, start: START) -> None:
         running.process.kill()
         running.process.communicate(timeout=30)
         left = len(scene.require_needed()) - len(scene.needed)
-        partly += 0 < left < going
+        partly += 0 < left < removable
         scene.finish()
         scene.restore()
     assert partly > 0
@@ -165,7 +165,7 @@ def test_two_at_once(scene: Scene, start: START) -> None:
 
 
 def test_beside_a_publish(scene: Scene, start: START, module: Module, tmp_path: Path) -> None:
-    """Of the same repository, as the role does it, while the tags of single architectures go, too."""
+    """A publish to the same repository, as by the role, while the tags of single architectures are also removed."""
     options = {**scene.options, "untag_members": True, "in_use": [*scene.options["in_use"], scene.before[NEWEST]]}
     for attempt in range(TIMES):
         pushes = [
@@ -185,7 +185,7 @@ def test_beside_a_publish(scene: Scene, start: START, module: Module, tmp_path: 
         written = start("zot_index", scene.registry, **index).result()
         done = running.result()
         assert (written["failed"], done["failed"]) == (False, False), (written, done)
-        now = held(scene.registry, scene.repository)
+        now = tags_in(scene.registry, scene.repository)
         assert now["latest"] == now[PUBLISHED] == written["image"]["digest"]
         images = [f"{scene.repository}@{digest}" for digest in members]
         assert all(image["exists"] for image in module("zot_image_info", images=images)["images"])
@@ -196,19 +196,19 @@ def test_beside_a_publish(scene: Scene, start: START, module: Module, tmp_path: 
         scene.restore()
 
 
-def test_the_registry_is_killed(mortal: tuple[Scene, Proxy], start: START) -> None:
+def test_the_registry_is_killed(own_scene: tuple[Scene, Proxy], start: START) -> None:
     """With SIGKILL, before a removal. The result says what was removed, and the next run removes the rest.
 
     Not during one: Zot 2.1.20 then empties index.json before it writes it, so a kill between both loses all tags.
     https://github.com/project-zot/zot/blob/v2.1.20/pkg/storage/imagestore/imagestore.go (deleteImageManifest)
     """
-    scene, proxy = mortal
+    scene, proxy = own_scene
     for attempt in range(TIMES):
-        victim = f"aaa{random.randrange(OLD) if attempt else OLD // 2:04x}"
-        fault = Fault("hold", f"DELETE .*/manifests/{victim}$")
+        tag = f"aaa{random.randrange(OLD) if attempt else OLD // 2:04x}"
+        fault = Fault("hold", f"DELETE .*/manifests/{tag}$")
         proxy.set(fault)
         running = start("zot_prune", proxy, **{**scene.options, "parallel": 1})
-        wait_until(proxy.seen, f"a request for {fault.where}")
+        wait_until(proxy.recorded_requests, f"a request for {fault.where}")
         registries.crash(scene.registry)
         proxy.release()
         done = running.result()

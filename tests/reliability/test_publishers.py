@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from integration.support import Module
-from reliability.support import Publisher, archive, held
+from reliability.support import Publisher, archive, tags_in
 
 from environment.registry import Registry
 
@@ -109,7 +109,7 @@ def test_different_tags(
     assert (
         {tag: image["digest"] for tag, image in _whole(module, repository).items()}
         == reported
-        == held(registry, repository)
+        == tags_in(registry, repository)
     )
 
 
@@ -182,7 +182,7 @@ def test_two_releases_of_the_same_images(
         running.append(start("zot_index", registry, images=images, retries=3))
     results = [publisher.result() for publisher in running]
     for name in repositories:
-        there = held(registry, name)
+        there = tags_in(registry, name)
         (winner,) = (number for number in range(2) if there["latest"] == there[f"r{number}"])
         tags = {tag["reference"]: tag for tag in results[winner]["tags"]}
         latest = tags[f"{registry.host}/{name}:latest"]
@@ -192,6 +192,6 @@ def test_two_releases_of_the_same_images(
             lost = tag["error"]
             assert lost is None or "but this task wrote" in lost["msg"] or "does not hold the index" in lost["msg"]
             assert lost is None or tag["tag"] == "latest"
-            assert lost is not None or tag["digest"] == held(registry, tag["repository"])[f"r{number}"]
+            assert lost is not None or tag["digest"] == tags_in(registry, tag["repository"])[f"r{number}"]
         assert result["failed"] is any(tag["error"] for tag in result["tags"])
         assert not result["failed"] or "Another client wrote this tag" in result["hint"]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from integration.support import Module
-from reliability.support import archive, held, require_truth
+from reliability.support import archive, require_correct_result, tags_in
 
 from environment.faults import Fault, Proxy
 from environment.registry import Registry
@@ -67,7 +67,7 @@ def test_soak(
                 size=fault.size,
             )
         )
-        before = held(registry, repository)
+        before = tags_in(registry, repository)
         result = through(
             "zot_push",
             images=[{"archive": path, "repository": repository, "tags": [tag]} for tag, path in wanted.items()],
@@ -76,9 +76,9 @@ def test_soak(
             timeout=60,
         )
         published += AT_ONCE
-        hit += bool(proxy.seen())
-        after = held(registry, repository)
-        require_truth(result, before, after)
+        hit += bool(proxy.recorded_requests())
+        after = tags_in(registry, repository)
+        require_correct_result(result, before, after)
         for tag in result["tags"]:
             name = tag["reference"].rpartition(":")[2]
             # An error before the first write stops all images, and a new tag then has no digest.
@@ -96,4 +96,4 @@ def test_soak(
         last = module("zot_push", images=images)
         assert last["failed"] is False, last
         reported |= {tag["reference"].rpartition(":")[2]: tag["digest"] for tag in last["tags"]}
-    assert held(registry, repository) == reported
+    assert tags_in(registry, repository) == reported

@@ -152,7 +152,7 @@ class Fault:
     target: str
     stderr: str
     times: int = 1
-    landed: bool = False  # the write is done, and only its answer is lost
+    applied: bool = False  # the registry applies the write, and only its answer is lost
     drops: bool = False  # the tag is gone afterwards, as after a 500 of Zot
     rc: int = 1
 
@@ -170,7 +170,7 @@ class FakeRegistry:
     faults: list[Fault] = field(default_factory=list)
     salt: str = "skopeo"  # another salt: the same image, but other bytes
     reports: str | None = None  # what skopeo reports as the digest instead of the truth
-    forgets: bool = False  # an image that loses its last tag to another image is gone at once, as on Zot
+    deletes_untagged: bool = False  # delete an image at once when its last tag moves to another image, as Zot does
     newer_crane: bool = True  # writes artifactType into an index
 
     @property
@@ -227,9 +227,9 @@ class FakeRegistry:
     def _move(self, repository: str, tag: str, digest: str) -> None:
         tags, manifests = self.tags.setdefault(repository, {}), self.manifests[repository]
         before, tags[tag] = tags.get(tag, ""), digest
-        # What an index lists stays.
+        # A manifest that an index lists is not deleted.
         listed = any(before in raw.decode() for raw in manifests.values())
-        if self.forgets and before and before not in tags.values() and not listed:
+        if self.deletes_untagged and before and before not in tags.values() and not listed:
             del manifests[before]
 
     def _entry(self, repository: str, digest: str) -> dict[str, t.Any]:
@@ -260,7 +260,7 @@ class FakeRegistry:
         verb, arguments = _verb(command)
         fault = self._fault(verb, arguments)
         try:
-            if fault and not fault.landed:
+            if fault and not fault.applied:
                 raise _ToolError(fault.stderr, fault.rc)
             output: bytes = getattr(self, f"_do_{verb}")(*arguments)
             if fault:
@@ -269,9 +269,9 @@ class FakeRegistry:
             if fault and fault.drops:
                 repository, tag = _split(_target(verb, arguments))
                 self.tags.get(repository, {}).pop(tag, None)
-            said = message(error.stderr)
+            detail = message(error.stderr)
             raise ZotError(
-                classify(said, names=names), what, detail=said, command=command, rc=error.rc, stderr=error.stderr
+                classify(detail, names=names), what, detail=detail, command=command, rc=error.rc, stderr=error.stderr
             ) from None
         return output
 

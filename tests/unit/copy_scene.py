@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
 from ansible_collections.killinit.zot.tests.unit.conftest import MANIFEST_TYPE, FakeRegistry, captured_text
 from ansible_collections.killinit.zot.tests.unit.web_registry import NOT_FOUND, WebRegistry
-from ansible_collections.killinit.zot.tests.unit.web_server import Asked, Reply, WebServer
+from ansible_collections.killinit.zot.tests.unit.web_server import Reply, Request, WebServer
 
 NOTARY = "application/vnd.cncf.notary.signature"
 SPDX = "application/spdx+json"
@@ -38,19 +38,19 @@ class End(WebRegistry):
         return self.server.host
 
     @property
-    def asked(self) -> list[str]:
-        """The requests so far, in short, without those of the login."""
+    def requests(self) -> list[str]:
+        """The requests so far, as method and path."""
         assert self.server
-        return [f"{each.method} {urlsplit(each.path).path.partition('/v2/')[2]}" for each in self.server.asked]
+        return [f"{each.method} {urlsplit(each.path).path.partition('/v2/')[2]}" for each in self.server.requests]
 
-    def respond(self, asked: Asked) -> Reply:
-        parts = urlsplit(asked.path)
+    def respond(self, request: Request) -> Reply:
+        parts = urlsplit(request.path)
         if parts.path == "/v2/_zot/ext/search":
             return self._answers(parse_qs(parts.query)["query"][0]) if self.search else NOT_FOUND
         repository, _slash, digest = parts.path[len("/v2/") :].partition("/referrers/")
         if digest and repository in self.fake.manifests and self.attached is not None:
             return Reply(json.dumps({"manifests": self.attached_to(repository, digest)}).encode())
-        return super().respond(asked)
+        return super().respond(request)
 
     def attached_to(self, repository: str, subject: str) -> list[dict[str, t.Any]]:
         """The descriptors of the referrers API."""
@@ -151,9 +151,9 @@ class Crane:
         scenario = next((text for end, text in self.fails.items() if target.endswith(end)), None)
         if scenario:
             stderr = captured_text(scenario, tool="crane 0.22.1")
-            said = more["message"](stderr)
-            error_class = classify(said, names=more["names"])
-            raise ZotError(error_class, more["what"], detail=said, command=command, rc=1, stderr=stderr)
+            detail = more["message"](stderr)
+            error_class = classify(detail, names=more["names"])
+            raise ZotError(error_class, more["what"], detail=detail, command=command, rc=1, stderr=stderr)
         if arguments[0] == "pull":
             self.layouts[target] = (source, self._end(source))
             return b""

@@ -150,7 +150,7 @@ class Accounts:
 
     def __init__(self, registry: t.Any) -> None:
         self.refused: dict[str, str] = {}
-        self.asked: set[tuple[str, str]] = set()  # password and repository
+        self.requests: set[tuple[str, str]] = set()  # password and repository
         self._registry = registry
 
     def run(self, runner: t.Any, command: t.Sequence[str], **more: t.Any) -> bytes:
@@ -158,7 +158,7 @@ class Accounts:
         config = json.loads(Path(more["environment"]["DOCKER_CONFIG"], "config.json").read_text(encoding="utf-8"))
         entries = [base64.b64decode(each["auth"]).decode() for each in config["auths"].values()]
         password = entries[0].partition(":")[2] if entries else ""
-        self.asked.add((password, more["names"][1].partition("/")[2]))
+        self.requests.add((password, more["names"][1].partition("/")[2]))
         scenario = self.refused.get(password) or self.refused.get("*")
         if scenario:
             stderr = CRANE[scenario]

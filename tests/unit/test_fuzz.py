@@ -97,9 +97,9 @@ def pull_secret(data: bytes) -> None:
         for text in (base64.b64encode(data).decode(), data.decode(errors="replace")):
             found = PullSecret.read({"type": kind, "data": {field: text}})
             found.for_image("oci.killinit.cc:5000/a/b")
-            shown = repr(found) + " ".join(map(printable_key, found.auths)) + str(found.problems)
-            assert "hunter2" not in shown
-            assert base64.b64encode(b"hunter2").decode().strip("=") not in shown
+            printed = repr(found) + " ".join(map(printable_key, found.auths)) + str(found.problems)
+            assert "hunter2" not in printed
+            assert base64.b64encode(b"hunter2").decode().strip("=") not in printed
 
 
 def authfile(data: bytes) -> None:

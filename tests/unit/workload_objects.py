@@ -114,7 +114,7 @@ def cronjob(*containers: Dict, name: str = "app", **changes: t.Any) -> Dict:
 
 
 def rolled_out(kind: str, expected: int, **changes: int | None) -> Dict:
-    """The status of a workload that is rolled out, but for *changes*: seen, updated, whole, ready; None is left out."""
+    """The status after a rollout, with *changes* to observed, updated, whole or ready; None omits the field."""
     names = {"updated": "updatedReplicas", "whole": "replicas", "ready": "availableReplicas"}
     if kind == "DaemonSet":
         names = {
@@ -122,8 +122,8 @@ def rolled_out(kind: str, expected: int, **changes: int | None) -> Dict:
             "whole": "currentNumberScheduled",
             "ready": "numberAvailable",
         }
-    names["seen"] = "observedGeneration"
-    values = {"seen": 2, "updated": expected, "whole": expected, "ready": expected, **changes}
+    names["observed"] = "observedGeneration"
+    values = {"observed": 2, "updated": expected, "whole": expected, "ready": expected, **changes}
     status = {names[key]: value for key, value in values.items() if value is not None}
     return {**status, "desiredNumberScheduled": expected} if kind == "DaemonSet" else status
 

@@ -233,18 +233,18 @@ def _image(plan: Plan, error: dict[str, t.Any] | None) -> dict[str, t.Any]:
 def _diff(plan: Plan) -> dict[str, t.Any]:
     job, header = plan.job, f"{plan.job.destination.name} (from {plan.request.source})"
     absent = {each.digest for each in job.missing} | {str(each.reference.tag) for each in job.moves if each.needed}
-    keys = {each.tag or each.digest: _shown(each) for each in job.contents.referrers}
+    keys = {each.tag or each.digest: _referrer_text(each) for each in job.contents.referrers}
     return {
         "before_header": header,
         "before": {
             "digest": job.contents.digest if job.present else None,
-            "referrers": [shown for key, shown in keys.items() if key not in absent],
+            "referrers": [text for key, text in keys.items() if key not in absent],
             "tags": {str(move.reference.tag): move.before for move in plan.tags},
         },
         "after_header": header,
         "after": {
             "digest": job.contents.digest if job.present or job.contents.digest in job.copied else None,
-            "referrers": [shown for key, shown in keys.items() if key not in absent or key in job.copied],
+            "referrers": [text for key, text in keys.items() if key not in absent or key in job.copied],
             "tags": {
                 str(move.reference.tag): move.after if move in plan.written else move.before for move in plan.tags
             },
@@ -252,5 +252,5 @@ def _diff(plan: Plan) -> dict[str, t.Any]:
     }
 
 
-def _shown(referrer: Referrer) -> str:
+def _referrer_text(referrer: Referrer) -> str:
     return f"{referrer.tag or referrer.artifact_type or 'unknown'} {referrer.digest}"

@@ -54,13 +54,13 @@ class Use:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a tag *goes* (is removed), and why. *pushed* is in seconds since 1970; None if it is not known.
+    """Whether a tag is *removed*, and why. *pushed* is in seconds since 1970; None if it is not known.
 
     *index* is set for the tag of a member: the member's tag is removed only while this tag still has the same digest.
     """
 
     tag: str
-    goes: bool
+    removed: bool
     reason: str
     revision: str | None = None
     image: TaggedImage | None = None
@@ -106,15 +106,19 @@ def plan(
     for tag in tags:
         if tag in by_tag and not is_attachment(tag):
             decisions[tag] = _of_image(by_tag[tag], by_tag, rules, use, reasons)
-    kept = {digest for each in decisions.values() if not each.goes and each.image for digest in each.image.digests}
-    removed = {digest for each in decisions.values() if each.goes and each.image for digest in each.image.digests}
+    kept_digests = {
+        digest for each in decisions.values() if not each.removed and each.image for digest in each.image.digests
+    }
+    removed_digests = {
+        digest for each in decisions.values() if each.removed and each.image for digest in each.image.digests
+    }
     for tag in filter(is_attachment, tags):
         subject = subject_of(tag)
-        gone = subject not in kept and (subject in removed or subject in missing_subjects)
-        stays = (NAME, _named(tag, rules)), (IN_USE, tag in use.tags or subject in use.digests), (ATTACHMENT, not gone)
-        reason = next((name for name, applies in stays if applies), None)
-        goes = reason is None and rules.removes_revisions
-        decisions[tag] = Decision(tag, goes, reason or ATTACHMENT)
+        gone = subject not in kept_digests and (subject in removed_digests or subject in missing_subjects)
+        checks = (NAME, _named(tag, rules)), (IN_USE, tag in use.tags or subject in use.digests), (ATTACHMENT, not gone)
+        reason = next((name for name, applies in checks if applies), None)
+        removed = reason is None and rules.removes_revisions
+        decisions[tag] = Decision(tag, removed, reason or ATTACHMENT)
     return [decisions[tag] for tag in tags if tag in decisions]
 
 
@@ -169,8 +173,8 @@ def _of_image(
 ) -> Decision:
     tag, revision, pushed = image.tag, rules.revisions.revision_of(image.tag), pushed_at(image)
     if revision is None:
-        stays = (NAME, _named(tag, rules)), (IN_USE, _uses(image, use))
-        reason = next((name for name, applies in stays if applies), SHARED)
+        checks = (NAME, _named(tag, rules)), (IN_USE, _uses(image, use))
+        reason = next((name for name, applies in checks if applies), SHARED)
         return Decision(tag, False, reason, None, image, pushed)
     reason_of_revision = reasons[revision]
     if reason_of_revision is None:

@@ -82,7 +82,7 @@ def _planned(
     missing = {subject for subject, digest in zip(orphans, digests) if digest is None}
     decisions = plan(inventory.tags, inventory.images, request.rules, request.use_of(repository), missing)
     found = [PlannedTag(repository.tagged(each.tag), each) for each in decisions]
-    attachments = [each for each in found if each.goes and not each.decision.image]
+    attachments = [each for each in found if each.removed and not each.decision.image]
     for each, digest in zip(attachments, pool.map(lambda one: http.digest(one.reference), attachments)):
         each.digest, each.exists = digest, digest is not None
     return [each for each in found if each.exists]
@@ -95,11 +95,11 @@ def _tagged_digests(inventory: Inventory) -> set[str]:
 
 def _require_allowed(tags: t.Sequence[PlannedTag], max_deletes: int | None) -> None:
     """Raise ZotError if the user may not remove the tags, or if there are too many."""
-    removals = [each for each in tags if each.goes]
+    removals = [each for each in tags if each.removed]
     denied = [each for each in removals if each.decision.image and each.decision.image.deletable is False]
     too_many = max_deletes is not None and len(removals) > max_deletes
     for each in removals if denied or too_many else ():
-        each.stays("denied" if denied else "max_deletes")
+        each.keep("denied" if denied else "max_deletes")
     if denied:
         raise ZotError(
             "denied",
@@ -126,9 +126,9 @@ class Removal:
     def __init__(self, reader: Reader, tags: t.Sequence[PlannedTag], pool: Executor, more: ThreadPoolExecutor) -> None:
         self._reader = reader
         self._http: HttpSession = reader.http()
-        self._removals = [each for each in tags if each.goes]
+        self._removals = [each for each in tags if each.removed]
         self._pool, self._more = pool, more
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self._errors: list[ZotError] = []
 
     def run(self) -> None:
@@ -138,42 +138,46 @@ class Removal:
             self._confirm_attachments()
         except ZotError as error:
             self._fail(error)
-        list(self._pool.map(self._remove, [each for each in self._removals if each.goes and not each.decision.image]))
+        list(
+            self._pool.map(self._remove, [each for each in self._removals if each.removed and not each.decision.image])
+        )
         if self._errors:
             first = self._errors[0]
-            first.message += f"; {sum(each.goes for each in self._removals)} of {len(self._removals)} tags were removed"
+            first.message += (
+                f"; {sum(each.removed for each in self._removals)} of {len(self._removals)} tags were removed"
+            )
             raise first
 
     def _confirm_attachments(self) -> None:
         """Keep the attachments of images that still have a tag, because another client has moved a tag."""
         attachments = [each for each in self._removals if not each.decision.image]
         for repository in dict.fromkeys(each.reference.tagged("latest") for each in attachments):
-            inventory = None if self._over.is_set() else read_inventory(self._reader, repository, self._more)
+            inventory = None if self._stopped.is_set() else read_inventory(self._reader, repository, self._more)
             tagged = _tagged_digests(inventory) if inventory else set()
             for each in attachments:
                 if each.reference.name == repository.name and subject_of(str(each.reference.tag)) in tagged:
-                    each.stays("moved")
+                    each.keep("moved")
 
     def _remove(self, tag: PlannedTag) -> None:
-        if self._over.is_set():
-            tag.stays("not_tried")
+        if self._stopped.is_set():
+            tag.keep("not_tried")
             return
         index = tag.decision.index
         try:
             holds = index is None or self._http.digest(tag.reference.tagged(index.tag)) == index.digest
             outcome = self._http.remove_tag(tag.reference, str(tag.digest)) if holds else "moved"
         except ZotError as error:
-            tag.stays("failed")
+            tag.keep("failed")
             # The failed request may have removed the tag.
             tag.unsure = error.retryable and not certainly_holds(self._http.digest, tag.reference, tag.digest)
             self._fail(error)
             return
         if outcome == "moved":
-            tag.stays("moved")
+            tag.keep("moved")
         elif outcome == "absent":
-            tag.stays("moved")
+            tag.keep("moved")
             tag.exists = False
 
     def _fail(self, error: ZotError) -> None:
-        self._over.set()
+        self._stopped.set()
         self._errors.append(error)

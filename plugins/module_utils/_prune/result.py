@@ -19,7 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import De
 class PlannedTag:
     """A tag with the decision of the plan, and the outcome.
 
-    *goes* is whether the tag is removed, or would be removed in check mode. *exists* is false if another client has
+    *removed* is whether the tag is removed, or would be removed in check mode. *exists* is false if another client has
     removed it. *unsure* means that the removal failed and may nevertheless have happened.
     """
 
@@ -27,14 +27,14 @@ class PlannedTag:
         self.reference = reference
         self.decision = decision
         self.digest = decision.image.digest if decision.image else None
-        self.goes = decision.goes
+        self.removed = decision.removed
         self.reason = decision.reason
         self.exists = True
         self.unsure = False
 
-    def stays(self, reason: str) -> None:
+    def keep(self, reason: str) -> None:
         """Record that the tag is kept although the plan was to remove it."""
-        self.goes, self.reason = False, reason
+        self.removed, self.reason = False, reason
 
     def for_ansible(self, now: float) -> dict[str, t.Any]:
         """An entry of C(deleted) or C(kept)."""
@@ -54,8 +54,8 @@ class PlannedTag:
 
 def result_of(tags: t.Sequence[PlannedTag], now: float) -> dict[str, t.Any]:
     """The result of the module, also for a failure."""
-    removed = [each for each in tags if each.goes]
-    kept = [each for each in tags if not each.goes and each.exists]
+    removed = [each for each in tags if each.removed]
+    kept = [each for each in tags if not each.removed and each.exists]
     return {
         "changed": bool(removed),
         "deleted": [each.for_ansible(now) for each in removed],
@@ -101,8 +101,8 @@ def _diff(tags: t.Iterable[PlannedTag]) -> list[dict[str, t.Any]]:
             "before_header": name,
             "before": [str(each.reference.tag) for each in found],
             "after_header": name,
-            "after": [str(each.reference.tag) for each in found if not each.goes],
+            "after": [str(each.reference.tag) for each in found if not each.removed],
         }
         for name, found in repositories.items()
-        if any(each.goes for each in found)
+        if any(each.removed for each in found)
     ]

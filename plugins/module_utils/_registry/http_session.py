@@ -268,8 +268,8 @@ class HttpSession:
         """Follow redirects and return the last response. Only the host of the registry receives *authorization*."""
         url = f"{self._scheme}://{self.name}{path}"
         for _attempt in range(_MOST_REDIRECTS + 1):
-            shown = authorization if self._is_ours(url) else ""
-            answer = self._bounded(lambda end: self._try(method, url, accept, shown, end), what)  # noqa: B023
+            credentials = authorization if self._is_ours(url) else ""
+            answer = self._bounded(lambda end: self._try(method, url, accept, credentials, end), what)  # noqa: B023
             location = answer.headers.get("Location")
             # A redirect must not choose what a DELETE removes.
             if answer.status not in _REDIRECTS or not location or method == "DELETE":

@@ -42,7 +42,7 @@ class Retries:
         """*timeout* is the longest wait that the registry may request, in seconds."""
         self._timeout = timeout
         self._retries = retries
-        self._over = threading.Event()
+        self._ended = threading.Event()
 
     def retry(self, action: t.Callable[[], T]) -> T:
         """Return the result of *action*. After a retryable error, wait and call it again.
@@ -56,12 +56,12 @@ class Retries:
                 if not error.retryable:
                     raise
                 wait = min(_FIRST_WAIT * 2**attempt, _LONGEST_WAIT) * random.uniform(0.5, 1.0)
-                self._over.wait(max(wait, min(error.retry_after or 0, self._timeout)))
+                self._ended.wait(max(wait, min(error.retry_after or 0, self._timeout)))
         return action()
 
     def require_running(self, what: str) -> None:
         """Raise ZotError after the end of the task. *what* is the beginning of its message."""
-        if self._over.is_set():
+        if self._ended.is_set():
             raise ZotError("tool_failed", f"{what}: the task was ended")
 
 
@@ -126,21 +126,21 @@ class Runner(Retries):
             return stdout
         text = stderr.decode(errors="replace")
         # Redact before shortening the text, because a part of a secret would not be recognized.
-        shown = elide(self._redact(text), _LONGEST_TEXT)
+        redacted = elide(self._redact(text), _LONGEST_TEXT)
         raise ZotError(
             # Classify before secrets are redacted: a short secret can be part of any word.
             classify(message(elide(text, _LONGEST_TEXT)), names=names),
             what,
-            detail=message(shown) or f"exit status {process.returncode} without output",
+            detail=message(redacted) or f"exit status {process.returncode} without output",
             command=command,
             rc=process.returncode,
-            stderr=shown,
+            stderr=redacted,
         )
 
     def end(self) -> None:
         """Kill all running tools and refuse to start new ones."""
         with self._lock:
-            self._over.set()
+            self._ended.set()
             for process in self._running:
                 _kill_group(process)
 

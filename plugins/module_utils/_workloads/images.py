@@ -49,7 +49,7 @@ class ImageVerdict:
     unverified: str | None = None
 
     @property
-    def is_held(self) -> bool:
+    def is_unaffected_by_restart(self) -> bool:
         """Whether a new pod would run the same image again, because of its pull policy or of a digest after the tag."""
         reference = self.use.reference()
         return not self.set_to and (self.use.pull_policy != "Always" or bool(reference and reference.digest))

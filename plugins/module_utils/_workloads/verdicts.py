@@ -175,11 +175,11 @@ def _obstacle(workload: Object, mismatched: t.Sequence[ImageVerdict], policy: Po
     never = [image for image in mismatched if image.use.pull_policy == "Never"]
     if never:
         return f"{_listed(never)} is never pulled, since its pull policy is Never: set Always"
-    held = [image for image in mismatched if image.is_held]
-    if held and not policy.pin:
+    unaffected = [image for image in mismatched if image.is_unaffected_by_restart]
+    if unaffected and not policy.pin:
         return (
-            f"a restart cannot update {_listed(held)}, since its pull policy {held[0].use.pull_policy} takes the image"
-            " of the node: set Always, or let zot_rollout_pin set the digest"
+            f"a restart cannot update {_listed(unaffected)}, since its pull policy {unaffected[0].use.pull_policy}"
+            " takes the image of the node: set Always, or let zot_rollout_pin set the digest"
         )
     effect = manager_of(workload)
     if effect and policy.set_image != "force" and any(image.set_to for image in mismatched):
@@ -203,7 +203,7 @@ def _images_set(workload: Object, images: t.Sequence[ImageVerdict]) -> list[tupl
     for image in images:
         if image.set_to:
             changed.append((image.use, image.set_to))
-        elif image.verdict == "mismatched" and (image.is_held or workload["kind"] == "CronJob"):
+        elif image.verdict == "mismatched" and (image.is_unaffected_by_restart or workload["kind"] == "CronJob"):
             # Keep the tag before the digest, so that the next release knows which tag to follow.
             # In a dry run the digest may not be known.
             tagged = reference_of(image.use) or image.use.image

@@ -37,17 +37,17 @@ def ansible_doc(folder: Path, *options: str) -> subprocess.CompletedProcess[str]
 
 def test_the_pages_have_no_warning(tmp_path: Path) -> None:
     """ansible-core 2.19 warns of a key that the next version does not know."""
-    shown = ansible_doc(tmp_path)
-    assert shown.returncode == 0, shown.stderr
-    assert all(role in shown.stdout for role in ROLES)
+    done = ansible_doc(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert all(role in done.stdout for role in ROLES)
     # ansible-core 2.20 also warns of a collection of its own.
-    assert "DEPRECAT" not in shown.stderr.upper()
-    assert "attributes" not in shown.stderr
+    assert "DEPRECAT" not in done.stderr.upper()
+    assert "attributes" not in done.stderr
 
 
 def test_every_key_of_a_role_is_shown(tmp_path: Path) -> None:
-    shown = ansible_doc(tmp_path, "--json")
-    documents = json.loads(shown.stdout)
+    done = ansible_doc(tmp_path, "--json")
+    documents = json.loads(done.stdout)
     assert sorted(documents) == ROLES
     known = {"author", "description", "options", "short_description", "version_added", "seealso"}
     for name, document in documents.items():

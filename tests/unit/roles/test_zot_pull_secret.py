@@ -106,7 +106,7 @@ def test_the_role_writes_what_the_module_predicts(name: str) -> None:
     assert not {"uid", "resourceVersion"} & found["metadata"].keys()
 
 
-def test_everything_else_of_the_secret_stays() -> None:
+def test_everything_else_in_the_secret_is_kept() -> None:
     annotations = {"a": "b", "kubectl.kubernetes.io/last-applied-configuration": "the old data"}
     metadata = {"labels": {"app": "x"}, "annotations": annotations}
     given = secret({"auths": {}}, kind="Opaque", metadata=metadata, data={"more": "eA=="}, immutable=True)

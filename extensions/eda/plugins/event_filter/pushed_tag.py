@@ -53,7 +53,7 @@ def main(event: dict[str, t.Any]) -> dict[str, t.Any] | list[t.Any]:
     """Return the event with three fields, or an empty list to drop the event."""
     payload, kind = event.get("payload"), _type_of(event)
     if kind not in (None, _TYPE):
-        _LOG.info("Ignored an event of the type %s", _shown(kind))
+        _LOG.info("Ignored an event of the type %s", _printable(kind))
         return []
     if not isinstance(payload, dict):
         return _refuse("the body", payload, "is not a JSON object")
@@ -80,11 +80,11 @@ def _type_of(event: dict[str, t.Any]) -> t.Any:
 
 
 def _refuse(name: str, value: object, reason: str) -> list[t.Any]:
-    _LOG.warning("Refused an event: %s %s %s", name, _shown(value), reason)
+    _LOG.warning("Refused an event: %s %s %s", name, _printable(value), reason)
     return []
 
 
-def _shown(value: object) -> str:
+def _printable(value: object) -> str:
     if not isinstance(value, str):
         return f"of the type {type(value).__name__}"
     return ascii(value if len(value) <= 100 else f"{value[:100]}...")

@@ -33,14 +33,14 @@ class Copies:
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    shown: list[str] = []
+    lines: list[str] = []
 
     def display(line: str, *, stderr: bool) -> None:
         assert stderr, "a callback plugin may write JSON to stdout"
-        shown.append(line)
+        lines.append(line)
 
     monkeypatch.setattr(zot_push.Display(), "display", display)
-    return shown
+    return lines
 
 
 @pytest.fixture

@@ -26,6 +26,6 @@ def test_ansible_knows_it_by_the_name_of_its_file(name: str) -> None:
 def test_loading_all_is_cheap() -> None:
     """Ansible does so for each task that uses one of them: none brings along what only it needs."""
     imports = "; ".join(f"import {HOME}.{name}" for name in NAMES)
-    shown = f"{imports}; import sys; print([name for name in sys.modules if 'zot.plugins.module_utils' in name])"
-    done = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True)
+    program = f"{imports}; import sys; print([name for name in sys.modules if 'zot.plugins.module_utils' in name])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -20,7 +20,7 @@ import yaml
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.tests.unit.conftest import FakeRegistry
 from ansible_collections.killinit.zot.tests.unit.web_registry import WebRegistry
-from ansible_collections.killinit.zot.tests.unit.web_server import Asked, Reply, WebServer, running
+from ansible_collections.killinit.zot.tests.unit.web_server import Reply, Request, WebServer, running
 
 pytest.importorskip("requests")
 constants = pytest.importorskip("ansible.constants", reason="Python without a controller")
@@ -63,7 +63,7 @@ def lookup() -> t.Callable[..., list[str]]:
 
 
 def test_many_references(server: WebServer, web: WebRegistry, lookup: t.Any) -> None:
-    """In their order, each asked once, and none pulled."""
+    """In their order; each is requested once, and none is pulled."""
     terms = ["demo/app:latest", f"{server.host}/demo/app:r1", ["demo/other", "demo/app:latest"]]
     found = lookup(*terms, registry=server.host, **ACCOUNT)
     tags = web.fake.tags
@@ -74,8 +74,8 @@ def test_many_references(server: WebServer, web: WebRegistry, lookup: t.Any) -> 
         ("demo/app", tags["demo/app"]["latest"]),
     ]
     assert found == [f"{server.host}/{name}@{digest}" for name, digest in expected]
-    assert sorted(each.method for each in server.asked) == ["HEAD"] * 3
-    assert set(server.shown) == {BASIC}
+    assert sorted(each.method for each in server.requests) == ["HEAD"] * 3
+    assert set(server.credentials) == {BASIC}
 
 
 def test_a_digest_is_verified(server: WebServer, web: WebRegistry, lookup: t.Any) -> None:
@@ -107,9 +107,9 @@ def test_no_file_holds_the_password(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     found: list[bytes] = []
 
-    def respond(asked: Asked) -> Reply:
+    def respond(request: Request) -> Reply:
         found.extend(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-        return web.respond(asked)
+        return web.respond(request)
 
     with running(respond) as server:
         lookup("demo/app:r1", registry=server.host, **ACCOUNT)
@@ -123,15 +123,15 @@ def test_the_environment_and_variables(server: WebServer, lookup: t.Any, monkeyp
     monkeypatch.setenv("ZOT_USERNAME", "ci")
     monkeypatch.setenv("ZOT_PASSWORD", "s3cret")
     assert len(lookup("demo/app:r1", variables={"zot_validate_certs": "", "zot_ca_path": "", "zot_registry": ""})) == 1
-    assert set(server.shown) == {BASIC}
-    server.asked.clear()
+    assert set(server.credentials) == {BASIC}
+    server.requests.clear()
     lookup("demo/app:r1", variables={"zot_username": "other", "zot_password": "s3cret-too"})
-    assert set(server.shown) == {f"Basic {base64.b64encode(b'other:s3cret-too').decode()}"}
+    assert set(server.credentials) == {f"Basic {base64.b64encode(b'other:s3cret-too').decode()}"}
 
 
 def test_another_registry_does_not_get_the_account(server: WebServer, lookup: t.Any) -> None:
     lookup(f"{server.host}/demo/app:r1", registry="127.0.0.2:5000", **ACCOUNT)
-    assert set(server.shown) == {None}
+    assert set(server.credentials) == {None}
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_errors(server: WebServer, lookup: t.Any, term: t.Any, options: t.Any, w
 
 def test_a_registry_that_hangs(lookup: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner_file, "_FIRST_WAIT", 0.0)
-    with running(lambda _asked: Reply((b"{" for _number in range(50)), pause=0.2)) as server:
-        server.respond = lambda _asked: (server.ended.wait(3), Reply())[1]
+    with running(lambda _request: Reply((b"{" for _number in range(50)), pause=0.2)) as server:
+        server.respond = lambda _request: (server.ended.wait(3), Reply())[1]
         with pytest.raises(errors.AnsibleError, match="no complete answer within 1 seconds"):
             lookup("demo/app:r1", registry=server.host, timeout=1)

@@ -297,7 +297,7 @@ def test_options_that_cannot_be_used(registry: Writer, fake: t.Any, options: dic
 
 
 @pytest.mark.parametrize("verb", ["manifest", "blob"])
-def test_an_error_while_looking_is_not_absence(registry: Writer, fake: t.Any, verb: str) -> None:
+def test_a_read_error_does_not_mean_absence(registry: Writer, fake: t.Any, verb: str) -> None:
     fake.fail(verb, "", "bad-password", times=99)
     with pytest.raises(ZotError) as raised:
         write(registry, params(), dry_run=False)
@@ -306,7 +306,7 @@ def test_an_error_while_looking_is_not_absence(registry: Writer, fake: t.Any, ve
 
 
 def test_the_answer_of_the_write_is_lost(registry: Writer, fake: t.Any) -> None:
-    fake.fail("append", "demo/app:1", "answer-cut-short", landed=True)
+    fake.fail("append", "demo/app:1", "answer-cut-short", applied=True)
     assert write(registry, params(), dry_run=False)["changed"] is True
     assert fake.writes == ["append demo/app:1"]
 
@@ -517,7 +517,7 @@ class TestKeepPrevious:
 
     @pytest.fixture
     def before(self, fake: t.Any, members: dict[str, str]) -> str:
-        fake.forgets = True
+        fake.deletes_untagged = True
         return fake.put_index("demo/app", "latest", members["1-amd64"])  # type: ignore[no-any-return]
 
     def test_kept(self, registry: Writer, fake: t.Any, before: str) -> None:

@@ -76,7 +76,7 @@ def test_absent(registry: Writer, fake: t.Any, there: bool) -> None:
     assert (image["exists"], image["digest"], image["manifest"], image["config"]) == (False, None, None, None)
 
 
-def test_the_order_is_kept_and_each_is_asked_once(registry: Writer, fake: t.Any) -> None:
+def test_the_order_is_kept_and_each_image_is_read_once(registry: Writer, fake: t.Any) -> None:
     digest = fake.put("demo/app", "1")
     images = read_images(registry, params(images=["demo/app:2", "demo/app:1", "demo/app:2"]))["images"]
     assert [image["digest"] for image in images] == [None, digest, None]

@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.killinit.zot.plugins.modules import zot_image_info
 from ansible_collections.killinit.zot.tests.unit.web_registry import CAPTURED, WebRegistry
-from ansible_collections.killinit.zot.tests.unit.web_server import Asked, Reply, WebServer, running
+from ansible_collections.killinit.zot.tests.unit.web_server import Reply, Request, WebServer, running
 
 pytest.importorskip("requests")
 
@@ -58,7 +58,7 @@ def scene(fake: t.Any, docker_config: t.Any, run_module: t.Any) -> t.Iterator[Sc
 
 
 def requests_of(server: WebServer) -> list[str]:
-    return [f"{each.method} {each.path.partition('?')[0].rpartition('/v2/')[2]}" for each in server.asked]
+    return [f"{each.method} {each.path.partition('?')[0].rpartition('/v2/')[2]}" for each in server.requests]
 
 
 def test_search_answers_in_one_request(scene: Scene) -> None:
@@ -83,7 +83,7 @@ def test_the_registry_has_the_same_keys(scene: Scene) -> None:
     without = scene.details()
     commands = [command[-1] for command in scene.web.fake.commands if "manifest" in command]
     assert len(commands) == len(set(commands)) + 2  # the members of the index have tags, too
-    assert sum(each.method == "HEAD" for each in scene.server.asked) == 4
+    assert sum(each.method == "HEAD" for each in scene.server.requests) == 4
     scene.web.searched = {"demo/app": scene.web.describe("demo/app")}
     searched = scene.details()
     assert (without.pop("source"), searched.pop("source")) == ("registry", "search")
@@ -117,7 +117,9 @@ def test_an_absent_repository(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("answer", ["absent", "unreadable", "unknown-field"])
-def test_what_search_does_not_say_the_registry_says(answer: str, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_answers_of_the_search_are_read_from_the_registry(
+    answer: str, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     captured = CAPTURED[answer]
     reply = Reply(json.dumps(captured["body"]).encode(), captured["status"])
     monkeypatch.setattr(scene.web, "_search", lambda _query: reply)
@@ -196,10 +198,10 @@ def test_an_artifact_that_is_no_image(scene: Scene) -> None:
 def test_a_tag_that_is_removed_meanwhile(scene: Scene) -> None:
     respond = scene.web.respond
 
-    def remove(asked: Asked) -> Reply:
-        if asked.method == "HEAD":
+    def remove(request: Request) -> Reply:
+        if request.method == "HEAD":
             scene.web.fake.tags["demo/app"].pop("r1-amd64", None)
-        return respond(asked)
+        return respond(request)
 
     scene.server.respond = remove
     assert [image["tag"] for image in scene.details()["images"]] == ["latest", "r1", "r1-arm-v7"]

@@ -22,8 +22,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._progress import Copi
 # Three layers of 100, 200 and 300 bytes, the last one first in the file.
 PLACES = [(1000, 1100), (2000, 2200), (500, 800)]
 
-# What skopeo is from outside: a process with these arguments, a connection, and the archive open at a place.
-LOOKALIKE = """
+# A process that looks like skopeo: with its arguments, a connection, and the archive open at a position.
+FAKE_SKOPEO = """
 import socket, sys
 connection = socket.socket() if sys.argv[2] == "connected" else None
 files = [open(sys.argv[1], "rb") for place in sys.argv[3:-2]]
@@ -35,9 +35,9 @@ sys.stdin.read()
 
 
 @contextlib.contextmanager
-def lookalike(archive: Path, source: str, *places: int, connected: bool = True) -> t.Iterator[None]:
+def fake_skopeo(archive: Path, source: str, *places: int, connected: bool = True) -> t.Iterator[None]:
     arguments = [str(archive), "connected" if connected else "alone", *map(str, places), source, "docker://host/a:1"]
-    command = [sys.executable, "-c", LOOKALIKE, *arguments]
+    command = [sys.executable, "-c", FAKE_SKOPEO, *arguments]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=archive.parent, start_new_session=True
     ) as process:
@@ -101,7 +101,7 @@ def test_it_never_gets_less_and_never_too_much(reads: list[list[int]]) -> None:
 def test_a_process_with_the_archive_open(archive: Path) -> None:
     ((start, end),) = layers(str(archive), 0)
     copies = Copies(os.getpid())
-    with lookalike(archive, f"docker-archive:{archive}", start + 7):
+    with fake_skopeo(archive, f"docker-archive:{archive}", start + 7):
         (copy,) = copies.read()
         assert (copy.reference, copy.done, copy.size) == ("host/a:1", 7, end - start)
         assert copies.read() == [copy]
@@ -112,15 +112,15 @@ def test_of_several_images_the_one_that_is_copied(archive: Path) -> None:
     """And a path that begins where the process is."""
     ((start, _end),) = layers(str(archive), 0)
     copies = Copies(os.getpid())
-    with lookalike(archive, f"docker-archive:{archive.name}:@0", start + 7):
+    with fake_skopeo(archive, f"docker-archive:{archive.name}:@0", start + 7):
         assert [copy.done for copy in copies.read()] == [7]
-    with lookalike(archive, f"docker-archive:{archive.name}:@1", start + 7):
+    with fake_skopeo(archive, f"docker-archive:{archive.name}:@1", start + 7):
         assert copies.read() == []
 
 
-def test_without_a_connection_it_only_looks(archive: Path) -> None:
+def test_without_a_connection_nothing_is_copied(archive: Path) -> None:
     """As skopeo does where layers are compressed: it reads them all to know their sizes."""
-    with lookalike(archive, f"docker-archive:{archive}", layers(str(archive), 0)[0][1], connected=False):
+    with fake_skopeo(archive, f"docker-archive:{archive}", layers(str(archive), 0)[0][1], connected=False):
         assert Copies(os.getpid()).read() == []
 
 
@@ -128,12 +128,12 @@ def test_other_processes_are_none_of_ours(tmp_path: Path, archive: Path) -> None
     other = tmp_path / "other.tar"
     other.write_bytes(archive.read_bytes())
     for source in (f"oci-archive:{archive}", f"docker-archive:{other}", f"docker-archive:{tmp_path}/none.tar"):
-        with lookalike(archive, source, layers(str(archive), 0)[0][0] + 7):
+        with fake_skopeo(archive, source, layers(str(archive), 0)[0][0] + 7):
             assert Copies(os.getpid()).read() == []
-    with lookalike(archive, f"docker-archive:{archive}", layers(str(archive), 0)[0][0] + 7):
+    with fake_skopeo(archive, f"docker-archive:{archive}", layers(str(archive), 0)[0][0] + 7):
         assert Copies(2**30).read() == []
 
 
-def test_without_proc_there_is_nothing_to_see(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_proc_there_is_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_progress.os.path, "isdir", lambda _path: False)
     assert Copies(os.getpid()).read() == []

@@ -149,7 +149,7 @@ def test_a_dry_run_of_what_is_there(registry: ArchiveWriter, fake: t.Any, app: P
     [("bad-password", "unauthorized"), ("status-503", "unavailable"), ("unknown-authority", "tls")],
 )
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_an_error_while_looking_is_not_absence(
+def test_a_read_error_does_not_mean_absence(
     registry: ArchiveWriter, fake: t.Any, app: Path, scenario: str, error_class: str, dry_run: bool
 ) -> None:
     fake.fail("manifest", "demo/app:1", scenario, times=99)
@@ -168,13 +168,13 @@ def test_the_first_tag_lands_and_the_second_is_refused(registry: ArchiveWriter, 
     assert [(tag["changed"], bool(tag["error"])) for tag in result["tags"]] == [(True, False), (False, True)]
 
 
-@pytest.mark.parametrize("landed", [True, False], ids=["only the answer was lost", "nothing was written"])
-def test_the_answer_of_a_push_is_lost(registry: ArchiveWriter, fake: t.Any, app: Path, landed: bool) -> None:
-    fake.fail("copy", "demo/app:1", "connection-reset", landed=landed)
+@pytest.mark.parametrize("applied", [True, False], ids=["only the answer was lost", "nothing was written"])
+def test_the_answer_of_a_push_is_lost(registry: ArchiveWriter, fake: t.Any, app: Path, applied: bool) -> None:
+    fake.fail("copy", "demo/app:1", "connection-reset", applied=applied)
     result = push(registry, single(app), dry_run=False)
     assert result["changed"] is True
     assert result["image"]["digest"] == fake.tags["demo/app"]["1"]
-    assert len(fake.writes) == (1 if landed else 2)
+    assert len(fake.writes) == (1 if applied else 2)
 
 
 def test_a_500_that_dropped_the_tag(registry: ArchiveWriter, fake: t.Any, app: Path, docker_config: t.Any) -> None:

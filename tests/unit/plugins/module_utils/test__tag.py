@@ -41,7 +41,7 @@ def undo(registry: Writer, moved: t.Sequence[dict[str, t.Any]]) -> None:
 @pytest.fixture(autouse=True)
 def digests(fake: t.Any, docker_config: t.Any) -> dict[str, str]:
     """An image under a tag of its own, and the shared tags of another one."""
-    fake.forgets = True
+    fake.deletes_untagged = True
     for tag in ("new", "old"):
         fake.put("demo/app", tag, docker_config(author=tag))
     for tag in ("latest", "stable"):

@@ -69,21 +69,21 @@ DEFAULTS: Dict = {
 
 
 class Registry:
-    """A Reader whose images are results of zot_image_info. *asked* are the references that were read, in any order.
+    """A Reader whose images are results of zot_image_info.
 
-    *whole* are those of which more than the digest was read.
+    *requested* are the references whose digest was read, in any order, and *whole* those whose image was read.
     """
 
     def __init__(self, images: t.Iterable[Dict]) -> None:
         self.images = {each["reference"]: each for each in images}
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.whole: list[str] = []
 
     def parse(self, text: str) -> str:
         return text
 
     def digest(self, reference: str) -> str | None:
-        self.asked.append(reference)
+        self.requested.append(reference)
         found: str | None = self.images.get(reference, {}).get("digest")
         return found
 
@@ -92,11 +92,11 @@ class Registry:
 def _no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reads come from Registry, and a restart has a known time."""
 
-    def look(reader: Registry, query: Dict) -> Dict:
+    def fake_read_images(reader: Registry, query: Dict) -> Dict:
         reader.whole += query["images"]
         return {"images": [reader.images.get(text) or gone(text) for text in query["images"]]}
 
-    monkeypatch.setattr(registry_state, "read_images", look)
+    monkeypatch.setattr(registry_state, "read_images", fake_read_images)
     monkeypatch.setattr(_workload_info, "_stamp", lambda: STAMP)
 
 
@@ -141,7 +141,7 @@ def action(entry: Dict) -> str:
     return "blocked" if entry["problem"] else "none"
 
 
-class TestAsked:
+class TestRequestedReferences:
     """Which references are read."""
 
     @pytest.mark.parametrize(
@@ -161,23 +161,25 @@ class TestAsked:
     def test_of_one_image(self, text: str, expected: list[str]) -> None:
         registry = Registry([image(), image(f"{APP}:1")])
         info([workload(container(text))], images=registry)
-        assert sorted(registry.asked) == expected
+        assert sorted(registry.requested) == expected
 
     def test_each_once(self) -> None:
         registry = Registry(CLUSTER["images"])
         info(CLUSTER["fresh"]["workloads"], images=registry)
-        assert sorted(registry.asked) == sorted([f"{REGISTRY}/openclaw/tool:latest", f"{APP}:latest", f"{DATA}:latest"])
+        assert sorted(registry.requested) == sorted(
+            [f"{REGISTRY}/openclaw/tool:latest", f"{APP}:latest", f"{DATA}:latest"]
+        )
 
     def test_nothing_but_digests_where_they_are_the_same(self) -> None:
         """A manifest that is read counts as a pull, and takes a second run of crane for its configuration."""
         registry = Registry([image()])
         found = info([workload()], [pod(f"{APP}@{INDEX}")], registry, released=[f"{APP}:latest"])
-        assert (found["ok"], registry.asked, registry.whole) == (True, [f"{APP}:latest"], [])
+        assert (found["ok"], registry.requested, registry.whole) == (True, [f"{APP}:latest"], [])
 
     def test_only_of_the_workloads_that_count(self) -> None:
         registry = Registry(CLUSTER["images"])
         info(CLUSTER["fresh"]["workloads"], images=registry, workloads=["daemonset/daemon"])
-        assert registry.asked == [f"{APP}:latest"]
+        assert registry.requested == [f"{APP}:latest"]
 
 
 class TestCaptured:
@@ -301,7 +303,7 @@ class TestSame:
         entry = one(workload(), *(pod(text) for text in running), images=registry)
         (use,) = entry["images"]
         assert use["running"] == sorted({f"{APP}@{OTHER}", f"{APP}@{INDEX}", digest(7)})
-        assert (registry.asked, registry.whole) == ([f"{APP}:latest"], [f"{APP}:latest", f"{APP}@{OTHER}"])
+        assert (registry.requested, registry.whole) == ([f"{APP}:latest"], [f"{APP}:latest", f"{APP}@{OTHER}"])
         assert (entry["pods"], use["expected"]) == (5, INDEX)
 
 
@@ -349,8 +351,8 @@ class TestPods:
     )
     def test_a_pod_that_reports_nothing_yet(self, status: Dict) -> None:
         """Its volume holds what it was started with; its container will pull what is new."""
-        remembered = {VOLUMES: json.dumps({"workspace": INDEX})}
-        started = {**pod(annotations=remembered), "status": status}
+        annotation = {VOLUMES: json.dumps({"workspace": INDEX})}
+        started = {**pod(annotations=annotation), "status": status}
         entry = one(workload(volumes=[volume()]), started, images=[image(), image(f"{DATA}:latest")])
         assert (entry["pods"], verdicts(entry), action(entry)) == (1, ["not_running", "current"], "none")
 
@@ -385,7 +387,7 @@ def mount(reference: str | None, name: str = "workspace") -> Dict:
     return {"name": name, "mountPath": "/workspace", **status}
 
 
-def remembers(text: str) -> Dict:
+def annotated(text: str) -> Dict:
     return {"annotations": {VOLUMES: text}}
 
 
@@ -393,7 +395,7 @@ FOREIGN = container("ghcr.io/openclaw/openclaw:latest")
 
 
 class TestVolumes:
-    """What an image volume holds: as Kubernetes says, else as the annotation remembers."""
+    """What an image volume holds: the digest that Kubernetes reports, or the digest in the annotation."""
 
     KNOWN = json.dumps({"workspace": INDEX})
 
@@ -403,16 +405,16 @@ class TestVolumes:
             pytest.param({"mounts": [mount(f"{DATA}@{INDEX}")]}, "current", id="reported"),
             pytest.param({"mounts": [mount(f"{DATA}@{OTHER}")]}, "mismatched", id="reported old"),
             pytest.param({"mounts": [mount(None, "other"), mount(AMD_CONFIG)]}, "current", id="reported configuration"),
-            pytest.param({"mounts": [mount(f"{DATA}@{GONE}")], **remembers(KNOWN)}, "unknown", id="a lost one"),
+            pytest.param({"mounts": [mount(f"{DATA}@{GONE}")], **annotated(KNOWN)}, "unknown", id="a lost one"),
             pytest.param(
-                {"mounts": [mount(f"{DATA}@{OTHER}")], **remembers(KNOWN)}, "mismatched", id="reported counts"
+                {"mounts": [mount(f"{DATA}@{OTHER}")], **annotated(KNOWN)}, "mismatched", id="reported counts"
             ),
-            pytest.param(remembers(KNOWN), "current", id="remembered"),
-            pytest.param(remembers(json.dumps({"workspace": OTHER})), "mismatched", id="remembered old"),
-            pytest.param({"mounts": [mount(None)], **remembers(KNOWN)}, "current", id="mounted and remembered"),
-            pytest.param({"mounts": [mount("")], **remembers(KNOWN)}, "current", id="an empty report"),
+            pytest.param(annotated(KNOWN), "current", id="annotation"),
+            pytest.param(annotated(json.dumps({"workspace": OTHER})), "mismatched", id="annotation of an old image"),
+            pytest.param({"mounts": [mount(None)], **annotated(KNOWN)}, "current", id="mounted, with an annotation"),
+            pytest.param({"mounts": [mount("")], **annotated(KNOWN)}, "current", id="an empty report"),
             pytest.param(
-                {"mounts": [{**mount(None), "volumeStatus": None}], **remembers(KNOWN)}, "current", id="a null report"
+                {"mounts": [{**mount(None), "volumeStatus": None}], **annotated(KNOWN)}, "current", id="a null report"
             ),
             pytest.param({"mounts": [mount(f"{DATA}@{INDEX}", "other")]}, "mismatched", id="another volume reported"),
         ],
@@ -437,22 +439,22 @@ class TestVolumes:
             pytest.param(json.dumps({"other": INDEX}), id="of another volume"),
         ],
     )
-    def test_rubbish_in_the_annotation_is_no_memory(self, text: str) -> None:
+    def test_an_invalid_annotation_is_ignored(self, text: str) -> None:
         own = workload(FOREIGN, volumes=[volume()])
-        entry = one(own, pod(f"{APP}@{INDEX}", **remembers(text)), images=[image(f"{DATA}:latest")])
+        entry = one(own, pod(f"{APP}@{INDEX}", **annotated(text)), images=[image(f"{DATA}:latest")])
         assert action(entry) == "restart"
         assert entry["reason"] == (
             "image volume workspace: Kubernetes reports no digest of the volume,"
             " and no annotation zot.killinit.cc/image-volumes records it"
         )
 
-    def test_one_pod_that_remembers_does_not_speak_for_the_other(self) -> None:
-        pods = [pod(f"{APP}@{INDEX}", **remembers(self.KNOWN)), pod(f"{APP}@{INDEX}")]
+    def test_the_annotation_of_one_pod_does_not_count_for_another(self) -> None:
+        pods = [pod(f"{APP}@{INDEX}", **annotated(self.KNOWN)), pod(f"{APP}@{INDEX}")]
         assert verdicts(one(workload(FOREIGN, volumes=[volume()]), *pods, images=[image(f"{DATA}:latest")])) == [
             "mismatched"
         ]
 
-    def test_without_a_pod_there_is_nothing_to_remember(self) -> None:
+    def test_a_volume_without_a_pod_is_not_running(self) -> None:
         entry = one(workload(FOREIGN, volumes=[volume()]), images=[image(f"{DATA}:latest")])
         assert (verdicts(entry), action(entry)) == (["not_running"], "none")
 
@@ -465,7 +467,7 @@ class TestVolumes:
 
     def test_a_volume_alone_restarts_its_workload(self) -> None:
         own = workload(volumes=[volume()])
-        running = pod(f"{APP}@{INDEX}", **remembers(json.dumps({"workspace": OTHER})))
+        running = pod(f"{APP}@{INDEX}", **annotated(json.dumps({"workspace": OTHER})))
         entry = one(own, running, images=[image(), image(f"{DATA}:latest")])
         assert (verdicts(entry), action(entry)) == (["current", "mismatched"], "restart")
         assert entry["reason"].startswith("image volume workspace runs ")
@@ -512,13 +514,13 @@ class TestUnknown:
         assert verdicts(entry) == [verdict]
         assert (action(entry) == "none") is (verdict == "unknown")
 
-    def test_what_is_not_known_is_asked_about(self) -> None:
+    def test_an_unknown_digest_is_read(self) -> None:
         """By what is old, also where it is not stale."""
         registry = Registry([image()])
         entry = one(workload(), pod(self.NAME, **self.KNOWN), images=registry)
         assert (verdicts(entry), registry.whole) == (["unknown"], [f"{APP}:latest", self.NAME])
 
-    def test_an_index_that_has_lost_its_manifests_tells_nothing(self) -> None:
+    def test_an_index_without_its_manifests_is_unknown(self) -> None:
         lost = image(self.NAME, GONE, amd64=None)
         assert verdicts(one(workload(), pod(self.NAME, **self.KNOWN), images=[image(), lost])) == ["unknown"]
 
@@ -548,7 +550,7 @@ class TestPinned:
         assert [(use["verdict"], use["expected"]) for use in entry["images"]] == [(verdict, wanted)]
         assert action(entry) == ("pin" if verdict == "mismatched" else "none")
 
-    def test_tag_and_digest_stays_where_its_tag_has_not_moved(self) -> None:
+    def test_tag_and_digest_are_kept_if_the_tag_has_not_moved(self) -> None:
         entry = one(
             workload(container(f"{APP}:1@{INDEX}", "IfNotPresent")),
             pod(f"{APP}@{INDEX}"),
@@ -601,7 +603,7 @@ class TestPinned:
         assert action(entry) == "blocked"
 
 
-def test_a_workload_that_was_asked_for_and_uses_nothing_of_the_registry() -> None:
+def test_a_selected_workload_without_images_of_the_registry() -> None:
     own = workload(container("ghcr.io/openclaw/openclaw:latest"))
     entry = one(own, pod(f"{APP}@{OTHER}"), workloads=["deployment/app"])
     assert (action(entry), entry["reason"]) == ("blocked", f"it uses no image of {REGISTRY}")
@@ -719,7 +721,7 @@ class TestSelection:
         registry = Registry([image(f"{APP}:{tag}") for tag in ("latest", *range(5))])
         found = plan(workloads, pods, registry)
         took = time.process_time() - started
-        assert sorted(registry.asked[:6]) == [*(f"{APP}:{number}" for number in range(5)), f"{APP}:latest"]
+        assert sorted(registry.requested[:6]) == [*(f"{APP}:{number}" for number in range(5)), f"{APP}:latest"]
         assert [entry["name"] for entry in found if action(entry) == "restart"] == [
             f"deployment/w{number}" for number in range(3, 100, 10)
         ]
@@ -742,7 +744,7 @@ class TestMoving:
     def test_other_tags_stay(self) -> None:
         assert action(one(workload(), pod(f"{APP}@{INDEX}"), assume_pushed=[f"{APP}:1"])) == "none"
 
-    def test_a_digest_stays(self) -> None:
+    def test_a_digest_is_not_changed(self) -> None:
         """As in a run without check mode."""
         own = workload(container(f"{APP}:latest@{INDEX}"))
         images = [image(), image(f"{APP}@{INDEX}")]
@@ -775,7 +777,7 @@ class TestPatch:
             },
         }
 
-    def test_volumes_are_remembered(self) -> None:
+    def test_digests_of_volumes_are_written_into_the_annotation(self) -> None:
         """Those of the registry, also what is current or pinned; the others cannot be known."""
         volumes = [
             volume(),
@@ -875,7 +877,7 @@ class TestProgress:
         assert entry["problem"].startswith("deployment/app: a rollout is in progress: ")
 
     def test_a_patch_that_the_controller_has_not_seen(self) -> None:
-        own, pods = rolling(self.OLD, seen=1)
+        own, pods = rolling(self.OLD, observed=1)
         assert one(own, *pods)["status"] == "progressing"
 
     def test_a_rollout_of_an_old_image_is_stale(self) -> None:
@@ -971,8 +973,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-class Film(FakeCluster):
-    """A cluster that changes: each list of deployments shows the next scene, or raises it; the last one stays."""
+class ClusterSequence(FakeCluster):
+    """A cluster that changes: each list of deployments returns the next scene, or raises it; the last scene repeats."""
 
     def __init__(self, *scenes: t.Sequence[Dict] | ClusterError) -> None:
         super().__init__()
@@ -1005,53 +1007,55 @@ class TestWait:
         return self.scene(own, [new])
 
     def test_nothing_to_wait_for(self, clock: Clock) -> None:
-        found = info([], cluster=Film(self.done()), wait=True)
+        found = info([], cluster=ClusterSequence(self.done()), wait=True)
         assert (found["ok"], clock.sleeps) == (True, [])
 
     def test_until_it_is_done(self, clock: Clock) -> None:
         registry = Registry([image()])
-        found = info([], images=registry, cluster=Film(self.under_way(), self.under_way(), self.done()), wait=True)
+        found = info(
+            [], images=registry, cluster=ClusterSequence(self.under_way(), self.under_way(), self.done()), wait=True
+        )
         assert (found["ok"], found["workloads"][0]["status"], clock.sleeps) == (True, "current", [5, 5])
-        assert registry.asked == [f"{APP}:latest"]
+        assert registry.requested == [f"{APP}:latest"]
 
     def test_until_it_has_failed(self, clock: Clock) -> None:
-        found = info([], cluster=Film(self.under_way(), self.failed()), wait=True)
+        found = info([], cluster=ClusterSequence(self.under_way(), self.failed()), wait=True)
         assert (found["ok"], found["workloads"][0]["status"], clock.sleeps) == (False, "failed", [5])
 
     def test_until_the_timeout(self, clock: Clock) -> None:
-        found = info([], cluster=Film(self.under_way()), wait=True, wait_timeout=12)
+        found = info([], cluster=ClusterSequence(self.under_way()), wait=True, wait_timeout=12)
         assert found["problems"] == [
             "deployment/app: the rollout did not finish within 12 seconds: 0 of 1 pods are updated, 1 available"
         ]
         assert clock.sleeps == [5, 5, 2]
 
     def test_not_at_all(self, clock: Clock) -> None:
-        assert info([], cluster=Film(self.under_way()))["workloads"][0]["status"] == "progressing"
+        assert info([], cluster=ClusterSequence(self.under_way()))["workloads"][0]["status"] == "progressing"
         assert clock.sleeps == []
 
     @pytest.mark.parametrize("status", [None, 429, 500, 503])
     def test_an_error_that_can_pass_is_retried(self, clock: Clock, status: int | None) -> None:
         error = ClusterError("no", verb="list", resource="deployments", namespace=NAMESPACE, status=status)
-        found = info([], cluster=Film(self.under_way(), error, error, self.done()), wait=True)
+        found = info([], cluster=ClusterSequence(self.under_way(), error, error, self.done()), wait=True)
         assert (found["ok"], len(clock.sleeps)) == (True, 3)
 
     def test_until_the_timeout_and_no_longer(self, clock: Clock) -> None:
         error = ClusterError("no", verb="list", resource="deployments", namespace=NAMESPACE, status=503)
         with pytest.raises(ClusterError, match="cannot list deployments in namespace openclaw: no"):
-            info([], cluster=Film(error), wait=True, wait_timeout=12)
+            info([], cluster=ClusterSequence(error), wait=True, wait_timeout=12)
         assert clock.sleeps == [5, 5, 2]
 
     @pytest.mark.parametrize("status", [400, 401])
-    def test_an_error_that_stays_is_not_retried(self, clock: Clock, status: int) -> None:
+    def test_a_permanent_error_is_not_retried(self, clock: Clock, status: int) -> None:
         error = ClusterError("no", verb="list", resource="deployments", namespace=NAMESPACE, status=status)
         with pytest.raises(ClusterError):
-            info([], cluster=Film(error), wait=True)
+            info([], cluster=ClusterSequence(error), wait=True)
         assert clock.sleeps == []
 
     def test_an_error_without_wait_is_not_retried(self, clock: Clock) -> None:
         error = ClusterError("no", verb="list", resource="deployments", namespace=NAMESPACE, status=503)
         with pytest.raises(ClusterError):
-            info([], cluster=Film(error, self.done()))
+            info([], cluster=ClusterSequence(error, self.done()))
         assert clock.sleeps == []
 
     @pytest.mark.parametrize(("error_class", "sleeps"), [("unavailable", [5]), ("rate_limited", [5]), ("denied", None)])
@@ -1069,14 +1073,14 @@ class TestWait:
         monkeypatch.setattr(Registry, "digest", answer)
         if sleeps is None:
             with pytest.raises(ZotError):
-                info([], cluster=Film(self.done()), wait=True)
+                info([], cluster=ClusterSequence(self.done()), wait=True)
         else:
-            assert info([], cluster=Film(self.done()), wait=True)["ok"] is True
+            assert info([], cluster=ClusterSequence(self.done()), wait=True)["ok"] is True
             assert clock.sleeps == sleeps
 
     def test_two_hours_need_no_more_memory_than_a_minute(self, clock: Clock) -> None:
         """The version before ended after 250 polls with "Exceeded maximum object depth"."""
-        cluster = Film(self.under_way())
+        cluster = ClusterSequence(self.under_way())
 
         def peak(seconds: int) -> int:
             cluster.requests.clear()

@@ -262,7 +262,7 @@ def test_a_kind_of_use(case: str, scene: Scene) -> None:
     assert found["at_risk"] == []
     # Reading it is not a pull, and needs no run of crane.
     assert scene.web.fake.commands == []
-    assert not [each for each in scene.server.asked if each.method == "GET" and "/manifests/" in each.path]
+    assert not [each for each in scene.server.requests if each.method == "GET" and "/manifests/" in each.path]
 
 
 def test_every_kind_is_read_in_all_namespaces(scene: Scene) -> None:
@@ -344,7 +344,7 @@ def test_a_configuration_without_a_tag_is_still_there(scene: Scene) -> None:
     assert image["risk"] == "untagged"
 
 
-def test_the_registry_is_asked_again(scene: Scene) -> None:
+def test_tags_of_the_search_extension_are_read_again(scene: Scene) -> None:
     """The search extension still says that 3f2c1ab holds the image, as it may after a crash of Zot."""
     old = scene.digest("3f2c1ab")
     tags = scene.web.fake.tags["openclaw/openclaw"]

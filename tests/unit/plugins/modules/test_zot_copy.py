@@ -56,17 +56,17 @@ class Scene:
         """The tags of the destination."""
         return dict(self.destination.fake.tags.get(repository, {}))
 
-    def forget_requests(self) -> None:
+    def clear_requests(self) -> None:
         for end in (self.source, self.destination):
             assert end.server
-            end.server.asked.clear()
+            end.server.requests.clear()
             end.fake.commands.clear()
         self.crane.done.clear()
 
 
 @pytest.fixture
 def scene(fake: FakeRegistry, run_module: t.Any, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Scene]:
-    ends = [End(fake, attached={}), End(FakeRegistry(forgets=True), attached={})]
+    ends = [End(fake, attached={}), End(FakeRegistry(deletes_untagged=True), attached={})]
     crane = Crane(ends)
 
     def run(runner: t.Any, command: t.Sequence[str], **more: t.Any) -> bytes:
@@ -105,11 +105,11 @@ def test_a_dry_run_says_the_same(scene: Scene) -> None:
 def test_a_second_run_asks_little(scene: Scene) -> None:
     """One request for all images of each end, and two for what is signed: Zot hides signatures in its search."""
     first = scene(shared_tags=["latest"])
-    scene.forget_requests()
+    scene.clear_requests()
     again = scene(shared_tags=["latest"])
     assert (again["changed"], again["moved"], again["diff"], scene.crane.done) == (False, [], [], [])
-    assert scene.source.asked == ["GET _zot/ext/search", f"GET demo/app/referrers/{scene.index}"]
-    assert scene.destination.asked == ["GET _zot/ext/search", f"HEAD demo/app/manifests/{scene.signature}"]
+    assert scene.source.requests == ["GET _zot/ext/search", f"GET demo/app/referrers/{scene.index}"]
+    assert scene.destination.requests == ["GET _zot/ext/search", f"HEAD demo/app/manifests/{scene.signature}"]
     found = [{each["digest"] for each in result["images"][0]["referrers"]} for result in (first, again)]
     assert found[0] == found[1] == {scene.sbom, scene.signature, scene.attestation}
 
@@ -274,7 +274,7 @@ class TestEnds:
         assert scene.crane.accounts[0] == {f"{host}/demo/app": {"auth": auth} for host, auth in encoded.items()}
         for end in (scene.source, scene.destination):
             assert end.server
-            assert {each for each in end.server.shown if each} == {f"Basic {encoded[end.host]}"}
+            assert {each for each in end.server.credentials if each} == {f"Basic {encoded[end.host]}"}
 
     @pytest.mark.parametrize(
         "options", [{"source_validate_certs": False}, {"validate_certs": False}, {"source_ca_path": "CA"}]
@@ -294,7 +294,7 @@ class TestEnds:
         monkeypatch.setenv("ZOT_PASSWORD", "s3cret")
         scene(source_username=None, source_password=None, username=None, password=None)
         assert scene.source.server
-        assert {each for each in scene.source.server.shown if each} == set()
+        assert {each for each in scene.source.server.credentials if each} == set()
 
     def test_one_registry(self, scene: Scene) -> None:
         """The account of the destination, unless the source has one of its own: crane gets both, by repository."""
@@ -337,7 +337,7 @@ class TestEnds:
 def test_options(scene: Scene, options: t.Any, words: str) -> None:
     result = scene(**options)
     assert (result["error_class"], words in result["msg"]) == ("invalid_option", True), result["msg"]
-    assert scene.source.asked == scene.destination.asked == scene.crane.done == []
+    assert scene.source.requests == scene.destination.requests == scene.crane.done == []
 
 
 def test_an_image_that_does_not_exist(scene: Scene) -> None:
@@ -359,8 +359,8 @@ def test_what_zot_answers() -> None:
 
     names = ("o/app", "o/signed")
     references = [Reference("zot.example.com", name, "r1") for name in names]
-    asked: t.Any = Http()
-    found, tags = search_images(asked, references, [])
+    http: t.Any = Http()
+    found, tags = search_images(http, references, [])
     assert (len(found), tags) == (2, {})
     index, signed = (found[each] for each in references)
     assert list(index.members.values()) == ["linux/amd64", "linux/arm64"]

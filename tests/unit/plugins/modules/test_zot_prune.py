@@ -18,7 +18,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.killinit.zot.plugins.modules import zot_prune
 from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
 from ansible_collections.killinit.zot.tests.unit.web_registry import DENIED, NAME_UNKNOWN, WebRegistry
-from ansible_collections.killinit.zot.tests.unit.web_server import Asked, Reply, WebServer, running
+from ansible_collections.killinit.zot.tests.unit.web_server import Reply, Request, WebServer, running
 
 pytest.importorskip("requests")
 
@@ -55,20 +55,20 @@ class Scene:
         """Answer the next requests for a tag in another way, or do something before the answer."""
         respond, left = self.server.respond, list(replies)
 
-        def other(asked: Asked) -> Reply:
-            if left and asked.method == method and asked.path.endswith(f"/manifests/{target}"):
+        def other(request: Request) -> Reply:
+            if left and request.method == method and request.path.endswith(f"/manifests/{target}"):
                 reply = left.pop(0)
                 if isinstance(reply, Reply):
                     return reply
                 reply()
-            return respond(asked)
+            return respond(request)
 
         self.server.respond = other
 
     @property
     def removed(self) -> list[str]:
-        """The tags that the server was asked to remove."""
-        return [each.path.rpartition("/")[2] for each in self.server.asked if each.method == "DELETE"]
+        """The tags in the DELETE requests that the server received."""
+        return [each.path.rpartition("/")[2] for each in self.server.requests if each.method == "DELETE"]
 
 
 @pytest.fixture
@@ -133,8 +133,10 @@ def test_undo_is_what_zot_tag_takes(scene: Scene) -> None:
 
 def test_each_tag_is_read_right_before_it_is_removed(scene: Scene) -> None:
     scene.prune()
-    asked = [f"{each.method} {each.path.rpartition('/')[2]}" for each in scene.server.asked if each.method != "GET"]
-    assert asked == [f"{method} {tag}" for tag in OLD_TAGS for method in ("HEAD", "DELETE")]
+    request = [
+        f"{each.method} {each.path.rpartition('/')[2]}" for each in scene.server.requests if each.method != "GET"
+    ]
+    assert request == [f"{method} {tag}" for tag in OLD_TAGS for method in ("HEAD", "DELETE")]
 
 
 def test_members(scene: Scene) -> None:
@@ -143,7 +145,7 @@ def test_members(scene: Scene) -> None:
     members = [tag for tag in scene.before if tag.endswith("64")]
     assert (tags_of(done["deleted"]), done["freeable"]) == (sorted(members), 0)
     assert {each["reason"] for each in done["deleted"]} == {"member"}
-    assert sum(each.method == "HEAD" for each in scene.server.asked) == 2 * len(members)
+    assert sum(each.method == "HEAD" for each in scene.server.requests) == 2 * len(members)
 
 
 @pytest.mark.parametrize("what", ["index", "member", "configuration", "tag", "pinned"])
@@ -223,7 +225,7 @@ def test_an_unknown_outcome_can_be_undone(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("target", [OLD, f"{OLD}-amd64"])
-def test_a_tag_that_moved_stays(target: str, scene: Scene) -> None:
+def test_a_tag_that_moved_is_kept(target: str, scene: Scene) -> None:
     """Between the plan and its removal."""
 
     def move() -> None:
@@ -296,7 +298,7 @@ def attach(scene: Scene, digest: str) -> str:
 
 
 def test_attachments(scene: Scene) -> None:
-    """That of an old index, of an old member, and of what stays; the first two go last, and can be undone."""
+    """The attachments of an old index and of an old member are removed last, and can be restored."""
     old, member, new, orphan = (
         attach(scene, each)
         for each in (scene.tags[OLD], scene.tags[f"{OLD}-amd64"], scene.tags[NEW], f"sha256:{'9' * 64}")
@@ -344,7 +346,7 @@ def test_an_untagged_image_keeps_its_attachment(scene: Scene) -> None:
 )
 def test_a_hostile_list_of_tags(body: bytes, scene: Scene) -> None:
     respond = scene.server.respond
-    scene.server.respond = lambda asked: Reply(body) if asked.path.endswith("/tags/list") else respond(asked)
+    scene.server.respond = lambda request: Reply(body) if request.path.endswith("/tags/list") else respond(request)
     done = scene.prune()
     assert (done["error_class"], done["deleted"], scene.removed) == ("tool_failed", [], [])
     assert "the answer of the registry is invalid" in done["msg"]
@@ -352,15 +354,15 @@ def test_a_hostile_list_of_tags(body: bytes, scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("tags", [[], [OLD]])
-def test_a_list_that_never_ends(tags: list[str], scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tag_list_with_endless_pages(tags: list[str], scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     from ansible_collections.killinit.zot.plugins.module_utils._registry import http_session
 
     monkeypatch.setattr(http_session, "_MOST_PAGES", 50)
     respond, page = scene.server.respond, iter(range(1_000_000))
 
-    def endless(asked: Asked) -> Reply:
-        if "/tags/list" not in asked.path:
-            return respond(asked)
+    def endless(request: Request) -> Reply:
+        if "/tags/list" not in request.path:
+            return respond(request)
         link = {"Link": f'</v2/{REPOSITORY}/tags/list?last={next(page)}>; rel="next"'}
         return Reply(json.dumps({"tags": tags}).encode(), 200, link)
 
@@ -370,7 +372,7 @@ def test_a_list_that_never_ends(tags: list[str], scene: Scene, monkeypatch: pyte
     assert scene.removed == []
 
 
-def test_more_tags_than_anybody_has(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tag_list_that_is_too_long(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     from ansible_collections.killinit.zot.plugins.module_utils._registry import http_session
 
     monkeypatch.setattr(http_session, "_MOST_TAGS", 9)
@@ -400,23 +402,23 @@ def test_one_of_two_repositories_does_not_exist(scene: Scene) -> None:
 def test_parallel_is_bounded(scene: Scene) -> None:
     respond, lock, most = scene.server.respond, threading.Lock(), [0, 0]
 
-    def slow(asked: Asked) -> Reply:
-        if asked.method != "DELETE":
-            return respond(asked)
+    def slow(request: Request) -> Reply:
+        if request.method != "DELETE":
+            return respond(request)
         with lock:
             most[0] += 1
             most[1] = max(most)
         time.sleep(0.05)
         with lock:
             most[0] -= 1
-            return respond(asked)
+            return respond(request)
 
     scene.server.respond = slow
     assert len(scene.prune(keep_last=1, parallel=3)["deleted"]) == 6
     assert 1 < most[1] <= 3
 
 
-def test_the_newest_revision_stays_whatever_its_age(scene: Scene) -> None:
+def test_the_newest_revision_is_kept_at_any_age(scene: Scene) -> None:
     done = scene(keep_newer_than="1m")
     assert {each["tag"]: each["reason"] for each in done["kept"]}[NEW] == "keep_last"
     assert len(done["deleted"]) == 6
@@ -450,7 +452,7 @@ def test_the_newest_revision_stays_whatever_its_age(scene: Scene) -> None:
 )
 def test_an_option_that_cannot_be_used(options: dict[str, t.Any], message: str, scene: Scene) -> None:
     done = scene.prune(**options)
-    assert (done["error_class"], done["deleted"], scene.server.asked) == ("invalid_option", [], [])
+    assert (done["error_class"], done["deleted"], scene.server.requests) == ("invalid_option", [], [])
     assert message in done["msg"]
 
 
@@ -465,12 +467,12 @@ def test_an_older_zot_does_not_know_every_field(scene: Scene) -> None:
     """It refuses the whole query. Then the push alone says how old a tag is."""
     respond = scene.server.respond
 
-    def older(asked: Asked) -> Reply:
-        if "TaggedTimestamp" in asked.path:
+    def older(request: Request) -> Reply:
+        if "TaggedTimestamp" in request.path:
             return Reply(b'{"errors":[{"message":"Cannot query field"}],"data":null}', 422)
-        return respond(asked)
+        return respond(request)
 
     scene.server.respond = older
     assert tags_of(scene.prune()["deleted"]) == OLD_TAGS
     assert "unknown" not in str(scene.prune())
-    assert not [each for each in scene.server.asked if each.path.endswith("tags/list") and each.method != "GET"]
+    assert not [each for each in scene.server.requests if each.path.endswith("tags/list") and each.method != "GET"]

@@ -67,7 +67,7 @@ def accounts(fake: t.Any, monkeypatch: pytest.MonkeyPatch, docker_config: t.Any)
 @pytest.fixture
 def diagnose(accounts: Accounts, monkeypatch: pytest.MonkeyPatch, run_module: t.Any) -> Diagnose:
     """Run the module at the time when the pods were captured, or by the clock where *now* is None."""
-    assert accounts.asked == set()
+    assert accounts.requests == set()
 
     def run(scene: Scene, *, cluster: FakeCluster | None = None, now: float | None = NOW, **options: t.Any) -> Result:
         monkeypatch.setattr(verdict, "time", time if now is None else types.SimpleNamespace(time=lambda: now))
@@ -138,8 +138,8 @@ def test_the_registry_does_not_answer(diagnose: Diagnose, accounts: Accounts, ap
     assert finding["evidence"]
     assert finding["containers"] == ["container app"]
     assert not result["ok"]
-    asked = [each["resource"] for each in result["unreadable"]]
-    assert asked == ([] if app in ("malformed", "nohost", "refused", "plain", "untrusted") else [APP])
+    unreadable = [each["resource"] for each in result["unreadable"]]
+    assert unreadable == ([] if app in ("malformed", "nohost", "refused", "plain", "untrusted") else [APP])
 
 
 def test_what_a_finding_says(diagnose: Diagnose) -> None:
@@ -384,7 +384,7 @@ class TestAbsence:
         result = diagnose(Scene.of("repomissing"))
         assert (names(result), verbs(result)) == (["tag_missing"], ["delete"])
 
-    def test_the_pods_account_sees_what_the_operator_may_not(self, diagnose: Diagnose, accounts: Accounts) -> None:
+    def test_the_pull_secret_can_read_what_the_operator_may_not(self, diagnose: Diagnose, accounts: Accounts) -> None:
         accounts.refused["operat0r-s3cret"] = "bad-password"
         result = diagnose(Scene.of("tagmissing"))
         assert names(result) == ["tag_missing"]
@@ -395,7 +395,7 @@ class TestAccess:
     def test_each_account_asks_once(self, diagnose: Diagnose, accounts: Accounts) -> None:
         """Kubelet has no account for the pods whose secrets have none, or cannot be read."""
         diagnose(Scene.of())
-        assert accounts.asked - {("operat0r-s3cret", each) for each in ("catalog", *_repositories(accounts))} == {
+        assert accounts.requests - {("operat0r-s3cret", each) for each in ("catalog", *_repositories(accounts))} == {
             (PULL, "openclaw/openclaw"),
             (PULL, "openclaw/opencalw"),
             (PULL, "openclaw/workspace"),
@@ -485,7 +485,7 @@ class TestAccess:
         accounts.refused[""] = "no-credentials"
         result = diagnose(Scene.of("notbase64").naming("zot-pull-secret", "notbase64"))
         assert names(result) == ["secret_unreadable"]
-        assert {password for password, _repository in accounts.asked} == {"", "operat0r-s3cret"}
+        assert {password for password, _repository in accounts.requests} == {"", "operat0r-s3cret"}
 
     def test_a_name_that_no_secret_can_have(self, diagnose: Diagnose, accounts: Accounts) -> None:
         """Kubernetes accepts any text there. It is neither requested nor in a command."""
@@ -512,7 +512,7 @@ class TestAccess:
         scene.service_accounts = [service_account("default", "wrong")]
         result = diagnose(scene)
         assert names(result) == ["credentials_refused", "secret_not_named"]
-        assert {password for password, _repository in accounts.asked} == {WRONG, "", "operat0r-s3cret"}
+        assert {password for password, _repository in accounts.requests} == {WRONG, "", "operat0r-s3cret"}
         assert verbs(result) == ["ansible", "delete"]
 
     @pytest.mark.parametrize("app", ["nosecret", "otherhost"])
@@ -540,7 +540,7 @@ class TestAccess:
         result = diagnose(Scene.of(app), registry="zot.example")
         assert (names(result), verbs(result)) == ([expected], ["delete"])
         assert "ZOT_USERNAME" not in json.dumps(result)
-        assert accounts.asked == set()
+        assert accounts.requests == set()
 
     def test_another_registry_denies_access(self, diagnose: Diagnose) -> None:
         result = diagnose(Scene.of("wrong").message("403 Forbidden"), registry="zot.example")
@@ -574,7 +574,7 @@ class TestAccess:
         accounts.refused[""] = "no-credentials"
         result = diagnose(Scene.of("nosecret"))
         assert "secret_not_named" in names(result)
-        assert "l0gin-of-a-person" not in {password for password, _repository in accounts.asked}
+        assert "l0gin-of-a-person" not in {password for password, _repository in accounts.requests}
 
 
 class TestUnreadable:
@@ -636,10 +636,10 @@ class TestUnreadable:
         self, diagnose: Diagnose, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """However many accounts and repositories there are to ask about."""
-        asked = []
+        started = []
 
         def hang(*_arguments: t.Any, **_more: t.Any) -> bytes:
-            asked.append(time.monotonic())
+            started.append(time.monotonic())
             time.sleep(1)
             raise ZotError("unavailable", "crane did not end within 1 seconds")
 
@@ -647,7 +647,7 @@ class TestUnreadable:
         began = time.monotonic()
         result = diagnose(Scene.of(), registry_timeout=1)
         assert time.monotonic() - began < 5
-        assert len(asked) <= registry_file._PARALLEL
+        assert len(started) <= registry_file._PARALLEL
         assert {each["resource"] for each in result["unreadable"]} == {
             APP,
             f"{REGISTRY}/openclaw/opencalw",
@@ -749,7 +749,7 @@ class TestNothingWrong:
         assert (names(result), typed(result)) == (["works_now"], [])
         assert result["findings"][0]["resource"] == f"pod/{scene.pod['metadata']['name']}"
 
-    def test_a_first_pull_goes_on(self, diagnose: Diagnose) -> None:
+    def test_a_first_pull_in_progress(self, diagnose: Diagnose) -> None:
         scene = Scene.of("slow")
         scene.secrets["zot-pull-secret"] = secret("zot-pull-secret", {"slow.test:5000": entry()})
         (finding,) = causes(diagnose(scene, registry="slow.test:5000", pull_timeout=10))
@@ -758,7 +758,7 @@ class TestNothingWrong:
 
     def test_a_first_pull_from_another_registry(self, diagnose: Diagnose, accounts: Accounts) -> None:
         assert names(diagnose(Scene.of("slow"), pull_timeout=10)) == ["pulling"]
-        assert accounts.asked == set()
+        assert accounts.requests == set()
 
     @pytest.mark.parametrize("message", ["", "something unheard of"])
     def test_the_reason_is_not_known(self, diagnose: Diagnose, message: str) -> None:
@@ -904,4 +904,4 @@ def test_both_documents_list_the_same_causes() -> None:
 
 
 def _repositories(accounts: Accounts) -> set[str]:
-    return {repository for _password, repository in accounts.asked}
+    return {repository for _password, repository in accounts.requests}

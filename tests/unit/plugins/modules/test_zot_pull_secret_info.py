@@ -88,9 +88,9 @@ class Scene:
         shared = {"registry": REGISTRY, "username": None, "password": None, "retries": None, "namespace": "openclaw"}
         result: Result = self._run(zot_pull_secret_info.main, **{**shared, **options})
         assert wrong_keys(zot_pull_secret_info.RETURN, result) == []
-        shown = json.dumps(result)
+        output = json.dumps(result)
         for hidden in (PASSWORD, "new-password", encoded(f"puller:{PASSWORD}"), encoded("puller:new-password")):
-            assert hidden not in shown
+            assert hidden not in output
         return result
 
     def _checked(self, runner: t.Any, command: t.Sequence[str], **more: t.Any) -> bytes:
@@ -259,19 +259,19 @@ class TestElsewhere:
         self, scene: Scene, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Whole Secrets of other namespaces never leave the API server."""
-        asked = []
+        queries = []
         listed = FakeCluster.list
 
         def spy(cluster: FakeCluster, resource: str, namespace: str | None = None, **query: t.Any) -> t.Any:
             if resource == "secrets":
-                asked.append((namespace, query))
+                queries.append((namespace, query))
             return listed(cluster, resource, namespace, **query)
 
         monkeypatch.setattr(FakeCluster, "list", spy)
         assert scene(GOOD, self.OTHER, workload(**NAMED))["ok"]
-        assert asked == []
+        assert queries == []
         result = scene(self.OTHER, workload(**NAMED))
-        assert asked == [(None, {"fields": ["metadata.name=zot-pull-secret"], "metadata_only": True})]
+        assert queries == [(None, {"fields": ["metadata.name=zot-pull-secret"], "metadata_only": True})]
         assert_verdict(result, "exists", "failed", "exists in prod")
 
     def test_the_right_to_list_them_is_optional(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -498,7 +498,7 @@ class TestRepair:
         assert repair["changes"] == [f"entry {REGISTRY}: credentials updated"]
         assert after["ok"]
 
-    def test_an_entry_for_a_part_of_the_registry_stays_if_it_is_valid(self, scene: Scene) -> None:
+    def test_a_valid_entry_for_a_part_of_the_registry_is_kept(self, scene: Scene) -> None:
         scene.users["part"] = "of-the-part"
         scene.fake.put("demo/app", "1")
         given = secret({f"{REGISTRY}/demo": entry("part", "of-the-part"), REGISTRY: entry(password="old")})
@@ -543,7 +543,7 @@ class TestRepair:
         assert (repair["action"], repair["keep"], repair["data_key"]) == ("replace", keep, data_key)
         assert after["ok"]
 
-    def test_a_valid_secret_of_the_older_type_stays(self, scene: Scene) -> None:
+    def test_a_valid_secret_of_the_older_type_is_kept(self, scene: Scene) -> None:
         given = secret({REGISTRY: entry()}, kind="kubernetes.io/dockercfg", field=".dockercfg")
         result = scene(given, workload(**NAMED))
         assert (result["ok"], result["repair"]["action"]) == (True, "none")
@@ -601,6 +601,6 @@ class TestRepair:
 def test_texts_from_the_cluster_cannot_control_a_terminal(scene: Scene) -> None:
     given = secret({f"{REGISTRY}/%1b[2J": entry(), REGISTRY: entry("\x1b[2Jpuller")})
     result = scene(given, workload(**NAMED))
-    shown = [result["account"], *result["problems"], *result["repair"]["changes"]]
-    shown += [check[name] for check in result["checks"] for name in ("reason", "remedy")]
-    assert not [text for text in shown if not text.isprintable()]
+    texts = [result["account"], *result["problems"], *result["repair"]["changes"]]
+    texts += [check[name] for check in result["checks"] for name in ("reason", "remedy")]
+    assert not [text for text in texts if not text.isprintable()]

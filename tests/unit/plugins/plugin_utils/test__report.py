@@ -151,12 +151,12 @@ def test_hostile_text_is_text_in_html(text: str) -> None:
     """It makes no element and no attribute, and a reader sees it."""
     harmless, page = Page(report_file.render(filled("x"), "html")), Page(report_file.render(filled(text), "html"))
     assert page.elements == harmless.elements
-    shown = report_file.printable(text)
-    seen = page.text + "".join(value for _name, value in page.values)
+    printable = report_file.printable(text)
+    texts = page.text + "".join(value for _name, value in page.values)
     numbers = set(re.findall(r"x(\d+)", harmless.text + "".join(value for _name, value in harmless.values)))
     # Times that are none, and the digests of members, are not shown.
     assert numbers >= {str(number) for number in range(1, 30)} - {"3", "5", "6", "7", "8"}
-    assert [number for number in sorted(numbers) if f"{shown}{number}" not in seen] == []
+    assert [number for number in sorted(numbers) if f"{printable}{number}" not in texts] == []
     assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", page.text)
 
 
@@ -181,12 +181,12 @@ def test_hostile_text_is_text_in_markdown(text: str) -> None:
         # An escaped character is a token of its own, and text is split there.
         return [kind.strip() for kind in kinds if kind.split()[0] not in ("text", "text_special")]
 
-    (harmless, _text), (hostile, seen) = (
+    (harmless, _text), (hostile, texts) = (
         parsed(report_file.render(filled("x"), "md")),
         parsed(report_file.render(filled(text), "md")),
     )
     assert elements(hostile) == elements(harmless)
-    assert report_file.printable(text).strip() in seen
+    assert report_file.printable(text).strip() in texts
 
 
 @pytest.mark.parametrize("template", ["report.html.j2", "report.md.j2"])

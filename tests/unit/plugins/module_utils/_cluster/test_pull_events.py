@@ -161,7 +161,7 @@ def test_a_first_pull_whose_events_have_expired(other: str) -> None:
     assert bool(found) == (other == "Normal")
 
 
-def test_a_pull_that_goes_on_after_a_failure() -> None:
+def test_a_pull_that_continues_after_a_failure() -> None:
     """While kubelet tries again, its last error still counts."""
     (found,) = find(PULLS["late"], now=NOW + 120)["slow"]
     assert "TLS handshake timeout" in found.message

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What becomes of each tag: examples, and what holds for every repository."""
+"""The decision for each tag: examples, and properties of every repository."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def reasons(
     attached: t.Sequence[str] = (),
     missing: t.Container[str] = (),
 ) -> dict[str, str]:
-    """The reason of each tag; that of one that goes begins with a minus."""
+    """The reason for each tag. The reason to remove a tag begins with a minus."""
     tags = [*(image.tag for image in images), *attached]
     found = plan(tags, images, given_rules, use or Use(), missing)
-    return {each.tag: f"{'-' if each.goes else ''}{each.reason}" for each in found}
+    return {each.tag: f"{'-' if each.removed else ''}{each.reason}" for each in found}
 
 
 THREE = [*revision("aaaaaa1", 1, 1), *revision("aaaaaa2", 2, 2), *revision("aaaaaa3", 3, 3)]
@@ -102,7 +102,7 @@ def test_revisions_are_counted_and_not_tags() -> None:
     ],
 )
 def test_a_rule(more: dict[str, t.Any], use: Use, reason: str) -> None:
-    """The oldest revision stays or goes as a whole."""
+    """All tags of the oldest revision are kept, or all are removed."""
     found = reasons(THREE, rules(**{"keep_last": 1, **more}), use)
     assert {found[tag] for tag in ("aaaaaa1", "aaaaaa1-amd64", "aaaaaa1-arm64")} == {reason}
 
@@ -162,8 +162,8 @@ def test_a_pattern_that_is_none() -> None:
         RevisionTags("(")
 
 
-def test_members_go_and_their_index_stays() -> None:
-    """Of every revision that stays, whatever keeps it, and of an unknown age, too."""
+def test_tags_of_members_are_removed_and_the_index_is_kept() -> None:
+    """In every revision that is kept, for whatever reason, also because its age is unknown."""
     images = [*THREE, *revision("aaaaaa4", 4, None), LATEST]
     found = reasons(images, rules(keep_last=1, untag_members=True), Use(frozenset([digest(29)])))
     assert {tag: found[tag] for tag in found if not tag.startswith("aaaaaa1")} == {
@@ -189,7 +189,7 @@ def test_members_go_and_their_index_stays() -> None:
         (Use(), (".*-amd64",)),
     ],
 )
-def test_a_member_that_is_used_stays(use: Use, keep: tuple[str, ...]) -> None:
+def test_a_member_in_use_is_kept(use: Use, keep: tuple[str, ...]) -> None:
     found = reasons(revision("aaaaaa1", 1), rules(untag_members=True, keep=keep), use)
     assert found["aaaaaa1-amd64"] in ("in_use", "name")
     assert found["aaaaaa1-arm64"] == "-member"
@@ -224,7 +224,7 @@ def signature(name: object) -> str:
         (77, Use(frozenset([digest(77)])), (digest(77),), "in_use"),
     ],
 )
-def test_an_attachment_goes_with_its_image(subject: int, use: Use, missing: tuple[str, ...], reason: str) -> None:
+def test_an_attachment_is_removed_with_its_image(subject: int, use: Use, missing: tuple[str, ...], reason: str) -> None:
     for tag in (signature(subject), signature(subject)[: -len(".sig")]):
         assert subject_of(tag) == digest(subject)
         assert reasons(THREE, rules(keep_last=1), use, [tag], missing)[tag] == reason
@@ -266,7 +266,7 @@ def repositories(draw: t.Callable[..., t.Any]) -> list[TaggedImage]:
     named=st.frozensets(st.sampled_from(TAGS), max_size=2),
     untag=st.booleans(),
 )
-def test_what_is_needed_stays(
+def test_every_needed_image_is_kept(
     images: list[TaggedImage],
     keep_last: int | None,
     newer: int | None,
@@ -283,42 +283,42 @@ def test_what_is_needed_stays(
     tags = [*(image.tag for image in images), *attached]
     decisions = {each.tag: each for each in plan(tags, images, own, Use(used, named))}
     assert list(decisions) == tags
-    staying = [image for image in images if not decisions[image.tag].goes]
-    held = {digest for image in staying for digest in image.digests}
+    kept = [image for image in images if not decisions[image.tag].removed]
+    kept_digests = {digest for image in kept for digest in image.digests}
     for image in images:
         decision = decisions[image.tag]
         revision_ = DEFAULT.revision_of(image.tag)
-        if decision.goes:
+        if decision.removed:
             # Neither the tag nor what it holds is needed by name, by digest or by configuration.
             assert not any(re.fullmatch(each, image.tag) for each in keep)
             assert image.tag not in named
             assert not image.digests & used
             assert revision_ is not None
-        if decision.goes and decision.reason == "old":
+        if decision.removed and decision.reason == "old":
             group = [each for each in images if DEFAULT.revision_of(each.tag) == revision_]
             times = [pushed_at(each) for each in group]
             assert None not in times
-            assert all(decisions[each.tag].goes for each in group)
+            assert all(decisions[each.tag].removed for each in group)
             newest = max(time for time in times if time is not None)
             assert newer_than is None or newest < newer_than
-            others = {DEFAULT.revision_of(each.tag) for each in staying if (pushed_at(each) or 0) > newest} - {
+            others = {DEFAULT.revision_of(each.tag) for each in kept if (pushed_at(each) or 0) > newest} - {
                 None,
                 revision_,
             }
             assert keep_last is None or len(others) >= keep_last
-        elif decision.goes:
-            # The image stays, in the index of a revision that stays.
+        elif decision.removed:
+            # The image is kept, in the index of a revision that is kept.
             assert untag
-            assert decision.index in staying
-            assert image.digest in held
-    # What is in use and was held stays held; an index in use keeps its members.
+            assert decision.index in kept
+            assert image.digest in kept_digests
+    # Every image in use is kept; an index in use keeps its members.
     for image in images:
-        assert not image.digests & used or image.digests <= held
+        assert not image.digests & used or image.digests <= kept_digests
     for tag in attached:
         subject = subject_of(tag)
-        was_held = any(subject in image.digests for image in images)
-        assert not decisions[tag].goes or (was_held and subject not in held | used)
+        was_tagged = any(subject in image.digests for image in images)
+        assert not decisions[tag].removed or (was_tagged and subject not in kept_digests | used)
     # The same plan again finds nothing more to remove.
-    rest = [tag for tag in tags if not decisions[tag].goes]
-    again = plan(rest, staying, own, Use(used, named))
-    assert not [each.tag for each in again if each.goes]
+    rest = [tag for tag in tags if not decisions[tag].removed]
+    again = plan(rest, kept, own, Use(used, named))
+    assert not [each.tag for each in again if each.removed]

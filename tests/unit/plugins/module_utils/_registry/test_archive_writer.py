@@ -45,7 +45,7 @@ def test_readable_is_the_file_itself(registry: ArchiveWriter, tmp_path: Path, wr
     assert not os.path.lexists(path)
 
 
-def test_readable_stays_the_file_that_was_read(registry: ArchiveWriter, tmp_path: Path, write_archive: t.Any) -> None:
+def test_a_replaced_archive_is_not_read(registry: ArchiveWriter, tmp_path: Path, write_archive: t.Any) -> None:
     """skopeo does not read a file that has replaced the archive in the meantime."""
     app = write_archive(tmp_path / "app.tar")
     content = app.read_bytes()

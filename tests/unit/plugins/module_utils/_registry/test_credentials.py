@@ -301,7 +301,7 @@ def test_credential_helper_that_is_not_there(make: Make, tmp_path: Path, tools: 
     assert raised.value.error_class == "tool_missing"
 
 
-def test_a_file_is_asked_once(make: Make, tmp_path: Path) -> None:
+def test_an_authfile_is_read_once(make: Make, tmp_path: Path) -> None:
     path = authfile(tmp_path / "auth.json", {HOST: {"auth": AUTH}})
     credentials = make(authfile=path)
     first = credentials.prepare(HOST, "app")
@@ -352,7 +352,7 @@ def test_what_a_killed_task_left_is_gone_after_the_next(tmp_path: Path) -> None:
     assert [*own.iterdir(), *running.iterdir()] == []
 
 
-def test_what_is_left_behind_a_link_stays(tmp_path: Path) -> None:
+def test_files_behind_a_link_are_kept(tmp_path: Path) -> None:
     """Anybody can put a link into a directory that all may write to."""
     (tmp_path / "elsewhere" / "zot-mine").mkdir(parents=True)
     own = tmp_path / "tmp" / "ansible-tmp-own"

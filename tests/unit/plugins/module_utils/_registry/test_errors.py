@@ -169,9 +169,9 @@ def test_nothing_that_a_terminal_obeys_leaves() -> None:
     """Text of a registry must neither control the terminal nor imitate a line of Ansible."""
     text = "DENIED: \x1b[2J\x9b31m\u202e\ud800\x00\nok: [localhost]\t"
     found = ZotError("denied", text, hint=text, detail=text).for_ansible()
-    shown = r"DENIED: \x1b[2J\x9b31m\u202e\ud800\x00"
-    assert found["msg"] == f"{shown} ok: [localhost]. {found['hint']} (the registry: {shown} ok: [localhost])"
-    assert found["hint"].startswith(f"{shown} ok: [localhost] ")
+    escaped = r"DENIED: \x1b[2J\x9b31m\u202e\ud800\x00"
+    assert found["msg"] == f"{escaped} ok: [localhost]. {found['hint']} (the registry: {escaped} ok: [localhost])"
+    assert found["hint"].startswith(f"{escaped} ok: [localhost] ")
 
 
 def test_the_document_of_the_registry_is_left_out() -> None:

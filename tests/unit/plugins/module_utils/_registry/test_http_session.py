@@ -22,7 +22,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry import runn
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session, open_task
-from ansible_collections.killinit.zot.tests.unit.web_server import Asked, Reply, WebServer, running
+from ansible_collections.killinit.zot.tests.unit.web_server import Reply, Request, WebServer, running
 
 pytest.importorskip("requests")
 
@@ -51,20 +51,20 @@ def session(host: str, directory: Path, **options: t.Any) -> t.Iterator[Session]
 
 @contextlib.contextmanager
 def served(
-    respond: t.Callable[[Asked], Reply] | Reply, directory: Path, **options: t.Any
+    respond: t.Callable[[Request], Reply] | Reply, directory: Path, **options: t.Any
 ) -> t.Iterator[tuple[HttpSession, WebServer]]:
-    answer = (lambda _asked: respond) if isinstance(respond, Reply) else respond
+    answer = (lambda _request: respond) if isinstance(respond, Reply) else respond
     with running(answer) as server, session(server.host, directory, **options) as opened:
         yield HttpSession(opened), server
 
 
-def bearer(asked: Asked) -> Reply:
+def bearer(request: Request) -> Reply:
     """A registry that wants a token, and its realm; the token names the scope."""
-    parts = urlsplit(asked.path)
+    parts = urlsplit(request.path)
     if parts.path == "/token":
         scope = parse_qs(parts.query)["scope"][0]
         return Reply(json.dumps({"token": f"for-{scope}", "expires_in": 300}).encode())
-    if asked.authorization != f"Bearer for-repository:{parts.path.split('/tags')[0][4:]}:pull":
+    if request.authorization != f"Bearer for-repository:{parts.path.split('/tags')[0][4:]}:pull":
         realm = f'Basic realm="other, realm", Bearer realm="http://{HOST[0]}/token",service="the registry, ours"'
         return Reply(UNAUTHORIZED, 401, {"WWW-Authenticate": realm})
     return Reply()
@@ -77,8 +77,8 @@ def test_connections_are_kept_alive(tmp_path: Path) -> None:
     with served(Reply(), tmp_path) as (http, server):
         for _time in range(5):
             assert http.document("demo/app", PATH) == {}
-    assert len({each.connection for each in server.asked}) == 1
-    assert server.shown == [BASIC] * 5
+    assert len({each.connection for each in server.requests}) == 1
+    assert server.credentials == [BASIC] * 5
 
 
 def test_netrc_does_not_replace_the_account(tmp_path: Path) -> None:
@@ -88,33 +88,33 @@ def test_netrc_does_not_replace_the_account(tmp_path: Path) -> None:
     netrc.chmod(0o600)
     with served(Reply(), tmp_path) as (http, server):
         http.document("demo/app", PATH)
-    assert server.shown == [BASIC]
+    assert server.credentials == [BASIC]
     with served(Reply(), tmp_path, username=None, password=None) as (http, server):
         http.document("demo/app", PATH)
-    assert server.shown == [None]
+    assert server.credentials == [None]
 
 
 @pytest.mark.parametrize("key", ["{host}", "{host}/demo", "http://{host}/v2/"])
 def test_the_entry_of_an_authfile(key: str, tmp_path: Path) -> None:
     authfile = tmp_path / "auth.json"
-    with running(lambda _asked: Reply()) as server:
+    with running(lambda _request: Reply()) as server:
         entry = {"auth": base64.b64encode(b"ci:s3cret").decode()}
         authfile.write_text(json.dumps({"auths": {key.format(host=server.host): entry}}), encoding="utf-8")
         options = {"username": None, "password": None, "authfile": str(authfile)}
         with session(server.host, tmp_path, **options) as opened:
             HttpSession(opened).document("demo/app", PATH)
-    assert server.shown == [BASIC]
+    assert server.credentials == [BASIC]
 
 
 @pytest.mark.parametrize(
-    ("output", "shown"),
+    ("output", "expected"),
     [
         ('{"Username": "ci", "Secret": "s3cret"}', BASIC),
         ("credentials not found in native keychain", None),
         ('{"Username": "ci"}', "does not return the credentials"),
     ],
 )
-def test_a_credential_helper(output: str, shown: str | None, tools: Path, tmp_path: Path) -> None:
+def test_a_credential_helper(output: str, expected: str | None, tools: Path, tmp_path: Path) -> None:
     helper = tools / "docker-credential-test"
     status = 0 if output.startswith("{") else 1
     helper.write_text(f"#!/bin/sh\nread host\necho '{output}'\nexit {status}\n", encoding="utf-8")
@@ -122,12 +122,12 @@ def test_a_credential_helper(output: str, shown: str | None, tools: Path, tmp_pa
     authfile = tmp_path / "auth.json"
     authfile.write_text('{"credsStore": "test"}', encoding="utf-8")
     with served(Reply(), tmp_path, username=None, password=None, authfile=str(authfile)) as (http, server):
-        if shown and shown != BASIC:
-            with pytest.raises(ZotError, match=shown):
+        if expected and expected != BASIC:
+            with pytest.raises(ZotError, match=expected):
                 http.document("demo/app", PATH)
         else:
             http.document("demo/app", PATH)
-            assert server.shown == [shown]
+            assert server.credentials == [expected]
 
 
 def test_a_token_is_got_once_for_each_repository(tmp_path: Path) -> None:
@@ -136,13 +136,13 @@ def test_a_token_is_got_once_for_each_repository(tmp_path: Path) -> None:
         for _time in range(3):
             assert http.document("demo/app", PATH) == {}
         assert http.document("demo/web", PATH.replace("app", "web")) == {}
-    tokens = [each for each in server.asked if each.path.startswith("/token")]
+    tokens = [each for each in server.requests if each.path.startswith("/token")]
     assert [parse_qs(urlsplit(each.path).query) for each in tokens] == [
         {"service": ["the registry, ours"], "scope": [f"repository:demo/{name}:pull"]} for name in ("app", "web")
     ]
-    # The account is shown in the first request of each repository, and to the realm.
+    # The credentials are sent in the first request of each repository, and to the realm.
     assert [each.authorization for each in tokens] == [BASIC, BASIC]
-    assert server.shown.count(BASIC) == 4
+    assert server.credentials.count(BASIC) == 4
 
 
 def test_threads_share_a_token(tmp_path: Path) -> None:
@@ -150,16 +150,16 @@ def test_threads_share_a_token(tmp_path: Path) -> None:
         HOST[:] = [server.host]
         with ThreadPoolExecutor(8) as pool:
             assert list(pool.map(lambda _n: http.document("demo/app", PATH), range(8))) == [{}] * 8
-    assert sum(each.path.startswith("/token") for each in server.asked) == 1
+    assert sum(each.path.startswith("/token") for each in server.requests) == 1
 
 
 def test_a_token_that_is_not_accepted_any_more(tmp_path: Path) -> None:
     valid = ["one"]
 
-    def respond(asked: Asked) -> Reply:
-        if asked.path.startswith("/token"):
+    def respond(request: Request) -> Reply:
+        if request.path.startswith("/token"):
             return Reply(json.dumps({"access_token": valid[0]}).encode())
-        if asked.authorization == f"Bearer {valid[0]}":
+        if request.authorization == f"Bearer {valid[0]}":
             return Reply()
         return Reply(UNAUTHORIZED, 401, {"WWW-Authenticate": f'Bearer realm="http://{HOST[0]}/token"'})
 
@@ -177,12 +177,16 @@ def test_an_identity_token(tmp_path: Path) -> None:
     """As docker login writes it for a registry that has OAuth."""
     authfile = tmp_path / "auth.json"
 
-    def respond(asked: Asked) -> Reply:
-        if asked.path == "/token":
-            form = parse_qs(asked.body.decode())
-            assert (asked.method, form["grant_type"], form["refresh_token"]) == ("POST", ["refresh_token"], ["secret"])
+    def respond(request: Request) -> Reply:
+        if request.path == "/token":
+            form = parse_qs(request.body.decode())
+            assert (request.method, form["grant_type"], form["refresh_token"]) == (
+                "POST",
+                ["refresh_token"],
+                ["secret"],
+            )
             return Reply(b'{"access_token": "a-token"}')
-        if asked.authorization == "Bearer a-token":
+        if request.authorization == "Bearer a-token":
             return Reply()
         return Reply(UNAUTHORIZED, 401, {"WWW-Authenticate": f'Bearer realm="http://{server.host}/token"'})
 
@@ -220,28 +224,28 @@ def test_a_remote_registry_cannot_name_a_realm_without_tls(tmp_path: Path) -> No
 def test_another_host_does_not_get_the_account(status: int, tmp_path: Path) -> None:
     """A registry may keep blobs elsewhere, https://github.com/project-zot/zot/pull/4092."""
     with (
-        running(lambda _asked: Reply(b'{"elsewhere": true}'), "127.0.0.2") as other,
-        served(lambda asked: Reply(b"", status, {"Location": f"http://{other.host}{asked.path}"}), tmp_path) as (
+        running(lambda _request: Reply(b'{"elsewhere": true}'), "127.0.0.2") as other,
+        served(lambda request: Reply(b"", status, {"Location": f"http://{other.host}{request.path}"}), tmp_path) as (
             http,
             server,
         ),
     ):
         assert http.document("demo/app", PATH) == {"elsewhere": True}
-    assert (server.shown, other.shown) == ([BASIC], [None])
+    assert (server.credentials, other.credentials) == ([BASIC], [None])
 
 
 def test_another_host_cannot_ask_for_the_account(tmp_path: Path) -> None:
-    def challenge(asked: Asked) -> Reply:
-        return Reply(b"", 401, {"WWW-Authenticate": f'Bearer realm="http://{other.host}{asked.path}/token"'})
+    def challenge(request: Request) -> Reply:
+        return Reply(b"", 401, {"WWW-Authenticate": f'Bearer realm="http://{other.host}{request.path}/token"'})
 
     with (
         running(challenge, "127.0.0.2") as other,
-        served(lambda _asked: Reply(b"", 307, {"Location": f"http://{other.host}/"}), tmp_path) as (http, _server),
+        served(lambda _request: Reply(b"", 307, {"Location": f"http://{other.host}/"}), tmp_path) as (http, _server),
         pytest.raises(ZotError) as raised,
     ):
         http.document("demo/app", PATH)
     assert raised.value.error_class == "unauthorized"
-    assert other.shown == [None]
+    assert other.credentials == [None]
 
 
 @pytest.mark.parametrize(
@@ -288,7 +292,7 @@ def test_an_answer_that_is_an_error(reply: Reply, error_class: str, message: str
     """The request is repeated only where that can help."""
     with served(reply, tmp_path, retries=2) as (http, server), pytest.raises(ZotError) as raised:
         http.document("demo/app", PATH)
-    assert (raised.value.error_class, len(server.asked)) == (error_class, times)
+    assert (raised.value.error_class, len(server.requests)) == (error_class, times)
     assert message in raised.value.message
     assert "\x1b" not in raised.value.message
 
@@ -300,9 +304,9 @@ def test_what_does_not_exist(body: bytes, status: int, tmp_path: Path) -> None:
         assert list(http.pages("demo/app", PATH)) == []
 
 
-def test_the_registry_says_when_to_ask_again(tmp_path: Path) -> None:
+def test_retry_after_is_respected(tmp_path: Path) -> None:
     replies = [Reply(b"Too Many Requests", 429, {"Retry-After": "1"}), Reply()]
-    with served(lambda _asked: replies.pop(0), tmp_path, retries=1) as (http, _server):
+    with served(lambda _request: replies.pop(0), tmp_path, retries=1) as (http, _server):
         start = time.monotonic()
         assert http.document("demo/app", PATH) == {}
         assert time.monotonic() - start >= 0.9
@@ -338,7 +342,7 @@ def test_an_answer_that_does_not_end(pause: float, tmp_path: Path) -> None:
 
 def test_the_end_of_the_task_ends_a_request(tmp_path: Path) -> None:
     reply = Reply(iter([b" "] * 100), pause=30)
-    with running(lambda _asked: reply) as server, session(server.host, tmp_path, timeout=60) as opened:
+    with running(lambda _request: reply) as server, session(server.host, tmp_path, timeout=60) as opened:
         http = HttpSession(opened)
         threading.Timer(0.3, opened.runner.end).start()
         start = time.monotonic()
@@ -364,29 +368,29 @@ def test_the_registry_does_not_run(tmp_path: Path) -> None:
 
 def test_plain_http_needs_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Except on this machine; elsewhere the account is not sent in the clear."""
-    with running(lambda _asked: Reply()) as server:
+    with running(lambda _request: Reply()) as server:
         name = f"localtest:{server.host.rpartition(':')[2]}"
         lookup = __import__("socket").getaddrinfo
         monkeypatch.setattr("socket.getaddrinfo", lambda _host, *more, **options: lookup("127.0.0.1", *more, **options))
         with session(name, tmp_path) as opened, pytest.raises(ZotError) as raised:
             HttpSession(opened).document("demo/app", PATH)
-        assert (raised.value.error_class, server.asked) == ("tls", [])
+        assert (raised.value.error_class, server.requests) == ("tls", [])
         with session(name, tmp_path, validate_certs=False) as opened:
             assert HttpSession(opened).document("demo/app", PATH) == {}
-    assert server.shown == [BASIC]
+    assert server.credentials == [BASIC]
 
 
 def test_pages(tmp_path: Path) -> None:
     """Zot's links are relative."""
 
-    def respond(asked: Asked) -> Reply:
-        more = "last" not in asked.path
+    def respond(request: Request) -> Reply:
+        more = "last" not in request.path
         link = {"Link": f'<{PATH}?n=1&last=b>; rel="next"'} if more else {}
         return Reply(json.dumps({"tags": ["b" if more else "c"]}).encode(), 200, link)
 
     with served(respond, tmp_path) as (http, server):
         assert list(http.pages("demo/app", f"{PATH}?n=1")) == [{"tags": ["b"]}, {"tags": ["c"]}]
-    assert [each.path for each in server.asked] == [f"{PATH}?n=1", f"{PATH}?n=1&last=b"]
+    assert [each.path for each in server.requests] == [f"{PATH}?n=1", f"{PATH}?n=1&last=b"]
 
 
 def test_pages_that_never_end(tmp_path: Path) -> None:
@@ -396,7 +400,7 @@ def test_pages_that_never_end(tmp_path: Path) -> None:
         list(http.pages("demo/app", PATH))
     replies = [Reply(b"{}", 200, {"Link": f'<{PATH}?last=a>; rel="next"'}), Reply(NAME_UNKNOWN, 404)]
     with (
-        served(lambda _asked: replies.pop(0), tmp_path) as (http, _server),
+        served(lambda _request: replies.pop(0), tmp_path) as (http, _server),
         pytest.raises(ZotError, match="its next page does not exist"),
     ):
         list(http.pages("demo/app", PATH))
@@ -425,7 +429,7 @@ def test_digest(tmp_path: Path) -> None:
         assert http.digest(app) == http.digest(app.pinned(DIGEST)) == DIGEST
         with pytest.raises(ZotError, match="its digest is"):
             http.digest(app.pinned(f"sha256:{'b' * 64}"))
-    assert {each.method for each in server.asked} == {"HEAD"}
+    assert {each.method for each in server.requests} == {"HEAD"}
 
 
 @pytest.mark.parametrize("headers", [{}, {"Docker-Content-Digest": "sha512:0"}, {"Docker-Content-Digest": "\x1b"}])
@@ -437,8 +441,8 @@ def test_an_answer_without_a_digest(headers: dict[str, str], tmp_path: Path) -> 
 def test_cookies_are_not_kept(tmp_path: Path) -> None:
     cookies: list[t.Any] = []
 
-    def respond(asked: Asked) -> Reply:
-        cookies.append(asked)
+    def respond(request: Request) -> Reply:
+        cookies.append(request)
         return Reply(b"{}", 200, {"Set-Cookie": "session=1"})
 
     with served(respond, tmp_path) as (http, _server):
@@ -447,12 +451,12 @@ def test_cookies_are_not_kept(tmp_path: Path) -> None:
     assert cookies
 
 
-def test_a_proxy_is_not_asked_for_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_is_used_for_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     with served(Reply(), tmp_path) as (http, server):
         assert http.document("demo/app", PATH) == {}
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_without_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

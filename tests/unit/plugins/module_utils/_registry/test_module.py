@@ -72,7 +72,7 @@ def test_open_session_leaves_nothing(fake: t.Any, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_was_sent_is_hidden_in_the_result(fake: t.Any, tmp_path: Path) -> None:
+def test_credentials_are_redacted_in_the_result(fake: t.Any, tmp_path: Path) -> None:
     """A registry may send it back, in a label for instance."""
     for password, hidden in (("s3cret", {"bWU6czNjcmV0"}), ("s3cret99", {"s3cret99", "bWU6czNjcmV0OTk="})):
         module = Module(tmp_path, username="me", password=password)

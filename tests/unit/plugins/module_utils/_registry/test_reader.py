@@ -71,7 +71,7 @@ def test_an_error_is_never_absence(
     assert sum(command[1] == verb for command in fake.commands) == times
 
 
-def test_a_look_is_tried_again(registry: Writer, fake: t.Any) -> None:
+def test_a_read_is_retried(registry: Writer, fake: t.Any) -> None:
     digest = fake.put("demo/app", "1")
     fake.fail("digest", "demo/app:1", "status-503", times=2)
     assert registry.digest(APP) == digest
@@ -165,7 +165,7 @@ def test_a_configuration_that_is_not_the_expected_one_is_read(registry: Writer, 
     assert blobs(fake) == 1
 
 
-def test_image_that_cannot_be_shown(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
+def test_labels_that_are_not_an_object(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
     """It is an error now, and no exception when the result is written."""
     fake.put("demo/app", "1", docker_config() | {"config": {"Labels": ["a"]}})
     with pytest.raises(ZotError, match="response of the registry is invalid: Labels is not a JSON object"):

@@ -49,17 +49,17 @@ def test_kinds_of_tags(suffix: str, kind: str) -> None:
 
 
 def test_levels() -> None:
-    """Each digest is asked for once, also if two things name it."""
+    """Each digest is requested once, also if two objects name it."""
     tree = {digest(0): [1, 2], digest(1): [3], digest(2): [3], digest(3): [0]}
-    asked: list[str] = []
+    requested: list[str] = []
 
     def attached(subjects: t.Sequence[str]) -> list[Referrer]:
-        asked.extend(subjects)
+        requested.extend(subjects)
         return [Referrer(each, digest(number)) for each in subjects for number in tree.get(each, ())]
 
     found = all_referrers([digest(0)], attached)
     assert [each.digest for each in found] == [digest(number) for number in (1, 2, 3, 0)]
-    assert asked == [digest(number) for number in (0, 1, 2, 3)]
+    assert requested == [digest(number) for number in (0, 1, 2, 3)]
 
 
 def test_a_list_without_end() -> None:

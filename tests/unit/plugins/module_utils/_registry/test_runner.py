@@ -258,7 +258,7 @@ def test_a_tool_that_cannot_be_started(runner: Runner, tmp_path: Path, name: str
 def waits(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that were to be waited; nobody waits."""
     waits: list[float] = []
-    monkeypatch.setattr(runner._over, "wait", waits.append)
+    monkeypatch.setattr(runner._ended, "wait", waits.append)
     return waits
 
 
@@ -285,7 +285,7 @@ def test_retry_until_it_works(runner: Runner, waits: list[float]) -> None:
     assert (runner.retry(action), action.calls, len(waits)) == ("done", 4, 3)
 
 
-def test_retry_as_often_as_retries_say(runner: Runner, waits: list[float]) -> None:
+def test_the_number_of_retries(runner: Runner, waits: list[float]) -> None:
     action = Flaky(*(unavailable() for _number in range(9)))
     with pytest.raises(ZotError, match="not now"):
         runner.retry(action)
@@ -315,7 +315,7 @@ def test_waits_grow_with_jitter(runner: Runner, waits: list[float]) -> None:
 def test_waits_do_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runner = Runner(timeout=600, retries=20, directory=str(tmp_path), redact=str)
     waits: list[float] = []
-    monkeypatch.setattr(runner._over, "wait", waits.append)
+    monkeypatch.setattr(runner._ended, "wait", waits.append)
     runner.retry(Flaky(*(unavailable() for _number in range(20))))
     assert max(waits) <= runner_file._LONGEST_WAIT
 

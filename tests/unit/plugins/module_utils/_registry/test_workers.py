@@ -35,7 +35,7 @@ class Subject:
     def block(self) -> None:
         time.sleep(600)
 
-    def die(self) -> None:
+    def exit(self) -> None:
         os._exit(3)
 
     def output(self) -> None:
@@ -49,7 +49,7 @@ def workers() -> t.Iterator[Workers]:
     assert not made._all
 
 
-def is_over(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
 
@@ -61,7 +61,7 @@ def test_methods_run_in_another_process(workers: Workers) -> None:
         worker.open("two")
         assert worker.call("cannot try", "where") == ("two", pid)
     assert pid != os.getpid()
-    assert is_over(pid)
+    assert has_ended(pid)
 
 
 def test_errors_are_those_of_the_object(workers: Workers) -> None:
@@ -95,7 +95,7 @@ def test_the_time_limit() -> None:
             other.open("two")
             assert other.call("cannot try", "where")[0] == "two"
     assert (raised.value.error_class, raised.value.retryable) == ("unavailable", True)
-    assert is_over(pid)
+    assert has_ended(pid)
 
 
 def test_no_worker_is_left(workers: Workers) -> None:
@@ -103,7 +103,7 @@ def test_no_worker_is_left(workers: Workers) -> None:
         for message in ("the process that reads it was killed", "all processes that read archives are blocked"):
             with pytest.raises(ZotError, match=message), workers.one("cannot try") as worker:  # noqa: PT012
                 worker.open("one")
-                worker.call("cannot try", "die")
+                worker.call("cannot try", "exit")
 
 
 @pytest.mark.parametrize("thread", [False, True], ids=["in the main thread", "in another thread"])
@@ -131,7 +131,7 @@ def test_a_signal_ends_a_call(workers: Workers, thread: bool) -> None:
                 other.join()
             call()
     assert time.monotonic() - started < 5
-    assert is_over(pids[0])
+    assert has_ended(pids[0])
     assert all("was killed" in str(error) for error in errors)
 
 

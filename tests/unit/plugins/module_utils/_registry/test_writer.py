@@ -36,7 +36,7 @@ class TestWrite:
         assert len(fake.writes) == 1
 
     def test_an_answer_that_was_lost(self, done: t.Callable[..., Image], fake: t.Any) -> None:
-        fake.fail("tag", "demo/app:1", "answer-cut-short", tool="crane 0.22.1", landed=True, times=9)
+        fake.fail("tag", "demo/app:1", "answer-cut-short", tool="crane 0.22.1", applied=True, times=9)
         assert done().digest == fake.tags["demo/app"]["source"]
         assert len(fake.writes) == 1
 
@@ -67,7 +67,7 @@ class TestWrite:
 
     def test_the_last_answer_was_lost(self, done: t.Callable[..., Image], fake: t.Any) -> None:
         fake.fail("tag", "demo/app:1", "status-503", times=2)
-        fake.fail("tag", "demo/app:1", "answer-cut-short", tool="crane 0.22.1", landed=True)
+        fake.fail("tag", "demo/app:1", "answer-cut-short", tool="crane 0.22.1", applied=True)
         assert done().digest == fake.tags["demo/app"]["source"]
         assert len(fake.writes) == 3
 
@@ -78,7 +78,7 @@ class TestWrite:
             done()
         assert raised.value.message.endswith(f"the current image of {HOST}/demo/app:1 is not known")
 
-    def test_written_and_not_to_be_seen(self, done: t.Callable[..., Image], fake: t.Any) -> None:
+    def test_written_and_unreadable(self, done: t.Callable[..., Image], fake: t.Any) -> None:
         """A read that fails does not cause another write."""
         fake.fail("manifest", "demo/app:1", "status-503", times=99)
         with pytest.raises(ZotError) as raised:
@@ -88,7 +88,7 @@ class TestWrite:
 
     def test_a_tag_that_may_not_move_and_whose_answer_was_lost(self, done: t.Callable[..., Image], fake: t.Any) -> None:
         """crane writes it again by itself; what is denied then is there."""
-        fake.fail("tag", "demo/app:1", "immutable-tag", landed=True)
+        fake.fail("tag", "demo/app:1", "immutable-tag", applied=True)
         assert done().digest == fake.tags["demo/app"]["source"]
         assert len(fake.writes) == 1
 
@@ -121,7 +121,7 @@ class TestKeep:
         assert fake.commands == []
 
     def test_an_answer_that_was_lost(self, registry: Writer, fake: t.Any, image: Image) -> None:
-        fake.fail("tag", "demo/app:old", "answer-cut-short", tool="crane 0.22.1", landed=True, times=9)
+        fake.fail("tag", "demo/app:old", "answer-cut-short", tool="crane 0.22.1", applied=True, times=9)
         registry.keep(image, APP.tagged("old"))
         assert len(fake.writes) == 1
 
@@ -165,7 +165,7 @@ class TestUntag:
 
     @pytest.mark.parametrize("times", [1, 9])
     def test_an_answer_that_was_lost(self, registry: Writer, fake: t.Any, times: int) -> None:
-        fake.fail("delete", "demo/app:1", "status-503", tool="crane 0.22.1", landed=True, times=times)
+        fake.fail("delete", "demo/app:1", "status-503", tool="crane 0.22.1", applied=True, times=times)
         registry.untag(APP)
         assert list(fake.tags["demo/app"]) == ["2"]
 

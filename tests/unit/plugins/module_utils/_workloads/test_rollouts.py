@@ -140,9 +140,11 @@ class TestState:
                 "0 of 0 pods are updated and available",
                 id="no replicas and no counts",
             ),
-            pytest.param({"seen": 3}, "done", "2 of 2 pods are updated and available", id="observed, and more"),
-            pytest.param({"seen": 1}, "progressing", "0 of 2 pods are updated, 2 available", id="not observed"),
-            pytest.param({"seen": None}, "progressing", "0 of 2 pods are updated, 2 available", id="never observed"),
+            pytest.param({"observed": 3}, "done", "2 of 2 pods are updated and available", id="observed, and more"),
+            pytest.param({"observed": 1}, "progressing", "0 of 2 pods are updated, 2 available", id="not observed"),
+            pytest.param(
+                {"observed": None}, "progressing", "0 of 2 pods are updated, 2 available", id="never observed"
+            ),
             pytest.param({"updated": 1}, "progressing", "1 of 2 pods are updated, 2 available", id="one old"),
             pytest.param({"updated": None}, "progressing", "0 of 2 pods are updated, 2 available", id="none updated"),
             pytest.param(
@@ -209,10 +211,10 @@ class TestState:
         current["spec"]["paused"] = True
         assert far(current) == ("failed", "its rollouts are paused: kubectl rollout resume deployment/app")
 
-    @pytest.mark.parametrize(("seen", "state"), [(2, "done"), (1, "progressing")])
-    def test_paused_when_it_had_finished(self, seen: int, state: str) -> None:
+    @pytest.mark.parametrize(("observed", "state"), [(2, "done"), (1, "progressing")])
+    def test_paused_when_it_had_finished(self, observed: int, state: str) -> None:
         """A pause is a new generation, too; until the controller has observed it, the counts are old."""
-        current = rolled(seen=seen)
+        current = rolled(observed=observed)
         current["spec"]["paused"] = True
         assert far(current)[0] == state
 

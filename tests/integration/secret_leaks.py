@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Looks for secrets wherever a run can leave them, while it runs and afterwards."""
+"""Search for secrets in every place where a run can leave them, during and after the run."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def forms(username: str, password: str) -> list[str]:
     return [password, *(base64.b64encode(text.encode()).decode() for text in (password, f"{username}:{password}"))]
 
 
-def talkative(directory: Path) -> dict[str, str]:
-    """The variables that make Ansible write down all that it can, into *directory*."""
+def verbose_settings(directory: Path) -> dict[str, str]:
+    """The variables that make Ansible log as much as it can, into *directory*."""
     plugins = directory / "callbacks"
     plugins.mkdir()
     (plugins / "everything.py").write_text(CALLBACK, encoding="utf-8")
@@ -54,9 +54,9 @@ def talkative(directory: Path) -> dict[str, str]:
 
 
 class Watched:
-    """While it is entered core dumps are on, and of every process that starts its arguments are written down.
+    """A context that enables core dumps, and records the arguments of every process that starts.
 
-    Of those that have this HOME it is the environment, too.
+    It also records the environment of each process that has this HOME.
     """
 
     def __init__(self, home: Path) -> None:
@@ -108,7 +108,7 @@ def _processes() -> set[str]:
     return {name for name in os.listdir("/proc") if name.isdecimal()}
 
 
-def assert_nowhere(
+def assert_no_leak(
     secrets: Iterable[str],
     watched: Watched,
     run: CompletedProcess[str],
