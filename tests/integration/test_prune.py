@@ -363,15 +363,26 @@ def report(run: CompletedProcess[str]) -> dict[str, Any]:
     return passed_on
 
 
-@pytest.mark.usefixtures("zot")
-def test_examples(
-    module: Module, playbook: Playbook, clusters: Callable[..., list[str]], registry: Registry, tmp_path: Path
-) -> None:
-    """Those of the module, the role and the guide, in a cluster that uses the oldest revision."""
-    names = ("openclaw/openclaw", "openclaw/workspace")
+@pytest.fixture
+def example_repositories(module: Module, zot: Registry, tmp_path: Path) -> Iterator[list[str]]:
+    """The repositories of the examples. The tests of other examples need them without these tags."""
+    names = ["openclaw/openclaw", "openclaw/workspace"]
     for name in names:
         publish(name, module, tmp_path)
-    app = f"{registry.host}/{names[0]}"
+    yield names
+    for found in module("zot_image_info", repositories=names)["repositories"]:
+        assert not module("zot_tag", repository=found["repository"], tags=found["tags"], state="absent")["failed"]
+
+
+def test_examples(
+    example_repositories: list[str],
+    playbook: Playbook,
+    clusters: Callable[..., list[str]],
+    registry: Registry,
+    tmp_path: Path,
+) -> None:
+    """Those of the module, the role and the guide, in a cluster that uses the oldest revision."""
+    app = f"{registry.host}/{example_repositories[0]}"
     inventory = clusters(eu=workload("Deployment", f"{app}:{OLD}"))
     server = yaml.safe_load(Path(inventory[0].partition("=")[2]).read_text())["all"]["children"]["clusters"]
     documented = [*blocks("roles/zot_prune/README.md"), *blocks("docs/docsite/rst/guide_prune.rst")]

@@ -150,7 +150,8 @@ class Runner(Retries):
         with delayed_signals(), self._lock:
             self.require_running(what)
             try:
-                process = subprocess.Popen(
+                # run_command() of AnsibleModule has no time limit, and does not end when the module receives a signal.
+                process = subprocess.Popen(  # pylint: disable=ansible-bad-function
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
