@@ -64,9 +64,10 @@ def _layer(tar: tarfile.TarFile, name: str, size: int, generator: random.Random 
     end = bytes(-size % 512 + 2 * 512)
     outer = tarfile.TarInfo(name)
     outer.size = len(start) + size + len(end)
-    tar.addfile(outer)  # without content: that follows, as the next header would
     file = tar.fileobj
     assert file is not None
+    tar.members.append(outer)
+    file.write(outer.tobuf(tarfile.GNU_FORMAT))
     digest = hashlib.sha256(start)
     file.write(start)
     for block in _content(size, generator):

@@ -107,17 +107,20 @@ def test_other_option(case: str, marker: Path, images: Images, module: Module) -
     name, options, error_class, expected = OTHERS[case]
     if name == "zot_push":
         options = {"archive": str(images["buildah-amd64"]), **options}
-    result = module(name, **{**_tools(marker), **options})
-    _refused(result, error_class, marker)
-    assert expected in result["msg"]
+    _refused(module(name, **{**_tools(marker), **options}), error_class, marker, expected)
 
 
 def _tools(marker: Path) -> dict[str, str]:
     return {"skopeo_path": str(marker), "crane_path": str(marker)}
 
 
-def _refused(result: dict[str, Any], error_class: str, marker: Path) -> None:
-    assert (result["failed"], result["error_class"], result["retryable"]) == (True, error_class, False), result
+def _refused(result: dict[str, Any], error_class: str, marker: Path, expected: str = "") -> None:
+    # From Python 3.12 on, Ansible itself refuses a zero when it logs the options.
+    if "embedded null character" in result["msg"]:
+        assert (result["failed"], "error_class" in result) == (True, False), result
+    else:
+        assert (result["failed"], result["error_class"], result["retryable"]) == (True, error_class, False), result
+        assert expected in result["msg"]
+        assert result["hint"]
     assert result["msg"].isprintable()
-    assert result["hint"]
     assert not marker.with_name("tool.started").exists()

@@ -86,7 +86,7 @@ def test_prune_and_undo(published: str, module: Module, registry: Registry, read
     for found in (planned, done):
         for each in (*found["deleted"], *found["kept"]):
             assert 0 <= each.pop("age") < 600
-        del found["invocation"]
+        found.pop("invocation", None)  # ansible-core 2.21 does not return it
     assert planned == done
     assert sorted(deleted(done)) == sorted(tags_of(OLD))
     assert done["freeable"] > 2000

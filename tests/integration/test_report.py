@@ -102,6 +102,7 @@ def test_clusters(
             path.write_text(json.dumps(kubeconfig(stack.enter_context(running(holding(cluster))).address)))
             hosts[name] = {**LOCAL, "zot_kubeconfig": str(path)}
         hosts["gone"] = {"ansible_host": "127.0.0.1", "ansible_port": 1}
+        hosts["no-ssh"] = {**hosts["gone"], "ansible_ssh_executable": "/nowhere/ssh"}
         inventory = tmp_path / "inventory.json"
         inventory.write_text(json.dumps({"all": {"children": {"clusters": {"hosts": hosts}}}}))
         given: dict[str, Any] = {
@@ -122,7 +123,8 @@ def test_clusters(
     assert [each.split()[:2] for each in found["us"]["stale"]] == [["shop:", "deployment/app:"]]
     assert found["dark"]["images"] == []
     assert found["gone"]["problems"]
-    assert document["problems"] == [f"{name}: {found[name]['problems'][0]}" for name in ("dark", "gone")]
+    assert "ssh" in found["no-ssh"]["problems"][0]
+    assert document["problems"] == [f"{name}: {found[name]['problems'][0]}" for name in ("dark", "gone", "no-ssh")]
     assert "cronjobs is forbidden" in document["problems"][0]
     assert _summary(done)["stale"] == [f"us: {found['us']['stale'][0]}"]
     for kind in ("html", "md"):
