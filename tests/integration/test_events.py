@@ -12,8 +12,8 @@ from __future__ import annotations
 import copy
 import json
 import re
-import sys
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess

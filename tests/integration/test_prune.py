@@ -364,7 +364,7 @@ def report(run: CompletedProcess[str]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def example_repositories(module: Module, zot: Registry, tmp_path: Path) -> Iterator[list[str]]:
+def example_repositories(module: Module, tmp_path: Path) -> Iterator[list[str]]:
     """The repositories of the examples. The tests of other examples need them without these tags."""
     names = ["openclaw/openclaw", "openclaw/workspace"]
     for name in names:
@@ -374,6 +374,7 @@ def example_repositories(module: Module, zot: Registry, tmp_path: Path) -> Itera
         assert not module("zot_tag", repository=found["repository"], tags=found["tags"], state="absent")["failed"]
 
 
+@pytest.mark.usefixtures("zot")
 def test_examples(
     example_repositories: list[str],
     playbook: Playbook,
