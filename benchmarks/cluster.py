@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cluster.support import Kubectl, crowd, pods, pull_secret, ready, workload
+from cluster.support import Kubectl, create_workloads, pods, pull_secret, ready, workload
 
 from benchmarks import checks
 from benchmarks.archives import MB
@@ -164,7 +164,7 @@ def crowded(bench: Bench) -> tuple[Costs, list[Ratio]]:
         _current(WORKLOADS, WORKLOADS * PODS)(run)
 
     with cluster_of(bench) as (kubectl, where):
-        crowd(kubectl, digests, workloads=WORKLOADS, pods=PODS)
+        create_workloads(kubectl, digests, workloads=WORKLOADS, pods=PODS)
         ours = ["ansible-playbook", "killinit.zot.restart", f"--extra-vars=zot_namespace={NAMESPACE}"]
         sides = [
             Side("zot_rollout", ours, assessed, variables=where),

@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.error import HTTPError
@@ -17,6 +20,7 @@ from benchmarks.archives import MB
 from benchmarks.checks import DifferentWork
 from benchmarks.measure import Cost, Run, Scene, Side, fresh, measure
 from benchmarks.registry import Bench, reads, writes
+from environment.collection_path import ROOT
 from environment.registry import Registry
 
 REFERENCE = "bench/one:latest"
@@ -35,6 +39,13 @@ def bench(registry: Registry, tmp_path: Path) -> Bench:
 def archives(bench: Bench) -> dict[str, Path]:
     """Two archives."""
     return {name: bench.archive(name, layers=2, size=MB // 10) for name in ("one", "other")}
+
+
+def test_help() -> None:
+    """The benchmark starts, and lists its yardsticks."""
+    command, variables = [sys.executable, "-m", "benchmarks", "--help"], {**os.environ, "PYTHONPATH": "tests"}
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=True)
+    assert all(f"\n  {name} " in done.stdout for name in ("first", "release", "copy-again", "usage"))
 
 
 def _cost(bench: Bench, line: str, check: Callable[[Run], None], scene: Scene | None = None) -> Cost:
