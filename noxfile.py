@@ -28,7 +28,6 @@ from environment.other_tools import other_tools
 
 WITH_REGISTRY = ("versions", "package", "integration", "reliability", "cluster", "molecule", "demo", "demo-cluster")
 ACTIONLINT = "v1.7.12"
-IN_PARALLEL = ("--numprocesses=2", "--dist=worksteal")  # the default of --dist is slower for thousands of short tests
 
 nox.options.default_venv_backend = "none"
 nox.options.envdir = CACHE / "nox"
@@ -81,7 +80,7 @@ def units(session: nox.Session) -> None:
     """Run the unit tests with the coverage of plugins/; arguments go to pytest"""
     # A selection of tests covers only a part of the code.
     threshold = [] if session.posargs else ["--cov-fail-under=95"]
-    pytest(session, "tests/unit", *IN_PARALLEL, "--cov=plugins", "--cov-report=term", *threshold)
+    pytest(session, "tests/unit", *commands.IN_PARALLEL, "--cov=plugins", "--cov-report=term", *threshold)
 
 
 @nox.session
@@ -130,7 +129,7 @@ def versions(session: nox.Session) -> None:  # needs: skopeo crane go buildah zs
             # Each suite has its own fixtures, so one run cannot contain both.
             suites = ("tests/unit", playbooks) if core in pythons.SUPPORTED else ("tests/unit",)
             for suite in suites:
-                pytest(session, suite, *IN_PARALLEL, python=f"{programs}/python", PATH=path)
+                pytest(session, suite, *commands.IN_PARALLEL, python=f"{programs}/python", PATH=path)
             done.append(f"ansible-core {core} on Python {number}: {' '.join(suites)}")
     session.log("\n".join(done))
 

@@ -66,7 +66,6 @@ def _layer(tar: tarfile.TarFile, name: str, size: int, generator: random.Random 
     outer.size = len(start) + size + len(end)
     file = tar.fileobj
     assert file is not None
-    tar.members.append(outer)
     file.write(outer.tobuf(tarfile.GNU_FORMAT))
     digest = hashlib.sha256(start)
     file.write(start)
