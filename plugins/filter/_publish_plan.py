@@ -200,6 +200,8 @@ def _revision_problems(revision: t.Any) -> list[str]:
 
 
 def _image_problems(image: Image, name: str, *, again: bool) -> list[str]:
+    from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem
+
     found = []
     if not image.get("repository"):
         found.append(f"{name} has no repository: set it.")
@@ -209,6 +211,10 @@ def _image_problems(image: Image, name: str, *, again: bool) -> list[str]:
         found.append(f"{name} has both archive and archives: remove one of them.")
     elif not image.get("archives") and not image.get("archive"):
         found.append(f"{name} has neither archive nor archives: set one of them.")
+    problem = text_problem(f"{name}.archive", image["archive"]) if image.get("archive") else None
+    if problem:
+        hint = ": use archives" if isinstance(image["archive"], dict) else ""
+        found.append(f"{problem}{hint}.")
     return found
 
 
@@ -239,10 +245,17 @@ def _tag_problems(owner: str, tags: t.Iterable[str]) -> list[str]:
 def _platforms(name: str, archives: t.Mapping[str, str]) -> tuple[dict[str, t.Any], list[str]]:
     """The platform of each architecture (C(amd64), C(x86_64) or C(linux/amd64)), and the problems."""
     from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform
+    from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem
 
     found: dict[str, Platform] = {}
     problems = []
-    for architecture in archives:
+    for architecture, archive in archives.items():
+        problem = text_problem(f"{name}: the architecture", architecture) or text_problem(
+            f"{name}.archives[{architecture}]", archive
+        )
+        if problem:
+            problems.append(f"{problem}.")
+            continue
         try:
             platform = Platform.parse(architecture if architecture.startswith("linux/") else f"linux/{architecture}")
         except ValueError as error:

@@ -29,7 +29,9 @@ def text_problem(name: str, value: object) -> str | None:
     if isinstance(value, str):
         return None
     if value is None or isinstance(value, (list, dict)):
-        return f"{name} is {'null' if value is None else f'a {type(value).__name__}'}, not text"
+        # The types of templates are subclasses, so the name of the type would be an internal name of Ansible.
+        kind = "null" if value is None else "a list" if isinstance(value, list) else "a dict"
+        return f"{name} is {kind}, not text"
     kind = "boolean" if isinstance(value, bool) else "number" if isinstance(value, (int, float)) else "date"
     return (
         f"{name} is the {kind} {value}, not text: quote it. YAML reads an unquoted 0012345, 1.10 or on as another value"

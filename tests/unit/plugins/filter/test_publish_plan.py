@@ -14,6 +14,11 @@ from ansible_collections.killinit.zot.plugins.filter._publish_plan import Filter
 
 publish_plan = FilterModule().filters()["_publish_plan"]
 
+
+class Lazy(t.Dict[str, str]):  # noqa: UP006 - Python 3.9
+    """In place of the dictionaries of templates, which are subclasses."""
+
+
 APP = {"repository": "demo/app", "archives": {"amd64": "a.tar", "arm/v7": "b.tar"}}
 TOOL = {"repository": "demo/tool", "archive": "t.tar"}
 
@@ -189,6 +194,13 @@ def test_the_revision_is_not_an_additional_tag_and_no_tag_is_repeated() -> None:
             [{**APP, "archives": {"amd64": "a", "x86_64": "b"}}], "two archives for linux/amd64", id="amd64 twice"
         ),
         pytest.param([{**APP, "archives": {"AMD 64": "a"}}], "'linux/AMD 64' is not a platform", id="no platform"),
+        pytest.param(
+            [{**APP, "archives": {386: "a"}}], "the architecture is the number 386, not text: quote it", id="number key"
+        ),
+        pytest.param([{**APP, "archives": {"amd64": None}}], r"archives\[amd64\] is null, not text", id="no path"),
+        pytest.param(
+            [{**TOOL, "archive": Lazy(amd64="a")}], r"\.archive is a dict, not text: use archives", id="archive of many"
+        ),
     ],
 )
 def test_images_that_cannot_be_published(images: list[dict[str, t.Any]], message: str) -> None:
