@@ -59,7 +59,7 @@ class WebRegistry:
             return Reply(json.dumps({"manifests": self.attached.get(rest, [])}).encode())
         if what == "blobs":
             known = rest in b"".join(self.fake.manifests[repository].values()).decode()
-            return Reply(b"") if known and rest in self.fake.blobs else NOT_FOUND
+            return Reply(self.fake.blobs[rest]) if known and rest in self.fake.blobs else NOT_FOUND
         digest = rest if rest.startswith("sha256:") else self.fake.tags.get(repository, {}).get(rest)
         if digest not in self.fake.manifests[repository]:
             return NOT_FOUND
@@ -67,7 +67,7 @@ class WebRegistry:
             assert not rest.startswith("sha256:"), "the registry would remove all tags of the digest"
             del self.fake.tags[repository][rest]
             return Reply(b"", 202)
-        return Reply(b"", 200, {"Docker-Content-Digest": digest})
+        return Reply(self.fake.manifests[repository][digest], 200, {"Docker-Content-Digest": digest})
 
     def describe(self, repository: str, *tags: str) -> list[dict[str, t.Any]]:
         """What the search extension of Zot says of these tags."""

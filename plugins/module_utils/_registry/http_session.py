@@ -98,6 +98,18 @@ class HttpSession:
             raise invalid_answer(str(reference), f"its digest is {found!r}")
         return found
 
+    def manifest(self, reference: Reference) -> bytes | None:
+        """The manifest or index of a reference, byte by byte. None only if it does not exist."""
+        path = f"/v2/{reference.repository}/manifests/{reference.digest or reference.tag}"
+        answer = self._read("GET", path, str(reference), reference.repository, _MANIFESTS)
+        return None if answer is None else answer.body
+
+    def blob(self, reference: Reference) -> bytes | None:
+        """The blob with the digest of *reference*, for example a configuration. None only if it does not exist."""
+        path = f"/v2/{reference.repository}/blobs/{reference.digest}"
+        answer = self._read("GET", path, str(reference), reference.repository)
+        return None if answer is None else answer.body
+
     def tags(self, repository: str) -> list[str] | None:
         """The tags of a repository, in the order of the registry. None only if it does not exist."""
         found: dict[str, None] | None = None
