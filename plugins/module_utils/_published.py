@@ -19,7 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._overwrite import OVERWRITE_HINT, occupied
-from ansible_collections.killinit.zot.plugins.module_utils._push_request import Push
+from ansible_collections.killinit.zot.plugins.module_utils._push_state import Push
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._keepers import require_own_keepers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import Archive
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     InvalidImageError,
@@ -20,32 +19,31 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     image_identity,
     predicted_oci_configs,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
-from ansible_collections.killinit.zot.plugins.module_utils._push_request import (
-    OpenedArchive,
-    Push,
-    PushRequest,
-    invalid_archives,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._push_request import PushRequest
+from ansible_collections.killinit.zot.plugins.module_utils._push_state import OpenedArchive, Push, invalid_archives
 from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_reader import ArchiveReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import ThreadPool
 
 
-def push(registry: ArchiveReader, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
-    """Push the archive, or the list of archives, of *params*. With *dry_run* only report what would be pushed.
+def push(
+    registry: ArchiveReader,
+    requests: t.Sequence[PushRequest],
+    params: t.Mapping[str, t.Any],
+    pool: ThreadPool,
+    *,
+    dry_run: bool,
+) -> dict[str, t.Any]:
+    """Push the archives of *requests*, which are those of *params*. With *dry_run* only report what would be pushed.
 
     All archives and tags are read before the first write. If a read fails, the task stops. If a push fails, the other
     pushes continue. The caller must have started the processes that read the archives. Raises ZotError.
     """
     single = params["images"] is None
-    requests = [PushRequest.from_params(registry, item) for item in ([params] if single else params["images"])]
-    _require_distinct(requests)
-    count = min(params["parallel"], len(requests))
-    with contextlib.ExitStack() as stack, thread_pool(params["parallel"]) as pool:
+    with contextlib.ExitStack() as stack:
         # A compressed archive is read to its end. To avoid a second read, it stays open if every archive has a worker.
-        kept = stack if len(requests) <= count else None
+        kept = stack if len(requests) <= params["parallel"] else None
         archives = list(pool.map(lambda each: _read(registry, each, kept), requests))
         outcomes = [outcome for each in archives for outcome in each.outcomes]
         if not any(each.failed for each in outcomes):
@@ -53,7 +51,7 @@ def push(registry: ArchiveReader, params: t.Mapping[str, t.Any], *, dry_run: boo
         if any(each.failed for each in outcomes):
             return report(outcomes, single=single, begun=False)
         if any(each.stale for opened in archives for each in opened.pushes):
-            # Imported late: Ansible compiles all imports of a module in each task, and most tasks write nothing.
+            # Imported late: Python compiles all imports of a module in each task, and most tasks write nothing.
             from ansible_collections.killinit.zot.plugins.module_utils._push_write import write
 
             write(registry, archives, pool, dry_run=dry_run)
@@ -96,7 +94,9 @@ def _read_tags(registry: ArchiveReader, request: PushRequest, archive: Archive, 
     _require_platform(archive, found.platform, request.platform)
     registry.prime_config_cache(request.references[0], predicted_oci_configs(archive.config))
     for reference in request.references:
-        image = registry.image(reference)
+        ahead = registry.image_read_ahead(reference)
+        # An archive can take minutes to read, so a tag that needs a write is read again.
+        image = ahead if ahead and found.held_by(ahead) else registry.image(reference)
         settled = found.held_by(image) and not request.force
         outcome.found(image, settled=settled)
         found.tags.append(image)
@@ -125,15 +125,3 @@ def _platform(archive: Archive) -> Platform:
 def _require_platform(archive: Archive, found: Platform | None, wanted: Platform | None) -> None:
     if wanted and not (found and found.satisfies(wanted)):
         raise ZotError("platform_mismatch", f"{archive.path} is for {found or 'an unknown platform'}, not for {wanted}")
-
-
-def _require_distinct(requests: t.Sequence[PushRequest]) -> None:
-    owners: dict[Reference, str] = {}
-    for request in requests:
-        for reference in request.references:
-            if reference in owners:
-                raise ZotError(
-                    "invalid_option", f"{reference} is a tag of two archives: {owners[reference]} and {request.archive}"
-                )
-            owners[reference] = request.archive
-    require_own_keepers([(request.references, request.keep_previous) for request in requests], owners)

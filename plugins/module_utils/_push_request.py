@@ -2,33 +2,19 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The request to push one archive, and the state of its archive and its tags.
+"""The archives that a task pushes, and their tags. All options are checked before the first request.
 
 Private to killinit.zot: it may change at any time.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import typing as t
-from dataclasses import dataclass, field
 
-from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import (
-    Archive,
-    InvalidArchiveError,
-    MissingLibraryError,
-    UnfitPlatformError,
-)
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
-    Image,
-    InvalidImageError,
-    Platform,
-    image_identity,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._keepers import require_own_keepers
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     invalid_options,
@@ -38,7 +24,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     texts_option,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
-from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Worker
 
 
 class PushRequest(t.NamedTuple):
@@ -102,63 +87,26 @@ class PushRequest(t.NamedTuple):
         )
 
 
-@dataclass
-class Push:
-    """A request whose archive and tags were read, and the remaining writes.
-
-    *wanted* is the identity of the image, *stale* are the tags to write. *member* is the image for the platform in the
-    index that is published.
-    """
-
-    request: PushRequest
-    outcome: Outcome
-    archive: Archive
-    wanted: t.Mapping[str, t.Any]
-    platform: Platform | None
-    tags: list[Image] = field(default_factory=list)
-    stale: list[Image] = field(default_factory=list)
-    member: Image | None = None
-
-    def held_by(self, image: Image) -> bool:
-        """Whether *image* is the image of the archive."""
-        if image.config is None:
-            return False
-        try:
-            return image_identity(image.config) == self.wanted
-        except InvalidImageError:
-            return False
-
-    def keeper(self, image: Image) -> Reference | None:
-        """The reference that keeps *image* when its tag moves; None if *image* does not exist or is pushed again."""
-        if not image.digest or self.held_by(image):
-            return None
-        return keeper_of(image.reference, self.request.keep_previous)
+def push_requests(registry: Reader, params: t.Mapping[str, t.Any]) -> list[PushRequest]:
+    """The archive, or the list of archives, of *params*. Raises ZotError for an invalid option."""
+    items = [params] if params["images"] is None else params["images"]
+    requests = [PushRequest.from_params(registry, item) for item in items]
+    _require_distinct(requests)
+    return requests
 
 
-@dataclass
-class OpenedArchive:
-    """An archive, the worker that has it open if it was kept, and a push for each of its images.
-
-    *outcomes* has an outcome also for an archive that could not be read.
-    """
-
-    path: str
-    outcomes: list[Outcome]
-    worker: Worker | None = None
-    pushes: list[Push] = field(default_factory=list)
+def read_ahead(requests: t.Sequence[PushRequest]) -> tuple[Reference, ...]:
+    """The tags to read before the archive is read. Several archives and tags are read at the same time in any case."""
+    return requests[0].references if len(requests) == 1 and not requests[0].split else ()
 
 
-@contextlib.contextmanager
-def invalid_archives() -> t.Iterator[None]:
-    """Convert the errors of archive.py into errors of the module."""
-    try:
-        yield
-    except InvalidArchiveError as error:
-        error_class = "platform_mismatch" if isinstance(error, UnfitPlatformError) else "archive_invalid"
-        raise ZotError(error_class, str(error), hint=error.hint) from error
-    except MissingLibraryError as error:
-        raise ZotError(
-            "tool_missing",
-            f"the Python library {error} is required for an archive that is compressed with zstd",
-            hint=f"Install {error} for the Python that runs the module, or give the archive uncompressed.",
-        ) from error
+def _require_distinct(requests: t.Sequence[PushRequest]) -> None:
+    owners: dict[Reference, str] = {}
+    for request in requests:
+        for reference in request.references:
+            if reference in owners:
+                raise ZotError(
+                    "invalid_option", f"{reference} is a tag of two archives: {owners[reference]} and {request.archive}"
+                )
+            owners[reference] = request.archive
+    require_own_keepers([(request.references, request.keep_previous) for request in requests], owners)

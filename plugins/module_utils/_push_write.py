@@ -16,7 +16,7 @@ from functools import partial
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._overwrite import confirm
-from ansible_collections.killinit.zot.plugins.module_utils._push_request import OpenedArchive, Push, invalid_archives
+from ansible_collections.killinit.zot.plugins.module_utils._push_state import OpenedArchive, Push, invalid_archives
 from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_reader import ArchiveReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_writer import ArchiveWriter
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import time
 import typing as t
 from pathlib import Path
 
@@ -18,9 +19,12 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image im
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import predicted_oci_configs
 from ansible_collections.killinit.zot.plugins.module_utils._push import push as push_archives
-from ansible_collections.killinit.zot.plugins.module_utils._push_request import invalid_archives
+from ansible_collections.killinit.zot.plugins.module_utils._push_request import push_requests, read_ahead
+from ansible_collections.killinit.zot.plugins.module_utils._push_state import invalid_archives
 from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_writer import ArchiveWriter
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
 HOST = "127.0.0.1:5000"
 
@@ -28,7 +32,9 @@ HOST = "127.0.0.1:5000"
 def push(registry: ArchiveWriter, params: dict[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
     """As the module calls it."""
     with registry.reading_archives(min(params["parallel"], len(params["images"] or [None]))):
-        return push_archives(registry, params, dry_run=dry_run)
+        requests = push_requests(registry, params)
+        with thread_pool(params["parallel"]) as pool, registry.reading_ahead(pool, read_ahead(requests)):
+            return push_archives(registry, requests, params, pool, dry_run=dry_run)
 
 
 def item(archive: object, *tags: str, **options: t.Any) -> dict[str, t.Any]:
@@ -87,7 +93,7 @@ def test_what_skopeo_makes_of_the_configuration_is_known(
         fake.put("demo/app", tag, predicted_oci_configs(docker_config())[0] if guessed else None)
     result = push(registry, single(app, "1", "2"), dry_run=False)
     assert (result["changed"], result["image"]["platforms"]) == (False, ["linux/amd64"])
-    assert [command[1] for command in fake.commands] == runs
+    assert sorted(command[1] for command in fake.commands) == sorted(runs)
 
 
 def test_no_skopeo_is_needed_for_the_same_image(registry: ArchiveWriter, fake: t.Any, app: Path, tools: Path) -> None:
@@ -572,6 +578,35 @@ def test_a_tag_that_another_client_moves_meanwhile(
     assert [tag["changed"] for tag in raised.value.result["tags"]] == [True, True]
 
 
+def test_a_tag_that_another_client_moves_while_the_archive_is_read(
+    registry: ArchiveWriter, fake: t.Any, app: Path, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = registry.open_archive
+
+    def open_archive(path: str) -> t.Any:
+        before = registry.image_read_ahead(registry.reference("demo/app", "1"))
+        assert before is not None
+        assert before.manifest is None
+        fake.put("demo/app", "1", docker_config(author="somebody"))
+        return real(path)
+
+    monkeypatch.setattr(registry, "open_archive", open_archive)
+    with pytest.raises(ZotError, match="demo/app:1 holds another image") as raised:
+        push(registry, single(app, overwrite=False), dry_run=False)
+    assert raised.value.error_class == "denied"
+    assert fake.writes == []
+
+
+def test_an_error_of_the_archive_does_not_wait_for_the_registry(tools: Path, tmp_path: Path) -> None:
+    (tools / "crane").write_text("#!/bin/sh\nexec /bin/sleep 60\n", encoding="utf-8")
+    with open_task(str(tmp_path)) as task:
+        registry = ArchiveWriter(task.session(Options(HOST)))
+        start = time.monotonic()
+        with pytest.raises(ZotError, match=r"absent\.tar"):
+            push(registry, single(tmp_path / "absent.tar"), dry_run=False)
+        assert time.monotonic() - start < 10
+
+
 @pytest.mark.parametrize(
     ("tags", "message"),
     [
@@ -613,7 +648,7 @@ def test_the_platform_does_not_fit(registry: ArchiveWriter, fake: t.Any, other: 
     with pytest.raises(ZotError, match=r"other\.tar is for linux/arm64, not for linux/amd64") as raised:
         push(registry, single(other, platform="linux/amd64"), dry_run=False)
     assert raised.value.error_class == "platform_mismatch"
-    assert fake.commands == []
+    assert fake.writes == []
 
 
 def test_no_platform_at_all(
@@ -790,7 +825,7 @@ def test_no_platform_of_an_oci_archive(
         push(registry, single(oci, platform=platform), dry_run=False)
     assert raised.value.error_class == "platform_mismatch"
     assert message in raised.value.for_ansible()["msg"]
-    assert fake.commands == []
+    assert fake.writes == []
 
 
 def test_a_version_of_windows_need_not_be_requested(
