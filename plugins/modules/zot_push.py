@@ -155,7 +155,9 @@ EXAMPLES = r"""
     registry: oci.killinit.cc
     archive: dist/workspace.tar
     repository: openclaw/workspace
-    tags: ["3f2c1ab", latest]
+    tags:
+      - "3f2c1ab"
+      - latest
 
 - name: Push one archive for each architecture, and check its platform
   killinit.zot.zot_push:
@@ -334,15 +336,15 @@ rc:
   returned: failure
 """
 
+import typing as t
+
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.killinit.zot.plugins.module_utils._push_request import push_requests, read_ahead
 from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_reader import ArchiveReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
-from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
-_TARGET = {
+_TARGET: dict[str, dict[str, t.Any]] = {
     "archive_image": {"type": "str"},
     "platform": {"type": "str"},
     "keep_previous": {"type": "str"},
@@ -385,12 +387,10 @@ def main() -> None:
     count = min(module.params["parallel"], len(module.params["images"] or [None]))
     try:
         with open_session(module) as session, ArchiveReader(session).reading_archives(count) as registry:
-            requests = push_requests(registry, module.params)
-            with thread_pool(module.params["parallel"]) as pool, registry.reading_ahead(pool, read_ahead(requests)):
-                # Imported here, while the worker processes start and crane reads the tags.
-                from ansible_collections.killinit.zot.plugins.module_utils._push import push
+            # Imported here, while the worker processes start.
+            from ansible_collections.killinit.zot.plugins.module_utils._push import push
 
-                result = push(registry, requests, module.params, pool, dry_run=module.check_mode)
+            result = push(registry, module.params, dry_run=module.check_mode)
     except ZotError as error:
         module.fail_json(registry=module.params["registry"], **error.for_ansible())
     module.exit_json(registry=module.params["registry"], **result)

@@ -49,6 +49,11 @@ SYSTEM = {"etcd": "etcd-server", "runc": "runc"}
 # A user's PATH often lacks the directories of the system's programs.
 SYSTEM_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 
+# The linker removes this information in any case. Without it, and with fewer runs of the garbage collector of the
+# compiler, the build takes a quarter less time: https://pkg.go.dev/cmd/compile, https://pkg.go.dev/runtime
+WITHOUT_DEBUGGING = ("-gcflags=all=-dwarf=false",)
+FEWER_COLLECTIONS = "400"
+
 Log = Callable[[str], None]
 
 
@@ -133,7 +138,7 @@ def _build_kubernetes(go: str, made: Path) -> None:
         for name, value in stamps.items()
     )
     _go(
-        *(go, "build", "-mod=readonly", "-trimpath", "-ldflags", f"-s -w {flags}"),
+        *(go, "build", "-mod=readonly", "-trimpath", *WITHOUT_DEBUGGING, "-ldflags", f"-s -w {flags}"),
         *("-o", str(made), f"k8s.io/kubernetes/cmd/{made.name}"),
         directory=GO_MODULE,
     )
@@ -142,7 +147,8 @@ def _build_kubernetes(go: str, made: Path) -> None:
 def _build_containerd(go: str, made: Path) -> None:
     module = "github.com/containerd/containerd/v2"
     _go(
-        *(go, "install", "-trimpath", "-ldflags", f"-s -w -X {module}/version.Version={CONTAINERD_VERSION}"),
+        *(go, "install", "-trimpath", *WITHOUT_DEBUGGING),
+        *("-ldflags", f"-s -w -X {module}/version.Version={CONTAINERD_VERSION}"),
         # These need C libraries, or a kernel that has them.
         *("-tags", "no_btrfs no_devmapper no_zfs", f"{module}/cmd/{made.name}@{CONTAINERD_VERSION}"),
         directory=made.parent,
@@ -191,6 +197,7 @@ def _go(*command: str, directory: Path, **variables: str) -> str:
         "CGO_ENABLED": "0",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
+        "GOGC": FEWER_COLLECTIONS,
         # No flags of the user; modules that the user can remove; and no query to git about this directory.
         "GOFLAGS": "-modcacherw -buildvcs=false",
         **variables,

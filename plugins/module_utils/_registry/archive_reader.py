@@ -12,44 +12,18 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest
-from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Worker, Workers
-
-if t.TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
 
 
 class ArchiveReader(Reader):
     """Reads a registry and archives. Every method raises ZotError."""
-
-    def __init__(self, session: Session) -> None:
-        """The registry of *session* is the default registry of references."""
-        super().__init__(session)
-        self._ahead: dict[Reference, Future[Manifest | None]] = {}
 
     @contextlib.contextmanager
     def reading_archives(self, count: int) -> t.Iterator[ArchiveReader]:
         """Start the processes that read *count* archives at the same time. Call it before any thread is started."""
         with self._workers.started(count, _load):
             yield self
-
-    @contextlib.contextmanager
-    def reading_ahead(self, pool: Executor, references: t.Iterable[Reference]) -> t.Iterator[None]:
-        """Read tags in *pool* during the block. At its end, stop the reads that are not needed because of an error."""
-        self._ahead = {each: pool.submit(self.manifest, each) for each in references}
-        try:
-            yield
-        finally:
-            if not all(each.done() for each in self._ahead.values()):
-                self._session.runner.end()
-
-    def image_read_ahead(self, reference: Reference) -> Image | None:
-        """The image of a tag at the start of the task. None if the tag was not read then."""
-        ahead = self._ahead.get(reference)
-        return self.configured(reference, ahead.result()) if ahead else None
 
     @contextlib.contextmanager
     def open_archive(self, path: str) -> t.Iterator[Worker]:
