@@ -217,6 +217,8 @@ def environment(directory: str, *, ca_path: str | None) -> dict[str, str]:
     """
     result = {name: value for name, value in os.environ.items() if name not in _OURS}
     result["DOCKER_CONFIG"] = directory
+    # With HTTP/2, crane needs half as long again to copy a large image: https://pkg.go.dev/net/http#hdr-HTTP_2
+    result["GODEBUG"] = ",".join(filter(None, ["http2client=0", result.get("GODEBUG")]))
     bundle, more = extra_certificates(result)
     ca_certificates = b""
     if ca_path:

@@ -414,6 +414,12 @@ def test_ca_beside_the_others(directory: str, tmp_path: Path, monkeypatch: pytes
     assert ours.parent == Path(directory)
 
 
+def test_http_1_unless_the_user_wants_http_2(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """crane copies a large image faster with it. Go uses the last setting of a name."""
+    monkeypatch.setenv("GODEBUG", "netdns=go,http2client=1")
+    assert environment(directory, ca_path=None)["GODEBUG"] == "http2client=0,netdns=go,http2client=1"
+
+
 @pytest.mark.parametrize(
     ("name", "reason"), [("none.pem", "No such file"), ("a\0b", "embedded null byte")], ids=["none", "a zero"]
 )
