@@ -24,16 +24,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._push_request import 
 from ansible_collections.killinit.zot.plugins.module_utils._push_state import OpenedArchive, Push, invalid_archives
 from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_reader import ArchiveReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import ThreadPool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
 
 def push(
-    registry: ArchiveReader,
-    requests: t.Sequence[PushRequest],
-    params: t.Mapping[str, t.Any],
-    pool: ThreadPool,
-    *,
-    dry_run: bool,
+    registry: ArchiveReader, requests: t.Sequence[PushRequest], params: t.Mapping[str, t.Any], *, dry_run: bool
 ) -> dict[str, t.Any]:
     """Push the archives of *requests*, which are those of *params*. With *dry_run* only report what would be pushed.
 
@@ -41,7 +36,7 @@ def push(
     pushes continue. The caller must have started the processes that read the archives. Raises ZotError.
     """
     single = params["images"] is None
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack, thread_pool(params["parallel"]) as pool:
         # A compressed archive is read to its end. To avoid a second read, it stays open if every archive has a worker.
         kept = stack if len(requests) <= params["parallel"] else None
         archives = list(pool.map(lambda each: _read(registry, each, kept), requests))
@@ -94,9 +89,7 @@ def _read_tags(registry: ArchiveReader, request: PushRequest, archive: Archive, 
     _require_platform(archive, found.platform, request.platform)
     registry.prime_config_cache(request.references[0], predicted_oci_configs(archive.config))
     for reference in request.references:
-        ahead = registry.image_read_ahead(reference)
-        # An archive can take minutes to read, so a tag that needs a write is read again.
-        image = ahead if ahead and found.held_by(ahead) else registry.image(reference)
+        image = registry.current_image(reference, found.held_by)
         settled = found.held_by(image) and not request.force
         outcome.found(image, settled=settled)
         found.tags.append(image)

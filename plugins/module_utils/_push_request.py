@@ -95,9 +95,9 @@ def push_requests(registry: Reader, params: t.Mapping[str, t.Any]) -> list[PushR
     return requests
 
 
-def read_ahead(requests: t.Sequence[PushRequest]) -> tuple[Reference, ...]:
+def read_ahead(requests: t.Sequence[PushRequest], most: int) -> tuple[Reference, ...]:
     """The tags to read before the archive is read. Several archives and tags are read at the same time in any case."""
-    return requests[0].references if len(requests) == 1 and not requests[0].split else ()
+    return requests[0].references[:most] if len(requests) == 1 and not requests[0].split else ()
 
 
 def _require_distinct(requests: t.Sequence[PushRequest]) -> None:

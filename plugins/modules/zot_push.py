@@ -155,9 +155,7 @@ EXAMPLES = r"""
     registry: oci.killinit.cc
     archive: dist/workspace.tar
     repository: openclaw/workspace
-    tags:
-      - "3f2c1ab"
-      - latest
+    tags: ["3f2c1ab", latest]
 
 - name: Push one archive for each architecture, and check its platform
   killinit.zot.zot_push:
@@ -336,15 +334,14 @@ rc:
   returned: failure
 """
 
-import typing as t
-
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.killinit.zot.plugins.module_utils._push_request import push_requests, read_ahead
 from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_reader import ArchiveReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
 
-_TARGET: dict[str, dict[str, t.Any]] = {
+_TARGET = {
     "archive_image": {"type": "str"},
     "platform": {"type": "str"},
     "keep_previous": {"type": "str"},
@@ -387,10 +384,12 @@ def main() -> None:
     count = min(module.params["parallel"], len(module.params["images"] or [None]))
     try:
         with open_session(module) as session, ArchiveReader(session).reading_archives(count) as registry:
-            # Imported here, while the worker processes start.
+            requests = push_requests(registry, module.params)
+            registry.read_ahead(read_ahead(requests, module.params["parallel"]))
+            # Imported here, while the worker processes start and crane reads the tags.
             from ansible_collections.killinit.zot.plugins.module_utils._push import push
 
-            result = push(registry, module.params, dry_run=module.check_mode)
+            result = push(registry, requests, module.params, dry_run=module.check_mode)
     except ZotError as error:
         module.fail_json(registry=module.params["registry"], **error.for_ansible())
     module.exit_json(registry=module.params["registry"], **result)

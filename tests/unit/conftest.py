@@ -21,6 +21,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import blob
+from ansible_collections.killinit.zot.plugins.module_utils._registry import crane
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_writer import ArchiveWriter
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
@@ -450,10 +451,21 @@ def fake(monkeypatch: pytest.MonkeyPatch, tools: Path) -> FakeRegistry:
     """The registry in memory, in place of every run of a tool; nobody waits between two tries."""
     assert tools.is_dir()
     fake = FakeRegistry()
+    ahead: dict[tuple[str, ...], bytes | ZotError] = {}
+
+    def start(runner: t.Any, command: t.Sequence[str], **more: t.Any) -> None:
+        try:
+            ahead[tuple(command)] = fake.run(runner, command, message=crane.message, names=command[-1:], **more)
+        except ZotError as error:
+            ahead[tuple(command)] = error
 
     def run(runner: t.Any, command: t.Sequence[str], **more: t.Any) -> bytes:
-        return fake.run(runner, command, **more)
+        output = ahead.pop(tuple(command), None)
+        if isinstance(output, ZotError):
+            raise output
+        return fake.run(runner, command, **more) if output is None else output
 
+    monkeypatch.setattr(runner_file.Runner, "start", start)
     monkeypatch.setattr(runner_file.Runner, "run", run)
     monkeypatch.setattr(runner_file, "_FIRST_WAIT", 0.0)
     return fake

@@ -12,18 +12,40 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Worker, Workers
 
 
 class ArchiveReader(Reader):
     """Reads a registry and archives. Every method raises ZotError."""
 
+    def __init__(self, session: Session) -> None:
+        """The registry of *session* is the default registry of references."""
+        super().__init__(session)
+        self._ahead: set[Reference] = set()
+
     @contextlib.contextmanager
     def reading_archives(self, count: int) -> t.Iterator[ArchiveReader]:
         """Start the processes that read *count* archives at the same time. Call it before any thread is started."""
         with self._workers.started(count, _load):
             yield self
+
+    def read_ahead(self, references: t.Iterable[Reference]) -> None:
+        """Start to read tags, each in a process of its own. image() of a tag then waits for its process."""
+        for reference in references:
+            self._ahead.add(reference)
+            self._session.start(self._manifest_command(reference), reference)
+
+    def current_image(self, reference: Reference, wanted: t.Callable[[Image], bool]) -> Image:
+        """The image of a tag. If the tag was read ahead and does not have the image *wanted*, it is read again.
+
+        Reading an archive can take minutes, and another client may have moved the tag since.
+        """
+        image = self.image(reference)
+        return image if reference not in self._ahead or wanted(image) else self.image(reference)
 
     @contextlib.contextmanager
     def open_archive(self, path: str) -> t.Iterator[Worker]:

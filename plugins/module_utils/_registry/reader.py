@@ -80,11 +80,7 @@ class Reader:
     def manifest(self, reference: Reference) -> Manifest | None:
         """The manifest or index of a reference. None only if it does not exist."""
         http = self._opened(reference)
-        if http:
-            raw = http.manifest(reference)
-        else:
-            command = crane.manifest(self._session.crane, str(reference), insecure=self._session.insecure)
-            raw = self._session.read(command, reference)
+        raw = http.manifest(reference) if http else self._session.read(self._manifest_command(reference), reference)
         if raw is None:
             return None
         with self.valid_response(reference):
@@ -92,6 +88,9 @@ class Reader:
             if reference.digest and reference.digest != manifest.digest:
                 raise InvalidImageError(f"its digest is {manifest.digest}")
             return manifest
+
+    def _manifest_command(self, reference: Reference) -> list[str]:
+        return crane.manifest(self._session.crane, str(reference), insecure=self._session.insecure)
 
     def image(self, reference: Reference) -> Image:
         """The manifest or index of a reference, and the configuration of a manifest."""

@@ -83,7 +83,12 @@ class Runner(Retries):
         self._directory = directory
         self._redact = redact
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._ahead: dict[tuple[str, ...], subprocess.Popen[bytes]] = {}
         self._lock = threading.RLock()  # reentrant: the signal handler may run in the thread that holds it
+
+    def start(self, command: t.Sequence[str], *, what: str, environment: t.Mapping[str, str]) -> None:
+        """Start a command now. The next run() of the same command returns its output. Raises ZotError."""
+        self._ahead[tuple(command)] = self._start(command, what, environment, resource.RLIM_INFINITY)
 
     def run(
         self,
@@ -101,7 +106,7 @@ class Runner(Retries):
         from standard error. *names* are the references in the command. *largest* limits the size of the files
         that the tool writes. Raises ZotError.
         """
-        process = self._start(command, what, environment, largest)
+        process = self._ahead.pop(tuple(command), None) or self._start(command, what, environment, largest)
         try:
             stdout, stderr = _output(process, self._timeout)
         except subprocess.TimeoutExpired:

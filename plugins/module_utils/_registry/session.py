@@ -197,6 +197,13 @@ class Session(Access):
         """Run a command that uses no registry. *largest* limits the size of the files that it writes."""
         self.runner.run(command, what=what, environment=self._variables, message=message, largest=largest)
 
+    def start(self, command: t.Sequence[str], reference: Reference) -> None:
+        """Start a command that reads. The next read() of the same command returns its output, or raises its error."""
+        with contextlib.suppress(ZotError):
+            self.credentials.prepare(reference.registry, reference.repository)
+            variables = self.variables(reference.registry)
+            self.runner.start(command, what=f"cannot read {reference}", environment=variables)
+
     def run(
         self,
         command: t.Sequence[str],

@@ -59,6 +59,23 @@ def test_standard_output(runner: Runner) -> None:
     assert run(runner, "printf 'a\\000b\\n'; echo noise >&2") == b"a\0b\n"
 
 
+def test_started_before_its_output_is_needed(runner: Runner, tmp_path: Path) -> None:
+    """The next run of the same command returns it, and the one after that runs again."""
+    script = "echo run >>runs; echo $WORD; grep -c run runs"
+    runner.start(["/bin/sh", "-c", script], what="cannot try", environment={**os.environ, "WORD": "ahead"})
+    wait_until((tmp_path / "runs").exists)
+    assert run(runner, "echo other") == b"other\n"
+    assert run(runner, script, environment={**os.environ, "WORD": "later"}) == b"ahead\n1\n"
+    assert run(runner, script, environment={**os.environ, "WORD": "later"}) == b"later\n2\n"
+
+
+def test_end_kills_what_was_started(runner: Runner, tmp_path: Path) -> None:
+    runner.start(["/bin/sh", "-c", "echo $$ >pid; sleep 60"], what="cannot try", environment=os.environ)
+    wait_until(lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text()))
+    runner.end()
+    wait_until_dead(tmp_path / "pid")
+
+
 def test_no_core_dump(runner: Runner) -> None:
     """It would hold the credentials."""
     assert run(runner, "ulimit -c") == b"0\n"
