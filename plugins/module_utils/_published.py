@@ -11,12 +11,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
-    Image,
-    Manifest,
-    predicted_oci_configs,
-    sha256,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import predicted_oci_configs
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, sha256
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._overwrite import OVERWRITE_HINT, occupied
 from ansible_collections.killinit.zot.plugins.module_utils._push_state import Push

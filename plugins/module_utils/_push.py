@@ -13,12 +13,11 @@ import contextlib
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import Archive
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
-    InvalidImageError,
-    Platform,
+from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import (
     image_identity,
     predicted_oci_configs,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError, Platform
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
 from ansible_collections.killinit.zot.plugins.module_utils._push_request import PushRequest
 from ansible_collections.killinit.zot.plugins.module_utils._push_state import OpenedArchive, Push, invalid_archives

@@ -20,12 +20,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image im
     MissingLibraryError,
     UnfitPlatformError,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
-    Image,
-    InvalidImageError,
-    Platform,
-    image_identity,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import image_identity
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, InvalidImageError, Platform
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome
 from ansible_collections.killinit.zot.plugins.module_utils._push_request import PushRequest

@@ -14,7 +14,7 @@ import typing as t
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import parse_time
+from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import parse_time
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import text_option, texts_option

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from integration.support import Tools
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import image_identity
+from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import image_identity
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
 TIMES = st.one_of(

@@ -24,12 +24,8 @@ from hypothesis import strategies as st
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret, printable_key
 from ansible_collections.killinit.zot.plugins.module_utils._info import compile_query
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
-    Image,
-    Manifest,
-    image_identity,
-    json_object,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import image_identity
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, json_object
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry import crane as crane_tool
 from ansible_collections.killinit.zot.plugins.module_utils._registry import skopeo as skopeo_tool

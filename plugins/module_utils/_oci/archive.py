@@ -24,11 +24,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image im
     InvalidArchiveError,
     UnfitPlatformError,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import as_go_reads, canonical_config
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     InvalidImageError,
     Platform,
-    as_go_reads,
-    canonical_config,
     json_object,
     sha256,
 )

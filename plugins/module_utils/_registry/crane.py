@@ -12,8 +12,9 @@ from __future__ import annotations
 import re
 import typing as t
 
-_ERROR = re.compile(r"^Error: (.*)", re.MULTILINE | re.DOTALL)
-_FALLBACK = re.compile(r"; (?=(?:GET |Get \")http://)")
+# Compiled when they are needed: most tasks have no error.
+_ERROR = r"^Error: (.*)"
+_FALLBACK = r"; (?=(?:GET |Get \")http://)"
 
 
 def manifest(program: str, reference: str, *, insecure: bool) -> list[str]:
@@ -83,9 +84,9 @@ def message(stderr: str) -> str:
     After HTTPS failed, crane may try HTTP and print both errors. The second is the relevant one only if the registry
     answered the first request in plain HTTP.
     """
-    found = _ERROR.search(stderr)
+    found = re.search(_ERROR, stderr, re.MULTILINE | re.DOTALL)
     text = found.group(1).strip() if found else (stderr.strip().splitlines() or [""])[-1]
-    https, *http = _FALLBACK.split(text, maxsplit=1)
+    https, *http = re.split(_FALLBACK, text, maxsplit=1)
     plain_http = http and "server gave HTTP response" in https and "proxyconnect" not in http[0]
     return http[0] if plain_http else https
 

@@ -78,12 +78,12 @@ _PATTERNS: t.Sequence[tuple[str, str]] = (
     # The program is too old, or another program of that name.
     ("tool_missing", r'unknown (?:shorthand )?flag: |unknown command "|flag provided but not defined'),
 )
-_URL = re.compile(r"\"?https?://[^\s\"]+\"?")
+_URL = r"\"?https?://[^\s\"]+\"?"
 # For a known error the hint is more useful than the text of the registry. Otherwise the text is the only information.
 _SHORT, _LONG = 240, 2000
 # The document of a registry repeats the status before it.
-_DOCUMENT = re.compile(r":? *\{\"errors\":.*")
-_RETRY_AFTER = re.compile(r"retry[- ]after:? *\"?([0-9]{1,5})\b", re.IGNORECASE)
+_DOCUMENT = r":? *\{\"errors\":.*"
+_RETRY_AFTER = r"retry[- ]after:? *\"?([0-9]{1,5})\b"
 
 
 class ZotError(Exception):
@@ -126,7 +126,7 @@ class ZotError(Exception):
     @property
     def retry_after(self) -> int | None:
         """The number of seconds after which the registry accepts requests again, if the tool printed it."""
-        found = _RETRY_AFTER.search(self.stderr)
+        found = re.search(_RETRY_AFTER, self.stderr, re.IGNORECASE)
         return int(found.group(1)) if found else None
 
     def for_ansible(self) -> dict[str, t.Any]:
@@ -137,7 +137,7 @@ class ZotError(Exception):
             limit = _LONG if self.error_class == "tool_failed" else _SHORT
             words = " ".join(self.detail.split())
             if self.error_class != "tool_failed":
-                words = _DOCUMENT.sub("", words) or words
+                words = re.sub(_DOCUMENT, "", words) or words
             text = f"{text} ({program}: {elide(words, limit)})"
         return {
             "msg": printable(text),
@@ -167,7 +167,7 @@ def classify(stderr: str, *, names: t.Iterable[str] = ()) -> str:
 
     *names* are the references in the command. They and all URLs are ignored: a tag may be named C(MANIFEST_UNKNOWN).
     """
-    text = _URL.sub(" ", stderr)
+    text = re.sub(_URL, " ", stderr)
     for name in names:
         text = text.replace(f"{name}:", " ").replace(name, " ")
     for error_class, pattern in _PATTERNS:

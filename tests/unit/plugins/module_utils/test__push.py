@@ -17,7 +17,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image im
     InvalidArchiveError,
     MissingLibraryError,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import predicted_oci_configs
+from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import predicted_oci_configs
 from ansible_collections.killinit.zot.plugins.module_utils._push import push as push_archives
 from ansible_collections.killinit.zot.plugins.module_utils._push_request import push_requests, read_ahead
 from ansible_collections.killinit.zot.plugins.module_utils._push_state import invalid_archives

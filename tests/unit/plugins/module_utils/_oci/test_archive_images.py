@@ -23,7 +23,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image im
     InvalidArchiveError,
     UnfitPlatformError,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform, image_identity, sha256
+from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import image_identity
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform, sha256
 
 WRITE = t.Callable[..., Path]
 

@@ -8,13 +8,18 @@ import threading
 import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
+from ansible_collections.killinit.zot.tests.unit.web_registry import WebRegistry
+from ansible_collections.killinit.zot.tests.unit.web_server import running
 
 HOST = "127.0.0.1:5000"
 APP = Reference(HOST, "demo/app", "1")
@@ -261,3 +266,50 @@ def test_nearest_tags_of_nothing(registry: Writer) -> None:
 def test_reference_with_the_registry_in_the_repository(registry: Writer) -> None:
     with pytest.raises(ZotError, match="begins with the registry: remove the registry"):
         registry.reference(f"{HOST}/demo/app", "1")
+
+
+class TestOverHttp:
+    """Once the HTTP session is open, crane is not started to read."""
+
+    @pytest.fixture
+    def host(self, fake: t.Any) -> t.Iterator[str]:
+        with running(WebRegistry(fake).respond) as server:
+            yield server.host
+
+    @pytest.fixture
+    def reader(self, host: str, tmp_path: Path) -> t.Iterator[Reader]:
+        with open_task(str(tmp_path)) as task:
+            reader = Reader(task.session(Options(host, retries=0)))
+            reader.http()
+            yield reader
+
+    def test_image(self, reader: Reader, host: str, fake: t.Any) -> None:
+        digest = fake.put("demo/app", "1")
+        image = reader.image(Reference(host, "demo/app", "1"))
+        assert (image.digest, image.platforms) == (digest, ["linux/amd64"])
+        assert fake.commands == []
+
+    @pytest.mark.parametrize("absent", [("demo/app", "2"), ("demo/none", "1")])
+    def test_absent(self, reader: Reader, host: str, fake: t.Any, absent: tuple[str, str]) -> None:
+        fake.put("demo/app", "1")
+        assert reader.manifest(Reference(host, *absent)) is None
+
+    def test_no_configuration(self, reader: Reader, host: str, fake: t.Any) -> None:
+        fake.put("demo/app", "1")
+        fake.blobs.clear()
+        with pytest.raises(ZotError, match="its configuration does not exist"):
+            reader.image(Reference(host, "demo/app", "1"))
+
+    def test_another_manifest(self, reader: Reader, host: str, fake: t.Any) -> None:
+        digest, other = fake.put("demo/app", "1"), f"sha256:{'a' * 64}"
+        fake.manifests["demo/app"][other] = fake.manifests["demo/app"][digest]
+        with pytest.raises(ZotError, match=f"its digest is {digest}"):
+            reader.manifest(Reference(host, "demo/app", "1").pinned(other))
+
+    def test_another_registry(self, reader: Reader, fake: t.Any) -> None:
+        """The session has only the connections and credentials of its own registry."""
+        digest = fake.put("demo/app", "1")
+        manifest = reader.manifest(APP)
+        assert manifest is not None
+        assert manifest.digest == digest
+        assert [command[1] for command in fake.commands] == ["manifest"]
