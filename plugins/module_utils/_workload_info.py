@@ -24,6 +24,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads im
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     at_least,
     invalid_options,
@@ -31,7 +32,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     registry_option,
     repositories_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.cluster_state import (
     ClusterState,
     read_cluster,
@@ -90,7 +90,7 @@ class Query:
         )
 
 
-def workload_info(client: Client, reader: Reader, query: Query) -> dict[str, t.Any]:
+def workload_info(client: Client, reader: HttpReader, query: Query) -> dict[str, t.Any]:
     """The result of the module. Raises ClusterError or ZotError."""
     deadline = None if query.wait_timeout is None else time.monotonic() + query.wait_timeout
     while True:
@@ -117,7 +117,7 @@ def workload_info(client: Client, reader: Reader, query: Query) -> dict[str, t.A
 
 def _assess(
     cluster: ClusterState,
-    reader: Reader,
+    reader: HttpReader,
     state: RegistryState,
     query: Query,
     waited: int | None,

@@ -19,7 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._keepers import keepe
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import first_error, nothing_written
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer, referrers
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import SearchedImage, search_images
 
@@ -102,7 +102,7 @@ class Gate:
 
 
 def make_plans(
-    source: Source, destination: Reader, requests: t.Sequence[CopyRequest], gate: Gate, pool: Executor
+    source: Source, destination: HttpReader, requests: t.Sequence[CopyRequest], gate: Gate, pool: Executor
 ) -> list[Plan]:
     """Read both registries. Raises a ZotError that names the images that cannot be copied."""
     http = destination.http()
@@ -134,7 +134,7 @@ def _key(request: CopyRequest, contents: Contents) -> tuple[Reference, Reference
 
 
 def _jobs(
-    destination: Reader,
+    destination: HttpReader,
     found: t.Mapping[CopyRequest, Contents],
     at_destination: t.Mapping[Reference, SearchedImage],
     current: t.Mapping[Reference, str | None],
@@ -182,7 +182,7 @@ def _occupied(plan: Plan, current: t.Mapping[Reference, str | None]) -> t.Iterat
             )
 
 
-def _moves(destination: Reader, plan: Plan, current: t.Mapping[Reference, str | None]) -> list[Move]:
+def _moves(destination: HttpReader, plan: Plan, current: t.Mapping[Reference, str | None]) -> list[Move]:
     found = []
     for tag in plan.request.tags:
         move = Move(tag, current[tag], plan.job.contents.digest)

@@ -20,7 +20,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._copy.request import 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import INDEX_TYPES, Manifest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import (
     Referrer,
     all_referrers,
@@ -54,7 +54,7 @@ class Contents:
 class Source:
     """Reads the images of requests. Every method raises ZotError."""
 
-    def __init__(self, reader: Reader, *, attached: bool) -> None:
+    def __init__(self, reader: HttpReader, *, attached: bool) -> None:
         """With *attached* the attachments of the images are read, too."""
         self._reader = reader
         self._attached = attached

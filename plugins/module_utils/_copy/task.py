@@ -21,7 +21,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._overwrite import cer
 from ansible_collections.killinit.zot.plugins.module_utils._registry import cosign
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import find_tool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
@@ -32,6 +32,12 @@ if t.TYPE_CHECKING:
     from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 
+class _Destination(t.NamedTuple):
+    reader: HttpReader
+    writer: Writer
+    copier: Copier
+
+
 def copy_images(
     source: Session, destination: Session, params: t.Mapping[str, t.Any], *, dry_run: bool
 ) -> dict[str, t.Any]:
@@ -39,7 +45,7 @@ def copy_images(
 
     The tags of images are written after the contents of all images, and the shared tags after all other tags.
     """
-    reader, target = Reader(source), Reader(destination)
+    reader, target = HttpReader(source), HttpReader(destination)
     items = [params] if params["images"] is None else params["images"]
     if not items:
         raise ZotError("invalid_option", "images is empty: list at least one image")
@@ -57,7 +63,7 @@ def copy_images(
             from ansible_collections.killinit.zot.plugins.module_utils._registry.copier import Copier
             from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
-            _write(Writer(destination), Copier(source, destination), plans, pool)
+            _write(_Destination(target, Writer(destination), Copier(source, destination)), plans, pool)
     return _report(plans)
 
 
@@ -93,28 +99,28 @@ def _gate(source: Session, params: t.Mapping[str, t.Any]) -> Gate:
     return Gate(params["require"], verify)
 
 
-def _write(writer: Writer, copier: Copier, plans: t.Sequence[Plan], pool: ThreadPool) -> None:
+def _write(to: _Destination, plans: t.Sequence[Plan], pool: ThreadPool) -> None:
     jobs = {id(plan.job): plan.job for plan in plans}
-    list(pool.map(lambda job: _copy(writer, copier, job), jobs.values()))
+    list(pool.map(lambda job: _copy(to, job), jobs.values()))
     for shared in (False, True):
         if not any(plan.error or plan.job.error for plan in plans):
-            list(pool.map(lambda plan: _move_tags(writer, copier, plan, shared=shared), plans))  # noqa: B023
+            list(pool.map(lambda plan: _move_tags(to, plan, shared=shared), plans))  # noqa: B023
 
 
-def _copy(writer: Writer, copier: Copier, job: Job) -> None:
+def _copy(to: _Destination, job: Job) -> None:
     """Copy the contents that are missing at the destination. No tag of an image refers to them yet."""
     source, destination = job.contents.source, job.destination
     try:
         if not job.present:
-            copier.copy(source, destination)
+            to.copier.copy(source, destination)
             job.copied.append(job.contents.digest)
         for referrer in job.missing:
-            copier.copy(source.pinned(referrer.digest), destination.pinned(referrer.digest))
+            to.copier.copy(source.pinned(referrer.digest), destination.pinned(referrer.digest))
             job.copied.append(referrer.digest)
         for move in job.moves:
             if move.needed:
-                copier.copy(source.pinned(move.after), destination.pinned(move.after))
-                _write_tag(writer, move)
+                to.copier.copy(source.pinned(move.after), destination.pinned(move.after))
+                _write_tag(to, move)
                 job.copied.append(str(move.reference.tag))
     except ZotError as error:
         job.error = error
@@ -128,43 +134,43 @@ def _assume_copied(job: Job) -> None:
     ]
 
 
-def _move_tags(writer: Writer, copier: Copier, plan: Plan, *, shared: bool) -> None:
+def _move_tags(to: _Destination, plan: Plan, *, shared: bool) -> None:
     """Write the tags of one image: its own tag, or with *shared* the shared tags."""
     try:
         for move in plan.tags:
             if move.needed and (move.reference != plan.request.tag) is shared:
-                _move_tag(writer, copier, plan, move)
+                _move_tag(to, plan, move)
     except ZotError as error:
         plan.error = error
 
 
-def _move_tag(writer: Writer, copier: Copier, plan: Plan, move: Move) -> None:
+def _move_tag(to: _Destination, plan: Plan, move: Move) -> None:
     if move.keeper and move.before and move.kept != move.before:
-        writer.keep(Image(move.reference, Manifest(move.before, "", {})), move.keeper)
+        to.writer.keep(Image(move.reference, Manifest(move.before, "", {})), move.keeper)
     try:
         try:
-            _write_tag(writer, move)
+            _write_tag(to, move)
         except ZotError as error:
             if error.error_class != "not_found":
                 raise
             # Zot has deleted the image: its last tag was the keeper that has just moved, or the garbage collection ran
             # before the image had a tag.
-            copier.copy(plan.job.contents.source, plan.job.destination)
-            _write_tag(writer, move)
+            to.copier.copy(plan.job.contents.source, plan.job.destination)
+            _write_tag(to, move)
     except ZotError:
-        if not certainly_holds(writer.digest, move.reference, move.before):
+        if not certainly_holds(to.writer.digest, move.reference, move.before):
             plan.written.append(move)
         raise
     plan.written.append(move)
 
 
-def _write_tag(writer: Writer, move: Move) -> None:
+def _write_tag(to: _Destination, move: Move) -> None:
     # HEAD is enough to read the digest, and Zot counts each GET as a pull.
     def read() -> Image:
-        digest = writer.http().digest(move.reference)
+        digest = to.reader.http().digest(move.reference)
         return Image(move.reference, Manifest(digest, "", {}) if digest else None)
 
-    move_tag(writer, move.reference, move.after, read)
+    move_tag(to.writer, move.reference, move.after, read)
 
 
 def _report(plans: t.Sequence[Plan]) -> dict[str, t.Any]:

@@ -21,8 +21,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import UN
 from ansible_collections.killinit.zot.plugins.module_utils._prune.request import PruneRequest
 from ansible_collections.killinit.zot.plugins.module_utils._prune.result import PlannedTag, result_of
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
-from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import is_attachment
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
@@ -31,7 +31,7 @@ _NAMED = 5
 
 
 def prune(
-    reader: Reader, params: t.Mapping[str, t.Any], *, dry_run: bool, warn: t.Callable[[str], None]
+    reader: HttpReader, params: t.Mapping[str, t.Any], *, dry_run: bool, warn: t.Callable[[str], None]
 ) -> dict[str, t.Any]:
     """Prune, and return the result of the module. With *dry_run* nothing is removed. Raises ZotError.
 
@@ -73,7 +73,7 @@ def _existing(repository: Reference, inventory: Inventory | None) -> Inventory:
 
 
 def _planned(
-    reader: Reader, request: PruneRequest, repository: Reference, inventory: Inventory, pool: Executor
+    reader: HttpReader, request: PruneRequest, repository: Reference, inventory: Inventory, pool: Executor
 ) -> list[PlannedTag]:
     """The plan of a repository. The inventory has no attachments, so their subjects and digests are read here."""
     http = reader.http()
@@ -123,7 +123,9 @@ def _names(tags: t.Sequence[PlannedTag]) -> str:
 class Removal:
     """Removes the planned tags, and stops at the first error."""
 
-    def __init__(self, reader: Reader, tags: t.Sequence[PlannedTag], pool: Executor, more: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, reader: HttpReader, tags: t.Sequence[PlannedTag], pool: Executor, more: ThreadPoolExecutor
+    ) -> None:
         self._reader = reader
         self._http: HttpSession = reader.http()
         self._removals = [each for each in tags if each.removed]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read images and tags: with crane, which prints manifests and configurations byte by byte, or over HTTP.
+"""Read images and tags with crane, which prints manifests and configurations byte by byte.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -31,9 +31,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 
-if t.TYPE_CHECKING:
-    from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
-
 _IMAGES = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
 
 
@@ -44,20 +41,6 @@ class Reader:
         """The registry of *session* is the default registry of references."""
         self.name = session.name
         self._session = session
-        self._http: HttpSession | None = None
-
-    def http(self) -> HttpSession:
-        """The HTTP session with this registry, which the first call opens."""
-        if self._http is None:
-            # Imported late: the import takes longer than a request, and most tasks do not need it.
-            from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
-
-            self._http = HttpSession(self._session)
-        return self._http
-
-    def _opened(self, reference: Reference) -> HttpSession | None:
-        """The HTTP session, if it was opened: then a request is faster than a run of crane."""
-        return self._http if self._http and reference.registry == self._http.name else None
 
     def reference(self, repository: str, tag: str) -> Reference:
         """A reference to a tag in this registry."""
@@ -79,8 +62,7 @@ class Reader:
 
     def manifest(self, reference: Reference) -> Manifest | None:
         """The manifest or index of a reference. None only if it does not exist."""
-        http = self._opened(reference)
-        raw = http.manifest(reference) if http else self._session.read(self._manifest_command(reference), reference)
+        raw = self._read_manifest(reference)
         if raw is None:
             return None
         with self.valid_response(reference):
@@ -158,6 +140,13 @@ class Reader:
                 hint="Push the image again. If the error remains, ask the operator of the registry.",
             ) from error
 
+    def _read_manifest(self, reference: Reference) -> bytes | None:
+        return self._session.read(self._manifest_command(reference), reference)
+
+    def _read_blob(self, reference: Reference, digest: str) -> bytes | None:
+        command = crane.blob(self._session.crane, str(reference.pinned(digest)), insecure=self._session.insecure)
+        return self._session.read(command, reference, absent="BLOB_UNKNOWN: ")
+
     def _configuration(self, reference: Reference, digest: str) -> bytes:
         """The configuration of that digest. Threads that need the same one share a single download."""
         name = str(reference.pinned(digest))
@@ -167,12 +156,7 @@ class Reader:
             first.wait()
         try:
             if name not in self._session.configurations:
-                http = self._opened(reference)
-                if http:
-                    raw = http.blob(reference.pinned(digest))
-                else:
-                    command = crane.blob(self._session.crane, name, insecure=self._session.insecure)
-                    raw = self._session.read(command, reference, absent="BLOB_UNKNOWN: ")
+                raw = self._read_blob(reference, digest)
                 if raw is None or sha256(raw) != digest:
                     raise InvalidImageError("its configuration does not exist")
                 self._session.configurations[name] = raw

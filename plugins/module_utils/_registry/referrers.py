@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 
 # The tags of attachments: of cosign, and of the specification for registries without the referrers API.
 _ATTACHMENT = re.compile(r"sha256-[0-9a-f]{64}(?:\.[a-z]+)?")
@@ -95,7 +95,7 @@ def signature_tag(digest: str) -> str:
     return f"{_name(digest)}.sig"
 
 
-def referrers(reader: Reader, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:
+def referrers(reader: HttpReader, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:
     """The attachments of a manifest, from the referrers API and from the tags of the repository. Raises ZotError.
 
     *subject* is a reference by digest. *tags* are all tags of its repository.
@@ -115,7 +115,7 @@ def referrers(reader: Reader, subject: Reference, tags: t.Collection[str]) -> li
     return list(found.values())
 
 
-def tagged_referrers(reader: Reader, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:
+def tagged_referrers(reader: HttpReader, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:
     """The attachments of a manifest by tags of the repository. Raises ZotError."""
     found = []
     for suffix in _TAGGED:

@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 from ansible_collections.killinit.zot.tests.unit.web_registry import WebRegistry
@@ -277,36 +277,36 @@ class TestOverHttp:
             yield server.host
 
     @pytest.fixture
-    def reader(self, host: str, tmp_path: Path) -> t.Iterator[Reader]:
+    def reader(self, host: str, tmp_path: Path) -> t.Iterator[HttpReader]:
         with open_task(str(tmp_path)) as task:
-            reader = Reader(task.session(Options(host, retries=0)))
+            reader = HttpReader(task.session(Options(host, retries=0)))
             reader.http()
             yield reader
 
-    def test_image(self, reader: Reader, host: str, fake: t.Any) -> None:
+    def test_image(self, reader: HttpReader, host: str, fake: t.Any) -> None:
         digest = fake.put("demo/app", "1")
         image = reader.image(Reference(host, "demo/app", "1"))
         assert (image.digest, image.platforms) == (digest, ["linux/amd64"])
         assert fake.commands == []
 
     @pytest.mark.parametrize("absent", [("demo/app", "2"), ("demo/none", "1")])
-    def test_absent(self, reader: Reader, host: str, fake: t.Any, absent: tuple[str, str]) -> None:
+    def test_absent(self, reader: HttpReader, host: str, fake: t.Any, absent: tuple[str, str]) -> None:
         fake.put("demo/app", "1")
         assert reader.manifest(Reference(host, *absent)) is None
 
-    def test_no_configuration(self, reader: Reader, host: str, fake: t.Any) -> None:
+    def test_no_configuration(self, reader: HttpReader, host: str, fake: t.Any) -> None:
         fake.put("demo/app", "1")
         fake.blobs.clear()
         with pytest.raises(ZotError, match="its configuration does not exist"):
             reader.image(Reference(host, "demo/app", "1"))
 
-    def test_another_manifest(self, reader: Reader, host: str, fake: t.Any) -> None:
+    def test_another_manifest(self, reader: HttpReader, host: str, fake: t.Any) -> None:
         digest, other = fake.put("demo/app", "1"), f"sha256:{'a' * 64}"
         fake.manifests["demo/app"][other] = fake.manifests["demo/app"][digest]
         with pytest.raises(ZotError, match=f"its digest is {digest}"):
             reader.manifest(Reference(host, "demo/app", "1").pinned(other))
 
-    def test_another_registry(self, reader: Reader, fake: t.Any) -> None:
+    def test_another_registry(self, reader: HttpReader, fake: t.Any) -> None:
         """The session has only the connections and credentials of its own registry."""
         digest = fake.put("demo/app", "1")
         manifest = reader.manifest(APP)
