@@ -17,6 +17,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Pla
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
+    at_least,
     invalid_options,
     overwrite_option,
     platform_option,
@@ -89,6 +90,7 @@ class PushRequest(t.NamedTuple):
 
 def push_requests(registry: Reader, params: t.Mapping[str, t.Any]) -> list[PushRequest]:
     """The archive, or the list of archives, of *params*. Raises ZotError for an invalid option."""
+    at_least(1, parallel=params["parallel"])
     items = [params] if params["images"] is None else params["images"]
     requests = [PushRequest.from_params(registry, item) for item in items]
     _require_distinct(requests)

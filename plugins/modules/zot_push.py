@@ -130,7 +130,7 @@ options:
         description: See O(index).
         type: raw
   parallel:
-    description: The maximum number of O(images) to push at the same time.
+    description: The maximum number of O(images) to push, and of tags of one archive to read, at the same time.
     type: int
     default: 4
 notes:

@@ -727,10 +727,11 @@ def test_options_that_cannot_be_used(
 
 
 @pytest.mark.parametrize("parallel", [0, -1])
-def test_parallel_below_one(registry: ArchiveWriter, app: Path, parallel: int) -> None:
+def test_parallel_below_one(registry: ArchiveWriter, fake: t.Any, app: Path, parallel: int) -> None:
     with pytest.raises(ZotError) as raised:
-        push(registry, several(item(app), parallel=parallel), dry_run=False)
+        push(registry, several(item(app, "1", "2"), parallel=parallel), dry_run=False)
     assert raised.value.error_class == "invalid_option"
+    assert fake.commands == []
 
 
 def test_no_images_at_all(registry: ArchiveWriter) -> None:
