@@ -460,10 +460,12 @@ def fake(monkeypatch: pytest.MonkeyPatch, tools: Path) -> FakeRegistry:
             ahead[tuple(command)] = error
 
     def run(runner: t.Any, command: t.Sequence[str], **more: t.Any) -> bytes:
-        output = ahead.pop(tuple(command), None)
+        if tuple(command) not in ahead:
+            return fake.run(runner, command, **more)
+        output = ahead.pop(tuple(command))
         if isinstance(output, ZotError):
             raise output
-        return fake.run(runner, command, **more) if output is None else output
+        return output
 
     monkeypatch.setattr(runner_file.Runner, "start", start)
     monkeypatch.setattr(runner_file.Runner, "run", run)
