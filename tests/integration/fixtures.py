@@ -13,7 +13,7 @@ import io
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,15 @@ from integration.support import PAIRS, Bare, Module
 from environment import images as image_fixtures
 from environment import registry as registries
 from environment.images import Images
-from environment.registry import Registry
+from environment.registry import Registry, Request
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITES = frozenset({"PUT", "POST", "PATCH", "DELETE"})
+
+
+def writes(requests: Iterable[Request]) -> list[Request]:
+    """The requests that write."""
+    return [each for each in requests if each.method in WRITES]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -107,7 +112,7 @@ def reads_only(registry: Registry) -> Callable[[], contextlib.AbstractContextMan
         yield
         answered = registry.requests()[before:]
         assert answered, "the registry got no request"
-        assert not [request for request in answered if request.method in WRITES]
+        assert not writes(answered)
 
     return watch
 

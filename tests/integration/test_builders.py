@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from integration.fixtures import writes
 from integration.support import Module, ReadsOnly, recap
 
 from environment.registry import Registry
@@ -168,7 +169,7 @@ def test_one_of_several_platforms(name: str, repository: str, module: Module, re
     absent = module("zot_push", platform="linux/s390x", **options)
     assert "has no image for linux/s390x. It has linux/" in absent["msg"]
     assert (refused["error_class"], absent["error_class"]) == ("platform_mismatch", "platform_mismatch")
-    assert not registry.requests()[before:]
+    assert not writes(registry.requests()[before:])
     pushed = module("zot_push", platform="linux/arm64", **options)
     assert (pushed["changed"], pushed["image"]["platforms"]) == (True, ["linux/arm64"])
     assert module("zot_push", platform="linux/arm64", **options)["changed"] is False

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from integration.fixtures import WRITES
+from integration.fixtures import WRITES, writes
 from integration.secret_leaks import forms
 from integration.support import Module
 from unit import web_server
@@ -157,7 +157,7 @@ def test_a_release_of_twenty_images(ends: Ends, module: Module) -> None:
     assert {**planned, "invocation": None} == {**done, "invocation": None}
     assert sum(len(image["referrers"]) for image in done["images"]) == 60
     assert all(each["copied"] for image in done["images"] for each in (image, *image["referrers"]))
-    assert not [each for each in ends.new_requests(ends.source) if each.method in WRITES]
+    assert not writes(ends.new_requests(ends.source))
     ends.new_requests(ends.destination)
 
     def unchanged() -> None:
@@ -251,7 +251,7 @@ def test_tags_that_hold_another_image(ends: Ends, module: Module) -> None:
     refused = module("zot_copy", tags=["r1"], **options)
     assert (refused["error_class"], refused["moved"]) == ("denied", [])
     assert all(each in refused["msg"] for each in (digests["amd64"], digests["arm64"], "nothing was written"))
-    assert not [each for each in ends.new_requests(ends.destination) if each.method in WRITES]
+    assert not writes(ends.new_requests(ends.destination))
     moved = module("zot_copy", digests=[digests["arm64"]], **options)
     assert [(each["tag"], each["from"], each["to"]) for each in moved["moved"]] == [
         ("latest", digests["amd64"], digests["arm64"]),
@@ -286,7 +286,7 @@ def test_nothing_is_written(ends: Ends, module: Module, options: Any, error_clas
         result = module("zot_copy", check=check, **{**base, **options})
         assert (result["error_class"], result["moved"]) == (error_class, []), result["msg"]
         assert words in result["msg"]
-    assert not [each for each in ends.new_requests(ends.destination) if each.method in WRITES]
+    assert not writes(ends.new_requests(ends.destination))
 
 
 @pytest.mark.skipif(shutil.which("cosign") is None, reason="needs cosign in PATH")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from integration.fixtures import WRITES
+from integration.fixtures import writes
 from integration.support import Module, ReadsOnly, Tools
 
 from environment import registry as registries
@@ -215,7 +215,7 @@ def test_file_that_is_no_archive(
         assert (result["failed"], result["error_class"]) == (True, "archive_invalid")
         assert path in result["msg"]
         assert message in result["msg"]
-    assert not [each for each in registry.requests()[before:] if each.method in WRITES]
+    assert not writes(registry.requests()[before:])
 
 
 @pytest.mark.parametrize("choice", ["2", "localhost/demo:s390x", "-1", ""])

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from integration.fixtures import writes
 from integration.support import PAIRS, Bare, Module, ReadsOnly, Tools, tar_of
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
@@ -252,7 +253,7 @@ def test_platform_is_refused_before_anything_is_written(
         assert refused["error_class"] == "platform_mismatch"
         assert message in refused["msg"]
         assert "linux/amd64" in refused["msg"]
-    assert not registry.requests()[before:]
+    assert not writes(registry.requests()[before:])
     accepted = module(
         "zot_push", archive=str(images["buildah-arm-v7"]), repository=repository, tags=["1"], platform="linux/arm"
     )
