@@ -112,7 +112,8 @@ def reads_only(registry: Registry) -> Callable[[], contextlib.AbstractContextMan
         yield
         answered = registry.requests()[before:]
         assert answered, "the registry got no request"
-        assert not writes(answered)
+        # Zot logs an upload whose client was killed with the status 500 when it notices that, maybe in the next test.
+        assert not [each for each in writes(answered) if each.status != 500]
 
     return watch
 
