@@ -126,14 +126,14 @@ def versions(session: nox.Session) -> None:  # needs: skopeo crane go buildah zs
             done.append(f"ansible-core {core}: NOT RUN, Python {number} is not on this machine")
         else:
             programs = pythons.make_environment(number, f"ansible-core~={core}.0", *packages, python=python)
-            environment = {"python": f"{programs}/python", "PATH": f"{programs}:{os.environ['PATH']}"}
+            path = f"{programs}:{os.environ['PATH']}"
             # Each suite has its own fixtures, so one run cannot contain both.
-            pytest(session, "tests/unit", *commands.IN_PARALLEL, "--hypothesis-profile=quick", **environment)
-            suites = "tests/unit"
+            suites = {"tests/unit": ["--hypothesis-profile=quick"]}
             if core in pythons.SUPPORTED:
-                pytest(session, playbooks, *commands.IN_PARALLEL, **environment)
-                suites += f" {playbooks}"
-            done.append(f"ansible-core {core} on Python {number}: {suites}")
+                suites[playbooks] = []
+            for suite, options in suites.items():
+                pytest(session, suite, *commands.IN_PARALLEL, *options, python=f"{programs}/python", PATH=path)
+            done.append(f"ansible-core {core} on Python {number}: {' '.join(suites)}")
     session.log("\n".join(done))
 
 

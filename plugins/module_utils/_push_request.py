@@ -97,7 +97,7 @@ def push_requests(registry: Reader, params: t.Mapping[str, t.Any]) -> list[PushR
     return requests
 
 
-def read_ahead(requests: t.Sequence[PushRequest], most: int) -> tuple[Reference, ...]:
+def tags_to_read_ahead(requests: t.Sequence[PushRequest], most: int) -> tuple[Reference, ...]:
     """The tags to read before the archive is read. Several archives and tags are read at the same time in any case."""
     return requests[0].references[:most] if len(requests) == 1 and not requests[0].split else ()
 

@@ -336,7 +336,7 @@ rc:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.killinit.zot.plugins.module_utils._push_request import push_requests, read_ahead
+from ansible_collections.killinit.zot.plugins.module_utils._push_request import push_requests, tags_to_read_ahead
 from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_reader import ArchiveReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
@@ -385,7 +385,7 @@ def main() -> None:
     try:
         with open_session(module) as session, ArchiveReader(session).reading_archives(count) as registry:
             requests = push_requests(registry, module.params)
-            registry.read_ahead(read_ahead(requests, module.params["parallel"]))
+            registry.read_ahead(tags_to_read_ahead(requests, module.params["parallel"]))
             # Imported here, while the worker processes start and crane reads the tags.
             from ansible_collections.killinit.zot.plugins.module_utils._push import push
 

@@ -87,10 +87,7 @@ class HttpSession:
 
     def digest(self, reference: Reference) -> str | None:
         """The digest of a reference; None only if it does not exist. Zot does not count a HEAD request as a pull."""
-        name = reference.digest or reference.tag
-        answer = self._read(
-            "HEAD", f"/v2/{reference.repository}/manifests/{name}", str(reference), reference.repository, _MANIFESTS
-        )
+        answer = self._read_object("HEAD", reference, f"manifests/{reference.digest or reference.tag}", _MANIFESTS)
         if answer is None:
             return None
         found = answer.headers.get("Docker-Content-Digest", reference.digest or "")
@@ -100,14 +97,12 @@ class HttpSession:
 
     def manifest(self, reference: Reference) -> bytes | None:
         """The manifest or index of a reference, byte by byte. None only if it does not exist."""
-        path = f"/v2/{reference.repository}/manifests/{reference.digest or reference.tag}"
-        answer = self._read("GET", path, str(reference), reference.repository, _MANIFESTS)
+        answer = self._read_object("GET", reference, f"manifests/{reference.digest or reference.tag}", _MANIFESTS)
         return None if answer is None else answer.body
 
     def blob(self, reference: Reference) -> bytes | None:
         """The blob with the digest of *reference*, for example a configuration. None only if it does not exist."""
-        path = f"/v2/{reference.repository}/blobs/{reference.digest}"
-        answer = self._read("GET", path, str(reference), reference.repository)
+        answer = self._read_object("GET", reference, f"blobs/{reference.digest}")
         return None if answer is None else answer.body
 
     def tags(self, repository: str) -> list[str] | None:
@@ -151,8 +146,7 @@ class HttpSession:
 
     def has_blob(self, reference: Reference) -> bool:
         """Whether the repository has the blob with the digest of *reference*, for example a configuration."""
-        path = f"/v2/{reference.repository}/blobs/{reference.digest}"
-        return self._read("HEAD", path, str(reference), reference.repository) is not None
+        return self._read_object("HEAD", reference, f"blobs/{reference.digest}") is not None
 
     def document(self, repository: str, path: str) -> dict[str, t.Any] | None:
         """The JSON object of a path that belongs to *repository*; None only if it does not exist."""
@@ -184,6 +178,11 @@ class HttpSession:
             if not self._is_ours(url):
                 raise invalid_answer(what, "its next page is on another host")
             path = urlunsplit(("", "", *urlsplit(url)[2:4], ""))
+
+    def _read_object(self, method: str, reference: Reference, name: str, accept: str = "*/*") -> Answer | None:
+        """The response for an object in the repository of *reference*; None if the object does not exist."""
+        path = f"/v2/{reference.repository}/{name}"
+        return self._read(method, path, str(reference), reference.repository, accept)
 
     def _read(self, method: str, path: str, what: str, repository: str, accept: str = "*/*") -> Answer | None:
         """The response to one request, with retries; None if the object does not exist."""

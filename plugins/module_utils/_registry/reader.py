@@ -71,9 +71,6 @@ class Reader:
                 raise InvalidImageError(f"its digest is {manifest.digest}")
             return manifest
 
-    def _manifest_command(self, reference: Reference) -> list[str]:
-        return crane.manifest(self._session.crane, str(reference), insecure=self._session.insecure)
-
     def image(self, reference: Reference) -> Image:
         """The manifest or index of a reference, and the configuration of a manifest."""
         return self.configured(reference, self.manifest(reference))
@@ -139,6 +136,9 @@ class Reader:
                 f"{reference}: the response of the registry is invalid: {error}",
                 hint="Push the image again. If the error remains, ask the operator of the registry.",
             ) from error
+
+    def _manifest_command(self, reference: Reference) -> list[str]:
+        return crane.manifest(self._session.crane, str(reference), insecure=self._session.insecure)
 
     def _read_manifest(self, reference: Reference) -> bytes | None:
         return self._session.read(self._manifest_command(reference), reference)

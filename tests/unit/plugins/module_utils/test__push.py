@@ -19,7 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image im
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import predicted_oci_configs
 from ansible_collections.killinit.zot.plugins.module_utils._push import push as push_archives
-from ansible_collections.killinit.zot.plugins.module_utils._push_request import push_requests, read_ahead
+from ansible_collections.killinit.zot.plugins.module_utils._push_request import push_requests, tags_to_read_ahead
 from ansible_collections.killinit.zot.plugins.module_utils._push_state import invalid_archives
 from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_writer import ArchiveWriter
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
@@ -32,7 +32,7 @@ def push(registry: ArchiveWriter, params: dict[str, t.Any], *, dry_run: bool) ->
     """As the module calls it."""
     with registry.reading_archives(min(params["parallel"], len(params["images"] or [None]))):
         requests = push_requests(registry, params)
-        registry.read_ahead(read_ahead(requests, params["parallel"]))
+        registry.read_ahead(tags_to_read_ahead(requests, params["parallel"]))
         return push_archives(registry, requests, params, dry_run=dry_run)
 
 
