@@ -9,6 +9,7 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,6 +22,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.threads imp
 
 if t.TYPE_CHECKING:
     from ansible_collections.killinit.zot.plugins.module_utils._inventory import Inventory
+
+# To import the library requests and to connect takes as long as reading so many images with crane.
+_MANY = 20
 
 Query = t.Callable[[t.Mapping[str, t.Any]], t.Any]
 
@@ -62,6 +66,9 @@ def read_images(registry: HttpReader, params: t.Mapping[str, t.Any]) -> dict[str
     if attached:
         _require_one_registry(registry, images)
     repositories = [registry.reference(text, "latest") for text in texts_option("repositories", params["repositories"])]
+    if sum(each.registry == registry.name for each in set(images)) > _MANY:
+        with contextlib.suppress(ZotError):  # crane reads them if the library is missing
+            registry.http()
     with thread_pool(params["parallel"]) as pool:
         found = dict(zip(dict.fromkeys(images), pool.map(lambda each: _image(registry, each), dict.fromkeys(images))))
         if attached:

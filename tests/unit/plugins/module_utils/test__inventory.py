@@ -217,6 +217,28 @@ def test_requests_is_not_installed(scene: Scene, monkeypatch: pytest.MonkeyPatch
     assert "Install requests" in result["hint"]
 
 
+def test_many_images_are_read_over_http(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result is that of crane, which also reads them if the library is missing."""
+    fake = scene.web.fake
+    tags = ["r1", "none", *(f"t{number}" for number in range(20))]
+    for number in range(20):
+        fake.put("demo/app", f"t{number}")
+    names = [f"demo/app:{tag}" for tag in tags]
+    fake.commands.clear()
+    found = scene(images=names)["images"]
+    assert fake.commands == []
+    assert [image["exists"] for image in found] == [tag != "none" for tag in tags]
+    monkeypatch.setitem(sys.modules, "requests", None)
+    assert scene(images=names)["images"] == found
+    assert len(fake.commands) > len(names)
+
+
+def test_few_images_are_read_with_crane(scene: Scene) -> None:
+    """As many references to one image are one image."""
+    assert [image["exists"] for image in scene(images=["demo/app:r1"] * 30)["images"]] == [True] * 30
+    assert scene.server.requests == []
+
+
 def test_referrers_of_an_image_and_its_members(scene: Scene) -> None:
     tags = scene.web.fake.tags["demo/app"]
     other = {**ATTACHED, "digest": f"sha256:{'2' * 64}", "artifactType": "", "annotations": None}
