@@ -139,7 +139,7 @@ def versions(session: nox.Session) -> None:  # needs: skopeo crane go buildah zs
 
 @nox.session(name="sanity")
 def sanity_(session: nox.Session) -> None:
-    """Run ansible-test sanity (the first time about a minute)"""
+    """Run ansible-test sanity (the first time two minutes)"""
     provide_collections()
     env = {"HOME": str(sanity.make_home())}
     with sanity.copy_of_checkout() as copy, session.chdir(copy):
@@ -172,7 +172,7 @@ def reliability(session: nox.Session) -> None:  # needs: skopeo crane go buildah
 
 @nox.session
 def cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc java
-    """Test the roles on a real Kubernetes, which is built the first time (15 minutes); arguments go to pytest"""
+    """Test the roles on a real Kubernetes, which is built the first time (10 minutes); arguments go to pytest"""
     cluster_parts.build(session.log)
     # The API returns times in UTC. In this time zone, a time that is read as local time is wrong by hours.
     surroundings = json.dumps(pythons.surroundings())
@@ -204,7 +204,7 @@ def demo(session: nox.Session) -> None:  # needs: skopeo crane registry
 
 @nox.session(name="demo-cluster")
 def demo_cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc
-    """Run the demo and then release to a real Kubernetes, which is built the first time (15 minutes)"""
+    """Run the demo and then release to a real Kubernetes, which is built the first time (10 minutes)"""
     provide_collections()
     cluster_parts.build(session.log)
     session.run("python", "tests/environment/demo.py", "--cluster", env={"PYTHONPATH": "tests"})

@@ -54,7 +54,7 @@ options:
   timeout:
     description:
       - The number of seconds after which a run of skopeo or crane is killed, with its child processes.
-      - It also limits the time to read one archive.
+      - It also limits the time to read one archive, and each HTTP request of the module.
     type: int
     default: 600
   retries:

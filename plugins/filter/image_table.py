@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: image_table
 short_description: Format images as a table
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - killinit.zot contributors (@killinit)
 description:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Find the images that shared tags are rolled back to: those of a named revision, or of the release before the last.
+"""Find the images that shared tags are rolled back to: those of a named revision, or of the previous release.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -171,7 +171,7 @@ def _common_revisions(reader: Reader, repositories: t.Sequence[_Repository]) -> 
 def _fitting_revisions(
     reader: Reader, pool: Executor, repositories: t.Sequence[_Repository], revisions: t.Sequence[str]
 ) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """The revisions that can be the release before the last one, with the digests of the tags in each repository.
+    """The revisions that can be the previous release, with the digests of the tags in each repository.
 
     A release that does not change an image does not move its tags: their keepers are older, and the image is the
     current one. Therefore each image must be the current or the previous one, and one of them the previous.

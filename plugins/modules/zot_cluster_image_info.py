@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: zot_cluster_image_info
 short_description: List the images of a registry that a cluster uses, and those that can be lost
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - killinit.zot contributors (@killinit)
 description:
@@ -18,8 +18,8 @@ description:
     templates in the history of a workload, which C(kubectl rollout undo) starts; pods without a controller; init
     containers, sidecars, ephemeral containers and image volumes; and the digests in the annotations that the role
     P(killinit.zot.zot_rollout#role) writes. Pods that have ended do not count.
-  - Also returns which of these images the registry has lost or can lose. Zot deletes an image when its last tag moves
-    or is removed.
+  - Also returns which of these images the registry has lost or can lose. Zot deletes an image immediately when its last
+    tag moves, and in the next garbage collection when its last tag is removed.
   - Fails if any resource cannot be read, because with an incomplete list images in use could be deleted.
   - Changes nothing. If the registry has the search extension of Zot, the reads do not count as pulls.
 extends_documentation_fragment:

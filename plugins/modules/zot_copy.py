@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: zot_copy
 short_description: Copy images with their signatures and SBOMs to another repository or registry
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - killinit.zot contributors (@killinit)
 description:

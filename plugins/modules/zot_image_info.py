@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: zot_image_info
 short_description: Read images and repositories of a Zot registry
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - killinit.zot contributors (@killinit)
 description:
@@ -238,7 +238,7 @@ images:
         size: {description: The bytes of its manifest; V(null) if a tag attaches it., type: int, returned: always}
         annotations: {description: Its annotations., type: dict, returned: always}
         tag:
-          description: The tag C(sha256-....sig), C(.att) or C(.sbom) by which cosign attaches it; V(null) otherwise.
+          description: The tag C(sha256-….sig), C(.att) or C(.sbom) by which cosign attaches it; V(null) otherwise.
           type: str
           returned: always
 repositories:

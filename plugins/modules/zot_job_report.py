@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: zot_job_report
 short_description: Write the reports of a job for the next job
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - killinit.zot contributors (@killinit)
 description:

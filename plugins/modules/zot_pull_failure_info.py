@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: zot_pull_failure_info
 short_description: Explain why pods cannot pull their images
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - killinit.zot contributors (@killinit)
 description:
@@ -18,7 +18,7 @@ description:
   - kubelet has the same message for several causes. Therefore the module also reads the pull secrets of these pods, and
     requests the images from the registry with the credentials of the pods and with those of O(registry_username).
   - It covers containers, init containers, ephemeral containers and image volumes, pods whose first pull takes longer
-    than O(pull_timeout), and containers that end at once because their image is for another architecture.
+    than O(pull_timeout), and containers that end immediately because their image is for another architecture.
   - If no pod fails, the module only lists the pods and the events, and sends no request to the registry.
   - Only images in O(registry) are requested, and credentials are not sent to any other registry. The requests are sent
     from the host where the module runs, not from the nodes.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: zot_push
 short_description: Push docker archives and OCI archives to a Zot registry
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - killinit.zot contributors (@killinit)
 description:
@@ -78,9 +78,9 @@ options:
     type: raw
   index:
     description:
-      - The tag of the index that will list the image. Until the index exists, tags may be moved despite O(overwrite).
-        Afterwards it must list the images of all archives with this O(index), and no other platform. A missing tag that
-        begins with its name, for example C(3f2c1ab-amd64), is not written again if the index lists the image.
+      - The tag of the index that will list the image. Until it exists, tags may be moved despite O(overwrite).
+      - Once it exists, it must list the images of all archives with this O(index), and no other platform. A missing tag
+        that begins with its name, for example C(3f2c1ab-amd64), is not written again if the index lists the image.
     type: raw
   images:
     description:

@@ -8,12 +8,12 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: zot_rollback_info
 short_description: Find the images that shared tags can be rolled back to
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Finds the image that each shared tag would have after a rollback to O(revision), or to the release before the last
-    one, and checks that all images exist and have all platforms.
+  - Finds the image that each shared tag would have after a rollback to O(revision), or to the previous release,
+    and checks that all images exist and have all platforms.
   - Changes nothing. The role P(killinit.zot.zot_rollback#role) moves the tags.
   - Without O(revision), the module finds the previous release with the tags of O(keep_previous). A release that does
     not change an image does not move its tags, so its O(keep_previous) tag is older than those of the other images.
@@ -64,7 +64,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Find the release before the last one
+- name: Find the previous release
   killinit.zot.zot_rollback_info:
     registry: oci.killinit.cc
     images:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: zot_tag
 short_description: Tag existing images in a Zot registry, and remove tags
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - killinit.zot contributors (@killinit)
 description:
@@ -187,7 +187,6 @@ image:
         - V(null) for an index, and if it does not exist.
       type: int
       returned: always
-      sample: 1287304
     created:
       description: The build time from the configuration; V(null) for an index.
       type: str
@@ -244,7 +243,6 @@ tags:
       description: The number of bytes; V(null) for an index, and if the tag does not exist.
       type: int
       returned: always
-      sample: 1287304
     changed:
       description: Whether the tag was written or removed.
       type: bool
@@ -270,7 +268,7 @@ moved:
     - A tag is also listed if its write failed and may nevertheless have happened. If it did not move, moving it back
       writes nothing.
     - The digests in C(from) must still exist. The garbage collection of Zot deletes an image without a tag. If the last
-      tag of an image is overwritten, Zot deletes the image at once.
+      tag of an image is overwritten, Zot deletes the image immediately.
   type: list
   elements: dict
   returned: always

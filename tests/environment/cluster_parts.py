@@ -84,7 +84,7 @@ def build(log: Log) -> None:
         if not wanted:
             return
         go = _find_go()
-        log(f"building {', '.join(path.name for path in wanted)} (all of it takes about ten minutes on two cores)")
+        log(f"building {', '.join(path.name for path in wanted)} (all of it takes about 10 minutes on two cores)")
         start = time.monotonic()
         for path in wanted:
             _build_one(go, path, log)

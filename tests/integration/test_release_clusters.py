@@ -52,7 +52,12 @@ class Fleet:
         text = found[1].replace(self.image.rpartition("/")[0], "oci.killinit.cc/openclaw")
         for revision in (R1, R2):
             text = re.sub(f"{self.digest(revision)[:19]}[0-9a-f]*", f"sha256:{revision}…", text)
-        for pattern, replacement in ((r"pod app-\d+-x", "pod openclaw-7d4b9c6f5-x2x4q"), ("/app", "/openclaw")):
+        replacements = {
+            r"pod app-\d+-x": "pod openclaw-7d4b9c6f5-x2x4q",
+            "/app": "/openclaw",
+            "within 1 seconds": "within 300 seconds",  # the default of zot_rollout_wait_timeout
+        }
+        for pattern, replacement in replacements.items():
             text = re.sub(pattern, replacement, text)
         lines = "".join(f"    {line.rstrip()}\n" for line in ["…", *text.strip().splitlines()] if line.strip())
         page = PAGE.read_text(encoding="utf-8")
