@@ -148,13 +148,23 @@ from ansible_collections.killinit.zot.plugins.module_utils._digest import pin
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options
 
+_VARIABLES = [f"zot_{name}" for name in ("registry", "username", "password", "authfile", "ca_path", "validate_certs")]
+
 
 class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core has no types
     """Pins images to their digests."""
 
     def run(self, terms: list[t.Any], variables: dict[str, t.Any] | None = None, **kwargs: t.Any) -> list[str]:
         """Return the references by digest."""
-        self.set_options(var_options=variables, direct=kwargs)
+        names = set(_VARIABLES)
+        # The credentials of the call have precedence over those in variables.
+        if "authfile" in kwargs:
+            names -= {"zot_username", "zot_password"}
+        elif "username" in kwargs:
+            names -= {"zot_authfile"}
+        # Ansible does not evaluate the templates in the variables that a lookup receives.
+        used = {name: self._templar.template(value) for name, value in (variables or {}).items() if name in names}
+        self.set_options(var_options=used, direct=kwargs)
         given: dict[str, t.Any] = {name: self._text(name) for name in ("registry", "username", "password")}
         given.update((name, os.path.expanduser(self._text(name) or "")) for name in ("authfile", "ca_path"))
         try:

@@ -13,7 +13,6 @@ import contextlib
 import tempfile
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
@@ -49,11 +48,9 @@ def pin(options: Options, terms: t.Iterable[t.Any]) -> list[str]:
 def _http(options: Options, registry: str) -> t.Iterator[HttpSession]:
     # The directory contains CA certificates and no credentials.
     with tempfile.TemporaryDirectory(prefix="zot-") as directory:
-        if registry != options.registry and options.username:
-            # The credentials are only for the registry of the options. Other registries are read without credentials.
-            options = replace(options, username=None, password=None, authfile=None, ambient=False)
-        runner = Retries(timeout=options.timeout, retries=options.retries)
-        http = HttpSession(Access(replace(options, registry=registry), directory, runner))
+        access = Access(options, directory, Retries(timeout=options.timeout, retries=options.retries))
+        access.name = registry
+        http = HttpSession(access)
         try:
             yield http
         finally:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import resource
 import signal
 import tempfile
@@ -25,6 +26,8 @@ from ansible_collections.killinit.zot.tests.unit.web_server import Reply, Reques
 pytest.importorskip("requests")
 constants = pytest.importorskip("ansible.constants", reason="Python without a controller")
 errors = pytest.importorskip("ansible.errors")
+dataloader = pytest.importorskip("ansible.parsing.dataloader")
+template = pytest.importorskip("ansible.template")
 plugin_file = pytest.importorskip("ansible_collections.killinit.zot.plugins.lookup.digest")
 
 ACCOUNT = {"username": "ci", "password": "s3cret"}
@@ -54,7 +57,8 @@ def lookup() -> t.Callable[..., list[str]]:
     constants.config.initialize_plugin_configuration_definitions("lookup", "killinit.zot.digest", options_of)
 
     def run(*terms: t.Any, variables: t.Any = None, **options: t.Any) -> list[str]:
-        plugin = plugin_file.LookupModule()
+        templar = template.Templar(dataloader.DataLoader(), variables=variables or {})
+        plugin = plugin_file.LookupModule(templar=templar)
         plugin._load_name = "killinit.zot.digest"
         found: list[str] = plugin.run(list(terms), variables or {}, **{"retries": 0, **options})
         return found
@@ -127,6 +131,40 @@ def test_the_environment_and_variables(server: WebServer, lookup: t.Any, monkeyp
     server.requests.clear()
     lookup("demo/app:r1", variables={"zot_username": "other", "zot_password": "s3cret-too"})
     assert set(server.credentials) == {f"Basic {base64.b64encode(b'other:s3cret-too').decode()}"}
+
+
+def test_variables_that_name_other_variables(server: WebServer, lookup: t.Any) -> None:
+    """As in zot_password: "{{ vault_zot_password }}"."""
+    # Before ansible-core 2.19 every text is a template.
+    trusted = getattr(template, "trust_as_template", str)
+    lookup(
+        "demo/app:r1",
+        registry=server.host,
+        variables={"vault": "s3cret", "zot_username": "ci", "zot_password": trusted("{{ vault }}")},
+    )
+    assert set(server.credentials) == {BASIC}
+
+
+def test_the_credentials_of_the_call(server: WebServer, lookup: t.Any, tmp_path: Path) -> None:
+    """They replace all credentials in variables."""
+    authfile = tmp_path / "auth.json"
+    authfile.write_text(json.dumps({"auths": {server.host: {"auth": BASIC[6:]}}}), encoding="utf-8")
+    others = {"zot_username": "other", "zot_password": "other"}
+    assert lookup("demo/app:r1", registry=server.host, authfile=str(authfile), variables=others)
+    assert lookup("demo/app:r1", registry=server.host, variables={"zot_authfile": "/none"}, **ACCOUNT)
+    assert set(server.credentials) == {BASIC}
+
+
+def test_the_auth_file_of_another_registry(
+    server: WebServer, lookup: t.Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account in the environment does not hide it."""
+    authfile = tmp_path / "auth.json"
+    authfile.write_text(json.dumps({"auths": {server.host: {"auth": BASIC[6:]}}}), encoding="utf-8")
+    monkeypatch.setenv("ZOT_USERNAME", "other")
+    monkeypatch.setenv("ZOT_PASSWORD", "other")
+    assert lookup(f"{server.host}/demo/app:r1", registry="127.0.0.2:5000", authfile=str(authfile))
+    assert set(server.credentials) == {BASIC}
 
 
 def test_another_registry_does_not_get_the_account(server: WebServer, lookup: t.Any) -> None:
