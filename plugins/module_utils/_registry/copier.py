@@ -87,7 +87,7 @@ class Copier:
             is_source = f"//{source.registry}/v2/{source.repository}/" in error.stderr
             session, reference = (self._source, source) if is_source else (self._destination, destination)
             origin = session.credentials.prepare(reference.registry, reference.repository)
-            error.hint = error.hint.replace("{credentials}", origin)
+            session.explain(error, origin)
             raise
 
     def _prepare(self, session: Session, reference: Reference) -> None:

@@ -110,8 +110,10 @@ class Credentials:
                 return f"none, since username and password are for {self._registry}"
             plain = f"{self._username}:{self._password}"
             self._add_entry(registry, {"auth": base64.b64encode(plain.encode()).decode()})
-            named = f"the option {self._username_option}"
-            origin = "ZOT_USERNAME" if os.environ.get("ZOT_USERNAME") == self._username else named
+            from_environment = (
+                os.environ.get("ZOT_USERNAME") == self._username and self._username_option != "source_username"
+            )
+            origin = "ZOT_USERNAME" if from_environment else f"the option {self._username_option}"
             return f"user {self._username!r} from {origin}"
         # Imported only here, because most tasks have a user name and a password.
         from ansible_collections.killinit.zot.plugins.module_utils._registry import authfile

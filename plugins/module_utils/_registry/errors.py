@@ -17,7 +17,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.text import prin
 
 _RETRYABLE = frozenset({"rate_limited", "unavailable"})
 
-# The hint for each error class. {credentials} is replaced where the error is raised.
+# The hint for each error class. Access.explain() replaces the names in braces.
 _HINTS: t.Mapping[str, str] = {
     "unauthorized": "The registry does not accept the credentials: {credentials}.",
     "denied": "The user may not read, create or update this repository, or the tag is immutable: {credentials}."
@@ -29,8 +29,8 @@ _HINTS: t.Mapping[str, str] = {
     "quota_exceeded": "The quota of the registry is used up: delete repositories that are not needed, or raise the"
     " quota.",
     "unavailable": "Check that the registry runs and that this host can reach it, then run the task again.",
-    "tls": "Set the option ca_path to the CA certificate of the registry. For a registry without TLS, or to skip the"
-    " verification, set validate_certs to false.",
+    "tls": "Set the option {ca_path} to the CA certificate of the registry. For a registry without TLS, or to skip the"
+    " verification, set {validate_certs} to false.",
     "archive_invalid": "Build the image again: a layer is damaged or does not match the configuration.",
     "platform_mismatch": "Give the archive or the manifest of the requested platform.",
     "tool_missing": "Install it (skopeo 1.9 or later: the package of the distribution; crane 0.20 or later:"

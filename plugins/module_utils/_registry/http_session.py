@@ -218,7 +218,7 @@ class HttpSession:
             # Redact before shortening the text, because a part of a secret would not be recognized.
             stderr=f"{message}\nRetry-After: {wait}\n{self._session.credentials.redact(text)[:4096]}",
         )
-        error.hint = error.hint.replace("{credentials}", account)
+        self._session.explain(error, account)
         raise error
 
     def _authorized(self, method: str, path: str, what: str, repository: str, accept: str) -> Answer:
@@ -265,7 +265,7 @@ class HttpSession:
         if answer.status != 200:
             error_class = "unauthorized" if answer.status in (400, 401, 403) else "unavailable"
             error = ZotError(error_class, f"cannot get {what}: {realm} answers with HTTP status {answer.status}")
-            error.hint = error.hint.replace("{credentials}", self._session.credentials.prepare(self.name, repository))
+            self._session.explain(error, self._session.credentials.prepare(self.name, repository))
             raise error
         document = object_of(answer, what)
         token, seconds = document.get("token") or document.get("access_token"), document.get("expires_in")
@@ -360,7 +360,9 @@ class HttpSession:
             raise result
         text = self._session.credentials.redact(f"cannot read {what}: {reason or type(reason).__name__}")
         is_tls = isinstance(result, failed.SSLError) and "EOF" not in str(reason)
-        raise ZotError("tls" if is_tls else "unavailable", text) from result
+        error = ZotError("tls" if is_tls else "unavailable", text)
+        self._session.explain(error, "")
+        raise error from result
 
     def _is_ours(self, url: str) -> bool:
         """Whether an address belongs to the registry: the same host and port, and an allowed scheme."""

@@ -79,6 +79,7 @@ def options_beside_a_cluster(params: t.Mapping[str, t.Any]) -> Options:
         params["registry"],
         timeout=params["registry_timeout"],
         crane_path=params["crane_path"],
+        names={name: f"registry_{name}" for name in _BESIDE_A_CLUSTER},
         **{name: params[f"registry_{name}"] for name in _BESIDE_A_CLUSTER},
     )
 
@@ -90,7 +91,9 @@ def source_options_of(params: t.Mapping[str, t.Any]) -> Options:
     """
     destination = options_of(params)
     given = {name: params[f"source_{name}"] for name in _OF_A_SOURCE if params[f"source_{name}"] is not None}
+    names = {name: f"source_{name}" for name in _OF_A_SOURCE}
     if given.get("registry", destination.registry) == destination.registry:
+        names = {name: names[name] for name in given}
         account = ("username", "password", "authfile")
         kept = {} if given.keys() & set(account) else {name: getattr(destination, name) for name in account}
         given = {"ca_path": destination.ca_path, "validate_certs": destination.validate_certs, **kept, **given}
@@ -99,7 +102,7 @@ def source_options_of(params: t.Mapping[str, t.Any]) -> Options:
         timeout=destination.timeout,
         retries=destination.retries,
         crane_path=destination.crane_path,
-        username_option="source_username" if params["source_username"] else "username",
+        names=names,
         **given,
     )
 

@@ -40,7 +40,8 @@ if t.TYPE_CHECKING:
 class Options:
     """The options that all modules share. *registry* is the default registry of references.
 
-    With *ambient*, the default auth files of skopeo and crane are also searched for credentials.
+    With *ambient*, the default auth files of skopeo and crane are also searched for credentials. *names* are the names
+    of these options in the module, if it has other ones.
     """
 
     registry: str | None
@@ -54,7 +55,7 @@ class Options:
     retries: int = 3
     skopeo_path: str | None = None
     crane_path: str | None = None
-    username_option: str = "username"
+    names: t.Mapping[str, str] = field(default_factory=dict)
 
 
 @contextlib.contextmanager
@@ -135,14 +136,24 @@ class Access:
             authfile=options.authfile,
             ambient=options.ambient,
             for_tools=for_tools,
-            username_option=options.username_option,
+            username_option=options.names.get("username", "username"),
         )
+        self._names = options.names
         self._variables = environment(directory, ca_path=options.ca_path)
 
     @property
     def secrets(self) -> set[str]:
         """Every secret that the tools received so far, in plain text and base64."""
         return self.credentials.secrets
+
+    def explain(self, error: ZotError, credentials: str) -> None:
+        """Name in the hint of *error* the origin of the *credentials*, and the options for the certificate."""
+        values = {
+            "credentials": credentials,
+            **{name: self._names.get(name, name) for name in ("ca_path", "validate_certs")},
+        }
+        for name, value in values.items():
+            error.hint = error.hint.replace(f"{{{name}}}", value)
 
     @property
     def ca_bundle(self) -> str:
@@ -223,7 +234,7 @@ class Session(Access):
                 names=[str(reference), reference.name, *names],
             )
         except ZotError as error:
-            error.hint = error.hint.replace("{credentials}", origin)
+            self.explain(error, origin)
             raise
 
     def read(self, command: t.Sequence[str], reference: Reference, *, absent: str | None = None) -> bytes | None:

@@ -81,6 +81,9 @@ def test_username(make: Make) -> None:
 def test_username_out_of_the_environment(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOT_USERNAME", "me")
     assert make(username="me", password="s3cret").prepare(HOST, "demo/app") == "user 'me' from ZOT_USERNAME"
+    # The environment is not used for the source of a copy.
+    source = make(username="me", password="s3cret", username_option="source_username")
+    assert source.prepare(HOST, "demo/app") == "user 'me' from the option source_username"
 
 
 def test_username_is_for_its_registry_only(make: Make) -> None:

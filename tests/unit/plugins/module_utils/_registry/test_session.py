@@ -16,6 +16,7 @@ import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
@@ -28,6 +29,17 @@ def test_the_hint_names_the_credentials(registry: Writer, fake: t.Any) -> None:
     with pytest.raises(ZotError, match="cannot read") as raised:
         registry.manifest(APP)
     assert raised.value.hint == "The registry does not accept the credentials: user 'ci' from the option username."
+
+
+@pytest.mark.parametrize("prefix", ["", "registry_", "source_"])
+def test_the_hint_names_the_options_of_the_module(fake: t.Any, tmp_path: Path, prefix: str) -> None:
+    """A module with two registries, or with a cluster, has other names for them."""
+    fake.fail("manifest", "demo/app:1", "unknown-authority")
+    names = {name: f"{prefix}{name}" for name in ("ca_path", "validate_certs")}
+    with open_task(str(tmp_path)) as task, pytest.raises(ZotError) as raised:
+        Reader(task.session(Options(HOST, names=names, retries=0))).manifest(APP)
+    assert f"the option {prefix}ca_path to" in raised.value.hint
+    assert f"set {prefix}validate_certs to false" in raised.value.hint
 
 
 def test_crane_cannot_fall_back_to_plain_http(registry: Writer, fake: t.Any) -> None:
