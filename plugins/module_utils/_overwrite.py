@@ -37,11 +37,16 @@ def move_tag(registry: Writer, reference: Reference, digest: str, read: t.Callab
     """Move a tag to an image of its repository. Raises ZotError, also if the tag then has another digest."""
     after = registry.move(reference, digest, read)
     if after.digest != digest:
-        raise ZotError(
-            "tool_failed",
-            f"{reference} holds {after.digest or 'nothing'}, not {digest}, which was written",
-            hint="Another client wrote this tag at the same time. Use one job per tag, and run the task again.",
-        )
+        raise written_by_another(reference, after.digest, f"not {digest}, which was written")
+
+
+def written_by_another(reference: Reference, now: str | None, expected: str) -> ZotError:
+    """The error for a tag that another client has written. *expected* is the end of the sentence."""
+    return ZotError(
+        "tool_failed",
+        f"{reference} holds {now or 'nothing'}, {expected}",
+        hint="Another client wrote this tag at the same time. Use one job per tag, and run the task again.",
+    )
 
 
 def certainly_holds(read: t.Callable[[Reference], str | None], reference: Reference, digest: str | None) -> bool:
@@ -76,8 +81,4 @@ def _holds(registry: Reader, image: Image) -> ZotError | None:
         return error
     if now == image.digest:
         return None
-    return ZotError(
-        "tool_failed",
-        f"{image.reference} holds {now or 'nothing'}, but this task wrote {image.digest}",
-        hint="Another client wrote this tag at the same time. Use one job per tag, and run the task again.",
-    )
+    return written_by_another(image.reference, now, f"but this task wrote {image.digest}")

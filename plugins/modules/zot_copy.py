@@ -129,8 +129,8 @@ requirements:
   - Python library requests
   - cosign 2.0 or later, for O(verify_key)
 notes:
-  - If both registries are Zot with the search extension, a second run reads many images with one request to each
-    registry, and the signatures of each signed image with another one. Zot does not count these requests as pulls.
+  - If both registries are Zot with the search extension, a second run with O(tags) reads many images with one request
+    to each, and the signatures of each signed image with another one. Zot does not count these requests as pulls.
 seealso:
   - module: killinit.zot.zot_tag
   - module: killinit.zot.zot_image_info
@@ -219,7 +219,7 @@ images:
       returned: always
       sample: true
     referrers:
-      description: The attachments at the source, of the image, of its members and of other attachments.
+      description: The attachments of the image and its members at the source, and when they are copied, also their own.
       type: list
       elements: dict
       returned: always

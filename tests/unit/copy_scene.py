@@ -127,17 +127,25 @@ class Crane:
     """In place of Runner.run: reads and tags in one registry, and copies between both.
 
     *done* are the writes, in short. *accounts* are the entries of the auth file of each copy. *fails* are the ends of
-    destinations whose copy fails, with the scenario of captured.json.
+    destinations whose write fails, with the scenario of captured.json. *meanwhile* is called after each copy.
+    *verified* are the commands of cosign.
     """
 
     ends: t.Sequence[End]
     done: list[str] = field(default_factory=list)
     accounts: list[dict[str, t.Any]] = field(default_factory=list)
     fails: dict[str, str] = field(default_factory=dict)
+    meanwhile: t.Callable[[], t.Any] = lambda: None
+    verified: list[list[str]] = field(default_factory=list)
     layouts: dict[str, tuple[str, End]] = field(default_factory=dict)
 
     def run(self, runner: t.Any, command: t.Sequence[str], **more: t.Any) -> bytes:
+        if command[0].endswith("/cosign"):
+            self.verified.append(list(command))
+            return b""
         arguments = [each for each in command[1:] if each != "--insecure"]
+        if arguments[0] in ("copy", "pull", "push", "tag"):
+            self._fail(command, arguments[-1], more)
         if arguments[0] not in ("copy", "pull", "push"):
             host = next(each.partition("/")[0] for each in arguments if "/" in each)
             end = next(each for each in self.ends if each.host == host)
@@ -148,19 +156,22 @@ class Crane:
         if arguments[0] == "copy":
             config = Path(more["environment"]["DOCKER_CONFIG"], "config.json")
             self.accounts.append(json.loads(config.read_text(encoding="utf-8"))["auths"])
-        scenario = next((text for end, text in self.fails.items() if target.endswith(end)), None)
-        if scenario:
-            stderr = captured_text(scenario, tool="crane 0.22.1")
-            detail = more["message"](stderr)
-            error_class = classify(detail, names=more["names"])
-            raise ZotError(error_class, more["what"], detail=detail, command=command, rc=1, stderr=stderr)
         if arguments[0] == "pull":
             self.layouts[target] = (source, self._end(source))
             return b""
         origin, end = self.layouts[source] if arguments[0] == "push" else (source, self._end(source))
         self._copy(end, origin, self._end(target), target)
         self.done.append(f"copy {target.partition('/')[2]}")
+        self.meanwhile()
         return b""
+
+    def _fail(self, command: t.Sequence[str], target: str, more: t.Mapping[str, t.Any]) -> None:
+        scenario = next((text for end, text in self.fails.items() if target.endswith(end)), None)
+        if scenario:
+            stderr = captured_text(scenario, tool="crane 0.22.1")
+            detail = more["message"](stderr)
+            error_class = classify(detail, names=more["names"])
+            raise ZotError(error_class, more["what"], detail=detail, command=command, rc=1, stderr=stderr)
 
     def _end(self, reference: str) -> End:
         return next(end for end in self.ends if reference.startswith(f"{end.host}/"))

@@ -39,17 +39,24 @@ class Move:
         """Whether the tag must be written."""
         return self.before != self.after
 
+    @property
+    def keeps(self) -> bool:
+        """Whether the keeper must be written."""
+        return self.keeper is not None and self.kept != self.before
+
 
 @dataclass
 class Job:
     """The contents of one image, and the part that is missing at the *destination*, a pinned reference.
 
-    *moves* are the tags of attachments. *copied* and *error* are set when the job runs.
+    *lost* are the members that an index at the destination lists without having them. *moves* are the tags of
+    attachments. *copied* and *error* are set when the job runs.
     """
 
     contents: Contents
     destination: Reference
     present: bool
+    lost: t.Sequence[str] = ()
     missing: t.Sequence[Referrer] = ()
     moves: t.Sequence[Move] = ()
     copied: list[str] = field(default_factory=list)
@@ -58,17 +65,21 @@ class Job:
     @property
     def needed(self) -> bool:
         """Whether anything must be copied."""
-        return not self.present or bool(self.missing or any(move.needed for move in self.moves))
+        return not self.present or bool(self.lost or self.missing or any(move.needed for move in self.moves))
 
 
 @dataclass
 class Plan:
-    """A request with its tags and its job, which requests can share. *written* and *error* are set when tags move."""
+    """A request with its tags and its job, which requests can share.
+
+    *written* (the tags), *kept* (the tags whose keeper was written) and *error* are set when tags move.
+    """
 
     request: CopyRequest
     job: Job
     tags: t.Sequence[Move]
     written: list[Move] = field(default_factory=list)
+    kept: list[Move] = field(default_factory=list)
     error: ZotError | None = None
 
     @property
@@ -121,7 +132,7 @@ def make_plans(
     }
     unknown = [tag for tag in tags if tag not in current]
     current.update(zip(unknown, pool.map(http.digest, unknown)))
-    jobs = _jobs(destination, found, at_destination, current, pool)
+    jobs = _jobs(source, destination, found, at_destination, current, pool)
     plans = [Plan(request, jobs[_key(request, found[request])], ()) for request in requests]
     _raise_all(error for plan in plans for error in _occupied(plan, current))
     for plan, moves in zip(plans, pool.map(lambda each: _moves(destination, each, current), plans)):
@@ -134,6 +145,7 @@ def _key(request: CopyRequest, contents: Contents) -> tuple[Reference, Reference
 
 
 def _jobs(
+    source: Source,
     destination: HttpReader,
     found: t.Mapping[CopyRequest, Contents],
     at_destination: t.Mapping[Reference, SearchedImage],
@@ -143,16 +155,26 @@ def _jobs(
     http = destination.http()
     jobs: dict[tuple[Reference, Reference], Job] = {}
     attached: set[Reference] = set()
+    moving: set[Reference] = set()
     for request, contents in found.items():
         pinned = request.repository.pinned(contents.digest)
         job = jobs.setdefault(_key(request, contents), Job(contents, pinned, False))
         job.present = job.present or any(current[tag] == contents.digest for tag in request.tags)
+        if any(current[tag] != contents.digest for tag in request.tags):
+            moving.add(pinned)
         for image in (at_destination[tag] for tag in request.tags if tag in at_destination):
             attached.update(pinned.pinned(each.digest) for each in image.referrers)
 
     def complete(job: Job) -> None:
         pinned = job.destination
         job.present = job.present or http.digest(pinned) is not None
+        members = job.contents.members
+        if not job.present:
+            source.require_members(job.contents, members)
+        elif pinned in moving:
+            # Zot deletes a member whose last tag moves, and no tag may move to an index without its members.
+            job.lost = [each for each in members if http.digest(pinned.pinned(each)) is None]
+            source.require_members(job.contents, job.lost)
         missing = [
             each for each in job.contents.referrers if not each.tag and pinned.pinned(each.digest) not in attached
         ]
@@ -164,7 +186,7 @@ def _jobs(
         by_tag = [(pinned.tagged(each.tag), each.digest) for each in job.contents.referrers if each.tag]
         job.moves = [Move(tag, http.digest(tag), digest) for tag, digest in by_tag]
 
-    list(pool.map(complete, jobs.values()))
+    _all(pool, complete, list(jobs.values()))
     return jobs
 
 

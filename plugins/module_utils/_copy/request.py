@@ -50,7 +50,9 @@ class CopyRequest:
 def copy_requests(source: Reader, destination: Reader, params: t.Mapping[str, t.Any]) -> list[CopyRequest]:
     """The images of one item of the options. Raises ZotError for an invalid option."""
     repository, source_repository = params["repository"], params["source_repository"] or params["repository"]
-    tags, digests, shared = (texts_option(name, params[name] or []) for name in ("tags", "digests", "shared_tags"))
+    tags, digests, shared = (
+        texts_option(name, [] if params[name] is None else params[name]) for name in ("tags", "digests", "shared_tags")
+    )
     if not tags and not digests:
         raise ZotError("invalid_option", f"tags and digests are empty for {repository}: list at least one")
     for digest in digests:

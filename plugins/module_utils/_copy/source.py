@@ -33,11 +33,15 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.search impo
 
 @dataclass(frozen=True)
 class Contents:
-    """An image at the source, by digest. *members* are the digests of the manifests of an index."""
+    """An image at the source, by digest. *members* are the digests of the manifests of an index.
+
+    *images* are the members with a platform: buildx also lists attestations as members.
+    """
 
     source: Reference
     platforms: t.Sequence[str]
     members: t.Sequence[str]
+    images: t.Sequence[str]
     referrers: t.Sequence[Referrer]
 
     @property
@@ -46,9 +50,10 @@ class Contents:
         return str(self.source.digest)
 
     def carries(self, kind: str) -> bool:
-        """Whether the image itself, or each of its members, has an attachment of this kind."""
+        """Whether the image itself, or the image of each of its platforms, has an attachment of this kind."""
         subjects = {each.subject for each in self.referrers if kind in each.kinds}
-        return self.digest in subjects or (bool(self.members) and subjects.issuperset(self.members))
+        images = self.images or self.members
+        return self.digest in subjects or (bool(images) and subjects.issuperset(images))
 
 
 class Source:
@@ -85,7 +90,9 @@ class Source:
         members = [member for member in image.members if member != image.digest]
         subjects = [image.digest, *members] if self._attached else []
         found = [each for subject in subjects for each in self._searched_referrers(pinned.pinned(subject), image)]
-        return Contents(pinned, platforms, members, list({(each.digest, each.tag): each for each in found}.values()))
+        images = [member for member in members if image.members[member]]
+        distinct = list({(each.digest, each.tag): each for each in found}.values())
+        return Contents(pinned, platforms, members, images, distinct)
 
     def _searched_referrers(self, subject: Reference, image: SearchedImage) -> list[Referrer]:
         digest, tags = str(subject.digest), self._tags[subject.repository]
@@ -111,12 +118,26 @@ class Source:
             raise ZotError(
                 "not_found",
                 f"cannot copy {source}: it does not exist",
-                hint=f"{self._reader.nearest_tags(source)}",
+                hint="Check the digest. The garbage collection of the registry deletes an image that has no tag."
+                if source.digest
+                else self._reader.nearest_tags(source),
             )
         pinned = source.pinned(manifest.digest)
         members = self._members(pinned, manifest)
         platforms = self._reader.platforms(pinned, manifest)
-        return Contents(pinned, platforms, members, self._referrers(pinned, members))
+        with self._reader.valid_response(source):
+            images = [entry.digest for entry in manifest.entries if entry.platform]
+        return Contents(pinned, platforms, members, images, self._referrers(pinned, members))
+
+    def require_members(self, contents: Contents, members: t.Iterable[str]) -> None:
+        """Raise ZotError unless these members of an index exist."""
+        for digest in members:
+            if self._reader.http().digest(contents.source.pinned(digest)) is None:
+                raise ZotError(
+                    "not_found",
+                    f"cannot copy {contents.source}: it lists {digest}, which does not exist",
+                    hint="Push the image of this platform again, and write the index again.",
+                )
 
     def _members(self, index: Reference, manifest: Manifest) -> list[str]:
         """The digests of the members of an index, including those of nested indexes."""

@@ -9,6 +9,7 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._copy.plan import Gate, Job, Move, Plan, make_plans
@@ -17,7 +18,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._copy.source import S
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import first_error, moved_entry
-from ansible_collections.killinit.zot.plugins.module_utils._overwrite import certainly_holds, move_tag
+from ansible_collections.killinit.zot.plugins.module_utils._overwrite import (
+    certainly_holds,
+    move_tag,
+    written_by_another,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry import cosign
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
@@ -58,6 +63,7 @@ def copy_images(
             for plan in plans:
                 _assume_copied(plan.job)
                 plan.written = [move for move in plan.tags if move.needed]
+                plan.kept = [move for move in plan.written if move.keeps]
         elif any(plan.needed for plan in plans):
             # Imported late: most tasks write nothing.
             from ansible_collections.killinit.zot.plugins.module_utils._registry.copier import Copier
@@ -71,18 +77,20 @@ def _gate(source: Session, params: t.Mapping[str, t.Any]) -> Gate:
     if params["require"] and not params["referrers"]:
         raise ZotError("invalid_option", "require needs referrers: true, because required attachments must be copied")
     key = params["verify_key"]
-    if not key:
+    if key is None:
         return Gate(params["require"], None)
     try:
-        program = find_tool(params["cosign_path"], "cosign")
         with open(key, "rb"):
             pass
+        program = find_tool(params["cosign_path"], "cosign")
     except ZotError as error:
         error.hint = "Install cosign (github.com/sigstore/cosign), or set cosign_path to its path."
         raise
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ZotError("invalid_option", f"verify_key {key} cannot be read: {reason}") from error
+        raise ZotError("invalid_option", f"verify_key {key!r} cannot be read: {reason}") from error
+
+    key = os.path.abspath(key)  # cosign runs in another working directory
 
     def verify(image: Reference) -> None:
         plain = source.insecure or is_loopback(image.registry)
@@ -114,6 +122,9 @@ def _copy(to: _Destination, job: Job) -> None:
         if not job.present:
             to.copier.copy(source, destination)
             job.copied.append(job.contents.digest)
+        for member in job.lost:
+            to.copier.copy(source.pinned(member), destination.pinned(member))
+            job.copied.append(member)
         for referrer in job.missing:
             to.copier.copy(source.pinned(referrer.digest), destination.pinned(referrer.digest))
             job.copied.append(referrer.digest)
@@ -129,6 +140,7 @@ def _copy(to: _Destination, job: Job) -> None:
 def _assume_copied(job: Job) -> None:
     job.copied = [
         *([] if job.present else [job.contents.digest]),
+        *job.lost,
         *(each.digest for each in job.missing),
         *(str(each.reference.tag) for each in job.moves if each.needed),
     ]
@@ -145,8 +157,15 @@ def _move_tags(to: _Destination, plan: Plan, *, shared: bool) -> None:
 
 
 def _move_tag(to: _Destination, plan: Plan, move: Move) -> None:
-    if move.keeper and move.before and move.kept != move.before:
+    # Another client may have moved the tag since it was read: the contents of all images were copied in between.
+    now = to.reader.http().digest(move.reference)
+    if now == move.after:
+        return
+    if now != move.before:
+        raise written_by_another(move.reference, now, f"not {move.before or 'nothing'} as at the start of the task")
+    if move.keeper and move.before and move.keeps:
         to.writer.keep(Image(move.reference, Manifest(move.before, "", {})), move.keeper)
+        plan.kept.append(move)
     try:
         try:
             _write_tag(to, move)
@@ -181,7 +200,7 @@ def _report(plans: t.Sequence[Plan]) -> dict[str, t.Any]:
     images = [_image(plan, error.for_tag(first) if error else None) for plan, error in failures]
     moves = [move for plan in plans for move in plan.written]
     # Keepers are listed last: until a tag is restored, its keeper may be the only tag of the image.
-    kept = [(move.keeper, move.kept, move.before) for move in moves if move.keeper and move.kept != move.before]
+    kept = [(move.keeper, move.kept, move.before) for plan in plans for move in plan.kept if move.keeper]
     result = {
         "changed": any(image["changed"] for image in images),
         "images": images,
@@ -193,8 +212,8 @@ def _report(plans: t.Sequence[Plan]) -> dict[str, t.Any]:
     }
     if first is None:
         return result
-    first.message = f"{len(plans) - len(errors)} of {len(plans)} images are complete: {first.message}"
-    if not moves:
+    first.message = f"{len(plans) - len(errors)} of {len(plans)} images are copied: {first.message}"
+    if not moves and not kept:
         first.message += "; no tag was written"
     first.result = result
     raise first

@@ -110,9 +110,7 @@ def referrers(reader: HttpReader, subject: Reference, tags: t.Collection[str]) -
         for page in pages:
             for each in _listed(page):
                 found.setdefault(each["digest"], _referrer(digest, each))
-    for tagged in tagged_referrers(reader, subject, tags):
-        found.setdefault(tagged.digest, tagged)
-    return list(found.values())
+    return [*found.values(), *tagged_referrers(reader, subject, tags)]
 
 
 def tagged_referrers(reader: HttpReader, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:

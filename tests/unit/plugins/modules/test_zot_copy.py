@@ -158,6 +158,34 @@ def test_a_tag_that_attaches(scene: Scene, suffix: str) -> None:
     assert scene.tags()[tag] == moved
 
 
+def test_two_tags_attach_the_same_manifest(scene: Scene) -> None:
+    tags = [f"{scene.arm64.replace(':', '-')}.{suffix}" for suffix in ("sig", "att")]
+    digest = scene.source.fake.put("demo/app", tags[0], salt="attached")
+    scene.source.fake.tags["demo/app"][tags[1]] = digest
+    scene()
+    assert scene.tags() == {"r1": scene.index, **dict.fromkeys(tags, digest)}
+    assert scene()["changed"] is False
+
+
+def test_an_index_at_the_source_lacks_a_member(scene: Scene) -> None:
+    """Zot deletes a member whose last tag moves. Nothing is written, and a dry run says the same."""
+    del scene.source.fake.manifests["demo/app"][scene.arm64]
+    for result in (scene(check=True), scene()):
+        assert (result["error_class"], scene.arm64 in result["msg"]) == ("not_found", True)
+        assert (scene.crane.done, scene.tags()) == ([], {})
+
+
+def test_an_index_at_the_destination_lacks_a_member(scene: Scene) -> None:
+    """No tag moves to it before the member is there again."""
+    scene.source.search = scene.destination.search = False
+    scene()
+    del scene.destination.fake.manifests["demo/app"][scene.arm64]
+    scene.crane.done.clear()
+    result = scene(shared_tags=["latest"])
+    assert scene.crane.done == [f"copy demo/app@{scene.arm64}", "tag demo/app:latest"]
+    assert "msg" not in result, result["msg"]
+
+
 def test_without_referrers(scene: Scene) -> None:
     scene(referrers=False)
     assert scene.crane.done == [f"copy demo/app@{scene.index}", "tag demo/app:r1"]
@@ -186,7 +214,7 @@ class TestTags:
         scene.crane.fails[other] = "reader-pushes"
         result = scene(images=items)
         assert (result["error_class"], result["changed"], result["moved"]) == ("denied", True, [])
-        assert "1 of 2 images are complete" in result["msg"]
+        assert "1 of 2 images are copied" in result["msg"]
         assert "no tag was written" in result["msg"]
         assert scene.tags() == scene.tags("demo/other") == {}
         assert [bool(image["error"]) for image in result["images"]] == [False, True]
@@ -218,6 +246,27 @@ class TestTags:
             ("latest", before),
             ("latest-previous", None),
         ]
+
+    def test_another_client_moves_the_tag_during_the_copy(self, scene: Scene) -> None:
+        """Its image is not replaced, and not lost."""
+        scene.destination.fake.put("demo/app", "latest", salt="before")
+        scene.crane.meanwhile = lambda: scene.destination.fake.put("demo/app", "latest", salt="meanwhile")
+        result = scene(shared_tags=["latest"], overwrite=False, keep_previous="{tag}-previous")
+        assert (result["error_class"], "at the same time" in result["msg"]) == ("tool_failed", True)
+        meanwhile = scene.destination.fake.put("demo/app", None, salt="meanwhile")
+        assert scene.tags() == {"r1": scene.index, "latest": meanwhile}
+        assert [each["tag"] for each in result["moved"]] == ["r1"]
+
+    def test_the_tag_is_denied_after_the_keeper(self, scene: Scene) -> None:
+        before = scene.destination.fake.put("demo/app", "latest", salt="before")
+        scene.crane.fails["latest"] = "reader-pushes"
+        options = {"tags": None, "digests": [scene.index], "shared_tags": ["latest"]}
+        result = scene(keep_previous="{tag}-previous", **options)
+        assert (result["error_class"], scene.tags()["latest-previous"]) == ("denied", before)
+        assert [(each["tag"], each["from"], each["to"]) for each in result["moved"]] == [
+            ("latest-previous", None, before)
+        ]
+        assert "no tag was written" not in result["msg"]
 
     def test_the_image_that_the_keeper_loses(self, scene: Scene) -> None:
         """Promoted again when only the keeper holds it: Zot deletes it when the keeper moves."""
@@ -257,8 +306,27 @@ class TestGate:
         scene.source.attach("demo/app", scene.amd64, IN_TOTO)
         assert "msg" not in scene(require=["attestation"])
 
+    def test_an_attestation_of_buildx_is_not_a_platform(self, scene: Scene) -> None:
+        """buildx lists it in the index for the platform unknown/unknown."""
+        attestation = scene.source.fake.put("demo/app", "att", b'{"os":"unknown","architecture":"unknown"}')
+        scene.source.fake.put_index("demo/app", "r2", scene.amd64, attestation)
+        assert scene(tags=["r2"], require=["sbom"])["error_class"] == "denied"
+        scene.source.attach("demo/app", scene.amd64, SPDX)
+        for _again in range(2):
+            assert "msg" not in scene(tags=["r2"], require=["sbom"])
+
+    def test_the_key_is_relative(self, scene: Scene, tmp_path: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """cosign runs in another working directory."""
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "key.pub").touch()
+        (tmp_path / "cosign").touch(mode=0o755)
+        result = scene(verify_key="key.pub", cosign_path=str(tmp_path / "cosign"))
+        assert "msg" not in result, result["msg"]
+        assert str(tmp_path / "key.pub") in " ".join(scene.crane.verified[0])
+
     def test_no_cosign(self, scene: Scene, tmp_path: t.Any) -> None:
         key = tmp_path / "key.pub"
+        key.touch()
         assert scene(verify_key=str(key))["error_class"] == "tool_missing"
 
 
@@ -325,6 +393,9 @@ class TestEnds:
     [
         ({"tags": None}, "list at least one"),
         ({"tags": [12]}, "quote it"),
+        ({"tags": 0}, "quote it"),
+        ({"shared_tags": False}, "quote it"),
+        ({"verify_key": ""}, "verify_key '' cannot be read"),
         ({"digests": ["r1"]}, "is not a digest"),
         ({"tags": ["r1", "r2"], "shared_tags": ["latest"]}, "needs exactly one image, not r1, r2"),
         ({"source_registry": None, "registry": "zot.example.com"}, "both the source and the destination"),
@@ -345,6 +416,8 @@ def test_an_image_that_does_not_exist(scene: Scene) -> None:
     result = scene(tags=["r1", "r2", "r3"])
     assert (result["error_class"], scene.crane.done) == ("not_found", [])
     assert all(f"demo/app:{tag}" in result["msg"] for tag in ("r2", "r3"))
+    result = scene(tags=None, digests=[f"sha256:{'a' * 64}"])
+    assert (result["error_class"], "most similar" in result["msg"]) == ("not_found", False)
 
 
 def test_what_zot_answers() -> None:
