@@ -68,7 +68,8 @@ def test_two_revisions(built: str, zot: Registry, playbook: Playbook) -> None:
         ("require", "verify_key", "referrers", "overwrite", "source_registry", "source_username"), ""
     )
     empty = {f"zot_promote_{name}": value for name, value in nothing.items()}
-    empty |= {"zot_promote_tags": None, "zot_promote_keep_previous": None, "zot_username": "", "zot_timeout": ""}
+    empty |= {"zot_promote_tags": "", "zot_promote_keep_previous": None, "zot_username": "", "zot_timeout": ""}
+    empty |= {"zot_retries": "", "zot_validate_certs": ""}
     first = playbook("killinit.zot.promote", zot_promote_images=json.dumps(images), zot_promote_revision="r1", **empty)
     assert (first.returncode, recap(first)["changed"]) == (0, 1), first.stdout + first.stderr
     options = {"zot_promote_images": images, "zot_promote_revision": "r2"}
@@ -91,7 +92,8 @@ def test_two_revisions(built: str, zot: Registry, playbook: Playbook) -> None:
         ({"zot_promote_images": []}, "zot_promote_images is empty"),
         ({"zot_promote_images": [{"repository": "a", "tag": "r1"}]}, "unknown keys tag: use repository"),
         ({"zot_promote_revision": ""}, "Set zot_promote_revision"),
-        ({"zot_promote_revision": 12}, "quote it"),
+        ({"zot_promote_revision": 12}, "zot_promote_revision is 12, which is not text: quote it"),
+        ({"zot_promote_images": ["openclaw/openclaw"]}, "not a list of dictionaries"),
         ({"zot_promote_revision": "r9"}, "The most similar are r"),
         ({"zot_promote_require": "signature,sbom"}, "has no signature and no sbom"),
     ],
