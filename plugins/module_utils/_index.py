@@ -20,6 +20,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outco
 from ansible_collections.killinit.zot.plugins.module_utils._overwrite import confirm, occupied
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
+    images_option,
     invalid_options,
     overwrite_option,
     platform_option,
@@ -89,7 +90,7 @@ def write_indexes(
     fails, the task stops. If a write fails, the other writes continue. Raises ZotError.
     """
     single = params["images"] is None
-    requests = [IndexRequest.from_params(registry, item) for item in ([params] if single else params["images"])]
+    requests = [IndexRequest.from_params(registry, item) for item in images_option(params)]
     _require_distinct(requests)
     assumed = frozenset(registry.parse(text) for text in params["assume_pushed"]) if dry_run else frozenset()
     with ThreadPoolExecutor(max_workers=_PARALLEL_READS) as readers, thread_pool(params["parallel"]) as pool:

@@ -18,6 +18,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     at_least,
+    images_option,
     invalid_options,
     overwrite_option,
     platform_option,
@@ -91,8 +92,7 @@ class PushRequest(t.NamedTuple):
 def push_requests(registry: Reader, params: t.Mapping[str, t.Any]) -> list[PushRequest]:
     """The archive, or the list of archives, of *params*. Raises ZotError for an invalid option."""
     at_least(1, parallel=params["parallel"])
-    items = [params] if params["images"] is None else params["images"]
-    requests = [PushRequest.from_params(registry, item) for item in items]
+    requests = [PushRequest.from_params(registry, item) for item in images_option(params)]
     _require_distinct(requests)
     return requests
 

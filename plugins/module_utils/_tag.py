@@ -20,6 +20,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outco
 from ansible_collections.killinit.zot.plugins.module_utils._overwrite import certainly_holds, move_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
+    images_option,
     invalid_options,
     tag_owners,
     text_option,
@@ -105,10 +106,8 @@ def move_tags(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool)
     All images are read before the first write. If a write fails, the other images are still written. Raises ZotError.
     """
     single = params["images"] is None
-    items = [params] if single else params["images"]
-    if not items:
-        raise ZotError("invalid_option", "images is empty: list at least one image")
-    requests = [TagRequest.from_params(registry, item, present=params["state"] == "present") for item in items]
+    present = params["state"] == "present"
+    requests = [TagRequest.from_params(registry, item, present=present) for item in images_option(params)]
     _require_distinct(requests)
     with ThreadPoolExecutor(max_workers=_PARALLEL_READS) as readers, thread_pool(params["parallel"]) as pool:
         sources = list(pool.map(lambda request: registry.image(request.source) if request.source else None, requests))

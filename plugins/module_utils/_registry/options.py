@@ -78,6 +78,15 @@ def texts_option(name: str, value: t.Any) -> list[str]:
     return words([text_option(name, value)])
 
 
+def images_option(params: t.Mapping[str, t.Any]) -> list[t.Mapping[str, t.Any]]:
+    """The entries of the option images. Without this option, the task itself is the only entry. Raises ZotError."""
+    if params["images"] is None:
+        return [params]
+    if not params["images"]:
+        raise ZotError("invalid_option", "images is empty: list at least one image")
+    return list(params["images"])
+
+
 def overwrite_option(value: t.Any, references: t.Iterable[Reference]) -> frozenset[Reference]:
     """The tags that may be moved to another image: all, none, or those that the option lists. Raises ZotError."""
     if value is None or isinstance(value, bool):

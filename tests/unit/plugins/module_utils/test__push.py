@@ -734,10 +734,6 @@ def test_parallel_below_one(registry: ArchiveWriter, fake: t.Any, app: Path, par
     assert fake.commands == []
 
 
-def test_no_images_at_all(registry: ArchiveWriter) -> None:
-    assert push(registry, several(), dry_run=False) == {"changed": False, "tags": [], "diff": [], "images": []}
-
-
 @pytest.mark.parametrize(
     ("error", "error_class", "message"),
     [

@@ -141,6 +141,7 @@ def test_images(run_module: t.Any, fake: t.Any, options: dict[str, t.Any]) -> No
         ({"manifests": None}, "missing parameter(s) required by 'repository': manifests"),
         ({"images": [{"repository": "a", "tags": ["1"], "manifests": ["2"]}]}, "parameters are mutually exclusive"),
         ({"images": [{"repository": "a", "tags": ["1"]}], "repository": None}, "missing required arguments: manifests"),
+        ({"images": [], "repository": None}, "images is empty: list at least one image"),
     ],
 )
 def test_required(
