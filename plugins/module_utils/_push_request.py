@@ -48,6 +48,8 @@ class PushRequest(t.NamedTuple):
     @classmethod
     def from_params(cls, registry: Reader, params: t.Mapping[str, t.Any]) -> PushRequest:
         """Parse the options. Raises ZotError for an invalid option."""
+        if not params["archive"]:
+            raise ZotError("invalid_option", f"archive is empty for {params['repository']}: set its path")
         tags = texts_option("tags", params["tags"])
         if not tags:
             raise ZotError("invalid_option", f"tags is empty for {params['archive']}")

@@ -170,6 +170,9 @@ def test_images(run_module: t.Any, fake: t.Any, app: str, tmp_path: Path) -> Non
         pytest.param({"archive": "a", "repository": "b"}, "missing parameter.*tags", id="no tags"),
         pytest.param({"images": [{"archive": "a", "tag": "1"}]}, "repository", id="no repository of one of several"),
         pytest.param({"archive": "a", "repository": "b", "tags": []}, "tags is empty", id="empty tags"),
+        pytest.param(
+            {"archive": "", "repository": "b", "tag": "1"}, "archive is empty for b: set its path", id="empty archive"
+        ),
         pytest.param({"images": []}, "images is empty: list at least one image", id="no images"),
         pytest.param({"archive": "a", "repository": "b", "tag": 5349}, "tags is the number 5349", id="a number"),
         pytest.param({"archive": "a", "repository": "b", "tags": [True]}, r"tags\[0\] is the boolean", id="a boolean"),
