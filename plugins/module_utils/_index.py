@@ -13,7 +13,7 @@ import typing as t
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of, require_own_keepers
+from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of, only_tag, require_own_keepers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, Platform
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
@@ -79,6 +79,11 @@ class _Index:
     tags: t.Sequence[Image] = ()
     children: tuple[Manifest, ...] = ()
 
+    @property
+    def stale(self) -> list[Image]:
+        """The tags to write."""
+        return [image for image in self.tags if self.missing or not _holds(image, self.entries)]
+
 
 def write_indexes(
     registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool, warn: t.Callable[[str], None]
@@ -95,6 +100,7 @@ def write_indexes(
     assumed = frozenset(registry.parse(text) for text in params["assume_pushed"]) if dry_run else frozenset()
     with ThreadPoolExecutor(max_workers=_PARALLEL_READS) as readers, thread_pool(params["parallel"]) as pool:
         indexes = list(pool.map(lambda each: _read(registry, readers, each, assumed, dry_run=dry_run), requests))
+        _require_held_members(indexes)
         outcomes = [index.outcome for index in indexes]
         begun = not any(outcome.failed for outcome in outcomes)
         if begun:
@@ -124,6 +130,31 @@ def _require_distinct(requests: t.Sequence[IndexRequest]) -> None:
                 raise ZotError("invalid_option", f"{member} is both a tag to write and a member of an index")
     used = set(targets).union(*(request.members for request in requests))
     require_own_keepers([(request.references, request.keep_previous) for request in requests], used)
+
+
+def _require_held_members(indexes: t.Sequence[_Index]) -> None:
+    """Set an error for each tag to write that could be the only tag of a member.
+
+    Zot deletes an image when its last tag is overwritten, even if an index lists it. A member by tag is safe, because
+    the task does not write its tag.
+    """
+    used: set[tuple[str, str | None]] = set()
+    tagged: set[tuple[str, str | None]] = set()
+    for index in indexes:
+        name = index.request.references[0].name
+        used |= {(name, digest) for _platform, digest in index.entries}
+        used |= {(name, member.digest) for member in index.members}
+        tagged |= {(name, member.digest) for member in index.members if member.reference.tag}
+    hint = (
+        "Give the member by a tag that the task does not write, or set keep_previous"
+        " (role zot_publish: zot_publish_keep_previous)."
+    )
+    for index in indexes:
+        for image in index.stale:
+            held = image.digest and (image.reference.name, image.digest) in used - tagged
+            if held and not index.request.keeper(image) and not index.outcome.failed:
+                member = image.reference.pinned(image.digest or "")
+                index.outcome.fail(only_tag(image.reference, "member", member, hint), image.reference)
 
 
 def _read(
@@ -263,9 +294,7 @@ def _write_tags(registry: Writer, index: _Index, *, dry_run: bool) -> None:
     # The members are sorted, so that the same members give the same bytes, and pinned to the digests that were checked.
     sources = [member.reference.pinned(member.digest) for member in sorted(index.members, key=_listed) if member.digest]
     current = next((image for image in index.tags if _holds(image, wanted)), None)
-    for image in index.tags:
-        if _holds(image, wanted):
-            continue
+    for image in index.stale:
         if dry_run:
             planned = Image(image.reference, planned=tuple(platform for platform, _digest in wanted))
             outcome.wrote(planned, previous_tag=index.request.keeper(image))

@@ -26,6 +26,16 @@ def keeper_of(reference: Reference, template: str | None) -> Reference | None:
         return reference.tagged(template.replace("{tag}", reference.tag or ""))
 
 
+def only_tag(tag: Reference, kind: str, image: Reference, hint: str) -> ZotError:
+    """The error for a *tag* to overwrite that could be the only tag of *image*, which the task also uses."""
+    return ZotError(
+        "invalid_option",
+        f"{tag} holds the {kind} {image}, and the task would overwrite that tag. If it is the only tag of the {kind},"
+        f" the registry would delete the {kind}",
+        hint=hint,
+    )
+
+
 def require_own_keepers(
     requests: t.Iterable[tuple[t.Iterable[Reference], str | None]], used: t.Container[Reference]
 ) -> None:

@@ -13,7 +13,7 @@ import typing as t
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of, require_own_keepers
+from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of, only_tag, require_own_keepers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, moved_entry, report
@@ -174,13 +174,9 @@ def _require_held_sources(requests: t.Sequence[TagRequest], plans: t.Sequence[t.
     for request in requests:
         source = request.source
         holder = released.get((source.name, source.digest)) if source and source.digest else None
-        if holder:
-            raise ZotError(
-                "invalid_option",
-                f"{holder} holds the source {source}, and the task would overwrite that tag. If it is the only tag of"
-                " the source, the registry would delete the source before it is tagged",
-                hint="Give the source by a tag that the task does not write. Nothing was written.",
-            )
+        if source and holder:
+            hint = "Give the source by a tag that the task does not write. Nothing was written."
+            raise only_tag(holder, "source", source, hint)
 
 
 def _write(registry: Writer, plan: t.Sequence[_Move], moved: _Moved, *, dry_run: bool) -> Outcome:

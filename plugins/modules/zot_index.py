@@ -44,6 +44,8 @@ options:
       - The manifests that the index lists, by tag or digest, as a list or as a comma-separated text.
       - If a manifest is itself an index, its entries are added. Entries without a platform (attestations) are kept and
         do not count as a platform.
+      - A manifest by digest must have another tag than those that the task moves, because Zot deletes an image when its
+        last tag is overwritten. Give it by that tag, or set O(keep_previous). Otherwise the task fails.
     type: raw
   platforms:
     description: The platforms that the index must have, and no others, in the form C(os/architecture[/variant]).

@@ -108,6 +108,24 @@ def test_members_by_digest(members: list[str], repository: str, module: Module) 
     assert module("zot_index", repository=repository, manifests=digests, tags=["r1"])["changed"] is False
 
 
+def test_tag_that_is_the_only_one_of_a_member(
+    images: Images, repository: str, module: Module, reads_only: ReadsOnly
+) -> None:
+    """Zot would delete the member when the index is written to its only tag."""
+    pushes = [
+        {"archive": str(images[f"buildah-{name}"]), "repository": repository, "tags": [tag]}
+        for name, tag in (("amd64", "latest"), ("arm64", "r1-arm64"))
+    ]
+    digests = [image["digest"] for image in module("zot_push", images=pushes)["images"]]
+    options = {"repository": repository, "manifests": digests, "tags": ["r1", "latest"]}
+    with reads_only():
+        result = module("zot_index", **options)
+    assert (result["failed"], result["error_class"]) == (True, "invalid_option")
+    assert f"{repository}:latest holds the member" in result["msg"]
+    assert module("zot_index", keep_previous="{tag}-previous", **options)["changed"]
+    assert not module("zot_index", keep_previous="{tag}-previous", **options)["changed"]
+
+
 def test_member_that_is_missing(members: list[str], repository: str, module: Module, reads_only: ReadsOnly) -> None:
     """It is named, with the most similar tags, and nothing is written."""
     options = {"repository": repository, "manifests": [*members, "r1-amd46"], "tags": ["r1"]}

@@ -228,9 +228,7 @@ class FakeRegistry:
     def _move(self, repository: str, tag: str, digest: str) -> None:
         tags, manifests = self.tags.setdefault(repository, {}), self.manifests[repository]
         before, tags[tag] = tags.get(tag, ""), digest
-        # A manifest that an index lists is not deleted.
-        listed = any(before in raw.decode() for raw in manifests.values())
-        if self.deletes_untagged and before and before not in tags.values() and not listed:
+        if self.deletes_untagged and before and before not in tags.values():
             del manifests[before]
 
     def _entry(self, repository: str, digest: str) -> dict[str, t.Any]:

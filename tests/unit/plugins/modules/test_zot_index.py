@@ -133,6 +133,54 @@ def test_images(run_module: t.Any, fake: t.Any, options: dict[str, t.Any]) -> No
     assert "manifests" not in result
 
 
+class TestLastTag:
+    """Zot deletes an image when its last tag is overwritten, even if the new index lists it."""
+
+    @pytest.fixture(autouse=True)
+    def _latest_is_the_only_tag_of_amd64(self, fake: t.Any) -> None:
+        fake.deletes_untagged = True
+        fake.tags["demo/app"]["latest"] = fake.tags["demo/app"].pop("amd64")
+
+    @pytest.mark.parametrize("check", [False, True])
+    @pytest.mark.parametrize("several", [False, True], ids=["of a member", "of a member of another index"])
+    def test_of_a_member(
+        self, run_module: t.Any, fake: t.Any, members: dict[str, str], several: bool, check: bool
+    ) -> None:
+        amd64 = members["amd64"]
+        options: dict[str, t.Any] = {"repository": "demo/app", "tags": ["1", "latest"], "manifests": [amd64, "arm64"]}
+        if several:
+            first = {**options, "tags": ["1"]}
+            options = {"images": [first, {**options, "tags": ["latest"], "manifests": ["arm64"]}]}
+        result = run_module(zot_index.main, check=check, **options)
+        assert f"{HOST}/demo/app:latest holds the member {HOST}/demo/app@{amd64}" in result["msg"]
+        assert "nothing was written. Give the member by a tag that the task does not write" in result["msg"]
+        assert (result["error_class"], fake.writes) == ("invalid_option", [])
+
+    @pytest.mark.parametrize("several", [False, True], ids=["of an entry", "of a member that is an index"])
+    def test_of_what_a_member_lists(
+        self, run_module: t.Any, fake: t.Any, members: dict[str, str], docker_config: t.Any, several: bool
+    ) -> None:
+        child = fake.put_index("demo/app", "child", members["amd64"])
+        if several:
+            fake.tags["demo/app"]["latest"] = fake.tags["demo/app"].pop("child")
+        manifests = [child, fake.put("demo/app", "s390x", docker_config(architecture="s390x"))]
+        result = run_module(zot_index.main, repository="demo/app", tags=["latest"], manifests=manifests)
+        assert "demo/app:latest holds the member" in result["msg"]
+        assert fake.writes == []
+
+    @pytest.mark.parametrize("kept", [False, True], ids=["another tag", "a keeper"])
+    def test_that_is_not_the_last(self, run_module: t.Any, fake: t.Any, members: dict[str, str], kept: bool) -> None:
+        options = {"repository": "demo/app", "tags": ["latest"], "manifests": [members["amd64"], "arm64"]}
+        if kept:
+            options["keep_previous"] = "{tag}-previous"
+        else:
+            fake.tags["demo/app"]["amd64"] = members["amd64"]
+            options["manifests"] = ["amd64", "arm64"]
+        assert run_module(zot_index.main, **options)["changed"] is True
+        assert members["amd64"] in fake.manifests["demo/app"]
+        assert run_module(zot_index.main, **options)["changed"] is False
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
