@@ -190,7 +190,9 @@ def _layer_names(files: Files, image: t.Mapping[str, t.Any]) -> tuple[str, ...]:
 
 def _images(files: Files) -> list[_Listed]:
     """All images: those of manifest.json in their order, each with its other platforms, then those of index.json."""
-    docker, index = files.document("manifest.json"), files.document("index.json")
+    # skopeo reads a docker archive only from a file. In a directory index.json lists the same images.
+    docker = None if isinstance(files, Directory) else files.document("manifest.json")
+    index = files.document("index.json")
     if docker is None and index is None:
         raise _not_an_archive(files)
     other = _index_images(files, index) if index is not None else []
@@ -220,6 +222,8 @@ def _not_an_archive(files: Files) -> InvalidArchiveError:
         hint = "Give an archive, or the directory of an OCI layout."
         if files.member("version"):
             hint = f"Convert the directory with 'skopeo copy dir:{files.path} docker-archive:FILE'."
+        elif files.member("manifest.json"):
+            hint = f"Pack it with 'tar -C {files.path} -cf FILE .', and give the path of FILE."
         return InvalidArchiveError(f"{files.path} is a directory, but not an OCI layout: it has no index.json", hint)
     return InvalidArchiveError(
         f"{files.path} is not an archive of an image: the members manifest.json and index.json are missing",

@@ -107,6 +107,17 @@ def test_image_that_manifest_json_leaves_out(tmp_path: Path, write_oci: WRITE, a
     assert read(path, platform="linux/arm64").config == arm64
 
 
+def test_directory_of_an_unpacked_archive(tmp_path: Path, write_oci: WRITE, amd64: t.Any, arm64: t.Any) -> None:
+    """manifest.json is not used: skopeo cannot read a docker archive from a directory."""
+    layout = write_oci(tmp_path / "layout", [amd64, arm64], docker=[amd64])
+    archive = read(layout, platform="linux/amd64")
+    assert (archive.config, archive.manifest.partition(":")[0]) == (amd64, "sha256")
+    (layout / "index.json").unlink()
+    error = refused(layout)
+    assert "is a directory, but not an OCI layout" in str(error)
+    assert error.hint == f"Pack it with 'tar -C {layout} -cf FILE .', and give the path of FILE."
+
+
 def test_the_same_image_in_both_lists(tmp_path: Path, write_oci: WRITE, amd64: t.Any) -> None:
     archive = read(write_oci(tmp_path / "app.tar", [amd64], docker=[amd64]))
     assert (archive.manifest, archive.count) == ("", 1)
@@ -242,6 +253,7 @@ def test_hints(tmp_path: Path, write_archive: WRITE, docker_config: t.Any, monke
     (tmp_path / "directory").mkdir()
     assert "OCI layout" in refused(tmp_path / "directory").hint
     (tmp_path / "directory/version").write_text("Directory Transport Version: 1.1")
+    (tmp_path / "directory/manifest.json").write_text("{}")
     assert "skopeo copy dir:" in refused(tmp_path / "directory").hint
     with tarfile.open(tmp_path / "root.tar", "w") as tar:
         tar.addfile(tarfile.TarInfo("etc/passwd"))
