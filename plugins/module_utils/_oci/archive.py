@@ -81,14 +81,16 @@ def read(files: Files, select: str | None = None, platform: Platform | None = No
             )
         chosen = matching
     if len(chosen) > 1:
-        raise InvalidArchiveError(
-            f"{files.path} has {len(images)} images: {_listing(images)}", "Select one of them with archive_image."
-        )
-    if len(chosen[0].variants) > 1:
+        raise _several(files.path, images)
+    variants = chosen[0].variants
+    if len(variants) > 1:
+        alike = _alike(variants)
+        if len(alike) == len(variants):
+            raise _indistinct(files.path, alike)
         raise UnfitPlatformError(
             f"{files.path} has images for several platforms: {_platforms(chosen)}", "Select one of them with platform."
         )
-    return _archive(files, chosen[0].variants[0])
+    return _archive(files, variants[0])
 
 
 def read_each(files: Files, select: str | None = None) -> list[Archive]:
@@ -96,12 +98,33 @@ def read_each(files: Files, select: str | None = None) -> list[Archive]:
     images = _images(files)
     chosen = _selected(files.path, images, select)
     variants = [variant for image in chosen for variant in image.variants]
-    platforms = [variant.platform.normalized if variant.platform else None for variant in variants]
-    if len(chosen) > 1 and (None in platforms or len(set(platforms)) < len(platforms)):
-        raise InvalidArchiveError(
-            f"{files.path} has {len(images)} images: {_listing(images)}", "Select one of them with archive_image."
-        )
+    alike = _alike(variants)
+    if len(chosen) > 1 and (alike or not all(variant.platform for variant in variants)):
+        raise _several(files.path, images)
+    if alike:
+        raise _indistinct(files.path, alike)
     return [_archive(files, variant) for variant in variants]
+
+
+def _several(path: str, images: t.Sequence[_Listed]) -> InvalidArchiveError:
+    message = f"{path} has {len(images)} images: {_listing(images)}"
+    return InvalidArchiveError(message, "Select one of them with archive_image.")
+
+
+def _alike(variants: t.Iterable[_Variant]) -> list[_Variant]:
+    """The variants for the first platform that has several. Neither a tag nor an option names a version of Windows."""
+    groups: dict[Platform, list[_Variant]] = {}
+    for each in variants:
+        if each.platform:
+            groups.setdefault(each.platform.normalized._replace(os_version=""), []).append(each)
+    return next((group for group in groups.values() if len(group) > 1), [])
+
+
+def _indistinct(path: str, variants: t.Sequence[_Variant]) -> UnfitPlatformError:
+    platforms = [each.platform for each in variants if each.platform]
+    names = ", ".join(each.os_version or str(each) for each in platforms)
+    message = f"{path} has {len(platforms)} images for {platforms[0].normalized}: {names}"
+    return UnfitPlatformError(message, "Save each of them in an archive of its own.")
 
 
 def blob(digest: str) -> str:

@@ -83,6 +83,44 @@ def test_each_platform(tmp_path: Path, write_oci: WRITE, amd64: t.Any, arm64: t.
     assert [archive.config for archive in OpenArchive(str(path)).read_each(None)] == [amd64, arm64]
 
 
+WINDOWS = [{"os": "windows", "os.version": version} for version in ("10.0.17763.5", "10.0.20348.1")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "platform", "message"),
+    [
+        (WINDOWS, "windows/amd64", "has 2 images for windows/amd64: 10.0.17763.5, 10.0.20348.1"),
+        (
+            [{"architecture": "arm"}, {"architecture": "arm", "variant": "v7"}],
+            "linux/arm",
+            "has 2 images for linux/arm/v7: linux/arm, linux/arm/v7",
+        ),
+    ],
+    ids=["versions of Windows", "variants of arm"],
+)
+def test_two_images_for_one_platform(
+    tmp_path: Path, write_oci: WRITE, docker_config: t.Any, changes: list[t.Any], platform: str, message: str
+) -> None:
+    """They would have the same tag, and the option platform cannot distinguish them."""
+    configs = [docker_config(**each) for each in changes]
+    two = write_oci(tmp_path / "two.tar", configs)
+    three = write_oci(tmp_path / "three.tar", [*configs, docker_config(architecture="s390x")])
+    for path, option in ((two, None), (two, platform), (three, platform)):
+        error = refused(path, platform=option)
+        assert message in str(error)
+        assert error.hint == "Save each of them in an archive of its own."
+    for path in (two, three):
+        with pytest.raises(UnfitPlatformError, match=message):
+            OpenArchive(str(path)).read_each(None)
+    assert "Select one of them with platform" in refused(three).hint
+    assert read(three, platform="linux/s390x").config["architecture"] == "s390x"
+    # Two images of an archive can be selected.
+    apart = write_oci(tmp_path / "apart.tar", *([each] for each in configs))
+    with pytest.raises(InvalidArchiveError, match="has 2 images: 0: localhost/demo:0, 1: localhost/demo:1"):
+        OpenArchive(str(apart)).read_each(None)
+    assert len(OpenArchive(str(apart)).read_each("demo:1")) == 1
+
+
 def test_each_platform_of_two_images(tmp_path: Path, write_oci: WRITE, amd64: t.Any, docker_config: t.Any) -> None:
     """Two images for one platform are not one image with two platforms."""
     path = write_oci(tmp_path / "app.tar", [amd64], [docker_config(author="somebody")])
