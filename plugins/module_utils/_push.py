@@ -19,7 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration im
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError, Platform
 from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
-from ansible_collections.killinit.zot.plugins.module_utils._push_request import PushRequest
+from ansible_collections.killinit.zot.plugins.module_utils._push_request import PushRequest, require_distinct
 from ansible_collections.killinit.zot.plugins.module_utils._push_state import OpenedArchive, Push, invalid_archives
 from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_reader import ArchiveReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
@@ -41,7 +41,10 @@ def push(
         archives = list(pool.map(lambda each: _read(registry, each, kept), requests))
         outcomes = [outcome for each in archives for outcome in each.outcomes]
         if not any(each.failed for each in outcomes):
-            _protect(registry, [found for each in archives for found in each.pushes])
+            pushes = [found for each in archives for found in each.pushes]
+            # The tags of split_platforms are known only now.
+            require_distinct([each.request for each in pushes])
+            _protect(registry, pushes)
         if any(each.failed for each in outcomes):
             return report(outcomes, single=single, begun=False)
         if any(each.stale for opened in archives for each in opened.pushes):

@@ -95,7 +95,7 @@ def push_requests(registry: Reader, params: t.Mapping[str, t.Any]) -> list[PushR
     """The archive, or the list of archives, of *params*. Raises ZotError for an invalid option."""
     at_least(1, parallel=params["parallel"])
     requests = [PushRequest.from_params(registry, item) for item in images_option(params)]
-    _require_distinct(requests)
+    require_distinct(requests)
     return requests
 
 
@@ -104,7 +104,8 @@ def tags_to_read_ahead(requests: t.Sequence[PushRequest], most: int) -> tuple[Re
     return requests[0].references[:most] if len(requests) == 1 and not requests[0].split else ()
 
 
-def _require_distinct(requests: t.Sequence[PushRequest]) -> None:
+def require_distinct(requests: t.Sequence[PushRequest]) -> None:
+    """Raise ZotError if two requests would write the same tag, or if a keeper is a tag to write."""
     owners: dict[Reference, str] = {}
     for request in requests:
         for reference in request.references:

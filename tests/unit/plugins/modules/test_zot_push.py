@@ -161,6 +161,31 @@ def test_images(run_module: t.Any, fake: t.Any, app: str, tmp_path: Path) -> Non
     assert "image" not in result
 
 
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize(
+    ("tag", "message"),
+    [("1-arm64", "1-arm64 is a tag of two archives: .*two.tar and .*app.tar"), ("1-arm64-old", "also a tag to write")],
+)
+def test_derived_tags_of_two_archives(
+    run_module: t.Any,
+    fake: t.Any,
+    app: str,
+    tmp_path: Path,
+    write_archive: t.Any,
+    docker_config: t.Any,
+    tag: str,
+    message: str,
+    check: bool,
+) -> None:
+    """The platforms of an archive, and thus the tags, are only known when the archive has been read."""
+    two = str(write_archive(tmp_path / "two.tar", docker_config(), docker_config(architecture="arm64")))
+    split = {"archive": two, "tags": ["1"], "split_platforms": True, "keep_previous": "{tag}-old"}
+    images = [{**split, "repository": "demo/app"}, {"archive": app, "repository": "demo/app", "tags": [tag]}]
+    result = run_module(zot_push.main, check=check, images=images)
+    assert re.search(message, result["msg"])
+    assert (result["error_class"], fake.writes) == ("invalid_option", [])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
