@@ -300,6 +300,7 @@ def _write_tags(registry: Writer, index: _Index, *, dry_run: bool) -> None:
             outcome.wrote(planned, previous_tag=index.request.keeper(image))
             continue
         registry.keep(image, index.request.keeper(image))
+        outcome.kept(image.reference, index.request.keeper(image))
         after = registry.write(
             image.reference, _writer(registry, image, current, sources), lambda now: _holds(now, wanted)
         )

@@ -71,6 +71,10 @@ class Outcome:
         if settled:
             self._settled.add(image.reference)
 
+    def kept(self, reference: Reference, keeper: Reference | None) -> None:
+        """Record that *keeper* was written, unless it is None. The write of the tag itself may fail."""
+        self._tags[reference] = self._tags[reference]._replace(previous_tag=keeper)
+
     def wrote(self, after: Image, *, previous_tag: Reference | None = None) -> None:
         """Record that the tag was written, or in check mode would be written, and then refers to *after*."""
         before = self._tags[after.reference].before
@@ -143,7 +147,8 @@ def report(outcomes: t.Sequence[Outcome], *, single: bool, begun: bool = True, *
     errors = [tag.error for tag in tags if tag.error]
     first = first_error(errors)
     result: dict[str, t.Any] = {
-        "changed": any(tag.changed for tag in tags),
+        # A tag that failed can have a keeper that was written.
+        "changed": any(tag.changed or tag.previous_tag for tag in tags),
         "tags": [tag.for_ansible(first) for tag in tags],
         "diff": [tag.diff() for tag in tags if tag.changed],
         **({"image": images[0]} if single else {"images": images}),

@@ -44,7 +44,7 @@ def _push(registry: ArchiveWriter, opened: OpenedArchive, *, dry_run: bool) -> N
                 elif each.member and each.member.digest and not each.request.force:
                     # Another push could have another digest, and would change the index.
                     for image in each.stale:
-                        registry.keep(image, each.keeper(image))
+                        _keep(registry, image, each)
                         after = registry.move(image.reference, each.member.digest)
                         each.outcome.wrote(after, previous_tag=each.keeper(image))
                 else:
@@ -57,9 +57,14 @@ def _push_image(registry: ArchiveWriter, worker: Worker, push_: Push) -> None:
     archive, force = push_.archive, push_.request.force
     with registry.readable(worker, archive) as path:
         for image in push_.stale:
-            registry.keep(image, push_.keeper(image))
+            _keep(registry, image, push_)
             copy = partial(registry.copy, worker, path, archive, image.reference)
             push_.outcome.wrote(_write(registry, copy, image, push_, force=force), previous_tag=push_.keeper(image))
+
+
+def _keep(registry: ArchiveWriter, image: Image, push_: Push) -> None:
+    registry.keep(image, push_.keeper(image))
+    push_.outcome.kept(image.reference, push_.keeper(image))
 
 
 def _write(registry: ArchiveWriter, copy: t.Callable[[], str], before: Image, wanted: Push, *, force: bool) -> Image:

@@ -190,6 +190,7 @@ def _write(registry: Writer, plan: t.Sequence[_Move], moved: _Moved, *, dry_run:
             if move.keeper and move.keeps:
                 if not dry_run:
                     registry.keep(move.before, move.keeper)
+                outcome.kept(move.before.reference, move.keeper)
                 moved.keepers.append(moved_entry(move.keeper, move.kept, move.before.digest))
             entry = moved_entry(move.after.reference, move.before.digest, move.after.digest)
             if not dry_run:

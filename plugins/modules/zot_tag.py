@@ -250,7 +250,7 @@ tags:
       sample: true
     previous_tag:
       description:
-        - The reference that keeps the previous image of the tag.
+        - The reference that keeps the previous image of the tag, also if the tag itself could not be written.
         - V(null) if the previous image was not kept.
       type: str
       returned: always

@@ -112,6 +112,16 @@ def test_failure(run_module: t.Any, fake: t.Any, options: dict[str, t.Any]) -> N
     assert fake.writes == []
 
 
+def test_failure_after_the_previous_image_was_kept(run_module: t.Any, fake: t.Any, options: dict[str, t.Any]) -> None:
+    before = fake.put("demo/app", "1")
+    fake.fail("append", "demo/app:1", "immutable-tag", tool="crane 0.22.1")
+    result = run_module(zot_index.main, **{**options, "tags": ["1"], "keep_previous": "{tag}-previous"})
+    assert fake.tags["demo/app"]["1-previous"] == fake.tags["demo/app"]["1"] == before
+    (of_tag,) = result["tags"]
+    assert (result["error_class"], result["changed"], of_tag["changed"]) == ("denied", True, False)
+    assert of_tag["previous_tag"] == f"{HOST}/demo/app:1-previous"
+
+
 def test_check_mode_with_a_missing_member(
     run_module: t.Any, fake: t.Any, options: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,18 @@ def test_diff_of_a_tag_that_moves(run_module: t.Any, fake: t.Any, app: str, dock
     assert result["tags"] == [tag(digest, changed=True, previous_tag=f"{HOST}/demo/app:1-previous")]
 
 
+def test_failure_after_the_previous_image_was_kept(
+    run_module: t.Any, fake: t.Any, app: str, docker_config: t.Any
+) -> None:
+    before = fake.put("demo/app", "1", docker_config(architecture="arm64"))
+    fake.fail("copy", "demo/app:1", "reader-pushes", tool="skopeo 1.18.0")
+    result = run_module(zot_push.main, archive=app, repository="demo/app", tags=["1"], keep_previous="{tag}-previous")
+    assert fake.tags["demo/app"] == {"1": before, "1-previous": before}
+    (of_tag,) = result["tags"]
+    assert (result["error_class"], result["changed"], of_tag["changed"]) == ("denied", True, False)
+    assert of_tag["previous_tag"] == f"{HOST}/demo/app:1-previous"
+
+
 def test_failure(run_module: t.Any, fake: t.Any, app: str, tools: Path) -> None:
     fake.fail("copy", "demo/app:1", "reader-pushes", tool="skopeo 1.18.0")
     result = run_module(zot_push.main, archive=app, repository="demo/app", tags=["1"])

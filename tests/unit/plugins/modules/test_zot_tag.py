@@ -86,6 +86,15 @@ def test_partial_failure(run: t.Any, fake: t.Any) -> None:
     assert (result["error_class"], [each["tag"] for each in result["moved"]]) == ("denied", ["latest"])
 
 
+def test_failure_after_the_previous_image_was_kept(run: t.Any, fake: t.Any) -> None:
+    fake.fail("tag", "demo/app:latest", "immutable-tag", times=9)
+    result = run(repository="demo/app", source="r1", tags=["latest"], keep_previous="{tag}-previous")
+    (of_tag,) = result["tags"]
+    assert (result["error_class"], result["changed"], of_tag["changed"]) == ("denied", True, False)
+    assert of_tag["previous_tag"] == f"{HOST}/demo/app:latest-previous"
+    assert [each["tag"] for each in result["moved"]] == ["latest-previous"]
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
