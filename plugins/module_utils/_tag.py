@@ -93,17 +93,31 @@ class _Move:
 
 
 @dataclass
-class _Moved:
+class _MovedTags:
     """The tags of one image that moved, and the keepers that moved. Both are lists of entries of the result."""
 
     tags: list[dict[str, t.Any]] = field(default_factory=list)
     keepers: list[dict[str, t.Any]] = field(default_factory=list)
 
 
-def move_tags(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
+@dataclass
+class Moved:
+    """What a task has moved so far, by image. It is also reported if a signal ends the task."""
+
+    images: list[_MovedTags] = field(default_factory=list)
+
+    def entries(self) -> list[dict[str, t.Any]]:
+        """The list C(moved) of the result."""
+        # Keepers are listed last: until a tag is restored, its keeper may be the only tag of the image.
+        tags, keepers = [each.tags for each in self.images], [each.keepers for each in self.images]
+        return [entry for entries in tags + keepers for entry in entries]
+
+
+def move_tags(registry: Writer, params: t.Mapping[str, t.Any], moved: Moved, *, dry_run: bool) -> dict[str, t.Any]:
     """Tag the image, or the images, of *params*, or remove their tags. With *dry_run* only report what would move.
 
-    All images are read before the first write. If a write fails, the other images are still written. Raises ZotError.
+    All images are read before the first write. If a write fails, the other images are still written. *moved* receives
+    what was written. Raises ZotError.
     """
     single = params["images"] is None
     present = params["state"] == "present"
@@ -114,18 +128,14 @@ def move_tags(registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool)
         _require_sources(registry, sources)
         plans = list(pool.map(lambda *each: _plan(registry, readers, *each), requests, sources))
         _require_held_sources(requests, plans)
-        records = [_Moved() for _plan in plans]
-        outcomes = list(pool.map(lambda *each: _write(registry, *each, dry_run=dry_run), plans, records))
-    # Keepers are listed last: until a tag is restored, its keeper may be the only tag of the image.
-    moved = [
-        *(entry for each in records for entry in each.tags),
-        *(entry for each in records for entry in each.keepers),
-    ]
+        moved.images += [_MovedTags() for _plan in plans]
+        outcomes = list(pool.map(lambda *each: _write(registry, *each, dry_run=dry_run), plans, moved.images))
+    entries = moved.entries()
     try:
-        return report(outcomes, single=single, moved=moved)
+        return report(outcomes, single=single, moved=entries)
     except ZotError as error:
-        if moved:
-            error.message += f"; moved: {', '.join(entry['reference'] for entry in moved)}"
+        if entries:
+            error.message += f"; moved: {', '.join(entry['reference'] for entry in entries)}"
         raise
 
 
@@ -179,7 +189,7 @@ def _require_held_sources(requests: t.Sequence[TagRequest], plans: t.Sequence[t.
             raise only_tag(holder, "source", source, hint)
 
 
-def _write(registry: Writer, plan: t.Sequence[_Move], moved: _Moved, *, dry_run: bool) -> Outcome:
+def _write(registry: Writer, plan: t.Sequence[_Move], moved: _MovedTags, *, dry_run: bool) -> Outcome:
     """Write the tags of one image. *moved* receives what was written, also if a later write fails."""
     with Outcome(move.after.reference for move in plan) as outcome:
         for move in plan:
@@ -192,15 +202,14 @@ def _write(registry: Writer, plan: t.Sequence[_Move], moved: _Moved, *, dry_run:
                     registry.keep(move.before, move.keeper)
                 outcome.kept(move.before.reference, move.keeper)
                 moved.keepers.append(moved_entry(move.keeper, move.kept, move.before.digest))
-            entry = moved_entry(move.after.reference, move.before.digest, move.after.digest)
+            moved.tags.append(moved_entry(move.after.reference, move.before.digest, move.after.digest))
             if not dry_run:
                 try:
                     _write_tag(registry, move.after)
                 except ZotError:
-                    if not certainly_holds(registry.digest, move.before.reference, move.before.digest):
-                        moved.tags.append(entry)
+                    if certainly_holds(registry.digest, move.before.reference, move.before.digest):
+                        moved.tags.pop()
                     raise
-            moved.tags.append(entry)
             if move.after.digest:
                 outcome.wrote(move.after, previous_tag=move.keeper)
             else:

@@ -339,7 +339,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
-from ansible_collections.killinit.zot.plugins.module_utils._tag import move_tags
+from ansible_collections.killinit.zot.plugins.module_utils._tag import Moved, move_tags
 
 SPEC = Spec(
     {
@@ -371,11 +371,12 @@ SPEC = Spec(
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
+    moved = Moved()
     try:
-        with open_session(module) as session:
-            result = move_tags(Writer(session), module.params, dry_run=module.check_mode)
+        with open_session(module, lambda: {"moved": moved.entries()}) as session:
+            result = move_tags(Writer(session), module.params, moved, dry_run=module.check_mode)
     except ZotError as error:
-        module.fail_json(**{"moved": [], "registry": module.params["registry"], **error.for_ansible()})
+        module.fail_json(**{"moved": moved.entries(), "registry": module.params["registry"], **error.for_ansible()})
     module.exit_json(registry=module.params["registry"], **result)
 
 

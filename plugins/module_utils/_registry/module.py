@@ -108,11 +108,14 @@ def source_options_of(params: t.Mapping[str, t.Any]) -> Options:
 
 
 @contextlib.contextmanager
-def open_registries(module: AnsibleModule) -> t.Iterator[Task]:
-    """A task that can open sessions. At its end all their processes and files are removed. Raises ZotError."""
+def open_registries(module: AnsibleModule, result: t.Callable[[], dict[str, t.Any]] = dict) -> t.Iterator[Task]:
+    """A task that can open sessions. At its end all their processes and files are removed. Raises ZotError.
+
+    *result* returns what the result also contains if a signal ends the process while a thread is blocked.
+    """
 
     def fail(error: ZotError) -> None:
-        module.fail_json(registry=module.params.get("registry"), **error.for_ansible())
+        module.fail_json(registry=module.params.get("registry"), **result(), **error.for_ansible())
 
     # What was imported lives until the end. This way no garbage collection visits it, which at the end of the process
     # takes 10 ms and in a worker process copies its memory: https://docs.python.org/3/library/gc.html#gc.freeze
@@ -126,7 +129,7 @@ def open_registries(module: AnsibleModule) -> t.Iterator[Task]:
 
 
 @contextlib.contextmanager
-def open_session(module: AnsibleModule) -> t.Iterator[Session]:
-    """The session of a module that only uses a registry. Raises ZotError for an invalid option."""
-    with open_registries(module) as task:
+def open_session(module: AnsibleModule, result: t.Callable[[], dict[str, t.Any]] = dict) -> t.Iterator[Session]:
+    """The session of a module that only uses a registry. For *result* see open_registries(). Raises ZotError."""
+    with open_registries(module, result) as task:
         yield task.session(options_of(module.params))

@@ -4,10 +4,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import threading
 import typing as t
 
 import pytest
 
+from ansible_collections.killinit.zot.plugins.module_utils._registry import signals
 from ansible_collections.killinit.zot.plugins.modules import zot_tag
 from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
 
@@ -84,6 +89,51 @@ def test_partial_failure(run: t.Any, fake: t.Any) -> None:
     fake.fail("tag", "demo/app:stable", "immutable-tag", times=9)
     result = run(repository="demo/app", source="r1", tags=["latest", "stable"])
     assert (result["error_class"], [each["tag"] for each in result["moved"]]) == ("denied", ["latest"])
+
+
+@pytest.mark.parametrize("blocked", [False, True], ids=["the threads end", "a thread is blocked"])
+def test_a_signal(
+    run: t.Any,
+    fake: t.Any,
+    digests: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    blocked: bool,
+) -> None:
+    """The tags that moved, and the tag that is being written, are listed. So they can be moved back."""
+    real = fake._do_tag
+    printed: list[dict[str, t.Any]] = []
+    given_up = threading.Event()
+
+    def tag(*arguments: str) -> bytes:
+        output: bytes = real(*arguments)
+        if arguments[1] == "stable":
+            os.kill(os.getpid(), signal.SIGTERM)
+            if blocked:
+                assert given_up.wait(10)
+        return output
+
+    def exit_process(_status: int) -> None:
+        printed.append(json.loads(capsys.readouterr().out))
+        given_up.set()
+
+    monkeypatch.setattr(fake, "_do_tag", tag)
+    monkeypatch.setattr(os, "_exit", exit_process)
+    # That of pytest warns of SystemExit, which fail_json raises in a thread here.
+    monkeypatch.setattr(threading, "excepthook", lambda _arguments: None)
+    monkeypatch.setattr(signals, "_LONGEST_CLEAN_UP", 0.1 if blocked else 60)
+    printed.append(run(repository="demo/app", source="r1", tags=["latest", "stable"], keep_previous="{tag}-previous"))
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join(10)
+    assert len(printed) == 1 + blocked
+    for result in printed:
+        assert result["msg"].startswith("the task was interrupted by signal 15")
+        assert [(each["tag"], each["from"]) for each in result["moved"]] == [
+            ("latest", digests["latest"]),
+            ("stable", None),
+            ("latest-previous", None),
+        ]
 
 
 def test_failure_after_the_previous_image_was_kept(run: t.Any, fake: t.Any) -> None:
