@@ -35,8 +35,8 @@ options:
     type: bool
     default: false
   keep_previous:
-    description: The option C(keep_previous) of all pushes and indexes.
-    type: str
+    description: The option C(keep_previous) of all pushes and indexes. If empty, null or false, no image is kept.
+    type: raw
     default: ""
   pushed:
     description: >-
@@ -110,12 +110,12 @@ def _publish_plan(
     tags: t.Any = (),
     directory: str = "",
     overwrite: bool = False,
-    keep_previous: str = "",
+    keep_previous: t.Any = "",
     pushed: t.Sequence[t.Mapping[str, t.Any]] = (),
 ) -> dict[str, list[t.Any]]:
     """Return C(pushes), C(indexes), C(moves) and C(problems)."""
     plan: dict[str, list[t.Any]] = {"pushes": [], "indexes": [], "moves": [], "problems": []}
-    plan["problems"] += _revision_problems(revision)
+    plan["problems"] += [*_revision_problems(revision), *_keeper_problems(keep_previous)]
     plan["problems"] += [] if images else ["zot_publish_images is empty: list at least one image."]
     repositories = [image.get("repository") for image in images]
     for number, image in enumerate(images):
@@ -199,11 +199,22 @@ def _revision_problems(revision: t.Any) -> list[str]:
     return _tag_problems("zot_publish_revision", [revision])
 
 
+def _keeper_problems(keep_previous: t.Any) -> list[str]:
+    from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem
+
+    problem = text_problem("zot_publish_keep_previous", keep_previous) if keep_previous else None
+    return [f"{problem}."] if problem else []
+
+
 def _image_problems(image: Image, name: str, *, again: bool) -> list[str]:
     from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem
 
     found = []
-    if not image.get("repository"):
+    repository = image.get("repository")
+    problem = text_problem(f"{name}.repository", repository) if repository else None
+    if problem:
+        found.append(f"{problem}.")
+    elif not repository:
         found.append(f"{name} has no repository: set it.")
     elif again:
         found.append(f"{name} has the repository of another entry: use one entry with archives.")

@@ -22,9 +22,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     images_option,
     invalid_options,
+    optional_text,
     overwrite_option,
     platform_option,
     tag_owners,
+    text_option,
     texts_option,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
@@ -47,11 +49,12 @@ class IndexRequest:
     @classmethod
     def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any]) -> IndexRequest:
         """Parse the options. Raises ZotError for an invalid option."""
+        repository = text_option("repository", params["repository"])
         tags, manifests = (texts_option(option, params[option]) for option in ("tags", "manifests"))
         if not tags or not manifests:
             empty = "manifests" if tags else "tags"
-            raise ZotError("invalid_option", f"{empty} is empty for the index in {params['repository']}")
-        references = registry.references(params["repository"], tags)
+            raise ZotError("invalid_option", f"{empty} is empty for the index in {repository}")
+        references = registry.references(repository, tags)
         with invalid_options():
             members = tuple(
                 references[0].pinned(text) if is_digest(text) else references[0].tagged(text)
@@ -60,7 +63,8 @@ class IndexRequest:
         wanted = params["platforms"]
         platforms = frozenset(platform_option(text).normalized for text in wanted) if wanted else None
         overwrite = overwrite_option(params["overwrite"], references)
-        return cls(members, references, platforms, overwrite, params["keep_previous"])
+        keep_previous = optional_text("keep_previous", params["keep_previous"])
+        return cls(members, references, platforms, overwrite, keep_previous)
 
     def keeper(self, image: Image) -> Reference | None:
         """The reference that keeps *image* when its tag moves."""

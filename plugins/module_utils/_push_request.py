@@ -20,6 +20,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     at_least,
     images_option,
     invalid_options,
+    optional_text,
     overwrite_option,
     platform_option,
     text_option,
@@ -48,13 +49,14 @@ class PushRequest(t.NamedTuple):
     @classmethod
     def from_params(cls, registry: Reader, params: t.Mapping[str, t.Any]) -> PushRequest:
         """Parse the options. Raises ZotError for an invalid option."""
+        repository = text_option("repository", params["repository"])
         if not params["archive"]:
-            raise ZotError("invalid_option", f"archive is empty for {params['repository']}: set its path")
+            raise ZotError("invalid_option", f"archive is empty for {repository}: set its path")
         tags = texts_option("tags", params["tags"])
         if not tags:
             raise ZotError("invalid_option", f"tags is empty for {params['archive']}")
-        references = registry.references(params["repository"], tags)
-        index = None if params["index"] is None else text_option("index", params["index"])
+        references = registry.references(repository, tags)
+        index = optional_text("index", params["index"])
         request = cls(
             # skopeo runs in another working directory.
             os.path.abspath(params["archive"]),
@@ -62,10 +64,10 @@ class PushRequest(t.NamedTuple):
             references,
             platform_option(params["platform"]) if params["platform"] else None,
             bool(params["force"]),
-            params["keep_previous"],
+            optional_text("keep_previous", params["keep_previous"]),
             bool(params.get("split_platforms")),
             overwrite_option(params["overwrite"], references),
-            None if index is None else registry.reference(params["repository"], index),
+            None if index is None else registry.reference(repository, index),
         )
         if request.split and request.platform:
             raise ZotError("invalid_option", f"platform and split_platforms are both set for {params['archive']}")

@@ -22,6 +22,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     images_option,
     invalid_options,
+    optional_text,
     tag_owners,
     text_option,
     texts_option,
@@ -44,7 +45,8 @@ class TagRequest:
     @classmethod
     def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any], *, present: bool) -> TagRequest:
         """Parse the options. Raises ZotError for an invalid option."""
-        repository, source, keep_previous = params["repository"], params["source"], params["keep_previous"]
+        repository, source = text_option("repository", params["repository"]), params["source"]
+        keep_previous = optional_text("keep_previous", params["keep_previous"])
         tags = texts_option("tags", params["tags"])
         if not tags:
             raise ZotError("invalid_option", f"tags is empty for {repository}")

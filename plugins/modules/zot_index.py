@@ -30,8 +30,10 @@ attributes:
     support: full
 options:
   repository:
-    description: The repository, without the registry. Requires O(tags) and O(manifests).
-    type: str
+    description:
+      - The repository, without the registry. Requires O(tags) and O(manifests).
+      - Quote a name that YAML reads as another value.
+    type: raw
   tags:
     description:
       - The tags of the index, as a list or as a comma-separated text.
@@ -60,10 +62,10 @@ options:
   keep_previous:
     description:
       - A tag that keeps the previous image of each tag that moves, for example V({tag}-previous). V({tag}) is replaced
-        by the tag that moves. It costs two requests for each tag that moves.
+        by the tag that moves. It costs two requests for each tag that moves. A value that is not text is an error.
       - Zot deletes an image when its last tag is overwritten. It keeps the members of an index that has a tag, unless
         their own last tag is overwritten.
-    type: str
+    type: raw
   images:
     description:
       - Several indexes, instead of O(repository).
@@ -74,7 +76,7 @@ options:
     suboptions:
       repository:
         description: See O(repository).
-        type: str
+        type: raw
         required: true
       tags:
         description: See O(tags).
@@ -95,7 +97,7 @@ options:
         type: raw
       keep_previous:
         description: See O(keep_previous).
-        type: str
+        type: raw
   parallel:
     description: The maximum number of O(images) to write at the same time.
     type: int
@@ -342,23 +344,23 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.writer impo
 
 SPEC = Spec(
     {
-        "repository": {"type": "str"},
+        "repository": {"type": "raw"},
         "tags": {"type": "raw", "aliases": ["tag"]},
         "manifests": {"type": "raw"},
         "platforms": {"type": "list", "elements": "str"},
         # Without a default, so that mutually_exclusive can detect it.
         "overwrite": {"type": "raw"},
-        "keep_previous": {"type": "str"},
+        "keep_previous": {"type": "raw"},
         "images": {
             "type": "list",
             "elements": "dict",
             "options": {
-                "repository": {"type": "str", "required": True},
+                "repository": {"type": "raw", "required": True},
                 "tags": {"type": "raw", "required": True, "aliases": ["tag"]},
                 "manifests": {"type": "raw", "required": True},
                 "platforms": {"type": "list", "elements": "str"},
                 "overwrite": {"type": "raw"},
-                "keep_previous": {"type": "str"},
+                "keep_previous": {"type": "raw"},
             },
         },
         "parallel": {"type": "int", "default": 4},

@@ -48,8 +48,8 @@ options:
       - The image to push from an archive with several images, by a reference in the archive or by its index, from V(0).
     type: str
   repository:
-    description: The repository, without the registry.
-    type: str
+    description: The repository, without the registry. Quote a name that YAML reads as another value.
+    type: raw
   tags:
     description:
       - The tags to push to, as a list or as a comma-separated text.
@@ -68,9 +68,9 @@ options:
   keep_previous:
     description:
       - A tag that keeps the previous image of each tag that moves, for example V({tag}-previous). V({tag}) is replaced
-        by the tag that moves. It costs two requests for each tag that moves.
+        by the tag that moves. It costs two requests for each tag that moves. A value that is not text is an error.
       - Zot deletes an image when its last tag is overwritten, even if an index lists it.
-    type: str
+    type: raw
   overwrite:
     description:
       - Whether tags that refer to another image may be moved, or a list of such tags. The default is V(true).
@@ -99,7 +99,7 @@ options:
         type: str
       repository:
         description: See O(repository).
-        type: str
+        type: raw
         required: true
       tags:
         description: See O(tags).
@@ -122,7 +122,7 @@ options:
         default: false
       keep_previous:
         description: See O(keep_previous).
-        type: str
+        type: raw
       overwrite:
         description: See O(overwrite).
         type: raw
@@ -344,7 +344,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.module impo
 _TARGET = {
     "archive_image": {"type": "str"},
     "platform": {"type": "str"},
-    "keep_previous": {"type": "str"},
+    "keep_previous": {"type": "raw"},
     "index": {"type": "raw"},
     # Without a default, like force, so that mutually_exclusive can detect it.
     "overwrite": {"type": "raw"},
@@ -354,7 +354,7 @@ SPEC = Spec(
         **_TARGET,
         "archive": {"type": "path"},
         "force": {"type": "bool"},
-        "repository": {"type": "str"},
+        "repository": {"type": "raw"},
         "tags": {"type": "raw", "aliases": ["tag"]},
         "images": {
             "type": "list",
@@ -364,7 +364,7 @@ SPEC = Spec(
                 "archive": {"type": "path", "required": True},
                 "force": {"type": "bool", "default": False},
                 "split_platforms": {"type": "bool", "default": False},
-                "repository": {"type": "str", "required": True},
+                "repository": {"type": "raw", "required": True},
                 "tags": {"type": "raw", "required": True, "aliases": ["tag"]},
             },
         },

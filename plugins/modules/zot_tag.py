@@ -35,8 +35,8 @@ options:
     choices: [present, absent]
     default: present
   repository:
-    description: The repository, without the registry. Requires O(tags).
-    type: str
+    description: The repository, without the registry. Requires O(tags). Quote a name that YAML reads as another value.
+    type: raw
   source:
     description: The image, by a tag or a digest of the same repository. Required with O(state=present).
     type: raw
@@ -50,10 +50,10 @@ options:
   keep_previous:
     description:
       - A tag that keeps the previous image of each tag that moves, for example V({tag}-previous). V({tag}) is replaced
-        by the tag that moves.
+        by the tag that moves. A value that is not text is an error.
       - Zot deletes an image when its last tag is overwritten, even if an index lists it.
       - Only with O(state=present).
-    type: str
+    type: raw
   images:
     description:
       - Several images, instead of O(repository).
@@ -64,7 +64,7 @@ options:
     suboptions:
       repository:
         description: See O(repository).
-        type: str
+        type: raw
         required: true
       source:
         description: See O(source).
@@ -77,7 +77,7 @@ options:
           - tag
       keep_previous:
         description: See O(keep_previous).
-        type: str
+        type: raw
   parallel:
     description: The maximum number of O(images) to write at the same time.
     type: int
@@ -344,18 +344,18 @@ from ansible_collections.killinit.zot.plugins.module_utils._tag import Moved, mo
 SPEC = Spec(
     {
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        "repository": {"type": "str"},
+        "repository": {"type": "raw"},
         "source": {"type": "raw"},
         "tags": {"type": "raw", "aliases": ["tag"]},
-        "keep_previous": {"type": "str"},
+        "keep_previous": {"type": "raw"},
         "images": {
             "type": "list",
             "elements": "dict",
             "options": {
-                "repository": {"type": "str", "required": True},
+                "repository": {"type": "raw", "required": True},
                 "source": {"type": "raw"},
                 "tags": {"type": "raw", "required": True, "aliases": ["tag"]},
-                "keep_previous": {"type": "str"},
+                "keep_previous": {"type": "raw"},
             },
         },
         "parallel": {"type": "int", "default": 4},

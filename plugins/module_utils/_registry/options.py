@@ -71,6 +71,11 @@ def text_option(name: str, value: t.Any) -> str:
     return str(value)
 
 
+def optional_text(name: str, value: t.Any) -> str | None:
+    """Like text_option(), but None if the option is not set."""
+    return None if value is None else text_option(name, value)
+
+
 def texts_option(name: str, value: t.Any) -> list[str]:
     """The items of a list or of a comma-separated text. Raises ZotError for an item that is not text."""
     if isinstance(value, (list, tuple)):

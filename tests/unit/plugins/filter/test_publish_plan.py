@@ -146,6 +146,21 @@ def test_previous_images_are_kept() -> None:
     assert [entry["keep_previous"] for entry in entries] == ["{tag}-previous"] * 5
 
 
+@pytest.mark.parametrize("keep_previous", ["", None, False])
+def test_no_previous_image_is_kept(keep_previous: t.Any) -> None:
+    made = publish_plan([APP, TOOL], "rev", ["latest"], keep_previous=keep_previous)
+    assert made["problems"] == []
+    assert not any("keep_previous" in entry for entry in made["pushes"] + made["indexes"] + made["moves"])
+
+
+@pytest.mark.parametrize(
+    ("keep_previous", "kind"), [(True, "boolean True"), (5349, "number 5349"), (1.1, "number 1.1")]
+)
+def test_the_tag_of_a_previous_image_is_text(keep_previous: t.Any, kind: str) -> None:
+    (problem,) = publish_plan([APP, TOOL], "rev", ["latest"], keep_previous=keep_previous)["problems"]
+    assert problem.startswith(f"zot_publish_keep_previous is the {kind}, not text: quote it.")
+
+
 def test_an_image_may_have_tags_of_its_own() -> None:
     assert plan({**APP, "tags": ["stable"]})["indexes"][0]["tags"] == ["rev", "stable"]
 
@@ -187,6 +202,11 @@ def test_the_revision_is_not_an_additional_tag_and_no_tag_is_repeated() -> None:
         pytest.param([APP, APP], r"\[1\] \(demo/app\) has the repository of another entry", id="twice"),
         pytest.param(
             [{**TOOL, "tags": [1.1]}], r"\(demo/tool\)\.tags is the number 1\.1, not text: quote it", id="number"
+        ),
+        pytest.param(
+            [{**TOOL, "repository": 83}],
+            r"\(83\)\.repository is the number 83, not text: quote it",
+            id="number as repository",
         ),
         pytest.param([{**TOOL, "tags": ["la/test"]}], r"\(demo/tool\)\.tags: 'la/test' is not a valid tag", id="tag"),
         pytest.param([{**APP, "tags": ["rev-amd64"]}], "rev-amd64, which is the tag of one architecture", id="its own"),

@@ -199,6 +199,8 @@ class TestLastTag:
         ({"manifests": None}, "missing parameter(s) required by 'repository': manifests"),
         ({"images": [{"repository": "a", "tags": ["1"], "manifests": ["2"]}]}, "parameters are mutually exclusive"),
         ({"images": [{"repository": "a", "tags": ["1"]}], "repository": None}, "missing required arguments: manifests"),
+        ({"repository": 83}, "repository is the number 83, not text: quote it"),
+        ({"keep_previous": 5349}, "keep_previous is the number 5349, not text: quote it"),
         ({"images": [], "repository": None}, "images is empty: list at least one image"),
     ],
 )

@@ -213,6 +213,16 @@ def test_derived_tags_of_two_archives(
         pytest.param({"images": []}, "images is empty: list at least one image", id="no images"),
         pytest.param({"archive": "a", "repository": "b", "tag": 5349}, "tags is the number 5349", id="a number"),
         pytest.param({"archive": "a", "repository": "b", "tags": [True]}, r"tags\[0\] is the boolean", id="a boolean"),
+        pytest.param(
+            {"archive": "a", "repository": 1.1, "tag": "1"},
+            r"repository is the number 1\.1, not text",
+            id="a repository",
+        ),
+        pytest.param(
+            {"images": [{"archive": "a", "repository": "b", "tag": "1", "keep_previous": True}]},
+            "keep_previous is the boolean True, not text",
+            id="a keeper",
+        ),
     ],
 )
 def test_options(run_module: t.Any, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
@@ -220,6 +230,16 @@ def test_options(run_module: t.Any, fake: t.Any, options: dict[str, t.Any], mess
     assert result["failed"] is True
     assert re.search(message, result["msg"])
     assert fake.commands == []
+
+
+@pytest.mark.parametrize("keep_previous", [None, ""])
+def test_no_previous_image_is_kept(
+    run_module: t.Any, fake: t.Any, app: str, docker_config: t.Any, keep_previous: str | None
+) -> None:
+    fake.put("demo/app", "1", docker_config(architecture="arm64"))
+    images = [{"archive": app, "repository": "demo/app", "tag": "1", "keep_previous": keep_previous}]
+    assert run_module(zot_push.main, images=images)["tags"][0]["previous_tag"] is None
+    assert fake.writes == ["copy demo/app:1"]
 
 
 def test_force_with_images_is_refused(run_module: t.Any, fake: t.Any, app: str) -> None:

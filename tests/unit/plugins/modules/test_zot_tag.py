@@ -153,6 +153,11 @@ def test_failure_after_the_previous_image_was_kept(run: t.Any, fake: t.Any) -> N
         ({"repository": "a", "images": [{"repository": "a", "tags": ["1"]}]}, "parameters are mutually exclusive"),
         ({"images": [{"repository": "a"}]}, "missing required arguments: tags"),
         ({"images": []}, "images is empty"),
+        ({"repository": 83, "source": "r1", "tags": ["1"]}, "repository is the number 83, not text: quote it"),
+        (
+            {"repository": "a", "source": "r1", "tags": ["1"], "keep_previous": 1.1},
+            "keep_previous is the number 1.1, not text: quote it",
+        ),
         ({"repository": "a", "tags": ["1"]}, "source is missing"),
     ],
 )
