@@ -38,10 +38,10 @@ options:
       - If not set, the environment variable E(ZOT_REGISTRY) is used. There is no default registry.
   repository:
     description: The repository at the destination, without the registry.
-    type: str
+    type: raw
   source_repository:
     description: The repository at the source. The default is O(repository).
-    type: str
+    type: raw
   tags:
     description:
       - The tags to copy, as a list or as a comma-separated text. They have the same names at the destination.
@@ -79,11 +79,11 @@ options:
     suboptions:
       repository:
         description: See O(repository).
-        type: str
+        type: raw
         required: true
       source_repository:
         description: See O(source_repository).
-        type: str
+        type: raw
       tags:
         description: See O(tags).
         type: raw
@@ -98,7 +98,7 @@ options:
         type: raw
       keep_previous:
         description: See O(keep_previous).
-        type: str
+        type: raw
   referrers:
     description: Whether to copy the attachments of the images.
     type: bool
@@ -342,7 +342,8 @@ rc:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.killinit.zot.plugins.module_utils._copy.task import copy_images
+from ansible_collections.killinit.zot.plugins.module_utils._copy.plan import Plan
+from ansible_collections.killinit.zot.plugins.module_utils._copy.task import copy_images, moved_entries
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
     SOURCE_OPTIONS,
@@ -354,15 +355,15 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.module impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import KINDS
 
 _IMAGE = {
-    **{name: {"type": "raw"} for name in ("tags", "digests", "shared_tags", "overwrite")},
-    **{name: {"type": "str"} for name in ("source_repository", "keep_previous")},
+    name: {"type": "raw"}
+    for name in ("source_repository", "tags", "digests", "shared_tags", "overwrite", "keep_previous")
 }
-_REQUIRED = {"type": "str", "required": True}
+_REQUIRED = {"type": "raw", "required": True}
 SPEC = Spec(
     {
         **SOURCE_OPTIONS,
         **_IMAGE,
-        "repository": {"type": "str"},
+        "repository": {"type": "raw"},
         "images": {"type": "list", "elements": "dict", "options": {**_IMAGE, "repository": _REQUIRED}},
         "referrers": {"type": "bool", "default": True},
         "require": {"type": "list", "elements": "str", "choices": list(KINDS), "default": []},
@@ -384,15 +385,14 @@ SPEC = Spec(
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
+    plans: list[Plan] = []
     try:
-        with open_registries(module) as task:
-            source, destination = (
-                task.session(source_options_of(module.params)),
-                task.session(options_of(module.params)),
-            )
-            result = copy_images(source, destination, module.params, dry_run=module.check_mode)
+        with open_registries(module, lambda: {"moved": moved_entries(plans)}) as task:
+            ends = (task.session(source_options_of(module.params)), task.session(options_of(module.params)))
+            result = copy_images(*ends, module.params, plans, dry_run=module.check_mode)
     except ZotError as error:
-        module.fail_json(**{"moved": [], "registry": module.params["registry"], **error.for_ansible()})
+        result = {"moved": moved_entries(plans), **error.for_ansible()}
+        module.fail_json(registry=module.params["registry"], **result)
     module.exit_json(registry=module.params["registry"], **result)
 
 

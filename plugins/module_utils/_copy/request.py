@@ -16,8 +16,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._keepers import requi
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
+    optional_text,
     overwrite_option,
     tag_owners,
+    text_option,
     texts_option,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
@@ -49,7 +51,9 @@ class CopyRequest:
 
 def copy_requests(source: Reader, destination: Reader, params: t.Mapping[str, t.Any]) -> list[CopyRequest]:
     """The images of one item of the options. Raises ZotError for an invalid option."""
-    repository, source_repository = params["repository"], params["source_repository"] or params["repository"]
+    repository = text_option("repository", params["repository"])
+    source_repository = optional_text("source_repository", params["source_repository"]) or repository
+    keep_previous = optional_text("keep_previous", params["keep_previous"])
     tags, digests, shared = (
         texts_option(name, [] if params[name] is None else params[name]) for name in ("tags", "digests", "shared_tags")
     )
@@ -77,7 +81,7 @@ def copy_requests(source: Reader, destination: Reader, params: t.Mapping[str, t.
     overwrite_option(overwrite, references)  # raises now if it is not valid
     found: list[tuple[Reference, Reference | None]] = [(origin.tagged(each.tag or ""), each) for each in references]
     found += [(origin.pinned(each), None) for each in dict.fromkeys(digests)]
-    return [CopyRequest(read, whole, tag, shared_tags, overwrite, params["keep_previous"]) for read, tag in found]
+    return [CopyRequest(read, whole, tag, shared_tags, overwrite, keep_previous) for read, tag in found]
 
 
 def require_distinct(requests: t.Sequence[CopyRequest]) -> None:

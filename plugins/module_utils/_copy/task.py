@@ -27,6 +27,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry import cosi
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import images_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import find_tool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
@@ -44,21 +45,19 @@ class _Destination(t.NamedTuple):
 
 
 def copy_images(
-    source: Session, destination: Session, params: t.Mapping[str, t.Any], *, dry_run: bool
+    source: Session, destination: Session, params: t.Mapping[str, t.Any], plans: list[Plan], *, dry_run: bool
 ) -> dict[str, t.Any]:
     """Copy the images of *params*. With *dry_run* only report the images that would be copied. Raises ZotError.
 
-    The tags of images are written after the contents of all images, and the shared tags after all other tags.
+    The tags of images are written after the contents of all images, and the shared tags after all other tags. *plans*
+    receives the plans, which name the tags that were written if a signal ends the task.
     """
     reader, target = HttpReader(source), HttpReader(destination)
-    items = [params] if params["images"] is None else params["images"]
-    if not items:
-        raise ZotError("invalid_option", "images is empty: list at least one image")
-    requests = [each for item in items for each in copy_requests(reader, target, item)]
+    requests = [each for item in images_option(params) for each in copy_requests(reader, target, item)]
     require_distinct(requests)
     gate = _gate(source, params)
     with thread_pool(params["parallel"]) as pool:
-        plans = make_plans(Source(reader, attached=params["referrers"]), target, requests, gate, pool)
+        plans += make_plans(Source(reader, attached=params["referrers"]), target, requests, gate, pool)
         if dry_run:
             for plan in plans:
                 _assume_copied(plan.job)
@@ -166,6 +165,7 @@ def _move_tag(to: _Destination, plan: Plan, move: Move) -> None:
     if move.keeper and move.before and move.keeps:
         to.writer.keep(Image(move.reference, Manifest(move.before, "", {})), move.keeper)
         plan.kept.append(move)
+    plan.written.append(move)
     try:
         try:
             _write_tag(to, move)
@@ -177,10 +177,9 @@ def _move_tag(to: _Destination, plan: Plan, move: Move) -> None:
             to.copier.copy(plan.job.contents.source, plan.job.destination)
             _write_tag(to, move)
     except ZotError:
-        if not certainly_holds(to.writer.digest, move.reference, move.before):
-            plan.written.append(move)
+        if certainly_holds(to.writer.digest, move.reference, move.before):
+            plan.written.remove(move)
         raise
-    plan.written.append(move)
 
 
 def _write_tag(to: _Destination, move: Move) -> None:
@@ -198,25 +197,29 @@ def _report(plans: t.Sequence[Plan]) -> dict[str, t.Any]:
     errors = [error for _plan, error in failures if error]
     first = first_error(errors)
     images = [_image(plan, error.for_tag(first) if error else None) for plan, error in failures]
-    moves = [move for plan in plans for move in plan.written]
-    # Keepers are listed last: until a tag is restored, its keeper may be the only tag of the image.
-    kept = [(move.keeper, move.kept, move.before) for plan in plans for move in plan.kept if move.keeper]
+    moved = moved_entries(plans)
     result = {
         "changed": any(image["changed"] for image in images),
         "images": images,
-        "moved": [
-            *(moved_entry(move.reference, move.before, move.after) for move in moves),
-            *(moved_entry(*each) for each in dict.fromkeys(kept)),
-        ],
+        "moved": moved,
         "diff": [_diff(plan) for plan, image in zip(plans, images) if image["changed"]],
     }
     if first is None:
         return result
     first.message = f"{len(plans) - len(errors)} of {len(plans)} images are copied: {first.message}"
-    if not moves and not kept:
+    if not moved:
         first.message += "; no tag was written"
     first.result = result
     raise first
+
+
+def moved_entries(plans: t.Sequence[Plan]) -> list[dict[str, t.Any]]:
+    """The written tags, then their keepers: until a tag is restored, only its keeper may hold the image."""
+    kept = [(move.keeper, move.kept, move.before) for plan in plans for move in plan.kept if move.keeper]
+    return [
+        *(moved_entry(move.reference, move.before, move.after) for plan in plans for move in plan.written),
+        *(moved_entry(*each) for each in dict.fromkeys(kept)),
+    ]
 
 
 def _image(plan: Plan, error: dict[str, t.Any] | None) -> dict[str, t.Any]:

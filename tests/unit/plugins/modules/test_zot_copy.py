@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import base64
+import os
+import signal
 import typing as t
 
 import pytest
@@ -257,6 +259,26 @@ class TestTags:
         assert scene.tags() == {"r1": scene.index, "latest": meanwhile}
         assert [each["tag"] for each in result["moved"]] == ["r1"]
 
+    def test_a_signal_during_the_shared_tags(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What has moved can be moved back."""
+        before = scene.destination.fake.put("demo/app", "latest", salt="before")
+        real = scene.destination.fake._do_tag
+
+        def tag(*arguments: str) -> bytes:
+            output: bytes = real(*arguments)
+            if arguments[1] == "latest":
+                os.kill(os.getpid(), signal.SIGTERM)
+            return output
+
+        monkeypatch.setattr(scene.destination.fake, "_do_tag", tag)
+        result = scene(shared_tags=["latest"], keep_previous="{tag}-previous")
+        assert "interrupted by signal" in result["msg"]
+        assert [(each["tag"], each["from"]) for each in result["moved"]] == [
+            ("r1", None),
+            ("latest", before),
+            ("latest-previous", None),
+        ]
+
     def test_the_tag_is_denied_after_the_keeper(self, scene: Scene) -> None:
         before = scene.destination.fake.put("demo/app", "latest", salt="before")
         scene.crane.fails["latest"] = "reader-pushes"
@@ -394,6 +416,8 @@ class TestEnds:
         ({"tags": None}, "list at least one"),
         ({"tags": [12]}, "quote it"),
         ({"tags": 0}, "quote it"),
+        ({"repository": 83}, "quote it"),
+        ({"keep_previous": True}, "quote it"),
         ({"shared_tags": False}, "quote it"),
         ({"verify_key": ""}, "verify_key '' cannot be read"),
         ({"digests": ["r1"]}, "is not a digest"),
