@@ -146,6 +146,33 @@ def test_previous_images_are_kept() -> None:
     assert [entry["keep_previous"] for entry in entries] == ["{tag}-previous"] * 5
 
 
+@pytest.mark.parametrize(
+    ("template", "tags", "message"),
+    [
+        ("previous", ["latest"], "zot_publish_keep_previous is previous, without {tag}: use {tag}-previous."),
+        (
+            "{tag}-previous",
+            ["latest", "latest-previous"],
+            "zot_publish_keep_previous: latest-previous would keep the previous image of latest, but is also a tag",
+        ),
+        (
+            "{tag}-amd64",
+            ["latest"],
+            "zot_publish_keep_previous: rev-amd64 would keep the previous image of rev, but is also a tag to write",
+        ),
+        ("{tag}/old", ["latest"], "zot_publish_keep_previous: 'rev/old' is not a valid tag"),
+    ],
+    ids=["without the tag", "an additional tag", "of an architecture", "no tag"],
+)
+@pytest.mark.parametrize("image", [{**APP, "archives": {"amd64": "a"}}, TOOL], ids=["archives", "archive"])
+def test_keepers_that_cannot_be_written(template: str, tags: list[str], message: str, image: dict[str, t.Any]) -> None:
+    """The role would find them only after the push. Two images have one problem."""
+    found = publish_plan([image, {**image, "repository": "demo/other"}], "rev", tags, keep_previous=template)
+    (problem,) = found["problems"]
+    assert problem.startswith(message)
+    assert found["pushes"] == []
+
+
 def test_an_image_may_have_tags_of_its_own() -> None:
     assert plan({**APP, "tags": ["stable"]})["indexes"][0]["tags"] == ["rev", "stable"]
 
@@ -190,6 +217,8 @@ def test_the_revision_is_not_an_additional_tag_and_no_tag_is_repeated() -> None:
         ),
         pytest.param([{**TOOL, "tags": ["la/test"]}], r"\(demo/tool\)\.tags: 'la/test' is not a valid tag", id="tag"),
         pytest.param([{**APP, "tags": ["rev-amd64"]}], "rev-amd64, which is the tag of one architecture", id="its own"),
+        # Only the push knows the platforms of the archive.
+        pytest.param([{**TOOL, "tags": ["rev-arm-v7"]}], "which is the tag of one architecture", id="of the archive"),
         pytest.param(
             [{**APP, "archives": {"amd64": "a", "x86_64": "b"}}], "two archives for linux/amd64", id="amd64 twice"
         ),
