@@ -56,8 +56,8 @@ class IndexRequest:
                 references[0].pinned(text) if is_digest(text) else references[0].tagged(text)
                 for text in dict.fromkeys(manifests)
             )
-        wanted = params["platforms"]
-        platforms = frozenset(platform_option(text).normalized for text in wanted) if wanted else None
+        wanted = texts_option("platforms", params["platforms"] or [])
+        platforms = frozenset(platform_option(text).normalized for text in wanted) or None
         overwrite = overwrite_option(params["overwrite"], references)
         return cls(members, references, platforms, overwrite, params["keep_previous"])
 
