@@ -137,8 +137,16 @@ def _publish_plan(
             options = _Options(revision, additional, directory, overwrite, keep_previous, pushed)
             _add(plan, image, platforms, options)
     if plan["problems"]:
-        return {"pushes": [], "indexes": [], "moves": [], "problems": plan["problems"]}
+        return {"pushes": [], "indexes": [], "moves": [], "problems": _explained_once(plan["problems"])}
     return plan
+
+
+def _explained_once(problems: list[str]) -> list[str]:
+    """Only the first problem with a value that is not text explains how YAML reads such a value."""
+    from ansible_collections.killinit.zot.plugins.module_utils._oci.text import UNQUOTED
+
+    repeated = [each for each in problems if UNQUOTED in each][1:]
+    return [each.replace(UNQUOTED, "") if each in repeated else each for each in problems]
 
 
 def _add(plan: dict[str, list[t.Any]], image: Image, platforms: t.Mapping[str, t.Any], options: _Options) -> None:

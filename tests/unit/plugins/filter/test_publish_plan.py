@@ -269,6 +269,14 @@ def test_a_revision_that_is_not_text(revision: str, message: str) -> None:
         assert problem.startswith(f"zot_publish_tags is {message}")
 
 
+def test_one_problem_explains_values_that_are_not_text() -> None:
+    """The others are short."""
+    (revision, tags, own) = publish_plan([TOOL, {**APP, "tags": [1.1]}], 5349, [True])["problems"]
+    assert "YAML reads an unquoted 0012345" in revision
+    assert tags == "zot_publish_tags is the boolean True, not text: quote it."
+    assert own == "zot_publish_images[1] (demo/app).tags is the number 1.1, not text: quote it."
+
+
 @pytest.mark.parametrize("revision", ["'0012345'", "'1234567'", "12e4567", "'on'", "'1.10'", "3f2c1ab"])
 def test_a_revision_of_digits_is_text(revision: str) -> None:
     text = yaml.safe_load(revision)
