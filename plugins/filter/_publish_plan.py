@@ -115,7 +115,8 @@ def _publish_plan(
 ) -> dict[str, list[t.Any]]:
     """Return C(pushes), C(indexes), C(moves) and C(problems)."""
     plan: dict[str, list[t.Any]] = {"pushes": [], "indexes": [], "moves": [], "problems": []}
-    plan["problems"] += [*_revision_problems(revision), *_keeper_problems(keep_previous)]
+    problems_of_release = [*_revision_problems(revision), *_keeper_problems(keep_previous)]
+    plan["problems"] += problems_of_release
     plan["problems"] += [] if images else ["zot_publish_images is empty: list at least one image."]
     repositories = [image.get("repository") for image in images]
     for number, image in enumerate(images):
@@ -126,23 +127,26 @@ def _publish_plan(
         owner = "zot_publish_tags" if own is None else f"{name}.tags"
         additional, problems_of_tags = _additional(owner, tags if own is None else own, revision)
         platforms, problems_of_platforms = _platforms(name, image.get("archives") or {})
-        of_platforms = [_tag_of(revision, platform) for platform in platforms.values()]
-        problems_of_tags += [
-            f"{owner} has {tag}, which is the tag of one architecture: choose another."
-            for tag in additional
-            if tag in of_platforms
-        ]
-        plan["problems"] += [
-            each
-            for each in problems + problems_of_tags + problems_of_platforms
-            if each not in plan["problems"]  # each image has the problems of the common tags
-        ]
+        problems += problems_of_tags + problems_of_platforms
+        if not problems and not problems_of_release:
+            of_platforms = [_tag_of(revision, platform) for platform in platforms.values()]
+            problems = _conflicts(owner, revision, additional, of_platforms, keep_previous)
+        # Each image has the problems of the common tags.
+        plan["problems"] += [each for each in problems if each not in plan["problems"]]
         if not plan["problems"]:
             options = _Options(revision, additional, directory, overwrite, keep_previous, pushed)
             _add(plan, image, platforms, options)
     if plan["problems"]:
-        return {"pushes": [], "indexes": [], "moves": [], "problems": plan["problems"]}
+        return {"pushes": [], "indexes": [], "moves": [], "problems": _explained_once(plan["problems"])}
     return plan
+
+
+def _explained_once(problems: list[str]) -> list[str]:
+    """Only the first problem with a value that is not text explains how YAML reads such a value."""
+    from ansible_collections.killinit.zot.plugins.module_utils._oci.text import UNQUOTED
+
+    repeated = [each for each in problems if UNQUOTED in each][1:]
+    return [each.replace(UNQUOTED, "") if each in repeated else each for each in problems]
 
 
 def _add(plan: dict[str, list[t.Any]], image: Image, platforms: t.Mapping[str, t.Any], options: _Options) -> None:
@@ -239,6 +243,34 @@ def _additional(owner: str, tags: t.Any, revision: t.Any) -> tuple[list[str], li
         return [], problems
     names = list(dict.fromkeys(text for item in items for text in re.findall(r"[^, ]+", item)))
     return [name for name in names if name != revision], _tag_problems(owner, names)
+
+
+def _conflicts(
+    owner: str, revision: str, additional: t.Sequence[str], of_platforms: t.Sequence[str], keep_previous: str
+) -> list[str]:
+    """The problems of tags that the tasks would write with two images, and of the tags that keep previous images."""
+    from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags
+
+    # Before the push, the platforms of an archive are unknown. So all tags of single architectures are refused.
+    of_revision = RevisionTags(re.escape(revision)).revision_of
+    found = [
+        f"{owner} has {tag}, which is the tag of one architecture: choose another."
+        for tag in additional
+        if tag in of_platforms or of_revision(tag)
+    ]
+    if not keep_previous:
+        return found
+    if "{tag}" not in keep_previous:
+        return [*found, f"zot_publish_keep_previous is {keep_previous}, without {{tag}}: use {{tag}}-previous."]
+    tags = [revision, *additional, *of_platforms]
+    keepers = {tag: keep_previous.replace("{tag}", tag) for tag in tags}
+    found += _tag_problems("zot_publish_keep_previous", keepers.values())[:1]
+    return found + [
+        f"zot_publish_keep_previous: {keeper} would keep the previous image of {tag}, but is also a tag to write:"
+        " choose another."
+        for tag, keeper in keepers.items()
+        if keeper in tags or of_revision(keeper)
+    ]
 
 
 def _tag_problems(owner: str, tags: t.Iterable[str]) -> list[str]:

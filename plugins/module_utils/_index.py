@@ -60,8 +60,8 @@ class IndexRequest:
                 references[0].pinned(text) if is_digest(text) else references[0].tagged(text)
                 for text in dict.fromkeys(manifests)
             )
-        wanted = params["platforms"]
-        platforms = frozenset(platform_option(text).normalized for text in wanted) if wanted else None
+        wanted = texts_option("platforms", params["platforms"] or [])
+        platforms = frozenset(platform_option(text).normalized for text in wanted) or None
         overwrite = overwrite_option(params["overwrite"], references)
         keep_previous = optional_text("keep_previous", params["keep_previous"])
         return cls(members, references, platforms, overwrite, keep_previous)

@@ -21,9 +21,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.reader impo
 if t.TYPE_CHECKING:
     from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
-OVERWRITE_HINT = (
-    "Publish under a new revision. To replace the image, set overwrite: true (role zot_publish: zot_publish_overwrite)."
-)
+REPLACE_HINT = "To replace the image, set overwrite: true (role zot_publish: zot_publish_overwrite)."
+OVERWRITE_HINT = f"Publish under a new revision. {REPLACE_HINT}"
 
 
 def occupied(image: Image, other: str) -> ZotError:

@@ -14,7 +14,7 @@ import typing as t
 from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import predicted_oci_configs
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, sha256
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._overwrite import OVERWRITE_HINT, occupied
+from ansible_collections.killinit.zot.plugins.module_utils._overwrite import OVERWRITE_HINT, REPLACE_HINT, occupied
 from ansible_collections.killinit.zot.plugins.module_utils._push_state import Push
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
@@ -85,7 +85,7 @@ def _is_published(registry: Reader, reference: Reference, group: t.Sequence[Push
             raise ZotError(
                 "denied",
                 f"{reference} is published as {manifest.digest}, which also has {lost}: its new index would lose that",
-                hint=f"Publish all platforms of the revision. {OVERWRITE_HINT}",
+                hint=f"Publish all platforms of the revision, or use a new revision. {REPLACE_HINT}",
             )
     except ZotError as error:
         for each in group:

@@ -25,16 +25,14 @@ attributes:
 options:
   images:
     description:
-      - References, in the form C([registry/]repository[:tag][@digest]). The default registry is O(registry), the
-        default tag is C(latest).
+      - References, in the form C([registry/]repository[:tag][@digest]), as a list or as a comma-separated text. The
+        default registry is O(registry), the default tag is C(latest).
       - The first part is a registry if it contains a dot or a colon, or if it is C(localhost).
-    type: list
-    elements: raw
+    type: raw
     default: []
   repositories:
-    description: Repositories of O(registry) whose tags to list.
-    type: list
-    elements: raw
+    description: Repositories of O(registry) whose tags to list, as a list or as a comma-separated text.
+    type: raw
     default: []
   details:
     description:
@@ -363,8 +361,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.module impo
 
 SPEC = Spec(
     {
-        "images": {"type": "list", "elements": "raw", "default": []},
-        "repositories": {"type": "list", "elements": "raw", "default": []},
+        "images": {"type": "raw", "default": []},
+        "repositories": {"type": "raw", "default": []},
         "details": {"type": "bool", "default": False},
         "referrers": {"type": "bool", "default": False},
         "catalog": {"type": "bool", "default": False},

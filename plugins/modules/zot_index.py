@@ -50,9 +50,10 @@ options:
         last tag is overwritten. Give it by that tag, or set O(keep_previous). Otherwise the task fails.
     type: raw
   platforms:
-    description: The platforms that the index must have, and no others, in the form C(os/architecture[/variant]).
-    type: list
-    elements: str
+    description:
+      - The platforms that the index must have, and no others, in the form C(os/architecture[/variant]), as a list or as
+        a comma-separated text.
+    type: raw
   overwrite:
     description:
       - Whether tags that refer to another image may be moved, or a list of such tags. The default is V(true).
@@ -90,8 +91,7 @@ options:
         required: true
       platforms:
         description: See O(platforms).
-        type: list
-        elements: str
+        type: raw
       overwrite:
         description: See O(overwrite).
         type: raw
@@ -347,7 +347,7 @@ SPEC = Spec(
         "repository": {"type": "raw"},
         "tags": {"type": "raw", "aliases": ["tag"]},
         "manifests": {"type": "raw"},
-        "platforms": {"type": "list", "elements": "str"},
+        "platforms": {"type": "raw"},
         # Without a default, so that mutually_exclusive can detect it.
         "overwrite": {"type": "raw"},
         "keep_previous": {"type": "raw"},
@@ -358,7 +358,7 @@ SPEC = Spec(
                 "repository": {"type": "raw", "required": True},
                 "tags": {"type": "raw", "required": True, "aliases": ["tag"]},
                 "manifests": {"type": "raw", "required": True},
-                "platforms": {"type": "list", "elements": "str"},
+                "platforms": {"type": "raw"},
                 "overwrite": {"type": "raw"},
                 "keep_previous": {"type": "raw"},
             },

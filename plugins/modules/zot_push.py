@@ -25,7 +25,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     details:
-      - Check mode does not detect that the user has no permission to write.
+      - Check mode does not detect that the user has no permission to write, or that a layer is damaged.
   diff_mode:
     support: full
   idempotent:

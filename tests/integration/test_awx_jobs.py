@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from cluster.support import pull_secret, workload
 from integration.patchable_cluster import PatchableCluster
-from integration.support import Bare, ReadsOnly
+from integration.support import Bare
 from unit.api_server import running
 
 from environment import awx_jobs
@@ -99,14 +99,15 @@ def test_every_answer_is_empty(cluster: PatchableCluster, job: Job) -> None:
     ("text", "names"), [("1.10", PLAYBOOKS), ("0012345", PLAYBOOKS), ("no", ("verify", "restart", "rollback"))]
 )
 def test_answers_that_are_no_text(
-    text: str, names: tuple[str, ...], cluster: PatchableCluster, job: Job, reads_only: ReadsOnly
+    text: str, names: tuple[str, ...], cluster: PatchableCluster, job: Job, registry: Registry
 ) -> None:
-    """AWX makes 1.1, 5349 and false of them. Each job fails before it writes."""
-    with reads_only():
-        for name in names:
-            done = job(name, text, required=True)
-            assert done.returncode == 2, done.stdout + done.stderr
-            assert "not text: quote it" in done.stdout or name == "report", done.stdout
+    """AWX makes 1.1, 5349 and false of them. Each job fails before its first request to the registry."""
+    before = len(registry.requests())
+    for name in names:
+        done = job(name, text, required=True)
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert "not text: quote it" in done.stdout or name == "report", done.stdout
+    assert len(registry.requests()) == before
     assert cluster.patched == []
 
 

@@ -332,10 +332,16 @@ def test_typed_at_a_command_line(release: dict[str, Any], playbook: Playbook, re
         ({"zot_publish_images": [{"archive": "a.tar"}]}, "repository"),
         ({"zot_publish_revision": 5349}, "zot_publish_revision is the number 5349, not text: quote it"),
         ({"zot_publish_tags": [True]}, "zot_publish_tags is the boolean True, not text: quote it"),
+        (
+            {"zot_publish_tags": "latest,r1-arm64"},
+            "zot_publish_tags has r1-arm64, which is the tag of one architecture",
+        ),
+        ({"zot_publish_tags": "latest,latest-previous"}, "latest-previous would keep the previous image of latest"),
+        ({"zot_publish_keep_previous": "previous"}, "zot_publish_keep_previous is previous, without {tag}"),
     ],
     ids=[
         *("no revision", "empty revision", "no image", "no archive", "both", "twice", "no repository"),
-        *("number", "boolean"),
+        *("number", "boolean", "architecture", "keeper", "template"),
     ],
 )
 def test_variables_that_cannot_be_used(

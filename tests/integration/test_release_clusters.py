@@ -222,9 +222,19 @@ def test_mistakes_end_before_anything_is_published(
         ({"zot_kubeconfig": str(tmp_path / "eu.kubeconfig")}, "canary and eu of zot_clusters are the same namespace"),
         ({"zot_context": "typo"}, "typo"),
         ({"zot_release_on_failure": "undo"}, "set none or rollback"),
+        # With one cluster nothing is read before the images are published.
+        ({"zot_clusters": "canary", "zot_release_set_image": "ture"}, "zot_release_set_image is ture for canary: set"),
+        ({"zot_clusters": "canary", "zot_namespace": 5349}, "zot_namespace is 5349 for canary, not text: quote it."),
+        # AWX turns an empty answer of a survey into None.
+        *(
+            ({"zot_clusters": "canary", "zot_namespace": empty}, "zot_namespace is not set for canary")
+            for empty in ("", None)
+        ),
     ):
         refused = two.run("release", **variables)
         assert refused.returncode == 2, refused.stdout
         assert message in " ".join((refused.stdout + refused.stderr).split())
+    refused = two.run("rollback", zot_clusters="canary", zot_namespace="")
+    assert "zot_namespace is not set for canary" in refused.stdout + refused.stderr
     assert not [each for each in registry.requests()[before:] if each.method in WRITES]
     assert [cluster.patched for cluster in two.clusters.values()] == [[], []]

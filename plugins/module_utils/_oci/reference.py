@@ -44,6 +44,9 @@ def _require(pattern: re.Pattern[str], text: str, what: str, form: str) -> str:
 
 def registry_name(text: str) -> str:
     """Return *text* if it is C(host[:port]). Raises InvalidReferenceError."""
+    if "@" in text:
+        # The text may contain a password, so the message does not.
+        raise InvalidReferenceError("the registry contains credentials: set username and password instead")
     return _require(_REGISTRY, text, "registry", "use host[:port], without a scheme and without a path")
 
 

@@ -21,6 +21,10 @@ def printable(text: str, *, line_end: str = " ") -> str:
     return line_end.join(lines)
 
 
+# The end of text_problem for a value that the user did not quote.
+UNQUOTED = ". YAML reads an unquoted 0012345, 1.10 or on as another value"
+
+
 def text_problem(name: str, value: object) -> str | None:
     """Why the value *name* is not text; None if it is text.
 
@@ -33,9 +37,7 @@ def text_problem(name: str, value: object) -> str | None:
         kind = "null" if value is None else "a list" if isinstance(value, list) else "a dict"
         return f"{name} is {kind}, not text"
     kind = "boolean" if isinstance(value, bool) else "number" if isinstance(value, (int, float)) else "date"
-    return (
-        f"{name} is the {kind} {value}, not text: quote it. YAML reads an unquoted 0012345, 1.10 or on as another value"
-    )
+    return f"{name} is the {kind} {value}, not text: quote it{UNQUOTED}"
 
 
 def words(texts: t.Iterable[str]) -> list[str]:

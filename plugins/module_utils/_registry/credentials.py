@@ -215,7 +215,7 @@ def disk_errors(directory: str) -> t.Iterator[None]:
 def environment(directory: str, *, ca_path: str | None) -> dict[str, str]:
     """The environment of both tools: that of this process without secrets, with the auth file and the CA certificates.
 
-    Raises ZotError if *ca_path* cannot be read.
+    Raises ZotError if *ca_path* cannot be read or has no certificate.
     """
     result = {name: value for name, value in os.environ.items() if name not in _OURS}
     result["DOCKER_CONFIG"] = directory
@@ -232,6 +232,8 @@ def environment(directory: str, *, ca_path: str | None) -> dict[str, str]:
             raise ZotError(
                 "invalid_option", f"ca_path {ca_path} cannot be read: {reason}", hint="Give a PEM file."
             ) from error
+        if b"-----BEGIN CERTIFICATE-----" not in ca_certificates:
+            raise ZotError("invalid_option", f"ca_path {ca_path} has no certificate", hint="Give a PEM file.")
     certificates = os.path.join(directory, "certificates")
     with disk_errors(directory):
         os.mkdir(certificates, 0o700)

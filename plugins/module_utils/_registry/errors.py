@@ -81,8 +81,8 @@ _PATTERNS: t.Sequence[tuple[str, str]] = (
 _URL = r"\"?https?://[^\s\"]+\"?"
 # For a known error the hint is more useful than the text of the registry. Otherwise the text is the only information.
 _SHORT, _LONG = 240, 2000
-# The document of a registry repeats the status before it.
-_DOCUMENT = r":? *\{\"errors\":.*"
+# The document of a registry repeats the status before it. Zot sends a list, except for wrong credentials.
+_DOCUMENT = r":? *\{\"(?:errors|code)\":.*"
 _RETRY_AFTER = r"retry[- ]after:? *\"?([0-9]{1,5})\b"
 
 

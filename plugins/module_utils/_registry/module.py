@@ -120,6 +120,10 @@ def open_registries(module: AnsibleModule, result: t.Callable[[], dict[str, t.An
     # What was imported lives until the end. This way no garbage collection visits it, which at the end of the process
     # takes 10 ms and in a worker process copies its memory: https://docs.python.org/3/library/gc.html#gc.freeze
     gc.freeze()
+    for name in ("registry", "source_registry"):
+        text = module.params.get(name) or ""
+        if "@" in text:  # it may contain a password, and Ansible prints the options
+            module.no_log_values.add(text)
     with invalid_options(), open_task(module.tmpdir, fail) as task:
         try:
             yield task

@@ -100,6 +100,8 @@ def overwrite_option(value: t.Any, references: t.Iterable[Reference]) -> frozens
     text = value.lower() if isinstance(value, str) else ""
     if text in ("true", "yes", "false", "no"):
         return overwrite_option(text in ("true", "yes"), references)
+    if isinstance(value, (int, float)) or text in ("on", "off", "y", "n"):
+        raise ZotError("invalid_option", f"overwrite is {value}: use true, false or a list of tags")
     tags = texts_option("overwrite", value)
     return frozenset(each for each in references if each.tag in tags)
 

@@ -30,6 +30,7 @@ def test_table() -> None:
         image(repository="demo/longer", tag=None, platforms=["linux/amd64", "linux/arm64"]),
         image(digest=None, platforms=[], size=None),
         image(digest=None, size=None, changed=True),
+        image(digest=None, size=None, error={"error_class": "unauthorized"}),
     ]
     assert image_table(images) == [
         "REPOSITORY   TAG  DIGEST        PLATFORMS                 SIZE",
@@ -37,6 +38,7 @@ def test_table() -> None:
         "demo/longer  -    0123456789ab  linux/amd64, linux/arm64  1.0 KiB",
         "demo/app     1    absent        -                         -",
         "demo/app     1    new           linux/amd64               -",
+        "demo/app     1    unknown       linux/amd64               -",
     ]
 
 

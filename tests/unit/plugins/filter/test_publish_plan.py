@@ -161,6 +161,33 @@ def test_the_tag_of_a_previous_image_is_text(keep_previous: t.Any, kind: str) ->
     assert problem.startswith(f"zot_publish_keep_previous is the {kind}, not text: quote it.")
 
 
+@pytest.mark.parametrize(
+    ("template", "tags", "message"),
+    [
+        ("previous", ["latest"], "zot_publish_keep_previous is previous, without {tag}: use {tag}-previous."),
+        (
+            "{tag}-previous",
+            ["latest", "latest-previous"],
+            "zot_publish_keep_previous: latest-previous would keep the previous image of latest, but is also a tag",
+        ),
+        (
+            "{tag}-amd64",
+            ["latest"],
+            "zot_publish_keep_previous: rev-amd64 would keep the previous image of rev, but is also a tag to write",
+        ),
+        ("{tag}/old", ["latest"], "zot_publish_keep_previous: 'rev/old' is not a valid tag"),
+    ],
+    ids=["without the tag", "an additional tag", "of an architecture", "no tag"],
+)
+@pytest.mark.parametrize("image", [{**APP, "archives": {"amd64": "a"}}, TOOL], ids=["archives", "archive"])
+def test_keepers_that_cannot_be_written(template: str, tags: list[str], message: str, image: dict[str, t.Any]) -> None:
+    """The role would find them only after the push. Two images have one problem."""
+    found = publish_plan([image, {**image, "repository": "demo/other"}], "rev", tags, keep_previous=template)
+    (problem,) = found["problems"]
+    assert problem.startswith(message)
+    assert found["pushes"] == []
+
+
 def test_an_image_may_have_tags_of_its_own() -> None:
     assert plan({**APP, "tags": ["stable"]})["indexes"][0]["tags"] == ["rev", "stable"]
 
@@ -210,6 +237,8 @@ def test_the_revision_is_not_an_additional_tag_and_no_tag_is_repeated() -> None:
         ),
         pytest.param([{**TOOL, "tags": ["la/test"]}], r"\(demo/tool\)\.tags: 'la/test' is not a valid tag", id="tag"),
         pytest.param([{**APP, "tags": ["rev-amd64"]}], "rev-amd64, which is the tag of one architecture", id="its own"),
+        # Only the push knows the platforms of the archive.
+        pytest.param([{**TOOL, "tags": ["rev-arm-v7"]}], "which is the tag of one architecture", id="of the archive"),
         pytest.param(
             [{**APP, "archives": {"amd64": "a", "x86_64": "b"}}], "two archives for linux/amd64", id="amd64 twice"
         ),
@@ -258,6 +287,14 @@ def test_a_revision_that_is_not_text(revision: str, message: str) -> None:
     if "quote" in message:
         (problem,) = publish_plan([TOOL, APP], "rev", [value])["problems"]
         assert problem.startswith(f"zot_publish_tags is {message}")
+
+
+def test_one_problem_explains_values_that_are_not_text() -> None:
+    """The others are short."""
+    (revision, tags, own) = publish_plan([TOOL, {**APP, "tags": [1.1]}], 5349, [True])["problems"]
+    assert "YAML reads an unquoted 0012345" in revision
+    assert tags == "zot_publish_tags is the boolean True, not text: quote it."
+    assert own == "zot_publish_images[1] (demo/app).tags is the number 1.1, not text: quote it."
 
 
 @pytest.mark.parametrize("revision", ["'0012345'", "'1234567'", "12e4567", "'on'", "'1.10'", "3f2c1ab"])

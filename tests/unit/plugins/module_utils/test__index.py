@@ -480,7 +480,8 @@ def test_tags_and_manifests_are_text(registry: Writer, fake: t.Any) -> None:
         with pytest.raises(ZotError, match=rf"{name}\[0\] is the number 5349, not text: quote it") as raised:
             write(registry, {**params(), name: [5349]}, dry_run=False)
         assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
-    result = write(registry, {**params(), "tags": "0012345", "manifests": "1-amd64, 1-arm64"}, dry_run=False)
+    listed = {"manifests": "1-amd64, 1-arm64", "platforms": "linux/amd64, linux/arm64"}
+    result = write(registry, {**params(), "tags": "0012345", **listed}, dry_run=False)
     assert [tag["tag"] for tag in result["tags"]] == ["0012345"]
 
 

@@ -483,6 +483,7 @@ class TestOverwrite:
         with pytest.raises(ZotError, match="also has linux/arm64: its new index would lose that") as raised:
             push(registry, several(item(app, "1-amd64", **options)), dry_run=False)
         assert raised.value.error_class == "denied"
+        assert raised.value.hint.startswith("Publish all platforms of the revision, or use a new revision. To replace")
         s390x = write_archive(tmp_path / "s390x.tar", docker_config(architecture="s390x"))
         more = [item(path, f"1-{path.stem}", **options) for path in (app, other, s390x)]
         with pytest.raises(ZotError, match="which has nothing for linux/s390x"):
@@ -621,6 +622,14 @@ def test_an_error_of_the_archive_does_not_wait_for_the_registry(tools: Path, tmp
 def test_a_tag_is_text(registry: ArchiveWriter, fake: t.Any, app: Path, tags: t.Any, message: str) -> None:
     with pytest.raises(ZotError, match=message) as raised:
         push(registry, {**single(app), "tags": tags}, dry_run=False)
+    assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
+
+
+@pytest.mark.parametrize("overwrite", [0, 1, 1.5, "on", "Off", "y", "N"])
+def test_overwrite_is_a_boolean_or_a_list(registry: ArchiveWriter, fake: t.Any, app: Path, overwrite: t.Any) -> None:
+    """A number would not be a tag if it was quoted, and these words are not meant as tags."""
+    with pytest.raises(ZotError, match=f"overwrite is {overwrite}: use true, false or a list of tags") as raised:
+        push(registry, single(app, overwrite=overwrite), dry_run=False)
     assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
 
 

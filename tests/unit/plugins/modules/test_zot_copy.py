@@ -10,6 +10,7 @@ import base64
 import os
 import signal
 import typing as t
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,8 @@ from ansible_collections.killinit.zot.tests.unit.web_registry import CAPTURED
 from ansible_collections.killinit.zot.tests.unit.web_server import running
 
 pytest.importorskip("requests")
+
+CA = Path(__file__).parents[2] / "ca.pem"
 
 
 class Scene:
@@ -369,11 +372,9 @@ class TestEnds:
     @pytest.mark.parametrize(
         "options", [{"source_validate_certs": False}, {"validate_certs": False}, {"source_ca_path": "CA"}]
     )
-    def test_ends_that_differ(self, scene: Scene, options: t.Any, tmp_path: t.Any) -> None:
+    def test_ends_that_differ(self, scene: Scene, options: t.Any) -> None:
         """Through a layout, and each end gets its own account only."""
-        (tmp_path / "ca.pem").write_text("", encoding="utf-8")
-        (tmp_path / "other.pem").write_text("other", encoding="utf-8")
-        paths = {name: str(tmp_path / "other.pem") if value == "CA" else value for name, value in options.items()}
+        paths = {name: str(CA) if value == "CA" else value for name, value in options.items()}
         result = scene(**paths)
         assert "msg" not in result, result["msg"]
         assert scene.tags() == {"r1": scene.index}

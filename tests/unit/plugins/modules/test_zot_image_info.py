@@ -50,6 +50,12 @@ def test_result(run_module: t.Any, fake: t.Any, check: bool) -> None:
     assert fake.writes == []
 
 
+def test_lists_of_a_command_line_are_text(run_module: t.Any) -> None:
+    result = run_module(zot_image_info.main, images="demo/app:1 , demo/app", repositories="demo/app, demo/other")
+    assert [image["tag"] for image in result["images"]] == ["1", "latest"]
+    assert [each["repository"] for each in result["repositories"]] == ["demo/app", "demo/other"]
+
+
 def test_absent_is_no_failure(run_module: t.Any) -> None:
     result = run_module(zot_image_info.main, images=["demo/none:1"])
     assert (result["images"][0]["exists"], result.get("failed")) == (False, None)

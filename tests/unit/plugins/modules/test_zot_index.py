@@ -135,7 +135,7 @@ def test_check_mode_with_a_missing_member(
 
 def test_images(run_module: t.Any, fake: t.Any, options: dict[str, t.Any]) -> None:
     fake.put("demo/tool", "amd64")
-    tool = {"repository": "demo/tool", "tag": ["1"], "manifests": ["amd64"], "platforms": ["linux/amd64"]}
+    tool = {"repository": "demo/tool", "tag": ["1"], "manifests": "amd64", "platforms": "linux/amd64, "}
     result = run_module(zot_index.main, images=[options, tool], parallel=2)
     assert [image["reference"] for image in result["images"]] == [f"{HOST}/demo/app:1", f"{HOST}/demo/tool:1"]
     assert [tag["changed"] for tag in result["tags"]] == [True] * 3

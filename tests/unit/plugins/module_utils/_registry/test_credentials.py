@@ -407,13 +407,16 @@ def test_ca_beside_the_others(directory: str, tmp_path: Path, monkeypatch: pytes
     (tmp_path / "bundle").write_text(certificates[0])
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "two.pem").write_text("".join(certificates))
-    (tmp_path / "ca.pem").write_text("a certificate")
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nours")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "bundle"))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "own"))
     found = environment(directory, ca_path=str(tmp_path / "ca.pem"))
     ours = Path(found["SSL_CERT_DIR"])
     assert found["SSL_CERT_FILE"] == str(tmp_path / "bundle")
-    assert sorted(path.read_text() for path in ours.iterdir()) == [certificates[1], "a certificate"]
+    assert sorted(path.read_text() for path in ours.iterdir()) == [
+        "-----BEGIN CERTIFICATE-----\nours",
+        certificates[1],
+    ]
     assert ours.parent == Path(directory)
 
 
@@ -424,12 +427,19 @@ def test_http_1_unless_the_user_wants_http_2(directory: str, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("none.pem", "No such file"), ("a\0b", "embedded null byte")], ids=["none", "a zero"]
+    ("name", "reason"),
+    [
+        ("none.pem", "cannot be read: No such file"),
+        ("a\0b", "cannot be read: embedded null byte"),
+        ("key.pem", "has no certificate"),
+    ],
+    ids=["none", "a zero", "another file"],
 )
-def test_ca_that_is_not_there(directory: str, tmp_path: Path, name: str, reason: str) -> None:
-    with pytest.raises(ZotError, match=rf"ca_path .* cannot be read: {reason}") as raised:
+def test_ca_that_cannot_be_used(directory: str, tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----")
+    with pytest.raises(ZotError, match=rf"ca_path .* {reason}") as raised:
         environment(directory, ca_path=str(tmp_path / name))
-    assert raised.value.error_class == "invalid_option"
+    assert (raised.value.error_class, raised.value.hint) == ("invalid_option", "Give a PEM file.")
 
 
 @pytest.mark.parametrize(

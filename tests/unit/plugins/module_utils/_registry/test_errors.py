@@ -174,8 +174,10 @@ def test_nothing_that_a_terminal_obeys_leaves() -> None:
     assert found["hint"].startswith(f"{escaped} ok: [localhost] ")
 
 
-def test_the_document_of_the_registry_is_left_out() -> None:
-    document = '{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}'
+# Zot sends a list, except for wrong credentials.
+@pytest.mark.parametrize("form", ['{"errors":[%s]}', "%s"], ids=["list", "object"])
+def test_the_document_of_the_registry_is_left_out(form: str) -> None:
+    document = form % '{"code":"UNAUTHORIZED","message":"authentication required","detail":{"description":"no"}}'
     found = ZotError("unauthorized", "m", hint="h", command=["/bin/crane"], detail=f"GET x: status 401: {document}")
     assert found.for_ansible()["msg"] == "m. h (crane: GET x: status 401)"
     unknown = ZotError("tool_failed", "m", hint="h", detail=document)

@@ -105,6 +105,17 @@ def test_open_session_refuses_a_name(fake: t.Any, tmp_path: Path, registry: str)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_registry_with_a_password_is_not_printed(fake: t.Any, tmp_path: Path) -> None:
+    """Neither in the message nor among the options, which Ansible prints."""
+    module = Module(tmp_path, registry="https://me:s3cret99@h.example")
+    with pytest.raises(ZotError, match="registry contains credentials: set username and password instead") as raised:
+        open_session(t.cast("t.Any", module)).__enter__()
+    assert raised.value.error_class == "invalid_option"
+    assert "s3cret99" not in str(raised.value)
+    assert module.no_log_values == {module.params["registry"]}
+    assert fake.commands == []
+
+
 def test_no_registry_at_all(fake: t.Any, tmp_path: Path) -> None:
     opened = open_session(t.cast("t.Any", Module(tmp_path, registry=None)))
     with opened as session, pytest.raises(ZotError, match="no registry is given"):
