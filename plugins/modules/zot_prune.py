@@ -60,13 +60,13 @@ options:
   keep:
     description: >-
       Regular expressions. A tag whose whole name matches one of them is kept, with all tags of its revision. A text
-      is a single expression.
+      is a single expression, not a comma-separated list.
     type: raw
   revisions:
     description:
       - A regular expression that matches the whole tag of a revision. The tags of its single architectures, for example
         C(3f2c1ab-amd64), belong to the revision.
-      - Every other tag is a shared tag and is kept.
+      - Every other tag is a shared tag and is kept. An expression that matches C(latest) is an error.
     type: str
     default: '[0-9a-f]{7,40}'
   untag_members:

@@ -14,6 +14,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import words
 from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import Rules, Use
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
@@ -26,6 +27,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.reader impo
 from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags, compiled
 
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_IN_NO_TAG = re.compile(r"[\s,]")
+_REPETITION_OR_SET = re.compile(r"\{[\d,]*\}|\[[^\]]*\]")
 
 
 @dataclass(frozen=True)
@@ -77,16 +80,33 @@ def _rules(params: t.Mapping[str, t.Any], now: float) -> Rules:
             "no option selects tags to remove",
             hint="Set keep_last or keep_newer_than to remove old revisions, or untag_members.",
         )
+    revisions = RevisionTags(params["revisions"])
+    if revisions.revision_of("latest"):
+        raise ZotError(
+            "invalid_option",
+            f"revisions: {params['revisions']!r} also matches the shared tag latest, which must be kept",
+            hint="Write an expression that matches only the tags of revisions.",
+        )
+    return Rules(revisions, keep_last, newer_than, _patterns(params["keep"]), bool(params["untag_members"]))
+
+
+def _patterns(keep: t.Any) -> tuple[re.Pattern[str], ...]:
     # A text is a single expression, because an expression may contain a comma.
-    keep = [params["keep"]] if isinstance(params["keep"], str) else params["keep"] or []
-    patterns = tuple(compiled("keep", pattern) for pattern in texts_option("keep", keep))
-    return Rules(RevisionTags(params["revisions"]), keep_last, newer_than, patterns, bool(params["untag_members"]))
+    texts = texts_option("keep", [keep] if isinstance(keep, str) else keep or [])
+    for text in texts:
+        if _IN_NO_TAG.search(_REPETITION_OR_SET.sub("", text)):
+            raise ZotError(
+                "invalid_option",
+                f"keep: {text!r} matches no tag, because it contains a comma or white space",
+                hint="A text is a single expression: write a list, or join the expressions with |.",
+            )
+    return tuple(compiled("keep", text) for text in texts)
 
 
 def _in_use(value: t.Any) -> list[str]:
     if value is None:
         return []
-    found = texts_option("in_use", value)
+    found = words(texts_option("in_use", value))
     if not found:
         raise ZotError(
             "invalid_option",
@@ -97,6 +117,9 @@ def _in_use(value: t.Any) -> list[str]:
         # It would be parsed as a tag of a repository with the name sha256.
         if each.startswith("sha256:") and not is_digest(each):
             raise ZotError("invalid_option", f"in_use: {each!r} is not a digest: sha256: and 64 hexadecimal digits")
+        # It would be parsed as the tag latest of a repository with this name, and protect no image.
+        if not re.search("[/:@]", each):
+            raise ZotError("invalid_option", f"in_use: {each!r} is neither reference nor digest: use repository:tag")
     return found
 
 

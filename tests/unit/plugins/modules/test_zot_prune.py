@@ -439,11 +439,19 @@ def test_the_newest_revision_is_kept_at_any_age(scene: Scene) -> None:
         ({"keep_newer_than": "1y"}, "use a number and the unit"),
         ({"keep": ["("]}, "keep: '(' is not a regular expression"),
         ({"keep": [5]}, "keep[0] is the number 5"),
+        ({"keep": "aaaaaa1,aaaaaa2"}, "keep: 'aaaaaa1,aaaaaa2' matches no tag"),
+        ({"keep": "aaaaaa.*\n"}, "keep: 'aaaaaa.*\\n' matches no tag"),
+        ({"keep": ["a{6}1", "a{6,7}2, b"]}, "keep: 'a{6,7}2, b' matches no tag"),
         ({"revisions": "("}, "revisions: '(' is not a regular expression"),
+        ({"revisions": ".*"}, "revisions: '.*' also matches the shared tag latest"),
+        ({"revisions": "[a-z0-9]+|v.*"}, "also matches the shared tag latest"),
         ({"in_use": []}, "in_use is empty"),
         ({"in_use": ""}, "in_use is empty"),
         ({"in_use": ["mirror.example/demo/app:1"]}, "is not an image of"),
+        ({"in_use": [""]}, "in_use is empty"),
         ({"in_use": ["sha256:0"]}, "'sha256:0' is not a digest"),
+        ({"in_use": OLD}, f"in_use: '{OLD}' is neither reference nor digest"),
+        ({"in_use": [f"{REPOSITORY}:{NEW}, {OLD}"]}, f"in_use: '{OLD}' is neither reference"),
         ({"max_deletes": -1}, "max_deletes is -1, but must be at least 0"),
         ({"parallel": 0}, "parallel is 0, but must be at least 1"),
         ({"keep_last": None}, "no option selects tags to remove"),
@@ -460,6 +468,7 @@ def test_texts_with_commas(scene: Scene) -> None:
     """A list of repositories may be one text; an expression may contain a comma."""
     done = scene.prune(repositories=f"{REPOSITORY}, {REPOSITORY}", keep="a{6,7}1.*")
     assert done["deleted"] == []
+    assert scene.prune(keep="[ab,]{6}1")["changed"] is False
     assert scene.prune(keep=["a{6}1"])["changed"] is False
 
 
