@@ -9,9 +9,10 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
@@ -151,17 +152,24 @@ def _require_namespace(client: Client, namespace: str) -> None:
 
 
 def _references(use: Use, registry: str) -> list[Reference]:
-    """The images of *registry* that a use names: in the specification first, then in the status of the pod."""
+    """The images of *registry* that a use names: in the specification first, then in the status of the pod.
+
+    They have the name *registry*, also if the use has another spelling of it.
+    """
     found = []
     for text in (use.image, use.reported or ""):
-        try:
+        with contextlib.suppress(InvalidReferenceError):
             reference = Reference.parse(text)
-        except InvalidReferenceError:
-            continue
-        if reference.registry == registry:
-            # The tag of a reference with a digest is ignored.
-            found.append(reference.pinned(reference.digest) if reference.digest else reference)
+            if _host(reference.registry) == _host(registry):
+                reference = replace(reference, registry=registry)
+                # The tag of a reference with a digest is ignored.
+                found.append(reference.pinned(reference.digest) if reference.digest else reference)
     return found
+
+
+def _host(registry: str) -> str:
+    """A registry in the one spelling that can be compared."""
+    return registry.lower().removesuffix(":443")
 
 
 class _Registry:
