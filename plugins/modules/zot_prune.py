@@ -55,7 +55,8 @@ options:
     description:
       - Revisions younger than this age are kept, for example V(30d). The units are V(m), V(h), V(d) and V(w).
       - The age of a revision is the age of its newest tag. The age of a tag counts from the first push of its image or
-        from the creation of the tag, whichever is later. The two differ if two builds produce the same image.
+        from the creation of the tag, whichever is later. The two differ if two builds produce the same image. If the
+        clocks of the host and of the registry differ, the age until the earlier time counts.
     type: raw
   keep:
     description: >-

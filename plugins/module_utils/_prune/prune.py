@@ -21,6 +21,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import UN
 from ansible_collections.killinit.zot.plugins.module_utils._prune.request import PruneRequest
 from ansible_collections.killinit.zot.plugins.module_utils._prune.result import PlannedTag, result_of
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_answers import date_seconds
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import is_attachment
@@ -37,9 +38,8 @@ def prune(
 
     All repositories are planned before the first tag is removed. *warn* is called if the search extension is missing.
     """
-    now = time.time()
-    request = PruneRequest.from_params(reader, params, now)
-    reader.http()
+    request = PruneRequest.from_params(reader, params)
+    http = reader.http()
     with thread_pool(params["parallel"]) as pool, thread_pool(params["parallel"]) as more:
         found = dict(
             zip(
@@ -48,6 +48,8 @@ def prune(
             )
         )
         inventories = {repository: _existing(repository, each) for repository, each in found.items()}
+        now = _now(http)
+        request = request.at(now)
         tags = [each for place in inventories for each in _planned(reader, request, place, inventories[place], pool)]
         unknown = {each.reference.repository for each in tags if each.reason == UNKNOWN_AGE}
         not_searched = [name.repository for name, each in inventories.items() if each.source == "registry"]
@@ -64,6 +66,15 @@ def prune(
             error.result = result_of(tags, now)
             raise
     return result_of(tags, now)
+
+
+def _now(http: HttpSession) -> float:
+    """The time of this host or of the registry, whichever is earlier, in seconds since 1970.
+
+    The registry has recorded the pushes: if the clock of this host is fast, new images would be old.
+    """
+    now = time.time()
+    return min(now, date_seconds(http.date) or now)
 
 
 def _existing(repository: Reference, inventory: Inventory | None) -> Inventory:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import words
@@ -33,16 +33,20 @@ _REPETITION_OR_SET = re.compile(r"\{[\d,]*\}|\[[^\]]*\]")
 
 @dataclass(frozen=True)
 class PruneRequest:
-    """What to prune. The repositories are references whose tag is not used."""
+    """What to prune. The repositories are references whose tag is not used.
+
+    The age *keep_newer_than*, in seconds, becomes a rule when at() sets the time.
+    """
 
     repositories: tuple[Reference, ...]
     rules: Rules
+    keep_newer_than: int | None
     digests: frozenset[str]
     references: tuple[Reference, ...]
     max_deletes: int | None
 
     @classmethod
-    def from_params(cls, registry: Reader, params: t.Mapping[str, t.Any], now: float) -> PruneRequest:
+    def from_params(cls, registry: Reader, params: t.Mapping[str, t.Any]) -> PruneRequest:
         """Parse the options of the module. Raises ZotError for an invalid option."""
         names = list(dict.fromkeys(texts_option("repositories", params["repositories"])))
         repositories = tuple(registry.reference(name, "latest") for name in names)
@@ -50,14 +54,20 @@ class PruneRequest:
             raise ZotError("invalid_option", "repositories is empty: list at least one repository")
         if params["max_deletes"] is not None:
             at_least(0, max_deletes=params["max_deletes"])
-        used = _in_use(params["in_use"])
+        used, age = _in_use(params["in_use"]), params["keep_newer_than"]
         return cls(
             repositories,
-            _rules(params, now),
+            _rules(params),
+            None if age is None else _seconds("keep_newer_than", age),
             frozenset(filter(is_digest, used)),
             references_option("in_use", [each for each in used if not is_digest(each)], registry.name or ""),
             params["max_deletes"],
         )
+
+    def at(self, now: float) -> PruneRequest:
+        """The same request at the time *now*, in seconds since 1970."""
+        age = self.keep_newer_than
+        return self if age is None else replace(self, rules=replace(self.rules, newer_than=now - age))
 
     def use_of(self, repository: Reference) -> Use:
         """The images of a repository that are in use. A digest counts in every repository."""
@@ -66,12 +76,11 @@ class PruneRequest:
         return Use(self.digests | pinned, frozenset(filter(None, tags)))
 
 
-def _rules(params: t.Mapping[str, t.Any], now: float) -> Rules:
-    keep_last, newer_than = params["keep_last"], None
+def _rules(params: t.Mapping[str, t.Any]) -> Rules:
+    keep_last = params["keep_last"]
     if keep_last is not None:
         at_least(1, keep_last=keep_last)
     if params["keep_newer_than"] is not None:
-        newer_than = now - _seconds("keep_newer_than", params["keep_newer_than"])
         # The newest revision is kept, however old it is.
         keep_last = keep_last or 1
     if keep_last is None and not params["untag_members"]:
@@ -87,7 +96,7 @@ def _rules(params: t.Mapping[str, t.Any], now: float) -> Rules:
             f"revisions: {params['revisions']!r} also matches the shared tag latest, which must be kept",
             hint="Write an expression that matches only the tags of revisions.",
         )
-    return Rules(revisions, keep_last, newer_than, _patterns(params["keep"]), bool(params["untag_members"]))
+    return Rules(revisions, keep_last, keep=_patterns(params["keep"]), untag_members=bool(params["untag_members"]))
 
 
 def _patterns(keep: t.Any) -> tuple[re.Pattern[str], ...]:

@@ -72,6 +72,8 @@ class HttpSession:
         self._loopback = is_loopback(session.name)
         self._may_be_plain = session.insecure or self._loopback
         self._scheme = "https"
+        # The header Date of the last response.
+        self.date = ""
         self._requests, self._client = self._open()
         # The Bearer token of each scope, and the time at which it expires.
         self._tokens: dict[str, tuple[str, float]] = {}
@@ -196,6 +198,7 @@ class HttpSession:
     def _once(self, method: str, path: str, what: str, repository: str, accept: str) -> Answer:
         account = self._session.credentials.prepare(self.name, repository)
         answer = self._authorized(method, path, what, repository, accept)
+        self.date = answer.headers.get("Date", "")
         if answer.status == (202 if method == "DELETE" else 200):
             return answer
         text = answer.body.decode(errors="replace")

@@ -11,10 +11,14 @@ import re
 import threading
 import time
 import typing as t
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler
+from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.killinit.zot.plugins.module_utils._prune import prune
 from ansible_collections.killinit.zot.plugins.modules import zot_prune
 from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
 from ansible_collections.killinit.zot.tests.unit.web_registry import DENIED, NAME_UNKNOWN, WebRegistry
@@ -423,6 +427,25 @@ def test_the_newest_revision_is_kept_at_any_age(scene: Scene) -> None:
     assert {each["tag"]: each["reason"] for each in done["kept"]}[NEW] == "keep_last"
     assert len(done["deleted"]) == 6
     assert scene(keep_newer_than="9999w", keep_last=1)["changed"] is False
+
+
+def test_a_fast_clock_does_not_make_a_revision_old(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The registry has written the time of the push, so its clock counts."""
+    pushed = datetime.now(timezone.utc)
+    scene.web.pushed.update(dict.fromkeys(OLD_TAGS, f"{pushed:%FT%TZ}"))
+    scene.web.pushed[NEW] = f"{pushed + timedelta(seconds=5):%FT%TZ}"
+    monkeypatch.setattr(prune, "time", SimpleNamespace(time=lambda: time.time() + 40 * 86400))
+    done = scene(keep_newer_than="30d")
+    kept = {each["tag"]: each for each in done["kept"]}
+    assert [(kept[tag]["reason"], kept[tag]["age"] < 60) for tag in OLD_TAGS] == [("newer", True)] * 3
+    monkeypatch.setattr(prune, "time", SimpleNamespace(time=lambda: 0))
+    assert scene(keep_newer_than="30d")["changed"] is False
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Thu, 99 Nov 2026 10:00:00 GMT"])
+def test_an_invalid_date_is_ignored(date: str, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BaseHTTPRequestHandler, "date_time_string", lambda *_arguments: date)
+    assert len(scene(keep_newer_than="1m")["deleted"]) == 6
 
 
 @pytest.mark.parametrize(
