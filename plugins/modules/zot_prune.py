@@ -207,6 +207,7 @@ undo:
   description:
     - The value of O(killinit.zot.zot_tag#module:images) that restores the removed tags.
     - A tag is also listed if its removal failed and may nevertheless have happened.
+    - If an image does not exist any more, M(killinit.zot.zot_tag) fails and restores no tag. Remove its entry.
     - Zot treats a restored tag as new, so O(keep_last) counts its revision among the newest.
     - The garbage collection of Zot deletes an image without a tag. The age of the image counts from its push and not
       from the removal of its tag, so the next garbage collection deletes an old image.
