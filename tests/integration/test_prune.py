@@ -327,6 +327,29 @@ def test_every_cluster_must_report(
 
 
 @pytest.mark.usefixtures("zot")
+def test_the_playbook_twice_and_then_the_role(
+    published: str, registry: Registry, playbook: Playbook, clusters: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    """Each run reads its own clusters. The one before has another cluster, or none."""
+    app = f"{registry.host}/{published}"
+    inventory = clusters(eu=workload("Deployment", f"{app}:{OLD}"), us=workload("Deployment", f"{app}:{MIDDLE}"))
+    rules = {"zot_prune_repositories": published, "zot_prune_keep_last": 1}
+    imported = {"ansible.builtin.import_playbook": "killinit.zot.prune"}
+    role = {"role": "killinit.zot.zot_prune", "vars": {**rules, "zot_kubeconfig": str(tmp_path / "us.kubeconfig")}}
+    plays = [
+        {**imported, "vars": {**rules, "zot_clusters": "eu"}},
+        {**imported, "vars": {**rules, "zot_prune_without_clusters": True}},
+        {"hosts": "localhost", "gather_facts": False, "roles": [role]},
+    ]
+    path = tmp_path / "twice.yml"
+    path.write_text(yaml.safe_dump(plays))
+    done = playbook(path, *inventory, "--check")
+    assert done.returncode == 0, done.stdout
+    assert re.findall(r"Remove (\d+) of 11 tags", done.stdout) == ["3", "3", "0"]
+    assert re.search(rf"{published} +{MIDDLE} .* in use", done.stdout)
+
+
+@pytest.mark.usefixtures("zot")
 def test_empty_answers(
     published: str,
     registry: Registry,
