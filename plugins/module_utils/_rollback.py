@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import parse_time
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
+from ansible_collections.killinit.zot.plugins.module_utils._oci.tag_form import form_of
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import text_option, texts_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
@@ -188,7 +189,9 @@ def _fitting_revisions(
     current = tuple(tuple(each.current) for each in repositories)
     found = {tag: targets for tag, targets in found.items() if any(map(_is_any, targets, previous))}
     # If tags have moved, exclude the release that moved them.
-    return {tag: targets for tag, targets in found.items() if targets != current} or found
+    found = {tag: targets for tag, targets in found.items() if targets != current} or found
+    # Another shared tag, for example stable, may refer to the same images.
+    return {tag: targets for tag, targets in found.items() if form_of(tag)} or found
 
 
 def _is_any(digests: t.Sequence[str], others: t.Sequence[str | None]) -> bool:
@@ -224,9 +227,10 @@ def _is_member(tag: str, tags: t.Container[str]) -> bool:
 
 def _known_revisions(reader: Reader, pool: Executor, repository: _Repository) -> str:
     """A sentence with the newest revisions of a repository, by their build time."""
-    found = _tags_of_revisions(reader, repository)
-    if not found:
+    tags = _tags_of_revisions(reader, repository)
+    if not tags:
         return f"{repository.name} has no revision"
+    found = [tag for tag in tags if form_of(tag)] or tags
     read = found[-_DATED:]
     built = dict(zip(read, pool.map(lambda tag: _built(reader, repository.tags[0].tagged(tag)), read)))
     newest = sorted(read, key=lambda tag: built[tag], reverse=True)[:_LISTED]

@@ -211,6 +211,17 @@ def test_the_second_cluster_fails_and_the_first_is_restored(fleet: Callable[...,
     three.assert_documented(command, failed.stdout + failed.stderr, "Action failed: (?=The revision)", "\\nOrigin: ")
 
 
+def test_another_shared_tag_is_not_the_previous_revision(fleet: Callable[..., Fleet], bare: Bare) -> None:
+    """A workload that names a revision gets the revision, and not the shared tag with the same image."""
+    one = fleet("canary", tag=R1)
+    assert one.run("release", zot_release_set_image="true").returncode == 0
+    assert bare("crane", "tag", f"{one.image}:{R1}", "stable").returncode == 0
+    done = one.run("rollback")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert report(done, "zot_rollback_report")["revision"] == R1
+    assert one.clusters["canary"].image("app") == f"{one.image}:{R1}"
+
+
 def test_mistakes_end_before_anything_is_published(
     fleet: Callable[..., Fleet], registry: Registry, tmp_path: Path
 ) -> None:

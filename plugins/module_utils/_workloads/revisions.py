@@ -9,14 +9,11 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
-
-_REVISION = re.compile(r"[0-9a-f]{7,40}(?=\Z|-)")
-_NUMBER = re.compile(r"[0-9]+")
+from ansible_collections.killinit.zot.plugins.module_utils._oci.tag_form import form_of
 
 # The prefixes of labels and annotations of other tools, and what the tool does to an image that it did not set.
 _MANAGERS: t.Sequence[tuple[str, str]] = (
@@ -25,18 +22,6 @@ _MANAGERS: t.Sequence[tuple[str, str]] = (
     ("helm.toolkit.fluxcd.io/", "Flux reverts it"),
     ("meta.helm.sh/release-", "the next helm upgrade reverts it"),
 )
-
-
-def form_of(tag: str) -> str | None:
-    """The common part of the tags of all revisions; None for a tag that is not a revision.
-
-    A revision is 7 to 40 hexadecimal digits (a commit SHA), or a tag with numbers, for example C(1.4.2). Tags of the
-    same form differ only in their numbers. C(latest) and C(stable) have no form.
-    """
-    found = _REVISION.match(tag)
-    if found:
-        return f"<revision>{_NUMBER.sub('0', tag[found.end() :])}"
-    return _NUMBER.sub("0", tag) if _NUMBER.search(tag) else None
 
 
 class Release:

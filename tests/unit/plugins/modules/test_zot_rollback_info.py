@@ -175,6 +175,27 @@ def test_keepers_of_different_releases(find: t.Any, publish: t.Any) -> None:
     assert "no revision has only the current or previous images of the tags" in result["problems"][0]
 
 
+@pytest.mark.parametrize("revisions", [("aaaaaa2", "aaaaaa3"), ("1.4.2", "1.4.3"), ("r10", "r11")])
+@pytest.mark.parametrize("shared", ["10", "12"], ids=["the same image", "another image"])
+def test_another_shared_tag(find: t.Any, publish: t.Any, revisions: tuple[str, str], shared: str) -> None:
+    """It is no revision, although its image is the previous one: a workload that names a revision needs a revision."""
+    for revision, day in zip(revisions, ("10", "11")):
+        publish(APP, revision, day, "latest")
+        publish(TOOL, revision, "10", "latest")
+    publish(APP, "stable", "10")
+    publish(TOOL, "stable", shared)
+    assert find(APP)["revision"] == revisions[0]
+    assert find(APP, TOOL)["revision"] == revisions[0]
+    known = f"the newest of 2 revisions of {APP} are {revisions[1]}, {revisions[0]}"
+    assert find(APP, revision="none")["problems"][0].endswith(known)
+
+
+def test_revisions_without_digits(find: t.Any, publish: t.Any) -> None:
+    for revision, day in (("spring", "10"), ("summer", "11")):
+        publish(APP, revision, day, "latest")
+    assert find()["revision"] == "spring"
+
+
 def test_several_revisions_fit(find: t.Any, publish: t.Any) -> None:
     """They give different images: the user decides. If they give the same images, either name is right."""
     publish(APP, "r10", "10", "latest")
