@@ -43,7 +43,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_s
     pinned_of,
     reference_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._workloads.release_check import missing_images, unused_images
+from ansible_collections.killinit.zot.plugins.module_utils._workloads.release_check import (
+    missing_images,
+    unreplaced_revisions,
+    unused_images,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.revisions import Release
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.verdicts import (
     Policy,
@@ -136,10 +140,10 @@ def _assess(
         found = _assess_workloads(cluster, state, selection, policy, waited)
         if state.read_whole(reader, differing((image for each in found for image in each.images), state)):
             found = _assess_workloads(cluster, state, selection, policy, waited)
-        missing = missing_images(policy.release, state, found)
+        missing = _missing(policy, state, found)
         # An image of the release may run by another digest, so compare the configurations, too.
         if missing and state.read_whole(reader, state.references):
-            missing = missing_images(policy.release, state, found)
+            missing = _missing(policy, state, found)
         other_problems, other_unverified = assess_other_pods(cluster.other_pods, state, reader)
         if not found and not selection.allow_empty and not unreadable and not other_problems:
             images = " or ".join(f"{state.registry}/{each}" for each in query.repositories) or state.registry
@@ -159,6 +163,11 @@ def _assess(
         "unverified": [printable(text) for text in unverified],
         "unreadable": unreadable,
     }
+
+
+def _missing(policy: Policy, state: RegistryState, found: t.Sequence[WorkloadVerdict]) -> list[str]:
+    missing = missing_images(policy.release, state, found)
+    return missing or (unreplaced_revisions(policy.release, state, found) if policy.set_image != "false" else [])
 
 
 def _assess_workloads(

@@ -57,7 +57,9 @@ options:
     default: []
   set_image:
     description:
-      - Whether the patch changes the image of a container that names another revision to the revision in O(images).
+      - Whether the patch changes the image of a container that names another revision to the revision in O(images). If
+        O(images) has only shared tags of the repository, there is none to set, and such a container is a problem unless
+        it runs one of O(images).
       - V(force) also changes workloads that Argo CD, Flux or Helm manages. These tools may set the image back.
     type: str
     choices: ['false', 'true', force]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.tag_form import form_of
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.images import ImageVerdict, where
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_state import RegistryState, reference_of
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.revisions import Release
@@ -37,6 +38,25 @@ def missing_images(release: Release, state: RegistryState, workloads: t.Sequence
                 if (found.use.reference() or reference).name == reference.name
             ]
             problems.append("; ".join([f"{reference} was released, but no selected workload runs it", *others]))
+    return problems
+
+
+def unreplaced_revisions(release: Release, state: RegistryState, workloads: t.Sequence[WorkloadVerdict]) -> list[str]:
+    """A sentence for each container that names another revision, if the release has no revision to set in its place."""
+    problems = []
+    for each in workloads:
+        for found in each.images:
+            own = found.use.reference()
+            released = release.named(own.name) if own and own.tag and form_of(own.tag) else None
+            if (
+                released
+                and not form_of(released.tag or "")
+                and not any(_runs(each, found, reference, state) for reference in release.references)
+            ):
+                problems.append(
+                    f"{each.name}: {where(found.use)} names {found.use.image}, another image than {released}, and no"
+                    " revision was released that could replace it: set its image"
+                )
     return problems
 
 

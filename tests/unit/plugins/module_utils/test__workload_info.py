@@ -1393,6 +1393,30 @@ class TestRelease:
         ]
         assert found["workloads"][0]["patch"] is None
 
+    @pytest.mark.parametrize("replicas", [1, 0])
+    def test_a_revision_that_a_release_without_a_revision_cannot_replace(self, replicas: int) -> None:
+        """A rollback to an image without a revision: another workload runs the image."""
+        own = [workload(), workload(container(f"{APP}:{OLD}"), name="other", replicas=replicas)]
+        pods = [pod(f"{APP}@{INDEX}"), *[pod(f"{APP}@{OTHER}", of="other")] * replicas]
+        released = [f"{APP}:latest"]
+        assert info(own, pods, RELEASE_IMAGES, released=released)["problems"] == []
+        found = info(own, pods, RELEASE_IMAGES, released=released, set_image="true")
+        assert found["problems"] == [
+            (
+                f"deployment/other: container app names {APP}:{OLD}, another image than {APP}:latest, and no revision"
+                " was released that could replace it: set its image"
+            )
+        ]
+        planned = info(own, pods, RELEASE_IMAGES, released=released, assume_pushed=released, set_image="true")
+        assert found["problems"][0] in planned["problems"]
+
+    @pytest.mark.parametrize("tag", ["latest", NEW, "stable"])
+    def test_a_tag_that_a_release_without_a_revision_need_not_replace(self, tag: str) -> None:
+        """It has the same image, or is another shared tag."""
+        own = [workload(), workload(container(f"{APP}:{tag}"), name="other")]
+        pods = [pod(f"{APP}@{INDEX}"), pod(f"{APP}@{OTHER if tag == 'stable' else INDEX}", of="other")]
+        assert info(own, pods, RELEASE_IMAGES, released=[f"{APP}:latest"], set_image="true")["problems"] == []
+
     def test_a_stale_workload_is_one_problem(self) -> None:
         """Not also one of the image: the restart starts it."""
         found = info([workload()], [pod(f"{APP}@{OTHER}")], RELEASE_IMAGES, released=RELEASED)
