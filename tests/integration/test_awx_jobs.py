@@ -120,3 +120,23 @@ def test_required_answers_are_empty(name: str, cluster: PatchableCluster, job: J
     assert done.returncode == 2
     assert "zot_publish_revision is empty" in done.stdout or "the namespace is null, not text" in done.stdout
     assert cluster.patched == []
+
+
+@pytest.mark.parametrize(
+    ("name", "variables"),
+    [
+        *((name, {"zot_hosts": "typo"}) for name in ("publish", "verify", "restart", "diagnose", "promote", "event")),
+        ("verify", {"zot_hosts": "localhost:typo"}),
+        ("prune", {"zot_publish_host": "typo", "zot_prune_without_clusters": "true"}),
+        ("rollback", {"zot_publish_host": "typo", "zot_rollback_rollout": "false"}),
+        ("report", {"zot_publish_host": "typo", "zot_report_registry_only": "true"}),
+    ],
+)
+def test_a_play_without_hosts_is_an_error(
+    name: str, variables: dict[str, str], playbook: Callable[..., CompletedProcess[str]]
+) -> None:
+    """Ansible skips such a play and succeeds."""
+    done = playbook(awx_jobs.ROOT / f"playbooks/{name}.yml", **variables)
+    assert done.returncode != 0
+    variable = next(iter(variables))
+    assert f"{variable} names typo, which is not a host or a group with hosts" in done.stdout + done.stderr
