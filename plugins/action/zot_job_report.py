@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import tempfile
@@ -33,25 +34,33 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
     _supports_diff = False
 
     def run(self, tmp: None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Write the files, append to the files of GitHub Actions, and set the custom stats."""
+        """Write the files, append to the files of GitHub Actions, and set the custom stats.
+
+        Without reports, only check that the files can be written.
+        """
         super().run(tmp, task_vars)
         variables = task_vars or {}
         _result, options = self.validate_argument_spec(
             {
-                "reports": {"type": "dict", "required": True},
+                "reports": {"type": "dict"},
                 "paths": {"type": "list", "elements": "path", "aliases": ["path"], "default": []},
             }
         )
-        reports: dict[str, dict[str, t.Any]] = {name: each for name, each in options["reports"].items() if each}
+        given = options["reports"]
+        reports: dict[str, dict[str, t.Any]] = {name: each for name, each in (given or {}).items() if each}
         not_reports = [name for name, report in reports.items() if not isinstance(report, dict)]
         if not_reports:
             raise AnsibleActionFail(f"reports: {not_reports[0]} is not a dictionary. Give the report of a role.")
         hosts = variables.get("ansible_play_hosts_all") or []
         host = str(variables["inventory_hostname"]) if len(hosts) > 1 else None
 
-        paths = [_path(path, host) for path in options["paths"] or []]
-        for path in paths:
-            _write(path, reports, host)
+        paths = [_path(path.strip(), host) for path in options["paths"] or [] if path.strip()]
+        problems = [
+            problem for path in paths if (problem := _check(path) if given is None else _write(path, reports, host))
+        ]
+        failure = {"failed": True, "msg": "\n".join(problems)} if problems else {}
+        if given is None:
+            return {"changed": False, "paths": paths, **failure}
         outputs = _job_report.variables(reports)
         warnings = [
             problem
@@ -66,22 +75,45 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
             "paths": paths,
             "image": outputs.get("image"),
             "images": _job_report.pinned_images(reports),
+            # Ansible ignores the custom stats of a failed task, but its output contains them.
             "ansible_stats": {"data": reports, "per_host": False, "aggregate": False},
             **({"warnings": warnings} if warnings else {}),
+            **failure,
         }
 
 
 def _path(path: str, host: str | None) -> str:
     """The absolute path. If the play has several hosts, each host writes its own file."""
-    stem, extension = os.path.splitext(os.path.abspath(path))
-    if extension not in _FORMATS:
-        raise AnsibleActionFail(
-            f"The report {path} has no known extension: use {', '.join(_FORMATS)} (JSON, Markdown, variables of a job)."
-        )
+    stem, extension = os.path.splitext(os.path.abspath(os.path.expanduser(path)))
     return f"{stem}{'-' + re.sub('[^A-Za-z0-9._-]', '_', host) if host else ''}{extension}"
 
 
-def _write(path: str, reports: dict[str, dict[str, t.Any]], host: str | None) -> None:
+def _check(path: str) -> str | None:
+    """Why the file cannot be written; None if it can be written."""
+    if os.path.splitext(path)[1] not in _FORMATS:
+        return (
+            f"The report {path} has no known extension: use {', '.join(_FORMATS)} (JSON, Markdown, variables of a job)."
+        )
+    try:
+        if os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.NamedTemporaryFile(dir=os.path.dirname(path)):
+            return None
+    except OSError as error:
+        return _not_written(path, error)
+
+
+def _not_written(path: str, error: OSError) -> str:
+    return (
+        f"The report {path} cannot be written on the controller: {error.strerror}. Name a file in a directory that "
+        "exists and is writable."
+    )
+
+
+def _write(path: str, reports: dict[str, dict[str, t.Any]], host: str | None) -> str | None:
+    """Write the file. Return why that failed, or None."""
+    if problem := _check(path):
+        return problem
     extension = os.path.splitext(path)[1]
     text = _job_report.as_markdown(reports, host=host) if extension == ".md" else _FORMATS[extension](reports)
     temporary = None
@@ -98,10 +130,8 @@ def _write(path: str, reports: dict[str, dict[str, t.Any]], host: str | None) ->
         if temporary:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-        raise AnsibleActionFail(
-            f"The report {path} cannot be written on the controller: {error.strerror}. Name a file in a directory that "
-            "exists and is writable."
-        ) from error
+        return _not_written(path, error)
+    return None
 
 
 def _append(variable: str, text: str) -> str | None:

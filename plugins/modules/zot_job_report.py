@@ -19,6 +19,8 @@ description:
   - Sets the reports as custom stats, as M(ansible.builtin.set_stats) does. AWX passes them to the later jobs of a
     workflow.
   - The playbooks of this collection use this module. Use it at the end of your own playbooks that use the roles.
+  - If a file cannot be written, the others are still written, and the task fails. Ansible sets no custom stats for a
+    failed task, but the output of the task contains the reports.
   - If the play has several hosts, each host writes its own file. The name of the host is inserted before the extension,
     for example C(report-canary.json).
 attributes:
@@ -35,9 +37,11 @@ attributes:
       always false, because no managed object changes.
 options:
   reports:
-    description: The reports by name, for example C(zot_publish_report). A report that is null is skipped.
+    description:
+      - The reports by name, for example C(zot_publish_report). A report that is null is skipped.
+      - If not set, the task only checks that the files can be written. Use this before a task whose report must not be
+        lost.
     type: dict
-    required: true
   paths:
     description:
       - Files on the controller, as a list or as a comma-separated text. A relative path starts at the directory in
@@ -59,6 +63,10 @@ seealso:
 """
 
 EXAMPLES = r"""
+- name: Check that the report can be written
+  killinit.zot.zot_job_report:
+    paths: [report.json, report.md]
+
 - name: Publish the images and write the report
   block:
     - name: Publish the images
@@ -74,7 +82,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 paths:
-  description: The absolute paths of the files that were written.
+  description: The absolute paths of the files that were written, or that can be written.
   returned: success
   type: list
   elements: str
@@ -82,14 +90,14 @@ paths:
     - /builds/openclaw/report.json
 image:
   description: The first entry of RV(images), or V(null).
-  returned: success
+  returned: if O(reports) is set
   type: str
   sample: oci.killinit.cc/openclaw/openclaw@sha256:5f2c9a86d2b9a8f0f0c4d0f5a2b2a4e2b9a0c1d2e3f405162738495a6b7c8d9e
 images:
   description: >-
     The references by digest of all images in the reports. An image that would be pushed in check mode has no digest
     yet and is not listed.
-  returned: success
+  returned: if O(reports) is set
   type: list
   elements: str
   sample:

@@ -54,7 +54,9 @@ def test_a_report_that_does_not_exist_is_left_out(run: Run) -> None:
 
 def test_the_extension_selects_the_format(run: Run, tmp_path: Path) -> None:
     paths = [str(tmp_path / name) for name in ("report.json", "report.md", "report.env")]
-    assert run(paths=",".join(paths))["paths"] == run(paths=paths)["paths"] == paths
+    # Extra vars and AWX pass a list as text.
+    for given in (paths, ",".join(paths), ", ".join(paths) + " ,"):
+        assert run(paths=given)["paths"] == paths
     assert json.loads((tmp_path / "report.json").read_text()) == {"zot_publish_report": REPORT}
     assert (tmp_path / "report.md").read_text().startswith("## Publish: ok\n")
     assert (tmp_path / "report.env").read_text().startswith(f"IMAGE={PINNED}\n")
@@ -85,22 +87,52 @@ def test_each_of_several_hosts_has_its_own_file(run: Run, tmp_path: Path) -> Non
     assert "Publish on" in (tmp_path / "report-.._eu.md").read_text()
 
 
-def test_an_unknown_extension_is_an_error(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(AnsibleActionFail, match=r"report.html has no known extension: use .json, .md, .env"):
-        run(path=str(tmp_path / "report.html"))
-
-
 def test_a_report_that_is_no_dictionary_is_an_error(run: Run) -> None:
     with pytest.raises(AnsibleActionFail, match="zot_publish_report is not a dictionary"):
         run(reports={"zot_publish_report": "text"})
 
 
-def test_a_file_that_cannot_be_written_is_an_error(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(AnsibleActionFail, match="cannot be written on the controller: No such file or directory"):
-        run(path=str(tmp_path / "missing" / "report.json"))
-    (tmp_path / "report.json").mkdir()
-    with pytest.raises(AnsibleActionFail, match="cannot be written on the controller: Is a directory"):
-        run(path=str(tmp_path / "report.json"))
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("report.html", "has no known extension: use .json, .md, .env"),
+        ("missing/report.json", "cannot be written on the controller: No such file or directory"),
+        ("directory.json", "cannot be written on the controller: Is a directory"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_an_error(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str
+) -> None:
+    """The other files are written, and the output contains the reports: Ansible sets no stats if a task fails."""
+    (tmp_path / "directory.json").mkdir()
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
+    paths = [str(tmp_path / name), str(tmp_path / "report.md")]
+    result = run(paths=paths)
+    assert (result["failed"], result["ansible_stats"]["data"]) == (True, {"zot_publish_report": REPORT})
+    assert result["msg"].startswith(f"The report {paths[0]} {message}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["directory.json", "output", "report.md"]
+
+
+def test_without_reports_the_files_are_only_checked(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
+    (tmp_path / "report.md").write_text("before")
+    paths = [str(tmp_path / name) for name in ("report.json", "report.md")]
+    assert run(paths=paths, reports=None) == {"changed": False, "paths": paths}
+    assert run(reports=None) == {"changed": False, "paths": []}
+    wrong = [str(tmp_path / "report.html"), str(tmp_path / "missing" / "report.json"), *paths]
+    result = run(paths=wrong, reports=None)
+    assert result["failed"] is True
+    assert [line.split()[2] for line in result["msg"].splitlines()] == wrong[:2]
+    assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
+    assert (tmp_path / "report.md").read_text() == "before"
+
+
+def test_a_disk_that_is_full(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report of the run before remains, and no temporary file."""
+    (tmp_path / "report.json").write_text("before")
+    monkeypatch.setattr(os, "replace", mock.Mock(side_effect=OSError(28, "No space left on device")))
+    result = run(path=str(tmp_path / "report.json"))
+    assert "No space left on device" in result["msg"]
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
