@@ -140,3 +140,21 @@ def test_a_play_without_hosts_is_an_error(
     assert done.returncode != 0
     variable = next(iter(variables))
     assert f"{variable} names typo, which is not a host or a group with hosts" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["publish", "promote", "restart", "release", "rollback", "prune"])
+def test_a_report_that_cannot_be_written(
+    name: str, playbook: Callable[..., CompletedProcess[str]], cluster: PatchableCluster, registry: Registry
+) -> None:
+    """The playbook fails before it writes: the report has what is necessary to undo the changes."""
+    before = len(registry.requests())
+    given = {
+        "zot_namespace": "apps",
+        "zot_report_file": "report.json, none/report.md",
+        "zot_prune_without_clusters": True,
+    }
+    done = playbook(awx_jobs.ROOT / f"playbooks/{name}.yml", **given)
+    assert done.returncode == 2
+    assert "none/report.md cannot be written on the controller: No such file or directory" in done.stdout + done.stderr
+    assert len(registry.requests()) == before
+    assert cluster.patched == []
