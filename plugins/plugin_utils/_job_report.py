@@ -24,6 +24,7 @@ _COLUMNS = {
     "workloads": ("name", "status", "reason"),
     "checks": ("check", "verdict", "reason", "remedy"),
     "findings": ("cause", "remedy", "commands"),
+    "undo": ("repository", "source", "tags"),
 }
 # GitHub rejects a summary of more than 1 MiB.
 _MOST_ROWS = 200

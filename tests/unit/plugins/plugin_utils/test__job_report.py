@@ -93,6 +93,13 @@ def test_a_long_report_fits_into_a_summary() -> None:
     assert text.count("800 more rows are in the JSON report.") == 2
 
 
+def test_the_tags_that_a_prune_has_removed() -> None:
+    undo = [{"repository": "team/app", "source": DIGEST, "tags": ["3f2c1ab", "3f2c1ab-amd64"]}]
+    text = _job_report.as_markdown({"zot_prune_report": {"ok": True, "undo": undo}})
+    assert f"| repository | source | tags |\n| --- | --- | --- |\n| team/app | {DIGEST} |" in text
+    assert "| 3f2c1ab<br>3f2c1ab-amd64 |" in text
+
+
 def test_json_has_everything() -> None:
     assert json.loads(_job_report.as_json({"zot_publish_report": PUBLISHED})) == {"zot_publish_report": PUBLISHED}
 
