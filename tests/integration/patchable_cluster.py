@@ -98,7 +98,9 @@ class PatchableCluster(FakeCluster):
                 "uid": f"uid-{name}-{generation}",
                 "namespace": self.namespace,
                 "labels": {**template["metadata"]["labels"], "pod-template-hash": str(generation)},
-                "ownerReferences": [{"kind": "ReplicaSet", "name": f"{name}-{generation}", "controller": True}],
+                "ownerReferences": [
+                    {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{name}-{generation}", "controller": True}
+                ],
             },
             "spec": {**template["spec"], "nodeName": "node-1"},
             "status": {

@@ -55,7 +55,7 @@ def released(images: Images, repository: str, module: Module) -> str:
 
 
 def _pod(image: str, digest: str) -> dict[str, Any]:
-    owner = {"kind": "ReplicaSet", "name": "openclaw-77", "controller": True}
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "openclaw-77", "controller": True}
     reported = f"{image.rpartition(':')[0]}@{digest}"
     return {
         "kind": "Pod",

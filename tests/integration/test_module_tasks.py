@@ -49,7 +49,7 @@ def _pod(own: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
     """A pod of a Deployment, whose container has this status."""
     name = f"{own['metadata']['name']}-77"
     labels = {**own["spec"]["template"]["metadata"]["labels"], "pod-template-hash": "77"}
-    owner = {"kind": "ReplicaSet", "name": name, "controller": True}
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "controller": True}
     return {
         "kind": "Pod",
         "metadata": {"name": f"{name}-x", "uid": f"uid-{name}", "labels": labels, "ownerReferences": [owner]},

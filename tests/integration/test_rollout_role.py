@@ -122,7 +122,9 @@ class Cluster:
                 "namespace": "apps",
                 "labels": {"pod-template-hash": "77"},
                 "annotations": template["metadata"].get("annotations") if is_new else None,
-                "ownerReferences": [{"kind": "ReplicaSet", "name": f"{name}-77", "controller": True}],
+                "ownerReferences": [
+                    {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{name}-77", "controller": True}
+                ],
             },
             "spec": template["spec"],
             "status": {"phase": "Running", "containerStatuses": [{"name": "app", "imageID": image}]},

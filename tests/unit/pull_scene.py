@@ -113,7 +113,8 @@ class Scene:
     def owner(self, kind: str, name: str) -> Scene:
         """Let something else control the pods."""
         for pod in self.pods:
-            pod["metadata"]["ownerReferences"] = [{"kind": kind, "name": name, "controller": True}]
+            owner = {"apiVersion": "apps/v1", "kind": kind, "name": name, "controller": True}
+            pod["metadata"]["ownerReferences"] = [owner]
         return self
 
     def naming(self, *secrets: str) -> Scene:

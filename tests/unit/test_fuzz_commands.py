@@ -138,11 +138,8 @@ def altered(draw: st.DrawFn) -> Scene:
         metadata, specification, status = pod["metadata"], pod["spec"], pod["status"]
         metadata["name"] = name(metadata["name"])
         kind = name(draw(st.sampled_from(["Deployment", "StatefulSet", "DaemonSet", "Job", "ReplicaSet", "Pod"])))
-        metadata["ownerReferences"] = draw(
-            st.sampled_from(
-                [metadata["ownerReferences"], [], [{"kind": kind, "name": name("owner"), "controller": True}]]
-            )
-        )
+        owner = {"apiVersion": "apps/v1", "kind": kind, "name": name("owner"), "controller": True}
+        metadata["ownerReferences"] = draw(st.sampled_from([metadata["ownerReferences"], [], [owner]]))
         if draw(st.booleans()):
             metadata["labels"]["pod-template-hash"] = draw(hostile)
         for container, running in zip(specification["containers"], status["containerStatuses"]):

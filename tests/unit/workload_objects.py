@@ -133,7 +133,8 @@ def pod(*running: str, of: str = "app", kind: str = "ReplicaSet", name: str = "p
 
     Its specification is that of the template of its owner: see with_templates().
     """
-    owner = {"kind": kind, "name": f"{of}-77" if kind == "ReplicaSet" else of, "controller": True}
+    name_of_owner = f"{of}-77" if kind == "ReplicaSet" else of
+    owner = {"apiVersion": "apps/v1", "kind": kind, "name": name_of_owner, "controller": True}
     metadata: Dict = {
         "name": name,
         "namespace": NAMESPACE,

@@ -92,7 +92,8 @@ def owner_of(pod: Object) -> tuple[str, str] | None:
     The owner of a Deployment's pod is a ReplicaSet with the name C(DEPLOYMENT-HASH). The hash is a label of the pod.
     """
     for owner in pod["metadata"].get("ownerReferences") or []:
-        if not owner.get("controller"):
+        # Other projects also have a kind StatefulSet or DaemonSet, for example OpenKruise.
+        if not owner.get("controller") or not str(owner.get("apiVersion")).startswith("apps/"):
             continue
         if owner["kind"] in ("StatefulSet", "DaemonSet"):
             return owner["kind"], owner["name"]

@@ -23,8 +23,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._workloads.rollouts i
 class ClusterState:
     """The selected workloads, and the pods of the namespace that have not ended.
 
-    *other_pods* are those that no Deployment, StatefulSet or DaemonSet owns. *unreadable* lists the resources that
-    cannot be read.
+    *other_pods* are those that no existing Deployment, StatefulSet or DaemonSet owns. *unreadable* lists the resources
+    that cannot be read.
     """
 
     workloads: t.Sequence[Object]
@@ -75,9 +75,9 @@ def read_cluster(client: Client, selection: Selection) -> ClusterState:
     resources = [each for each in WORKLOADS if not kinds or RESOURCES[each][1] in kinds]
     lists = {each: readings.list(each, selection.namespace, labels=selection.labels) for each in resources}
     workloads = [workload for found in lists.values() for workload in found or ()]
+    readable = {RESOURCES[each][1] for each, found in lists.items() if found is not None}
     if selection.names:
         by_name = {name_of(workload): workload for workload in workloads}
-        readable = {RESOURCES[each][1] for each, found in lists.items() if found is not None}
         for name in selection.names:
             if name.kind in readable and str(name) not in by_name:
                 selection.require_namespace(client)
@@ -88,15 +88,19 @@ def read_cluster(client: Client, selection: Selection) -> ClusterState:
         if not selection.allow_empty:
             raise selection.nothing(f"the namespace has none{selection.with_labels}; allow_empty accepts that")
     pods = readings.list("pods", selection.namespace) or []
+    existing = {(each["kind"], each["metadata"]["name"]) for each in workloads}
+    # With labels, a workload that was not listed may exist.
+    complete = set() if selection.labels else readable
     owned: dict[tuple[str, str], list[Object]] = {}
     other_pods = []
     for pod in pods:
         owner = owner_of(pod)
         phase = (pod.get("status") or {}).get("phase")
-        over = pod["metadata"].get("deletionTimestamp") or phase in ("Succeeded", "Failed")
-        if owner and not over:
+        if pod["metadata"].get("deletionTimestamp") or phase in ("Succeeded", "Failed"):
+            continue
+        if owner and (owner in existing or owner[0] not in complete):
             owned.setdefault(owner, []).append(pod)
-        elif not over:
+        else:
             other_pods.append(pod)
     return ClusterState(workloads, owned, _selected_other_pods(readings, selection, other_pods), readings.unreadable)
 

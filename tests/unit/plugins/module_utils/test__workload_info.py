@@ -328,7 +328,9 @@ class TestPods:
                     **pod(STALE),
                     "metadata": {
                         "name": "p",
-                        "ownerReferences": [{"kind": "ReplicaSet", "name": "app-77", "controller": True}],
+                        "ownerReferences": [
+                            {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "app-77", "controller": True}
+                        ],
                     },
                 },
                 False,
@@ -1273,10 +1275,17 @@ def action_of_cronjob(entry: Dict) -> t.Any:
     return template["spec"]["containers"]
 
 
-def other_pod(running: str = f"{APP}@{OTHER}", kind: str | None = None, name: str = "owner", **more: t.Any) -> Dict:
+def other_pod(
+    running: str = f"{APP}@{OTHER}",
+    kind: str | None = None,
+    name: str = "owner",
+    version: str = "apps/v1",
+    **more: t.Any,
+) -> Dict:
     """A pod of no Deployment, StatefulSet or DaemonSet, and of an owner if *kind* is given."""
     found = pod(running, **more)
-    found["metadata"]["ownerReferences"] = [{"kind": kind, "name": name, "controller": True}] if kind else []
+    owner = {"apiVersion": version, "kind": kind, "name": name, "controller": True}
+    found["metadata"]["ownerReferences"] = [owner] if kind else []
     found["spec"] = {"containers": [container()]}
     return found
 
@@ -1300,6 +1309,39 @@ class TestOtherPods:
         assert found["ok"] is not is_problem
         (text,) = sentences
         assert text.startswith(f"pod p of {owner}: container app runs {OTHER[:19]}, but {APP}:latest means ")
+
+    @pytest.mark.parametrize(
+        ("other", "owner"),
+        [
+            pytest.param(pod(f"{APP}@{OTHER}", of="orphan"), "ReplicaSet/orphan-77", id="Deployment"),
+            pytest.param(pod(f"{APP}@{OTHER}", of="gone", kind="DaemonSet"), "DaemonSet/gone", id="DaemonSet"),
+            pytest.param(
+                other_pod(kind="StatefulSet", name="app", version="apps.kruise.io/v1beta1"),
+                "StatefulSet/app",
+                id="StatefulSet of another API group",
+            ),
+        ],
+    )
+    def test_a_pod_whose_workload_does_not_exist(self, other: Dict, owner: str) -> None:
+        """For example after kubectl delete deployment --cascade=orphan."""
+        own = [workload(), workload(kind="StatefulSet")]
+        other = {"spec": {"containers": [container()]}, **other}
+        found = info(own, [pod(f"{APP}@{INDEX}"), pod(f"{APP}@{INDEX}", kind="StatefulSet"), other])
+        (text,) = found["problems"]
+        assert text.startswith(f"pod p of {owner}: container app runs {OTHER[:19]}, but {APP}:latest means ")
+
+    @pytest.mark.parametrize(
+        ("options", "refused"),
+        [({"label_selectors": ["app=x"]}, []), ({"workloads": ["deployment/app"]}, []), ({}, ["statefulsets"])],
+        ids=["label", "name", "unreadable"],
+    )
+    def test_the_pod_of_a_workload_that_may_exist(self, options: Dict, refused: list[str]) -> None:
+        own = workload(metadata={"labels": {"app": "x"}})
+        other = pod(f"{APP}@{OTHER}", of="other", kind="StatefulSet", name="old")
+        other["metadata"]["labels"] = {"app": "x"}
+        other["spec"] = {"containers": [container()]}
+        cluster = FakeCluster(own, *with_templates([own], [pod(f"{APP}@{INDEX}"), other]), refused=refused)
+        assert not any("pod old" in text for text in info([], cluster=cluster, **options)["problems"])
 
     @pytest.mark.parametrize(
         "other",

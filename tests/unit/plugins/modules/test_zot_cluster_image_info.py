@@ -76,7 +76,8 @@ def spec(image: str, kind: str = "containers") -> Dict:
 
 
 def owned(kind: str, name: str) -> Dict:
-    return {"ownerReferences": [{"kind": kind, "name": name, "controller": True}]}
+    owner = {"apiVersion": "apps/v1", "kind": kind, "name": name, "controller": True}
+    return {"ownerReferences": [owner]}
 
 
 def thing(kind: str, body: Dict, name: str = "app", **metadata: t.Any) -> Dict:

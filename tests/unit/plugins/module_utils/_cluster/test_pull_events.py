@@ -273,9 +273,9 @@ def test_the_message_of_a_program_that_ended() -> None:
 @pytest.mark.parametrize(
     ("owner", "resource"),
     [
-        ({"kind": "Job", "name": "once", "controller": True}, "job/once"),
-        ({"kind": "DaemonSet", "name": "each", "controller": True}, "daemonset/each"),
-        ({"kind": "Job", "name": "once", "controller": False}, None),
+        ({"apiVersion": "batch/v1", "kind": "Job", "name": "once", "controller": True}, "job/once"),
+        ({"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "each", "controller": True}, "daemonset/each"),
+        ({"apiVersion": "batch/v1", "kind": "Job", "name": "once", "controller": False}, None),
     ],
 )
 def test_the_resource_to_change(owner: dict[str, t.Any], resource: str | None) -> None:

@@ -129,7 +129,10 @@ def test_reference(image: str, reference: Reference | None) -> None:
 
 
 def pod(*owners: tuple[str, str, bool], code: str | None = None) -> dict[str, t.Any]:
-    references = [{"kind": kind, "name": name, "controller": controller} for kind, name, controller in owners]
+    references = [
+        {"apiVersion": "apps/v1", "kind": kind, "name": name, "controller": controller}
+        for kind, name, controller in owners
+    ]
     labels = {"labels": {"pod-template-hash": code}} if code else {}
     return {"metadata": {"name": "p", "ownerReferences": references, **labels}}
 
@@ -151,6 +154,15 @@ def pod(*owners: tuple[str, str, bool], code: str | None = None) -> dict[str, t.
 )
 def test_owner(pod: dict[str, t.Any], owner: tuple[str, str] | None) -> None:
     assert owner_of(pod) == owner
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet", "ReplicaSet"])
+def test_the_owner_of_another_api_group(kind: str) -> None:
+    """As OpenKruise has it."""
+    found = pod((kind, "a-77", True), code="77")
+    assert owner_of(found) is not None
+    found["metadata"]["ownerReferences"][0]["apiVersion"] = "apps.kruise.io/v1beta1"
+    assert owner_of(found) is None
 
 
 def test_owner_of_captured_pods() -> None:
