@@ -69,6 +69,7 @@ options:
       - Whether the patch adds the digest to the tag (C(tag@digest)) where a restart would start the same image again
         because of C(imagePullPolicy).
       - Such a digest is updated when the tag moves.
+      - In workloads that Argo CD, Flux or Helm manages, this needs O(set_image=force), too.
     type: bool
     default: false
   assume_pushed:

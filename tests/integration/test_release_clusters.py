@@ -192,6 +192,19 @@ def test_a_canary_that_fails_stops_the_others(fleet: Callable[..., Fleet], tmp_p
     assert three.clusters["eu"].patched == []
 
 
+def test_force_also_rolls_back_what_argo_cd_manages(fleet: Callable[..., Fleet]) -> None:
+    one = fleet("canary", tag=R1)
+    (cluster,) = one.clusters.values()
+    (deployment,) = (each for each in cluster.objects if each["kind"] == "Deployment")
+    deployment["metadata"]["labels"] = {"argocd.argoproj.io/instance": "app"}
+    released = one.run("release", zot_release_set_image="force")
+    assert (released.returncode, cluster.image("app")) == (0, f"{one.image}:{R2}"), released.stdout
+    refused, forced = one.run("rollback"), one.run("rollback", zot_release_set_image="force")
+    assert (refused.returncode, forced.returncode) == (2, 0)
+    assert "the image was not set, since Argo CD reverts it" in refused.stdout + refused.stderr
+    assert cluster.image("app") == f"{one.image}:{R1}"
+
+
 def test_the_second_cluster_fails_and_the_first_is_restored(fleet: Callable[..., Fleet]) -> None:
     """Deployments that name the revision get their former image, the failed one, too."""
     three = fleet("canary", "eu", "us", tag=R1)

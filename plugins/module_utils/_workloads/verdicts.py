@@ -148,7 +148,7 @@ def _decide(
         obstacle = _obstacle(workload, mismatched, policy)
         if obstacle:
             return "stale", f"{reason}; {obstacle}", False, f"{reason}; {obstacle}"
-        if any(image.set_to for image in mismatched) and manager_of(workload):
+        if _images_set(workload, mismatched) and manager_of(workload):
             reason = f"{reason}; set_image is force, but {manager_of(workload)}"
         return "stale", reason, True, reason
     retry = _pulls_again(workload, rollout, images) and not _obstacle(workload, [], policy)
@@ -182,7 +182,7 @@ def _obstacle(workload: Object, mismatched: t.Sequence[ImageVerdict], policy: Po
             " takes the image of the node: set Always, or let zot_rollout_pin set the digest"
         )
     effect = manager_of(workload)
-    if effect and policy.set_image != "force" and any(image.set_to for image in mismatched):
+    if effect and policy.set_image != "force" and _images_set(workload, mismatched):
         return f"the image was not set, since {effect}: change it in the source of the workload, or set_image: force"
     return None
 

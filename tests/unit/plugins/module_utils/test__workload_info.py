@@ -1489,6 +1489,9 @@ class TestRelease:
         assert (caught.value.error_class, message in str(caught.value)) == ("invalid_option", True)
 
 
+ARGO_CD: Dict = {"annotations": {"argocd.argoproj.io/tracking-id": "app:apps/Deployment:ns/app"}}
+
+
 class TestSetImage:
     """The option set_image."""
 
@@ -1587,7 +1590,7 @@ class TestSetImage:
     @pytest.mark.parametrize(
         ("metadata", "who"),
         [
-            ({"annotations": {"argocd.argoproj.io/tracking-id": "app:apps/Deployment:ns/app"}}, "Argo CD reverts it"),
+            (ARGO_CD, "Argo CD reverts it"),
             ({"labels": {"argocd.argoproj.io/instance": "app"}}, "Argo CD reverts it"),
             ({"labels": {"kustomize.toolkit.fluxcd.io/name": "app"}}, "Flux reverts it"),
             ({"labels": {"helm.toolkit.fluxcd.io/name": "app"}}, "Flux reverts it"),
@@ -1602,6 +1605,28 @@ class TestSetImage:
             entry = one(own, running, images=RELEASE_IMAGES, released=RELEASED, set_image=set_image)
             assert (entry["patch"] is not None) is (who is None or set_image == "force")
             assert (who or "revert") in entry["reason"] if who else "revert" not in entry["reason"]
+
+    @pytest.mark.parametrize(
+        "own",
+        [
+            pytest.param(workload(container(policy="IfNotPresent"), metadata=ARGO_CD), id="IfNotPresent"),
+            pytest.param(workload(container(f"{APP}:latest@{OTHER}"), metadata=ARGO_CD), id="digest"),
+            pytest.param(cronjob(container(f"{APP}:latest@{OTHER}"), metadata=ARGO_CD), id="CronJob"),
+        ],
+    )
+    @pytest.mark.parametrize("set_image", ["false", "true", "force"])
+    def test_a_managed_workload_is_pinned_only_with_force(self, own: Dict, set_image: str) -> None:
+        """A pin sets the image, too."""
+        images = [image(), image(f"{APP}@{OTHER}", OTHER, amd64=digest(1))]
+        pods = [] if own["kind"] == "CronJob" else [pod(f"{APP}@{OTHER}")]
+        entry = one(own, *pods, images=images, pin=True, set_image=set_image)
+        refusal = "; the image was not set, since Argo CD reverts it: change it in the source of the workload, or"
+        if set_image == "force":
+            assert entry["patch"]
+            assert entry["reason"].endswith("; set_image is force, but Argo CD reverts it")
+        else:
+            assert (entry["patch"], entry["undo"], entry["changes"]) == (None, None, [])
+            assert entry["problem"].endswith(f"{refusal} set_image: force")
 
     def test_a_managed_workload_is_restarted(self) -> None:
         """A restart changes no image."""
