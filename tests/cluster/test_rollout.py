@@ -192,7 +192,8 @@ def test_rollout_that_cannot_finish(
         reason = "cannot pull: ImagePullBackOff"
     elif case == "paused":
         kubectl("rollout", "pause", "deployment/openclaw")
-        reason = "its rollouts are paused: kubectl rollout resume deployment/openclaw"
+        resume = f"kubectl --namespace={kubectl.namespace} rollout resume deployment/openclaw"
+        reason = f"its rollouts are paused: {resume}"
     else:
         # A pod that is never ready: the readiness probe is in the new template, whose image is pulled anyway.
         patch = {"spec": {"template": {"spec": {"containers": [{"name": "app", "readinessProbe": probe}]}}}}

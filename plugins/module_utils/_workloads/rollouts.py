@@ -72,10 +72,18 @@ def rollout_of(workload: Object, pods: t.Sequence[Object]) -> Rollout:
         available = status.get("availableReplicas", 0)
     if is_observed and expected == total == available and (expected == updated or updates_by_hand(workload)):
         return Rollout("done", f"{available} of {expected} pods are updated and available", pods)
-    if is_observed and specification.get("paused"):
-        return Rollout("failed", f"its rollouts are paused: kubectl rollout resume {name_of(workload)}", new)
+    if is_observed and paused(workload):
+        return Rollout("failed", paused(workload), new)
     text = f"{updated if is_observed else 0} of {expected} pods are updated, {available} available"
     return Rollout("progressing", "; ".join([text, *_unready(waiting)]), new, delayed)
+
+
+def paused(workload: Object) -> str:
+    """Why the controller creates no pods of a changed template, and the remedy; empty if it does."""
+    if not workload["spec"].get("paused"):
+        return ""
+    kubectl = f"kubectl --namespace={workload['metadata']['namespace']}"
+    return f"its rollouts are paused: {kubectl} rollout resume {name_of(workload)}"
 
 
 def updates_by_hand(workload: Object) -> str | None:

@@ -33,6 +33,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._workloads.registry_s
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.revisions import Release, manager_of
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.rollouts import (
     Rollout,
+    paused,
     rollout_of,
     updates_by_hand,
 )
@@ -167,9 +168,7 @@ def _decide(
 
 def _obstacle(workload: Object, mismatched: t.Sequence[ImageVerdict], policy: Policy) -> str | None:
     """Why no patch makes the workload current, with the remedy; None if a patch does."""
-    if workload["spec"].get("paused"):
-        return f"its rollouts are paused: kubectl rollout resume {name_of(workload)}"
-    by_hand = updates_by_hand(workload)
+    by_hand = paused(workload) or updates_by_hand(workload)
     if by_hand:
         return by_hand
     never = [image for image in mismatched if image.use.pull_policy == "Never"]

@@ -619,7 +619,9 @@ class TestBlocked:
         ("own", "why"),
         [
             pytest.param(
-                workload(paused=True), "; its rollouts are paused: kubectl rollout resume deployment/app", id="paused"
+                workload(paused=True),
+                "; its rollouts are paused: kubectl --namespace=openclaw rollout resume deployment/app",
+                id="paused",
             ),
             pytest.param(
                 workload(kind="DaemonSet", updateStrategy={"type": "OnDelete"}),

@@ -125,6 +125,9 @@ def far(current: Dict, *pods: Dict) -> tuple[str, str]:
     return found.state, found.reason
 
 
+RESUME = "its rollouts are paused: kubectl --namespace=openclaw rollout resume deployment/app"
+
+
 class TestState:
     """How far a rollout is."""
 
@@ -209,7 +212,7 @@ class TestState:
     def test_paused_meanwhile(self) -> None:
         current = rolled(updated=0)
         current["spec"]["paused"] = True
-        assert far(current) == ("failed", "its rollouts are paused: kubectl rollout resume deployment/app")
+        assert far(current) == ("failed", RESUME)
 
     @pytest.mark.parametrize(("observed", "state"), [(2, "done"), (1, "progressing")])
     def test_paused_when_it_had_finished(self, observed: int, state: str) -> None:
