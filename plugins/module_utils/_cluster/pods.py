@@ -40,6 +40,11 @@ GIVEN_UP_REASONS = CANNOT_PULL_REASONS - {"ErrImagePull", "RegistryUnavailable"}
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
+def is_unreadable_secret(reason: str) -> bool:
+    """Whether kubelet cannot read a pull secret of a pod: the reason then contains the whole error message."""
+    return " " in reason
+
+
 def digest_of(reported: str) -> str:
     """The digest in an image that a pod reports."""
     return str(_DIGEST.findall(reported)[-1])

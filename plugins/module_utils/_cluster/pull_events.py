@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import CANNOT_PULL_REASONS
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import CANNOT_PULL_REASONS, is_unreadable_secret
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import secret_names, service_account_of
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
     STATUS_OF,
@@ -177,8 +177,7 @@ def _state(use: ImageUse, status: Object, history: PullEvents) -> tuple[str, str
     state = status.get("state") or {}
     waiting = state.get("waiting") or {}
     reason, message = waiting.get("reason") or "", waiting.get("message") or ""
-    # If kubelet cannot read a pull secret, the reason contains the whole error message.
-    if reason in CANNOT_PULL_REASONS or " " in reason:
+    if reason in CANNOT_PULL_REASONS or is_unreadable_secret(reason):
         named = _named(message)
         if named and not _is(use.image, named):
             return "", ""

@@ -13,7 +13,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import GIVEN_UP_REASONS
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import GIVEN_UP_REASONS, is_unreadable_secret
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
     STATUS_OF,
     name_of,
@@ -26,7 +26,7 @@ RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 # Waiting reasons of a pod that starts normally.
 _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 # Kubelet retries such a pull with increasing delays. Between two tries a pod has one of these reasons.
-_TRIED_AGAIN = frozenset({"ErrImagePull", "ImagePullBackOff"})
+_PULL_DELAYED = frozenset({"ErrImagePull", "ImagePullBackOff"})
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,19 @@ def rollout_of(workload: Object, pods: t.Sequence[Object]) -> Rollout:
     new = [pod for pod in pods if _is_of_template(pod, workload)]
     specification, status = workload["spec"], workload.get("status") or {}
     waiting = [(pod, *each) for pod in new for each in _waiting(pod)]
-    failed = [(pod, reason, message) for pod, _where, reason, message in waiting if reason in GIVEN_UP_REASONS]
-    delayed = frozenset(where for _pod, where, reason, _message in waiting if reason in _TRIED_AGAIN)
+    failed = [
+        (pod, reason, message)
+        for pod, _where, reason, message in waiting
+        if reason in GIVEN_UP_REASONS or is_unreadable_secret(reason)
+    ]
+    delayed = frozenset(where for _pod, where, reason, _message in waiting if _is_tried_again(reason))
     if failed:
         pod, reason, message = failed[0]
+        if is_unreadable_secret(reason):
+            reason, message = "kubelet cannot read a pull secret of the pod", reason
         text = f"pod {pod['metadata']['name']} cannot pull: {reason}: {message}"
         # New pods would fail for the other reasons, too.
-        final = any(reason != "ImagePullBackOff" for _pod, reason, _message in failed)
+        final = not all(_is_tried_again(reason) for _pod, reason, _message in failed)
         return Rollout("failed", text, new, frozenset() if final else delayed)
     is_observed = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
     for condition in (status.get("conditions") or []) if is_observed else []:
@@ -120,6 +126,11 @@ def _waiting(pod: Object) -> t.Iterator[tuple[tuple[str, str], str, str]]:
             state = (status.get("state") or {}).get("waiting")
             if state:
                 yield (section, status["name"]), state.get("reason", ""), state.get("message", "")
+
+
+def _is_tried_again(reason: str) -> bool:
+    """Whether new pods may succeed, because the image or the pull secret may be correct since."""
+    return reason in _PULL_DELAYED or is_unreadable_secret(reason)
 
 
 def _unready(waiting: t.Iterable[tuple[Object, t.Any, str, str]]) -> list[str]:

@@ -915,6 +915,15 @@ class TestProgress:
             " pods keep running."
         )
 
+    def test_an_unreadable_pull_secret_is_tried_again_by_a_restart(self) -> None:
+        """It may be repaired since. If not, the wait ends when the new pods have the same reason."""
+        own, (new,) = rolling(pod("", name="new", phase="Pending", **ANNOTATED), ready=0)
+        text = "illegal base64 data at input byte 3"
+        new["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": text, "message": text}}
+        entry = one(own, new)
+        assert (entry["status"], action(entry)) == ("failed", "restart")
+        assert one(own, new, wait=True, wait_timeout=60)["status"] == "failed"
+
     @pytest.mark.parametrize("late", [False, True])
     def test_a_pull_that_has_just_failed_is_tried_again_by_a_restart(self, late: bool) -> None:
         """A pod with a delayed pull shows ErrImagePull after each try. Who waits, waits for the second try."""

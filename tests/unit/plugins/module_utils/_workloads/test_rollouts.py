@@ -180,6 +180,14 @@ class TestState:
             f"pod app-1 cannot pull: {reason}: because",
         )
 
+    def test_a_new_pod_whose_pull_secret_kubelet_cannot_read(self) -> None:
+        """The reason and the message are both the error of kubelet."""
+        text = "illegal base64 data at input byte 3"
+        assert far(rolled(ready=0), new_pod(text, text)) == (
+            "failed",
+            f"pod p cannot pull: kubelet cannot read a pull secret of the pod: {text}",
+        )
+
     @pytest.mark.parametrize(
         "other",
         [
