@@ -17,7 +17,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import CANNOT_PULL_REASONS, is_unreadable_secret
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import (
+    CANNOT_PULL_REASONS,
+    is_unreadable_secret,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import secret_names, service_account_of
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
     STATUS_OF,

@@ -64,9 +64,12 @@ def rollout_of(workload: Object, pods: t.Sequence[Object]) -> Rollout:
         final = not all(_is_tried_again(reason) for _pod, reason, _message in failed)
         return Rollout("failed", text, new, frozenset() if final else delayed)
     is_observed = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
+    # Of the kinds, only a Deployment reports that its pods cannot be created, for example because of a ResourceQuota.
+    not_created = _condition(workload, "ReplicaFailure", "True") if is_observed else ""
+    details = [*filter(None, [not_created]), *_not_ready(new)]
     for condition in (status.get("conditions") or []) if is_observed else []:
         if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
-            text = "; ".join([condition.get("message") or "ProgressDeadlineExceeded", *_unready(waiting)])
+            text = "; ".join([condition.get("message") or "ProgressDeadlineExceeded", *details])
             return Rollout("failed", text, new, delayed)
     if workload["kind"] == "DaemonSet":
         expected = status.get("desiredNumberScheduled", 0)
@@ -81,7 +84,10 @@ def rollout_of(workload: Object, pods: t.Sequence[Object]) -> Rollout:
     if is_observed and paused(workload):
         return Rollout("failed", paused(workload), new)
     text = f"{updated if is_observed else 0} of {expected} pods are updated, {available} available"
-    return Rollout("progressing", "; ".join([text, *_unready(waiting)]), new, delayed)
+    old = total - updated if is_observed and total > expected else 0
+    if old > 0:
+        text += f"; {old} old pod{'s remain' if old > 1 else ' remains'}"
+    return Rollout("progressing", "; ".join([text, *details]), new, delayed)
 
 
 def paused(workload: Object) -> str:
@@ -133,9 +139,27 @@ def _is_tried_again(reason: str) -> bool:
     return reason in _PULL_DELAYED or is_unreadable_secret(reason)
 
 
-def _unready(waiting: t.Iterable[tuple[Object, t.Any, str, str]]) -> list[str]:
+def _not_ready(pods: t.Iterable[Object]) -> list[str]:
+    """Why pods are not ready, one sentence for each reason."""
+    found: dict[str, list[str]] = {}
+    for pod in pods:
+        reasons = [
+            ": ".join(filter(None, [reason, message]))
+            for _where, reason, message in _waiting(pod)
+            if reason not in _STARTING
+        ]
+        general = _condition(pod, "PodScheduled", "False") or _condition(pod, "Ready", "False")
+        for text in dict.fromkeys(reasons or filter(None, [general])):
+            found.setdefault(text, []).append(pod["metadata"]["name"])
     return [
-        f"pod {pod['metadata']['name']}: {reason}{': ' if message else ''}{message}"
-        for pod, _where, reason, message in waiting
-        if reason not in _STARTING
+        f"pod {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {text}"
+        for text, names in found.items()
     ]
+
+
+def _condition(owner: Object, name: str, status: str) -> str:
+    """The message or the reason of a condition; empty if it does not have this status."""
+    for each in (owner.get("status") or {}).get("conditions") or []:
+        if (each["type"], each.get("status")) == (name, status):
+            return each.get("message") or each.get("reason") or ""
+    return ""

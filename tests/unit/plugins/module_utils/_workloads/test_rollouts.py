@@ -128,6 +128,21 @@ def far(current: Dict, *pods: Dict) -> tuple[str, str]:
 RESUME = "its rollouts are paused: kubectl --namespace=openclaw rollout resume deployment/app"
 
 
+UNSCHEDULABLE: Dict = {
+    "type": "PodScheduled",
+    "status": "False",
+    "reason": "Unschedulable",
+    "message": "0/1 nodes are available: 1 node(s) didn't match",
+}
+UNREADY: Dict = {
+    "type": "Ready",
+    "status": "False",
+    "reason": "ContainersNotReady",
+    "message": "containers with unready status: [app]",
+}
+RUNS: list[Dict] = [{"name": "app", "imageID": "", "state": {"running": {}}}]
+
+
 class TestState:
     """How far a rollout is."""
 
@@ -151,7 +166,16 @@ class TestState:
             pytest.param({"updated": 1}, "progressing", "1 of 2 pods are updated, 2 available", id="one old"),
             pytest.param({"updated": None}, "progressing", "0 of 2 pods are updated, 2 available", id="none updated"),
             pytest.param(
-                {"whole": 3}, "progressing", "2 of 2 pods are updated, 2 available", id="an old one is ending"
+                {"whole": 3},
+                "progressing",
+                "2 of 2 pods are updated, 2 available; 1 old pod remains",
+                id="an old one is ending",
+            ),
+            pytest.param(
+                {"whole": 3, "updated": 1},
+                "progressing",
+                "1 of 2 pods are updated, 2 available; 2 old pods remain",
+                id="a surge",
             ),
             pytest.param({"ready": 1}, "progressing", "2 of 2 pods are updated, 1 available", id="one not ready"),
             pytest.param({"ready": None}, "progressing", "2 of 2 pods are updated, 0 available", id="none ready"),
@@ -216,6 +240,57 @@ class TestState:
             "progressing",
             f"2 of 2 pods are updated, 1 available{suffix}",
         )
+
+    @pytest.mark.parametrize(
+        ("status", "suffix"),
+        [
+            pytest.param(
+                {"conditions": [UNSCHEDULABLE]},
+                "; pod p: 0/1 nodes are available: 1 node(s) didn't match",
+                id="no node",
+            ),
+            pytest.param(
+                {"conditions": [{"type": "PodScheduled", "status": "True"}, UNREADY], "containerStatuses": RUNS},
+                "; pod p: containers with unready status: [app]",
+                id="readiness probe",
+            ),
+            pytest.param(
+                {"conditions": [{"type": "Ready", "status": "False", "reason": "PodCompleted"}]},
+                "; pod p: PodCompleted",
+                id="no message",
+            ),
+            pytest.param(
+                {"conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": RUNS}, "", id="ready"
+            ),
+            pytest.param({"conditions": None}, "", id="null"),
+        ],
+    )
+    def test_why_a_new_pod_is_not_ready(self, status: Dict, suffix: str) -> None:
+        new = pod("", annotations={RESTARTED_AT: STAMP})
+        new["status"] = status
+        assert far(rolled(ready=1), new) == ("progressing", f"2 of 2 pods are updated, 1 available{suffix}")
+
+    def test_the_reason_of_a_container_is_more_exact(self) -> None:
+        new = new_pod("CrashLoopBackOff", "back-off 10s")
+        new["status"]["conditions"] = [UNREADY]
+        assert far(rolled(ready=1), new)[1].endswith("1 available; pod p: CrashLoopBackOff: back-off 10s")
+
+    def test_pods_with_the_same_reason_are_counted(self) -> None:
+        pods = [pod("", name=f"p{number}", annotations={RESTARTED_AT: STAMP}) for number in range(3)]
+        for each in pods:
+            each["status"] = {"conditions": [UNREADY]}
+        assert far(rolled(ready=1), *pods)[1].endswith(
+            "1 available; pod p0 and 2 more: containers with unready status: [app]"
+        )
+
+    @pytest.mark.parametrize("observed", [1, 2])
+    def test_pods_that_cannot_be_created(self, observed: int) -> None:
+        """For example because of a ResourceQuota. The condition is old until the controller has observed the change."""
+        current = rolled(updated=0, ready=1, observed=observed)
+        message = 'pods "app-77" is forbidden: exceeded quota: q'
+        current["status"]["conditions"] = [{"type": "ReplicaFailure", "status": "True", "message": message}]
+        suffix = f"; {message}" if observed == 2 else ""
+        assert far(current) == ("progressing", f"0 of 2 pods are updated, 1 available{suffix}")
 
     def test_paused_meanwhile(self) -> None:
         current = rolled(updated=0)
