@@ -40,13 +40,15 @@ class Request:
 class ApiServer:
     """Answers each request with what *respond* returns: a status and a body, which is JSON unless it is text.
 
-    *requests* leaves out the discovery, which *discovers* answers for a server that is not one of Kubernetes.
+    *headers* are added to these answers. *requests* leaves out the discovery, which *discovers* answers for a server
+    that is not one of Kubernetes.
     """
 
     respond: t.Callable[[Request], tuple[int, t.Any]]
     discovers: t.Callable[[str], t.Any]
     address: str = ""
     requests: list[Request] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
 
     def kubeconfig(self, path: Path) -> Path:
         """A file with an account for this server."""
@@ -150,17 +152,20 @@ def running(
             parts = urlsplit(self.path)
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length) or "{}")
-            code, answer = 200, server.discovers(parts.path)
+            code, answer, headers = 200, server.discovers(parts.path), {}
             if answer is None:
                 query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
                 request = Request(self.command, parts.path, query, self.headers.get("Accept") or "", body)
                 server.requests.append(request)
                 code, answer = server.respond(request)
+                headers = server.headers
             is_text = isinstance(answer, str)
             data = (answer if is_text else json.dumps(answer)).encode()
             self.send_response(code)
             self.send_header("Content-Type", "text/html" if is_text else "application/json")
             self.send_header("Content-Length", str(len(data)))
+            for name, value in headers.items():
+                self.send_header(name, value)
             # A test may let the client give up.
             with contextlib.suppress(OSError):
                 self.end_headers()

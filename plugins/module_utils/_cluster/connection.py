@@ -29,6 +29,8 @@ _TIMEOUT = 60
 _CONNECT_TIMEOUT = 10
 # urllib3 repeats a request without an answer three times: a server that hangs would be waited for four times as long.
 _RETRIES = 1
+# The longest pause before that in seconds. urllib3 waits as long as the header Retry-After says, even for hours.
+_RETRY_AFTER = 5
 # Objects of one answer: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
 _PAGE = 500
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -59,14 +61,19 @@ def connect(module: AnsibleK8SModule) -> ApiClient:
 @contextlib.contextmanager
 def _limited_requests(answers: list[t.Any]) -> t.Iterator[None]:
     """Limit the time of requests of the Kubernetes library, which has no option for it, and record the responses."""
-    rest: t.Any = importlib.import_module("kubernetes.client.rest").RESTClientObject
+    library: t.Any = importlib.import_module("kubernetes.client.rest")
+    rest = library.RESTClientObject
     request = rest.request
+
+    class Retry(library.urllib3.Retry):  # type: ignore[misc]
+        def get_retry_after(self, response: t.Any) -> float:
+            return min(super().get_retry_after(response) or 0, _RETRY_AFTER)
 
     def limited(*arguments: t.Any, **options: t.Any) -> t.Any:
         if options.get("_request_timeout") is None:
             options["_request_timeout"] = _CONNECT_TIMEOUT
         # All requests of a client share one pool, also those after this block.
-        arguments[0].pool_manager.connection_pool_kw["retries"] = _RETRIES
+        arguments[0].pool_manager.connection_pool_kw["retries"] = Retry(_RETRIES, redirect=False)
         answers.append(request(*arguments, **options))
         return answers[-1]
 

@@ -287,6 +287,28 @@ class TestErrors:
         assert (caught.value.status, caught.value.retryable) == (None, True)
         assert len(server.requests) == 2
 
+    @pytest.mark.parametrize("recovers", [True, False])
+    def test_a_server_that_is_overloaded(self, monkeypatch: pytest.MonkeyPatch, recovers: bool) -> None:
+        """The request is repeated once, after the time in Retry-After, but not after minutes."""
+        monkeypatch.setattr(connection, "_RETRY_AFTER", 0.1)
+        answers = [status(503, "ServiceUnavailable", "overloaded")]
+
+        def respond(_request: Request) -> tuple[int, Dict]:
+            return answers.pop(0) if answers and recovers else answers[0] if answers else (200, {"items": []})
+
+        with running(respond) as server:
+            server.headers = {"Retry-After": "20"}
+            api = client_of(server)
+            started = time.monotonic()
+            if recovers:
+                assert api.list("pods", "openclaw") == []
+            else:
+                with pytest.raises(ClusterError) as caught:
+                    api.list("pods", "openclaw")
+                assert (caught.value.status, caught.value.retryable) == (503, True)
+            assert time.monotonic() - started < 3
+        assert len(server.requests) == 2
+
     def test_a_server_that_hangs_when_it_is_connected_to(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(connection, "_CONNECT_TIMEOUT", 0.3)
         with socket.create_server(("127.0.0.1", 0)) as listener:
