@@ -94,8 +94,13 @@ def paused(workload: Object) -> str:
     """Why the controller creates no pods of a changed template, and the remedy; empty if it does."""
     if not workload["spec"].get("paused"):
         return ""
-    kubectl = f"kubectl --namespace={workload['metadata']['namespace']}"
-    return f"its rollouts are paused: {kubectl} rollout resume {name_of(workload)}"
+    return f"its rollouts are paused: {_kubectl(workload)} rollout resume {name_of(workload)}"
+
+
+def recreate_waiting_pods(workload: Object, rollout: Rollout) -> str:
+    """The command that lets new pods pull what the pods of a rollout wait for."""
+    waiting = [pod for pod in rollout.pods if any(_is_tried_again(reason) for _where, reason, _text in _waiting(pod))]
+    return " ".join([_kubectl(workload), "delete pod", *(pod["metadata"]["name"] for pod in waiting)])
 
 
 def updates_by_hand(workload: Object) -> str | None:
@@ -106,6 +111,10 @@ def updates_by_hand(workload: Object) -> str | None:
     if (strategy.get("rollingUpdate") or {}).get("partition"):
         return "its update strategy has a partition, below which no pod is updated: set it to 0"
     return None
+
+
+def _kubectl(workload: Object) -> str:
+    return f"kubectl --namespace={workload['metadata']['namespace']}"
 
 
 def _is_of_template(pod: Object, workload: Object) -> bool:

@@ -34,6 +34,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._workloads.revisions 
 from ansible_collections.killinit.zot.plugins.module_utils._workloads.rollouts import (
     Rollout,
     paused,
+    recreate_waiting_pods,
     rollout_of,
     updates_by_hand,
 )
@@ -152,12 +153,21 @@ def _decide(
         if _images_set(workload, mismatched) and manager_of(workload):
             reason = f"{reason}; set_image is force, but {manager_of(workload)}"
         return "stale", reason, True, reason
-    retry = _pulls_again(workload, rollout, images) and not _obstacle(workload, [], policy)
+    pulls_again = _pulls_again(rollout, images)
+    # A StatefulSet creates no new pod before the old one is ready:
+    # https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
+    by_hand = workload["kind"] == "StatefulSet"
+    retry = pulls_again and not by_hand and not _obstacle(workload, [], policy)
     # During a wait, the second try of kubelet may succeed.
     if rollout.state == "failed" or (retry and waited is None):
         reason = rollout.reason
-        left = "The rollout was not reverted; ready old pods keep running."
-        return "failed", reason, retry, f"{reason.rstrip('.')}. {left}"
+        rest = "The rollout was not reverted; ready old pods keep running."
+        if pulls_again and by_hand:
+            rest = (
+                "The registry has the image. Kubelet pulls again within 5 minutes; a new pod pulls immediately:"
+                f" {recreate_waiting_pods(workload, rollout)}"
+            )
+        return "failed", reason, retry, f"{reason.rstrip('.')}. {rest}"
     if rollout.state == "progressing":
         reason = rollout.reason
         late = "a rollout is in progress" if waited is None else f"the rollout did not finish within {waited} seconds"
@@ -186,14 +196,10 @@ def _obstacle(workload: Object, mismatched: t.Sequence[ImageVerdict], policy: Po
     return None
 
 
-def _pulls_again(workload: Object, rollout: Rollout, images: t.Sequence[ImageVerdict]) -> bool:
-    """Whether new pods would pull at once the images that the current pods wait for, and all are in the registry.
-
-    A StatefulSet creates no new pod before the old one is ready:
-    https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
-    """
+def _pulls_again(rollout: Rollout, images: t.Sequence[ImageVerdict]) -> bool:
+    """Whether new pods would pull at once the images that the current pods wait for, and all are in the registry."""
     ours = {(image.use.path[0], image.use.name) for image in images}
-    return workload["kind"] != "StatefulSet" and bool(rollout.waiting_to_pull) and rollout.waiting_to_pull <= ours
+    return bool(rollout.waiting_to_pull) and rollout.waiting_to_pull <= ours
 
 
 def _images_set(workload: Object, images: t.Sequence[ImageVerdict]) -> list[tuple[ImageUse, str]]:

@@ -961,10 +961,22 @@ class TestProgress:
         own["status"] = rolled_out("Deployment", 1, ready=0)
         assert (one(own, new)["status"], one(own, new)["patch"]) == ("failed", None)
 
-    def test_a_statefulset_makes_no_new_pod_before_the_old_one_is_ready(self) -> None:
+    def test_a_statefulset_creates_no_new_pod_before_the_old_one_is_ready(self) -> None:
         own, (new,) = rolling(pod("", kind="StatefulSet", phase="Pending", **ANNOTATED), kind="StatefulSet", ready=0)
-        new["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "ImagePullBackOff", "message": "401"}}
-        assert (one(own, new)["status"], one(own, new)["patch"]) == ("failed", None)
+        new["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "ImagePullBackOff", "message": "404"}}
+        entry = one(own, new)
+        assert (entry["status"], entry["patch"]) == ("failed", None)
+        assert entry["problem"] == (
+            "statefulset/app: pod p cannot pull: ImagePullBackOff: 404. The registry has the image. Kubelet pulls again"
+            " within 5 minutes; a new pod pulls immediately: kubectl --namespace=openclaw delete pod p"
+        )
+
+    def test_the_image_that_a_statefulset_waits_for_is_not_of_the_registry(self) -> None:
+        own = workload(container(), container("ghcr.io/a/b:1", name="app1"), kind="StatefulSet")
+        new = pod(f"{APP}@{INDEX}", "", kind="StatefulSet")
+        new["status"]["containerStatuses"][1]["state"] = {"waiting": {"reason": "ImagePullBackOff", "message": "x"}}
+        own["status"] = rolled_out("StatefulSet", 1, ready=0)
+        assert one(own, new)["problem"].endswith("x. The rollout was not reverted; ready old pods keep running.")
 
 
 class Clock:
