@@ -32,7 +32,7 @@ def missing_images(release: Release, state: RegistryState, workloads: t.Sequence
             _runs(each, image_verdict, reference, state) for each in workloads for image_verdict in each.images
         ):
             others = [
-                f"{each.name}: {where(found.use)} names {found.use.image}{_remedy(release, found)}"
+                f"{each.name}: {where(found.use)} names {found.use.image}{_remedy(release, found, state)}"
                 for each in workloads
                 for found in each.images
                 if (found.use.reference() or reference).name == reference.name
@@ -90,8 +90,11 @@ def _runs(workload: WorkloadVerdict, verdict: ImageVerdict, reference: Reference
     return later and bool(verdict.expected) and state.matches(str(verdict.expected), image)
 
 
-def _remedy(release: Release, verdict: ImageVerdict) -> str:
+def _remedy(release: Release, verdict: ImageVerdict, state: RegistryState) -> str:
     own = verdict.use.reference()
+    tagged = own.tagged(own.tag) if own and own.tag else None
+    if own and own.digest and tagged in release.references and own.digest != state.digest(str(tagged)):
+        return ", pinned to another digest: set its image, or let zot_rollout_pin set the digest"
     if verdict.set_to or not own or not release.successor(own):
         return "" if verdict.running else ", and has no pod"
     return ", another revision: set its image, or let zot_release_set_image or zot_rollout_set_image set it"

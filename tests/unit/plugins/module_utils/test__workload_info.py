@@ -1488,6 +1488,23 @@ class TestRelease:
         assert len(found["problems"]) == 1
         assert found["problems"][0] == found["workloads"][0]["problem"]
 
+    def test_a_released_tag_with_the_digest_of_another_image(self) -> None:
+        own, running = workload(container(f"{APP}:latest@{OTHER}")), pod(f"{APP}@{OTHER}")
+        found = info([own], [running], RELEASE_IMAGES, released=[f"{APP}:latest"], set_image="true")
+        assert found["problems"] == [
+            (
+                f"{APP}:latest was released, but no selected workload runs it; deployment/app: container app names"
+                f" {APP}:latest@{OTHER}, pinned to another digest: set its image, or let zot_rollout_pin set the digest"
+            )
+        ]
+        assert action(one(own, running, images=RELEASE_IMAGES, released=[f"{APP}:latest"], pin=True)) == "pin"
+
+    @pytest.mark.parametrize("text", [f"{APP}:latest@{INDEX}", f"{APP}:stable@{OTHER}"])
+    def test_a_digest_that_a_pin_does_not_change(self, text: str) -> None:
+        images = [*RELEASE_IMAGES, image(f"{APP}@{INDEX}")]
+        found = info([workload(container(text), replicas=0)], [], images, released=[f"{APP}:latest"])
+        assert found["problems"][0].endswith(f"container app names {text}, and has no pod")
+
     def test_an_image_that_was_not_published(self) -> None:
         found = info([workload()], [pod(f"{APP}@{INDEX}")], [image()], released=RELEASED)
         assert found["problems"] == [f"{APP}:{NEW} was released, but it is not in the registry: publish it first"]
