@@ -141,7 +141,9 @@ checks:
         - V(entry), whether each required repository matches an entry, by the rules of kubelet.
         - V(auth), whether the entries that are used have a user name and a password, and C(auth) contains the same.
         - V(read), for each repository, whether one of the users may read every required image in the registry.
-        - V(named), for each workload, whether its pod template or its service account names the secret.
+        - V(named), for each workload, whether its pod template or its service account names the secret, and no other
+          pull secret that kubelet cannot read. Other pull secrets that do not exist, or that the user may not read, are
+          not checked.
       type: str
     resource:
       description: The secret, the repository or the workload.

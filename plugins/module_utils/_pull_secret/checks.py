@@ -234,7 +234,7 @@ def _naming(state: State, workload: Object) -> Check:
     subject, specification = name_of(workload), template_of(workload)["spec"]
     own = secret_names(specification)
     if name in own:
-        return Check("named", subject, "ok", f"{subject} names the pull secret {name}")
+        return _together(state, workload, f"{subject} names the pull secret {name}")
     if own:
         reason = f"{subject} in namespace {namespace} names the pull secrets {', '.join(own)} and not {name}"
         remedy = f"Add {name} to imagePullSecrets in the pod template of {subject}."
@@ -247,7 +247,17 @@ def _naming(state: State, workload: Object) -> Check:
         remedy = f"Create the service account {account}."
         return Check("named", subject, "failed", f"{reason} in namespace {namespace}", remedy)
     if name in secret_names(state.service_accounts[account]):
-        return Check("named", subject, "ok", f"the service account {account} of {subject} names the pull secret {name}")
+        return _together(state, workload, f"the service account {account} of {subject} names the pull secret {name}")
     reason = f"neither {subject} nor its service account {account} names the pull secret {name}"
     remedy = f"To add it to the service account, {_REPAIR}. Only pods that are created afterwards use it."
     return Check("named", subject, "failed", f"{reason} in namespace {namespace}", remedy)
+
+
+def _together(state: State, workload: Object, reason: str) -> Check:
+    """The check of a workload whose pods get the secret, together with the other pull secrets of the pods."""
+    subject, broken = name_of(workload), [name for name in state.named_secrets(workload) if name in state.broken]
+    if not broken:
+        return Check("named", subject, "ok", reason)
+    why = " and ".join(f"{name}, which kubelet cannot read: {state.broken[name]}" for name in broken)
+    reason = f"{reason}, but also {why}. It then ignores all pull secrets of the pod"
+    return Check("named", subject, "failed", reason, f"Correct or remove the secret {', '.join(broken)}.")
