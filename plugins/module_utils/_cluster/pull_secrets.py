@@ -113,6 +113,12 @@ class PullSecret:
                 entries.append(entry)
         return cls(kind, name, tuple(entries), tuple(problems), auths)
 
+    @property
+    def unreadable_keys(self) -> list[str]:
+        """The keys of the entries that kubelet cannot read."""
+        readable = {entry.name for entry in self.entries}
+        return [printable_key(name) for name in self.auths if name not in readable]
+
     def for_image(self, repository: str) -> list[Entry]:
         """The entries that kubelet tries for C(registry/repository), one after the other until one can pull."""
         fitting = [entry for entry in self.entries if entry.fits(repository)]

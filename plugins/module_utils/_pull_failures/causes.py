@@ -207,7 +207,12 @@ class _Diagnosis:
         if secret.type not in FIELDS:
             cause, message = "secret_type", f"kubelet ignores the secret {name}, because its type is {secret.type}"
         elif secret.problems:
-            cause, message = "secret_unreadable", f"kubelet cannot read the secret {name}: {secret.problems[0]}"
+            cause = "secret_unreadable"
+            message = f"kubelet cannot read the secret {name}: {'; '.join(secret.problems)}"
+            # A repair needs credentials for the registry of the image, and removes entries that kubelet cannot read.
+            others = [key for key in secret.unreadable_keys if key.partition("/")[0] != reference.registry]
+            if others:
+                remedy, commands = f"Correct or remove the entry {', '.join(others)} of the secret {name}", []
         elif any(entry.is_complete for entry in fitting):
             return None
         elif fitting:
@@ -215,8 +220,8 @@ class _Diagnosis:
             message = f"the entry {keys} of the secret {name} has no user name or no password"
         else:
             cause = "secret_without_entry"
-            others = f"its entries are for {keys}" if keys else "it has no entries"
-            message = f"the secret {name} has no entry for {reference.name}; {others}"
+            available = f"its entries are for {keys}" if keys else "it has no entries"
+            message = f"the secret {name} has no entry for {reference.name}; {available}"
         return Cause(cause, message, remedy, commands, evidence)
 
     def _content(self, reference: Reference) -> t.Iterator[Cause]:

@@ -487,6 +487,20 @@ class TestAccess:
         assert names(result) == ["secret_unreadable"]
         assert {password for password, _repository in accounts.requests} == {"", "operat0r-s3cret"}
 
+    @pytest.mark.parametrize("named", ["ghcr", "zot-pull-secret"])
+    def test_an_entry_for_another_registry_that_kubelet_cannot_read(
+        self, diagnose: Diagnose, accounts: Accounts, named: str
+    ) -> None:
+        """The credentials of this registry do not correct it, and a repair would remove it."""
+        accounts.refused[""] = "no-credentials"
+        scene = Scene.of("notbase64").naming("otherhost", named)
+        scene.secrets[named] = secret(named, {"ghcr.io": {"auth": "ghp_sometoken"}, REGISTRY: entry()})
+        result = diagnose(scene)
+        (finding,) = causes(result)
+        assert finding["cause"] == "secret_unreadable"
+        assert f"Correct or remove the entry ghcr.io of the secret {named}" in finding["remedy"]
+        assert verbs(result) == ["delete"]
+
     def test_a_name_that_no_secret_can_have(self, diagnose: Diagnose, accounts: Accounts) -> None:
         """Kubernetes accepts any text there. It is neither requested nor in a command."""
         accounts.refused[""] = "no-credentials"
