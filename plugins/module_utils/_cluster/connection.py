@@ -36,9 +36,13 @@ _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 def cluster_module(options: t.Mapping[str, t.Any], **rules: t.Any) -> AnsibleK8SModule:
     """The module of a task that reads a cluster. *options* are added to those of the connection."""
-    return AnsibleK8SModule(
+    module = AnsibleK8SModule(
         argument_spec={**copy.deepcopy(AUTH_ARG_SPEC), **options}, supports_check_mode=True, check_pyyaml=False, **rules
     )
+    # The content of a kubeconfig is secret. A path is not, and commands in a result contain it.
+    if isinstance(module.params["kubeconfig"], str):
+        module._module.no_log_values.discard(module.params["kubeconfig"])
+    return module
 
 
 def connect(module: AnsibleK8SModule) -> ApiClient:

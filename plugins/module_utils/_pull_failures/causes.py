@@ -50,7 +50,7 @@ class _Diagnosis:
         self._failure = failures[0]
         self._message = self._failure.message
         self._error = classify(self._message, self._failure.image)
-        self._commands = Commands(cluster.namespace, failures)
+        self._commands = Commands(cluster.namespace, failures, cluster.connection)
         self._reference = reference_of(self._failure)
         # The answers of the registry to the credentials of the pod, and to a request without credentials.
         self._as_pod: list[Answer] = []
@@ -305,7 +305,8 @@ class _Diagnosis:
             return Cause("pulling", f"the image exists, and {message}", remedy, (), size)
         if image is None or not (_may_read(self._answers) or self._error in ("absent", "platform")):
             message = "the error is not known to this module" if self._message else "kubelet gives no reason"
-            return Cause("unknown", message, "Check the events of the pod: kubectl describe pod", (), self._message)
+            commands = self._commands.describe_pod()
+            return Cause("unknown", message, "Check the events of the pod", commands, self._message)
         tries = [each.next_try for each in self._failures if each.next_try is not None]
         when = f"in about {max(tries)} s" if tries else "within 5 minutes"
         commands = self._commands.recreate_pods()
