@@ -10,6 +10,7 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import difflib
+import re
 import typing as t
 from dataclasses import replace
 
@@ -99,7 +100,10 @@ class _Diagnosis:
         image = self._failure.image
         message = f"{image!r} is not a valid image reference"
         remedy = "Write the image as registry/repository:tag, the repository in lower case"
-        name, colon, tag = image.rpartition(":")
+        address = re.sub("^https?://", "", image, flags=re.IGNORECASE)
+        if address != image:
+            remedy = f"{remedy}, without {image.removesuffix(address)}"
+        name, colon, tag = address.rpartition(":")
         try:
             commands = self._commands.set_image(Reference.parse(f"{name.lower()}{colon}{tag}"))
         except InvalidReferenceError:

@@ -295,6 +295,14 @@ def test_a_reference_in_upper_case(diagnose: Diagnose) -> None:
     assert typed(diagnose(Scene.of("malformed"))) == [f"{KUBECTL} set image deployment/malformed app={APP}:1"]
 
 
+@pytest.mark.parametrize("scheme", ["http://", "https://", "HTTPS://"])
+def test_a_reference_with_a_scheme(diagnose: Diagnose, scheme: str) -> None:
+    scene = Scene.of("malformed").replace(f"{REGISTRY}/OpenClaw/openclaw:1", f"{scheme}{APP}:1")
+    result = diagnose(scene)
+    assert typed(result) == [f"{KUBECTL} set image deployment/malformed app={APP}:1"]
+    assert f"without {scheme}" in result["findings"][0]["remedy"]
+
+
 def test_an_image_of_docker_hub(diagnose: Diagnose, fake: t.Any) -> None:
     """No request is sent to the registry, and the message of kubelet counts."""
     scene = Scene.of("repomissing").replace(f"{REGISTRY}/openclaw/opencalw:1", "nginx:none")
