@@ -139,7 +139,8 @@ checks:
         - V(type), whether kubelet uses secrets of this type.
         - V(json), whether kubelet can read all entries. If it cannot read one, it ignores all pull secrets of the pod.
         - V(entry), whether each required repository matches an entry, by the rules of kubelet.
-        - V(auth), whether the entries that are used have a user name and a password, and C(auth) contains the same.
+        - V(auth), for each repository, whether an entry has a user name and a password, and its C(auth) contains the
+          same.
         - V(read), for each repository, whether one of the users may read every required image in the registry.
         - V(named), for each workload, whether its pod template or its service account names the secret, and no other
           pull secret that kubelet cannot read. Other pull secrets that do not exist, or that the user may not read, are

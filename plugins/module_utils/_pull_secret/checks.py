@@ -96,7 +96,7 @@ def _secret_checks(state: State, probes: Probes) -> t.Iterator[Check]:
     secret = PullSecret.read(state.secret)
     fitting = fitting_entries(state, secret)
     entry = _entry(scope, secret, fitting)
-    auth = _auth(scope, entry, [each for entries in fitting.values() for each in entries])
+    auth = _auth(scope, entry, fitting)
     yield from (_type(scope, secret), _json(scope, secret), entry, auth)
     if state.unread_workloads:
         yield Check("read", scope.registry, "unknown", state.unread_workloads, _RIGHTS)
@@ -154,24 +154,29 @@ def _entry(scope: Scope, secret: PullSecret, fitting: t.Mapping[str, list[Entry]
     return Check("entry", resource, "ok", reason, entries=used)
 
 
-def _auth(scope: Scope, entry: Check, entries: t.Sequence[Entry]) -> Check:
+def _auth(scope: Scope, entry: Check, fitting: t.Mapping[str, list[Entry]]) -> Check:
+    """Whether the entries for each repository have credentials. One valid entry is enough."""
     resource = f"secret/{scope.secret}"
-    if not entries:
+    if not any(fitting.values()):
         return _follows("auth", resource, entry)
-    wrong = {}
-    for each in entries:
-        if not each.is_complete:
-            wrong[each.key] = f"the entry {each.key} has no user name or no password"
-        elif each.contradicts:
-            wrong[each.key] = (
-                f"auth in the entry {each.key} is not base64 of its username:password, and kubelet uses auth"
-            )
+    valid: list[Entry] = []
+    wrong: dict[str, str] = {}
+    for entries in fitting.values():
+        good = [each for each in entries if each.is_complete and not each.contradicts]
+        valid += good
+        wrong.update({each.key: _fault(each) for each in entries if not good})
     if wrong:
         reason = f"the {scope.title} has invalid credentials: {'; '.join(wrong.values())}"
         remedy = f"To write auth, username and password of the same user, {_REPAIR}, {_ACCOUNT}."
         return Check("auth", resource, "failed", reason, remedy, entries=tuple(wrong))
-    keys = tuple(dict.fromkeys(each.key for each in entries))
-    return Check("auth", resource, "ok", f"the {scope.title} has {accounts(entries)}", entries=keys)
+    keys = tuple(dict.fromkeys(each.key for each in valid))
+    return Check("auth", resource, "ok", f"the {scope.title} has {accounts(valid)}", entries=keys)
+
+
+def _fault(entry: Entry) -> str:
+    if not entry.is_complete:
+        return f"the entry {entry.key} has no user name or no password"
+    return f"auth in the entry {entry.key} is not base64 of its username:password, and kubelet uses auth"
 
 
 def accounts(entries: t.Iterable[Entry]) -> str:

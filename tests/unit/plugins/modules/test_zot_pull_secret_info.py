@@ -374,6 +374,25 @@ class TestRead:
         assert [user for user, _image in scene.tried] == ["puller", "other"]
         assert result["account"] == "puller"
 
+    @pytest.mark.parametrize(
+        "bad", [{"username": "other"}, {**entry(), "username": "you"}], ids=["incomplete", "contradictory"]
+    )
+    @pytest.mark.parametrize("key", ["*.killinit.cc", f"{REGISTRY}/openclaw"])
+    def test_a_bad_entry_beside_a_good_one(self, key: str, bad: Result, scene: Scene) -> None:
+        """Kubelet tries both, so the pods can pull."""
+        given = secret({key: bad, REGISTRY: entry()})
+        result = scene(given, workload(**NAMED))
+        assert_verdict(result, "auth", "ok", f"the user puller (entry {REGISTRY})")
+        assert key not in checks(result)["auth"]["reason"]
+        assert (result["ok"], result["repair"]["action"]) == (True, "none")
+
+    def test_a_bad_entry_for_one_of_two_repositories(self, scene: Scene) -> None:
+        """The good entry is for another repository."""
+        scene.fake.put("demo/app", "1")
+        given = secret({f"{REGISTRY}/openclaw": {}, f"{REGISTRY}/demo": entry()})
+        result = scene(given, workload(**NAMED), workload("demo", f"{REGISTRY}/demo/app:1", **NAMED))
+        assert_verdict(result, "auth", "failed", f"the entry {REGISTRY}/openclaw has no user name")
+
     def test_an_account_without_the_right_says_more_than_one_that_is_unknown(self, scene: Scene) -> None:
         scene.refusals["reader"] = "reader-pushes"
         entries = {f"{REGISTRY}/openclaw": entry("reader"), REGISTRY: entry("nobody")}
@@ -597,6 +616,12 @@ class TestRepair:
     ) -> None:
         repair, after = self.predicted(scene, given, workload(**NAMED))
         assert (repair["action"], repair["keep"], repair["data_key"]) == ("replace", keep, data_key)
+        assert after["ok"]
+
+    def test_a_wildcard_without_a_password_is_kept(self, scene: Scene) -> None:
+        """It may be for other registries, too. The entry that a repair adds is enough."""
+        repair, after = self.predicted(scene, secret({"*.killinit.cc": {"username": "reader"}}), workload(**NAMED))
+        assert (repair["action"], repair["keep"]) == ("merge", ["*.killinit.cc"])
         assert after["ok"]
 
     def test_a_valid_secret_of_the_older_type_is_kept(self, scene: Scene) -> None:
