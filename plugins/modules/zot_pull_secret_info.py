@@ -190,8 +190,8 @@ repair:
         - V(none), the secret does not change.
         - V(create), the secret does not exist and must be created.
         - V(merge), entries of the secret must be changed.
-        - V(replace), the secret must be deleted and created again, because it has another type than
-          C(kubernetes.io/dockerconfigjson) or is immutable.
+        - V(replace), the secret must be deleted and created again, because it is immutable or has the type C(Opaque) or
+          C(kubernetes.io/dockercfg). A secret of any other type is not repaired.
       type: str
     data_key:
       description: The key in the data of the secret that contains the entries to keep. Null if no entry is kept.

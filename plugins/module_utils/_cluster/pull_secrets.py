@@ -30,6 +30,9 @@ FIELDS: t.Mapping[str, str] = {
     "kubernetes.io/dockercfg": ".dockercfg",
 }
 
+# The types of the secrets that a repair may replace. Something else uses a secret of any other type.
+REPLACEABLE = (*FIELDS, "Opaque")
+
 _SCHEME = re.compile(r"https?://")
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s%^`{}|\\:\[\]]*)(?::([0-9]*))?")
 _BROKEN_PATH = re.compile(r"%(?![0-9A-Fa-f]{2})")

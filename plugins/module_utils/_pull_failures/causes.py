@@ -17,7 +17,7 @@ from dataclasses import replace
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.commands import Commands
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import is_name
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import PullFailure, classify
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import FIELDS
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import FIELDS, REPLACEABLE
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failures.state import (
     Answer,
@@ -210,6 +210,10 @@ class _Diagnosis:
         keys = ", ".join(entry.key or "a key that kubelet ignores" for entry in secret.entries)
         if secret.type not in FIELDS:
             cause, message = "secret_type", f"kubelet ignores the secret {name}, because its type is {secret.type}"
+            if secret.type not in REPLACEABLE:
+                remedy = f"Name a pull secret with credentials for {reference.registry} in {self._failure.resource}"
+                has_other = reference.registry == self._cluster.registry and name != usual
+                commands = self._commands.pull_with(usual) if has_other else []
         elif secret.problems:
             cause = "secret_unreadable"
             message = f"kubelet cannot read the secret {name}: {'; '.join(secret.problems)}"

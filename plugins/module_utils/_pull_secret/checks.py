@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
+    REPLACEABLE,
     Entry,
     PullSecret,
     printable_key,
@@ -85,19 +86,19 @@ def fitting_entries(state: State, secret: PullSecret) -> dict[str, list[Entry]]:
 
 
 def _secret_checks(state: State, probes: Probes) -> t.Iterator[Check]:
-    scope = state.scope
-    if state.secret is None:
-        exists = _absent(state)
-        yield exists
-        yield from (_follows(name, f"secret/{scope.secret}", exists) for name in ("type", "json", "entry", "auth"))
-        yield _follows("read", scope.registry, exists)
+    scope, resource = state.scope, f"secret/{state.scope.secret}"
+    secret = PullSecret.read(state.secret) if state.secret else None
+    exists = Check("exists", resource, "ok", f"the {scope.title} exists") if secret else _absent(state)
+    kind = _type(scope, secret) if secret else _follows("type", resource, exists)
+    yield from (exists, kind)
+    if not secret or secret.type not in REPLACEABLE:
+        yield from (_follows(name, resource, kind) for name in ("json", "entry", "auth"))
+        yield _follows("read", scope.registry, kind)
         return
-    yield Check("exists", f"secret/{scope.secret}", "ok", f"the {scope.title} exists")
-    secret = PullSecret.read(state.secret)
     fitting = fitting_entries(state, secret)
     entry = _entry(scope, secret, fitting)
     auth = _auth(scope, entry, fitting)
-    yield from (_type(scope, secret), _json(scope, secret), entry, auth)
+    yield from (_json(scope, secret), entry, auth)
     if state.unread_workloads:
         yield Check("read", scope.registry, "unknown", state.unread_workloads, _RIGHTS)
     for repository, images in state.needed.items():
@@ -128,6 +129,10 @@ def _type(scope: Scope, secret: PullSecret) -> Check:
     if secret.type in FIELDS:
         return Check("type", resource, "ok", f"the {scope.title} has the type {secret.type}")
     reason = f"the {scope.title} has the type {secret.type}, which kubelet ignores"
+    if secret.type not in REPLACEABLE:
+        remedy = "A repair does not replace it, because something else uses a secret of this type. Set the option name"
+        remedy += " (zot_pull_secret_name) to another name, and name that pull secret in the workloads."
+        return Check("type", resource, "failed", reason, remedy)
     remedy = f"The type of a secret cannot be changed. To replace the secret, {_REPAIR}, {_ACCOUNT}."
     return Check("type", resource, "failed", reason, remedy)
 

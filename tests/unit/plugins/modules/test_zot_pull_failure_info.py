@@ -516,6 +516,22 @@ class TestAccess:
         accounts.refused.update({"": "no-credentials", PULL: scenario})
         assert names(diagnose(Scene.of("nosecret"))) == expected
 
+    def test_a_secret_that_something_else_uses(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        """A repair would not replace it."""
+        accounts.refused[""] = "no-credentials"
+        scene = Scene.of("opaque")
+        scene.secrets["opaque"] = secret("opaque", {}, kind="kubernetes.io/tls")
+        for options, expected in (
+            ({}, ["patch"]),
+            ({"pull_secret": "opaque"}, ["delete"]),
+            ({"registry": "zot.example"}, ["delete"]),
+        ):
+            result = diagnose(scene, **options)
+            (finding,) = causes(result)
+            assert finding["cause"] == "secret_type"
+            assert f"Name a pull secret with credentials for {REGISTRY} in deployment/opaque" in finding["remedy"]
+            assert verbs(result) == expected
+
     def test_an_incomplete_entry(self, diagnose: Diagnose, accounts: Accounts) -> None:
         accounts.refused[""] = "no-credentials"
         scene = Scene.of("wrong")

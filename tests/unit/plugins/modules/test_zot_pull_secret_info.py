@@ -624,6 +624,18 @@ class TestRepair:
         assert (repair["action"], repair["keep"]) == ("merge", ["*.killinit.cc"])
         assert after["ok"]
 
+    @pytest.mark.parametrize("kind", ["kubernetes.io/tls", "helm.sh/release.v1", "kubernetes.io/service-account-token"])
+    def test_a_secret_that_something_else_uses(self, kind: str, scene: Scene) -> None:
+        """A repair would take it from its user. Workloads that do not name it do not get it, either."""
+        given = secret("a certificate", kind=kind, field="tls.crt")
+        for pod in (workload(), workload(**NAMED)):
+            result = scene(given, pod, account(), **NEW)
+            assert_verdict(result, "type", "failed", SECRET, kind)
+            assert "zot_pull_secret_name" in checks(result)["type"]["remedy"]
+            assert not [text for text in result["problems"] if kind in text and "zot_pull_secret_repair" in text]
+            assert checks(result)["read"]["verdict"] == "unknown"
+            assert (result["repair"]["action"], result["repair"]["service_accounts"]) == ("none", [])
+
     def test_a_valid_secret_of_the_older_type_is_kept(self, scene: Scene) -> None:
         given = secret({REGISTRY: entry()}, kind="kubernetes.io/dockercfg", field=".dockercfg")
         result = scene(given, workload(**NAMED))
