@@ -127,7 +127,9 @@ findings:
       sample: "Publish the image (killinit.zot.publish), or use an image that exists:"
     commands:
       description:
-        - Shell commands that fix the cause, in the order to run them. Empty if no command can fix the cause.
+        - Shell commands that fix the cause, in the order to run them, or that show the events of a pod if the cause is
+          not known. Empty if no command can fix the cause.
+        - They name the kubeconfig and the context of the task, if these are set.
         - They contain only names that are valid in Kubernetes. If a command is omitted for this reason, the remedy says
           so.
       type: list

@@ -139,9 +139,12 @@ checks:
         - V(type), whether kubelet uses secrets of this type.
         - V(json), whether kubelet can read all entries. If it cannot read one, it ignores all pull secrets of the pod.
         - V(entry), whether each required repository matches an entry, by the rules of kubelet.
-        - V(auth), whether the entries that are used have a user name and a password, and C(auth) contains the same.
+        - V(auth), for each repository, whether an entry has a user name and a password, and its C(auth) contains the
+          same.
         - V(read), for each repository, whether one of the users may read every required image in the registry.
-        - V(named), for each workload, whether its pod template or its service account names the secret.
+        - V(named), for each workload, whether its pod template or its service account names the secret, and no other
+          pull secret that kubelet cannot read. Other pull secrets that do not exist, or that the user may not read, are
+          not checked.
       type: str
     resource:
       description: The secret, the repository or the workload.
@@ -187,8 +190,8 @@ repair:
         - V(none), the secret does not change.
         - V(create), the secret does not exist and must be created.
         - V(merge), entries of the secret must be changed.
-        - V(replace), the secret must be deleted and created again, because it has another type than
-          C(kubernetes.io/dockerconfigjson) or is immutable.
+        - V(replace), the secret must be deleted and created again, because it is immutable or has the type C(Opaque) or
+          C(kubernetes.io/dockercfg). A secret of any other type is not repaired.
       type: str
     data_key:
       description: The key in the data of the secret that contains the entries to keep. Null if no entry is kept.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 import socket
 import subprocess
 import threading
@@ -292,10 +293,10 @@ def test_the_commands_fix_it(
     commands = typed(run)
     assert commands == [command for finding in report["findings"] for command in finding["commands"]]
 
+    # The commands name the kubeconfig of the diagnosis, whose user may only read.
+    shutil.copyfile(cluster.kubeconfig, environment["K8S_AUTH_KUBECONFIG"])
     engineer = {
         **environment,
-        "KUBECONFIG": str(cluster.kubeconfig),
-        "K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig),
         "PATH": f"{cluster.kubectl.parent}:{environment['PATH']}",
     }
     reader = registry.reader

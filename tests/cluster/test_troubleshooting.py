@@ -110,7 +110,8 @@ def test_image_pull_back_off(
     kubectl.apply(pull_secret(registry, Account(registry.reader.username, WRONG)))
     kubectl.apply(workload(latest.replace(":latest", ":1")))
     until_they_fail(kubectl, 1)
-    environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"}
+    # With K8S_AUTH_KUBECONFIG, which kubectl does not read, the commands would name the kubeconfig.
+    environment |= {"KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"}
     run = playbook("killinit.zot.diagnose", zot_namespace=kubectl.namespace)
     assert_documented(DIAGNOSE, _between(run, "Action failed: ", r"\nOrigin: "))
 

@@ -73,6 +73,11 @@ def test_no_kubeconfig(problem: Callable[..., str]) -> None:
     assert all(name in text for name in ("zot_kubeconfig", "K8S_AUTH_KUBECONFIG"))
 
 
+def test_a_kubeconfig_that_does_not_exist(problem: Callable[..., str]) -> None:
+    """The role passes it in the environment, where no option names it."""
+    assert "the kubeconfig /nonexistent/config does not exist" in problem(zot_kubeconfig="/nonexistent/config")
+
+
 def test_options_without_a_value_are_not_given(problem: Callable[..., str]) -> None:
     """An empty answer in AWX is null."""
     empty = dict.fromkeys(("zot_diagnose_label_selectors", "zot_diagnose_pull_secret"))

@@ -18,7 +18,7 @@ KINDS = {kind: resource for resource, (_version, kind) in RESOURCES.items()}
 
 
 class FakeCluster:
-    """Holds objects by kind and namespace; *refused* names resources that the account may not read.
+    """Holds objects by kind and namespace; *refused* names what the account may not read: C(secrets), or C(secrets/x).
 
     *requests* are the reads so far: verb, resource, namespace.
     """
@@ -78,7 +78,7 @@ class FakeCluster:
     def _note(self, verb: str, subject: str, namespace: str | None) -> None:
         self.requests.append((verb, subject, namespace))
         resource = subject.partition("/")[0]
-        if resource in self.refused:
+        if {resource, subject} & self.refused:
             raise ClusterError.from_answer(
                 403,
                 "Forbidden",

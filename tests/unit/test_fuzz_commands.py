@@ -122,7 +122,7 @@ def check(command: str) -> None:
         assert what == "restart"
         assert re.fullmatch(RESOURCE, *rest), rest
     else:
-        assert (verb, what) == ("delete", "pod")
+        assert (verb, what) in (("delete", "pod"), ("describe", "pod"))
         assert rest
         assert all(re.fullmatch(NAME, each) for each in rest), rest
 

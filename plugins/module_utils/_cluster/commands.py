@@ -32,12 +32,15 @@ _ARCHITECTURE = re.compile(r"[a-z0-9]+")
 class Commands:
     """Commands for one resource, for example C(deployment/openclaw), whose *failures* are alike.
 
-    *invalid* are the names that are not valid in Kubernetes. Commands with these names are omitted.
+    *connection* is the result of connection_options(): without it a command could act on another cluster. *invalid* are
+    the names that are not valid in Kubernetes. Commands with these names are omitted.
     """
 
-    def __init__(self, namespace: str, failures: t.Sequence[PullFailure]) -> None:
+    def __init__(self, namespace: str, failures: t.Sequence[PullFailure], connection: t.Mapping[str, str]) -> None:
         self._namespace = namespace
-        self._kubectl = f"kubectl {shlex.quote(f'--namespace={namespace}')}"
+        self._connection = connection
+        options = {**connection, "namespace": namespace}
+        self._kubectl = " ".join(["kubectl", *(shlex.quote(f"--{name}={value}") for name, value in options.items())])
         owner = failures[0]
         # An ephemeral container cannot be changed, and a new pod would not have it.
         lasting = [each for each in failures if each.use.kind != "ephemeral container"]
@@ -111,6 +114,8 @@ class Commands:
             "zot_registry": registry,
             "zot_namespace": self._namespace,
             "zot_pull_secret_name": secret,
+            # Ansible splits the variables like a shell.
+            **{f"zot_{name}": shlex.quote(value) for name, value in self._connection.items()},
         }
         extra = shlex.quote(" ".join(f"{name}={value}" for name, value in variables.items()))
         role = "--module-name=ansible.builtin.include_role --args=name=killinit.zot.zot_pull_secret"
@@ -132,6 +137,10 @@ class Commands:
         if (changed or len(self._pods) > _FEW) and self._kind in ("deployment", "daemonset"):
             return [f"{self._kubectl} rollout restart {shlex.quote(self._resource)}"]
         return [f"{self._kubectl} delete pod {' '.join(map(shlex.quote, self._pods))}"] if self._pods else []
+
+    def describe_pod(self) -> list[str]:
+        """Show the events of one of the pods."""
+        return [f"{self._kubectl} describe pod {shlex.quote(self._pods[0])}"] if self._pods else []
 
     def _with_new_pods(self, commands: list[str]) -> list[str]:
         # A StatefulSet waits for the old pod, which never starts, before it creates one of the new template:

@@ -13,11 +13,13 @@ import contextlib
 import copy
 import importlib
 import json
+import os
 import typing as t
 from urllib.parse import quote
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import RESOURCES, Object
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.kubeconfig import connection_options
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
@@ -38,9 +40,13 @@ _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 def cluster_module(options: t.Mapping[str, t.Any], **rules: t.Any) -> AnsibleK8SModule:
     """The module of a task that reads a cluster. *options* are added to those of the connection."""
-    return AnsibleK8SModule(
+    module = AnsibleK8SModule(
         argument_spec={**copy.deepcopy(AUTH_ARG_SPEC), **options}, supports_check_mode=True, check_pyyaml=False, **rules
     )
+    # The content of a kubeconfig is secret. A path is not, and commands in a result contain it.
+    if isinstance(module.params["kubeconfig"], str):
+        module._module.no_log_values.discard(module.params["kubeconfig"])
+    return module
 
 
 def connect(module: AnsibleK8SModule) -> ApiClient:
@@ -55,6 +61,11 @@ def connect(module: AnsibleK8SModule) -> ApiClient:
         # So the library fails when the list of the API's groups is anything else, for example a web page.
         if answers and isinstance(error, (AttributeError, LookupError, TypeError)):
             raise _not_of_kubernetes(answers[-1], **where) from error
+        # The message of the library names no file. With a host and credentials it does not read the kubeconfig.
+        kubeconfig = connection_options(module.params).get("kubeconfig")
+        is_unreadable = type(error.__cause__).__name__ == "ConfigException"
+        if is_unreadable and kubeconfig and not any(map(os.path.exists, kubeconfig.split(os.pathsep))):
+            raise ClusterError(f"the kubeconfig {kubeconfig} does not exist") from error
         raise _cluster_error(error, **where) from error
 
 

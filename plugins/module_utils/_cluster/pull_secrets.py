@@ -30,6 +30,9 @@ FIELDS: t.Mapping[str, str] = {
     "kubernetes.io/dockercfg": ".dockercfg",
 }
 
+# The types of the secrets that a repair may replace. Something else uses a secret of any other type.
+REPLACEABLE = (*FIELDS, "Opaque")
+
 _SCHEME = re.compile(r"https?://")
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s%^`{}|\\:\[\]]*)(?::([0-9]*))?")
 _BROKEN_PATH = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -112,6 +115,12 @@ class PullSecret:
             else:
                 entries.append(entry)
         return cls(kind, name, tuple(entries), tuple(problems), auths)
+
+    @property
+    def unreadable_keys(self) -> list[str]:
+        """The keys of the entries that kubelet cannot read."""
+        readable = {entry.name for entry in self.entries}
+        return [printable_key(name) for name in self.auths if name not in readable]
 
     def for_image(self, repository: str) -> list[Entry]:
         """The entries that kubelet tries for C(registry/repository), one after the other until one can pull."""

@@ -10,13 +10,14 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import difflib
+import re
 import typing as t
 from dataclasses import replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.commands import Commands
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import is_name
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import PullFailure, classify
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import FIELDS
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import FIELDS, REPLACEABLE
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failures.state import (
     Answer,
@@ -50,7 +51,7 @@ class _Diagnosis:
         self._failure = failures[0]
         self._message = self._failure.message
         self._error = classify(self._message, self._failure.image)
-        self._commands = Commands(cluster.namespace, failures)
+        self._commands = Commands(cluster.namespace, failures, cluster.connection)
         self._reference = reference_of(self._failure)
         # The answers of the registry to the credentials of the pod, and to a request without credentials.
         self._as_pod: list[Answer] = []
@@ -99,7 +100,10 @@ class _Diagnosis:
         image = self._failure.image
         message = f"{image!r} is not a valid image reference"
         remedy = "Write the image as registry/repository:tag, the repository in lower case"
-        name, colon, tag = image.rpartition(":")
+        address = re.sub("^https?://", "", image, flags=re.IGNORECASE)
+        if address != image:
+            remedy = f"{remedy}, without {image.removesuffix(address)}"
+        name, colon, tag = address.rpartition(":")
         try:
             commands = self._commands.set_image(Reference.parse(f"{name.lower()}{colon}{tag}"))
         except InvalidReferenceError:
@@ -206,8 +210,17 @@ class _Diagnosis:
         keys = ", ".join(entry.key or "a key that kubelet ignores" for entry in secret.entries)
         if secret.type not in FIELDS:
             cause, message = "secret_type", f"kubelet ignores the secret {name}, because its type is {secret.type}"
+            if secret.type not in REPLACEABLE:
+                remedy = f"Name a pull secret with credentials for {reference.registry} in {self._failure.resource}"
+                has_other = reference.registry == self._cluster.registry and name != usual
+                commands = self._commands.pull_with(usual) if has_other else []
         elif secret.problems:
-            cause, message = "secret_unreadable", f"kubelet cannot read the secret {name}: {secret.problems[0]}"
+            cause = "secret_unreadable"
+            message = f"kubelet cannot read the secret {name}: {'; '.join(secret.problems)}"
+            # A repair needs credentials for the registry of the image, and removes entries that kubelet cannot read.
+            others = [key for key in secret.unreadable_keys if key.partition("/")[0] != reference.registry]
+            if others:
+                remedy, commands = f"Correct or remove the entry {', '.join(others)} of the secret {name}", []
         elif any(entry.is_complete for entry in fitting):
             return None
         elif fitting:
@@ -215,8 +228,8 @@ class _Diagnosis:
             message = f"the entry {keys} of the secret {name} has no user name or no password"
         else:
             cause = "secret_without_entry"
-            others = f"its entries are for {keys}" if keys else "it has no entries"
-            message = f"the secret {name} has no entry for {reference.name}; {others}"
+            available = f"its entries are for {keys}" if keys else "it has no entries"
+            message = f"the secret {name} has no entry for {reference.name}; {available}"
         return Cause(cause, message, remedy, commands, evidence)
 
     def _content(self, reference: Reference) -> t.Iterator[Cause]:
@@ -300,7 +313,8 @@ class _Diagnosis:
             return Cause("pulling", f"the image exists, and {message}", remedy, (), size)
         if image is None or not (_may_read(self._answers) or self._error in ("absent", "platform")):
             message = "the error is not known to this module" if self._message else "kubelet gives no reason"
-            return Cause("unknown", message, "Check the events of the pod: kubectl describe pod", (), self._message)
+            commands = self._commands.describe_pod()
+            return Cause("unknown", message, "Check the events of the pod", commands, self._message)
         tries = [each.next_try for each in self._failures if each.next_try is not None]
         when = f"in about {max(tries)} s" if tries else "within 5 minutes"
         commands = self._commands.recreate_pods()

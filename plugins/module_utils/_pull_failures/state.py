@@ -35,6 +35,7 @@ class ClusterState:
 
     *pull_secret* is the secret that pods should name. *secrets* are the pull secrets that exist, *unreadable_secrets*
     those that the user may not read. *service_accounts* and *platforms* (of the nodes) are None if they were not read.
+    *connection* is the result of connection_options().
     """
 
     namespace: str
@@ -45,6 +46,7 @@ class ClusterState:
     unreadable_secrets: t.Collection[str] = ()
     service_accounts: t.Mapping[str, Object] | None = None
     platforms: t.Mapping[str, str] | None = None
+    connection: t.Mapping[str, str] = field(default_factory=dict)
 
     def in_registry(self, failure: PullFailure) -> Reference | None:
         """The image, if it is in the registry of the task."""

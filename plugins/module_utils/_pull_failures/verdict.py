@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client, Object, Readings
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_text
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.kubeconfig import connection_options
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import is_name, object_name
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import PullFailure, find_failures
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret
@@ -29,19 +30,21 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.session imp
 
 @dataclass(frozen=True)
 class Query:
-    """The options of a task, except for those of the connections."""
+    """The options of a task, except for those of the connections; *connection* is for the commands of the findings."""
 
     registry: str
     selection: Selection
     pull_timeout: int
     pull_secret: str
+    connection: t.Mapping[str, str]
 
     @classmethod
     def of(cls, params: t.Mapping[str, t.Any]) -> Query:
         """Parse the options. Raises ZotError or InvalidNameError for an invalid option."""
         at_least(0, pull_timeout=params["pull_timeout"])
         registry = registry_option(params["registry"])
-        return cls(registry, Selection.of(params), params["pull_timeout"], object_name(params["pull_secret"]))
+        secret = object_name(params["pull_secret"])
+        return cls(registry, Selection.of(params), params["pull_timeout"], secret, connection_options(params))
 
 
 def explain_pull_failures(client: Client, task: Task, options: Options, query: Query) -> dict[str, t.Any]:
@@ -125,6 +128,7 @@ def _read_cluster(readings: Readings, query: Query, failures: t.Sequence[PullFai
         forbidden,
         accounts,
         None if nodes is None else {name: _platform(node) for name, node in nodes.items()},
+        query.connection,
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
+    REPLACEABLE,
     Entry,
     PullSecret,
     printable_key,
@@ -85,19 +86,19 @@ def fitting_entries(state: State, secret: PullSecret) -> dict[str, list[Entry]]:
 
 
 def _secret_checks(state: State, probes: Probes) -> t.Iterator[Check]:
-    scope = state.scope
-    if state.secret is None:
-        exists = _absent(state)
-        yield exists
-        yield from (_follows(name, f"secret/{scope.secret}", exists) for name in ("type", "json", "entry", "auth"))
-        yield _follows("read", scope.registry, exists)
+    scope, resource = state.scope, f"secret/{state.scope.secret}"
+    secret = PullSecret.read(state.secret) if state.secret else None
+    exists = Check("exists", resource, "ok", f"the {scope.title} exists") if secret else _absent(state)
+    kind = _type(scope, secret) if secret else _follows("type", resource, exists)
+    yield from (exists, kind)
+    if not secret or secret.type not in REPLACEABLE:
+        yield from (_follows(name, resource, kind) for name in ("json", "entry", "auth"))
+        yield _follows("read", scope.registry, kind)
         return
-    yield Check("exists", f"secret/{scope.secret}", "ok", f"the {scope.title} exists")
-    secret = PullSecret.read(state.secret)
     fitting = fitting_entries(state, secret)
     entry = _entry(scope, secret, fitting)
-    auth = _auth(scope, entry, [each for entries in fitting.values() for each in entries])
-    yield from (_type(scope, secret), _json(scope, secret), entry, auth)
+    auth = _auth(scope, entry, fitting)
+    yield from (_json(scope, secret), entry, auth)
     if state.unread_workloads:
         yield Check("read", scope.registry, "unknown", state.unread_workloads, _RIGHTS)
     for repository, images in state.needed.items():
@@ -128,6 +129,10 @@ def _type(scope: Scope, secret: PullSecret) -> Check:
     if secret.type in FIELDS:
         return Check("type", resource, "ok", f"the {scope.title} has the type {secret.type}")
     reason = f"the {scope.title} has the type {secret.type}, which kubelet ignores"
+    if secret.type not in REPLACEABLE:
+        remedy = "A repair does not replace it, because something else uses a secret of this type. Set the option name"
+        remedy += " (zot_pull_secret_name) to another name, and name that pull secret in the workloads."
+        return Check("type", resource, "failed", reason, remedy)
     remedy = f"The type of a secret cannot be changed. To replace the secret, {_REPAIR}, {_ACCOUNT}."
     return Check("type", resource, "failed", reason, remedy)
 
@@ -154,24 +159,29 @@ def _entry(scope: Scope, secret: PullSecret, fitting: t.Mapping[str, list[Entry]
     return Check("entry", resource, "ok", reason, entries=used)
 
 
-def _auth(scope: Scope, entry: Check, entries: t.Sequence[Entry]) -> Check:
+def _auth(scope: Scope, entry: Check, fitting: t.Mapping[str, list[Entry]]) -> Check:
+    """Whether the entries for each repository have credentials. One valid entry is enough."""
     resource = f"secret/{scope.secret}"
-    if not entries:
+    if not any(fitting.values()):
         return _follows("auth", resource, entry)
-    wrong = {}
-    for each in entries:
-        if not each.is_complete:
-            wrong[each.key] = f"the entry {each.key} has no user name or no password"
-        elif each.contradicts:
-            wrong[each.key] = (
-                f"auth in the entry {each.key} is not base64 of its username:password, and kubelet uses auth"
-            )
+    valid: list[Entry] = []
+    wrong: dict[str, str] = {}
+    for entries in fitting.values():
+        good = [each for each in entries if each.is_complete and not each.contradicts]
+        valid += good
+        wrong.update({each.key: _fault(each) for each in entries if not good})
     if wrong:
         reason = f"the {scope.title} has invalid credentials: {'; '.join(wrong.values())}"
         remedy = f"To write auth, username and password of the same user, {_REPAIR}, {_ACCOUNT}."
         return Check("auth", resource, "failed", reason, remedy, entries=tuple(wrong))
-    keys = tuple(dict.fromkeys(each.key for each in entries))
-    return Check("auth", resource, "ok", f"the {scope.title} has {accounts(entries)}", entries=keys)
+    keys = tuple(dict.fromkeys(each.key for each in valid))
+    return Check("auth", resource, "ok", f"the {scope.title} has {accounts(valid)}", entries=keys)
+
+
+def _fault(entry: Entry) -> str:
+    if not entry.is_complete:
+        return f"the entry {entry.key} has no user name or no password"
+    return f"auth in the entry {entry.key} is not base64 of its username:password, and kubelet uses auth"
 
 
 def accounts(entries: t.Iterable[Entry]) -> str:
@@ -234,7 +244,7 @@ def _naming(state: State, workload: Object) -> Check:
     subject, specification = name_of(workload), template_of(workload)["spec"]
     own = secret_names(specification)
     if name in own:
-        return Check("named", subject, "ok", f"{subject} names the pull secret {name}")
+        return _together(state, workload, f"{subject} names the pull secret {name}")
     if own:
         reason = f"{subject} in namespace {namespace} names the pull secrets {', '.join(own)} and not {name}"
         remedy = f"Add {name} to imagePullSecrets in the pod template of {subject}."
@@ -247,7 +257,17 @@ def _naming(state: State, workload: Object) -> Check:
         remedy = f"Create the service account {account}."
         return Check("named", subject, "failed", f"{reason} in namespace {namespace}", remedy)
     if name in secret_names(state.service_accounts[account]):
-        return Check("named", subject, "ok", f"the service account {account} of {subject} names the pull secret {name}")
+        return _together(state, workload, f"the service account {account} of {subject} names the pull secret {name}")
     reason = f"neither {subject} nor its service account {account} names the pull secret {name}"
     remedy = f"To add it to the service account, {_REPAIR}. Only pods that are created afterwards use it."
     return Check("named", subject, "failed", f"{reason} in namespace {namespace}", remedy)
+
+
+def _together(state: State, workload: Object, reason: str) -> Check:
+    """The check of a workload whose pods get the secret, together with the other pull secrets of the pods."""
+    subject, broken = name_of(workload), [name for name in state.named_secrets(workload) if name in state.broken]
+    if not broken:
+        return Check("named", subject, "ok", reason)
+    why = " and ".join(f"{name}, which kubelet cannot read: {state.broken[name]}" for name in broken)
+    reason = f"{reason}, but also {why}. It then ignores all pull secrets of the pod"
+    return Check("named", subject, "failed", reason, f"Correct or remove the secret {', '.join(broken)}.")

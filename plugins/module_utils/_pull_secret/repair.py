@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
+    REPLACEABLE,
     Entry,
     PullSecret,
     printable_key,
@@ -66,7 +67,10 @@ class Repair:
 
 
 def plan(state: State, checks: t.Sequence[Check], account: Account | None) -> Repair:
-    """The repair for failed checks. The secret does not change if it already has exactly these credentials."""
+    """The repair for failed checks. The secret does not change if it already has exactly these credentials.
+
+    There is no repair for a secret that something else uses.
+    """
     service_accounts = _service_accounts(state)
     registry = state.scope.registry
     wrong = [check for check in checks if _is_curable(check)]
@@ -75,6 +79,8 @@ def plan(state: State, checks: t.Sequence[Check], account: Account | None) -> Re
     if state.secret is None:
         return Repair("create", None, (), (f"entry {registry}: added",), service_accounts)
     old = PullSecret.read(state.secret)
+    if old.type not in REPLACEABLE:
+        return Repair()
     bad = {key for check in wrong for key in check.entries}
     kept = [entry for entry in old.entries if _is_kept(entry, registry, bad)]
     changes = _changes(old, kept, registry, account)

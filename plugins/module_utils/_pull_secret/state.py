@@ -14,7 +14,13 @@ from dataclasses import dataclass, field, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import RESOURCES, Client, Object, Readings
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import WorkloadName, object_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import WorkloadName, is_name, object_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
+    FIELDS,
+    PullSecret,
+    secret_names,
+    service_account_of,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import WORKLOADS, Selection
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import image_uses, template_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
@@ -53,8 +59,9 @@ class State:
     """The resources of a scope in the cluster.
 
     *workloads* are those of the scope that use the registry, and *missing* those that were named and do not exist.
-    *elsewhere* are the namespaces with a secret of the same name, if the secret of the scope does not exist. A resource
-    that cannot be read is None, and *unreadable* has the reason.
+    *elsewhere* are the namespaces with a secret of the same name, if the secret of the scope does not exist. *broken*
+    are the other pull secrets of the workloads that kubelet cannot read, each with the reason. A resource that cannot
+    be read is None, and *unreadable* has the reason.
     """
 
     scope: Scope
@@ -64,6 +71,7 @@ class State:
     service_accounts: t.Mapping[str, Object] | None
     elsewhere: tuple[str, ...] | None
     unreadable: tuple[t.Mapping[str, t.Any], ...]
+    broken: t.Mapping[str, str] = field(default_factory=dict)
 
     @property
     def needed(self) -> dict[str, list[Reference]]:
@@ -88,6 +96,12 @@ class State:
     def unread_workloads(self) -> str:
         """Why some workloads could not be read; empty if all could."""
         return self.unread(*WORKLOADS)
+
+    def named_secrets(self, workload: Object) -> list[str]:
+        """The pull secrets of a new pod of a workload: those of its service account only if it names none itself."""
+        specification = template_of(workload)["spec"]
+        account = (self.service_accounts or {}).get(service_account_of(specification), {})
+        return secret_names(specification) or secret_names(account)
 
     def changed(self, secret: Object | None, service_accounts: t.Mapping[str, Object] | None) -> State:
         """A copy with another secret and other service accounts."""
@@ -120,7 +134,8 @@ def read_state(client: Client, scope: Scope) -> State:
     if not state.needed and not unread_kinds:
         scope.selection.require_namespace(client)
         raise _nothing_found(state)
-    return state
+    names = dict.fromkeys(name for each in state.workloads for name in state.named_secrets(each))
+    return replace(state, broken=_broken(client, scope, [name for name in names if name != scope.secret]))
 
 
 def _nothing_found(state: State) -> ClusterError:
@@ -144,6 +159,23 @@ def _elsewhere(client: Client, scope: Scope) -> tuple[str, ...] | None:
     except ClusterError:
         return None
     return tuple(each["metadata"]["namespace"] for each in found)
+
+
+def _broken(client: Client, scope: Scope, names: t.Iterable[str]) -> dict[str, str]:
+    """The secrets among *names* that kubelet cannot read, each with the reason. The permission to read is optional."""
+    found = {}
+    for name in filter(is_name, names):
+        try:
+            document = client.get("secrets", scope.namespace, name)
+        except ClusterError as error:
+            if error.status != 403:
+                raise
+            continue
+        secret = PullSecret.read(document) if document else None
+        # Kubelet does not parse a secret of another type.
+        if secret and secret.type in FIELDS and secret.problems:
+            found[name] = "; ".join(secret.problems)
+    return found
 
 
 def _images(workload: Object, registry: str) -> list[Reference]:

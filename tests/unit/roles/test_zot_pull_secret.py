@@ -118,6 +118,37 @@ def test_everything_else_in_the_secret_is_kept() -> None:
     assert "immutable" not in written(None)[0]
 
 
+@pytest.mark.parametrize(
+    ("credentials", "message"),
+    [
+        ({"username": "puller", "password": "12345"}, None),
+        ({"username": "puller", "password": 12345}, "zot_pull_secret_password is a number, not text. Quote the value."),
+        ({"username": "puller", "password": 0}, "zot_pull_secret_password is a number, not text. Quote the value."),
+        ({"username": 1, "password": 1.5}, "zot_pull_secret_username is a number, not text. Quote the value."),
+        ({"username": "puller", "password": ""}, "Set zot_pull_secret_username and zot_pull_secret_password."),
+        ({"username": None, "password": None}, "Set zot_pull_secret_username and zot_pull_secret_password."),
+        ({}, "Set zot_pull_secret_username and zot_pull_secret_password."),
+    ],
+)
+def test_credentials_that_cannot_be_written(credentials: Object, message: str | None) -> None:
+    """A number in YAML may be another one than in the file: 0012345 is 5349."""
+    task = REPAIR["block"][0]
+    arguments = task["ansible.builtin.assert"]
+    before = {"name": "zot-pull-secret", "namespace": "openclaw", "registry": REGISTRY}
+    variables = {
+        "__zot_pull_secret_before": before,
+        **_trusted(task.get("vars", {})),
+        **{f"zot_pull_secret_{name}": value for name, value in credentials.items()},
+    }
+    templar = Templar(loader=DataLoader(), variables=variables)
+    # Like the assertion, stop at the first condition that is not met.
+    valid = all(templar.template(template.trust_as_template(f"{{{{ {each} }}}}")) for each in arguments["that"])
+    assert valid is (message is None)
+    text = templar.template(template.trust_as_template(arguments["fail_msg"]))
+    assert message is None or text.endswith(message)
+    assert "12345" not in text
+
+
 def _tasks(tasks: t.Iterable[Object]) -> t.Iterator[Object]:
     for task in tasks:
         yield task

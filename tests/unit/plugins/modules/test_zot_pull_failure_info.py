@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.parsing.splitter import parse_kv
 
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failures import registry as registry_file
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failures import verdict
@@ -294,6 +295,14 @@ def test_a_reference_in_upper_case(diagnose: Diagnose) -> None:
     assert typed(diagnose(Scene.of("malformed"))) == [f"{KUBECTL} set image deployment/malformed app={APP}:1"]
 
 
+@pytest.mark.parametrize("scheme", ["http://", "https://", "HTTPS://"])
+def test_a_reference_with_a_scheme(diagnose: Diagnose, scheme: str) -> None:
+    scene = Scene.of("malformed").replace(f"{REGISTRY}/OpenClaw/openclaw:1", f"{scheme}{APP}:1")
+    result = diagnose(scene)
+    assert typed(result) == [f"{KUBECTL} set image deployment/malformed app={APP}:1"]
+    assert f"without {scheme}" in result["findings"][0]["remedy"]
+
+
 def test_an_image_of_docker_hub(diagnose: Diagnose, fake: t.Any) -> None:
     """No request is sent to the registry, and the message of kubelet counts."""
     scene = Scene.of("repomissing").replace(f"{REGISTRY}/openclaw/opencalw:1", "nginx:none")
@@ -307,6 +316,54 @@ def test_the_pull_policy_never(diagnose: Diagnose) -> None:
     patch = "'spec: {template: {spec: {containers: [{name: app, imagePullPolicy: Always}]}}}'"
     assert finding["cause"] == "pull_policy_never"
     assert finding["commands"] == [f"{KUBECTL} patch deployment/never --patch {patch}"]
+
+
+class TestCluster:
+    """A command that a person pastes acts on the cluster that was checked."""
+
+    @pytest.fixture(autouse=True)
+    def _environment(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.chdir(tmp_path)
+        for name in ("K8S_AUTH_KUBECONFIG", "K8S_AUTH_CONTEXT"):
+            monkeypatch.delenv(name, raising=False)
+
+    def commands(self, diagnose: Diagnose, accounts: Accounts, **options: t.Any) -> tuple[str, list[str]]:
+        """The command that writes credentials, and the words of kubectl before the verb."""
+        accounts.refused[WRONG] = "bad-password"
+        repair, delete = typed(diagnose(Scene.of("wrong"), **options))
+        words = shlex.split(delete)
+        return repair, words[: words.index("delete")]
+
+    @pytest.mark.parametrize("by_option", [True, False], ids=["options", "environment"])
+    def test_a_kubeconfig_and_a_context(
+        self, diagnose: Diagnose, accounts: Accounts, by_option: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given = {"kubeconfig": "kc.two", "context": "prod/api:6443"}
+        for name, value in () if by_option else given.items():
+            monkeypatch.setenv(f"K8S_AUTH_{name.upper()}", value)
+        repair, words = self.commands(diagnose, accounts, **given if by_option else {})
+        path = tmp_path / "kc.two"
+        assert words == ["kubectl", f"--kubeconfig={path}", "--context=prod/api:6443", "--namespace=openclaw"]
+        assert f" zot_kubeconfig={path} zot_context=prod/api:6443'" in repair
+
+    def test_names_with_spaces(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        """They are quoted for the shell, and in the variables also for Ansible."""
+        repair, words = self.commands(diagnose, accounts, context="a b; reboot")
+        assert words == ["kubectl", "--context=a b; reboot", "--namespace=openclaw"]
+        variables = next(word for word in shlex.split(repair) if word.startswith("--extra-vars="))
+        assert parse_kv(variables.partition("=")[2])["zot_context"] == "a b; reboot"
+
+    def test_several_files_and_the_home(
+        self, diagnose: Diagnose, accounts: Accounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HOME", "/home/ops")
+        _repair, words = self.commands(diagnose, accounts, kubeconfig="~/one:two")
+        assert words[1] == f"--kubeconfig=/home/ops/one:{tmp_path / 'two'}"
+
+    def test_the_content_of_a_kubeconfig_is_in_no_command(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        repair, words = self.commands(diagnose, accounts, kubeconfig={"users": []})
+        assert words == KUBECTL.split()
+        assert "kubeconfig" not in repair
 
 
 class TestAbsence:
@@ -459,6 +516,22 @@ class TestAccess:
         accounts.refused.update({"": "no-credentials", PULL: scenario})
         assert names(diagnose(Scene.of("nosecret"))) == expected
 
+    def test_a_secret_that_something_else_uses(self, diagnose: Diagnose, accounts: Accounts) -> None:
+        """A repair would not replace it."""
+        accounts.refused[""] = "no-credentials"
+        scene = Scene.of("opaque")
+        scene.secrets["opaque"] = secret("opaque", {}, kind="kubernetes.io/tls")
+        for options, expected in (
+            ({}, ["patch"]),
+            ({"pull_secret": "opaque"}, ["delete"]),
+            ({"registry": "zot.example"}, ["delete"]),
+        ):
+            result = diagnose(scene, **options)
+            (finding,) = causes(result)
+            assert finding["cause"] == "secret_type"
+            assert f"Name a pull secret with credentials for {REGISTRY} in deployment/opaque" in finding["remedy"]
+            assert verbs(result) == expected
+
     def test_an_incomplete_entry(self, diagnose: Diagnose, accounts: Accounts) -> None:
         accounts.refused[""] = "no-credentials"
         scene = Scene.of("wrong")
@@ -486,6 +559,20 @@ class TestAccess:
         result = diagnose(Scene.of("notbase64").naming("zot-pull-secret", "notbase64"))
         assert names(result) == ["secret_unreadable"]
         assert {password for password, _repository in accounts.requests} == {"", "operat0r-s3cret"}
+
+    @pytest.mark.parametrize("named", ["ghcr", "zot-pull-secret"])
+    def test_an_entry_for_another_registry_that_kubelet_cannot_read(
+        self, diagnose: Diagnose, accounts: Accounts, named: str
+    ) -> None:
+        """The credentials of this registry do not correct it, and a repair would remove it."""
+        accounts.refused[""] = "no-credentials"
+        scene = Scene.of("notbase64").naming("otherhost", named)
+        scene.secrets[named] = secret(named, {"ghcr.io": {"auth": "ghp_sometoken"}, REGISTRY: entry()})
+        result = diagnose(scene)
+        (finding,) = causes(result)
+        assert finding["cause"] == "secret_unreadable"
+        assert f"Correct or remove the entry ghcr.io of the secret {named}" in finding["remedy"]
+        assert verbs(result) == ["delete"]
 
     def test_a_name_that_no_secret_can_have(self, diagnose: Diagnose, accounts: Accounts) -> None:
         """Kubernetes accepts any text there. It is neither requested nor in a command."""
@@ -763,7 +850,9 @@ class TestNothingWrong:
     @pytest.mark.parametrize("message", ["", "something unheard of"])
     def test_the_reason_is_not_known(self, diagnose: Diagnose, message: str) -> None:
         scene = Scene.of("nohost").message(message)
-        assert names(diagnose(scene)) == ["unknown"]
+        result = diagnose(scene)
+        assert names(result) == ["unknown"]
+        assert typed(result) == [f"{KUBECTL} describe pod {scene.pod['metadata']['name']}"]
 
 
 class TestNetwork:

@@ -222,6 +222,62 @@ def test_who_names_the_secret(
     assert bool(checks(result)["named"]["remedy"]) is (verdict == "failed")
 
 
+class TestOtherSecrets:
+    """The other pull secrets that a pod names: kubelet uses none of them if it cannot read one."""
+
+    PASTED: t.ClassVar = {"ghcr.io": {"auth": "ghp_sometoken"}}
+    BOTH: t.ClassVar = {"imagePullSecrets": [{"name": "zot-pull-secret"}, {"name": "ghcr"}]}
+
+    def other(self, *arguments: t.Any, **more: t.Any) -> Result:
+        return {**secret(*arguments, **more), "metadata": {"name": "ghcr", "namespace": "openclaw"}}
+
+    def gets(self, scene: Scene) -> list[str]:
+        return [subject for verb, subject, _namespace in scene.cluster.requests if verb == "get"]
+
+    @pytest.mark.parametrize("of_pod", [True, False], ids=["pod", "service account"])
+    def test_one_that_kubelet_cannot_read(self, of_pod: bool, scene: Scene) -> None:
+        pods = [workload(name, **self.BOTH if of_pod else {}) for name in ("a", "b")]
+        result = scene(GOOD, self.other(self.PASTED), *pods, account("default", "zot-pull-secret", "ghcr"))
+        assert_verdict(result, "named", "failed", "deployment/b", "but also ghcr", "not base64", "ignores all")
+        assert "ghcr" in checks(result)["named"]["remedy"]
+        assert "zot_pull_secret_repair" not in checks(result)["named"]["remedy"]
+        assert "ghp_sometoken" not in json.dumps(result)
+        assert result["repair"]["action"] == "none"
+        assert self.gets(scene) == ["secrets/zot-pull-secret", "secrets/ghcr"]
+
+    def test_the_service_account_would_get_the_secret_beside_it(self, scene: Scene) -> None:
+        """The repair adds the pull secret, but that is not enough."""
+        result = scene(GOOD, self.other(self.PASTED), workload(), account("default", "ghcr"), assume_repaired=True)
+        assert_verdict(result, "named", "failed", "service account default", "ghcr")
+
+    @pytest.mark.parametrize(
+        "others",
+        [
+            pytest.param([], id="missing"),
+            pytest.param(["valid"], id="valid"),
+            pytest.param(["Opaque"], id="of a type that kubelet ignores"),
+        ],
+    )
+    def test_one_that_does_no_harm(self, others: list[str], scene: Scene) -> None:
+        found = {"valid": self.other({"ghcr.io": entry()}), "Opaque": self.other("not JSON", kind="Opaque")}
+        assert scene(GOOD, workload(**self.BOTH), *(found[each] for each in others))["ok"]
+
+    def test_one_that_the_user_may_not_read(self, scene: Scene) -> None:
+        """The Role in the README grants only the pull secret."""
+        result = scene(GOOD, self.other(self.PASTED), workload(**self.BOTH), refused=["secrets/ghcr"])
+        assert (result["ok"], result["unreadable"]) == (True, [])
+
+    def test_one_of_a_name_that_no_secret_can_have(self, scene: Scene) -> None:
+        names = {"imagePullSecrets": [{"name": "zot-pull-secret"}, {"name": "../x"}]}
+        assert scene(GOOD, workload(**names))["ok"]
+        assert self.gets(scene) == ["secrets/zot-pull-secret"]
+
+    def test_only_those_of_workloads_that_use_the_registry_are_read(self, scene: Scene) -> None:
+        pods = [workload(**NAMED), workload("other", "quay.io/x:1", **self.BOTH)]
+        assert scene(GOOD, *pods, account("unused", "ghcr"), account("default", "ghcr"))["ok"]
+        assert self.gets(scene) == ["secrets/zot-pull-secret"]
+
+
 @pytest.mark.parametrize(
     ("refused", "unknown"),
     [
@@ -317,6 +373,25 @@ class TestRead:
         assert_verdict(result, "read", "ok", "other", "*.killinit.cc")
         assert [user for user, _image in scene.tried] == ["puller", "other"]
         assert result["account"] == "puller"
+
+    @pytest.mark.parametrize(
+        "bad", [{"username": "other"}, {**entry(), "username": "you"}], ids=["incomplete", "contradictory"]
+    )
+    @pytest.mark.parametrize("key", ["*.killinit.cc", f"{REGISTRY}/openclaw"])
+    def test_a_bad_entry_beside_a_good_one(self, key: str, bad: Result, scene: Scene) -> None:
+        """Kubelet tries both, so the pods can pull."""
+        given = secret({key: bad, REGISTRY: entry()})
+        result = scene(given, workload(**NAMED))
+        assert_verdict(result, "auth", "ok", f"the user puller (entry {REGISTRY})")
+        assert key not in checks(result)["auth"]["reason"]
+        assert (result["ok"], result["repair"]["action"]) == (True, "none")
+
+    def test_a_bad_entry_for_one_of_two_repositories(self, scene: Scene) -> None:
+        """The good entry is for another repository."""
+        scene.fake.put("demo/app", "1")
+        given = secret({f"{REGISTRY}/openclaw": {}, f"{REGISTRY}/demo": entry()})
+        result = scene(given, workload(**NAMED), workload("demo", f"{REGISTRY}/demo/app:1", **NAMED))
+        assert_verdict(result, "auth", "failed", f"the entry {REGISTRY}/openclaw has no user name")
 
     def test_an_account_without_the_right_says_more_than_one_that_is_unknown(self, scene: Scene) -> None:
         scene.refusals["reader"] = "reader-pushes"
@@ -542,6 +617,24 @@ class TestRepair:
         repair, after = self.predicted(scene, given, workload(**NAMED))
         assert (repair["action"], repair["keep"], repair["data_key"]) == ("replace", keep, data_key)
         assert after["ok"]
+
+    def test_a_wildcard_without_a_password_is_kept(self, scene: Scene) -> None:
+        """It may be for other registries, too. The entry that a repair adds is enough."""
+        repair, after = self.predicted(scene, secret({"*.killinit.cc": {"username": "reader"}}), workload(**NAMED))
+        assert (repair["action"], repair["keep"]) == ("merge", ["*.killinit.cc"])
+        assert after["ok"]
+
+    @pytest.mark.parametrize("kind", ["kubernetes.io/tls", "helm.sh/release.v1", "kubernetes.io/service-account-token"])
+    def test_a_secret_that_something_else_uses(self, kind: str, scene: Scene) -> None:
+        """A repair would take it from its user. Workloads that do not name it do not get it, either."""
+        given = secret("a certificate", kind=kind, field="tls.crt")
+        for pod in (workload(), workload(**NAMED)):
+            result = scene(given, pod, account(), **NEW)
+            assert_verdict(result, "type", "failed", SECRET, kind)
+            assert "zot_pull_secret_name" in checks(result)["type"]["remedy"]
+            assert not [text for text in result["problems"] if kind in text and "zot_pull_secret_repair" in text]
+            assert checks(result)["read"]["verdict"] == "unknown"
+            assert (result["repair"]["action"], result["repair"]["service_accounts"]) == ("none", [])
 
     def test_a_valid_secret_of_the_older_type_is_kept(self, scene: Scene) -> None:
         given = secret({REGISTRY: entry()}, kind="kubernetes.io/dockercfg", field=".dockercfg")

@@ -38,7 +38,7 @@ def failure(owner: str, name: str, pod: str, kind: str = "container") -> PullFai
 
 def commands(owner: str = "deployment/openclaw", *, pods: t.Sequence[str] = ("b", "a"), uses: str = "") -> Commands:
     chosen = uses.split() or list(USES)
-    return Commands("openclaw", [failure(owner, name, pod, USES[name]) for name in chosen for pod in pods])
+    return Commands("openclaw", [failure(owner, name, pod, USES[name]) for name in chosen for pod in pods], {})
 
 
 def patched(command: str) -> t.Any:
@@ -129,19 +129,19 @@ class TestHostileNames:
     def test_of_an_owner(self, hostile: str) -> None:
         """The pods can still be deleted."""
         for owner in (f"deployment/{hostile}", f"{hostile}/openclaw" if "/" not in hostile else "/openclaw"):
-            found = Commands("openclaw", [failure(owner, "app", "pod-1")])
+            found = Commands("openclaw", [failure(owner, "app", "pod-1")], {})
             assert found.invalid == (owner,)
             assert set(self.all_of(found)) == {f"{KUBECTL} delete pod pod-1"}
 
     def test_of_a_pod(self, hostile: str) -> None:
-        found = Commands("openclaw", [failure("statefulset/db", "app", each) for each in ("db-0", hostile)])
+        found = Commands("openclaw", [failure("statefulset/db", "app", each) for each in ("db-0", hostile)], {})
         assert found.invalid == (hostile,)
         assert not [each for each in self.all_of(found) if "delete" in each]
         assert found.set_image(IMAGE) == [f"{KUBECTL} set image statefulset/db app=h.example/r:2"]
 
     @pytest.mark.parametrize("kind", ["container", "image volume"])
     def test_of_a_container(self, hostile: str, kind: str) -> None:
-        found = Commands("openclaw", [failure("deployment/openclaw", hostile, "pod-1", kind)])
+        found = Commands("openclaw", [failure("deployment/openclaw", hostile, "pod-1", kind)], {})
         assert found.invalid == (hostile,)
         assert found.set_image(IMAGE) == []
         assert found.always_pull() == []

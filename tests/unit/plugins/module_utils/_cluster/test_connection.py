@@ -339,6 +339,36 @@ class TestErrors:
         assert result["retryable"] is False
 
 
+@pytest.mark.parametrize("by_option", [True, False], ids=["option", "environment"])
+def test_a_kubeconfig_that_does_not_exist_is_named(
+    by_option: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With the directory in which a relative path was searched for."""
+    monkeypatch.chdir(tmp_path)
+    if not by_option:
+        monkeypatch.setenv("K8S_AUTH_KUBECONFIG", "nope")
+    with pytest.raises(ClusterError) as caught:
+        client(**{"kubeconfig": "nope"} if by_option else {})
+    message = str(caught.value)
+    assert message == f"cannot connect to the cluster: the kubeconfig {tmp_path / 'nope'} does not exist"
+
+
+@pytest.mark.parametrize(
+    ("kubeconfig_files", "options"),
+    [("none:one", {}), ("none", {"host": "http://127.0.0.1:1", "api_key": "k"})],
+    ids=["one of several exists", "it is not used"],
+)
+def test_a_missing_kubeconfig_is_not_the_error(
+    kubeconfig_files: str, options: Dict, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one").write_text("{}", encoding="utf-8")
+    monkeypatch.setenv("K8S_AUTH_KUBECONFIG", kubeconfig_files)
+    with pytest.raises(ClusterError) as caught:
+        client(**options)
+    assert "does not exist" not in str(caught.value)
+
+
 def test_the_environment_names_a_kubeconfig(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with running(answer_nothing) as server:
         path = tmp_path / "config"
