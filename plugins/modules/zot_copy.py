@@ -69,7 +69,7 @@ options:
       - A tag that keeps the previous image of each destination tag that moves, for example V({tag}-previous). V({tag})
         is replaced by the tag that moves.
       - Zot deletes an image when its last tag is overwritten, even if an index lists it.
-    type: str
+    type: raw
   images:
     description:
       - Several images, instead of O(repository).
