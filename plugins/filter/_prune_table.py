@@ -41,7 +41,6 @@ _WHY = {
     "name": "zot_prune_keep",
     "in_use": "in use",
     "shared_tag": "a shared tag",
-    "shared_image": "a shared tag has its image",
     "no_rule": "no rule removes revisions",
     "unknown_age": "its age is not known",
     "keep_last": "zot_prune_keep_last",

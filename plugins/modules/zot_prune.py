@@ -16,8 +16,7 @@ description:
     single architectures, for example C(3f2c1ab-amd64). Without O(untag_members), all tags of a revision are removed, or
     none.
   - A revision is removed only if no rule keeps it, if no entry of O(in_use) needs it, and if its age is known. A tag
-    that does not belong to a revision, for example C(latest) or C(latest-previous), is always kept, and so is the
-    revision of its image, which a rollback needs.
+    that does not belong to a revision, for example C(latest) or C(latest-previous), is always kept.
   - Removes tags, not digests. The next garbage collection of Zot deletes the images that no tag and no index refers to.
     Until then the tags can be restored with RV(undo).
   - Each tag is read right before it is removed. A tag that has moved since the plan was made is kept.
@@ -188,8 +187,7 @@ deleted:
           tag of its revision is in O(in_use), V(shared_tag) that it does not belong to a revision, V(no_rule) that
           neither O(keep_last) nor O(keep_newer_than) is set, V(unknown_age) that the age of a tag of its revision is
           not known, V(keep_last) that O(keep_last) keeps its revision, V(newer) that O(keep_newer_than) keeps it,
-          V(shared_image) that a shared tag has the image of its revision, V(attachment) that it is attached to an image
-          that is kept or still exists.
+          V(attachment) that it is attached to an image that is kept or still exists.
         - Why the tag is kept although the plan was to remove it. V(moved) means that another client has moved it or the
           index that lists its image, V(denied) that the user has no permission to remove tags, V(max_deletes) that
           the task would remove more tags than O(max_deletes), V(failed) that the removal failed, V(not_tried) that

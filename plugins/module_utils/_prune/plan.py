@@ -21,8 +21,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers i
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import TaggedImage
 from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags
 
-# Why a tag is kept. SHARED is the reason of a shared tag, and SHARED_IMAGE that of the revision whose image it has.
-NAME, IN_USE, SHARED, SHARED_IMAGE = "name", "in_use", "shared_tag", "shared_image"
+# Why a tag is kept.
+NAME, IN_USE, SHARED = "name", "in_use", "shared_tag"
 NO_RULE, UNKNOWN_AGE, KEEP_LAST, NEWER = "no_rule", "unknown_age", "keep_last", "newer"
 # Why a tag is removed. ATTACHMENT is also the reason to keep an attachment of an image that is kept.
 OLD, MEMBER, ATTACHMENT = "old", "member", "attachment"
@@ -97,14 +97,11 @@ def plan(
     """
     by_tag = {image.tag: image for image in images}
     groups: dict[str, list[TaggedImage]] = {}
-    shared: set[str] = set()
     for image in images:
         revision = rules.revisions.revision_of(image.tag)
-        if revision is None:
-            shared.add(image.digest)
-        else:
+        if revision is not None:
             groups.setdefault(revision, []).append(image)
-    reasons = _reasons(groups, rules, _used(images, use), shared)
+    reasons = _reasons(groups, rules, _used(images, use))
     decisions: dict[str, Decision] = {}
     for tag in tags:
         if tag in by_tag and not is_attachment(tag):
@@ -139,10 +136,8 @@ def _used(images: t.Iterable[TaggedImage], use: Use) -> Use:
     return Use(use.digests | listed, use.tags)
 
 
-def _reasons(
-    groups: t.Mapping[str, t.Sequence[TaggedImage]], rules: Rules, use: Use, shared: t.Container[str]
-) -> dict[str, str | None]:
-    """Why each revision is kept; None for a revision that is removed. *shared* are the digests of shared tags."""
+def _reasons(groups: t.Mapping[str, t.Sequence[TaggedImage]], rules: Rules, use: Use) -> dict[str, str | None]:
+    """Why each revision is kept; None for a revision that is removed."""
     times = {revision: _time(images) for revision, images in groups.items()}
     newest = sorted((time for time in times.values() if time is not None), reverse=True)
     # Revisions with the same time as the oldest of keep_last are kept, too.
@@ -157,8 +152,6 @@ def _reasons(
             (UNKNOWN_AGE, time is None),
             (KEEP_LAST, time is not None and any(time >= each for each in last)),
             (NEWER, time is not None and rules.newer_than is not None and time >= rules.newer_than),
-            # A rollback to the image of a shared tag, for example latest-previous, needs the name of its revision.
-            (SHARED_IMAGE, any(image.digest in shared for image in images)),
         )
         found[revision] = next((name for name, is_so in applies if is_so), None)
     return found

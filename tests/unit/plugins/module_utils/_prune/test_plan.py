@@ -107,18 +107,6 @@ def test_a_rule(more: dict[str, t.Any], use: Use, reason: str) -> None:
     assert {found[tag] for tag in ("aaaaaa1", "aaaaaa1-amd64", "aaaaaa1-arm64")} == {reason}
 
 
-def test_a_shared_tag_keeps_the_revision_of_its_image() -> None:
-    """A rollback to latest-previous names the revision. Only the tags of its architectures can be removed."""
-    images = [*THREE, LATEST, index("latest-previous", 29, *THREE[4:6], day=3)]
-    found = reasons(images, rules(keep_last=1, untag_members=True))
-    assert {tag: reason for tag, reason in found.items() if tag.startswith("aaaaaa2")} == {
-        "aaaaaa2": "shared_image",
-        "aaaaaa2-amd64": "-member",
-        "aaaaaa2-arm64": "-member",
-    }
-    assert (found["aaaaaa1"], found["aaaaaa3"]) == ("-old", "keep_last")
-
-
 def test_an_index_in_use_keeps_its_members() -> None:
     """Also those whose tags are of another revision."""
     images = [*revision("aaaaaa1", 1), *revision("aaaaaa2", 2, 2), index("stable", 99, *THREE[1:3])]
@@ -306,8 +294,6 @@ def test_every_needed_image_is_kept(
             assert image.tag not in named
             assert not image.digests & used
             assert revision_ is not None
-            shared = {each.digest for each in images if DEFAULT.revision_of(each.tag) is None}
-            assert decision.reason != "old" or image.digest not in shared
         if decision.removed and decision.reason == "old":
             group = [each for each in images if DEFAULT.revision_of(each.tag) == revision_]
             times = [pushed_at(each) for each in group]
