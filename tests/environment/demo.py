@@ -88,8 +88,8 @@ def refuse(registry: Registry, archives: Archives, directory: Path, environment:
         {**environment, "DOCKER_CONFIG": str(directory), "SSL_CERT_FILE": str(registry.ca)},
     )
     if run.returncode == 0 or "MANIFEST_INVALID" not in run.stdout:
-        raise DemoError("the registry was to refuse that as MANIFEST_INVALID")
-    print("It takes OCI manifests only. zot_push has skopeo convert the image, so it is accepted.")
+        raise DemoError("the registry did not refuse the image with MANIFEST_INVALID")
+    print("Zot accepts only OCI manifests. zot_push uses skopeo, which converts the image.")
 
 
 def roll_out(registry: Registry, archives: Archives, directory: Path, environment: dict[str, str]) -> None:
@@ -173,7 +173,7 @@ def main(*, with_cluster: bool) -> None:
         if with_cluster:
             roll_out(registry, archives, directory, environment)
         else:
-            say("To go on with a release to a real Kubernetes, as root: ./dev demo-cluster")
+            say("For a release to a real Kubernetes run as root: ./dev demo-cluster")
 
 
 if __name__ == "__main__":
