@@ -91,9 +91,7 @@ def _path(path: str, host: str | None) -> str:
 def _check(path: str) -> str | None:
     """Why the file cannot be written; None if it can be written."""
     if os.path.splitext(path)[1] not in _FORMATS:
-        return (
-            f"The report {path} has no known extension: use {', '.join(_FORMATS)} (JSON, Markdown, variables of a job)."
-        )
+        return _unknown_format(path)
     try:
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -101,6 +99,10 @@ def _check(path: str) -> str | None:
             return None
     except OSError as error:
         return _not_written(path, error)
+
+
+def _unknown_format(path: str) -> str:
+    return f"The report {path} has no known extension: use {', '.join(_FORMATS)} (JSON, Markdown, variables of a job)."
 
 
 def _not_written(path: str, error: OSError) -> str:
@@ -112,9 +114,9 @@ def _not_written(path: str, error: OSError) -> str:
 
 def _write(path: str, reports: dict[str, dict[str, t.Any]], host: str | None) -> str | None:
     """Write the file. Return why that failed, or None."""
-    if problem := _check(path):
-        return problem
     extension = os.path.splitext(path)[1]
+    if extension not in _FORMATS:
+        return _unknown_format(path)
     text = _job_report.as_markdown(reports, host=host) if extension == ".md" else _FORMATS[extension](reports)
     temporary = None
     try:
