@@ -16,7 +16,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.utils.display import Display
 
 from ansible_collections.killinit.zot.plugins.action.zot_index import ActionModule as RegistryAction
-from ansible_collections.killinit.zot.plugins.module_utils._progress import Copies
+from ansible_collections.killinit.zot.plugins.plugin_utils._progress import Copies
 
 # Seconds between two reads of /proc. A layer that is pushed between two reads is counted when a later layer is read.
 _READ_INTERVAL = 1.0

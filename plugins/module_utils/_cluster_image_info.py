@@ -22,10 +22,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use im
     uses_of,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import namespace_name
-from ansible_collections.killinit.zot.plugins.module_utils._inventory import read_inventory
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, words
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import read_inventory
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import registry_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import TaggedImage
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool

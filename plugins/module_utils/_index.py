@@ -13,11 +13,8 @@ import typing as t
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of, only_tag, require_own_keepers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, Platform
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
-from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, report
-from ansible_collections.killinit.zot.plugins.module_utils._overwrite import confirm, occupied
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     images_option,
@@ -31,6 +28,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
+from ansible_collections.killinit.zot.plugins.module_utils._tags.keepers import keeper_of, only_tag, require_own_keepers
+from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome, report
+from ansible_collections.killinit.zot.plugins.module_utils._tags.write import confirm, occupied
 
 # The number of tags and members that a task reads at the same time.
 _PARALLEL_READS = 8

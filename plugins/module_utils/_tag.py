@@ -13,11 +13,8 @@ import typing as t
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of, only_tag, require_own_keepers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
-from ansible_collections.killinit.zot.plugins.module_utils._outcome import Outcome, moved_entry, report
-from ansible_collections.killinit.zot.plugins.module_utils._overwrite import certainly_holds, move_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     images_option,
@@ -29,6 +26,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
+from ansible_collections.killinit.zot.plugins.module_utils._tags.keepers import keeper_of, only_tag, require_own_keepers
+from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome, moved_entry, report
+from ansible_collections.killinit.zot.plugins.module_utils._tags.write import certainly_holds, move_tag
 
 # The maximum number of references that a task reads at the same time.
 _PARALLEL_READS = 8

@@ -343,7 +343,7 @@ rc:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.killinit.zot.plugins.module_utils._copy.plan import Plan
-from ansible_collections.killinit.zot.plugins.module_utils._copy.task import copy_images, moved_entries
+from ansible_collections.killinit.zot.plugins.module_utils._copy.run import copy_images, moved_entries
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
     SOURCE_OPTIONS,

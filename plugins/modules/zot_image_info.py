@@ -354,7 +354,7 @@ rc:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.killinit.zot.plugins.module_utils._info import read_images
+from ansible_collections.killinit.zot.plugins.module_utils._image_info import read_images
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session

@@ -226,7 +226,7 @@ rc:
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import InvalidNameError
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failures.verdict import (
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.run import (
     Query,
     explain_pull_failures,
 )

@@ -251,9 +251,9 @@ rc:
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import InvalidNameError
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.repair import Account
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state import Scope
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.verdict import assess
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.repair import Account
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.run import assess
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import Scope
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
     CLUSTER_MODULE_OPTIONS,

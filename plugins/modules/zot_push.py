@@ -336,7 +336,7 @@ rc:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.killinit.zot.plugins.module_utils._push_request import push_requests, tags_to_read_ahead
+from ansible_collections.killinit.zot.plugins.module_utils._push.request import push_requests, tags_to_read_ahead
 from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_reader import ArchiveReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
@@ -387,7 +387,7 @@ def main() -> None:
             requests = push_requests(registry, module.params)
             registry.read_ahead(tags_to_read_ahead(requests, module.params["parallel"]))
             # Imported here, while the worker processes start and crane reads the tags.
-            from ansible_collections.killinit.zot.plugins.module_utils._push import push
+            from ansible_collections.killinit.zot.plugins.module_utils._push.run import push
 
             result = push(registry, requests, module.params, dry_run=module.check_mode)
     except ZotError as error:

@@ -188,7 +188,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
-from ansible_collections.killinit.zot.plugins.module_utils._rollback import find_rollback
+from ansible_collections.killinit.zot.plugins.module_utils._rollback_info import find_rollback
 
 SPEC = Spec(
     {

@@ -364,7 +364,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.module impo
     open_registries,
     options_beside_a_cluster,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info import Query, workload_info
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.run import Query, workload_info
 
 OPTIONS = {
     **CLUSTER_MODULE_OPTIONS,

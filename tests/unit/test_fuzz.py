@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret, printable_key
-from ansible_collections.killinit.zot.plugins.module_utils._info import compile_query
+from ansible_collections.killinit.zot.plugins.module_utils._image_info import compile_query
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
 from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import image_identity
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, json_object

@@ -18,8 +18,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failures import verdict
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failures.state import (
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info import run as verdict
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.state import (
     Answer,
     ClusterState,
     ImageFacts,

@@ -61,7 +61,7 @@ def ids(paths: list[Path]) -> list[str]:
 
 
 def test_the_files_are_found() -> None:
-    assert {"_oci.reference", "_registry.session", "_push"} <= {name_of(path) for path in UTILS}
+    assert {"_oci.reference", "_registry.session", "_push.run"} <= {name_of(path) for path in UTILS}
     assert "_registry.runner" in utils_of(HOME / "_registry/session.py")
 
 
@@ -206,9 +206,9 @@ def test_a_module_is_documentation_spec_and_main(path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "late"),
     [
-        ("zot_push", "_push_write _published _overwrite _registry.writer _registry.authfile _oci.archive"),
+        ("zot_push", "_push.write _push.published _tags.write _registry.writer _registry.authfile _oci.archive"),
         ("zot_index", "_registry.workers _registry.authfile _registry.http_session"),
-        ("zot_workload_info", "_inventory _registry.http_session _registry.workers _cluster.pull_events"),
+        ("zot_workload_info", "_registry.inventory _registry.http_session _registry.workers _cluster.pull_events"),
     ],
 )
 def test_what_most_tasks_do_not_need_is_imported_late(module: str, late: str) -> None:

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._copy.request import CopyRequest
 from ansible_collections.killinit.zot.plugins.module_utils._copy.source import Contents, Source
-from ansible_collections.killinit.zot.plugins.module_utils._keepers import keeper_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._outcome import first_error, nothing_written
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer, referrers
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import SearchedImage, search_images
+from ansible_collections.killinit.zot.plugins.module_utils._tags.keepers import keeper_of
+from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import first_error, nothing_written
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.killinit.zot.plugins.module_utils._keepers import require_own_keepers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
@@ -23,6 +22,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     texts_option,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._tags.keepers import require_own_keepers
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from ansible.template import Templar
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.checks import Check
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.repair import Account, apply, plan
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state import Scope, State
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.checks import Check
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.repair import Account, apply, plan
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import Scope, State
 
 template = pytest.importorskip("ansible.template")
 if not hasattr(template, "trust_as_template"):

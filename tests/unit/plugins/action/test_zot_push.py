@@ -14,7 +14,7 @@ from unittest import mock
 import pytest
 
 from ansible_collections.killinit.zot.plugins.action import zot_push
-from ansible_collections.killinit.zot.plugins.module_utils._progress import Copy
+from ansible_collections.killinit.zot.plugins.plugin_utils._progress import Copy
 
 Run = t.Callable[..., t.Any]
 

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.killinit.zot.plugins.module_utils._prune import prune
+from ansible_collections.killinit.zot.plugins.module_utils._prune import run as prune
 from ansible_collections.killinit.zot.plugins.modules import zot_prune
 from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
 from ansible_collections.killinit.zot.tests.unit.web_registry import DENIED, NAME_UNKNOWN, WebRegistry

@@ -17,7 +17,7 @@ import pytest
 
 pytest.importorskip("ansible_collections.kubernetes.core", reason="the collection kubernetes.core is not installed")
 
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import probes
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info import probes
 from ansible_collections.killinit.zot.plugins.modules import zot_pull_secret_info
 from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster
 from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys

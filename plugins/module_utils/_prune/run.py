@@ -1,0 +1,196 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Read repositories, plan which tags to remove, and remove the tags that have not moved since.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import typing as t
+from concurrent.futures import Executor, ThreadPoolExecutor
+
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import UNKNOWN_AGE, plan, subject_of
+from ansible_collections.killinit.zot.plugins.module_utils._prune.request import PruneRequest
+from ansible_collections.killinit.zot.plugins.module_utils._prune.result import PlannedTag, result_of
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_answers import date_seconds
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
+from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import Inventory, read_inventory
+from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import is_attachment
+from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._tags.write import certainly_holds
+
+# The maximum number of tags that an error message names.
+_NAMED = 5
+
+
+def prune(
+    reader: HttpReader, params: t.Mapping[str, t.Any], *, dry_run: bool, warn: t.Callable[[str], None]
+) -> dict[str, t.Any]:
+    """Prune, and return the result of the module. With *dry_run* nothing is removed. Raises ZotError.
+
+    All repositories are planned before the first tag is removed. *warn* is called if the search extension is missing.
+    """
+    request = PruneRequest.from_params(reader, params)
+    http = reader.http()
+    with thread_pool(params["parallel"]) as pool, thread_pool(params["parallel"]) as more:
+        found = dict(
+            zip(
+                request.repositories,
+                pool.map(lambda each: read_inventory(reader, each, more), request.repositories),
+            )
+        )
+        inventories = {repository: _existing(repository, each) for repository, each in found.items()}
+        now = _now(http)
+        request = request.at(now)
+        tags = [each for place in inventories for each in _planned(reader, request, place, inventories[place], pool)]
+        unknown = {each.reference.repository for each in tags if each.reason == UNKNOWN_AGE}
+        not_searched = [name.repository for name, each in inventories.items() if each.source == "registry"]
+        if unknown.intersection(not_searched):
+            warn(
+                f"The age of the tags of {', '.join(sorted(unknown.intersection(not_searched)))} is not known, so their"
+                " revisions are kept: the search extension of Zot does not answer."
+            )
+        try:
+            _require_allowed(tags, request.max_deletes)
+            if not dry_run:
+                Removal(reader, tags, pool, more).run()
+        except ZotError as error:
+            error.result = result_of(tags, now)
+            raise
+    return result_of(tags, now)
+
+
+def _now(http: HttpSession) -> float:
+    """The time of this host or of the registry, whichever is earlier, in seconds since 1970.
+
+    The registry has recorded the pushes: if the clock of this host is fast, new images would be old.
+    """
+    now = time.time()
+    return min(now, date_seconds(http.date) or now)
+
+
+def _existing(repository: Reference, inventory: Inventory | None) -> Inventory:
+    if inventory is None:
+        raise ZotError("not_found", f"the repository {repository.name} does not exist; nothing was removed")
+    return inventory
+
+
+def _planned(
+    reader: HttpReader, request: PruneRequest, repository: Reference, inventory: Inventory, pool: Executor
+) -> list[PlannedTag]:
+    """The plan of a repository. The inventory has no attachments, so their subjects and digests are read here."""
+    http = reader.http()
+    orphans = list({subject_of(tag) for tag in inventory.tags if is_attachment(tag)} - _tagged_digests(inventory))
+    digests = pool.map(lambda each: http.digest(repository.pinned(each)), orphans)
+    missing = {subject for subject, digest in zip(orphans, digests) if digest is None}
+    decisions = plan(inventory.tags, inventory.images, request.rules, request.use_of(repository), missing)
+    found = [PlannedTag(repository.tagged(each.tag), each) for each in decisions]
+    attachments = [each for each in found if each.removed and not each.decision.image]
+    for each, digest in zip(attachments, pool.map(lambda one: http.digest(one.reference), attachments)):
+        each.digest, each.exists = digest, digest is not None
+    return [each for each in found if each.exists]
+
+
+def _tagged_digests(inventory: Inventory) -> set[str]:
+    """All digests that are tagged in the repository, members and configurations included."""
+    return {digest for image in inventory.images for digest in image.digests}
+
+
+def _require_allowed(tags: t.Sequence[PlannedTag], max_deletes: int | None) -> None:
+    """Raise ZotError if the user may not remove the tags, or if there are too many."""
+    removals = [each for each in tags if each.removed]
+    denied = [each for each in removals if each.decision.image and each.decision.image.deletable is False]
+    too_many = max_deletes is not None and len(removals) > max_deletes
+    for each in removals if denied or too_many else ():
+        each.keep("denied" if denied else "max_deletes")
+    if denied:
+        raise ZotError(
+            "denied",
+            f"the user may not remove {_names(denied)}; nothing was removed",
+            hint="Request the permission to remove tags of the repository. In Zot this is the action delete.",
+        )
+    if too_many:
+        raise ZotError(
+            "invalid_option",
+            f"{len(removals)} tags would be removed, and max_deletes is {max_deletes}; nothing was removed:"
+            f" {_names(removals)}",
+            hint="Correct revisions, keep, keep_last or keep_newer_than, or raise max_deletes.",
+        )
+
+
+def _names(tags: t.Sequence[PlannedTag]) -> str:
+    names = ", ".join(str(each.reference) for each in tags[:_NAMED])
+    return f"{names} and {len(tags) - _NAMED} more" if len(tags) > _NAMED else names
+
+
+class Removal:
+    """Removes the planned tags, and stops at the first error."""
+
+    def __init__(
+        self, reader: HttpReader, tags: t.Sequence[PlannedTag], pool: Executor, more: ThreadPoolExecutor
+    ) -> None:
+        self._reader = reader
+        self._http: HttpSession = reader.http()
+        self._removals = [each for each in tags if each.removed]
+        self._pool, self._more = pool, more
+        self._stopped = threading.Event()
+        self._errors: list[ZotError] = []
+
+    def run(self) -> None:
+        """Remove the tags of images, and then the attachments of images that have no tag. Raises ZotError."""
+        list(self._pool.map(self._remove, [each for each in self._removals if each.decision.image]))
+        try:
+            self._confirm_attachments()
+        except ZotError as error:
+            self._fail(error)
+        list(
+            self._pool.map(self._remove, [each for each in self._removals if each.removed and not each.decision.image])
+        )
+        if self._errors:
+            first = self._errors[0]
+            first.message += (
+                f"; {sum(each.removed for each in self._removals)} of {len(self._removals)} tags were removed"
+            )
+            raise first
+
+    def _confirm_attachments(self) -> None:
+        """Keep the attachments of images that still have a tag, because another client has moved a tag."""
+        attachments = [each for each in self._removals if not each.decision.image]
+        for repository in dict.fromkeys(each.reference.tagged("latest") for each in attachments):
+            inventory = None if self._stopped.is_set() else read_inventory(self._reader, repository, self._more)
+            tagged = _tagged_digests(inventory) if inventory else set()
+            for each in attachments:
+                if each.reference.name == repository.name and subject_of(str(each.reference.tag)) in tagged:
+                    each.keep("moved")
+
+    def _remove(self, tag: PlannedTag) -> None:
+        if self._stopped.is_set():
+            tag.keep("not_tried")
+            return
+        index = tag.decision.index
+        try:
+            holds = index is None or self._http.digest(tag.reference.tagged(index.tag)) == index.digest
+            outcome = self._http.remove_tag(tag.reference, str(tag.digest)) if holds else "moved"
+        except ZotError as error:
+            tag.keep("failed")
+            # The failed request may have removed the tag.
+            tag.unsure = error.retryable and not certainly_holds(self._http.digest, tag.reference, tag.digest)
+            self._fail(error)
+            return
+        if outcome == "moved":
+            tag.keep("moved")
+        elif outcome == "absent":
+            tag.keep("moved")
+            tag.exists = False
+
+    def _fail(self, error: ZotError) -> None:
+        self._stopped.set()
+        self._errors.append(error)

@@ -1,0 +1,119 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The archives that a task pushes, and their tags. All options are checked before the first request.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
+    at_least,
+    images_option,
+    invalid_options,
+    optional_text,
+    overwrite_option,
+    platform_option,
+    text_option,
+    texts_option,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._tags.keepers import require_own_keepers
+
+
+class PushRequest(t.NamedTuple):
+    """One archive and its tags. The references are valid; the archive has not been read.
+
+    *overwrite* are the tags that may be moved to another image. The index *member_of* will list the image: until that
+    index exists, all tags may be moved.
+    """
+
+    archive: str
+    archive_image: str | None
+    references: tuple[Reference, ...]
+    platform: Platform | None
+    force: bool
+    keep_previous: str | None
+    split: bool
+    overwrite: frozenset[Reference]
+    member_of: Reference | None
+
+    @classmethod
+    def from_params(cls, registry: Reader, params: t.Mapping[str, t.Any]) -> PushRequest:
+        """Parse the options. Raises ZotError for an invalid option."""
+        repository = text_option("repository", params["repository"])
+        if not params["archive"]:
+            raise ZotError("invalid_option", f"archive is empty for {repository}: set its path")
+        tags = texts_option("tags", params["tags"])
+        if not tags:
+            raise ZotError("invalid_option", f"tags is empty for {params['archive']}")
+        references = registry.references(repository, tags)
+        index = optional_text("index", params["index"])
+        request = cls(
+            # skopeo runs in another working directory.
+            os.path.abspath(params["archive"]),
+            params["archive_image"],
+            references,
+            platform_option(params["platform"]) if params["platform"] else None,
+            bool(params["force"]),
+            optional_text("keep_previous", params["keep_previous"]),
+            bool(params.get("split_platforms")),
+            overwrite_option(params["overwrite"], references),
+            None if index is None else registry.reference(repository, index),
+        )
+        if request.split and request.platform:
+            raise ZotError("invalid_option", f"platform and split_platforms are both set for {params['archive']}")
+        if request.split and request.keep_previous and "{tag}" not in request.keep_previous:
+            raise ZotError("invalid_option", f"keep_previous of {params['archive']} has no {{tag}}: add it")
+        return request
+
+    def part(self, platform: Platform) -> PushRequest:
+        """The request for one platform of an archive with several: TAG-ARCHITECTURE instead of TAG.
+
+        The index with the tag TAG will list it.
+        """
+        # A tag cannot contain a slash. The tag of a Linux image does not name the operating system.
+        suffix = str(platform.normalized).replace("linux/", "", 1).replace("/", "-")
+        with invalid_options():
+            parts = {reference: reference.tagged(f"{reference.tag}-{suffix}") for reference in self.references}
+        return self._replace(
+            references=tuple(parts.values()),
+            platform=platform,
+            split=False,
+            overwrite=frozenset(parts[reference] for reference in self.overwrite),
+            member_of=self.member_of or self.references[0],
+        )
+
+
+def push_requests(registry: Reader, params: t.Mapping[str, t.Any]) -> list[PushRequest]:
+    """The archive, or the list of archives, of *params*. Raises ZotError for an invalid option."""
+    at_least(1, parallel=params["parallel"])
+    requests = [PushRequest.from_params(registry, item) for item in images_option(params)]
+    require_distinct(requests)
+    return requests
+
+
+def tags_to_read_ahead(requests: t.Sequence[PushRequest], most: int) -> tuple[Reference, ...]:
+    """The tags to read before the archive is read. Several archives and tags are read at the same time in any case."""
+    return requests[0].references[:most] if len(requests) == 1 and not requests[0].split else ()
+
+
+def require_distinct(requests: t.Sequence[PushRequest]) -> None:
+    """Raise ZotError if two requests would write the same tag, or if a keeper is a tag to write."""
+    owners: dict[Reference, str] = {}
+    for request in requests:
+        for reference in request.references:
+            if reference in owners:
+                raise ZotError(
+                    "invalid_option", f"{reference} is a tag of two archives: {owners[reference]} and {request.archive}"
+                )
+            owners[reference] = request.archive
+    require_own_keepers([(request.references, request.keep_previous) for request in requests], owners)

@@ -1,0 +1,185 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Compare one image of a workload with what its pods run.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import (
+    VOLUMES,
+    digest_of,
+    recorded_for,
+    reported_by,
+    started_with,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import ImageUse
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.registry_state import (
+    RegistryState,
+    pinned_of,
+    reference_of,
+)
+
+
+@dataclass(frozen=True)
+class ImageVerdict:
+    """Whether the pods run the image that a container names.
+
+    *verdict* is C(current), C(mismatched), C(missing), C(pinned), C(not_running) or C(unknown). *expected* is the
+    digest that the pods should run. *old* are the images in *running* that differ. *set_to* is the released reference
+    that replaces another revision. *unverified* is the reason why the digests do not prove the verdict.
+    """
+
+    use: ImageUse
+    verdict: str
+    reason: str
+    expected: str | None
+    running: t.Sequence[str] = ()
+    old: t.Sequence[str] = ()
+    set_to: str | None = None
+    unverified: str | None = None
+
+    @property
+    def is_unaffected_by_restart(self) -> bool:
+        """Whether a new pod would run the same image again, because of its pull policy or of a digest after the tag."""
+        reference = self.use.reference()
+        return not self.set_to and (self.use.pull_policy != "Always" or bool(reference and reference.digest))
+
+    def for_ansible(self) -> dict[str, t.Any]:
+        """One of C(images) in a result."""
+        return {
+            "kind": self.use.kind,
+            "name": printable(self.use.name),
+            "image": printable(self.use.image),
+            "pull_policy": printable(self.use.pull_policy),
+            "expected": self.expected,
+            "running": [printable(text) for text in self.running],
+            "verdict": self.verdict,
+            "reason": printable(self.reason),
+        }
+
+
+def where(use: ImageUse) -> str:
+    """The kind and the name of the container or volume, as a part of a sentence."""
+    return f"{use.kind} {use.name}"
+
+
+def compare(use: ImageUse, state: RegistryState, pods: t.Sequence[Object], *, pin: bool) -> ImageVerdict:
+    """Compare the image of a container with the pods. The reference of the image must have been read.
+
+    With *pin*, a digest after a tag is outdated when the tag has moved.
+    """
+    text = reference_of(use) or ""
+    image = state.image(text) or {"exists": False, "digest": None}
+    reference = use.reference()
+    pinned = reference.digest if reference else None
+    expected: str | None = image["digest"]
+    reported = [(pod, _running(pod, use)) for pod in pods]
+    running = sorted({digest for _pod, digest in reported if digest})
+    old = [digest for digest in running if image["exists"] and not state.matches(digest, image)]
+    mismatched = {
+        digest
+        for pod, digest in reported
+        if digest in old and (state.can_resolve(digest) or started_with(pod, use) != expected)
+    }
+    unverified = None
+    if pinned and not (pin and reference and reference.tag):
+        verdict, reason, expected = "pinned", f"{where(use)}: {use.image} is pinned", pinned
+        if not (state.image(pinned_of(use)) or {"exists": False})["exists"]:
+            verdict = "missing"
+            reason += " to a digest that is not in the registry, so that no new pod can pull it: set another image"
+    elif text in state.assumed:
+        verdict, reason = "mismatched" if pods else "not_running", f"{where(use)}: {text} would mean another image"
+        expected = None
+    elif not image["exists"]:
+        verdict, reason = "missing", f"{where(use)}: {use.image} is not in the registry: publish it first"
+    elif mismatched:
+        verdict = "mismatched"
+        reason = f"{where(use)} runs {_names(mismatched)}, but {text} means {_short(expected)} now"
+    elif use.kind == "image volume" and any(digest is None for _pod, digest in reported):
+        verdict = "mismatched"
+        reason = f"{where(use)}: Kubernetes reports no digest of the volume, and no annotation {VOLUMES} records it"
+    elif old:
+        verdict = "unknown"
+        reason = unverified = (
+            f"{where(use)} was started when {text} meant {_short(expected)}, as it does now; it reports {_names(old)},"
+            " which the registry does not have, so the digests do not show which image runs"
+        )
+    elif not running:
+        verdict, reason = "not_running", f"{where(use)}: no pod runs it"
+    else:
+        verdict, reason = "current", f"{where(use)}: current"
+        if use.kind == "image volume" and any(reported_by(pod, use) is None for pod in pods):
+            unverified = (
+                f"{where(use)}: Kubernetes reports no digest of the volume; the digest {_short(expected)} is from the"
+                f" annotation {VOLUMES}, which a restart wrote before the pods were started"
+            )
+    return ImageVerdict(use, verdict, reason, expected, running, old, unverified=unverified)
+
+
+def differing(verdicts: t.Iterable[ImageVerdict], state: RegistryState) -> list[str]:
+    """The references of images whose digests differ from the running ones. Their configurations may still be equal.
+
+    A runtime may report an image by any name under which it has pulled it, or by the digest of its configuration.
+    """
+    old = [verdict for verdict in verdicts if verdict.old]
+    expected = [reference_of(verdict.use) or "" for verdict in old]
+    return [*expected, *state.behind(text for verdict in old for text in verdict.old)]
+
+
+def replace(use: ImageUse, state: RegistryState, successor: Reference, pods: t.Sequence[Object]) -> ImageVerdict:
+    """The verdict on a container that names another revision, which *successor* replaces."""
+    digest = state.digest(str(successor))
+    reference = use.reference()
+    keeps_digest = digest and reference and reference.digest
+    running = sorted({digest for digest in (_running(pod, use) for pod in pods) if digest})
+    return ImageVerdict(
+        use,
+        "mismatched",
+        f"{where(use)} names {use.image}, but {successor} was released",
+        digest,
+        running,
+        set_to=f"{successor}@{digest}" if keeps_digest else str(successor),
+    )
+
+
+def in_cronjob(use: ImageUse, state: RegistryState, *, pin: bool) -> ImageVerdict:
+    """The verdict on an image of a CronJob, from its template alone, because its pods start later."""
+    verdict = compare(use, state, [], pin=pin)
+    reference = use.reference()
+    if verdict.verdict != "not_running" or not reference:
+        return verdict
+    if pin and reference.digest and reference.digest != verdict.expected:
+        text = reference_of(use)
+        now = f"means {_short(verdict.expected)} now" if verdict.expected else "would mean another image"
+        reason = f"{where(use)} is pinned to {_short(reference.digest)}, but {text} {now}"
+        return ImageVerdict(use, "mismatched", reason, verdict.expected)
+    if use.pull_policy == "Always" or reference.digest:
+        unverified = f"{where(use)}: its pods start later, and pull {use.image} then"
+    else:
+        unverified = (
+            f"{where(use)}: its pods start later, and its pull policy {use.pull_policy} takes the image of the node"
+        )
+    return ImageVerdict(use, "not_running", unverified, verdict.expected, unverified=unverified)
+
+
+def _running(pod: Object, use: ImageUse) -> str | None:
+    reported = reported_by(pod, use)
+    return recorded_for(pod, use) if reported is None and use.kind == "image volume" else reported
+
+
+def _names(reported: t.Iterable[str]) -> str:
+    return ", ".join(_short(digest_of(text)) for text in sorted(reported))
+
+
+def _short(digest: str | None) -> str:
+    return (digest or "")[:19]
