@@ -24,9 +24,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use im
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import namespace_name
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, words
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import read_inventory
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import registry_option
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import TaggedImage
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags
@@ -74,7 +74,7 @@ class UnreadableError(ClusterError):
         return {**super().for_ansible(), "msg": f"{texts}. {self.hint}", "unreadable": self._unreadable}
 
 
-def cluster_image_info(client: Client, reader: HttpReader, query: Query) -> dict[str, t.Any]:
+def cluster_image_info(client: Client, reader: Registry, query: Query) -> dict[str, t.Any]:
     """The result of the module. Raises ClusterError or ZotError."""
     uses = _read_cluster(client, query.namespaces)
     used = [(reference, use) for use in uses for reference in _references(use, query.registry)[:1]]
@@ -175,14 +175,14 @@ def _host(registry: str) -> str:
 class _Registry:
     """The tagged images of the used repositories."""
 
-    def __init__(self, reader: HttpReader, query: Query, images: t.Mapping[str, t.Sequence[TaggedImage]]) -> None:
+    def __init__(self, reader: Registry, query: Query, images: t.Mapping[str, t.Sequence[TaggedImage]]) -> None:
         self._http = reader.http()
         self._query = query
         self._images = images
 
     @classmethod
     def read(
-        cls, reader: HttpReader, query: Query, repositories: t.Mapping[str, Reference], pool: ThreadPoolExecutor
+        cls, reader: Registry, query: Query, repositories: t.Mapping[str, Reference], pool: ThreadPoolExecutor
     ) -> _Registry:
         """Read the inventory of each repository. A repository that does not exist has no tags."""
         with thread_pool(_PARALLEL) as more:

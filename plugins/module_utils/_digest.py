@@ -22,7 +22,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     invalid_options,
     text_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import most_similar
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import most_similar
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Retries
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Access, Options
 

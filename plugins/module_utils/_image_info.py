@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import texts_option
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
 if t.TYPE_CHECKING:
@@ -58,7 +58,7 @@ def compile_query(expression: str) -> Query:
     return apply
 
 
-def read_images(registry: HttpReader, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def read_images(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Read the images and repositories of *params*. Raises ZotError, but not for one that does not exist."""
     query = compile_query(params["query"]) if params["query"] else None
     images = [registry.parse(text) for text in texts_option("images", params["images"])]
@@ -111,15 +111,13 @@ def _detailed(repository: Reference, inventory: Inventory | None) -> dict[str, t
     }
 
 
-def _require_one_registry(registry: HttpReader, images: t.Iterable[Reference]) -> None:
+def _require_one_registry(registry: Registry, images: t.Iterable[Reference]) -> None:
     for each in images:
         if each.registry != registry.name:
             raise ZotError("invalid_option", f"referrers are read from {registry.name}, but {each} is not in it")
 
 
-def _add_referrers(
-    registry: HttpReader, found: t.Mapping[Reference, dict[str, t.Any]], pool: ThreadPoolExecutor
-) -> None:
+def _add_referrers(registry: Registry, found: t.Mapping[Reference, dict[str, t.Any]], pool: ThreadPoolExecutor) -> None:
     """Add the attachments of each image and of its members."""
     from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import referrers
 
@@ -136,7 +134,7 @@ def _add_referrers(
     list(pool.map(add, found))
 
 
-def _image(registry: HttpReader, reference: Reference) -> dict[str, t.Any]:
+def _image(registry: Registry, reference: Reference) -> dict[str, t.Any]:
     image = registry.image(reference)
     children = []
     if image.manifest and image.manifest.is_index:

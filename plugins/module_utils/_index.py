@@ -26,8 +26,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     text_option,
     texts_option,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
-from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 from ansible_collections.killinit.zot.plugins.module_utils._tags.keepers import keeper_of, only_tag, require_own_keepers
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome, report
 from ansible_collections.killinit.zot.plugins.module_utils._tags.write import confirm, occupied
@@ -47,7 +47,7 @@ class IndexRequest:
     keep_previous: str | None
 
     @classmethod
-    def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any]) -> IndexRequest:
+    def from_params(cls, registry: Registry, params: t.Mapping[str, t.Any]) -> IndexRequest:
         """Parse the options. Raises ZotError for an invalid option."""
         repository = text_option("repository", params["repository"])
         tags, manifests = (texts_option(option, params[option]) for option in ("tags", "manifests"))
@@ -90,7 +90,7 @@ class _Index:
 
 
 def write_indexes(
-    registry: Writer, params: t.Mapping[str, t.Any], *, dry_run: bool, warn: t.Callable[[str], None]
+    registry: Registry, params: t.Mapping[str, t.Any], *, dry_run: bool, warn: t.Callable[[str], None]
 ) -> dict[str, t.Any]:
     """Write the index, or the list of indexes, of *params*. With *dry_run* only report what would be written.
 
@@ -162,7 +162,7 @@ def _require_held_members(indexes: t.Sequence[_Index]) -> None:
 
 
 def _read(
-    registry: Writer, readers: Executor, request: IndexRequest, assumed: t.Container[Reference], *, dry_run: bool
+    registry: Registry, readers: Executor, request: IndexRequest, assumed: t.Container[Reference], *, dry_run: bool
 ) -> _Index:
     index = _Index(request, Outcome(request.references))
     with index.outcome as outcome:
@@ -195,7 +195,7 @@ def _differences(image: Image, entries: t.Sequence[tuple[Platform, str]]) -> str
     return f"{text}, which would lose {', '.join(map(str, lost))}" if lost else text
 
 
-def _write(registry: Writer, index: _Index, *, dry_run: bool) -> None:
+def _write(registry: Registry, index: _Index, *, dry_run: bool) -> None:
     request, outcome = index.request, index.outcome
     with outcome:
         if index.missing:
@@ -207,7 +207,7 @@ def _write(registry: Writer, index: _Index, *, dry_run: bool) -> None:
         _write_tags(registry, index, dry_run=dry_run)
 
 
-def _missing_members(registry: Writer, missing: t.Sequence[Reference]) -> ZotError:
+def _missing_members(registry: Registry, missing: t.Sequence[Reference]) -> ZotError:
     names = [str(reference) for reference in missing]
     return ZotError(
         "not_found",
@@ -274,7 +274,7 @@ def _names(platforms: t.Iterable[Platform]) -> str:
 
 
 def _children(
-    registry: Writer, repository: Reference, members: t.Sequence[Image], entries: t.Sequence[tuple[Platform, str]]
+    registry: Registry, repository: Reference, members: t.Sequence[Image], entries: t.Sequence[tuple[Platform, str]]
 ) -> tuple[Manifest, ...]:
     """The manifests of the entries. Those of a member that is an index have not been read yet."""
     known = {member.digest: member.manifest for member in members}
@@ -293,7 +293,7 @@ def _holds(image: Image, entries: t.Sequence[tuple[Platform, str]]) -> bool:
     return image.manifest is not None and image.manifest.is_index and image.manifest.by_platform == entries
 
 
-def _write_tags(registry: Writer, index: _Index, *, dry_run: bool) -> None:
+def _write_tags(registry: Registry, index: _Index, *, dry_run: bool) -> None:
     wanted, outcome = index.entries, index.outcome
     # The members are sorted, so that the same members give the same bytes, and pinned to the digests that were checked.
     sources = [member.reference.pinned(member.digest) for member in sorted(index.members, key=_listed) if member.digest]
@@ -319,7 +319,7 @@ def _write_tags(registry: Writer, index: _Index, *, dry_run: bool) -> None:
 
 
 def _writer(
-    registry: Writer, image: Image, current: Image | None, sources: t.Sequence[Reference]
+    registry: Registry, image: Image, current: Image | None, sources: t.Sequence[Reference]
 ) -> t.Callable[[], None]:
     """The function that writes a tag: a new index for the first tag, and the same index for the additional tags."""
     if current and current.digest:

@@ -19,7 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._oci.tag_form import form_of
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import text_option, texts_option
-from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
 # A tag of one architecture, if the part before it is a tag, too. https://go.dev/doc/install/source#environment
@@ -64,7 +64,7 @@ class _Plan:
     problems: list[str] = field(default_factory=list)
 
 
-def find_rollback(reader: Reader, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def find_rollback(reader: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The result of the module. Raises ZotError."""
     repositories = _repositories(reader, params)
     with thread_pool(params["parallel"]) as pool:
@@ -80,7 +80,7 @@ def find_rollback(reader: Reader, params: t.Mapping[str, t.Any]) -> dict[str, t.
         return _result(reader, plan)
 
 
-def _repositories(reader: Reader, params: t.Mapping[str, t.Any]) -> list[_Repository]:
+def _repositories(reader: Registry, params: t.Mapping[str, t.Any]) -> list[_Repository]:
     if not params["images"]:
         raise ZotError("invalid_option", "images is empty: list at least one image")
     found: dict[str, _Repository] = {}
@@ -114,7 +114,7 @@ def _revision(given: t.Any, repositories: t.Sequence[_Repository]) -> str | None
     return revision
 
 
-def _find_revision(reader: Reader, pool: Executor, plan: _Plan) -> None:
+def _find_revision(reader: Registry, pool: Executor, plan: _Plan) -> None:
     references = [reader.reference(each.name, plan.revision or "") for each in plan.repositories]
     for each, reference, digest in zip(plan.repositories, references, pool.map(reader.digest, references)):
         each.target = [digest] * len(each.tags)
@@ -122,7 +122,7 @@ def _find_revision(reader: Reader, pool: Executor, plan: _Plan) -> None:
             plan.problems.append(f"{reference} does not exist: {_known_revisions(reader, pool, each)}")
 
 
-def _find_previous(reader: Reader, pool: Executor, plan: _Plan) -> None:
+def _find_previous(reader: Registry, pool: Executor, plan: _Plan) -> None:
     for each in plan.repositories:
         each.previous = list(pool.map(reader.digest, each.keepers))
     kept = [each for each in plan.repositories if any(each.previous)]
@@ -162,7 +162,7 @@ def _find_previous(reader: Reader, pool: Executor, plan: _Plan) -> None:
         )
 
 
-def _common_revisions(reader: Reader, repositories: t.Sequence[_Repository]) -> list[str]:
+def _common_revisions(reader: Registry, repositories: t.Sequence[_Repository]) -> list[str]:
     """The revisions that all repositories have."""
     first, *others = [_tags_of_revisions(reader, each) for each in repositories]
     common = set(first).intersection(*others)
@@ -170,7 +170,7 @@ def _common_revisions(reader: Reader, repositories: t.Sequence[_Repository]) -> 
 
 
 def _fitting_revisions(
-    reader: Reader, pool: Executor, repositories: t.Sequence[_Repository], revisions: t.Sequence[str]
+    reader: Registry, pool: Executor, repositories: t.Sequence[_Repository], revisions: t.Sequence[str]
 ) -> dict[str, tuple[tuple[str, ...], ...]]:
     """The revisions that can be the previous release, with the digests of the tags in each repository.
 
@@ -198,7 +198,7 @@ def _is_any(digests: t.Sequence[str], others: t.Sequence[str | None]) -> bool:
     return any(digest == other for digest, other in zip(digests, others))
 
 
-def _compare_platforms(reader: Reader, pool: Executor, plan: _Plan) -> None:
+def _compare_platforms(reader: Registry, pool: Executor, plan: _Plan) -> None:
     for each in plan.repositories:
         for tag, now, target in zip(each.tags, each.current, each.target):
             if now is None or target is None or now == target:
@@ -212,7 +212,7 @@ def _compare_platforms(reader: Reader, pool: Executor, plan: _Plan) -> None:
                 )
 
 
-def _tags_of_revisions(reader: Reader, repository: _Repository) -> list[str]:
+def _tags_of_revisions(reader: Registry, repository: _Repository) -> list[str]:
     """All tags except for shared tags, tags of single architectures, keepers and attachments."""
     tags = reader.tags(repository.tags[0]) or []
     special = {each.tag for each in (*repository.tags, *repository.keepers)} | set(map(repository.keeper, tags))
@@ -225,7 +225,7 @@ def _is_member(tag: str, tags: t.Container[str]) -> bool:
     return bool(found and found[1] in tags)
 
 
-def _known_revisions(reader: Reader, pool: Executor, repository: _Repository) -> str:
+def _known_revisions(reader: Registry, pool: Executor, repository: _Repository) -> str:
     """A sentence with the newest revisions of a repository, by their build time."""
     tags = _tags_of_revisions(reader, repository)
     if not tags:
@@ -237,7 +237,7 @@ def _known_revisions(reader: Reader, pool: Executor, repository: _Repository) ->
     return f"the newest of {len(found)} revisions of {repository.name} are {', '.join(newest)}"
 
 
-def _built(reader: Reader, reference: Reference) -> tuple[str, str]:
+def _built(reader: Registry, reference: Reference) -> tuple[str, str]:
     """The build time in comparable form. An index has none, so the build time of a member is used."""
     image = reader.image(reference)
     if image.manifest and image.manifest.is_index and image.manifest.entries:
@@ -247,7 +247,7 @@ def _built(reader: Reader, reference: Reference) -> tuple[str, str]:
     return parse_time((image.config or {}).get("created")) or ("", "")
 
 
-def _result(reader: Reader, plan: _Plan) -> dict[str, t.Any]:
+def _result(reader: Registry, plan: _Plan) -> dict[str, t.Any]:
     moves: dict[tuple[str, str], list[str]] = {}
     images = []
     for each in plan.repositories:

@@ -24,8 +24,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     text_option,
     texts_option,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
-from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 from ansible_collections.killinit.zot.plugins.module_utils._tags.keepers import keeper_of, only_tag, require_own_keepers
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome, moved_entry, report
 from ansible_collections.killinit.zot.plugins.module_utils._tags.write import certainly_holds, move_tag
@@ -43,7 +43,7 @@ class TagRequest:
     keep_previous: str | None
 
     @classmethod
-    def from_params(cls, registry: Writer, params: t.Mapping[str, t.Any], *, present: bool) -> TagRequest:
+    def from_params(cls, registry: Registry, params: t.Mapping[str, t.Any], *, present: bool) -> TagRequest:
         """Parse the options. Raises ZotError for an invalid option."""
         repository, source = text_option("repository", params["repository"]), params["source"]
         keep_previous = optional_text("keep_previous", params["keep_previous"])
@@ -115,7 +115,7 @@ class Moved:
         return [entry for entries in tags + keepers for entry in entries]
 
 
-def move_tags(registry: Writer, params: t.Mapping[str, t.Any], moved: Moved, *, dry_run: bool) -> dict[str, t.Any]:
+def move_tags(registry: Registry, params: t.Mapping[str, t.Any], moved: Moved, *, dry_run: bool) -> dict[str, t.Any]:
     """Tag the image, or the images, of *params*, or remove their tags. With *dry_run* only report what would move.
 
     All images are read before the first write. If a write fails, the other images are still written. *moved* receives
@@ -150,7 +150,7 @@ def _require_distinct(requests: t.Sequence[TagRequest]) -> None:
     require_own_keepers([(request.references, request.keep_previous) for request in requests], owners.keys() | sources)
 
 
-def _require_sources(registry: Writer, sources: t.Iterable[Image | None]) -> None:
+def _require_sources(registry: Registry, sources: t.Iterable[Image | None]) -> None:
     missing = [source.reference for source in sources if source and not source.digest]
     if missing:
         raise ZotError(
@@ -160,7 +160,7 @@ def _require_sources(registry: Writer, sources: t.Iterable[Image | None]) -> Non
         )
 
 
-def _plan(registry: Writer, readers: Executor, request: TagRequest, source: Image | None) -> list[_Move]:
+def _plan(registry: Registry, readers: Executor, request: TagRequest, source: Image | None) -> list[_Move]:
     def plan(reference: Reference) -> _Move:
         before = registry.image(reference)
         after = Image(reference, source.manifest, source.config) if source else Image(reference)
@@ -191,7 +191,7 @@ def _require_held_sources(requests: t.Sequence[TagRequest], plans: t.Sequence[t.
             raise only_tag(holder, "source", source, hint)
 
 
-def _write(registry: Writer, plan: t.Sequence[_Move], moved: _MovedTags, *, dry_run: bool) -> Outcome:
+def _write(registry: Registry, plan: t.Sequence[_Move], moved: _MovedTags, *, dry_run: bool) -> Outcome:
     """Write the tags of one image. *moved* receives what was written, also if a later write fails."""
     with Outcome(move.after.reference for move in plan) as outcome:
         for move in plan:
@@ -219,7 +219,7 @@ def _write(registry: Writer, plan: t.Sequence[_Move], moved: _MovedTags, *, dry_
     return outcome
 
 
-def _write_tag(registry: Writer, image: Image) -> None:
+def _write_tag(registry: Registry, image: Image) -> None:
     reference, digest = image.reference, image.digest
     if digest is None:
         registry.untag(reference)

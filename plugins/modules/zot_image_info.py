@@ -356,8 +356,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.killinit.zot.plugins.module_utils._image_info import read_images
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 
 SPEC = Spec(
     {
@@ -377,7 +377,7 @@ def main() -> None:
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
     try:
         with open_session(module) as session:
-            result = read_images(HttpReader(session), module.params)
+            result = read_images(Registry(session), module.params)
     except ZotError as error:
         module.fail_json(registry=module.params["registry"], **error.for_ansible())
     module.exit_json(registry=module.params["registry"], **result)

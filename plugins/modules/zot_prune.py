@@ -273,8 +273,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.killinit.zot.plugins.module_utils._prune.run import prune
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 
 SPEC = Spec(
     {
@@ -296,7 +296,7 @@ def main() -> None:
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
     try:
         with open_session(module) as session:
-            result = prune(HttpReader(session), module.params, dry_run=module.check_mode, warn=module.warn)
+            result = prune(Registry(session), module.params, dry_run=module.check_mode, warn=module.warn)
     except ZotError as error:
         nothing = {"deleted": [], "kept": [], "undo": [], "freeable": 0}
         module.fail_json(registry=module.params["registry"], **{**nothing, **error.for_ansible()})

@@ -338,7 +338,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
-from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._tag import Moved, move_tags
 
 SPEC = Spec(
@@ -374,7 +374,7 @@ def main() -> None:
     moved = Moved()
     try:
         with open_session(module, lambda: {"moved": moved.entries()}) as session:
-            result = move_tags(Writer(session), module.params, moved, dry_run=module.check_mode)
+            result = move_tags(Registry(session), module.params, moved, dry_run=module.check_mode)
     except ZotError as error:
         module.fail_json(**{"moved": moved.entries(), "registry": module.params["registry"], **error.for_ansible()})
     module.exit_json(registry=module.params["registry"], **result)

@@ -358,12 +358,12 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection i
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import InvalidNameError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
     CLUSTER_MODULE_OPTIONS,
     open_registries,
     options_beside_a_cluster,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.run import Query, workload_info
 
 OPTIONS = {
@@ -389,7 +389,7 @@ def main() -> None:
     try:
         with open_registries(module._module) as task:
             query = Query.of(module.params)
-            reader = HttpReader(task.session(options_beside_a_cluster(module.params)))
+            reader = Registry(task.session(options_beside_a_cluster(module.params)))
             result = workload_info(connect(module), reader, query)
     except (ZotError, ClusterError, InvalidNameError) as error:
         module.fail_json(**error.for_ansible())

@@ -206,7 +206,7 @@ def test_a_module_is_documentation_spec_and_main(path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "late"),
     [
-        ("zot_push", "_push.write _push.published _tags.write _registry.writer _registry.authfile _oci.archive"),
+        ("zot_push", "_push.write _push.published _tags.write _registry.authfile _oci.archive"),
         ("zot_index", "_registry.workers _registry.authfile _registry.http_session"),
         ("zot_workload_info", "_registry.inventory _registry.http_session _registry.workers _cluster.pull_events"),
     ],

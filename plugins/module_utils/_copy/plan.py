@@ -17,8 +17,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._copy.request import 
 from ansible_collections.killinit.zot.plugins.module_utils._copy.source import Contents, Source
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer, referrers
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import SearchedImage, search_images
 from ansible_collections.killinit.zot.plugins.module_utils._tags.keepers import keeper_of
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import first_error, nothing_written
@@ -113,7 +113,7 @@ class Gate:
 
 
 def make_plans(
-    source: Source, destination: HttpReader, requests: t.Sequence[CopyRequest], gate: Gate, pool: Executor
+    source: Source, destination: Registry, requests: t.Sequence[CopyRequest], gate: Gate, pool: Executor
 ) -> list[Plan]:
     """Read both registries. Raises a ZotError that names the images that cannot be copied."""
     http = destination.http()
@@ -146,7 +146,7 @@ def _key(request: CopyRequest, contents: Contents) -> tuple[Reference, Reference
 
 def _jobs(
     source: Source,
-    destination: HttpReader,
+    destination: Registry,
     found: t.Mapping[CopyRequest, Contents],
     at_destination: t.Mapping[Reference, SearchedImage],
     current: t.Mapping[Reference, str | None],
@@ -204,7 +204,7 @@ def _occupied(plan: Plan, current: t.Mapping[Reference, str | None]) -> t.Iterat
             )
 
 
-def _moves(destination: HttpReader, plan: Plan, current: t.Mapping[Reference, str | None]) -> list[Move]:
+def _moves(destination: Registry, plan: Plan, current: t.Mapping[Reference, str | None]) -> list[Move]:
     found = []
     for tag in plan.request.tags:
         move = Move(tag, current[tag], plan.job.contents.digest)

@@ -21,7 +21,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     text_option,
     texts_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._tags.keepers import require_own_keepers
 
 
@@ -49,7 +49,7 @@ class CopyRequest:
         return reference in self.shared_tags or reference in overwrite_option(self.overwrite, [reference])
 
 
-def copy_requests(source: Reader, destination: Reader, params: t.Mapping[str, t.Any]) -> list[CopyRequest]:
+def copy_requests(source: Registry, destination: Registry, params: t.Mapping[str, t.Any]) -> list[CopyRequest]:
     """The images of one item of the options. Raises ZotError for an invalid option."""
     repository = text_option("repository", params["repository"])
     source_repository = optional_text("source_repository", params["source_repository"]) or repository

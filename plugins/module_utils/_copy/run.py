@@ -20,9 +20,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._registry import cosign
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import images_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import find_tool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import ThreadPool, thread_pool
@@ -35,12 +35,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._tags.write import (
 
 if t.TYPE_CHECKING:
     from ansible_collections.killinit.zot.plugins.module_utils._registry.copier import Copier
-    from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 
 class _Destination(t.NamedTuple):
-    reader: HttpReader
-    writer: Writer
+    registry: Registry
     copier: Copier
 
 
@@ -52,7 +50,7 @@ def copy_images(
     The tags of images are written after the contents of all images, and the shared tags after all other tags. *plans*
     receives the plans, which name the tags that were written if a signal ends the task.
     """
-    reader, target = HttpReader(source), HttpReader(destination)
+    reader, target = Registry(source), Registry(destination)
     requests = [each for item in images_option(params) for each in copy_requests(reader, target, item)]
     require_distinct(requests)
     gate = _gate(source, params)
@@ -66,9 +64,8 @@ def copy_images(
         elif any(plan.needed for plan in plans):
             # Imported late: most tasks write nothing.
             from ansible_collections.killinit.zot.plugins.module_utils._registry.copier import Copier
-            from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
-            _write(_Destination(target, Writer(destination), Copier(source, destination)), plans, pool)
+            _write(_Destination(target, Copier(source, destination)), plans, pool)
     return _report(plans)
 
 
@@ -157,13 +154,13 @@ def _move_tags(to: _Destination, plan: Plan, *, shared: bool) -> None:
 
 def _move_tag(to: _Destination, plan: Plan, move: Move) -> None:
     # Another client may have moved the tag since it was read: the contents of all images were copied in between.
-    now = to.reader.http().digest(move.reference)
+    now = to.registry.http().digest(move.reference)
     if now == move.after:
         return
     if now != move.before:
         raise written_by_another(move.reference, now, f"not {move.before or 'nothing'} as at the start of the task")
     if move.keeper and move.before and move.keeps:
-        to.writer.keep(Image(move.reference, Manifest(move.before, "", {})), move.keeper)
+        to.registry.keep(Image(move.reference, Manifest(move.before, "", {})), move.keeper)
         plan.kept.append(move)
     plan.written.append(move)
     try:
@@ -177,7 +174,7 @@ def _move_tag(to: _Destination, plan: Plan, move: Move) -> None:
             to.copier.copy(plan.job.contents.source, plan.job.destination)
             _write_tag(to, move)
     except ZotError:
-        if certainly_holds(to.writer.digest, move.reference, move.before):
+        if certainly_holds(to.registry.digest, move.reference, move.before):
             plan.written.remove(move)
         raise
 
@@ -185,10 +182,10 @@ def _move_tag(to: _Destination, plan: Plan, move: Move) -> None:
 def _write_tag(to: _Destination, move: Move) -> None:
     # HEAD is enough to read the digest, and Zot counts each GET as a pull.
     def read() -> Image:
-        digest = to.reader.http().digest(move.reference)
+        digest = to.registry.http().digest(move.reference)
         return Image(move.reference, Manifest(digest, "", {}) if digest else None)
 
-    move_tag(to.writer, move.reference, move.after, read)
+    move_tag(to.registry, move.reference, move.after, read)
 
 
 def _report(plans: t.Sequence[Plan]) -> dict[str, t.Any]:

@@ -20,7 +20,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._copy.request import 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import INDEX_TYPES, Manifest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import (
     Referrer,
     all_referrers,
@@ -28,6 +27,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers i
     signature_tag,
     tagged_referrers,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import SearchedImage, search_images
 
 
@@ -59,7 +59,7 @@ class Contents:
 class Source:
     """Reads the images of requests. Every method raises ZotError."""
 
-    def __init__(self, reader: HttpReader, *, attached: bool) -> None:
+    def __init__(self, reader: Registry, *, attached: bool) -> None:
         """With *attached* the attachments of the images are read, too."""
         self._reader = reader
         self._attached = attached

@@ -23,7 +23,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     text_option,
     texts_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags, compiled
 
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -46,7 +46,7 @@ class PruneRequest:
     max_deletes: int | None
 
     @classmethod
-    def from_params(cls, registry: Reader, params: t.Mapping[str, t.Any]) -> PruneRequest:
+    def from_params(cls, registry: Registry, params: t.Mapping[str, t.Any]) -> PruneRequest:
         """Parse the options of the module. Raises ZotError for an invalid option."""
         names = list(dict.fromkeys(texts_option("repositories", params["repositories"])))
         repositories = tuple(registry.reference(name, "latest") for name in names)

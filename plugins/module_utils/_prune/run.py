@@ -20,10 +20,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._prune.request import
 from ansible_collections.killinit.zot.plugins.module_utils._prune.result import PlannedTag, result_of
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_answers import date_seconds
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
 from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import Inventory, read_inventory
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import is_attachment
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._tags.write import certainly_holds
 
@@ -32,7 +32,7 @@ _NAMED = 5
 
 
 def prune(
-    reader: HttpReader, params: t.Mapping[str, t.Any], *, dry_run: bool, warn: t.Callable[[str], None]
+    reader: Registry, params: t.Mapping[str, t.Any], *, dry_run: bool, warn: t.Callable[[str], None]
 ) -> dict[str, t.Any]:
     """Prune, and return the result of the module. With *dry_run* nothing is removed. Raises ZotError.
 
@@ -84,7 +84,7 @@ def _existing(repository: Reference, inventory: Inventory | None) -> Inventory:
 
 
 def _planned(
-    reader: HttpReader, request: PruneRequest, repository: Reference, inventory: Inventory, pool: Executor
+    reader: Registry, request: PruneRequest, repository: Reference, inventory: Inventory, pool: Executor
 ) -> list[PlannedTag]:
     """The plan of a repository. The inventory has no attachments, so their subjects and digests are read here."""
     http = reader.http()
@@ -135,7 +135,7 @@ class Removal:
     """Removes the planned tags, and stops at the first error."""
 
     def __init__(
-        self, reader: HttpReader, tags: t.Sequence[PlannedTag], pool: Executor, more: ThreadPoolExecutor
+        self, reader: Registry, tags: t.Sequence[PlannedTag], pool: Executor, more: ThreadPoolExecutor
     ) -> None:
         self._reader = reader
         self._http: HttpSession = reader.http()

@@ -23,7 +23,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.st
     RegistryState,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
@@ -75,11 +75,11 @@ class _Probe:
         self._timed_out: ZotError | None = None
         self._lock = threading.Lock()
 
-    def operator(self) -> Reader:
+    def operator(self) -> Registry:
         """A reader with the credentials of the operator."""
-        return Reader(self._task.session(self._options))
+        return Registry(self._task.session(self._options))
 
-    def describe(self, reader: Reader, repository: str, images: t.Sequence[Reference], secret: str = "") -> Answer:
+    def describe(self, reader: Registry, repository: str, images: t.Sequence[Reference], secret: str = "") -> Answer:
         """Read images, and the tags of the repository if an image does not exist."""
         try:
             facts = {str(each): self._call(describe_image, reader, each) for each in images}
@@ -98,7 +98,7 @@ class _Probe:
         username, password = entry.username or None, entry.password or None
         options = replace(self._options, username=username, password=password, authfile=None, ambient=False)
         try:
-            reader = Reader(self._task.session(options))
+            reader = Registry(self._task.session(options))
             if known is None:
                 return self.describe(reader, repository, images, secret)
             self._call(reader.digest, known)
@@ -106,14 +106,14 @@ class _Probe:
         except ZotError as error:
             return Answer(repository, secret, error.error_class, str(error))
 
-    def catalog(self, reader: Reader) -> list[str]:
+    def catalog(self, reader: Registry) -> list[str]:
         """All repositories that the operator may read; empty if they cannot be listed."""
         try:
             return self._call(reader.catalog)
         except ZotError:
             return []
 
-    def candidate(self, reader: Reader, reference: Reference) -> ImageFacts | None:
+    def candidate(self, reader: Registry, reference: Reference) -> ImageFacts | None:
         """A suggested image; None if it cannot be read."""
         try:
             return self._call(describe_image, reader, reference, created=True)
@@ -140,7 +140,7 @@ def _one_of(images: t.Sequence[Reference], answer: Answer) -> Reference | None:
     return next(iter(exists), None if answer.error else images[0])
 
 
-def describe_image(reader: Reader, reference: Reference, *, created: bool = False) -> ImageFacts:
+def describe_image(reader: Registry, reference: Reference, *, created: bool = False) -> ImageFacts:
     """Read the image of a reference. With *created*, the build time is also read for an index. Raises ZotError."""
     image = reader.image(reference)
     manifest, config = image.manifest, image.config

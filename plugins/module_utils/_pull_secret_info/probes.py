@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import Entry, PullSecret
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
@@ -47,9 +47,9 @@ def probe(
     """Probe every image for which the secret has credentials, by repository."""
     entries = {name: [each for each in secret.for_image(name) if each.is_complete] for name in needed}
     short = replace(options, timeout=min(options.timeout, LONGEST_PROBE), retries=0, authfile=None, ambient=False)
-    readers: dict[Entry, Reader] = {}
+    readers: dict[Entry, Registry] = {}
     for entry in dict.fromkeys(entry for tried in entries.values() for entry in tried):
-        readers[entry] = Reader(task.session(replace(short, username=entry.username, password=entry.password)))
+        readers[entry] = Registry(task.session(replace(short, username=entry.username, password=entry.password)))
     end = time.monotonic() + LAST_START
     # Start with one image of each repository. It tests the credentials, even if the time is too short for all images.
     turns = sorted(
@@ -64,7 +64,7 @@ def probe(
     return found
 
 
-def _probe(image: Reference, entries: t.Sequence[Entry], readers: t.Mapping[Entry, Reader], end: float) -> Probe:
+def _probe(image: Reference, entries: t.Sequence[Entry], readers: t.Mapping[Entry, Registry], end: float) -> Probe:
     error: ZotError | None = None
     for count, entry in enumerate(entries, start=1):
         tried = tuple(entries[:count])

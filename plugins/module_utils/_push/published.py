@@ -16,11 +16,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Ima
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._push.state import Push
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._tags.write import OVERWRITE_HINT, REPLACE_HINT, occupied
 
 
-def protect(registry: Reader, pushes: t.Sequence[Push]) -> None:
+def protect(registry: Registry, pushes: t.Sequence[Push]) -> None:
     """Set an error for each push that would replace an image which its request may not replace."""
     groups: dict[Reference, list[Push]] = {}
     for each in pushes:
@@ -36,7 +36,7 @@ def protect(registry: Reader, pushes: t.Sequence[Push]) -> None:
                 each.outcome.fail(occupied(image, _described(each)), image.reference)
 
 
-def settle_members(registry: Reader, pushes: t.Sequence[Push]) -> None:
+def settle_members(registry: Registry, pushes: t.Sequence[Push]) -> None:
     """Settle the missing tags of single architectures whose images the index of the revision lists.
 
     zot_prune removes such tags with untag_members. A push would create the tag again, or even give another digest.
@@ -63,14 +63,14 @@ def _is_part(image: Image, index: Reference) -> bool:
     return str(image.reference.tag).startswith(f"{index.tag}-")
 
 
-def _same_image(registry: Reader, reference: Reference, index: Manifest | None, each: Push) -> Image | None:
+def _same_image(registry: Registry, reference: Reference, index: Manifest | None, each: Push) -> Image | None:
     """The image of the archive in an index that may be replaced. None if the index does not have it."""
     digest = dict(index.by_platform).get(each.platform.normalized) if index and each.platform else None
     image = registry.image(reference.pinned(digest)) if digest else None
     return image if image and each.held_by(image) else None
 
 
-def _is_published(registry: Reader, reference: Reference, group: t.Sequence[Push]) -> bool:
+def _is_published(registry: Registry, reference: Reference, group: t.Sequence[Push]) -> bool:
     """Whether the index exists. Then it must list the images of the group and no others."""
     try:
         manifest = registry.manifest(reference)
@@ -93,7 +93,7 @@ def _is_published(registry: Reader, reference: Reference, group: t.Sequence[Push
     return True
 
 
-def _member(registry: Reader, index: Image, each: Push, digest: str | None) -> Image:
+def _member(registry: Registry, index: Image, each: Push, digest: str | None) -> Image:
     known = next((image for image in each.tags if digest and image.digest == digest), None)
     member = known or (registry.image(index.reference.pinned(digest)) if digest else None)
     if member is None or not each.held_by(member):

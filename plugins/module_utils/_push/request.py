@@ -25,7 +25,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     text_option,
     texts_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._tags.keepers import require_own_keepers
 
 
@@ -47,7 +47,7 @@ class PushRequest(t.NamedTuple):
     member_of: Reference | None
 
     @classmethod
-    def from_params(cls, registry: Reader, params: t.Mapping[str, t.Any]) -> PushRequest:
+    def from_params(cls, registry: Registry, params: t.Mapping[str, t.Any]) -> PushRequest:
         """Parse the options. Raises ZotError for an invalid option."""
         repository = text_option("repository", params["repository"])
         if not params["archive"]:
@@ -93,7 +93,7 @@ class PushRequest(t.NamedTuple):
         )
 
 
-def push_requests(registry: Reader, params: t.Mapping[str, t.Any]) -> list[PushRequest]:
+def push_requests(registry: Registry, params: t.Mapping[str, t.Any]) -> list[PushRequest]:
     """The archive, or the list of archives, of *params*. Raises ZotError for an invalid option."""
     at_least(1, parallel=params["parallel"])
     requests = [PushRequest.from_params(registry, item) for item in images_option(params)]

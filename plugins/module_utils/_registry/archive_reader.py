@@ -14,12 +14,12 @@ import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Worker, Workers
 
 
-class ArchiveReader(Reader):
+class ArchiveReader(Registry):
     """Reads a registry and archives. Every method raises ZotError."""
 
     def __init__(self, session: Session) -> None:

@@ -24,14 +24,13 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_rea
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback, private_directory
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Worker
-from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 _DAMAGED = "Build the image again: a layer is damaged, or expands to more than 200 times its size."
 # A converted image can be large, so only one exists at a time.
 _CONVERSION = threading.Lock()
 
 
-class ArchiveWriter(Writer, ArchiveReader):
+class ArchiveWriter(ArchiveReader):
     """Reads and writes a registry, and pushes the images of archives. Every method raises ZotError."""
 
     @classmethod

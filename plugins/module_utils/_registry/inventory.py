@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Manifest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import is_attachment, signature_tag
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import Member, TaggedImage, search
 
 
@@ -29,7 +29,7 @@ class Inventory:
     source: str
 
 
-def read_inventory(reader: HttpReader, repository: Reference, pool: ThreadPoolExecutor) -> Inventory | None:
+def read_inventory(reader: Registry, repository: Reference, pool: ThreadPoolExecutor) -> Inventory | None:
     """The inventory of a repository; None only if it does not exist. Raises ZotError, also if it may not be read.
 
     The list of tags is read from the registry itself. The search extension hides a repository that the user may not
@@ -54,7 +54,7 @@ def read_inventory(reader: HttpReader, repository: Reference, pool: ThreadPoolEx
     return Inventory(tags, [found[tag] for tag in names if tag in found], source)
 
 
-def _read(reader: HttpReader, reference: Reference) -> tuple[str, t.Sequence[Member]]:
+def _read(reader: Registry, reference: Reference) -> tuple[str, t.Sequence[Member]]:
     """The media type and the members of an image."""
     manifest = reader.manifest(reference)
     if manifest is None:

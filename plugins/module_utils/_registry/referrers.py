@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 
 # The tags of attachments: of cosign, and of the specification for registries without the referrers API.
 _ATTACHMENT = re.compile(r"sha256-[0-9a-f]{64}(?:\.[a-z]+)?")
@@ -95,7 +95,7 @@ def signature_tag(digest: str) -> str:
     return f"{_name(digest)}.sig"
 
 
-def referrers(reader: HttpReader, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:
+def referrers(reader: Registry, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:
     """The attachments of a manifest, from the referrers API and from the tags of the repository. Raises ZotError.
 
     *subject* is a reference by digest. *tags* are all tags of its repository.
@@ -113,7 +113,7 @@ def referrers(reader: HttpReader, subject: Reference, tags: t.Collection[str]) -
     return [*found.values(), *tagged_referrers(reader, subject, tags)]
 
 
-def tagged_referrers(reader: HttpReader, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:
+def tagged_referrers(reader: Registry, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:
     """The attachments of a manifest by tags of the repository. Raises ZotError."""
     found = []
     for suffix in _TAGGED:

@@ -15,11 +15,8 @@ from concurrent.futures import Executor
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome
-
-if t.TYPE_CHECKING:
-    from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 REPLACE_HINT = "To replace the image, set overwrite: true (role zot_publish: zot_publish_overwrite)."
 OVERWRITE_HINT = f"Publish under a new revision. {REPLACE_HINT}"
@@ -32,7 +29,7 @@ def occupied(image: Image, other: str) -> ZotError:
     )
 
 
-def move_tag(registry: Writer, reference: Reference, digest: str, read: t.Callable[[], Image] | None = None) -> None:
+def move_tag(registry: Registry, reference: Reference, digest: str, read: t.Callable[[], Image] | None = None) -> None:
     """Move a tag to an image of its repository. Raises ZotError, also if the tag then has another digest."""
     after = registry.move(reference, digest, read)
     if after.digest != digest:
@@ -59,7 +56,7 @@ def certainly_holds(read: t.Callable[[Reference], str | None], reference: Refere
         return False
 
 
-def confirm(registry: Reader, outcomes: t.Sequence[Outcome], pool: Executor) -> None:
+def confirm(registry: Registry, outcomes: t.Sequence[Outcome], pool: Executor) -> None:
     """Set an error for each tag that another client has moved since this task wrote it.
 
     Each tag was read right after its write. With several tags, another publisher may have moved the first one since.
@@ -72,7 +69,7 @@ def confirm(registry: Reader, outcomes: t.Sequence[Outcome], pool: Executor) -> 
             outcome.fail(now, tag.after.reference)
 
 
-def _holds(registry: Reader, image: Image) -> ZotError | None:
+def _holds(registry: Registry, image: Image) -> ZotError | None:
     try:
         now = registry.digest(image.reference)
     except ZotError as error:

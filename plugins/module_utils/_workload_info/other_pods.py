@@ -15,16 +15,14 @@ import typing as t
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import is_name
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import image_uses
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import compare, differing
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.registry_state import RegistryState
 
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
 
 
-def assess_other_pods(
-    pods: t.Sequence[Object], state: RegistryState, reader: HttpReader
-) -> tuple[list[str], list[str]]:
+def assess_other_pods(pods: t.Sequence[Object], state: RegistryState, reader: Registry) -> tuple[list[str], list[str]]:
     """The problems and the unverified images, one sentence for each owner with stale pods. Raises ZotError.
 
     Stale pods of a Job are not a problem, because they end by themselves.

@@ -20,7 +20,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads im
 )
 from ansible_collections.killinit.zot.plugins.module_utils._image_info import read_images
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
 _PARALLEL = 8
@@ -58,7 +58,7 @@ class RegistryState:
             if image["exists"]:
                 self._digests[image["digest"]] = image
 
-    def read(self, reader: HttpReader, references: t.Iterable[str]) -> None:
+    def read(self, reader: Registry, references: t.Iterable[str]) -> None:
         """Read the digests of references that have not been read yet. Raises ZotError.
 
         This is faster than reading whole images, and the registry does not count it as a pull.
@@ -67,7 +67,7 @@ class RegistryState:
         if missing:
             self.add(_read_digests(reader, missing))
 
-    def read_whole(self, reader: HttpReader, references: t.Iterable[str]) -> bool:
+    def read_whole(self, reader: Registry, references: t.Iterable[str]) -> bool:
         """Read the manifests and configurations of references. False if all have been read before. Raises ZotError."""
         missing = [text for text in dict.fromkeys(references) if text not in self._whole]
         if missing:
@@ -135,7 +135,7 @@ class RegistryState:
         return _configurations(self._digests[digest]) if digest in self._digests else {}
 
 
-def _read_digests(reader: HttpReader, references: t.Sequence[str]) -> list[Object]:
+def _read_digests(reader: Registry, references: t.Sequence[str]) -> list[Object]:
     """Images with only their digest, in the form of the results of zot_image_info."""
     with thread_pool(_PARALLEL) as pool:
         digests = list(pool.map(lambda text: reader.digest(reader.parse(text)), references))

@@ -24,7 +24,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads im
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     at_least,
     invalid_options,
@@ -32,6 +31,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     registry_option,
     repositories_option,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.cluster_state import (
     ClusterState,
     read_cluster,
@@ -94,7 +94,7 @@ class Query:
         )
 
 
-def workload_info(client: Client, reader: HttpReader, query: Query) -> dict[str, t.Any]:
+def workload_info(client: Client, reader: Registry, query: Query) -> dict[str, t.Any]:
     """The result of the module. Raises ClusterError or ZotError."""
     deadline = None if query.wait_timeout is None else time.monotonic() + query.wait_timeout
     while True:
@@ -121,7 +121,7 @@ def workload_info(client: Client, reader: HttpReader, query: Query) -> dict[str,
 
 def _assess(
     cluster: ClusterState,
-    reader: HttpReader,
+    reader: Registry,
     state: RegistryState,
     query: Query,
     waited: int | None,

@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._image_info import compile_query, read_images
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 
 HOST = "127.0.0.1:5000"
 
@@ -20,7 +20,7 @@ def params(**options: t.Any) -> dict[str, t.Any]:
     return {"images": [], "repositories": [], "catalog": False, "query": None, "parallel": 8, **options}
 
 
-def test_a_tag(registry: Writer, fake: t.Any) -> None:
+def test_a_tag(registry: Registry, fake: t.Any) -> None:
     digest = fake.put("demo/app", "1")
     (image,) = read_images(registry, params(images=["demo/app:1"]))["images"]
     assert (image["digest"], image["exists"], image["platforms"], image["manifests"]) == (
@@ -33,13 +33,13 @@ def test_a_tag(registry: Writer, fake: t.Any) -> None:
     assert image["manifest"]["layers"][0]["size"] == 1000
 
 
-def test_a_digest(registry: Writer, fake: t.Any) -> None:
+def test_a_digest(registry: Registry, fake: t.Any) -> None:
     digest = fake.put("demo/app", "1")
     (image,) = read_images(registry, params(images=[f"{HOST}/demo/app@{digest}"]))["images"]
     assert (image["tag"], image["pinned"]) == (None, f"{HOST}/demo/app@{digest}")
 
 
-def test_an_index(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
+def test_an_index(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
     amd64, arm64 = fake.put("demo/app", "a"), fake.put("demo/app", "b", docker_config(architecture="arm64"))
     fake.put_index("demo/app", "1", amd64, arm64)
     (image,) = read_images(registry, params(images=["demo/app:1"]))["images"]
@@ -52,7 +52,7 @@ def test_an_index(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
     assert image["manifests"][0]["manifest"]["layers"]
 
 
-def test_an_index_whose_child_is_gone(registry: Writer, fake: t.Any) -> None:
+def test_an_index_whose_child_is_gone(registry: Registry, fake: t.Any) -> None:
     digest = fake.put("demo/app", None)
     fake.put_index("demo/app", "1", digest)
     del fake.manifests["demo/app"][digest]
@@ -60,7 +60,7 @@ def test_an_index_whose_child_is_gone(registry: Writer, fake: t.Any) -> None:
     assert image["manifests"] == [{"platform": "linux/amd64", "digest": digest, "size": None, "manifest": None}]
 
 
-def test_an_index_with_a_digest_that_is_none(registry: Writer, fake: t.Any) -> None:
+def test_an_index_with_a_digest_that_is_none(registry: Registry, fake: t.Any) -> None:
     """It is the registry's fault, and that of no option."""
     fake.put_manifest("demo/app", "1", {"manifests": [{"digest": "sha512:abc"}]})
     with pytest.raises(ZotError, match=r"response of the registry is invalid: .* is not a valid digest") as raised:
@@ -69,21 +69,21 @@ def test_an_index_with_a_digest_that_is_none(registry: Writer, fake: t.Any) -> N
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["tag", "repository"])
-def test_absent(registry: Writer, fake: t.Any, there: bool) -> None:
+def test_absent(registry: Registry, fake: t.Any, there: bool) -> None:
     if there:
         fake.put("demo/app", "2")
     (image,) = read_images(registry, params(images=["demo/app:1"]))["images"]
     assert (image["exists"], image["digest"], image["manifest"], image["config"]) == (False, None, None, None)
 
 
-def test_the_order_is_kept_and_each_image_is_read_once(registry: Writer, fake: t.Any) -> None:
+def test_the_order_is_kept_and_each_image_is_read_once(registry: Registry, fake: t.Any) -> None:
     digest = fake.put("demo/app", "1")
     images = read_images(registry, params(images=["demo/app:2", "demo/app:1", "demo/app:2"]))["images"]
     assert [image["digest"] for image in images] == [None, digest, None]
     assert sum(command[1] == "manifest" for command in fake.commands) == 2
 
 
-def test_repositories(registry: Writer, fake: t.Any) -> None:
+def test_repositories(registry: Registry, fake: t.Any) -> None:
     fake.put("demo/app", "1")
     assert read_images(registry, params(repositories=["demo/app", "demo/none"]))["repositories"] == [
         {"registry": HOST, "repository": "demo/app", "exists": True, "tags": ["1"]},
@@ -92,26 +92,26 @@ def test_repositories(registry: Writer, fake: t.Any) -> None:
 
 
 @pytest.mark.parametrize("scenario", ["bad-password", "status-503", "unknown-authority", "rate-limit"])
-def test_an_error_is_not_absence(registry: Writer, fake: t.Any, scenario: str) -> None:
+def test_an_error_is_not_absence(registry: Registry, fake: t.Any, scenario: str) -> None:
     fake.fail("manifest", "demo/app:1", scenario, times=99)
     with pytest.raises(ZotError, match="cannot read"):
         read_images(registry, params(images=["demo/app:1"]))
 
 
-def test_catalog(registry: Writer, fake: t.Any) -> None:
+def test_catalog(registry: Registry, fake: t.Any) -> None:
     for repository in ("demo/web", "demo/app"):
         fake.put(repository, "1")
     assert read_images(registry, params(catalog=True))["catalog"] == ["demo/app", "demo/web"]
     assert "catalog" not in read_images(registry, params())
 
 
-def test_query(registry: Writer, fake: t.Any) -> None:
+def test_query(registry: Registry, fake: t.Any) -> None:
     fake.put("demo/app", "1")
     result = read_images(registry, params(images=["demo/app:1"], query="images[].config.os"))
     assert result["result"] == ["linux"]
 
 
-def test_without_a_query_there_is_no_result(registry: Writer) -> None:
+def test_without_a_query_there_is_no_result(registry: Registry) -> None:
     assert read_images(registry, params()) == {"changed": False, "images": [], "repositories": []}
 
 
@@ -126,7 +126,7 @@ def test_without_a_query_there_is_no_result(registry: Writer) -> None:
         pytest.param({"repositories": ["demo/app:1"]}, "not a valid repository", id="repository"),
     ],
 )
-def test_options_that_cannot_be_used(registry: Writer, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
+def test_options_that_cannot_be_used(registry: Registry, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
     """No request is sent before."""
     with pytest.raises(ZotError, match=message) as raised:
         read_images(registry, params(**options))
@@ -135,7 +135,7 @@ def test_options_that_cannot_be_used(registry: Writer, fake: t.Any, options: dic
 
 
 @pytest.mark.parametrize("parallel", [0, -1])
-def test_parallel_below_one(registry: Writer, parallel: int) -> None:
+def test_parallel_below_one(registry: Registry, parallel: int) -> None:
     with pytest.raises(ZotError) as raised:
         read_images(registry, params(parallel=parallel))
     assert raised.value.error_class == "invalid_option"
@@ -157,7 +157,7 @@ def test_no_jmespath(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["images", "repositories"])
-def test_references_are_text(registry: Writer, fake: t.Any, name: str) -> None:
+def test_references_are_text(registry: Registry, fake: t.Any, name: str) -> None:
     """The number would be looked up as a repository, and not be found."""
     with pytest.raises(ZotError, match=rf"{name}\[0\] is the number 5349, not text: quote it"):
         read_images(registry, params(**{name: [5349]}))

@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._index import write_indexes
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 
 HOST = "127.0.0.1:5000"
 ATTESTATION = {
@@ -43,7 +43,7 @@ def many(*indexes: dict[str, t.Any], **more: t.Any) -> dict[str, t.Any]:
 
 
 def write(
-    registry: Writer, options: dict[str, t.Any], *, dry_run: bool, warnings: list[str] | None = None
+    registry: Registry, options: dict[str, t.Any], *, dry_run: bool, warnings: list[str] | None = None
 ) -> dict[str, t.Any]:
     """Without a list of *warnings* there must be none."""
     found: list[str] = []
@@ -73,7 +73,7 @@ def entries(fake: t.Any, tag: str) -> list[str]:
     return [entry["digest"] for entry in json.loads(raw)["manifests"]]
 
 
-def test_a_new_index(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
+def test_a_new_index(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
     result = write(registry, params(), dry_run=False)
     assert entries(fake, "1") == [members["1-amd64"], members["1-arm64"]]
     assert (result["changed"], result["image"]["platforms"]) == (True, ["linux/amd64", "linux/arm64"])
@@ -83,7 +83,7 @@ def test_a_new_index(registry: Writer, fake: t.Any, members: dict[str, str]) -> 
     ]
 
 
-def test_the_members_are_pinned_and_sorted(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
+def test_the_members_are_pinned_and_sorted(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
     write(registry, params("1-arm64", "1-amd64"), dry_run=False)
     command = next(command for command in fake.commands if "append" in command)
     assert [part for part in command if "@" in part] == [
@@ -92,45 +92,47 @@ def test_the_members_are_pinned_and_sorted(registry: Writer, fake: t.Any, member
     ]
 
 
-def test_members_by_digest(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
+def test_members_by_digest(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
     write(registry, params(members["1-amd64"], "1-arm64"), dry_run=False)
     assert entries(fake, "1") == [members["1-amd64"], members["1-arm64"]]
 
 
 @pytest.mark.parametrize("again", [["1-amd64", "1-arm64"], ["1-arm64", "1-amd64"]], ids=["the same", "another order"])
-def test_the_same_index_is_not_written(registry: Writer, fake: t.Any, again: list[str]) -> None:
+def test_the_same_index_is_not_written(registry: Registry, fake: t.Any, again: list[str]) -> None:
     write(registry, params(), dry_run=False)
     before = list(fake.writes)
     assert write(registry, params(*again), dry_run=False)["changed"] is False
     assert fake.writes == before
 
 
-def test_an_index_of_another_crane_is_the_same(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
+def test_an_index_of_another_crane_is_the_same(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
     fake.newer_crane = False
     fake.put_index("demo/app", "1", members["1-arm64"], members["1-amd64"])
     fake.newer_crane = True
     assert write(registry, params(), dry_run=False)["changed"] is False
 
 
-def test_an_index_with_an_attestation_more_is_the_same(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
+def test_an_index_with_an_attestation_more_is_the_same(
+    registry: Registry, fake: t.Any, members: dict[str, str]
+) -> None:
     fake.put_index("demo/app", "1", members["1-amd64"], members["1-arm64"], more=[ATTESTATION])
     assert write(registry, params(), dry_run=False)["changed"] is False
 
 
-def test_a_member_that_moved(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
+def test_a_member_that_moved(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
     write(registry, params(), dry_run=False)
     digest = fake.put("demo/app", "1-arm64", docker_config(architecture="arm64", author="new"))
     assert write(registry, params(), dry_run=False)["changed"] is True
     assert digest in entries(fake, "1")
 
 
-def test_a_platform_more(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
+def test_a_platform_more(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
     write(registry, params(), dry_run=False)
     write(registry, params("1-amd64", "1-arm-v7", "1-arm64"), dry_run=False)
     assert sorted(entries(fake, "1")) == sorted(members.values())
 
 
-def test_the_second_tag_gets_the_digest_of_the_first(registry: Writer, fake: t.Any) -> None:
+def test_the_second_tag_gets_the_digest_of_the_first(registry: Registry, fake: t.Any) -> None:
     write(registry, params(tags=["1", "latest"]), dry_run=False)
     digest = fake.tags["demo/app"]["1"]
     assert fake.writes == ["append demo/app:1", f"tag demo/app@{digest} latest"]
@@ -138,7 +140,7 @@ def test_the_second_tag_gets_the_digest_of_the_first(registry: Writer, fake: t.A
 
 
 @pytest.mark.parametrize(("there", "absent"), [("1", "latest"), ("latest", "1")])
-def test_only_one_of_two_tags_holds_it(registry: Writer, fake: t.Any, there: str, absent: str) -> None:
+def test_only_one_of_two_tags_holds_it(registry: Registry, fake: t.Any, there: str, absent: str) -> None:
     write(registry, params(tags=[there]), dry_run=False)
     fake.commands.clear()
     result = write(registry, params(tags=["1", "latest"]), dry_run=False)
@@ -149,12 +151,12 @@ def test_only_one_of_two_tags_holds_it(registry: Writer, fake: t.Any, there: str
     }
 
 
-def test_a_tag_that_holds_an_image_becomes_the_index(registry: Writer, fake: t.Any) -> None:
+def test_a_tag_that_holds_an_image_becomes_the_index(registry: Registry, fake: t.Any) -> None:
     fake.put("demo/app", "1")
     assert write(registry, params(), dry_run=False)["changed"] is True
 
 
-def test_a_dry_run(registry: Writer, fake: t.Any) -> None:
+def test_a_dry_run(registry: Registry, fake: t.Any) -> None:
     result = write(registry, params(tags=["1", "latest"]), dry_run=True)
     assert fake.writes == []
     assert (result["changed"], result["image"]["platforms"], result["image"]["digest"]) == (
@@ -164,7 +166,7 @@ def test_a_dry_run(registry: Writer, fake: t.Any) -> None:
     )
 
 
-def test_an_index_among_the_members(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
+def test_an_index_among_the_members(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
     """Its entries are taken; an attestation of it is kept, and not counted."""
     fake.put_index("demo/app", "child", members["1-amd64"], members["1-arm64"], more=[ATTESTATION])
     result = write(registry, params("child", "1-arm-v7"), dry_run=False)
@@ -173,12 +175,12 @@ def test_an_index_among_the_members(registry: Writer, fake: t.Any, members: dict
     assert write(registry, params("child", "1-arm-v7"), dry_run=False)["changed"] is False
 
 
-def test_the_size_is_that_of_all_members(registry: Writer) -> None:
+def test_the_size_is_that_of_all_members(registry: Registry) -> None:
     result = write(registry, params(), dry_run=False)
     assert result["image"]["size"] > 2000
 
 
-def test_a_missing_member(registry: Writer, fake: t.Any) -> None:
+def test_a_missing_member(registry: Registry, fake: t.Any) -> None:
     with pytest.raises(
         ZotError, match=r"^cannot write the index: .*demo/app:1-amd46 does not exist; nothing was written$"
     ) as raised:
@@ -188,7 +190,7 @@ def test_a_missing_member(registry: Writer, fake: t.Any) -> None:
     assert fake.writes == []
 
 
-def test_a_member_that_lists_what_is_no_digest(registry: Writer, fake: t.Any) -> None:
+def test_a_member_that_lists_what_is_no_digest(registry: Registry, fake: t.Any) -> None:
     """It is the registry's fault, and that of no option."""
     entry = {**ATTESTATION, "digest": "../../x", "platform": {"os": "linux", "architecture": "s390x"}}
     fake.put_index("demo/app", "child", more=[entry])
@@ -197,12 +199,12 @@ def test_a_member_that_lists_what_is_no_digest(registry: Writer, fake: t.Any) ->
     assert (raised.value.error_class, fake.writes) == ("tool_failed", [])
 
 
-def test_two_missing_members(registry: Writer) -> None:
+def test_two_missing_members(registry: Registry) -> None:
     with pytest.raises(ZotError, match=r"demo/app:x, .*demo/app:y do not exist"):
         write(registry, params("x", "y"), dry_run=False)
 
 
-def test_a_missing_child_of_a_member(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
+def test_a_missing_child_of_a_member(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
     fake.put_index("demo/app", "child", members["1-amd64"])
     del fake.manifests["demo/app"][members["1-amd64"]], fake.tags["demo/app"]["1-amd64"]
     with pytest.raises(ZotError, match="does not exist") as raised:
@@ -210,7 +212,7 @@ def test_a_missing_child_of_a_member(registry: Writer, fake: t.Any, members: dic
     assert raised.value.error_class == "not_found"
 
 
-def test_a_platform_that_comes_twice(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
+def test_a_platform_that_comes_twice(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
     fake.put("demo/app", "2-arm64", docker_config(architecture="arm64", variant="v8", author="other"))
     with pytest.raises(ZotError, match=r"demo/app:1-arm64 and .*demo/app:2-arm64 are both for linux/arm64") as raised:
         write(registry, params("1-amd64", "1-arm64", "2-arm64"), dry_run=False)
@@ -218,17 +220,17 @@ def test_a_platform_that_comes_twice(registry: Writer, fake: t.Any, docker_confi
     assert fake.writes == []
 
 
-def test_a_member_that_is_named_twice_is_one(registry: Writer, fake: t.Any, members: dict[str, str]) -> None:
+def test_a_member_that_is_named_twice_is_one(registry: Registry, fake: t.Any, members: dict[str, str]) -> None:
     write(registry, params("1-amd64", "1-amd64"), dry_run=False)
     assert entries(fake, "1") == [members["1-amd64"]]
 
 
-def test_one_manifest_under_two_names(registry: Writer, members: dict[str, str]) -> None:
+def test_one_manifest_under_two_names(registry: Registry, members: dict[str, str]) -> None:
     with pytest.raises(ZotError, match="are both for linux/amd64"):
         write(registry, params("1-amd64", members["1-amd64"]), dry_run=False)
 
 
-def test_a_member_without_a_platform(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
+def test_a_member_without_a_platform(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
     fake.put("demo/app", "bare", docker_config(os=None, architecture=None))
     with pytest.raises(ZotError, match="demo/app:bare has no platform") as raised:
         write(registry, params("1-amd64", "bare"), dry_run=False)
@@ -241,21 +243,21 @@ def test_a_member_without_a_platform(registry: Writer, fake: t.Any, docker_confi
     [["linux/amd64", "linux/arm64"], ["linux/arm64/v8", "linux/amd64"], None, []],
     ids=["both", "another word", "none", "empty"],
 )
-def test_the_platforms_fit(registry: Writer, platforms: list[str] | None) -> None:
+def test_the_platforms_fit(registry: Registry, platforms: list[str] | None) -> None:
     assert write(registry, params(platforms=platforms), dry_run=False)["changed"] is True
 
 
 @pytest.mark.parametrize(
     "platforms", [["linux/amd64"], ["linux/amd64", "linux/arm64", "linux/arm/v7"], ["linux/amd64", "linux/s390x"]]
 )
-def test_the_platforms_do_not_fit(registry: Writer, fake: t.Any, platforms: list[str]) -> None:
+def test_the_platforms_do_not_fit(registry: Registry, fake: t.Any, platforms: list[str]) -> None:
     with pytest.raises(ZotError, match="would be for linux/amd64, linux/arm64, not for linux/") as raised:
         write(registry, params(platforms=platforms), dry_run=False)
     assert raised.value.error_class == "platform_mismatch"
     assert fake.writes == []
 
 
-def test_two_versions_of_windows(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
+def test_two_versions_of_windows(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
     """The same printed platform, but two images: no duplicate."""
     for tag in ("10.1", "10.2"):
         fake.put("demo/app", tag, docker_config(os="windows", **{"os.version": tag}))
@@ -289,7 +291,7 @@ def test_two_versions_of_windows(registry: Writer, fake: t.Any, docker_config: t
         ),
     ],
 )
-def test_options_that_cannot_be_used(registry: Writer, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
+def test_options_that_cannot_be_used(registry: Registry, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
     with pytest.raises(ZotError, match=message) as raised:
         write(registry, {**params(), **options}, dry_run=False)
     assert raised.value.error_class == "invalid_option"
@@ -297,7 +299,7 @@ def test_options_that_cannot_be_used(registry: Writer, fake: t.Any, options: dic
 
 
 @pytest.mark.parametrize("verb", ["manifest", "blob"])
-def test_a_read_error_does_not_mean_absence(registry: Writer, fake: t.Any, verb: str) -> None:
+def test_a_read_error_does_not_mean_absence(registry: Registry, fake: t.Any, verb: str) -> None:
     fake.fail(verb, "", "bad-password", times=99)
     with pytest.raises(ZotError) as raised:
         write(registry, params(), dry_run=False)
@@ -305,13 +307,13 @@ def test_a_read_error_does_not_mean_absence(registry: Writer, fake: t.Any, verb:
     assert fake.writes == []
 
 
-def test_the_answer_of_the_write_is_lost(registry: Writer, fake: t.Any) -> None:
+def test_the_answer_of_the_write_is_lost(registry: Registry, fake: t.Any) -> None:
     fake.fail("append", "demo/app:1", "answer-cut-short", applied=True)
     assert write(registry, params(), dry_run=False)["changed"] is True
     assert fake.writes == ["append demo/app:1"]
 
 
-def test_the_second_tag_is_refused(registry: Writer, fake: t.Any) -> None:
+def test_the_second_tag_is_refused(registry: Registry, fake: t.Any) -> None:
     fake.fail("tag", "demo/app:latest", "immutable-tag", tool="crane 0.22.1")
     with pytest.raises(ZotError, match=r"^1 of 2 tags are in place, 1 failed: cannot tag ") as raised:
         write(registry, params(tags=["1", "latest"]), dry_run=False)
@@ -319,7 +321,7 @@ def test_the_second_tag_is_refused(registry: Writer, fake: t.Any) -> None:
     assert (result["error_class"], result["changed"]) == ("denied", True)
 
 
-def test_somebody_else_writes_the_tag_at_the_same_time(registry: Writer, fake: t.Any, monkeypatch: t.Any) -> None:
+def test_somebody_else_writes_the_tag_at_the_same_time(registry: Registry, fake: t.Any, monkeypatch: t.Any) -> None:
     real = fake._do_append
 
     def append(*arguments: str) -> bytes:
@@ -341,7 +343,7 @@ PLATFORMS = ["linux/amd64", "linux/arm64"]
     ids=["platforms of the others", "given platforms"],
 )
 def test_a_missing_member_in_a_dry_run(
-    registry: Writer, fake: t.Any, members: dict[str, str], platforms: t.Any, planned: list[str]
+    registry: Registry, fake: t.Any, members: dict[str, str], platforms: t.Any, planned: list[str]
 ) -> None:
     warnings: list[str] = []
     options = params("1-amd64", "2-arm64", tags=["2", "latest"], platforms=platforms)
@@ -353,7 +355,7 @@ def test_a_missing_member_in_a_dry_run(
     assert fake.writes == []
 
 
-def test_a_repository_that_is_missing_in_a_dry_run(registry: Writer) -> None:
+def test_a_repository_that_is_missing_in_a_dry_run(registry: Registry) -> None:
     warnings: list[str] = []
     options = params("1-amd64", "1-arm64", platforms=PLATFORMS, repository="demo/new")
     result = write(registry, options, dry_run=True, warnings=warnings)
@@ -361,7 +363,7 @@ def test_a_repository_that_is_missing_in_a_dry_run(registry: Writer) -> None:
     assert "demo/new:1-amd64, 127.0.0.1:5000/demo/new:1-arm64 do not exist yet" in warnings[0]
 
 
-def test_a_missing_member_changes_a_tag_that_holds_an_index(registry: Writer) -> None:
+def test_a_missing_member_changes_a_tag_that_holds_an_index(registry: Registry) -> None:
     write(registry, params("1-amd64"), dry_run=False)
     result = write(registry, params("1-amd64", "absent"), dry_run=True, warnings=[])
     assert [(diff["before"]["platforms"], diff["after"]["digest"]) for diff in result["diff"]] == [
@@ -369,13 +371,13 @@ def test_a_missing_member_changes_a_tag_that_holds_an_index(registry: Writer) ->
     ]
 
 
-def test_a_member_of_another_platform_in_a_dry_run(registry: Writer) -> None:
+def test_a_member_of_another_platform_in_a_dry_run(registry: Registry) -> None:
     """A missing member does not excuse the wrong platform of another one."""
     with pytest.raises(ZotError, match="would be for linux/amd64, not for linux/arm64, linux/s390x"):
         write(registry, params("1-amd64", "absent", platforms=["linux/arm64", "linux/s390x"]), dry_run=True)
 
 
-def test_a_member_that_a_dry_run_would_have_pushed(registry: Writer, fake: t.Any) -> None:
+def test_a_member_that_a_dry_run_would_have_pushed(registry: Registry, fake: t.Any) -> None:
     """The tag holds the index of the current members, but one of them is about to move. That needs no warning."""
     write(registry, params(), dry_run=False)
     writes = list(fake.writes)
@@ -388,13 +390,13 @@ def test_a_member_that_a_dry_run_would_have_pushed(registry: Writer, fake: t.Any
     assert fake.writes == writes
 
 
-def test_a_reference_to_assume_that_is_none(registry: Writer, fake: t.Any) -> None:
+def test_a_reference_to_assume_that_is_none(registry: Registry, fake: t.Any) -> None:
     with pytest.raises(ZotError, match="is not a valid tag") as raised:
         write(registry, params(assume_pushed=["demo/app:-"]), dry_run=True)
     assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
 
 
-def test_several_indexes(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
+def test_several_indexes(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
     fake.put("demo/tool", "1-amd64", docker_config())
     tool = params("1-amd64", repository="demo/tool", tags=["1", "latest"])
     result = write(registry, many(params(), tool), dry_run=False)
@@ -408,7 +410,7 @@ def test_several_indexes(registry: Writer, fake: t.Any, docker_config: t.Any) ->
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_all_members_are_read_before_the_first_write(registry: Writer, fake: t.Any, dry_run: bool) -> None:
+def test_all_members_are_read_before_the_first_write(registry: Registry, fake: t.Any, dry_run: bool) -> None:
     options = params("1-amd64", tags=["2", "latest"], platforms=["linux/arm64"])
     with pytest.raises(ZotError, match=r"demo/app:2 would be for linux/amd64, .*; nothing was written$") as raised:
         write(registry, many(options, params()), dry_run=dry_run)
@@ -418,7 +420,7 @@ def test_all_members_are_read_before_the_first_write(registry: Writer, fake: t.A
     assert fake.writes == []
 
 
-def test_an_index_that_fails_does_not_stop_the_others(registry: Writer, fake: t.Any) -> None:
+def test_an_index_that_fails_does_not_stop_the_others(registry: Registry, fake: t.Any) -> None:
     fake.fail("append", "demo/app:2", "immutable-tag", tool="crane 0.22.1")
     with pytest.raises(ZotError, match=r"^1 of 3 tags are in place, 2 failed: cannot write the index ") as raised:
         write(registry, many(params("1-amd64", tags=["2", "latest"]), params()), dry_run=False)
@@ -431,7 +433,7 @@ def test_an_index_that_fails_does_not_stop_the_others(registry: Writer, fake: t.
 
 @pytest.mark.parametrize("dry_run", [False, True])
 @pytest.mark.parametrize("overwrite", [False, ["latest"]])
-def test_overwrite(registry: Writer, fake: t.Any, docker_config: t.Any, overwrite: t.Any, dry_run: bool) -> None:
+def test_overwrite(registry: Registry, fake: t.Any, docker_config: t.Any, overwrite: t.Any, dry_run: bool) -> None:
     """The error names both digests; nothing is written, also to the tags that may move."""
     write(registry, params(tags=["1", "latest"]), dry_run=False)
     before = fake.tags["demo/app"]["1"]
@@ -448,7 +450,7 @@ def test_overwrite(registry: Writer, fake: t.Any, docker_config: t.Any, overwrit
     assert changed["changed"] is True
 
 
-def test_an_index_that_would_lose_a_platform(registry: Writer, fake: t.Any) -> None:
+def test_an_index_that_would_lose_a_platform(registry: Registry, fake: t.Any) -> None:
     write(registry, params(), dry_run=False)
     with pytest.raises(ZotError, match="not an index of linux/amd64, which would lose linux/arm64"):
         write(registry, params("1-amd64", overwrite=False), dry_run=False)
@@ -457,7 +459,7 @@ def test_an_index_that_would_lose_a_platform(registry: Writer, fake: t.Any) -> N
 
 
 def test_a_tag_that_another_client_moves_meanwhile(
-    registry: Writer, fake: t.Any, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, fake: t.Any, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each tag was right after its write. The result still reports the image that each tag holds at the end."""
     real = fake._do_tag
@@ -475,7 +477,7 @@ def test_a_tag_that_another_client_moves_meanwhile(
     assert [each["changed"] for each in raised.value.result["tags"]] == [True, True]
 
 
-def test_tags_and_manifests_are_text(registry: Writer, fake: t.Any) -> None:
+def test_tags_and_manifests_are_text(registry: Registry, fake: t.Any) -> None:
     for name in ("tags", "manifests"):
         with pytest.raises(ZotError, match=rf"{name}\[0\] is the number 5349, not text: quote it") as raised:
             write(registry, {**params(), name: [5349]}, dry_run=False)
@@ -485,7 +487,7 @@ def test_tags_and_manifests_are_text(registry: Writer, fake: t.Any) -> None:
     assert [tag["tag"] for tag in result["tags"]] == ["0012345"]
 
 
-def test_each_index_has_its_warning(registry: Writer) -> None:
+def test_each_index_has_its_warning(registry: Registry) -> None:
     warnings: list[str] = []
     indexes = (params("x", tags=["3"]), params(tags=["1"]), params("y", tags=["2"]))
     write(registry, many(*indexes), dry_run=True, warnings=warnings)
@@ -500,13 +502,13 @@ def test_each_index_has_its_warning(registry: Writer) -> None:
         pytest.param(many(params(), parallel=0), "parallel is 0, but must be at least 1", id="none at a time"),
     ],
 )
-def test_lists_that_cannot_be_used(registry: Writer, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
+def test_lists_that_cannot_be_used(registry: Registry, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
     with pytest.raises(ZotError, match=message) as raised:
         write(registry, options, dry_run=False)
     assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
 
 
-def test_a_version_of_windows_need_not_be_requested(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
+def test_a_version_of_windows_need_not_be_requested(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
     windows = docker_config(os="windows", **{"os.version": "10.0.20348.2402"})
     fake.put("demo/app", "1-windows", windows)
     result = write(registry, params("1-windows", platforms=["windows/amd64"]), dry_run=False)
@@ -521,7 +523,7 @@ class TestKeepPrevious:
         fake.deletes_untagged = True
         return fake.put_index("demo/app", "latest", members["1-amd64"])  # type: ignore[no-any-return]
 
-    def test_kept(self, registry: Writer, fake: t.Any, before: str) -> None:
+    def test_kept(self, registry: Registry, fake: t.Any, before: str) -> None:
         options = params(tags=["2", "latest"], keep_previous="{tag}-previous")
         planned = write(registry, options, dry_run=True)
         assert fake.writes == []
@@ -537,7 +539,7 @@ class TestKeepPrevious:
         for result in (planned, done):
             assert [tag["previous_tag"] for tag in result["tags"]] == [None, f"{HOST}/demo/app:latest-previous"]
 
-    def test_the_same_index_again(self, registry: Writer, fake: t.Any, before: str) -> None:
+    def test_the_same_index_again(self, registry: Registry, fake: t.Any, before: str) -> None:
         """The keeper keeps what the tag held before, not what it holds now."""
         options = params(tags=["latest"], keep_previous="{tag}-previous")
         write(registry, options, dry_run=False)
@@ -545,11 +547,11 @@ class TestKeepPrevious:
         assert fake.tags["demo/app"]["latest-previous"] == before
         assert (again["changed"], again["tags"][0]["previous_tag"]) == (False, None)
 
-    def test_not_asked_for(self, registry: Writer, fake: t.Any, before: str) -> None:
+    def test_not_asked_for(self, registry: Registry, fake: t.Any, before: str) -> None:
         write(registry, params(tags=["latest"], keep_previous=""), dry_run=False)
         assert before not in fake.manifests["demo/app"]
 
-    def test_the_keeper_cannot_be_written(self, registry: Writer, fake: t.Any, before: str) -> None:
+    def test_the_keeper_cannot_be_written(self, registry: Registry, fake: t.Any, before: str) -> None:
         """Then the tag does not move."""
         fake.fail("tag", "demo/app:latest-previous", "immutable-tag", tool="crane 0.22.1")
         with pytest.raises(ZotError, match="cannot tag") as raised:
@@ -557,7 +559,7 @@ class TestKeepPrevious:
         assert raised.value.error_class == "denied"
         assert fake.tags["demo/app"]["latest"] == before
 
-    def test_a_missing_member_in_a_dry_run(self, registry: Writer, before: str) -> None:
+    def test_a_missing_member_in_a_dry_run(self, registry: Registry, before: str) -> None:
         options = params("1-amd64", "absent", tags=["latest"], keep_previous="{tag}-previous")
         result = write(registry, options, dry_run=True, warnings=[])
         assert before

@@ -9,7 +9,7 @@ import typing as t
 import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._tag import Moved
 from ansible_collections.killinit.zot.plugins.module_utils._tag import move_tags as move
 
@@ -17,7 +17,7 @@ HOST = "127.0.0.1:5000"
 NONE = f"sha256:{'0' * 64}"
 
 
-def move_tags(registry: Writer, options: dict[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
+def move_tags(registry: Registry, options: dict[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
     return move(registry, options, Moved(), dry_run=dry_run)
 
 
@@ -35,7 +35,7 @@ def many(*images: dict[str, t.Any], **more: t.Any) -> dict[str, t.Any]:
     return {**dict.fromkeys(names), "images": listed, "parallel": 4, "state": "present", **more}
 
 
-def undo(registry: Writer, moved: t.Sequence[dict[str, t.Any]]) -> None:
+def undo(registry: Registry, moved: t.Sequence[dict[str, t.Any]]) -> None:
     """As the example of the module does."""
     for each in moved:
         state = "present" if each["from"] else "absent"
@@ -58,7 +58,7 @@ def tags_of(fake: t.Any) -> dict[str, dict[str, str]]:
     return {repository: dict(tags) for repository, tags in fake.tags.items()}
 
 
-def test_a_tag_moves(registry: Writer, fake: t.Any, digests: dict[str, str]) -> None:
+def test_a_tag_moves(registry: Registry, fake: t.Any, digests: dict[str, str]) -> None:
     before = tags_of(fake)
     result = move_tags(registry, params("latest", "added"), dry_run=False)
     new, old = digests["new"], digests["old"]
@@ -80,7 +80,7 @@ def test_a_tag_moves(registry: Writer, fake: t.Any, digests: dict[str, str]) -> 
     assert tags_of(fake) == before
 
 
-def test_an_equal_tag_is_not_written(registry: Writer, fake: t.Any) -> None:
+def test_an_equal_tag_is_not_written(registry: Registry, fake: t.Any) -> None:
     """An immutable registry would deny it."""
     move_tags(registry, params(), dry_run=False)
     fake.commands.clear()
@@ -88,19 +88,19 @@ def test_an_equal_tag_is_not_written(registry: Writer, fake: t.Any) -> None:
     assert (result["changed"], result["moved"], result["diff"], fake.writes) == (False, [], [], [])
 
 
-def test_a_digest_as_the_source(registry: Writer, fake: t.Any, digests: dict[str, str]) -> None:
+def test_a_digest_as_the_source(registry: Registry, fake: t.Any, digests: dict[str, str]) -> None:
     move_tags(registry, params(source=digests["new"]), dry_run=False)
     assert fake.tags["demo/app"]["latest"] == digests["new"]
 
 
-def test_an_index(registry: Writer, fake: t.Any, digests: dict[str, str]) -> None:
+def test_an_index(registry: Registry, fake: t.Any, digests: dict[str, str]) -> None:
     index = fake.put_index("demo/app", "multi", digests["new"])
     result = move_tags(registry, params(source="multi"), dry_run=False)
     assert fake.tags["demo/app"]["latest"] == index
     assert (result["image"]["platforms"], result["image"]["size"]) == (["linux/amd64"], None)
 
 
-def test_a_dry_run(registry: Writer, fake: t.Any) -> None:
+def test_a_dry_run(registry: Registry, fake: t.Any) -> None:
     options = params("latest", "added", keep_previous="{tag}-previous")
     before = tags_of(fake)
     planned = move_tags(registry, options, dry_run=True)
@@ -112,7 +112,7 @@ def test_a_dry_run(registry: Writer, fake: t.Any) -> None:
 class TestAbsent:
     """A tag is removed, and no other one."""
 
-    def test_a_tag(self, registry: Writer, fake: t.Any, digests: dict[str, str]) -> None:
+    def test_a_tag(self, registry: Registry, fake: t.Any, digests: dict[str, str]) -> None:
         before = tags_of(fake)
         options = params("latest", source=None, state="absent")
         planned = move_tags(registry, options, dry_run=True)
@@ -129,20 +129,20 @@ class TestAbsent:
         assert tags_of(fake) == before
 
     @pytest.mark.parametrize("repository", ["demo/app", "demo/none"])
-    def test_a_tag_that_is_absent(self, registry: Writer, fake: t.Any, repository: str) -> None:
+    def test_a_tag_that_is_absent(self, registry: Registry, fake: t.Any, repository: str) -> None:
         """Zot removes a repository soon after its last tag, and a second run must write nothing."""
         options = params("absent", repository=repository, source=None, state="absent")
         assert move_tags(registry, options, dry_run=False)["changed"] is False
         assert fake.writes == []
 
     @pytest.mark.parametrize("state", ["present", "absent"])
-    def test_a_digest(self, registry: Writer, fake: t.Any, digests: dict[str, str], state: str) -> None:
+    def test_a_digest(self, registry: Registry, fake: t.Any, digests: dict[str, str], state: str) -> None:
         options = params(digests["old"], source="new" if state == "present" else None, state=state)
         with pytest.raises(ZotError, match="is a digest, not a tag") as raised:
             move_tags(registry, options, dry_run=False)
         assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
 
-    def test_denied(self, registry: Writer, fake: t.Any) -> None:
+    def test_denied(self, registry: Registry, fake: t.Any) -> None:
         fake.fail("delete", "demo/app:latest", "immutable-tag")
         options = params("latest", "stable", source=None, state="absent")
         with pytest.raises(ZotError, match="cannot remove the tag") as raised:
@@ -154,7 +154,7 @@ class TestAbsent:
 class TestKeepPrevious:
     """The image that a tag holds before it moves gets the tag of the template."""
 
-    def test_kept(self, registry: Writer, fake: t.Any, digests: dict[str, str]) -> None:
+    def test_kept(self, registry: Registry, fake: t.Any, digests: dict[str, str]) -> None:
         del fake.tags["demo/app"]["old"], fake.tags["demo/app"]["stable"]
         before = tags_of(fake)
         result = move_tags(registry, params("latest", "added", keep_previous="{tag}-previous"), dry_run=False)
@@ -165,7 +165,7 @@ class TestKeepPrevious:
         undo(registry, result["moved"])
         assert tags_of(fake) == before
 
-    def test_a_keeper_that_holds_the_image(self, registry: Writer, fake: t.Any, digests: dict[str, str]) -> None:
+    def test_a_keeper_that_holds_the_image(self, registry: Registry, fake: t.Any, digests: dict[str, str]) -> None:
         fake.tags["demo/app"]["latest-previous"] = digests["old"]
         result = move_tags(registry, params(keep_previous="{tag}-previous"), dry_run=False)
         assert fake.writes == [f"tag demo/app@{digests['new']} latest"]
@@ -181,13 +181,13 @@ class TestKeepPrevious:
             pytest.param("{tag}/x", "not a valid tag", id="no tag"),
         ],
     )
-    def test_a_keeper_that_cannot_be(self, registry: Writer, fake: t.Any, keep_previous: str, message: str) -> None:
+    def test_a_keeper_that_cannot_be(self, registry: Registry, fake: t.Any, keep_previous: str, message: str) -> None:
         with pytest.raises(ZotError, match=message) as raised:
             move_tags(registry, params("latest", "stable", keep_previous=keep_previous), dry_run=False)
         assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
 
     def test_a_keeper_that_is_the_only_tag_of_the_source(
-        self, registry: Writer, fake: t.Any, digests: dict[str, str], docker_config: t.Any
+        self, registry: Registry, fake: t.Any, digests: dict[str, str], docker_config: t.Any
     ) -> None:
         """Zot would delete the source when the keeper moves."""
         kept = fake.put("demo/app", "latest-previous", docker_config(author="kept"))
@@ -200,7 +200,7 @@ class TestKeepPrevious:
         assert fake.tags["demo/app"]["latest"] == kept
         assert fake.tags["demo/app"]["latest-previous"] == digests["old"]
 
-    def test_the_keeper_cannot_be_written(self, registry: Writer, fake: t.Any, digests: dict[str, str]) -> None:
+    def test_the_keeper_cannot_be_written(self, registry: Registry, fake: t.Any, digests: dict[str, str]) -> None:
         fake.fail("tag", "demo/app:latest-previous", "immutable-tag")
         with pytest.raises(ZotError) as raised:
             move_tags(registry, params(keep_previous="{tag}-previous"), dry_run=False)
@@ -220,7 +220,7 @@ class TestSeveral:
             fake.tags[name]["old"] = fake.tags[name]["latest"]
         return names
 
-    def test_one_is_denied(self, registry: Writer, fake: t.Any, names: list[str]) -> None:
+    def test_one_is_denied(self, registry: Registry, fake: t.Any, names: list[str]) -> None:
         """The error lists what moved, and that undoes it."""
         before = tags_of(fake)
         fake.fail("tag", "demo/b:latest", "immutable-tag", times=9)
@@ -235,7 +235,7 @@ class TestSeveral:
         undo(registry, result["moved"])
         assert tags_of(fake) == before
 
-    def test_a_source_is_absent(self, registry: Writer, fake: t.Any, names: list[str]) -> None:
+    def test_a_source_is_absent(self, registry: Registry, fake: t.Any, names: list[str]) -> None:
         """All sources are read first: nothing is written."""
         del fake.tags["demo/c"]["new"]
         images = [*(params(repository=name) for name in names), params(repository="demo/none", source=NONE)]
@@ -244,7 +244,7 @@ class TestSeveral:
         assert (raised.value.error_class, fake.writes) == ("not_found", [])
         assert "The most similar are" in raised.value.hint
 
-    def test_an_error_while_reading(self, registry: Writer, fake: t.Any, names: list[str]) -> None:
+    def test_an_error_while_reading(self, registry: Registry, fake: t.Any, names: list[str]) -> None:
         fake.fail("manifest", "demo/c:latest", "status-503", times=99, tool="crane 0.22.1")
         with pytest.raises(ZotError) as raised:
             move_tags(registry, many(*(params(repository=name) for name in names)), dry_run=False)
@@ -272,13 +272,13 @@ class TestSeveral:
         pytest.param(many(params(), parallel=0), "parallel is 0, but must be at least 1", id="none at a time"),
     ],
 )
-def test_options_that_cannot_be_used(registry: Writer, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
+def test_options_that_cannot_be_used(registry: Registry, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
     with pytest.raises(ZotError, match=message) as raised:
         move_tags(registry, options, dry_run=False)
     assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
 
 
-def test_a_source_that_only_a_moving_tag_holds(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
+def test_a_source_that_only_a_moving_tag_holds(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
     """By digest: the other image of the list would overwrite its only tag."""
     only = fake.put("demo/app", "canary", docker_config(author="canary"))
     with pytest.raises(ZotError, match="canary holds the source") as raised:
@@ -286,7 +286,7 @@ def test_a_source_that_only_a_moving_tag_holds(registry: Writer, fake: t.Any, do
     assert (raised.value.error_class, fake.writes) == ("invalid_option", [])
 
 
-def test_a_write_that_dropped_the_tag(registry: Writer, fake: t.Any, digests: dict[str, str]) -> None:
+def test_a_write_that_dropped_the_tag(registry: Registry, fake: t.Any, digests: dict[str, str]) -> None:
     """Zot can remove a tag and answer 500. The tag is listed, so that it can be moved back."""
     fake.fail("tag", "demo/app:latest", "status-500", drops=True, times=9, tool="crane 0.22.1")
     with pytest.raises(ZotError, match="now holds nothing") as raised:
@@ -297,7 +297,7 @@ def test_a_write_that_dropped_the_tag(registry: Writer, fake: t.Any, digests: di
 
 
 def test_somebody_else_writes_the_tag_at_the_same_time(
-    registry: Writer, fake: t.Any, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, fake: t.Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = fake._do_tag
 
@@ -320,7 +320,7 @@ def test_somebody_else_writes_the_tag_at_the_same_time(
         ({"source": 5349}, r"source is the number 5349, not text: quote it"),
     ],
 )
-def test_tags_are_text(registry: Writer, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
+def test_tags_are_text(registry: Registry, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
     with pytest.raises(ZotError, match=message) as raised:
         move_tags(registry, {**params(), **options}, dry_run=False)
     assert (raised.value.error_class, fake.commands) == ("invalid_option", [])

@@ -13,7 +13,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_writer import ArchiveWriter
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
-from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 
 HOST = "127.0.0.1:5000"
 APP = Reference(HOST, "demo/app", "1")
@@ -66,7 +66,7 @@ class Module:
 
 def test_open_session_leaves_nothing(fake: t.Any, tmp_path: Path) -> None:
     with open_session(t.cast("t.Any", Module(tmp_path, username="me", password="s3cret"))) as session:
-        Writer(session).digest(APP)
+        Registry(session).digest(APP)
         assert len(list(tmp_path.iterdir())) == 1
     assert fake.commands
     assert list(tmp_path.iterdir()) == []
@@ -77,7 +77,7 @@ def test_credentials_are_redacted_in_the_result(fake: t.Any, tmp_path: Path) -> 
     for password, hidden in (("s3cret", {"bWU6czNjcmV0"}), ("s3cret99", {"s3cret99", "bWU6czNjcmV0OTk="})):
         module = Module(tmp_path, username="me", password=password)
         with open_session(t.cast("t.Any", module)) as session:
-            Writer(session).digest(APP)
+            Registry(session).digest(APP)
         assert fake.commands
         assert module.no_log_values == hidden
 
@@ -119,7 +119,7 @@ def test_a_registry_with_a_password_is_not_printed(fake: t.Any, tmp_path: Path) 
 def test_no_registry_at_all(fake: t.Any, tmp_path: Path) -> None:
     opened = open_session(t.cast("t.Any", Module(tmp_path, registry=None)))
     with opened as session, pytest.raises(ZotError, match="no registry is given"):
-        Writer(session).reference("demo/app", "1")
+        Registry(session).reference("demo/app", "1")
     assert fake.commands == []
 
 

@@ -16,15 +16,14 @@ import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.reader import Reader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
-from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 
 HOST = "127.0.0.1:5000"
 APP = Reference(HOST, "demo/app", "1")
 
 
-def test_the_hint_names_the_credentials(registry: Writer, fake: t.Any) -> None:
+def test_the_hint_names_the_credentials(registry: Registry, fake: t.Any) -> None:
     fake.fail("manifest", "demo/app:1", "bad-password")
     with pytest.raises(ZotError, match="cannot read") as raised:
         registry.manifest(APP)
@@ -37,12 +36,12 @@ def test_the_hint_names_the_options_of_the_module(fake: t.Any, tmp_path: Path, p
     fake.fail("manifest", "demo/app:1", "unknown-authority")
     names = {name: f"{prefix}{name}" for name in ("ca_path", "validate_certs")}
     with open_task(str(tmp_path)) as task, pytest.raises(ZotError) as raised:
-        Reader(task.session(Options(HOST, names=names, retries=0))).manifest(APP)
+        Registry(task.session(Options(HOST, names=names, retries=0))).manifest(APP)
     assert f"the option {prefix}ca_path to" in raised.value.hint
     assert f"set {prefix}validate_certs to false" in raised.value.hint
 
 
-def test_crane_cannot_fall_back_to_plain_http(registry: Writer, fake: t.Any) -> None:
+def test_crane_cannot_fall_back_to_plain_http(registry: Registry, fake: t.Any) -> None:
     registry.digest(Reference("192.168.7.7:5000", "demo/app", "1"))
     assert fake.environments[0]["HTTP_PROXY"] == "http://127.0.0.1:1"
 

@@ -69,7 +69,7 @@ DEFAULTS: Dict = {
 
 
 class Registry:
-    """A Reader whose images are results of zot_image_info.
+    """A Registry whose images are results of zot_image_info.
 
     *requested* are the references whose digest was read, in any order, and *whole* those whose image was read.
     """

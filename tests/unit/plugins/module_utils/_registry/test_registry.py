@@ -15,9 +15,8 @@ import pytest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_reader import HttpReader
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
-from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
 from ansible_collections.killinit.zot.tests.unit.web_registry import WebRegistry
 from ansible_collections.killinit.zot.tests.unit.web_server import running
 
@@ -25,7 +24,7 @@ HOST = "127.0.0.1:5000"
 APP = Reference(HOST, "demo/app", "1")
 
 
-def test_manifest(registry: Writer, fake: t.Any) -> None:
+def test_manifest(registry: Registry, fake: t.Any) -> None:
     digest = fake.put("demo/app", "1")
     manifest = registry.manifest(APP)
     assert manifest is not None
@@ -33,13 +32,13 @@ def test_manifest(registry: Writer, fake: t.Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["manifest", "image", "digest", "tags"])
-def test_an_absent_repository(registry: Writer, method: str) -> None:
+def test_an_absent_repository(registry: Registry, method: str) -> None:
     found = getattr(registry, method)(APP)
     assert (found.manifest if isinstance(found, Image) else found) is None
 
 
 @pytest.mark.parametrize("method", ["manifest", "image", "digest"])
-def test_an_absent_tag(registry: Writer, fake: t.Any, method: str) -> None:
+def test_an_absent_tag(registry: Registry, fake: t.Any, method: str) -> None:
     fake.put("demo/app", "2")
     found = getattr(registry, method)(APP)
     assert (found.manifest if isinstance(found, Image) else found) is None
@@ -66,7 +65,7 @@ def test_an_absent_tag(registry: Writer, fake: t.Any, method: str) -> None:
 )
 @pytest.mark.parametrize(("method", "verb"), [("manifest", "manifest"), ("digest", "digest"), ("image", "manifest")])
 def test_an_error_is_never_absence(
-    registry: Writer, fake: t.Any, method: str, verb: str, scenario: str, error_class: str, times: int
+    registry: Registry, fake: t.Any, method: str, verb: str, scenario: str, error_class: str, times: int
 ) -> None:
     fake.put("demo/app", "1")
     fake.fail(verb, "demo/app:1", scenario, times=99)
@@ -76,13 +75,13 @@ def test_an_error_is_never_absence(
     assert sum(command[1] == verb for command in fake.commands) == times
 
 
-def test_a_read_is_retried(registry: Writer, fake: t.Any) -> None:
+def test_a_read_is_retried(registry: Registry, fake: t.Any) -> None:
     digest = fake.put("demo/app", "1")
     fake.fail("digest", "demo/app:1", "status-503", times=2)
     assert registry.digest(APP) == digest
 
 
-def test_image(registry: Writer, fake: t.Any) -> None:
+def test_image(registry: Registry, fake: t.Any) -> None:
     fake.put("demo/app", "1")
     image = registry.image(APP)
     assert (image.platforms, image.for_ansible()["labels"]) == (
@@ -91,7 +90,7 @@ def test_image(registry: Writer, fake: t.Any) -> None:
     )
 
 
-def test_image_of_an_index_has_no_configuration(registry: Writer, fake: t.Any) -> None:
+def test_image_of_an_index_has_no_configuration(registry: Registry, fake: t.Any) -> None:
     arm = fake.put("demo/app", "arm", {"os": "linux", "architecture": "arm", "rootfs": {"diff_ids": []}})
     fake.put_index("demo/app", "1", arm)
     image = registry.image(APP)
@@ -99,7 +98,7 @@ def test_image_of_an_index_has_no_configuration(registry: Writer, fake: t.Any) -
     assert [command[1] for command in fake.commands] == ["manifest"]
 
 
-def test_image_whose_tag_moves_meanwhile(registry: Writer, fake: t.Any, monkeypatch: t.Any) -> None:
+def test_image_whose_tag_moves_meanwhile(registry: Registry, fake: t.Any, monkeypatch: t.Any) -> None:
     """The configuration is that of the manifest."""
     before = fake.put("demo/app", "1")
     real = fake._do_blob
@@ -117,7 +116,7 @@ def blobs(fake: t.Any) -> int:
     return sum(command[1] == "blob" for command in fake.commands)
 
 
-def test_a_configuration_is_read_once_from_a_repository(registry: Writer, fake: t.Any) -> None:
+def test_a_configuration_is_read_once_from_a_repository(registry: Registry, fake: t.Any) -> None:
     """Another repository could lack it."""
     for repository, tag in (("demo/app", "1"), ("demo/app", "2"), ("demo/other", "1")):
         fake.put(repository, tag)
@@ -130,7 +129,7 @@ def test_a_configuration_is_read_once_from_a_repository(registry: Writer, fake: 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["it is there", "the first does not get it"])
 def test_two_that_need_a_configuration_at_the_same_time(
-    registry: Writer, fake: t.Any, monkeypatch: t.Any, fails: bool
+    registry: Registry, fake: t.Any, monkeypatch: t.Any, fails: bool
 ) -> None:
     """One asks and the others wait; but what kept that one from getting it need not keep them."""
     fake.put("demo/app", "1")
@@ -155,7 +154,7 @@ def test_two_that_need_a_configuration_at_the_same_time(
     assert blobs(fake) in ((2, 3) if fails else (1,))
 
 
-def test_a_configuration_that_is_expected_is_not_read(registry: Writer, fake: t.Any) -> None:
+def test_a_configuration_that_is_expected_is_not_read(registry: Registry, fake: t.Any) -> None:
     raw = b'{"os": "linux", "architecture": "s390x"}'
     fake.put("demo/app", "1", raw)
     registry.prime_config_cache(APP, [b"{}", raw])
@@ -163,14 +162,14 @@ def test_a_configuration_that_is_expected_is_not_read(registry: Writer, fake: t.
     assert blobs(fake) == 0
 
 
-def test_a_configuration_that_is_not_the_expected_one_is_read(registry: Writer, fake: t.Any) -> None:
+def test_a_configuration_that_is_not_the_expected_one_is_read(registry: Registry, fake: t.Any) -> None:
     fake.put("demo/app", "1")
     registry.prime_config_cache(APP, [b'{"os": "linux", "architecture": "s390x"}'])
     assert registry.image(APP).platforms == ["linux/amd64"]
     assert blobs(fake) == 1
 
 
-def test_labels_that_are_not_an_object(registry: Writer, fake: t.Any, docker_config: t.Any) -> None:
+def test_labels_that_are_not_an_object(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
     """It is an error now, and no exception when the result is written."""
     fake.put("demo/app", "1", docker_config() | {"config": {"Labels": ["a"]}})
     with pytest.raises(ZotError, match="response of the registry is invalid: Labels is not a JSON object"):
@@ -178,7 +177,7 @@ def test_labels_that_are_not_an_object(registry: Writer, fake: t.Any, docker_con
 
 
 @pytest.mark.parametrize("scenario", ["absent-blob", "absent-repository"])
-def test_image_whose_configuration_is_not_there(registry: Writer, fake: t.Any, scenario: str) -> None:
+def test_image_whose_configuration_is_not_there(registry: Registry, fake: t.Any, scenario: str) -> None:
     """It is no image that is absent."""
     fake.put("demo/app", "1")
     fake.fail("blob", "", scenario)
@@ -188,7 +187,7 @@ def test_image_whose_configuration_is_not_there(registry: Writer, fake: t.Any, s
         registry.image(APP)
 
 
-def test_a_configuration_of_another_digest(registry: Writer, fake: t.Any, monkeypatch: t.Any) -> None:
+def test_a_configuration_of_another_digest(registry: Registry, fake: t.Any, monkeypatch: t.Any) -> None:
     """crane finds that out, and if it did not, it would not be believed."""
     fake.put("demo/app", "1")
     fake.blobs = dict.fromkeys(fake.blobs, b"{}")
@@ -199,7 +198,7 @@ def test_a_configuration_of_another_digest(registry: Writer, fake: t.Any, monkey
         registry.image(APP)
 
 
-def test_a_configuration_that_cannot_be_read_is_an_error(registry: Writer, fake: t.Any) -> None:
+def test_a_configuration_that_cannot_be_read_is_an_error(registry: Registry, fake: t.Any) -> None:
     fake.put("demo/app", "1")
     fake.fail("blob", "", "bad-password", times=9)
     with pytest.raises(ZotError, match=r"cannot read .*demo/app:1: ") as raised:
@@ -208,7 +207,7 @@ def test_a_configuration_that_cannot_be_read_is_an_error(registry: Writer, fake:
 
 
 @pytest.mark.parametrize("digest", ["", "--help", "../../etc/passwd", f"sha512:{'0' * 128}"])
-def test_a_configuration_whose_digest_is_none(registry: Writer, fake: t.Any, digest: str) -> None:
+def test_a_configuration_whose_digest_is_none(registry: Registry, fake: t.Any, digest: str) -> None:
     document = {"schemaVersion": 2, "config": {"digest": digest, "size": 2}, "layers": []}
     fake.put_manifest("demo/app", "1", document)
     with pytest.raises(ZotError, match=r"the response of the registry is invalid: .* is not a valid digest"):
@@ -216,7 +215,7 @@ def test_a_configuration_whose_digest_is_none(registry: Writer, fake: t.Any, dig
     assert [command[1] for command in fake.commands] == ["manifest"]
 
 
-def test_a_digest_that_the_bytes_do_not_have(registry: Writer, fake: t.Any) -> None:
+def test_a_digest_that_the_bytes_do_not_have(registry: Registry, fake: t.Any) -> None:
     digest = fake.put("demo/app", "1")
     fake.manifests["demo/app"][digest] += b" "
     with pytest.raises(ZotError, match="invalid: its digest is sha256:"):
@@ -224,7 +223,7 @@ def test_a_digest_that_the_bytes_do_not_have(registry: Writer, fake: t.Any) -> N
 
 
 @pytest.mark.parametrize("raw", [b"<html>", b"[]", b'{"layers": 5}', b""], ids=["HTML", "list", "number", "nothing"])
-def test_an_answer_that_is_no_manifest(registry: Writer, fake: t.Any, raw: bytes) -> None:
+def test_an_answer_that_is_no_manifest(registry: Registry, fake: t.Any, raw: bytes) -> None:
     digest = fake.put("demo/app", "1")
     fake.manifests["demo/app"][digest] = raw
     with pytest.raises(ZotError, match="the response of the registry is invalid") as raised:
@@ -232,21 +231,21 @@ def test_an_answer_that_is_no_manifest(registry: Writer, fake: t.Any, raw: bytes
     assert raised.value.error_class == "tool_failed"
 
 
-def test_tags(registry: Writer, fake: t.Any) -> None:
+def test_tags(registry: Registry, fake: t.Any) -> None:
     for tag in ("2", "1"):
         fake.put("demo/app", tag)
     assert registry.tags(APP) == ["1", "2"]
 
 
 @pytest.mark.parametrize("tag", ["\x1b[2J", "-x", "a\nb c", "", "a" * 129])
-def test_tags_that_cannot_be(registry: Writer, fake: t.Any, tag: str) -> None:
+def test_tags_that_cannot_be(registry: Registry, fake: t.Any, tag: str) -> None:
     fake.put("demo/app", tag)
     with pytest.raises(ZotError, match=r"the response of the registry is invalid: .* is not a valid tag") as raised:
         registry.tags(APP)
     assert raised.value.error_class == "tool_failed"
 
 
-def test_nearest_tags(registry: Writer, fake: t.Any) -> None:
+def test_nearest_tags(registry: Registry, fake: t.Any) -> None:
     for tag in ("3f2c1ab-amd64", "3f2c1ab-arm64", "latest"):
         fake.put("demo/app", tag)
     hint = registry.nearest_tags(APP.tagged("3f2c1ab-arm46"))
@@ -254,16 +253,16 @@ def test_nearest_tags(registry: Writer, fake: t.Any) -> None:
     assert "latest" not in hint
 
 
-def test_nearest_tags_where_none_is_near(registry: Writer, fake: t.Any) -> None:
+def test_nearest_tags_where_none_is_near(registry: Registry, fake: t.Any) -> None:
     fake.put("demo/app", "zzz")
     assert registry.nearest_tags(APP) == f"{HOST}/demo/app has 1 tags. The most similar are zzz."
 
 
-def test_nearest_tags_of_nothing(registry: Writer) -> None:
+def test_nearest_tags_of_nothing(registry: Registry) -> None:
     assert registry.nearest_tags(APP) == f"{HOST}/demo/app has no tags: push the image first."
 
 
-def test_reference_with_the_registry_in_the_repository(registry: Writer) -> None:
+def test_reference_with_the_registry_in_the_repository(registry: Registry) -> None:
     with pytest.raises(ZotError, match="begins with the registry: remove the registry"):
         registry.reference(f"{HOST}/demo/app", "1")
 
@@ -277,36 +276,36 @@ class TestOverHttp:
             yield server.host
 
     @pytest.fixture
-    def reader(self, host: str, tmp_path: Path) -> t.Iterator[HttpReader]:
+    def reader(self, host: str, tmp_path: Path) -> t.Iterator[Registry]:
         with open_task(str(tmp_path)) as task:
-            reader = HttpReader(task.session(Options(host, retries=0)))
+            reader = Registry(task.session(Options(host, retries=0)))
             reader.http()
             yield reader
 
-    def test_image(self, reader: HttpReader, host: str, fake: t.Any) -> None:
+    def test_image(self, reader: Registry, host: str, fake: t.Any) -> None:
         digest = fake.put("demo/app", "1")
         image = reader.image(Reference(host, "demo/app", "1"))
         assert (image.digest, image.platforms) == (digest, ["linux/amd64"])
         assert fake.commands == []
 
     @pytest.mark.parametrize("absent", [("demo/app", "2"), ("demo/none", "1")])
-    def test_absent(self, reader: HttpReader, host: str, fake: t.Any, absent: tuple[str, str]) -> None:
+    def test_absent(self, reader: Registry, host: str, fake: t.Any, absent: tuple[str, str]) -> None:
         fake.put("demo/app", "1")
         assert reader.manifest(Reference(host, *absent)) is None
 
-    def test_no_configuration(self, reader: HttpReader, host: str, fake: t.Any) -> None:
+    def test_no_configuration(self, reader: Registry, host: str, fake: t.Any) -> None:
         fake.put("demo/app", "1")
         fake.blobs.clear()
         with pytest.raises(ZotError, match="its configuration does not exist"):
             reader.image(Reference(host, "demo/app", "1"))
 
-    def test_another_manifest(self, reader: HttpReader, host: str, fake: t.Any) -> None:
+    def test_another_manifest(self, reader: Registry, host: str, fake: t.Any) -> None:
         digest, other = fake.put("demo/app", "1"), f"sha256:{'a' * 64}"
         fake.manifests["demo/app"][other] = fake.manifests["demo/app"][digest]
         with pytest.raises(ZotError, match=f"its digest is {digest}"):
             reader.manifest(Reference(host, "demo/app", "1").pinned(other))
 
-    def test_another_registry(self, reader: HttpReader, fake: t.Any) -> None:
+    def test_another_registry(self, reader: Registry, fake: t.Any) -> None:
         """The session has only the connections and credentials of its own registry."""
         digest = fake.put("demo/app", "1")
         manifest = reader.manifest(APP)

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.writer import Writer
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 
 HOST = "127.0.0.1:5000"
 APP = Reference(HOST, "demo/app", "1")
@@ -21,7 +21,7 @@ class TestWrite:
     """Registry.write: it reads the tag before it repeats a write."""
 
     @pytest.fixture
-    def done(self, registry: Writer, fake: t.Any) -> t.Callable[..., Image]:
+    def done(self, registry: Registry, fake: t.Any) -> t.Callable[..., Image]:
         source = fake.put("demo/app", "source")
 
         def write() -> Image:
@@ -101,43 +101,45 @@ class TestWrite:
 
 
 class TestKeep:
-    """Writer.keep: one read and one write, and after an error a read of the keeper."""
+    """Registry.keep: one read and one write, and after an error a read of the keeper."""
 
     @pytest.fixture
-    def image(self, registry: Writer, fake: t.Any) -> Image:
+    def image(self, registry: Registry, fake: t.Any) -> Image:
         fake.put("demo/app", "1")
         found = registry.image(APP)
         fake.commands.clear()
         return found
 
-    def test_it_works(self, registry: Writer, fake: t.Any, image: Image) -> None:
+    def test_it_works(self, registry: Registry, fake: t.Any, image: Image) -> None:
         registry.keep(image, APP.tagged("old"))
         assert fake.tags["demo/app"]["old"] == image.digest
         assert len(fake.commands) == 1
 
-    def test_nothing_to_keep(self, registry: Writer, fake: t.Any, image: Image) -> None:
+    def test_nothing_to_keep(self, registry: Registry, fake: t.Any, image: Image) -> None:
         registry.keep(image, None)
         registry.keep(Image(APP.tagged("absent")), APP.tagged("old"))
         assert fake.commands == []
 
-    def test_an_answer_that_was_lost(self, registry: Writer, fake: t.Any, image: Image) -> None:
+    def test_an_answer_that_was_lost(self, registry: Registry, fake: t.Any, image: Image) -> None:
         fake.fail("tag", "demo/app:old", "answer-cut-short", tool="crane 0.22.1", applied=True, times=9)
         registry.keep(image, APP.tagged("old"))
         assert len(fake.writes) == 1
 
-    def test_a_keeper_that_may_not_move_and_holds_the_image(self, registry: Writer, fake: t.Any, image: Image) -> None:
+    def test_a_keeper_that_may_not_move_and_holds_the_image(
+        self, registry: Registry, fake: t.Any, image: Image
+    ) -> None:
         fake.tags["demo/app"]["old"] = image.digest
         fake.fail("tag", "demo/app:old", "immutable-tag", tool="crane 0.22.1", times=9)
         registry.keep(image, APP.tagged("old"))
 
-    def test_a_keeper_that_may_not_move(self, registry: Writer, fake: t.Any, image: Image) -> None:
+    def test_a_keeper_that_may_not_move(self, registry: Registry, fake: t.Any, image: Image) -> None:
         fake.put("demo/app", "old", salt="other")
         fake.fail("tag", "demo/app:old", "immutable-tag", tool="crane 0.22.1", times=9)
         with pytest.raises(ZotError) as raised:
             registry.keep(image, APP.tagged("old"))
         assert (raised.value.error_class, len(fake.writes)) == ("denied", 1)
 
-    def test_an_error_that_passes(self, registry: Writer, fake: t.Any, image: Image) -> None:
+    def test_an_error_that_passes(self, registry: Registry, fake: t.Any, image: Image) -> None:
         fake.fail("tag", "demo/app:old", "status-503", tool="crane 0.22.1", times=2)
         fake.fail("digest", "demo/app:old", "status-503", tool="crane 0.22.1", times=1)
         registry.keep(image, APP.tagged("old"))
@@ -145,7 +147,7 @@ class TestKeep:
 
 
 class TestUntag:
-    """Writer.untag removes one tag."""
+    """Registry.untag removes one tag."""
 
     @pytest.fixture(autouse=True)
     def digest(self, fake: t.Any) -> str:
@@ -153,35 +155,35 @@ class TestUntag:
         fake.tags["demo/app"]["2"] = digest
         return digest  # type: ignore[no-any-return]
 
-    def test_it_works(self, registry: Writer, fake: t.Any, digest: str) -> None:
+    def test_it_works(self, registry: Registry, fake: t.Any, digest: str) -> None:
         registry.untag(APP)
         assert fake.tags["demo/app"] == {"2": digest}
         assert fake.commands[-1][1:] == ["delete", str(APP)]
 
-    def test_a_tag_that_is_gone(self, registry: Writer, fake: t.Any) -> None:
+    def test_a_tag_that_is_gone(self, registry: Registry, fake: t.Any) -> None:
         registry.untag(APP.tagged("absent"))
         registry.untag(Reference(HOST, "demo/none", "1"))
         assert list(fake.tags["demo/app"]) == ["1", "2"]
 
     @pytest.mark.parametrize("times", [1, 9])
-    def test_an_answer_that_was_lost(self, registry: Writer, fake: t.Any, times: int) -> None:
+    def test_an_answer_that_was_lost(self, registry: Registry, fake: t.Any, times: int) -> None:
         fake.fail("delete", "demo/app:1", "status-503", tool="crane 0.22.1", applied=True, times=times)
         registry.untag(APP)
         assert list(fake.tags["demo/app"]) == ["2"]
 
-    def test_denied(self, registry: Writer, fake: t.Any) -> None:
+    def test_denied(self, registry: Registry, fake: t.Any) -> None:
         fake.fail("delete", "demo/app:1", "immutable-tag", tool="crane 0.22.1")
         with pytest.raises(ZotError, match=r"^cannot remove the tag .*demo/app:1: .*DENIED") as raised:
             registry.untag(APP)
         assert (raised.value.error_class, len(fake.writes)) == ("denied", 1)
 
-    def test_the_last_error_says_what_is_there(self, registry: Writer, fake: t.Any, digest: str) -> None:
+    def test_the_last_error_says_what_is_there(self, registry: Registry, fake: t.Any, digest: str) -> None:
         fake.fail("delete", "demo/app:1", "status-503", tool="crane 0.22.1", times=9)
         with pytest.raises(ZotError) as raised:
             registry.untag(APP)
         assert raised.value.message.endswith(f"demo/app:1 still holds {digest}")
 
-    def test_nobody_knows(self, registry: Writer, fake: t.Any) -> None:
+    def test_nobody_knows(self, registry: Registry, fake: t.Any) -> None:
         fake.fail("delete", "demo/app:1", "status-503", tool="crane 0.22.1", times=9)
         fake.fail("digest", "demo/app:1", "status-503", tool="crane 0.22.1", times=9)
         with pytest.raises(ZotError, match=r"the current image of .*demo/app:1 is not known"):
