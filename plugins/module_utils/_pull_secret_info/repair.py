@@ -9,24 +9,22 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 import typing as t
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
     REPLACEABLE,
-    Entry,
+    TYPE,
+    EntryUpdate,
+    PullCredentials,
     PullSecret,
-    printable_key,
     secret_names,
     service_account_of,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import template_of
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.checks import TYPE, Check
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.checks import Check
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import State
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 
@@ -35,84 +33,93 @@ _USER_INFO = re.compile(r"^(https?://)?[^/?#]*@")
 
 
 @dataclass(frozen=True)
-class Account:
-    """The credentials that a repair writes."""
+class AccountUpdate:
+    """The list of pull secrets that a service account must have.
 
-    username: str
-    password: str = field(repr=False)
+    A patch replaces the list as a whole:
+    https://github.com/kubernetes/api/blob/v0.37.2/core/v1/types.go (ServiceAccount, listType=atomic)
+    """
 
-    def entry(self) -> dict[str, str]:
-        """An entry in the form of C(kubectl create secret docker-registry)."""
-        auth = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
-        return {"username": self.username, "password": self.password, "auth": auth}
+    name: str
+    namespace: str
+    resource_version: str | None
+    secrets: tuple[str, ...]
+
+    def for_ansible(self) -> dict[str, t.Any]:
+        """An entry of C(service_accounts) in the result."""
+        # With this field the API server refuses the patch if the list has changed since it was read.
+        version = {"resourceVersion": self.resource_version} if self.resource_version else {}
+        return {
+            "name": self.name,
+            "patch": {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {"name": self.name, "namespace": self.namespace, **version},
+                "imagePullSecrets": [{"name": each} for each in self.secrets],
+            },
+        }
 
 
 @dataclass(frozen=True)
 class Repair:
-    """The changes to make. *keep* are the keys of the entries in *data_key* to keep, without a user and a password.
+    """The changes to make. Without an *update* the secret does not change."""
 
-    *service_accounts* are those that must name the secret, each with its C(name) and the C(patch).
-    """
-
+    accounts: tuple[AccountUpdate, ...] = ()
     action: str = "none"
-    data_key: str | None = None
-    keep: tuple[str, ...] = ()
+    update: EntryUpdate | None = None
     changes: tuple[str, ...] = ()
-    service_accounts: tuple[dict[str, t.Any], ...] = ()
 
     def for_ansible(self) -> dict[str, t.Any]:
-        """The value of C(repair) in the result."""
-        lists = ("keep", "changes", "service_accounts")
-        return {name: list(value) if name in lists else value for name, value in asdict(self).items()}
+        """The value of C(repair) in the result. It shows no key with a user and a password."""
+        kept = self.update.kept if self.update else ()
+        return {
+            "action": self.action,
+            "data_key": self.update.secret.data_key if self.update and kept else None,
+            "keep": list(dict.fromkeys(_USER_INFO.sub(r"\1", entry.name) for entry in kept)),
+            "changes": list(self.changes),
+            "service_accounts": [each.for_ansible() for each in self.accounts],
+        }
 
 
-def plan(state: State, checks: t.Sequence[Check], account: Account | None) -> Repair:
+def plan_repair(state: State, checks: t.Sequence[Check], credentials: PullCredentials | None) -> Repair:
     """The repair for failed checks. The secret does not change if it already has exactly these credentials.
 
     There is no repair for a secret that something else uses.
     """
-    service_accounts = _service_accounts(state)
-    registry = state.scope.registry
     wrong = [check for check in checks if _is_curable(check)]
+    accounts = _account_updates(state)
     if not wrong:
-        return Repair(service_accounts=service_accounts)
+        return Repair(accounts)
+    old = PullSecret.read(state.secret or {})
+    update = old.with_entry(state.scope.registry, {key for check in wrong for key in check.entries})
+    changes = update.changes(credentials)
     if state.secret is None:
-        return Repair("create", None, (), (f"entry {registry}: added",), service_accounts)
-    old = PullSecret.read(state.secret)
+        return Repair(accounts, "create", update, changes)
     if old.type not in REPLACEABLE:
         return Repair()
-    bad = {key for check in wrong for key in check.entries}
-    kept = [entry for entry in old.entries if _is_kept(entry, registry, bad)]
-    changes = _changes(old, kept, registry, account)
+    if not changes and old.type in FIELDS and not old.problems:
+        return Repair(accounts)
     # Only the current type can be patched, and only a secret that is not immutable.
     action = "merge" if old.type == TYPE and not state.secret.get("immutable") else "replace"
-    if not changes and old.type in FIELDS and not old.problems:
-        return Repair(service_accounts=service_accounts)
-    keep = tuple(dict.fromkeys(_USER_INFO.sub(r"\1", entry.name) for entry in kept))
-    return Repair(action, old.data_key if keep else None, keep, changes, service_accounts)
+    return Repair(accounts, action, update, changes)
 
 
-def apply(state: State, repair: Repair, account: Account | None) -> State:
+def repaired(state: State, repair: Repair, credentials: PullCredentials | None) -> State:
     """The state after a repair, without writing anything. Raises ZotError if the credentials are missing."""
     scope, secret = state.scope, state.secret
-    if repair.action != "none":
-        if not account:
+    if repair.update:
+        if not credentials:
             raise ZotError(
                 "invalid_option",
                 f"assume_repaired needs the credentials for the {scope.title}",
                 hint="Set repair_username and repair_password.",
             )
-        auths = PullSecret.read(secret).auths if secret else {}
-        kept = {_USER_INFO.sub(r"\1", name): value for name, value in auths.items()}
-        kept = {name: value for name, value in kept.items() if name in repair.keep}
-        content = json.dumps({"auths": {**kept, scope.registry: account.entry()}}).encode()
-        metadata = {"name": scope.secret, "namespace": scope.namespace}
-        data = {FIELDS[TYPE]: base64.b64encode(content).decode()}
-        secret = {"kind": "Secret", "metadata": metadata, "type": TYPE, "data": data}
+        secret = {"kind": "Secret", "type": TYPE, "data": {FIELDS[TYPE]: repair.update.data(credentials)}}
     accounts = dict(state.service_accounts or {})
-    for each in repair.service_accounts:
-        accounts[each["name"]] = {**accounts[each["name"]], "imagePullSecrets": each["patch"]["imagePullSecrets"]}
-    return state.changed(secret, None if state.service_accounts is None else accounts)
+    for each in repair.accounts:
+        accounts[each.name] = {**accounts[each.name], "imagePullSecrets": [{"name": name} for name in each.secrets]}
+    unread = state.service_accounts is None
+    return replace(state, secret=secret, service_accounts=None if unread else accounts, elsewhere=None)
 
 
 def _is_curable(check: Check) -> bool:
@@ -123,49 +130,18 @@ def _is_curable(check: Check) -> bool:
     return check.check in ("exists", "type", "json", "entry", "auth")
 
 
-def _is_kept(entry: Entry, registry: str, bad: t.Collection[str]) -> bool:
-    """Whether to keep an entry: those for other registries, and valid ones for repositories of this registry."""
-    if entry.host == registry:
-        return entry.key != registry and entry.key not in bad
-    # A key that kubelet cannot parse may contain a password at an unknown place.
-    return bool(entry.key) or "@" not in entry.name
-
-
-def _changes(old: PullSecret, kept: t.Sequence[Entry], registry: str, account: Account | None) -> tuple[str, ...]:
-    """The change of each entry, by its key without secrets."""
-    names = {registry, *(entry.name for entry in kept)}
-    words = {printable_key(name): "removed" for name in old.auths if name not in names}
-    if registry not in old.auths:
-        words[registry] = "credentials updated" if registry in words else "added"
-    elif not account or old.auths[registry] != account.entry():
-        words[registry] = "credentials updated"
-    return tuple(printable(f"entry {key}: {word}") for key, word in words.items())
-
-
-def _service_accounts(state: State) -> tuple[dict[str, t.Any], ...]:
-    """The service accounts that must name the secret, for the workloads that name none themselves.
-
-    A patch replaces their list of pull secrets as a whole:
-    https://github.com/kubernetes/api/blob/v0.37.2/core/v1/types.go (ServiceAccount, listType=atomic)
-    """
+def _account_updates(state: State) -> tuple[AccountUpdate, ...]:
+    """The service accounts that must name the secret, for the workloads that name none themselves."""
     scope = state.scope
     specifications = [template_of(workload)["spec"] for workload in state.workloads]
     used = {service_account_of(each) for each in specifications if not secret_names(each)}
     return tuple(
-        {
-            "name": name,
-            "patch": {
-                "apiVersion": "v1",
-                "kind": "ServiceAccount",
-                "metadata": {
-                    "name": name,
-                    "namespace": scope.namespace,
-                    # With this field the API server refuses the patch if the list has changed since it was read.
-                    **{key: account["metadata"][key] for key in ("resourceVersion",) if key in account["metadata"]},
-                },
-                "imagePullSecrets": [{"name": each} for each in (*secret_names(account), scope.secret)],
-            },
-        }
+        AccountUpdate(
+            name,
+            scope.namespace,
+            account["metadata"].get("resourceVersion"),
+            (*secret_names(account), scope.secret),
+        )
         for name, account in (state.service_accounts or {}).items()
         if name in used and scope.secret not in secret_names(account)
     )

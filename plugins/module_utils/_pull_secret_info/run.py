@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_text
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullCredentials, PullSecret
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.checks import (
     Check,
@@ -21,36 +21,36 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.che
     fitting_entries,
     problems,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.probes import probe
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.repair import Account, apply, plan
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.repair import plan_repair, repaired
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import (
     Scope,
     State,
+    probe_images,
     read_state,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
 
 
-def assess(
+def run(
     client: Client,
     task: Task,
     options: Options,
     scope: Scope,
     *,
-    account: Account | None = None,
+    credentials: PullCredentials | None = None,
     assume_repaired: bool = False,
 ) -> dict[str, t.Any]:
-    """Return the verdict on a scope. With *assume_repaired*, predict the verdict after a repair with *account*.
+    """Return the verdict on a scope. With *assume_repaired*, predict the verdict after a repair with *credentials*.
 
     Raises ClusterError and ZotError.
     """
     state = read_state(client, scope)
     checks = _checks(state, task, options)
-    repair = plan(state, checks, account)
+    repair = plan_repair(state, checks, credentials)
     if assume_repaired:
-        state = apply(state, repair, account)
+        state = repaired(state, repair, credentials)
         checks = _checks(state, task, options)
-        repair = plan(state, checks, account)
+        repair = plan_repair(state, checks, credentials)
     found = problems(checks)
     unread = [each for each in map(unreadable_text, state.unreadable) if not any(each in text for text in found)]
     return {
@@ -58,7 +58,7 @@ def assess(
         "name": scope.secret,
         "registry": scope.registry,
         "cluster": client.server,
-        "account": _account(state),
+        "account": _first_user(state),
         "checks": [check.for_ansible() for check in checks],
         "ok": all(check.verdict == "ok" for check in checks) and not state.unreadable,
         "problems": [*found, *(printable(f"{each}.") for each in unread)],
@@ -69,10 +69,10 @@ def assess(
 
 def _checks(state: State, task: Task, options: Options) -> list[Check]:
     secret = PullSecret.read(state.secret) if state.secret else None
-    return check_pull_secret(state, probe(task, options, secret, state.needed) if secret else {})
+    return check_pull_secret(state, probe_images(task, options, secret, state.needed) if secret else {})
 
 
-def _account(state: State) -> str | None:
+def _first_user(state: State) -> str | None:
     """The user name that kubelet tries first."""
     entries = fitting_entries(state, PullSecret.read(state.secret)) if state.secret else {}
     names = [entry.username for found in entries.values() for entry in found if entry.is_complete]
