@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import re
 import typing as t
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.commands import Commands
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import is_name
@@ -25,18 +25,86 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.re
     RegistryAnswers,
     RepositoryAnswer,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.texts import (
-    COMPLETE,
-    FROM_CLUSTER,
-    FROM_REGISTRY,
-    MISNAMED,
-    NODE_CAUSES,
-    PUBLISH,
-    REPAIR,
-    Cause,
-)
 
+_FROM_REGISTRY = "the registry's answer to the host that runs this module"
+_FROM_CLUSTER = "the pod, its service account and its pull secrets"
+_REPAIR = (
+    "Write zot_pull_secret_username and zot_pull_secret_password of a user who may read the repository into the file"
+    " pull-secret.yml, and repair the pull secret"
+)
+_ALLOW = "Allow the user to read the repository (in Zot: accessControl)"
+_PUBLISH = "Publish the image (killinit.zot.publish)"
+
+# By the class of kubelet's error: cause, message, remedy.
+_NODE_CAUSES: t.Mapping[str, tuple[str, str, str]] = {
+    "host": (
+        "host_unknown",
+        "the node cannot resolve the host name {host}",
+        "Correct the registry in the image, or the DNS of the node",
+    ),
+    "refused": (
+        "connection_refused",
+        "the node's connection to {host} is refused",
+        "Check that the registry runs, that the image has the right port, and that no firewall blocks the node",
+    ),
+    "timeout": (
+        "timed_out",
+        "the node's request to {host} timed out",
+        "Check that the registry runs, and that no firewall or proxy blocks the node",
+    ),
+    "plain_http": (
+        "plain_http",
+        "{host} does not use TLS, but the node expects it",
+        "Set up TLS in the registry, or allow plain HTTP in the nodes' container runtime (containerd: hosts.toml)",
+    ),
+    "tls": (
+        "certificate_not_trusted",
+        "the node does not trust the certificate of {host}, or the certificate is for another host name",
+        (
+            "Add the registry's CA certificate to the nodes' container runtime (containerd: ca in"
+            " certs.d/{host}/hosts.toml), or issue a certificate for this host name"
+        ),
+    ),
+    "rate": (
+        "rate_limited",
+        "{host} limits the rate of requests",
+        "Wait: kubelet tries again. Or start fewer pods at once, or raise the registry's limit",
+    ),
+    "quota": (
+        "quota_exceeded",
+        "a quota of {host} is used up",
+        "Free space in the registry, or raise the quota",
+    ),
+    "broken": (
+        "registry_failing",
+        "{host} answers with a server error",
+        "Check the registry's log",
+    ),
+    "disk": (
+        "disk_full",
+        "the disk of the node is full",
+        "Free space on the node (crictl rmi --prune removes unused images), or move the pod to another node",
+    ),
+}
+# Causes that a wrong registry in the name of the image can have.
+_MISNAMED = ("host_unknown", "connection_refused", "timed_out", "plain_http", "certificate_not_trusted")
+# Temporary causes, which need no change.
+PASSING = ("rate_limited", "pulling", "works_now")
+# Causes whose remedy already describes what happens to the pods.
+_COMPLETE = ("reference_malformed", "pull_policy_never", "architecture_wrong", "unknown", *PASSING)
+# The errors of a registry that does not accept the credentials.
 _REFUSED = {"unauthorized", "denied"}
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One cause, with a sentence about it, the remedy, its commands, and the evidence."""
+
+    cause: str
+    message: str
+    remedy: str
+    commands: t.Sequence[str] = ()
+    evidence: str = ""
 
 
 def find_causes(failing: FailingPods, answers: RegistryAnswers, failures: t.Sequence[PullFailure]) -> list[Cause]:
@@ -55,7 +123,8 @@ class _Diagnosis:
         # The answers of the registry to the credentials of the pod, and to a request without credentials.
         self._as_pod: list[RepositoryAnswer] = []
         self._anonymous: list[RepositoryAnswer] = []
-        if self._reference and failing.in_registry(self._failure):
+        self._is_ours = failing.in_registry(self._failure) is not None
+        if self._reference and self._is_ours:
             self._as_pod = answers.of_pod(self._reference, failing.pull_secrets(self._failure))
             self._anonymous = answers.of_pod(self._reference, [""])
         self._answers = [*self._as_pod, *self._anonymous]
@@ -84,7 +153,7 @@ class _Diagnosis:
 
     def _with_new_pods(self, causes: list[Cause]) -> list[Cause]:
         """Add when kubelet pulls again after the last cause is fixed, unless a command already recreates the pods."""
-        if not causes or causes[-1].cause in COMPLETE or self._commands.recreates_pods(causes[-1].commands):
+        if not causes or causes[-1].cause in _COMPLETE or self._commands.recreates_pods(causes[-1].commands):
             return causes
         *earlier, last = causes
         changed = any(self._commands.recreates_pods(each.commands) for each in earlier)
@@ -115,23 +184,22 @@ class _Diagnosis:
             message = "the node does not have the image, and the pull policy is Never"
             remedy = "Set the pull policy to Always, or load the image on the node"
             yield Cause("pull_policy_never", message, remedy, self._commands.always_pull(), self._message)
-        if self._error not in NODE_CAUSES:
+        if self._error not in _NODE_CAUSES:
             return
         host = self._reference.registry if self._reference else "the registry"
-        cause, message, remedy = (text.replace("{host}", host) for text in NODE_CAUSES[self._error])
+        cause, message, remedy = (text.replace("{host}", host) for text in _NODE_CAUSES[self._error])
         commands: list[str] = []
-        if cause in MISNAMED and host != self._failing.registry and self._reference:
+        if cause in _MISNAMED and host != self._failing.registry and self._reference:
             commands = self._commands.set_image(replace(self._reference, registry=self._failing.registry))
             remedy = f"{remedy}. If the image is in {self._failing.registry}" if commands else remedy
-        elif cause in MISNAMED and self._image is not None:
+        elif cause in _MISNAMED and self._image is not None:
             message = f"{message}; the registry answers the host that runs this module"
         yield Cause(cause, message, remedy, commands, self._message)
 
     def _access(self, reference: Reference) -> t.Iterator[Cause]:
         """Causes in the credentials: none of those of the pod may read the image."""
-        ours = reference.registry == self._failing.registry
         # The answer "not found" means that the request was authorised. Another registry may allow anonymous pulls.
-        if self._error in ("absent", "platform", "disk") or not (ours or self._error in _REFUSED):
+        if self._error in ("absent", "platform", "disk") or not (self._is_ours or self._error in _REFUSED):
             return
         named, entries = self._failure.secrets, self._failing.entries(self._failure, reference)
         if not (named and entries) and _may_read(self._anonymous):
@@ -147,51 +215,49 @@ class _Diagnosis:
             remedy, commands = self._repair(reference, entries[0][0])
             cause, message = "credentials_refused", f"the registry rejects the credentials in the entry {keys} (401)"
             if "denied" in errors:
-                cause = "read_denied"
+                cause, remedy = "read_denied", f"{_ALLOW}. Or {remedy[0].lower()}{remedy[1:]}"
                 message = f"the user in the entry {keys} may not read {reference.repository} (403)"
-                remedy = (
-                    f"Allow the user to read the repository (in Zot: accessControl). Or {remedy[0].lower()}{remedy[1:]}"
-                )
-            yield Cause(cause, message, remedy, commands, self._message or FROM_REGISTRY)
+            yield Cause(cause, message, remedy, commands, self._message or _FROM_REGISTRY)
         if not named:
             yield self._not_named(reference)
 
     def _secrets(self, reference: Reference) -> t.Iterator[Cause]:
         """The causes why kubelet finds no credentials."""
-        names, ours = self._failing.pull_secrets(self._failure), reference.registry == self._failing.registry
+        names = self._failing.pull_secrets(self._failure)
         found = [(name, cause) for name in names for cause in [self._secret_problem(reference, name)] if cause]
         # A pod may also have pull secrets for other registries. Only two kinds of secrets are certain causes: secrets
         # that kubelet cannot use at all, and the secret that should be for this registry.
         certain = [
             cause
             for name, cause in found
-            if (ours and name == self._failing.pull_secret) or cause.cause in ("secret_missing", "secret_unreadable")
+            if (self._is_ours and name == self._failing.pull_secret)
+            or cause.cause in ("secret_missing", "secret_unreadable")
         ]
         yield from certain or [cause for _name, cause in found[:1]]
 
     def _repair(self, reference: Reference, name: str) -> tuple[str, list[str]]:
         """The remedy and the commands to repair a pull secret. There are no commands for another registry."""
-        if reference.registry == self._failing.registry:
-            return REPAIR, self._commands.repair_secret(reference.registry, name)
+        if self._is_ours:
+            return _REPAIR, self._commands.repair_secret(reference.registry, name)
         return f"Put credentials for {reference.registry} that may read the repository into the secret {name}", []
 
     def _not_named(self, reference: Reference) -> Cause:
         account, names = self._failure.service_account, self._failing.of_service_account(self._failure)
-        evidence = self._message or FROM_CLUSTER
+        evidence = self._message or _FROM_CLUSTER
         if names:
             message = f"the pod is older than the pull secret {', '.join(names)} in its service account {account}"
             remedy = "Only new pods get the pull secrets of their service account"
             return Cause("secret_not_named", message, remedy, (), evidence)
         message = f"neither the pod nor its service account {account} names a pull secret"
         secret, commands = f"a pull secret with credentials for {reference.registry}", []
-        if reference.registry == self._failing.registry:
+        if self._is_ours:
             secret = f"the pull secret {self._failing.pull_secret}"
             commands = self._commands.name_secret(account, self._failing.pull_secret)
         return Cause("secret_not_named", message, f"Add {secret} to the service account {account}", commands, evidence)
 
     def _secret_problem(self, reference: Reference, name: str) -> Cause | None:
         """The cause why kubelet cannot use a pull secret for the image; None if it can."""
-        usual, evidence = self._failing.pull_secret, self._message or FROM_CLUSTER
+        usual, evidence = self._failing.pull_secret, self._message or _FROM_CLUSTER
         if not is_name(name):
             message = f"the pod names the pull secret {name!r}, but Kubernetes does not allow such a name"
             remedy = f"Name the pull secret {usual} in {self._failure.resource}"
@@ -211,7 +277,7 @@ class _Diagnosis:
             cause, message = "secret_type", f"kubelet ignores the secret {name}, because its type is {secret.type}"
             if secret.type not in REPLACEABLE:
                 remedy = f"Name a pull secret with credentials for {reference.registry} in {self._failure.resource}"
-                has_other = reference.registry == self._failing.registry and name != usual
+                has_other = self._is_ours and name != usual
                 commands = self._commands.pull_with(usual) if has_other else []
         elif secret.problems:
             cause = "secret_unreadable"
@@ -236,7 +302,7 @@ class _Diagnosis:
         image, node = self._image, self._node_platform()
         if image is None and self._error == "absent":
             message = f"{reference.registry} does not have this image: repository, tag or digest is wrong"
-            yield Cause("tag_missing", message, f"{PUBLISH}, or correct the image", (), self._message)
+            yield Cause("tag_missing", message, f"{_PUBLISH}, or correct the image", (), self._message)
         elif image is not None and image.manifest is None:
             yield self._missing(reference)
         elif image is None or node is None:
@@ -266,15 +332,10 @@ class _Diagnosis:
                 ]
                 cause, message = "digest_missing", f"{reference.repository} no longer has {reference.digest[:19]}"
         message += f"; the nearest are: {', '.join(names)}" if names else "; there is nothing similar"
-        fitting = [each for each in others if self._takes(each)]
+        fitting = [each for each in others if self._fits(self._registry.candidates.get(each))]
         commands = self._commands.set_image(fitting[0]) if fitting else []
-        remedy = f"{PUBLISH}, or use an image that exists" if commands else PUBLISH
-        return Cause(cause, message, remedy, commands, self._message or FROM_REGISTRY)
-
-    def _takes(self, reference: Reference) -> bool:
-        """Whether the node could run a suggested image."""
-        image = self._registry.candidates.get(reference)
-        return image is not None and image.manifest is not None and self._fits(image)
+        remedy = f"{_PUBLISH}, or use an image that exists" if commands else _PUBLISH
+        return Cause(cause, message, remedy, commands, self._message or _FROM_REGISTRY)
 
     def _architecture(self) -> t.Iterator[Cause]:
         """The cause of a container that ends because its image is for another architecture."""
@@ -290,9 +351,11 @@ class _Diagnosis:
     def _node_platform(self) -> str | None:
         return (self._failing.platforms or {}).get(self._failure.node)
 
-    def _fits(self, image: Image) -> bool:
-        """Whether the image has the platform of the node. True if the platform is not known."""
+    def _fits(self, image: Image | None) -> bool:
+        """Whether the image exists, and has the platform of the node. Any platform will do if that is not known."""
         node = self._node_platform()
+        if image is None or image.manifest is None:
+            return False
         return node is None or any(f"{platform}/".startswith(f"{node}/") for platform in image.platforms)
 
     def _mismatch(self, cause: str, message: str) -> Cause:

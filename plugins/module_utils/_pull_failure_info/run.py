@@ -25,7 +25,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events 
 )
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.causes import find_causes
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.causes import PASSING, Cause, find_causes
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.cluster import (
     FailingPods,
     read_failing_pods,
@@ -34,7 +34,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.re
     RegistryAnswers,
     query_registry,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.texts import PASSING, Cause
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import at_least, registry_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
 
