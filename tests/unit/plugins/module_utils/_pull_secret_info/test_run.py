@@ -26,7 +26,7 @@ REGISTRY = "oci.killinit.cc"
 REPOSITORY = f"{REGISTRY}/openclaw/openclaw"
 SECRET = "secret zot-pull-secret in namespace openclaw"
 CONFIG = "kubernetes.io/dockerconfigjson"
-CAPTURED = json.loads((Path(__file__).parents[2] / "captured_cluster.json").read_text(encoding="utf-8"))
+CAPTURED = json.loads((Path(__file__).parents[3] / "captured_cluster.json").read_text(encoding="utf-8"))
 PASSWORD = "password-of-the-pods"
 NEW = {"repair_username": "puller", "repair_password": "new-password"}
 Result = t.Dict[str, t.Any]  # noqa: UP006 - Python 3.9 evaluates it
