@@ -130,7 +130,7 @@ def find_failures(
     ]
 
 
-def classify(message: str, image: str) -> str:
+def kubelet_error(message: str, image: str) -> str:
     """The error class of kubelet's message for an image; empty if the message is not known."""
     text = re.sub(r"https?://[^\s\"]+", " ", message.replace(image, " ") if image else message)
     return next((error for error, pattern in _PATTERNS if pattern.search(text)), "")
