@@ -229,7 +229,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.registry im
 OPTIONS = {
     **CLUSTER_MODULE_OPTIONS,
     "namespaces": {"type": "list", "elements": "str", "default": []},
-    "revisions": {"type": "str", "default": "[0-9a-f]{7,40}"},
+    "revisions": {"type": "str"},
     "allow_empty": {"type": "bool", "default": False},
 }
 

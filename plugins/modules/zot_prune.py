@@ -282,7 +282,7 @@ SPEC = Spec(
         "keep_last": {"type": "int"},
         "keep_newer_than": {"type": "raw"},
         "keep": {"type": "raw"},
-        "revisions": {"type": "str", "default": "[0-9a-f]{7,40}"},
+        "revisions": {"type": "str"},
         "untag_members": {"type": "bool", "default": False},
         "in_use": {"type": "raw"},
         "max_deletes": {"type": "int"},
