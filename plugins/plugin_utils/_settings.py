@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleError
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.accounts import select_account
 from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import ACCOUNT, SETTINGS, variable
@@ -41,7 +41,7 @@ class Variables:
         self._variables = variables
 
     def get(self, setting: str) -> t.Any:
-        """The value of a setting, None if it is not set. Raises AnsibleActionFail if it cannot be evaluated."""
+        """The value of a setting, None if it is not set. Raises AnsibleError if it cannot be evaluated."""
         name = variable(setting)
         if name not in self._variables:
             return None
@@ -50,7 +50,7 @@ class Variables:
             value = self._templar.template({name: self._variables[name]}).get(name)
             return None if is_absent(value, self._variables) else value
         except Exception as error:  # an undefined variable, a vault without a password, a filter that fails
-            raise AnsibleActionFail(f"the variable {name} cannot be evaluated: {_reason(error)}") from None
+            raise AnsibleError(f"the variable {name} cannot be evaluated: {_reason(error)}") from None
 
 
 def is_absent(value: t.Any, variables: t.Mapping[str, t.Any]) -> bool:
@@ -68,7 +68,7 @@ def _reason(error: BaseException) -> str:
 def with_settings(
     module: str, arguments: t.Mapping[str, t.Any], templar: t.Any, variables: t.Mapping[str, t.Any]
 ) -> dict[str, t.Any]:
-    """The arguments of a task, with the settings that they omit. Raises AnsibleActionFail."""
+    """The arguments of a task, with the settings that they omit. Raises AnsibleError."""
     found = Variables(templar, variables)
     options = options_of(module)
     ours = {*options.values(), *(_CLUSTER if module in CLUSTER_MODULES else ())}
