@@ -13,13 +13,16 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client, Object, Readings
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import (
+    Client,
+    Readings,
+    Selection,
+    connection_options,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_text
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.kubeconfig import connection_options
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import is_name, object_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, is_name, object_name
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import PullFailure, find_failures
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.findings import group_failures
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.registry import ask_registry

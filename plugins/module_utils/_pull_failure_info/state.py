@@ -13,7 +13,7 @@ import difflib
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import PullFailure
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,

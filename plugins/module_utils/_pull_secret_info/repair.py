@@ -15,6 +15,7 @@ import re
 import typing as t
 from dataclasses import asdict, dataclass, field
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import template_of
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
     REPLACEABLE,
@@ -24,7 +25,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
     secret_names,
     service_account_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import template_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.checks import TYPE, Check
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import State

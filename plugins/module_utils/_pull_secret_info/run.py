@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_text
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable

@@ -17,8 +17,8 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.checks import Check
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.repair import Account, apply, plan
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import Scope, State
