@@ -17,8 +17,8 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullCredentials, PullSecret
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.checks import Check
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.run import plan_repair, repaired
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import Scope, State

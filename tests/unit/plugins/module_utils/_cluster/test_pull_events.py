@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import ImageUse
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import (
     PullFailure,
     find_failures,
     kubelet_error,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import ImageUse
 
 PULLS = json.loads((Path(__file__).parents[3] / "captured_pulls.json").read_text(encoding="utf-8"))
 NOW = 1795489470.0  # 2026-11-24T03:04:30Z
