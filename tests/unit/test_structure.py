@@ -101,61 +101,6 @@ def test_only_the_edge_knows_ansible(path: Path) -> None:
     assert not knows or str(path.relative_to(HOME)) in KNOW_ANSIBLE
 
 
-SPECS = sorted((PLUGINS.parent / "roles").glob("*/meta/argument_specs.yml"))
-
-
-# Variables that tasks only pass to modules, which convert them.
-PASSED_ON = {
-    "zot_validate_certs",
-    "zot_timeout",
-    "zot_retries",
-    "zot_publish_parallel",
-    "zot_rollback_require_platforms",
-    "zot_rollout_pin",
-    "zot_rollout_allow_empty",
-    "zot_rollout_wait_timeout",
-    "zot_rollout_wait_sleep",
-    "zot_diagnose_pull_timeout",
-}
-
-
-@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.parts[-3])
-def test_roles_convert_their_variables(path: Path) -> None:
-    """Modules convert their options. A task must convert texts, since `false` is a text that is true, and must take
-    None, which is an empty answer of AWX, for the default.
-    """
-    options = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
-    defaults = yaml.safe_load((path.parents[1] / "defaults" / "main.yml").read_text(encoding="utf-8"))
-    tasks = "".join(each.read_text(encoding="utf-8") for each in sorted(path.parents[1].glob("tasks/*.yml")))
-    for name, option in options.items():
-        if option["type"] in ("bool", "int") and name not in PASSED_ON:
-            uses = re.findall(rf"\b{name}\b(?: (\| \w+|is (?:not )?none))?", tasks)
-            converted = f"| {option['type']}"
-            assert set(uses) - {"is not none" if defaults[name] is False else "is none"} == {converted}, name
-            assert len(uses) == 2 * uses.count(converted), name
-
-
-ROLES = sorted(path for path in (PLUGINS.parent / "roles").glob("*") if path.is_dir())
-
-
-@pytest.mark.parametrize("role", ROLES, ids=lambda path: path.name)
-def test_the_play_decides(role: Path) -> None:
-    """A role overrides no module_defaults, reads nothing on the controller, and has no default of a site."""
-    files = sorted(path for folder in ("defaults", "tasks", "vars") for path in role.glob(f"{folder}/**/*.yml"))
-    assert files
-    for path in files:
-        text = path.read_text(encoding="utf-8")
-        assert not re.findall(r"module_defaults:|\b(?:lookup|query|q)\(|killinit\.cc|openclaw", text), path
-        # As options these remove the defaults of the play even if they are omitted.
-        assert not re.findall(r"^ +(?:kubeconfig|context):", text, re.MULTILINE), path
-    specification = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
-    options = specification["argument_specs"]["main"]["options"]
-    assert "default" not in options["zot_registry"]
-    # What is in use in any namespace is in use.
-    if "zot_kubeconfig" in options and role.name != "zot_prune":
-        assert options["zot_namespace"]["required"] is True
-
-
 def test_the_inclusion_checklist_names_files_that_exist() -> None:
     """Each requirement of the Ansible community package has a file that satisfies it."""
     root = PLUGINS.parent
