@@ -250,7 +250,7 @@ class TestScope:
         """The error names the option, the variable and the environment."""
         result = diagnose(Scene.of("good"), registry=None)
         assert result["failed"]
-        assert all(name in result["msg"] for name in ("option registry", "zot_registry", "ZOT_REGISTRY"))
+        assert all(name in result["msg"] for name in ("registry (option)", "zot_registry", "ZOT_REGISTRY"))
 
     def test_the_registry_of_the_environment(self, diagnose: Diagnose, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ZOT_REGISTRY", REGISTRY)
