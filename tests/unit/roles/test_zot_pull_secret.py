@@ -30,7 +30,7 @@ if not hasattr(template, "trust_as_template"):
 REGISTRY = "oci.killinit.cc"
 ACCOUNT = PullCredentials("puller", "new-p\u00e4ssword{{ 1 }}")
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "zot_pull_secret"
-(CHECK, _FAIL) = yaml.safe_load((ROLE / "tasks" / "main.yml").read_text(encoding="utf-8"))
+(_NAMES, CHECK, _FAIL) = yaml.safe_load((ROLE / "tasks" / "main.yml").read_text(encoding="utf-8"))
 (REPAIR,) = yaml.safe_load((ROLE / "tasks" / "repair.yml").read_text(encoding="utf-8"))
 OTHER = {"auth": base64.b64encode(b"somebody:else{{ 2 }}").decode(), "email": "a@b.example"}
 CONFIG = "kubernetes.io/dockerconfigjson"
