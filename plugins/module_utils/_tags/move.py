@@ -15,6 +15,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import keeper_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options
 
@@ -85,11 +86,6 @@ def moved_entries(moves: t.Sequence[Move]) -> list[dict[str, t.Any]]:
     """
     keepers = [move.keeper for move in moves if move.keeper]
     return [move.for_ansible() for move in (*moves, *keepers) if move.written]
-
-
-def keeper_tag(template: str, tag: str) -> str:
-    """The name of the keeper of a tag by the option keep_previous."""
-    return template.replace("{tag}", tag)
 
 
 def keeper_of(tag: Reference, keep_previous: str | None) -> Reference | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._oci.tag_form import form_of
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import form_of
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import ImageVerdict, where
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.registry_state import (
     RegistryState,
