@@ -10,15 +10,14 @@ import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._tag import Moved
-from ansible_collections.killinit.zot.plugins.module_utils._tag import move_tags as move
+from ansible_collections.killinit.zot.plugins.module_utils._tag import run
 
 HOST = "127.0.0.1:5000"
 NONE = f"sha256:{'0' * 64}"
 
 
 def move_tags(registry: Registry, options: dict[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
-    return move(registry, options, Moved(), dry_run=dry_run)
+    return run(registry, options, [], dry_run=dry_run)
 
 
 def params(
