@@ -14,14 +14,14 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use import (
     RESOURCES_WITH_IMAGES,
     Use,
     uses_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import namespace_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import namespace_name
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import Revisions
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, words

@@ -216,9 +216,8 @@ rc:
   sample: 1
 """
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import InvalidNameError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import cluster_module, connect
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, InvalidNameError
 from ansible_collections.killinit.zot.plugins.module_utils._cluster_image_info import Query, cluster_image_info
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (

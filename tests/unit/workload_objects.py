@@ -10,7 +10,7 @@ import json
 import typing as t
 from pathlib import Path
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import owner_of
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import owner_of
 
 CLUSTER = json.loads((Path(__file__).parent / "captured_cluster.json").read_text(encoding="utf-8"))
 Dict = dict[str, t.Any]

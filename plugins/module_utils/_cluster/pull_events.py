@@ -15,18 +15,16 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     CANNOT_PULL_REASONS,
-    is_unreadable_secret,
-)
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import secret_names, service_account_of
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
     STATUS_OF,
     ImageUse,
+    Object,
     image_uses,
+    is_unreadable_secret,
     owner_of,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import secret_names, service_account_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_time
 
 _CRASHED = frozenset({"CrashLoopBackOff", "RunContainerError"})
@@ -130,7 +128,7 @@ def find_failures(
     ]
 
 
-def classify(message: str, image: str) -> str:
+def kubelet_error(message: str, image: str) -> str:
     """The error class of kubelet's message for an image; empty if the message is not known."""
     text = re.sub(r"https?://[^\s\"]+", " ", message.replace(image, " ") if image else message)
     return next((error for error, pattern in _PATTERNS if pattern.search(text)), "")

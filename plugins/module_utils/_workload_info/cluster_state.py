@@ -12,10 +12,16 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import RESOURCES, Client, Object, Readings
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client, Readings, Selection
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import WORKLOADS, Selection
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import name_of, owner_of, template_of
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
+    RESOURCES,
+    WORKLOADS,
+    Object,
+    name_of,
+    owner_of,
+    template_of,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import rollout_of
 
 

@@ -12,15 +12,15 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     VOLUMES,
+    ImageUse,
+    Object,
     digest_of,
     recorded_for,
     reported_by,
     started_with,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import ImageUse
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.registry_state import (

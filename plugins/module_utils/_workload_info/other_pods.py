@@ -12,9 +12,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import is_name
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import image_uses
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, image_uses, is_name
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import compare, differing
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.registry_state import RegistryState

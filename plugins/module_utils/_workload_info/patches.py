@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import record
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import ImageUse, template_of
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import ImageUse, Object, record, template_of
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import RESTARTED_AT
 
 Images = t.Sequence[tuple[ImageUse, str]]

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import digest_of
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     ImageUse,
+    Object,
+    digest_of,
     image_uses,
     template_of,
 )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import form_of, is_revision, is_short_version
 

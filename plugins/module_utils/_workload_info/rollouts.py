@@ -12,10 +12,11 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import GIVEN_UP_REASONS, is_unreadable_secret
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
+    GIVEN_UP_REASONS,
     STATUS_OF,
+    Object,
+    is_unreadable_secret,
     name_of,
     template_of,
 )

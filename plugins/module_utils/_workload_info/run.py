@@ -14,10 +14,10 @@ import typing as t
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client, Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client, Selection
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
+    Object,
     image_uses,
     name_of,
     template_of,

@@ -12,9 +12,9 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     ImageUse,
+    Object,
     image_uses,
     name_of,
     template_of,

@@ -13,7 +13,7 @@ import typing as t
 import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import CONTAINERS, VOLUMES
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import CONTAINERS, VOLUMES
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info import registry_state
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info import run as _workload_info
