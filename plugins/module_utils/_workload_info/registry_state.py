@@ -18,7 +18,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     image_uses,
     template_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._image_info import read_images
+from ansible_collections.killinit.zot.plugins.module_utils._image_info import run as read_images
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
