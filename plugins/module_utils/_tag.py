@@ -137,7 +137,8 @@ def move_tags(registry: Registry, params: t.Mapping[str, t.Any], moved: Moved, *
         return report(outcomes, single=single, moved=entries)
     except ZotError as error:
         if entries:
-            error.message += f"; moved: {', '.join(entry['reference'] for entry in entries)}"
+            moved_tags = ", ".join(entry["reference"] for entry in entries)
+            raise error.with_(message=f"{error.message}; moved: {moved_tags}") from error
         raise
 
 

@@ -36,7 +36,6 @@ def quick() -> dict[str, list[str]]:
     scripts = subprocess.run(listing, check=True, stdout=subprocess.PIPE, text=True).stdout
     documentation = "lint-collection-docs . --plugin-docs --skip-rstcheck --validate-collection-refs=all"
     workflows = " ".join(map(str, sorted(Path(".github/workflows").glob("*.yml"))))
-    forms = " ".join(f".github/ISSUE_TEMPLATE/{name}.yml" for name in ("bug", "feature"))
     examples = "docs/examples/ci"
     checks = {
         "unit tests": f"python -m pytest {' '.join(IN_PARALLEL)} --hypothesis-profile=quick --quiet tests/unit",
@@ -55,10 +54,6 @@ def quick() -> dict[str, list[str]]:
         ),
         "schema of pipelines": f"check-jsonschema --builtin-schema vendor.gitlab-ci {examples}/gitlab-ci.yml",
         "schema of dependabot": "check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml",
-        "schema of issue forms": f"check-jsonschema --builtin-schema vendor.github-issue-forms {forms}",
-        "schema of issue links": (
-            "check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml"
-        ),
         "format": "ruff format --check .",
         "style": "ruff check .",
     }

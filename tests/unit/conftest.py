@@ -251,6 +251,7 @@ class FakeRegistry:
         message: t.Callable[[str], str],
         names: t.Sequence[str] = (),
         largest: int = 0,
+        values: t.Mapping[str, str] | None = None,
     ) -> bytes:
         """In place of Runner.run."""
         self.largest.append(largest)
@@ -270,7 +271,13 @@ class FakeRegistry:
                 self.tags.get(repository, {}).pop(tag, None)
             detail = message(error.stderr)
             raise ZotError(
-                classify(detail, names=names), what, detail=detail, command=command, rc=error.rc, stderr=error.stderr
+                classify(detail, names=names),
+                what,
+                values=values,
+                detail=detail,
+                command=command,
+                rc=error.rc,
+                stderr=error.stderr,
             ) from None
         return output
 

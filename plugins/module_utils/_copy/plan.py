@@ -236,5 +236,4 @@ def _raise_all(problems: t.Iterable[ZotError | None]) -> None:
     errors = [each for each in problems if each]
     first = first_error(errors)
     if first:
-        first.message = nothing_written(first, errors)
-        raise first
+        raise first.with_(message=nothing_written(first, errors)) from first

@@ -80,8 +80,8 @@ def _gate(source: Session, params: t.Mapping[str, t.Any]) -> Gate:
             pass
         program = find_tool(params["cosign_path"], "cosign")
     except ZotError as error:
-        error.hint = "Install cosign (github.com/sigstore/cosign), or set cosign_path to its path."
-        raise
+        hint = "Install cosign (github.com/sigstore/cosign), or set cosign_path to its path."
+        raise error.with_(hint=hint) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ZotError("invalid_option", f"verify_key {key!r} cannot be read: {reason}") from error
@@ -96,8 +96,8 @@ def _gate(source: Session, params: t.Mapping[str, t.Any]) -> Gate:
             source.runner.retry(lambda: source.run(command, image, what, cosign.message))
         except ZotError as error:
             if cosign.is_refused(error.stderr):
-                error.error_class = "denied"
-                error.hint = "Sign the image with the private key of verify_key."
+                hint = "Sign the image with the private key of verify_key."
+                raise error.with_(error_class="denied", hint=hint) from error
             raise
 
     return Gate(params["require"], verify)
@@ -203,11 +203,8 @@ def _report(plans: t.Sequence[Plan]) -> dict[str, t.Any]:
     }
     if first is None:
         return result
-    first.message = f"{len(plans) - len(errors)} of {len(plans)} images are copied: {first.message}"
-    if not moved:
-        first.message += "; no tag was written"
-    first.result = result
-    raise first
+    message = f"{len(plans) - len(errors)} of {len(plans)} images are copied: {first.message}"
+    raise first.with_(message=message if moved else f"{message}; no tag was written", result=result) from first
 
 
 def moved_entries(plans: t.Sequence[Plan]) -> list[dict[str, t.Any]]:

@@ -63,8 +63,7 @@ def prune(
             if not dry_run:
                 Removal(reader, tags, pool, more).run()
         except ZotError as error:
-            error.result = result_of(tags, now)
-            raise
+            raise error.with_(result=result_of(tags, now)) from error
     return result_of(tags, now)
 
 
@@ -156,10 +155,8 @@ class Removal:
         )
         if self._errors:
             first = self._errors[0]
-            first.message += (
-                f"; {sum(each.removed for each in self._removals)} of {len(self._removals)} tags were removed"
-            )
-            raise first
+            removed = f"{sum(each.removed for each in self._removals)} of {len(self._removals)} tags were removed"
+            raise first.with_(message=f"{first.message}; {removed}") from first
 
     def _confirm_attachments(self) -> None:
         """Keep the attachments of images that still have a tag, because another client has moved a tag."""

@@ -156,16 +156,8 @@ def report(outcomes: t.Sequence[Outcome], *, single: bool, begun: bool = True, *
     }
     if first is None:
         return result
-    raise ZotError(
-        first.error_class,
-        _summary(tags, first) if begun else nothing_written(first, errors),
-        hint=first.hint,
-        detail=first.detail,
-        command=first.command,
-        rc=first.rc,
-        stderr=first.stderr,
-        result=result,
-    )
+    message = _summary(tags, first) if begun else nothing_written(first, errors)
+    raise first.with_(message=message, result=result) from first
 
 
 def _summary(tags: t.Sequence[TagOutcome], first: ZotError) -> str:

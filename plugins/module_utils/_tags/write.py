@@ -15,7 +15,7 @@ from concurrent.futures import Executor
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry, unread
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome
 
 REPLACE_HINT = "To replace the image, set overwrite: true (role zot_publish: zot_publish_overwrite)."
@@ -73,8 +73,7 @@ def _holds(registry: Registry, image: Image) -> ZotError | None:
     try:
         now = registry.digest(image.reference)
     except ZotError as error:
-        error.message = f"{image.reference} was written, but its current image is not known: {error.message}"
-        return error
+        return unread(error, image.reference)
     if now == image.digest:
         return None
     return written_by_another(image.reference, now, f"but this task wrote {image.digest}")
