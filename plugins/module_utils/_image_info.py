@@ -70,7 +70,8 @@ def read_images(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, 
         with contextlib.suppress(ZotError):  # crane reads them if the library is missing
             registry.http()
     with thread_pool(params["parallel"]) as pool:
-        found = dict(zip(dict.fromkeys(images), pool.map(lambda each: _image(registry, each), dict.fromkeys(images))))
+        distinct = list(dict.fromkeys(images))
+        found = dict(zip(distinct, map(_image, pool.map(registry.with_children, distinct))))
         if attached:
             _add_referrers(registry, found, pool)
         if params.get("details"):
@@ -134,20 +135,12 @@ def _add_referrers(registry: Registry, found: t.Mapping[Reference, dict[str, t.A
     list(pool.map(add, found))
 
 
-def _image(registry: Registry, reference: Reference) -> dict[str, t.Any]:
-    image = registry.image(reference)
-    children = []
-    if image.manifest and image.manifest.is_index:
-        with registry.valid_response(reference):
-            pinned = [reference.pinned(entry.digest) for entry in image.manifest.entries]
-        children = [registry.manifest(each) for each in pinned]
-        image = image._replace(children=tuple(child for child in children if child))
-    return {**image.for_ansible(), **_details(image, children)}
-
-
-def _details(image: Image, children: t.Sequence[t.Any]) -> dict[str, t.Any]:
+def _image(image: Image) -> dict[str, t.Any]:
     manifest = image.manifest
+    children = {child.digest: child for child in image.children}
+    entries = [(entry, children.get(entry.digest)) for entry in (manifest.entries if manifest else ())]
     return {
+        **image.for_ansible(),
         "manifest": manifest.document if manifest else None,
         "config": image.config,
         "manifests": [
@@ -157,6 +150,6 @@ def _details(image: Image, children: t.Sequence[t.Any]) -> dict[str, t.Any]:
                 "size": child.size if child else None,
                 "manifest": child.document if child else None,
             }
-            for entry, child in zip(manifest.entries if manifest else (), children)
+            for entry, child in entries
         ],
     }
