@@ -122,6 +122,7 @@ def test_removed_and_then_unchanged(scene: Scene) -> None:
         tag: "shared_tag" if tag == "latest" else "keep_last" for tag in before if tag not in OLD_TAGS
     }
     assert done["freeable"] == done["deleted"][0]["size"] > 2000
+    assert done["undo"] == [{"repository": REPOSITORY, "source": before[tag], "tags": [tag]} for tag in OLD_TAGS]
     (diff,) = done["diff"]
     assert [tag for tag in diff["before"] if tag not in diff["after"]] == OLD_TAGS
     again = scene.prune()
@@ -129,27 +130,11 @@ def test_removed_and_then_unchanged(scene: Scene) -> None:
     assert scene.removed == OLD_TAGS
 
 
-def test_undo_is_what_zot_tag_takes(scene: Scene) -> None:
-    assert scene.prune()["undo"] == [
-        {"repository": REPOSITORY, "source": scene.before[tag], "tags": [tag]} for tag in OLD_TAGS
-    ]
-
-
-def test_each_tag_is_read_right_before_it_is_removed(scene: Scene) -> None:
-    scene.prune()
-    request = [
-        f"{each.method} {each.path.rpartition('/')[2]}" for each in scene.server.requests if each.method != "GET"
-    ]
-    assert request == [f"{method} {tag}" for tag in OLD_TAGS for method in ("HEAD", "DELETE")]
-
-
 def test_members(scene: Scene) -> None:
-    """The index that lists them is read, too."""
     done = scene(untag_members=True)
     members = [tag for tag in scene.before if tag.endswith("64")]
     assert (tags_of(done["deleted"]), done["freeable"]) == (sorted(members), 0)
     assert {each["reason"] for each in done["deleted"]} == {"member"}
-    assert sum(each.method == "HEAD" for each in scene.server.requests) == 2 * len(members)
 
 
 @pytest.mark.parametrize("what", ["index", "member", "configuration", "tag", "pinned"])
@@ -337,17 +322,7 @@ def test_an_untagged_image_keeps_its_attachment(scene: Scene) -> None:
     assert signature in tags_of(scene.prune()["kept"])
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'{"tags": ["-o"]}',
-        b'{"tags": ["a\\u001b[2J"]}',
-        b'{"tags": ["latest", 5]}',
-        b'{"tags": "latest"}',
-        b"<html>",
-        b"[" * 100_000,
-    ],
-)
+@pytest.mark.parametrize("body", [b'{"tags": ["a\\u001b[2J"]}', b"<html>", b"[" * 100_000], ids=["tag", "html", "deep"])
 def test_a_hostile_list_of_tags(body: bytes, scene: Scene) -> None:
     respond = scene.server.respond
     scene.server.respond = lambda request: Reply(body) if request.path.endswith("/tags/list") else respond(request)
@@ -381,13 +356,6 @@ def test_a_tag_list_that_is_too_long(scene: Scene, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(http_session, "_MOST_TAGS", 9)
     assert "it has more than 9 tags" in scene.prune()["msg"]
-
-
-@pytest.mark.parametrize("digest", ["text", "", "sha256:0", f"sha256:{'A' * 64}"])
-def test_a_digest_that_is_none(digest: str, scene: Scene) -> None:
-    scene.answer("HEAD", OLD, Reply(b"", 200, {"Docker-Content-Digest": digest}))
-    done = scene.prune()
-    assert (done["error_class"], done["deleted"], scene.removed) == ("tool_failed", [], [])
 
 
 def test_a_repository_that_is_unreadable(scene: Scene) -> None:
@@ -507,4 +475,3 @@ def test_an_older_zot_does_not_know_every_field(scene: Scene) -> None:
     scene.server.respond = older
     assert tags_of(scene.prune()["deleted"]) == OLD_TAGS
     assert "unknown" not in str(scene.prune())
-    assert not [each for each in scene.server.requests if each.path.endswith("tags/list") and each.method != "GET"]
