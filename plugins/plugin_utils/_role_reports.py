@@ -138,7 +138,6 @@ def _problems(result: Result) -> list[str]:
     return list(result["problems"]) if "problems" in result else [result["msg"]] if result.get("failed") else []
 
 
-
 REPORTS: t.Mapping[str, t.Callable[..., Report]] = {
     "zot_publish": publish,
     "zot_rollback": rollback,
