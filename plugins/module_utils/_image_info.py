@@ -41,7 +41,7 @@ def run(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         with contextlib.suppress(ZotError):  # crane reads them if the library is missing
             registry.http()
     with thread_pool(params["parallel"]) as pool:
-        found = dict(zip(distinct, pool.map(lambda each: read_image(registry, each), distinct)))
+        found = dict(zip(distinct, pool.map(registry.with_children, distinct)))
         entries = {reference: {**image.for_ansible(), **_details(image)} for reference, image in found.items()}
         for reference, referrers in _referrers(registry, found.values(), pool) if attached else ():
             entries[reference]["referrers"] = [each.for_ansible() for each in referrers]
@@ -64,16 +64,6 @@ def run(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     if query:
         result["result"] = query(result)
     return result
-
-
-def read_image(registry: Registry, reference: Reference) -> Image:
-    """The image of a reference, an index with its manifests. Raises ZotError."""
-    image = registry.image(reference)
-    if not image.manifest or not image.manifest.is_index:
-        return image
-    with registry.valid_response(reference):
-        pinned = [reference.pinned(entry.digest) for entry in image.manifest.entries]
-    return image._replace(children=tuple(filter(None, map(registry.manifest, pinned))))
 
 
 def compile_query(expression: str) -> t.Callable[[t.Mapping[str, t.Any]], t.Any]:
@@ -151,6 +141,7 @@ def _details(image: Image) -> dict[str, t.Any]:
     manifest = image.manifest
     children = {child.digest: child for child in image.children}
     return {
+        **image.for_ansible(),
         "manifest": manifest.document if manifest else None,
         "config": image.config,
         "manifests": [

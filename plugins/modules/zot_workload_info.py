@@ -363,7 +363,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.module impo
     options_beside_a_cluster,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.run import Query, workload_info
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.run import WorkloadQuery, run
 
 OPTIONS = {
     **CLUSTER_MODULE_OPTIONS,
@@ -387,9 +387,9 @@ def main() -> None:
     module = cluster_module(OPTIONS)
     try:
         with open_registries(module._module) as task:
-            query = Query.of(module.params)
-            reader = Registry(task.session(options_beside_a_cluster(module.params)))
-            result = workload_info(connect(module), reader, query)
+            query = WorkloadQuery.of(module.params)
+            registry = Registry(task.session(options_beside_a_cluster(module.params)))
+            result = run(connect(module), registry, query)
     except (ZotError, ClusterError, InvalidNameError) as error:
         module.fail_json(**error.for_ansible())
     module.exit_json(**result)

@@ -11,6 +11,7 @@ The grammar of names: https://kubernetes.io/docs/concepts/overview/working-with-
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import typing as t
@@ -157,10 +158,25 @@ class ImageUse:
 
     def reference(self) -> Reference | None:
         """The image as a reference; None if it is malformed, or if it names no registry (Docker Hub)."""
-        try:
-            return Reference.parse(self.image)
-        except InvalidReferenceError:
-            return None
+        return _parsed(self.image)
+
+    def followed(self) -> Reference | None:
+        """What the pods should run: the tag of the image if it has one, also before a digest, or else its digest."""
+        reference = self.reference()
+        return reference.tagged(reference.tag) if reference and reference.tag else reference
+
+    def pinned(self) -> Reference | None:
+        """The image by its digest, which is what a runtime pulls; None for an image without a digest."""
+        reference = self.reference()
+        return reference.pinned(reference.digest) if reference and reference.digest else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(image: str) -> Reference | None:
+    try:
+        return Reference.parse(image)
+    except InvalidReferenceError:
+        return None
 
 
 def name_of(workload: Object) -> str:
