@@ -18,6 +18,7 @@ from types import SimpleNamespace
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.killinit.zot.plugins.filter._prune_table import _prune_table
 from ansible_collections.killinit.zot.plugins.module_utils._prune import run as prune
 from ansible_collections.killinit.zot.plugins.modules import zot_prune
 from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
@@ -128,6 +129,21 @@ def test_removed_and_then_unchanged(scene: Scene) -> None:
     again = scene.prune()
     assert (again["changed"], again["deleted"], again["undo"], again["diff"]) == (False, [], [], [])
     assert scene.removed == OLD_TAGS
+
+
+def test_a_version_is_removed_only_if_the_option_matches_it(scene: Scene) -> None:
+    versions = [tag.replace(OLD, "1.4.2") for tag in OLD_TAGS]
+    for old, version in zip(OLD_TAGS, versions):
+        scene.tags[version] = scene.tags.pop(old)
+        scene.web.pushed[version] = scene.web.tagged[version] = scene.web.pushed[old]
+    kept = scene.prune(keep_last=2)
+    assert (kept["changed"], {each["reason"] for each in kept["kept"] if each["tag"] in versions}) == (
+        False,
+        {"not_commit"},
+    )
+    assert len([line for line in _prune_table(kept) if line.endswith("zot_prune_revisions is not set")]) == 3
+    done = scene.prune(keep_last=2, revisions=r"[0-9a-f]{7,40}|\d+\.\d+\.\d+")
+    assert tags_of(done["deleted"]) == sorted(versions)
 
 
 def test_members(scene: Scene) -> None:
