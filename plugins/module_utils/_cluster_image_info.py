@@ -23,13 +23,13 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use im
 )
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import namespace_name
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import Revisions
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, words
 from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import read_inventory
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import registry_option
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import registry_option, revisions_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import TaggedImage
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
-from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags
 
 _PARALLEL = 8
 _REASONS: t.Mapping[str, str] = {
@@ -45,7 +45,7 @@ class Query:
 
     registry: str
     namespaces: t.Sequence[str]
-    revisions: RevisionTags
+    revisions: Revisions
     allow_empty: bool
 
     @classmethod
@@ -54,7 +54,7 @@ class Query:
         return cls(
             registry_option(params["registry"]),
             tuple(dict.fromkeys(map(namespace_name, words(params["namespaces"])))),
-            RevisionTags(params["revisions"]),
+            revisions_option(params["revisions"]),
             params["allow_empty"],
         )
 
@@ -210,7 +210,7 @@ class _Registry:
             tags = [
                 str(each.tag) if each.repository == reference.repository else f"{each.repository}:{each.tag}"
                 for each, expected in tagged.items()
-                if (self._query.revisions.revision_of(str(each.tag)) is not None) is of_revisions
+                if (self._query.revisions.of(str(each.tag)) is not None) is of_revisions
                 and self._http.digest(each) == expected
             ]
             if tags:

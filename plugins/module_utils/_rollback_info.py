@@ -14,21 +14,28 @@ import typing as t
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import parse_time
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
-from ansible_collections.killinit.zot.plugins.module_utils._oci.tag_form import form_of
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import (
+    form_of,
+    is_attachment,
+    is_revision,
+    is_upload,
+    keeper_tag,
+    without_architecture,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.time import Time, parse_time
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import text_option, texts_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
-# A tag of one architecture, if the part before it is a tag, too. https://go.dev/doc/install/source#environment
-_MEMBER = re.compile(r"(.+)-(?:386|amd64|arm|arm-v[5-8]|arm64|arm64-v8|loong64|mips64le|ppc64le|riscv64|s390x)")
 # The number of revisions that an error message lists, and that are read in each repository for their build time.
 _LISTED = 5
 _DATED = 100
 # The maximum number of revisions to compare. Each needs a request, so more would take minutes.
 _COMPARED = 1000
+# Sorts before every time that a builder writes.
+_UNKNOWN_TIME = Time(-(2**63))
 
 
 @dataclass
@@ -43,7 +50,7 @@ class _Repository:
 
     def keeper(self, tag: str | None) -> str:
         """The tag that keeps the previous image of a tag."""
-        return self.keep_previous.replace("{tag}", tag or "")
+        return keeper_tag(self.keep_previous, tag or "")
 
     @property
     def keepers(self) -> tuple[Reference, ...]:
@@ -191,7 +198,7 @@ def _fitting_revisions(
     # If tags have moved, exclude the release that moved them.
     found = {tag: targets for tag, targets in found.items() if targets != current} or found
     # Another shared tag, for example stable, may refer to the same images.
-    return {tag: targets for tag, targets in found.items() if form_of(tag)} or found
+    return {tag: found[tag] for tag in _probable_revisions(found)}
 
 
 def _is_any(digests: t.Sequence[str], others: t.Sequence[str | None]) -> bool:
@@ -213,16 +220,23 @@ def _compare_platforms(reader: Registry, pool: Executor, plan: _Plan) -> None:
 
 
 def _tags_of_revisions(reader: Registry, repository: _Repository) -> list[str]:
-    """All tags except for shared tags, tags of single architectures, keepers and attachments."""
+    """All tags except for shared tags, tags of single architectures, keepers, uploads and attachments."""
     tags = reader.tags(repository.tags[0]) or []
     special = {each.tag for each in (*repository.tags, *repository.keepers)} | set(map(repository.keeper, tags))
     known = set(tags)
-    return [tag for tag in tags if tag not in special and not _is_member(tag, known) and not tag.startswith("sha256-")]
+    return [
+        tag
+        for tag in tags
+        if tag not in special
+        and without_architecture(tag) not in known
+        and not is_attachment(tag)
+        and not is_upload(tag)
+    ]
 
 
-def _is_member(tag: str, tags: t.Container[str]) -> bool:
-    found = _MEMBER.fullmatch(tag)
-    return bool(found and found[1] in tags)
+def _probable_revisions(tags: t.Collection[str]) -> list[str]:
+    """The tags that are revisions. If there are none: the tags with digits, and then all tags."""
+    return next(filter(None, ([tag for tag in tags if matches(tag)] for matches in (is_revision, form_of))), [*tags])
 
 
 def _known_revisions(reader: Registry, pool: Executor, repository: _Repository) -> str:
@@ -230,21 +244,21 @@ def _known_revisions(reader: Registry, pool: Executor, repository: _Repository) 
     tags = _tags_of_revisions(reader, repository)
     if not tags:
         return f"{repository.name} has no revision"
-    found = [tag for tag in tags if form_of(tag)] or tags
+    found = _probable_revisions(tags)
     read = found[-_DATED:]
     built = dict(zip(read, pool.map(lambda tag: _built(reader, repository.tags[0].tagged(tag)), read)))
     newest = sorted(read, key=lambda tag: built[tag], reverse=True)[:_LISTED]
     return f"the newest of {len(found)} revisions of {repository.name} are {', '.join(newest)}"
 
 
-def _built(reader: Registry, reference: Reference) -> tuple[str, str]:
-    """The build time in comparable form. An index has none, so the build time of a member is used."""
+def _built(reader: Registry, reference: Reference) -> Time:
+    """The build time. An index has none, so the build time of a member is used."""
     image = reader.image(reference)
     if image.manifest and image.manifest.is_index and image.manifest.entries:
         with reader.valid_response(reference):
             member = reference.pinned(image.manifest.entries[0].digest)
         image = reader.image(member)
-    return parse_time((image.config or {}).get("created")) or ("", "")
+    return parse_time((image.config or {}).get("created")) or _UNKNOWN_TIME
 
 
 def _result(reader: Registry, plan: _Plan) -> dict[str, t.Any]:

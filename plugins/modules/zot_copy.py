@@ -373,11 +373,7 @@ SPEC = Spec(
     },
     {
         "required_one_of": [("repository", "images")],
-        "mutually_exclusive": [
-            *((option, "images") for option in ("repository", *_IMAGE)),
-            ("source_username", "source_authfile"),
-        ],
-        "required_together": [("source_username", "source_password")],
+        "mutually_exclusive": [(option, "images") for option in ("repository", *_IMAGE)],
     },
 )
 

@@ -24,7 +24,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, size_text
-from ansible_collections.killinit.zot.plugins.module_utils._oci.timestamps import seconds
+from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_time
 
 Dict = t.Mapping[str, t.Any]
 _TEMPLATES = Path(__file__).resolve().parents[2] / "playbooks" / "templates"
@@ -256,8 +256,8 @@ def _worst(*risks: str | None) -> str | None:
 
 
 def _seconds(text: str | None) -> int | None:
-    found = seconds(text)
-    return None if found is None else int(found)
+    found = parse_time(text)
+    return found.seconds if found else None
 
 
 def _age(text: str | None, now: int) -> str:

@@ -135,4 +135,4 @@ def test_one_file_knows_kubernetes_core(path: Path) -> None:
     """And one action plugin, which runs on the controller."""
     knows = {name for name in imports(path) if "kubernetes" in name and not name.startswith(OURS)}
     where = str(path.relative_to(PLUGINS))
-    assert not knows or where in ("module_utils/_cluster/api.py", "action/zot_workload_info.py")
+    assert not knows or where in ("module_utils/_cluster/api.py", "plugin_utils/_settings.py")

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from ansible_collections.killinit.zot.plugins.module_utils._copy.request import CopyRequest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import INDEX_TYPES, Manifest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import attachment_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import (
     Referrer,
     all_referrers,
     referrers,
-    signature_tag,
     tagged_referrers,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
@@ -101,7 +101,7 @@ class Source:
             return [*listed, *tagged_referrers(self._reader, subject, tags)]
         listed = referrers(self._reader, subject, tags)
         if image.signed[digest] > sum(each.is_signature_of_zot for each in listed):
-            listed += tagged_referrers(self._reader, subject, [signature_tag(digest)])
+            listed += tagged_referrers(self._reader, subject, [attachment_tag(digest, "sig")])
         return listed
 
     def read_tags(self, repository: str) -> None:

@@ -13,6 +13,7 @@ needs no quotes in an argument list, a URL or a log line.
 from __future__ import annotations
 
 import re
+import typing as t
 from dataclasses import dataclass, replace
 
 _HOST = (
@@ -48,6 +49,18 @@ def registry_name(text: str) -> str:
         # The text may contain a password, so the message does not.
         raise InvalidReferenceError("the registry contains credentials: set username and password instead")
     return _require(_REGISTRY, text, "registry", "use host[:port], without a scheme and without a path")
+
+
+def same_registry(one: str, other: str, aliases: t.Iterable[str] = ()) -> bool:
+    """Whether *one* and *other* name the same registry. *aliases* are further names of *other*.
+
+    Names of hosts have no case, and 443 is the default port.
+    """
+    return _host_key(one) in {_host_key(name) for name in (other, *aliases)}
+
+
+def _host_key(registry: str) -> str:
+    return re.sub(":443$", "", registry.lower())
 
 
 def repository_name(text: str) -> str:

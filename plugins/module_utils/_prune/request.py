@@ -19,12 +19,13 @@ from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import Ru
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     at_least,
+    pattern_option,
     references_option,
+    revisions_option,
     text_option,
     texts_option,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags, compiled
 
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _IN_NO_TAG = re.compile(r"[\s,]")
@@ -89,14 +90,20 @@ def _rules(params: t.Mapping[str, t.Any]) -> Rules:
             "no option selects tags to remove",
             hint="Set keep_last or keep_newer_than to remove old revisions, or untag_members.",
         )
-    revisions = RevisionTags(params["revisions"])
-    if revisions.revision_of("latest"):
+    revisions = revisions_option(params["revisions"])
+    if revisions.of("latest"):
         raise ZotError(
             "invalid_option",
             f"revisions: {params['revisions']!r} also matches the shared tag latest, which must be kept",
             hint="Write an expression that matches only the tags of revisions.",
         )
-    return Rules(revisions, keep_last, keep=_patterns(params["keep"]), untag_members=bool(params["untag_members"]))
+    return Rules(
+        revisions,
+        keep_last,
+        keep=_patterns(params["keep"]),
+        untag_members=bool(params["untag_members"]),
+        only_commits=not params["revisions"],
+    )
 
 
 def _patterns(keep: t.Any) -> tuple[re.Pattern[str], ...]:
@@ -109,7 +116,7 @@ def _patterns(keep: t.Any) -> tuple[re.Pattern[str], ...]:
                 f"keep: {text!r} matches no tag, because it contains a comma or white space",
                 hint="A text is a single expression: write a list, or join the expressions with |.",
             )
-    return tuple(compiled("keep", text) for text in texts)
+    return tuple(pattern_option("keep", text) for text in texts)
 
 
 def _in_use(value: t.Any) -> list[str]:

@@ -15,14 +15,14 @@ import typing as t
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import UNKNOWN_AGE, plan, subject_of
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import is_attachment, subject_of
+from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_http_date
+from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import UNKNOWN_AGE, plan
 from ansible_collections.killinit.zot.plugins.module_utils._prune.request import PruneRequest
 from ansible_collections.killinit.zot.plugins.module_utils._prune.result import PlannedTag, result_of
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_answers import date_seconds
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
 from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import Inventory, read_inventory
-from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import is_attachment
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._tags.write import certainly_holds
@@ -72,8 +72,8 @@ def _now(http: HttpSession) -> float:
 
     The registry has recorded the pushes: if the clock of this host is fast, new images would be old.
     """
-    now = time.time()
-    return min(now, date_seconds(http.date) or now)
+    now, date = time.time(), parse_http_date(http.date)
+    return min(now, date.timestamp) if date else now
 
 
 def _existing(repository: Reference, inventory: Inventory | None) -> Inventory:

@@ -14,6 +14,7 @@ import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import architecture_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     at_least,
@@ -80,10 +81,11 @@ class PushRequest(t.NamedTuple):
 
         The index with the tag TAG will list it.
         """
-        # A tag cannot contain a slash. The tag of a Linux image does not name the operating system.
-        suffix = str(platform.normalized).replace("linux/", "", 1).replace("/", "-")
         with invalid_options():
-            parts = {reference: reference.tagged(f"{reference.tag}-{suffix}") for reference in self.references}
+            parts = {
+                reference: reference.tagged(architecture_tag(reference.tag or "", platform.normalized))
+                for reference in self.references
+            }
         return self._replace(
             references=tuple(parts.values()),
             platform=platform,

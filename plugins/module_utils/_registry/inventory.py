@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Manifest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import is_attachment, signature_tag
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import attachment_tag, is_attachment
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import Member, TaggedImage, search
 
@@ -48,7 +48,7 @@ def read_inventory(reader: Registry, repository: Reference, pool: ThreadPoolExec
     for reference, digest in digests.items():
         media_type, manifests = members.get(repository.pinned(digest), ("", ())) if digest else ("", ())
         if digest and manifests:  # else another client has just removed the tag
-            signed = signature_tag(digest) in tags or None
+            signed = attachment_tag(digest, "sig") in tags or None
             found[str(reference.tag)] = TaggedImage(str(reference.tag), digest, media_type, manifests, signed=signed)
     source = "search" if len(missing) < len(names) or not names else "registry"
     return Inventory(tags, [found[tag] for tag in names if tag in found], source)

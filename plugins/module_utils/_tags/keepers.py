@@ -14,6 +14,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import keeper_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options
 
@@ -23,7 +24,7 @@ def keeper_of(reference: Reference, template: str | None) -> Reference | None:
     if not template:
         return None
     with invalid_options():
-        return reference.tagged(template.replace("{tag}", reference.tag or ""))
+        return reference.tagged(keeper_tag(template, reference.tag or ""))
 
 
 def only_tag(tag: Reference, kind: str, image: Reference, hint: str) -> ZotError:

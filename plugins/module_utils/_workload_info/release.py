@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import ImageUse, Object, record, template_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
-from ansible_collections.killinit.zot.plugins.module_utils._oci.tag_form import form_of
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import form_of, is_revision, is_short_version
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import RESTARTED_AT
 
 # The prefixes of labels and annotations of other tools, and what the tool does to an image that it did not set.
@@ -35,8 +35,9 @@ class Release:
         self.references = tuple(dict.fromkeys(references))
         self._tags = {(each.name, each.tag) for each in self.references}
         self._revisions: dict[tuple[str, str], Reference] = {}
+        self._with_revision = {each.name for each in self.references if each.tag and is_revision(each.tag)}
         for each in self.references:
-            form = form_of(each.tag) if each.tag else None
+            form = self._form(each)
             if form:
                 first = self._revisions.setdefault((each.name, form), each)
                 if first != each:
@@ -48,13 +49,17 @@ class Release:
         """The released reference that replaces another revision of the same repository; None for any other tag."""
         if reference.tag is None or (reference.name, reference.tag) in self._tags:
             return None
-        form = form_of(reference.tag)
-        return self._revisions.get((reference.name, form)) if form else None
+        return self._revisions.get((reference.name, self._form(reference) or ""))
 
     def named(self, name: str) -> Reference | None:
         """The released reference of a repository, preferably its revision; None if the release has none."""
         found = [each for each in self.references if each.name == name and each.tag]
-        return next((each for each in found if form_of(each.tag or "")), found[0] if found else None)
+        return next((each for each in found if self._form(each)), found[0] if found else None)
+
+    def _form(self, reference: Reference) -> str | None:
+        """The form of a tag. Beside the revision 1.4.2 of a release, 1.4 is a shared tag."""
+        tag = reference.tag or ""
+        return None if reference.name in self._with_revision and is_short_version(tag) else form_of(tag)
 
 
 def manager_of(workload: Object) -> str | None:

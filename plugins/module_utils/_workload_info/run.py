@@ -23,7 +23,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     template_of,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._oci.tag_form import form_of
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import form_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (

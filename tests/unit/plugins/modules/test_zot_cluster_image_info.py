@@ -313,7 +313,14 @@ def test_a_shared_tag_alone(scene: Scene) -> None:
 
 @pytest.mark.parametrize(
     ("tag", "risk"),
-    [("3f2c1ab-amd64", None), ("3f2c1ab-arm-v7", None), ("3f2c1ab-previous", "shared_tag"), ("1.4.2", "shared_tag")],
+    [
+        ("3f2c1ab-amd64", None),
+        ("3f2c1ab-arm-v7", None),
+        ("3f2c1ab-previous", "shared_tag"),
+        ("1.4.2", None),
+        ("v1.4.2-amd64-v2", None),
+        ("1.4", "shared_tag"),
+    ],
 )
 def test_the_tag_of_a_revision(tag: str, risk: str | None, scene: Scene) -> None:
     """The tag of one architecture belongs to it."""

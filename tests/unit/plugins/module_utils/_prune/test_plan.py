@@ -14,12 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import Rules, Use, plan, pushed_at, subject_of
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import Revisions, subject_of
+from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import Rules, Use, plan, pushed_at
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import Member, TaggedImage
-from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags
 
-DEFAULT = RevisionTags("[0-9a-f]{7,40}")
+DEFAULT = Revisions()
 DAY = 86400
 
 
@@ -98,7 +97,7 @@ def test_revisions_are_counted_and_not_tags() -> None:
         ({"newer_than": 9e12}, Use(), "-old"),
         ({"keep_last": None}, Use(), "no_rule"),
         ({"keep_last": 3}, Use(), "keep_last"),
-        ({"revisions": RevisionTags("v.*")}, Use(), "shared_tag"),
+        ({"revisions": Revisions(re.compile("v.*"))}, Use(), "shared_tag"),
     ],
 )
 def test_a_rule(more: dict[str, t.Any], use: Use, reason: str) -> None:
@@ -135,31 +134,22 @@ def test_two_builds_of_one_image() -> None:
     assert pushed_at(single("aaaaaa1", 1, 5, tagged_at=when(1))) == pushed_at(single("aaaaaa1", 1, 5))
 
 
-@pytest.mark.parametrize(
-    ("tag", "belongs"),
-    [
-        ("3f2c1ab", "3f2c1ab"),
-        ("3f2c1ab-amd64", "3f2c1ab"),
-        ("3f2c1ab-arm-v7", "3f2c1ab"),
-        ("3f2c1ab-windows-amd64", "3f2c1ab"),
-        ("3f2c1ab-mips64le", "3f2c1ab"),
-        ("0012345", "0012345"),
-        ("3f2c1ab-previous", None),
-        ("3f2c1ab-amd64-previous", None),
-        ("3f2c1ab-", None),
-        ("latest-amd64", None),
-        ("-amd64", None),
-        ("3F2C1AB", None),
-        ("1.4.2", None),
-    ],
-)
-def test_the_revision_of_a_tag(tag: str, belongs: str | None) -> None:
-    assert DEFAULT.revision_of(tag) == belongs
+VERSIONS = [*revision("1.4.2", 5, 1), index("1.4", 59, day=1), *revision("3f2c1ab-alpine", 6, 1)]
 
 
-def test_a_pattern_that_is_none() -> None:
-    with pytest.raises(ZotError, match="is not a regular expression"):
-        RevisionTags("(")
+@pytest.mark.parametrize("more", [{"keep_last": 1}, {"newer_than": 9e12}, {"keep_last": 1, "untag_members": True}])
+def test_only_commits_are_removed(more: dict[str, t.Any]) -> None:
+    """By default. The other revisions do not count, either, so that they displace no commit."""
+    found = reasons([*VERSIONS, *THREE[:3]], rules(only_commits=True, **more))
+    assert {tag: found[tag] for tag in found if not tag.startswith("aaaaaa1")} == {
+        **dict.fromkeys(("1.4.2", "1.4.2-amd64", "1.4.2-arm64"), "not_commit"),
+        **dict.fromkeys(("3f2c1ab-alpine", "3f2c1ab-alpine-amd64", "3f2c1ab-alpine-arm64"), "not_commit"),
+        "1.4": "shared_tag",
+    }
+    assert found["aaaaaa1"] == ("-old" if "newer_than" in more else "keep_last")
+    # An expression for them says that they may be removed.
+    given_pattern = rules(revisions=Revisions(re.compile(r"\d+\.\d+\.\d+")), newer_than=9e12)
+    assert reasons(VERSIONS, given_pattern)["1.4.2-amd64"] == "-old"
 
 
 def test_tags_of_members_are_removed_and_the_index_is_kept() -> None:
@@ -237,7 +227,7 @@ def test_a_tag_that_is_gone_is_not_planned() -> None:
 
 
 TAGS = [f"aaaaaa{number}{suffix}" for number in range(4) for suffix in ("", "-amd64", "-arm64")]
-SHARED = ["latest", "stable", "aaaaaa1-previous"]
+SHARED = ["latest", "stable", "aaaaaa1-previous", "1.4"]
 DAYS = st.one_of(st.none(), st.integers(0, 5))
 
 
@@ -287,7 +277,7 @@ def test_every_needed_image_is_kept(
     kept_digests = {digest for image in kept for digest in image.digests}
     for image in images:
         decision = decisions[image.tag]
-        revision_ = DEFAULT.revision_of(image.tag)
+        revision_ = DEFAULT.of(image.tag)
         if decision.removed:
             # Neither the tag nor what it holds is needed by name, by digest or by configuration.
             assert not any(re.fullmatch(each, image.tag) for each in keep)
@@ -295,13 +285,13 @@ def test_every_needed_image_is_kept(
             assert not image.digests & used
             assert revision_ is not None
         if decision.removed and decision.reason == "old":
-            group = [each for each in images if DEFAULT.revision_of(each.tag) == revision_]
+            group = [each for each in images if DEFAULT.of(each.tag) == revision_]
             times = [pushed_at(each) for each in group]
             assert None not in times
             assert all(decisions[each.tag].removed for each in group)
             newest = max(time for time in times if time is not None)
             assert newer_than is None or newest < newer_than
-            others = {DEFAULT.revision_of(each.tag) for each in kept if (pushed_at(each) or 0) > newest} - {
+            others = {DEFAULT.of(each.tag) for each in kept if (pushed_at(each) or 0) > newest} - {
                 None,
                 revision_,
             }

@@ -1604,6 +1604,14 @@ class TestSetImage:
         entry = one(own, pod(f"{APP}@{OTHER}"), images=images, released=[f"{APP}:{new}"], set_image="true")
         assert (entry["patch"] is not None) is is_set
 
+    @pytest.mark.parametrize(("more", "is_set"), [([], True), ([f"{APP}:1.5.0"], False)])
+    def test_a_short_version_beside_a_revision_is_a_shared_tag(self, more: list[str], is_set: bool) -> None:
+        """A workload that follows 1.4 does not follow 1.5, unless the release has no other revision."""
+        images = [image(f"{APP}:{tag}") for tag in ("1.5", "1.5.0")] + [image(f"{APP}:1.4", OTHER, amd64=digest(1))]
+        own, running = workload(container(f"{APP}:1.4")), pod(f"{APP}@{OTHER}")
+        entry = one(own, running, images=images, released=[f"{APP}:1.5", *more], set_image="true")
+        assert (entry["patch"] is not None) is is_set
+
     def test_sets_a_volume(self) -> None:
         images = [image(f"{DATA}:{NEW}"), image(f"{DATA}:{OLD}", OTHER, amd64=digest(1))]
         own = workload(FOREIGN, volumes=[volume(f"{DATA}:{OLD}")])

@@ -19,7 +19,7 @@ import yaml
 from ansible.parsing.splitter import parse_kv
 
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info import registry as registry_file
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info import run as verdict
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info import run as entry_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.modules import zot_pull_failure_info
@@ -71,7 +71,7 @@ def diagnose(accounts: Accounts, monkeypatch: pytest.MonkeyPatch, run_module: t.
     assert accounts.requests == set()
 
     def run(scene: Scene, *, cluster: FakeCluster | None = None, now: float | None = NOW, **options: t.Any) -> Result:
-        monkeypatch.setattr(verdict, "time", time if now is None else types.SimpleNamespace(time=lambda: now))
+        monkeypatch.setattr(entry_file, "time", time if now is None else types.SimpleNamespace(time=lambda: now))
         monkeypatch.setattr(zot_pull_failure_info, "connect", lambda _module: cluster or scene.cluster())
         arguments: dict[str, t.Any] = {
             "namespace": "openclaw",
@@ -250,7 +250,7 @@ class TestScope:
         """The error names the option, the variable and the environment."""
         result = diagnose(Scene.of("good"), registry=None)
         assert result["failed"]
-        assert all(name in result["msg"] for name in ("option registry", "zot_registry", "ZOT_REGISTRY"))
+        assert all(name in result["msg"] for name in ("registry (option)", "zot_registry", "ZOT_REGISTRY"))
 
     def test_the_registry_of_the_environment(self, diagnose: Diagnose, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ZOT_REGISTRY", REGISTRY)
