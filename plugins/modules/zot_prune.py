@@ -190,9 +190,10 @@ deleted:
           not exist.
         - Why the tag is kept. V(name) means that O(keep) matches it or a tag of its revision, V(in_use) that it or a
           tag of its revision is in O(in_use), V(shared_tag) that it does not belong to a revision, V(not_commit) that
-          its revision is not a commit and O(revisions) is not set, V(no_rule) that neither O(keep_last) nor O(keep_newer_than) is set, V(unknown_age) that the age of a tag of its revision is
-          not known, V(keep_last) that O(keep_last) keeps its revision, V(newer) that O(keep_newer_than) keeps it,
-          V(attachment) that it is attached to an image that is kept or still exists.
+          its revision is not a commit and O(revisions) is not set, V(no_rule) that neither O(keep_last) nor
+          O(keep_newer_than) is set, V(unknown_age) that the age of a tag of its revision is not known, V(keep_last)
+          that O(keep_last) keeps its revision, V(newer) that O(keep_newer_than) keeps it, V(attachment) that it is
+          attached to an image that is kept or still exists.
         - Why the tag is kept although the plan was to remove it. V(moved) means that another client has moved it or the
           index that lists its image, V(denied) that the user has no permission to remove tags, V(max_deletes) that
           the task would remove more tags than O(max_deletes), V(failed) that the removal failed, V(not_tried) that
@@ -276,7 +277,7 @@ rc:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.killinit.zot.plugins.module_utils._prune.run import prune
+from ansible_collections.killinit.zot.plugins.module_utils._prune.run import run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
@@ -301,7 +302,7 @@ def main() -> None:
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
     try:
         with open_session(module) as session:
-            result = prune(Registry(session), module.params, dry_run=module.check_mode, warn=module.warn)
+            result = run(Registry(session), module.params, dry_run=module.check_mode, warn=module.warn)
     except ZotError as error:
         nothing = {"deleted": [], "kept": [], "undo": [], "freeable": 0}
         module.fail_json(registry=module.params["registry"], **{**nothing, **error.for_ansible()})

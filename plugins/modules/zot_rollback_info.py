@@ -188,7 +188,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._rollback_info import find_rollback
+from ansible_collections.killinit.zot.plugins.module_utils._rollback_info import run
 
 SPEC = Spec(
     {
@@ -207,7 +207,7 @@ def main() -> None:
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
     try:
         with open_session(module) as session:
-            result = find_rollback(Registry(session), module.params)
+            result = run(Registry(session), module.params)
     except ZotError as error:
         module.fail_json(registry=module.params["registry"], **error.for_ansible())
     module.exit_json(registry=module.params["registry"], **result)

@@ -50,9 +50,8 @@ options:
       - A container names another revision if this list has a reference of the same repository whose tag is different
         but has the same form. All tags of 7 to 40 hexadecimal digits, for example C(3f2c1ab), have the same form. Other
         tags have the same form if only their numbers differ, for example C(1.4.1) and C(1.4.2). A tag without digits,
-        for example C(stable), is never a revision. If this list has a tag of a commit or of a version of three numbers
-        for a repository, shorter versions of this repository, for example C(1.4), are shared tags. A digest without a tag names another revision if it is a different
-        image.
+        for example C(stable), is never a revision, and beside C(1.4.2) in this list C(1.4) is none. A digest without a
+        tag names another revision if it is a different image.
     type: list
     elements: raw
     default: []

@@ -33,7 +33,7 @@ OLD, MEMBER, ATTACHMENT = "old", "member", "attachment"
 
 
 @dataclass(frozen=True)
-class Rules:
+class PruneRules:
     """The options of a task. Without *keep_last* and *newer_than* (seconds since 1970), no revision is removed.
 
     With *only_commits*, other revisions are always kept, because a release such as 1.4.2 seldom loses its tag by age.
@@ -59,7 +59,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Use:
+class ImagesInUse:
     """The images of a repository that clusters use: *digests*, also of configurations, and names of *tags*."""
 
     digests: frozenset[str] = frozenset()
@@ -93,11 +93,11 @@ def pushed_at(image: TaggedImage) -> float | None:
     return max(known) if image.pushed_at and len(known) == len(times) else None
 
 
-def plan(
+def plan_removals(
     tags: t.Iterable[str],
     images: t.Sequence[TaggedImage],
-    rules: Rules,
-    use: Use,
+    rules: PruneRules,
+    use: ImagesInUse,
     missing_subjects: t.Container[str] = (),
 ) -> list[Decision]:
     """The decision for each of the *tags* of a repository, in their order. A tag without an image does not exist.
@@ -131,21 +131,23 @@ def plan(
     return [decisions[tag] for tag in tags if tag in decisions]
 
 
-def _named(tag: str, rules: Rules) -> bool:
+def _named(tag: str, rules: PruneRules) -> bool:
     return any(pattern.fullmatch(tag) for pattern in rules.keep)
 
 
-def _uses(image: TaggedImage, use: Use) -> bool:
+def _uses(image: TaggedImage, use: ImagesInUse) -> bool:
     return image.tag in use.tags or not use.digests.isdisjoint(image.digests)
 
 
-def _used(images: t.Iterable[TaggedImage], use: Use) -> Use:
+def _used(images: t.Iterable[TaggedImage], use: ImagesInUse) -> ImagesInUse:
     """*use* extended by the members of each index in use."""
     listed = {each.digest for image in images if image.digest in use.digests for each in image.members}
-    return Use(use.digests | listed, use.tags)
+    return ImagesInUse(use.digests | listed, use.tags)
 
 
-def _reasons(groups: t.Mapping[str, t.Sequence[TaggedImage]], rules: Rules, use: Use) -> dict[str, str | None]:
+def _reasons(
+    groups: t.Mapping[str, t.Sequence[TaggedImage]], rules: PruneRules, use: ImagesInUse
+) -> dict[str, str | None]:
     """Why each revision is kept; None for a revision that is removed."""
     times = {revision: _time(images) for revision, images in groups.items()}
     newest = sorted((time for time in times.values() if time is not None), reverse=True)
@@ -176,8 +178,8 @@ def _time(images: t.Iterable[TaggedImage]) -> float | None:
 def _of_image(
     image: TaggedImage,
     by_tag: t.Mapping[str, TaggedImage],
-    rules: Rules,
-    use: Use,
+    rules: PruneRules,
+    use: ImagesInUse,
     reasons: t.Mapping[str, str | None],
 ) -> Decision:
     tag, revision, pushed = image.tag, rules.revisions.of(image.tag), pushed_at(image)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import words
-from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import Rules, Use
+from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import ImagesInUse, PruneRules
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     at_least,
@@ -40,7 +40,7 @@ class PruneRequest:
     """
 
     repositories: tuple[Reference, ...]
-    rules: Rules
+    rules: PruneRules
     keep_newer_than: int | None
     digests: frozenset[str]
     references: tuple[Reference, ...]
@@ -70,14 +70,14 @@ class PruneRequest:
         age = self.keep_newer_than
         return self if age is None else replace(self, rules=replace(self.rules, newer_than=now - age))
 
-    def use_of(self, repository: Reference) -> Use:
+    def use_of(self, repository: Reference) -> ImagesInUse:
         """The images of a repository that are in use. A digest counts in every repository."""
         pinned = {each.digest for each in self.references if each.digest}
         tags = {each.tag for each in self.references if not each.digest and each.name == repository.name}
-        return Use(self.digests | pinned, frozenset(filter(None, tags)))
+        return ImagesInUse(self.digests | pinned, frozenset(filter(None, tags)))
 
 
-def _rules(params: t.Mapping[str, t.Any]) -> Rules:
+def _rules(params: t.Mapping[str, t.Any]) -> PruneRules:
     keep_last = params["keep_last"]
     if keep_last is not None:
         at_least(1, keep_last=keep_last)
@@ -97,7 +97,7 @@ def _rules(params: t.Mapping[str, t.Any]) -> Rules:
             f"revisions: {params['revisions']!r} also matches the shared tag latest, which must be kept",
             hint="Write an expression that matches only the tags of revisions.",
         )
-    return Rules(
+    return PruneRules(
         revisions,
         keep_last,
         keep=_patterns(params["keep"]),

@@ -27,7 +27,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     texts_option,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._tags.keepers import require_own_keepers
+from ansible_collections.killinit.zot.plugins.module_utils._tags.move import require_distinct
 
 
 class PushRequest(t.NamedTuple):
@@ -99,7 +99,7 @@ def push_requests(registry: Registry, params: t.Mapping[str, t.Any]) -> list[Pus
     """The archive, or the list of archives, of *params*. Raises ZotError for an invalid option."""
     at_least(1, parallel=params["parallel"])
     requests = [PushRequest.from_params(registry, item) for item in images_option(params)]
-    require_distinct(requests)
+    require_distinct_tags(requests)
     return requests
 
 
@@ -108,14 +108,6 @@ def tags_to_read_ahead(requests: t.Sequence[PushRequest], most: int) -> tuple[Re
     return requests[0].references[:most] if len(requests) == 1 and not requests[0].split else ()
 
 
-def require_distinct(requests: t.Sequence[PushRequest]) -> None:
+def require_distinct_tags(requests: t.Sequence[PushRequest]) -> None:
     """Raise ZotError if two requests would write the same tag, or if a keeper is a tag to write."""
-    owners: dict[Reference, str] = {}
-    for request in requests:
-        for reference in request.references:
-            if reference in owners:
-                raise ZotError(
-                    "invalid_option", f"{reference} is a tag of two archives: {owners[reference]} and {request.archive}"
-                )
-            owners[reference] = request.archive
-    require_own_keepers([(request.references, request.keep_previous) for request in requests], owners)
+    require_distinct(requests, "archives", name=lambda request: request.archive)

@@ -74,6 +74,9 @@ _PATTERNS: t.Sequence[tuple[str, str]] = (
             r"|i/o timeout|use of closed network connection"
             r"|context deadline exceeded|unexpected EOF|: EOF\b|server misbehaving|name resolution"
             r"|\b(?:status(?: code)?:?|StatusCode:|from registry) 5[0-9][0-9]\b|\b5[0-9][0-9] \([A-Z][A-Za-z ]+\)"
+            # skopeo has pushed the layer. Distribution does not find it while another client pushes the same layer.
+            # https://github.com/distribution/distribution/issues/4489
+            r"|manifest blob unknown: "
         ),
     ),
     ("tool_missing", r"error getting credentials.*executable file not found"),

@@ -25,8 +25,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem, words
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
 
-T = t.TypeVar("T")
-
 
 @contextlib.contextmanager
 def invalid_options() -> t.Iterator[None]:
@@ -113,16 +111,6 @@ def at_least(minimum: int, **values: int) -> None:
     for name, value in values.items():
         if value < minimum:
             raise ZotError("invalid_option", f"{name} is {value}, but must be at least {minimum}")
-
-
-def tag_owners(requests: t.Iterable[tuple[t.Iterable[Reference], T]], kind: str) -> dict[Reference, T]:
-    """The owner of each tag. *requests* has the tags of each owner. Raises ZotError for a tag of two owners."""
-    owners: dict[Reference, T] = {}
-    for references, owner in requests:
-        for reference in references:
-            if owners.setdefault(reference, owner) is not owner:
-                raise ZotError("invalid_option", f"{reference} is a tag of two {kind}")
-    return owners
 
 
 def pattern_option(name: str, text: str) -> re.Pattern[str]:

@@ -83,30 +83,30 @@ KINDS = tuple(_TYPES)
 _MOST = 1000
 
 
-def referrers(reader: Registry, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:
+def referrers(registry: Registry, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:
     """The attachments of a manifest, from the referrers API and from the tags of the repository. Raises ZotError.
 
     *subject* is a reference by digest. *tags* are all tags of its repository.
     """
     digest, repository = str(subject.digest), subject.repository
     found: dict[str, Referrer] = {}
-    pages = list(reader.http().pages(repository, f"/v2/{repository}/referrers/{digest}"))
+    pages = list(registry.http().pages(repository, f"/v2/{repository}/referrers/{digest}"))
     if not pages and attachment_tag(digest) in tags:
-        index = reader.manifest(subject.tagged(attachment_tag(digest)))
+        index = registry.manifest(subject.tagged(attachment_tag(digest)))
         pages = [dict(index.document)] if index else []
-    with reader.valid_response(subject):
+    with registry.valid_response(subject):
         for page in pages:
             for each in _listed(page):
                 found.setdefault(each["digest"], _referrer(digest, each))
-    return [*found.values(), *tagged_referrers(reader, subject, tags)]
+    return [*found.values(), *tagged_referrers(registry, subject, tags)]
 
 
-def tagged_referrers(reader: Registry, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:
+def tagged_referrers(registry: Registry, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:
     """The attachments of a manifest by tags of the repository. Raises ZotError."""
     found = []
     for suffix in _TAGGED:
         tag = attachment_tag(str(subject.digest), suffix)
-        attached = reader.http().digest(subject.tagged(tag)) if tag in tags else None
+        attached = registry.http().digest(subject.tagged(tag)) if tag in tags else None
         if attached:
             found.append(Referrer(str(subject.digest), attached, tag=tag))
     return found

@@ -125,6 +125,8 @@ class Registry:
 
     def digest(self, reference: Reference) -> str | None:
         """The digest of a reference, without a download of the manifest. None if the reference does not exist."""
+        if self._http and reference.registry == self._http.name:
+            return self._http.digest(reference)
         command = crane.digest(self._session.crane, str(reference), insecure=self._session.insecure)
         raw = self._session.read(command, reference)
         return None if raw is None else raw.decode(errors="replace").strip()

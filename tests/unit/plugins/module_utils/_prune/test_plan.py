@@ -15,8 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import Revisions, subject_of
-from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import Rules, Use, plan, pushed_at
-from ansible_collections.killinit.zot.plugins.module_utils._registry.search import Member, TaggedImage
+from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import (
+    ImagesInUse,
+    PruneRules,
+    plan_removals,
+    pushed_at,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.search import ImageMember, TaggedImage
 
 DEFAULT = Revisions()
 DAY = 86400
@@ -36,7 +41,7 @@ def when(days: float | None) -> str | None:
 
 def single(tag: str, name: object, day: float | None = 0, **more: t.Any) -> TaggedImage:
     """An image of one platform; its configuration has the digest of its name behind a c."""
-    member = Member(digest(name), digest(f"c{name}"), "linux/amd64", 1000)
+    member = ImageMember(digest(name), digest(f"c{name}"), "linux/amd64", 1000)
     return TaggedImage(tag, digest(name), "manifest", [member], when(day), **more)
 
 
@@ -50,21 +55,21 @@ def revision(name: str, number: int, day: float | None = 0) -> list[TaggedImage]
     return [index(name, f"{number}9", *members, day=day), *members]
 
 
-def rules(**more: t.Any) -> Rules:
+def rules(**more: t.Any) -> PruneRules:
     keep = tuple(re.compile(each) for each in more.pop("keep", ()))
-    return Rules(**{"revisions": DEFAULT, "keep": keep, **more})
+    return PruneRules(**{"revisions": DEFAULT, "keep": keep, **more})
 
 
 def reasons(
     images: t.Sequence[TaggedImage],
-    given_rules: Rules,
-    use: Use | None = None,
+    given_rules: PruneRules,
+    use: ImagesInUse | None = None,
     attached: t.Sequence[str] = (),
     missing: t.Container[str] = (),
 ) -> dict[str, str]:
     """The reason for each tag. The reason to remove a tag begins with a minus."""
     tags = [*(image.tag for image in images), *attached]
-    found = plan(tags, images, given_rules, use or Use(), missing)
+    found = plan_removals(tags, images, given_rules, use or ImagesInUse(), missing)
     return {each.tag: f"{'-' if each.removed else ''}{each.reason}" for each in found}
 
 
@@ -85,22 +90,22 @@ def test_revisions_are_counted_and_not_tags() -> None:
 @pytest.mark.parametrize(
     ("more", "use", "reason"),
     [
-        ({"keep": ["aaaaaa1"]}, Use(), "name"),
-        ({"keep": [".*-arm64"]}, Use(), "name"),
-        ({"keep": ["aaaaaa"]}, Use(), "-old"),
-        ({}, Use(frozenset([digest(19)])), "in_use"),
-        ({}, Use(frozenset([digest(10)])), "in_use"),
-        ({}, Use(frozenset([digest("c11")])), "in_use"),
-        ({}, Use(tags=frozenset(["aaaaaa1-amd64"])), "in_use"),
-        ({}, Use(frozenset([digest(29)]), frozenset(["latest", "aaaaaa2"])), "-old"),
-        ({"newer_than": 0.0}, Use(), "newer"),
-        ({"newer_than": 9e12}, Use(), "-old"),
-        ({"keep_last": None}, Use(), "no_rule"),
-        ({"keep_last": 3}, Use(), "keep_last"),
-        ({"revisions": Revisions(re.compile("v.*"))}, Use(), "shared_tag"),
+        ({"keep": ["aaaaaa1"]}, ImagesInUse(), "name"),
+        ({"keep": [".*-arm64"]}, ImagesInUse(), "name"),
+        ({"keep": ["aaaaaa"]}, ImagesInUse(), "-old"),
+        ({}, ImagesInUse(frozenset([digest(19)])), "in_use"),
+        ({}, ImagesInUse(frozenset([digest(10)])), "in_use"),
+        ({}, ImagesInUse(frozenset([digest("c11")])), "in_use"),
+        ({}, ImagesInUse(tags=frozenset(["aaaaaa1-amd64"])), "in_use"),
+        ({}, ImagesInUse(frozenset([digest(29)]), frozenset(["latest", "aaaaaa2"])), "-old"),
+        ({"newer_than": 0.0}, ImagesInUse(), "newer"),
+        ({"newer_than": 9e12}, ImagesInUse(), "-old"),
+        ({"keep_last": None}, ImagesInUse(), "no_rule"),
+        ({"keep_last": 3}, ImagesInUse(), "keep_last"),
+        ({"revisions": Revisions(re.compile("v.*"))}, ImagesInUse(), "shared_tag"),
     ],
 )
-def test_a_rule(more: dict[str, t.Any], use: Use, reason: str) -> None:
+def test_a_rule(more: dict[str, t.Any], use: ImagesInUse, reason: str) -> None:
     """All tags of the oldest revision are kept, or all are removed."""
     found = reasons(THREE, rules(**{"keep_last": 1, **more}), use)
     assert {found[tag] for tag in ("aaaaaa1", "aaaaaa1-amd64", "aaaaaa1-arm64")} == {reason}
@@ -109,7 +114,7 @@ def test_a_rule(more: dict[str, t.Any], use: Use, reason: str) -> None:
 def test_an_index_in_use_keeps_its_members() -> None:
     """Also those whose tags are of another revision."""
     images = [*revision("aaaaaa1", 1), *revision("aaaaaa2", 2, 2), index("stable", 99, *THREE[1:3])]
-    assert reasons(images, rules(keep_last=1), Use(frozenset([digest(99)])))["aaaaaa1-amd64"] == "in_use"
+    assert reasons(images, rules(keep_last=1), ImagesInUse(frozenset([digest(99)])))["aaaaaa1-amd64"] == "in_use"
 
 
 @pytest.mark.parametrize("pushed", [None, "yesterday", "2026-02-30T10:00:00Z"])
@@ -155,7 +160,7 @@ def test_only_commits_are_removed(more: dict[str, t.Any]) -> None:
 def test_tags_of_members_are_removed_and_the_index_is_kept() -> None:
     """In every revision that is kept, for whatever reason, also because its age is unknown."""
     images = [*THREE, *revision("aaaaaa4", 4, None), LATEST]
-    found = reasons(images, rules(keep_last=1, untag_members=True), Use(frozenset([digest(29)])))
+    found = reasons(images, rules(keep_last=1, untag_members=True), ImagesInUse(frozenset([digest(29)])))
     assert {tag: found[tag] for tag in found if not tag.startswith("aaaaaa1")} == {
         "aaaaaa2": "in_use",
         "aaaaaa2-amd64": "-member",
@@ -173,13 +178,13 @@ def test_tags_of_members_are_removed_and_the_index_is_kept() -> None:
 @pytest.mark.parametrize(
     ("use", "keep"),
     [
-        (Use(tags=frozenset(["aaaaaa1-amd64"])), ()),
-        (Use(frozenset([digest(10)])), ()),
-        (Use(frozenset([digest("c10")])), ()),
-        (Use(), (".*-amd64",)),
+        (ImagesInUse(tags=frozenset(["aaaaaa1-amd64"])), ()),
+        (ImagesInUse(frozenset([digest(10)])), ()),
+        (ImagesInUse(frozenset([digest("c10")])), ()),
+        (ImagesInUse(), (".*-amd64",)),
     ],
 )
-def test_a_member_in_use_is_kept(use: Use, keep: tuple[str, ...]) -> None:
+def test_a_member_in_use_is_kept(use: ImagesInUse, keep: tuple[str, ...]) -> None:
     found = reasons(revision("aaaaaa1", 1), rules(untag_members=True, keep=keep), use)
     assert found["aaaaaa1-amd64"] in ("in_use", "name")
     assert found["aaaaaa1-arm64"] == "-member"
@@ -204,17 +209,19 @@ def signature(name: object) -> str:
 @pytest.mark.parametrize(
     ("subject", "use", "missing", "reason"),
     [
-        (19, Use(), (), "-attachment"),
-        (11, Use(), (), "-attachment"),
-        (39, Use(), (), "attachment"),
-        (30, Use(), (), "attachment"),
-        (19, Use(frozenset([digest(19)])), (), "in_use"),
-        (77, Use(), (), "attachment"),
-        (77, Use(), (digest(77),), "-attachment"),
-        (77, Use(frozenset([digest(77)])), (digest(77),), "in_use"),
+        (19, ImagesInUse(), (), "-attachment"),
+        (11, ImagesInUse(), (), "-attachment"),
+        (39, ImagesInUse(), (), "attachment"),
+        (30, ImagesInUse(), (), "attachment"),
+        (19, ImagesInUse(frozenset([digest(19)])), (), "in_use"),
+        (77, ImagesInUse(), (), "attachment"),
+        (77, ImagesInUse(), (digest(77),), "-attachment"),
+        (77, ImagesInUse(frozenset([digest(77)])), (digest(77),), "in_use"),
     ],
 )
-def test_an_attachment_is_removed_with_its_image(subject: int, use: Use, missing: tuple[str, ...], reason: str) -> None:
+def test_an_attachment_is_removed_with_its_image(
+    subject: int, use: ImagesInUse, missing: tuple[str, ...], reason: str
+) -> None:
     for tag in (signature(subject), signature(subject)[: -len(".sig")]):
         assert subject_of(tag) == digest(subject)
         assert reasons(THREE, rules(keep_last=1), use, [tag], missing)[tag] == reason
@@ -223,7 +230,10 @@ def test_an_attachment_is_removed_with_its_image(subject: int, use: Use, missing
 
 
 def test_a_tag_that_is_gone_is_not_planned() -> None:
-    assert plan(["aaaaaa1", "aaaaaa2"], [single("aaaaaa2", 2)], rules(keep_last=1), Use())[0].tag == "aaaaaa2"
+    assert (
+        plan_removals(["aaaaaa1", "aaaaaa2"], [single("aaaaaa2", 2)], rules(keep_last=1), ImagesInUse())[0].tag
+        == "aaaaaa2"
+    )
 
 
 TAGS = [f"aaaaaa{number}{suffix}" for number in range(4) for suffix in ("", "-amd64", "-arm64")]
@@ -271,7 +281,7 @@ def test_every_needed_image_is_kept(
     own = rules(keep_last=keep_last, newer_than=newer_than, keep=keep, untag_members=untag)
     attached = [signature(name) for name in ("0", "1", "901")]
     tags = [*(image.tag for image in images), *attached]
-    decisions = {each.tag: each for each in plan(tags, images, own, Use(used, named))}
+    decisions = {each.tag: each for each in plan_removals(tags, images, own, ImagesInUse(used, named))}
     assert list(decisions) == tags
     kept = [image for image in images if not decisions[image.tag].removed]
     kept_digests = {digest for image in kept for digest in image.digests}
@@ -310,5 +320,5 @@ def test_every_needed_image_is_kept(
         assert not decisions[tag].removed or (was_tagged and subject not in kept_digests | used)
     # The same plan again finds nothing more to remove.
     rest = [tag for tag in tags if not decisions[tag].removed]
-    again = plan(rest, kept, own, Use(used, named))
+    again = plan_removals(rest, kept, own, ImagesInUse(used, named))
     assert not [each.tag for each in again if each.removed]
