@@ -53,7 +53,7 @@ def unknown_variables(names: t.Iterable[str], prefixes: t.Iterable[str]) -> dict
     return found
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _read(prefix: str) -> tuple[str, ...]:
     found = {f"{prefix}_{name}" for name in _OF_PLAYBOOKS.get(prefix, ())}
     path = _ROLES / prefix / "meta" / "argument_specs.yml"
