@@ -23,8 +23,8 @@ CLUSTER_MODULES = frozenset(
 _PLAIN_BESIDE_A_CLUSTER = ("registry", "crane_path", "registry_aliases")
 _ABSENT_BESIDE_A_CLUSTER = ("retries", "skopeo_path")
 _CLUSTER = ("kubeconfig", "context")
-# An empty list of the images in use must not be mistaken for a task that prunes without a cluster.
-_NEVER_ABSENT = ("in_use",)
+# Without in_use a task prunes without a cluster. The error of an empty namespace says more than that of a missing one.
+_NEVER_ABSENT = ("in_use", "namespace")
 
 
 def options_of(module: str) -> dict[str, str]:
