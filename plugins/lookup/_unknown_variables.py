@@ -46,7 +46,7 @@ from ansible_collections.killinit.zot.plugins.plugin_utils._variables import unk
 class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core has no types
     """Reads the names of all variables of a task."""
 
-    def run(self, terms: list[str], variables: dict[str, t.Any] | None = None, **kwargs: t.Any) -> list[str]:
+    def run(self, terms: list[str], variables: dict[str, t.Any] | None = None, **_options: t.Any) -> list[str]:
         """Return a sentence for each unknown variable."""
         given = variables or {}
         found = unknown_variables(given, terms)

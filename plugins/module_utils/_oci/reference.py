@@ -110,6 +110,8 @@ class Reference:
     def parse(cls, text: str, *, registry: str | None = None) -> Reference:
         """Parse a reference. The default registry is *registry*, the default tag is C(latest).
 
+        Another spelling of *registry*, in upper case or with the port 443, is replaced by *registry*.
+
         Raises InvalidReferenceError, or MissingRegistryError if there is no registry.
         """
         name, _at, digest = text.partition("@")
@@ -117,7 +119,7 @@ class Reference:
             raise InvalidReferenceError(f"{text!r} has no digest after the @")
         head, slash, tail = name.partition("/")
         if slash and (head == "localhost" or any(mark in head for mark in ".:[")):
-            registry, name = head, tail
+            registry, name = registry if registry and same_registry(head, registry) else head, tail
         if registry is None:
             raise MissingRegistryError(f"{text!r} has no registry")
         repository, colon, tag = name.partition(":")
@@ -129,6 +131,10 @@ class Reference:
     def name(self) -> str:
         """The registry and the repository."""
         return f"{self.registry}/{self.repository}"
+
+    def known_as(self, registry: str, aliases: t.Iterable[str] = ()) -> Reference:
+        """The same image in *registry*, if this reference names it by another spelling or by one of the *aliases*."""
+        return replace(self, registry=registry) if same_registry(self.registry, registry, aliases) else self
 
     def pinned(self, digest: str) -> Reference:
         """The same repository with *digest*, without the tag."""

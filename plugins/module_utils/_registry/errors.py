@@ -18,7 +18,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.settings im
 
 _RETRYABLE = frozenset({"rate_limited", "unavailable"})
 
-# The hint for each error class. Access.explain() replaces the names in braces.
+# The hint for each error class, with the names of values in braces.
 _HINTS: t.Mapping[str, str] = {
     "unauthorized": "The registry does not accept the credentials: {credentials}.",
     "denied": "The user may not read, create or update this repository, or the tag is immutable: {credentials}."
@@ -74,6 +74,9 @@ _PATTERNS: t.Sequence[tuple[str, str]] = (
             r"|i/o timeout|use of closed network connection"
             r"|context deadline exceeded|unexpected EOF|: EOF\b|server misbehaving|name resolution"
             r"|\b(?:status(?: code)?:?|StatusCode:|from registry) 5[0-9][0-9]\b|\b5[0-9][0-9] \([A-Z][A-Za-z ]+\)"
+            # skopeo has pushed the layer. Distribution does not find it while another client pushes the same layer.
+            # https://github.com/distribution/distribution/issues/4489
+            r"|manifest blob unknown: "
         ),
     ),
     ("tool_missing", r"error getting credentials.*executable file not found"),
@@ -91,8 +94,9 @@ _RETRY_AFTER = r"retry[- ]after:? *\"?([0-9]{1,5})\b"
 class ZotError(Exception):
     """The only error that the files of the registry half raise: a message, an error class and a hint.
 
-    *error_class* is one of the classes in the documentation of the modules. *detail* is the text of the tool or the
-    registry. *detail*, *stderr* and *command* contain no secrets. *result* is the result of the task before the error.
+    *error_class* is one of the classes in the documentation of the modules. *values* are the values for the names in
+    braces in the hint. *detail* is the text of the tool or the registry. *detail*, *stderr* and *command* contain no
+    secrets. *result* is the result of the task before the error. An error does not change: with_() makes another one.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class ZotError(Exception):
         message: str,
         *,
         hint: str | None = None,
+        values: t.Mapping[str, str] | None = None,
         detail: str = "",
         command: t.Sequence[str] = (),
         rc: int | None = None,
@@ -108,14 +113,22 @@ class ZotError(Exception):
         result: t.Mapping[str, t.Any] | None = None,
     ) -> None:
         super().__init__(message)
-        self.error_class = error_class
-        self.message = message
-        self.hint = _HINTS[error_class] if hint is None else hint
-        self.detail = detail
-        self.command = tuple(command)
-        self.rc = rc
-        self.stderr = stderr
-        self.result = dict(result or {})
+        hint = _HINTS[error_class] if hint is None else hint
+        for name, value in (values or {}).items():
+            hint = hint.replace(f"{{{name}}}", value)
+        self.error_class: t.Final = error_class
+        self.message: t.Final = message
+        self.hint: t.Final = hint
+        self.detail: t.Final = detail
+        self.command: t.Final = tuple(command)
+        self.rc: t.Final = rc
+        self.stderr: t.Final = stderr
+        self.result: t.Final[t.Mapping[str, t.Any]] = dict(result or {})
+
+    def with_(self, **changes: t.Any) -> ZotError:
+        """This error with other values of some arguments, to be raised C(from) this error."""
+        names = ("error_class", "message", "hint", "detail", "command", "rc", "stderr", "result")
+        return ZotError(**{**{name: getattr(self, name) for name in names}, **changes})
 
     def __str__(self) -> str:
         return f"{self.message}: {self.detail}" if self.detail else self.message

@@ -98,13 +98,14 @@ class Runner(Retries):
         environment: t.Mapping[str, str],
         message: t.Callable[[str], str],
         names: t.Sequence[str] = (),
+        values: t.Mapping[str, str] | None = None,
         largest: int = resource.RLIM_INFINITY,
     ) -> bytes:
         """Return the standard output of one run.
 
         *what* is the beginning of the error message, for example "cannot read REFERENCE". *message* extracts the error
-        from standard error. *names* are the references in the command. *largest* limits the size of the files
-        that the tool writes. Raises ZotError.
+        from standard error. *names* are the references in the command, *values* those of ZotError. *largest* limits the
+        size of the files that the tool writes. Raises ZotError.
         """
         process = self._ahead.pop(tuple(command), None) or self._start(command, what, environment, largest)
         try:
@@ -136,6 +137,7 @@ class Runner(Retries):
             # Classify before secrets are redacted: a short secret can be part of any word.
             classify(message(elide(text, _LONGEST_TEXT)), names=names),
             what,
+            values=values,
             detail=message(redacted) or f"exit status {process.returncode} without output",
             command=command,
             rc=process.returncode,

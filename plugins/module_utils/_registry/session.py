@@ -153,14 +153,10 @@ class Access:
         """Every secret that the tools received so far, in plain text and base64."""
         return self.credentials.secrets
 
-    def explain(self, error: ZotError, credentials: str) -> None:
-        """Name in the hint of *error* the origin of the *credentials*, and the options for the certificate."""
-        values = {
-            "credentials": credentials,
-            **{name: settable(name, self._names.get(name)) for name in ("ca_path", "validate_certs")},
-        }
-        for name, value in values.items():
-            error.hint = error.hint.replace(f"{{{name}}}", value)
+    def explained(self, credentials: str) -> dict[str, str]:
+        """The values for the hint of an error: the origin of the *credentials*, and the settings of the certificate."""
+        options = {name: settable(name, self._names.get(name)) for name in ("ca_path", "validate_certs")}
+        return {"credentials": credentials, **options}
 
     @property
     def ca_bundle(self) -> str:
@@ -232,17 +228,14 @@ class Session(Access):
     ) -> bytes:
         """Return the standard output of a command. For the arguments see Runner.run()."""
         origin = self.credentials.prepare(reference.registry, reference.repository)
-        try:
-            return self.runner.run(
-                command,
-                what=what,
-                environment=self.variables(reference.registry),
-                message=message,
-                names=[str(reference), reference.name, *names],
-            )
-        except ZotError as error:
-            self.explain(error, origin)
-            raise
+        return self.runner.run(
+            command,
+            what=what,
+            environment=self.variables(reference.registry),
+            message=message,
+            names=[str(reference), reference.name, *names],
+            values=self.explained(origin),
+        )
 
     def read(self, command: t.Sequence[str], reference: Reference, *, absent: str | None = None) -> bytes | None:
         """Run a command that reads, with retries. Return None if the object does not exist.

