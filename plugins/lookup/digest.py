@@ -144,9 +144,9 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.killinit.zot.plugins.module_utils._digest import pin
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options
+from ansible_collections.killinit.zot.plugins.plugin_utils._digest import pin
 
 _VARIABLES = [f"zot_{name}" for name in ("registry", "username", "password", "authfile", "ca_path", "validate_certs")]
 

@@ -16,9 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import texts_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import texts_option
 
 if t.TYPE_CHECKING:
     from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import Inventory

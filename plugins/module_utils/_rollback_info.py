@@ -18,9 +18,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration im
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.tag_form import form_of
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import text_option, texts_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import text_option, texts_option
 
 # A tag of one architecture, if the part before it is a tag, too. https://go.dev/doc/install/source#environment
 _MEMBER = re.compile(r"(.+)-(?:386|amd64|arm|arm-v[5-8]|arm64|arm64-v8|loong64|mips64le|ppc64le|riscv64|s390x)")

@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     images_option,
     invalid_options,
     optional_text,
@@ -24,8 +26,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     text_option,
     texts_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._tags.keepers import keeper_of, only_tag, require_own_keepers
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome, moved_entry, report
 from ansible_collections.killinit.zot.plugins.module_utils._tags.write import certainly_holds, move_tag

@@ -219,12 +219,12 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors impor
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import InvalidNameError
 from ansible_collections.killinit.zot.plugins.module_utils._cluster_image_info import Query, cluster_image_info
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     CLUSTER_MODULE_OPTIONS,
     open_registries,
     options_beside_a_cluster,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 
 OPTIONS = {
     **CLUSTER_MODULE_OPTIONS,

@@ -231,7 +231,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.ru
     explain_pull_failures,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     CLUSTER_MODULE_OPTIONS,
     open_registries,
     options_beside_a_cluster,

@@ -255,7 +255,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.rep
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.run import assess
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import Scope
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     CLUSTER_MODULE_OPTIONS,
     open_registries,
     options_beside_a_cluster,

@@ -358,12 +358,12 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection i
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import InvalidNameError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     CLUSTER_MODULE_OPTIONS,
     open_registries,
     options_beside_a_cluster,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.run import Query, workload_info
 
 OPTIONS = {

@@ -21,7 +21,7 @@ import typing as t
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import layers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import InvalidArchiveError
 
-# The end of the command line that skopeo.copy() builds.
+# The end of the command line that skopeo_push() builds.
 _COMMAND = re.compile(r"\0docker-archive:([^\0]*?)(?::@([0-9]+))?\0docker://([^\0]+)\0\Z")
 
 

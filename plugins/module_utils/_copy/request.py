@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     optional_text,
     overwrite_option,
     tag_owners,
     text_option,
     texts_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._tags.keepers import require_own_keepers
 
 

@@ -17,13 +17,13 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import words
 from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import Rules, Use
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     at_least,
     references_option,
     text_option,
     texts_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags, compiled
 
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}

@@ -19,12 +19,12 @@ from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import UN
 from ansible_collections.killinit.zot.plugins.module_utils._prune.request import PruneRequest
 from ansible_collections.killinit.zot.plugins.module_utils._prune.result import PlannedTag, result_of
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_answers import date_seconds
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http import Http
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_client import date_seconds
 from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import Inventory, read_inventory
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import is_attachment
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._tags.write import certainly_holds
 
 # The maximum number of tags that an error message names.
@@ -67,7 +67,7 @@ def prune(
     return result_of(tags, now)
 
 
-def _now(http: HttpSession) -> float:
+def _now(http: Http) -> float:
     """The time of this host or of the registry, whichever is earlier, in seconds since 1970.
 
     The registry has recorded the pushes: if the clock of this host is fast, new images would be old.
@@ -137,7 +137,7 @@ class Removal:
         self, reader: Registry, tags: t.Sequence[PlannedTag], pool: Executor, more: ThreadPoolExecutor
     ) -> None:
         self._reader = reader
-        self._http: HttpSession = reader.http()
+        self._http: Http = reader.http()
         self._removals = [each for each in tags if each.removed]
         self._pool, self._more = pool, more
         self._stopped = threading.Event()

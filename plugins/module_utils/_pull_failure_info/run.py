@@ -24,8 +24,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.text import prin
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.findings import group_failures
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.registry import ask_registry
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.state import ClusterState
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import at_least, registry_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import at_least, registry_option
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import WORKLOADS, Selection
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import image_uses, template_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import references_option, registry_option
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import references_option, registry_option
 
 
 @dataclass(frozen=True)

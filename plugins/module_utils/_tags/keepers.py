@@ -15,7 +15,7 @@ import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import invalid_options
 
 
 def keeper_of(reference: Reference, template: str | None) -> Reference | None:

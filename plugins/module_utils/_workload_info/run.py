@@ -24,14 +24,14 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads im
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     at_least,
     invalid_options,
     references_option,
     registry_option,
     repositories_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.cluster_state import (
     ClusterState,
     read_cluster,

@@ -46,7 +46,6 @@ def undo(registry: Registry, moved: t.Sequence[dict[str, t.Any]]) -> None:
 @pytest.fixture(autouse=True)
 def digests(fake: t.Any, docker_config: t.Any) -> dict[str, str]:
     """An image under a tag of its own, and the shared tags of another one."""
-    fake.deletes_untagged = True
     for tag in ("new", "old"):
         fake.put("demo/app", tag, docker_config(author=tag))
     for tag in ("latest", "stable"):

@@ -148,7 +148,6 @@ class TestLastTag:
 
     @pytest.fixture(autouse=True)
     def _latest_is_the_only_tag_of_amd64(self, fake: t.Any) -> None:
-        fake.deletes_untagged = True
         fake.tags["demo/app"]["latest"] = fake.tags["demo/app"].pop("amd64")
 
     @pytest.mark.parametrize("check", [False, True])
