@@ -9,7 +9,6 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
-import contextlib
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,9 +21,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
 
 if t.TYPE_CHECKING:
     from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import Inventory
-
-# To import the library requests and to connect takes as long as reading so many images with crane.
-_MANY = 20
 
 Query = t.Callable[[t.Mapping[str, t.Any]], t.Any]
 
@@ -66,9 +62,6 @@ def read_images(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, 
     if attached:
         _require_one_registry(registry, images)
     repositories = [registry.reference(text, "latest") for text in texts_option("repositories", params["repositories"])]
-    if sum(each.registry == registry.name for each in set(images)) > _MANY:
-        with contextlib.suppress(ZotError):  # crane reads them if the library is missing
-            registry.http()
     with thread_pool(params["parallel"]) as pool:
         found = dict(zip(dict.fromkeys(images), pool.map(lambda each: _image(registry, each), dict.fromkeys(images))))
         if attached:
@@ -122,7 +115,7 @@ def _add_referrers(registry: Registry, found: t.Mapping[Reference, dict[str, t.A
     from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import referrers
 
     names = list(dict.fromkeys(each.repository for each, image in found.items() if image["exists"]))
-    tags = dict(zip(names, pool.map(registry.http().tags, names)))
+    tags = dict(zip(names, pool.map(lambda name: registry.tags(registry.reference(name, "latest")), names)))
 
     def add(reference: Reference) -> None:
         image = found[reference]
