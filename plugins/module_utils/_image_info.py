@@ -9,23 +9,19 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
-import contextlib
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import texts_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import texts_option
 
 if t.TYPE_CHECKING:
     from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import Inventory
     from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer
-
-# To import the library requests and to connect takes as long as reading so many images with crane.
-_MANY = 20
 
 
 def run(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -37,9 +33,6 @@ def run(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         _require_one_registry(registry, images)
     repositories = [registry.reference(text, "latest") for text in texts_option("repositories", params["repositories"])]
     distinct = list(dict.fromkeys(images))
-    if sum(each.registry == registry.name for each in distinct) > _MANY:
-        with contextlib.suppress(ZotError):  # crane reads them if the library is missing
-            registry.http()
     with thread_pool(params["parallel"]) as pool:
         found = dict(zip(distinct, pool.map(registry.with_children, distinct)))
         entries = {reference: {**image.for_ansible(), **_details(image)} for reference, image in found.items()}

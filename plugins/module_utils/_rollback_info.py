@@ -25,9 +25,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import 
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.time import Time, parse_time
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import text_option, texts_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import text_option, texts_option
 
 # The number of revisions that an error message lists, and that are read in each repository for their build time.
 _LISTED = 5

@@ -344,14 +344,14 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.killinit.zot.plugins.module_utils._copy.run import run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import KINDS
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     SOURCE_OPTIONS,
     Spec,
     open_registries,
     options_of,
     source_options_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import KINDS
 from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move, moved_entries
 
 _IMAGE = {

@@ -254,7 +254,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.run import run
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import Scope
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     CLUSTER_MODULE_OPTIONS,
     open_registries,
     options_beside_a_cluster,

@@ -25,7 +25,7 @@ import pytest
 import yaml
 from integration.blocks import blocks
 
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec
 from environment import awx
 from environment.awx import Controller, Fields, StandIn
 

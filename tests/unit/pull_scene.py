@@ -10,13 +10,13 @@ import base64
 import copy
 import dataclasses
 import json
+import re
+import subprocess
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object
-from ansible_collections.killinit.zot.plugins.module_utils._registry import crane
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
 from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster
 
 PULLS = json.loads((Path(__file__).parent / "captured_pulls.json").read_text(encoding="utf-8"))
@@ -160,16 +160,15 @@ class Accounts:
         self.requests: set[tuple[str, str]] = set()  # password and repository
         self._registry = registry
 
-    def run(self, runner: t.Any, command: t.Sequence[str], **more: t.Any) -> bytes:
-        """In place of Runner.run."""
-        config = json.loads(Path(more["environment"]["DOCKER_CONFIG"], "config.json").read_text(encoding="utf-8"))
+    def run(
+        self, command: t.Sequence[str], environment: t.Mapping[str, str], largest: int
+    ) -> subprocess.CompletedProcess[bytes]:
+        """In place of the tools."""
+        config = json.loads(Path(environment["DOCKER_CONFIG"], "config.json").read_text(encoding="utf-8"))
         entries = [base64.b64decode(each["auth"]).decode() for each in config["auths"].values()]
         password = entries[0].partition(":")[2] if entries else ""
-        self.requests.add((password, more["names"][1].partition("/")[2]))
+        self.requests.add((password, re.split("[:@]", command[-1].partition("/")[2])[0]))
         scenario = self.refused.get(password) or self.refused.get("*")
         if scenario:
-            stderr = CRANE[scenario]
-            message = crane.message(stderr)
-            raise ZotError(classify(message, names=more["names"]), more["what"], detail=message, stderr=stderr)
-        answer: bytes = self._registry.run(runner, command, **more)
-        return answer
+            return subprocess.CompletedProcess(command, 1, b"", CRANE[scenario].encode())
+        return self._registry.run(command, environment, largest)  # type: ignore[no-any-return]

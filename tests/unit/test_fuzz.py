@@ -31,8 +31,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy imp
 from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import image_identity
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, json_object
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry import crane as crane_tool
-from ansible_collections.killinit.zot.plugins.module_utils._registry import skopeo as skopeo_tool
+from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import Credentials
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
 
@@ -82,13 +81,13 @@ def _printed(text: str) -> None:
 
 def skopeo(data: bytes) -> None:
     """What skopeo says when it fails."""
-    _printed(skopeo_tool.message(data.decode(errors="replace")))
+    _printed(tools.skopeo_message(data.decode(errors="replace")))
 
 
 def crane(data: bytes) -> None:
     """What crane says when it fails, and the tags that it lists."""
-    _printed(crane_tool.message(data.decode(errors="replace")))
-    assert not any("\n" in tag for tag in crane_tool.parse_lines(data))
+    _printed(tools.crane_message(data.decode(errors="replace")))
+    assert not any("\n" in tag for tag in tools.crane_lines(data))
 
 
 def pull_secret(data: bytes) -> None:

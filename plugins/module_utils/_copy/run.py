@@ -16,15 +16,14 @@ from functools import partial
 from ansible_collections.killinit.zot.plugins.module_utils._copy.plan import Gate, Job, Plan, make_plans
 from ansible_collections.killinit.zot.plugins.module_utils._copy.source import Source, copy_requests
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry import cosign
-from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback
+from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import images_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import find_tool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import ThreadPool, find_tool, thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
-from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import ThreadPool, thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import images_option
+from ansible_collections.killinit.zot.plugins.module_utils._registry.tls import is_loopback
 from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move, moved_entries, require_distinct
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import first_error
 from ansible_collections.killinit.zot.plugins.module_utils._tags.write import keep, move_tag, set_tag, still_needed
@@ -87,12 +86,12 @@ def _gate(source: Session, params: t.Mapping[str, t.Any]) -> Gate:
 
     def verify(image: Reference) -> None:
         plain = source.insecure or is_loopback(image.registry)
-        command = cosign.verify(program, str(image), key=key, insecure=source.insecure, plain_http=plain)
+        command = tools.cosign_verify(program, str(image), key=key, insecure=source.insecure, plain_http=plain)
         what = f"cosign does not verify {image} with {key}"
         try:
-            source.runner.retry(lambda: source.run(command, image, what, cosign.message))
+            source.runner.retry(lambda: source.run(command, image, what, tools.cosign_message))
         except ZotError as error:
-            if cosign.is_refused(error.stderr):
+            if tools.is_unsigned(error.stderr):
                 hint = "Sign the image with the private key of verify_key."
                 raise error.with_(error_class="denied", hint=hint) from error
             raise

@@ -20,12 +20,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import IND
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import attachment_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
-    optional_text,
-    overwrite_option,
-    text_option,
-    texts_option,
-)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import (
     Referrer,
     all_referrers,
@@ -34,6 +28,12 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers i
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import SearchedImage, search_images
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
+    optional_text,
+    overwrite_option,
+    text_option,
+    texts_option,
+)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,6 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
-import json
-import re
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
@@ -60,15 +58,6 @@ def image_identity(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     }
 
 
-# The Go types of image-spec in skopeo 1.13 and later, in 1.12 and the 1.9.3 of Debian 12, and in earlier versions: the
-# order of the platform fields, and the fields of the container.
-_NEWER = ("architecture", "os", "os.version", "os.features", "variant")
-_OLDER = ("architecture", "variant", "os", "os.version", "os.features")
-_AGES = ((_NEWER, (*_CONTAINER, "ArgsEscaped")), (_OLDER, (*_CONTAINER, "ArgsEscaped")), (_OLDER, _CONTAINER))
-# Characters that Go's encoding/json escapes for HTML, unlike Python.
-_ESCAPES = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
-
-
 def as_go_reads(fields: t.Any, names: t.Iterable[str]) -> t.Any:
     """The fields of an object under *names*: Go ignores the case of a key (https://pkg.go.dev/encoding/json#Unmarshal)."""
     if not isinstance(fields, dict):
@@ -92,45 +81,6 @@ def canonical_config(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         if name in result:
             result[name] = value
     return result
-
-
-def predicted_oci_configs(config: t.Mapping[str, t.Any]) -> list[bytes]:
-    """Return the configurations that skopeo may write to an OCI registry, one for each group of versions.
-
-    The digest in the registry shows which of them is right, if any. Raises InvalidImageError as image_identity() does.
-    https://github.com/containers/image/blob/main/internal/image/docker_schema2.go, convertToManifestOCI1
-    """
-    rootfs, container = object_field(config, "rootfs"), object_field(config, "config")
-    rest = {
-        "rootfs": {"type": rootfs.get("type") or "", "diff_ids": rootfs.get("diff_ids")},
-        "history": [{**_created(step), **_filled(step, _HISTORY)} for step in objects_field(config, "history")],
-    }
-    found = []
-    for platform, fields in _AGES:
-        document = {
-            **_created(config),
-            **_filled(config, ("author",)),
-            **{name: config.get(name) or "" for name in platform if config.get(name) or name in ("architecture", "os")},
-            "config": {name: _sorted(value) for name, value in _filled(container, fields).items()},
-            **_filled(rest, rest),
-        }
-        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-        found.append(text.translate(_ESCAPES).encode())
-    return found
-
-
-def _created(fields: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The time of a configuration or of a history entry in the format of Go: no trailing zeros, Z for UTC."""
-    text = fields.get("created")
-    found = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d*[1-9])?\.?0*(Z|[+-]\d\d:\d\d)", str(text))
-    if found:
-        seconds, fraction, zone = found.groups()
-        text = f"{seconds}{fraction or ''}{'Z' if zone[1:] == '00:00' else zone}"
-    return {"created": text} if text else {}
-
-
-def _sorted(value: t.Any) -> t.Any:
-    return dict(sorted(value.items())) if isinstance(value, dict) else value
 
 
 def _time(text: t.Any) -> object:

@@ -21,10 +21,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.time import pars
 from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import UNKNOWN_AGE, Decision, plan_removals
 from ansible_collections.killinit.zot.plugins.module_utils._prune.request import PruneRequest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http import Http
 from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import Inventory, read_inventory
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._tags.write import certainly_holds
 
 # The maximum number of tags that an error message names.
@@ -103,7 +103,7 @@ def run(
     return _result(tags, now)
 
 
-def _now(http: HttpSession) -> float:
+def _now(http: Http) -> float:
     """The time of this host or of the registry, whichever is earlier, in seconds since 1970.
 
     The registry has recorded the pushes: if the clock of this host is fast, new images would be old.
@@ -173,7 +173,7 @@ class _Removal:
         self, registry: Registry, tags: t.Sequence[PlannedTag], pool: Executor, more: ThreadPoolExecutor
     ) -> None:
         self._reader = registry
-        self._http: HttpSession = registry.http()
+        self._http: Http = registry.http()
         self._removals = [each for each in tags if each.removed]
         self._pool, self._more = pool, more
         self._stopped = threading.Event()

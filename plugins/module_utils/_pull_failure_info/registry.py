@@ -20,8 +20,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.cluster import FailingPods
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
-from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
 
 T = t.TypeVar("T")
 

@@ -37,8 +37,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.re
     RegistryAnswers,
     query_registry,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import at_least, registry_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import at_least, registry_option
 
 T = t.TypeVar("T")
 

@@ -34,10 +34,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import references_option, registry_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
-from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import references_option, registry_option
 
 # The timeout of a probe, and the time after which no probe starts, in seconds. All probes end within the sum of both.
 LONGEST_PROBE = 15

@@ -477,7 +477,6 @@ class TestKeepPrevious:
 
     @pytest.fixture
     def before(self, fake: t.Any, members: dict[str, str]) -> str:
-        fake.deletes_untagged = True
         return fake.put_index("demo/app", "latest", members["1-amd64"])  # type: ignore[no-any-return]
 
     def test_kept(self, write: Write, fake: t.Any, before: str) -> None:

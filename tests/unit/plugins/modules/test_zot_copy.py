@@ -15,10 +15,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import search_images
 from ansible_collections.killinit.zot.plugins.modules import zot_copy
-from ansible_collections.killinit.zot.tests.unit.conftest import FakeRegistry
+from ansible_collections.killinit.zot.tests.unit.conftest import FakeRegistry, replace_tools
 from ansible_collections.killinit.zot.tests.unit.copy_scene import IN_TOTO, NOTARY, SPDX, Crane, End
 from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
 from ansible_collections.killinit.zot.tests.unit.web_registry import CAPTURED
@@ -71,13 +70,9 @@ class Scene:
 
 @pytest.fixture
 def scene(fake: FakeRegistry, run_module: t.Any, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Scene]:
-    ends = [End(fake, attached={}), End(FakeRegistry(deletes_untagged=True), attached={})]
+    ends = [End(fake, attached={}), End(FakeRegistry(), attached={})]
     crane = Crane(ends)
-
-    def run(runner: t.Any, command: t.Sequence[str], **more: t.Any) -> bytes:
-        return crane.run(runner, command, **more)
-
-    monkeypatch.setattr(runner_file.Runner, "run", run)
+    replace_tools(monkeypatch, crane.run)
     with running(ends[0].respond) as source, running(ends[1].respond) as destination:
         ends[0].server, ends[1].server = source, destination
         yield Scene(ends[0], ends[1], crane, run_module)

@@ -12,7 +12,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._registry import signals
+from ansible_collections.killinit.zot.plugins.module_utils._registry import runner
 from ansible_collections.killinit.zot.plugins.modules import zot_tag
 from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
 
@@ -98,7 +98,7 @@ def test_a_signal(
     monkeypatch.setattr(os, "_exit", exit_process)
     # That of pytest warns of SystemExit, which fail_json raises in a thread here.
     monkeypatch.setattr(threading, "excepthook", lambda _arguments: None)
-    monkeypatch.setattr(signals, "_LONGEST_CLEAN_UP", 0.1 if blocked else 60)
+    monkeypatch.setattr(runner, "_LONGEST_CLEAN_UP", 0.1 if blocked else 60)
     printed.append(run(repository="demo/app", source="r1", tags=["latest", "stable"], keep_previous="{tag}-previous"))
     for thread in threading.enumerate():
         if isinstance(thread, threading.Timer):

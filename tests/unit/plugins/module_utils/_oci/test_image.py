@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import (
     image_identity,
-    predicted_oci_configs,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Image,
@@ -204,10 +203,8 @@ def test_content_of_any_json(document: dict[str, t.Any]) -> None:
         found = image_identity(document)
     except InvalidImageError:
         return
-    same = [json.dumps(document), *predicted_oci_configs(document)]
-    assert {json.dumps(image_identity(json.loads(each)), sort_keys=True) for each in same} == {
-        json.dumps(found, sort_keys=True)
-    }
+    again = image_identity(json.loads(json.dumps(document)))
+    assert json.dumps(again, sort_keys=True) == json.dumps(found, sort_keys=True)
 
 
 @given(DOCUMENTS)

@@ -23,6 +23,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info im
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.modules import zot_pull_failure_info
+from ansible_collections.killinit.zot.tests.unit.conftest import replace_tools
 from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster
 from ansible_collections.killinit.zot.tests.unit.pull_scene import (
     NOW,
@@ -55,11 +56,7 @@ PULL = "pull-s3cret"
 def accounts(fake: t.Any, monkeypatch: pytest.MonkeyPatch, docker_config: t.Any) -> Accounts:
     """A registry with two good images, which refuses the accounts that a test names."""
     found = Accounts(fake)
-
-    def run(runner: t.Any, command: t.Sequence[str], **more: t.Any) -> bytes:
-        return t.cast("bytes", found.run(runner, command, **more))
-
-    monkeypatch.setattr(runner_file.Runner, "run", run)
+    replace_tools(monkeypatch, found.run)
     for tag, created in (("1", "2026-11-01T00:00:00Z"), ("2", "2026-11-02T00:00:00Z")):
         fake.put("openclaw/openclaw", tag, docker_config(created=created))
     return found
@@ -689,7 +686,7 @@ class TestUnreadable:
             time.sleep(1)
             raise ZotError("unavailable", "crane did not end within 1 seconds")
 
-        monkeypatch.setattr(runner_file.Runner, "run", hang)
+        replace_tools(monkeypatch, hang)
         result = diagnose(Scene.of(), registry_timeout=1)
         assert len(started) <= registry_file._PARALLEL
         assert {each["resource"] for each in result["unreadable"]} == {

@@ -19,6 +19,7 @@ import pytest
 pytest.importorskip("ansible_collections.kubernetes.core", reason="the collection kubernetes.core is not installed")
 
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info import state
+from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.plugins.modules import zot_pull_secret_info
 from ansible_collections.killinit.zot.tests.unit import pull_scene
 from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster
@@ -85,16 +86,15 @@ class Scene:
             assert hidden not in output
         return result
 
-    def _checked(self, runner: t.Any, command: t.Sequence[str], **more: t.Any) -> bytes:
+    def _checked(self, command: t.Sequence[str], environment: t.Mapping[str, str], largest: int) -> t.Any:
         """The registry, with accounts."""
-        auths = json.loads(Path(more["environment"]["DOCKER_CONFIG"], "config.json").read_text())["auths"]
+        auths = json.loads(Path(environment["DOCKER_CONFIG"], "config.json").read_text())["auths"]
         username, _colon, password = base64.b64decode(auths[REGISTRY]["auth"]).decode().partition(":")
         self.tried.append((username, command[-1]))
         scenario = self.refusals.get(username) or ("" if self.users.get(username) == password else "bad-password")
         if scenario:
             self.fake.fail("digest", command[-1], scenario)
-        answer: bytes = self._answer(runner, command, **more)
-        return answer
+        return self._answer(command, environment, largest)
 
 
 @pytest.fixture
@@ -407,13 +407,13 @@ class TestHangingRegistry:
     def _hangs(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
         self.timeouts: list[int] = []
 
-        def hang(runner: t.Any, _command: t.Sequence[str], **more: t.Any) -> bytes:
+        def hang(runner: t.Any, command: t.Sequence[str], _what: str, *more: t.Any) -> t.Any:
             self.timeouts.append(runner._timeout)
             time.sleep(0.2)  # in place of the time limit
-            scene.fake.fail("digest", _command[-1], "connection-refused")
-            return scene._answer(runner, _command, **more)  # type: ignore[no-any-return]
+            scene.fake.fail("digest", command[-1], "connection-refused")
+            return scene._answer(command, *more)
 
-        scene.fake.run = hang
+        monkeypatch.setattr(runner_file.Runner, "_done", hang)
         monkeypatch.setattr(state, "LAST_START", 0.5)
 
     def test_all_probes_end(self, scene: Scene) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._registry import crane, errors, skopeo
+from ansible_collections.killinit.zot.plugins.module_utils._registry import errors, tools
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
 
 OUTPUTS: list[dict[str, t.Any]] = json.loads((Path(__file__).parents[3] / "captured.json").read_text(encoding="utf-8"))[
@@ -33,8 +33,8 @@ def outputs(*, fooling: bool) -> list[t.Any]:
 
 def message(output: dict[str, t.Any]) -> str:
     """What the runner finds in it, and has classified."""
-    tool = skopeo if output["tools"][0].startswith("skopeo") else crane
-    return tool.message(output["stderr"])
+    of_tool = tools.skopeo_message if output["tools"][0].startswith("skopeo") else tools.crane_message
+    return of_tool(output["stderr"])
 
 
 @pytest.mark.parametrize("output", outputs(fooling=False))

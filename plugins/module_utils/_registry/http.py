@@ -2,86 +2,57 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read a registry and remove tags over one HTTP session, which is faster than one run of crane for each tag.
+"""Read a registry and remove tags over HTTP, which is faster than one run of crane for each tag.
 
 Private to killinit.zot: it may change at any time.
-
-The library requests handles proxies and certificates. Each response is limited in time and in size.
 """
 
 from __future__ import annotations
 
-import http.cookiejar
 import re
-import socket
 import threading
 import time
 import typing as t
-import warnings
 from urllib.parse import urlsplit, urlunsplit
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest, is_tag
-from ansible_collections.killinit.zot.plugins.module_utils._registry.account import Account
-from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_answers import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.authfile import Account
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify_response
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_client import (
     Answer,
-    TooLongError,
-    authorize,
+    Client,
     codes_of,
     invalid_answer,
     joined,
     object_of,
-    origin,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Access
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 
-# The search extension describes a tag in about 600 bytes.
-_LONGEST_ANSWER = 32 * 1024 * 1024
-_PIECE = 64 * 1024
-_CONNECTIONS = 16
-# A thread that waits for a response checks at this interval, in seconds, whether the task has ended.
-_OFTEN = 0.2
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MOST_REDIRECTS, _MOST_PAGES, _MOST_TAGS = 3, 10_000, 1_000_000
+_MOST_PAGES, _MOST_TAGS = 10_000, 1_000_000
 _MANIFESTS = (
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json,"
     " application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json"
 )
 # https://distribution.github.io/distribution/spec/auth/token/: a token without a lifetime is valid for 60 seconds.
 _TOKEN_SECONDS, _EARLIER = 60, 5
-_CLASSES: t.Mapping[int, str] = {401: "unauthorized", 403: "denied", 404: "not_found", 429: "rate_limited"}
-# Zot sends these if it refuses to delete a digest that an index lists or that has several tags.
-_NOT_DELETED: t.Mapping[int, str] = {405: "denied", 409: "denied"}
-_ABSENT = frozenset({"NAME_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"})
 _NEXT = re.compile(r'<([^>]+)>\s*;[^,]*\brel="?next\b', re.IGNORECASE)
 _BEARER = re.compile(r"\bBearer\s+((?:\w+=(?:\"[^\"]*\"|[^\s,\"]+)(?:\s*,\s*)?)+)", re.IGNORECASE)
 _PARAMETER = re.compile(r"(\w+)=(?:\"([^\"]*)\"|([^\s,\"]+))")
-# The errors of OpenSSL for a server that does not support TLS.
-_NOT_TLS = re.compile(r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNKNOWN_PROTOCOL|HTTP_REQUEST|PACKET_LENGTH_TOO_LONG")
 
 
-class HttpSession:
+class Http:
     """Reads one registry with the credentials of a session. Threads may share it. Every method raises ZotError."""
 
-    def __init__(self, session: Access) -> None:
-        if not session.name:
-            raise missing_registry()
-        self.name = session.name
+    def __init__(self, session: Session) -> None:
+        self._client = Client(session)
+        self.name = self._client.name
         self._session = session
-        self._loopback = is_loopback(session.name)
-        self._may_be_plain = session.insecure or self._loopback
-        self._scheme = "https"
         # The header Date of the last response.
         self.date = ""
-        self._requests, self._client = self._open()
         # The Bearer token of each scope, and the time at which it expires.
         self._tokens: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._client.close()
+        self.close = self._client.close
 
     def account(self, repository: str) -> Account:
         """The credentials for a repository."""
@@ -177,7 +148,7 @@ class HttpSession:
             if not following:
                 return
             url = joined(answer.url, following[1], what)
-            if not self._is_ours(url):
+            if not self._client.is_ours(url):
                 raise invalid_answer(what, "its next page is on another host")
             path = urlunsplit(("", "", *urlsplit(url)[2:4], ""))
 
@@ -196,19 +167,14 @@ class HttpSession:
             raise
 
     def _once(self, method: str, path: str, what: str, repository: str, accept: str) -> Answer:
-        account = self._session.credentials.prepare(self.name, repository)
+        account = self._session.credentials.origin(self.name, repository)
         answer = self._authorized(method, path, what, repository, accept)
         self.date = answer.headers.get("Date", "")
         if answer.status == (202 if method == "DELETE" else 200):
             return answer
         text = answer.body.decode(errors="replace")
         codes = codes_of(answer.body)
-        classes = {**_CLASSES, **(_NOT_DELETED if method == "DELETE" else {})}
-        error_class = classes.get(answer.status, "unavailable" if answer.status >= 500 else "tool_failed")
-        if codes & _ABSENT:
-            error_class = "not_found"
-        elif answer.status == 429 and re.search(r'"limit": ?"[0-9]', text):
-            error_class = "quota_exceeded"
+        error_class = classify_response(answer.status, codes, text, removes=method == "DELETE")
         wait = answer.headers.get("Retry-After", "")
         message = f"HTTP status {answer.status}{''.join(f', {code}' for code in sorted(codes))}"
         denied = method == "DELETE" and error_class == "denied"
@@ -230,9 +196,9 @@ class HttpSession:
         with self._lock:
             token, until = self._tokens.get(scope, ("", 0.0))
         authorization = f"Bearer {token}" if token and time.monotonic() < until else account.basic
-        answer = self._send(method, path, what, accept, authorization)
+        answer = self._client.send(method, path, what, accept, authorization)
         # Only the registry itself may send a challenge: another host must not choose who receives the credentials.
-        if answer.status != 401 or not self._is_ours(answer.url):
+        if answer.status != 401 or not self._client.is_ours(answer.url):
             return answer
         challenge = _BEARER.search(answer.headers.get("WWW-Authenticate", ""))
         if not challenge:
@@ -243,7 +209,7 @@ class HttpSession:
             if newer == token or time.monotonic() >= until:  # no other thread has renewed the token
                 newer, seconds = self._token(fields, scope, account.basic, account.identity_token)
                 self._tokens[scope] = newer, time.monotonic() + seconds - _EARLIER
-        return self._send(method, path, what, accept, f"Bearer {newer}")
+        return self._client.send(method, path, what, accept, f"Bearer {newer}")
 
     def _token(self, fields: t.Mapping[str, str], scope: str, basic: str, identity_token: str) -> tuple[str, float]:
         """A token and its lifetime. https://distribution.github.io/distribution/spec/auth/token/"""
@@ -251,7 +217,7 @@ class HttpSession:
         what = f"a token for {self.name}/{repository}"
         realm = joined(f"https://{self.name}/", fields.get("realm", ""), what)
         scheme = urlsplit(realm).scheme
-        if scheme != "https" and not (scheme == "http" and self._may_be_plain):
+        if scheme != "https" and not (scheme == "http" and self._client.may_be_plain):
             raise invalid_answer(what, f"the realm {realm!r} is not an address with https")
         query = {"service": fields.get("service", ""), "scope": scope}
         if identity_token:
@@ -261,15 +227,15 @@ class HttpSession:
                 "refresh_token": identity_token,
                 "client_id": "killinit.zot",
             }
-            answer = self._bounded(lambda end: self._exchange("POST", realm, "*/*", "", end, data=form), what)
+            answer = self._client.send_once("POST", realm, what, "", data=form)
         else:
-            answer = self._bounded(lambda end: self._exchange("GET", realm, "*/*", basic, end, params=query), what)
+            answer = self._client.send_once("GET", realm, what, basic, params=query)
         if answer.status != 200:
             error_class = "unauthorized" if answer.status in (400, 401, 403) else "unavailable"
             raise ZotError(
                 error_class,
                 f"cannot get {what}: {realm} answers with HTTP status {answer.status}",
-                values=self._session.explained(self._session.credentials.prepare(self.name, repository)),
+                values=self._session.explained(self._session.credentials.origin(self.name, repository)),
             )
         document = object_of(answer, what)
         token, seconds = document.get("token") or document.get("access_token"), document.get("expires_in")
@@ -278,117 +244,3 @@ class HttpSession:
         self._session.credentials.secrets.add(token)
         is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
         return token, max(t.cast("float", seconds), _TOKEN_SECONDS) if is_number else _TOKEN_SECONDS
-
-    def _send(self, method: str, path: str, what: str, accept: str, authorization: str) -> Answer:
-        """Follow redirects and return the last response. Only the host of the registry receives *authorization*."""
-        url = f"{self._scheme}://{self.name}{path}"
-        for _attempt in range(_MOST_REDIRECTS + 1):
-            credentials = authorization if self._is_ours(url) else ""
-            answer = self._bounded(lambda end: self._try(method, url, accept, credentials, end), what)  # noqa: B023
-            location = answer.headers.get("Location")
-            # A redirect must not choose what a DELETE removes.
-            if answer.status not in _REDIRECTS or not location or method == "DELETE":
-                return answer
-            url = joined(answer.url, location, what)
-            if urlsplit(url).scheme not in ("https", self._scheme):
-                raise invalid_answer(what, f"it redirects to {url!r}, which is not an address with https")
-        raise invalid_answer(what, f"it redirects more than {_MOST_REDIRECTS} times")
-
-    def _try(self, method: str, url: str, accept: str, authorization: str, end: float) -> Answer:
-        """Send one request. Like crane, use plain HTTP if that is allowed and the registry does not support TLS."""
-        try:
-            return self._exchange(method, url, accept, authorization, end)
-        except self._requests.exceptions.SSLError as error:
-            if not (self._may_be_plain and self._is_ours(url) and _NOT_TLS.search(str(error).upper())):
-                raise
-        self._scheme = "http"
-        return self._exchange(method, f"http:{url.partition(':')[2]}", accept, authorization, end)
-
-    def _exchange(self, method: str, url: str, accept: str, authorization: str, end: float, **more: t.Any) -> Answer:
-        left = max(end - time.monotonic(), 0.001)
-        with self._client.request(
-            method,
-            url,
-            headers={"Accept": accept, "Accept-Encoding": "identity"},
-            auth=lambda request: authorize(request, authorization),
-            allow_redirects=False,
-            stream=True,
-            timeout=left,
-            # Set for each request, because REQUESTS_CA_BUNDLE would override the setting of the client.
-            verify=False if self._session.insecure else self._session.ca_bundle,
-            **more,
-        ) as response:
-            body = bytearray()
-            for piece in response.iter_content(_PIECE):
-                body += piece
-                if len(body) > _LONGEST_ANSWER:
-                    raise TooLongError
-            return Answer(response.status_code, response.headers, bytes(body), response.url)
-
-    def _bounded(self, exchange: t.Callable[[float], Answer], what: str) -> Answer:
-        """Run *exchange* with a time limit for the whole response, and convert its errors to ZotError.
-
-        The timeout of requests applies to each read, so a response that sends one byte at a time would never end.
-        """
-        failed, timeout = self._requests.exceptions, self._session.timeout
-        found: list[Answer | BaseException] = []
-
-        def run() -> None:
-            try:
-                found.append(exchange(time.monotonic() + timeout))
-            except BaseException as error:
-                found.append(error)
-
-        end, thread = time.monotonic() + timeout, threading.Thread(target=run, daemon=True)
-        thread.start()
-        while thread.is_alive() and time.monotonic() < end:
-            thread.join(min(end - time.monotonic(), _OFTEN))
-            self._session.runner.require_running(what)
-        result = found[0] if found else failed.Timeout()
-        if isinstance(result, Answer):
-            return result
-        if isinstance(result, TooLongError):
-            raise invalid_answer(what, f"it is longer than {_LONGEST_ANSWER >> 20} MiB") from result
-        # The libraries wrap the reason several times, and each wrapper makes the message longer.
-        reason: BaseException = result
-        while reason.__cause__ or reason.__context__:
-            reason = t.cast("BaseException", reason.__cause__ or reason.__context__)
-        # While a body is read, requests calls a timeout a ConnectionError: https://github.com/psf/requests/issues/5430
-        if isinstance(result, failed.Timeout) or (isinstance(reason, socket.timeout) and reason.errno is None):
-            raise ZotError(
-                "unavailable",
-                f"cannot read {what}: no complete answer within {timeout} seconds",
-                hint="Check the registry and the network, or increase the timeout.",
-            ) from result
-        if not isinstance(result, (failed.RequestException, OSError, ValueError)):
-            raise result
-        text = self._session.credentials.redact(f"cannot read {what}: {reason or type(reason).__name__}")
-        is_tls = isinstance(result, failed.SSLError) and "EOF" not in str(reason)
-        raise ZotError("tls" if is_tls else "unavailable", text, values=self._session.explained("")) from result
-
-    def _is_ours(self, url: str) -> bool:
-        """Whether an address belongs to the registry: the same host and port, and an allowed scheme."""
-        schemes = ("https", "http") if self._may_be_plain else ("https",)
-        return origin(url) in [origin(f"{scheme}://{self.name}") for scheme in schemes]
-
-    def _open(self) -> tuple[t.Any, t.Any]:
-        try:
-            import requests  # imported late: only some modules use HTTP themselves
-            import requests.adapters
-        except ImportError as error:
-            raise ZotError(
-                "tool_missing",
-                "the Python library requests is required and cannot be imported",
-                hint="Install requests for the Python that runs the module.",
-            ) from error
-        client: t.Any = requests.Session()
-        client.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS, pool_block=True))
-        client.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS, pool_block=True))
-        client.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-        # _send() follows redirects. The library would read the bodies of redirects without a limit.
-        client.get_redirect_target = lambda _response: None
-        # Like crane, use no proxy for a loopback address.
-        client.trust_env = not self._loopback
-        if self._session.insecure:
-            warnings.filterwarnings("ignore", message="Unverified HTTPS request")
-        return requests, client

@@ -16,15 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http import Http
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import most_similar
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     at_least,
     invalid_options,
     text_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import most_similar
-from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Retries
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Access, Options
 
 _PARALLEL = 8
 
@@ -45,19 +44,19 @@ def pin(options: Options, terms: t.Iterable[t.Any]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _http(options: Options, registry: str) -> t.Iterator[HttpSession]:
-    # The directory contains CA certificates and no credentials.
+def _http(options: Options, registry: str) -> t.Iterator[Http]:
+    # The directory contains CA certificates and no credentials, which are only written for the tools.
     with tempfile.TemporaryDirectory(prefix="zot-") as directory:
-        access = Access(options, directory, Retries(timeout=options.timeout, retries=options.retries))
-        access.name = registry
-        http = HttpSession(access)
+        session = Session(options, directory)
+        session.name = registry
+        http = Http(session)
         try:
             yield http
         finally:
             http.close()
 
 
-def _digest(http: HttpSession, reference: Reference) -> str:
+def _digest(http: Http, reference: Reference) -> str:
     digest = http.digest(reference)
     if digest is None:
         hint = "" if reference.digest else most_similar(reference, http.tags(reference.repository))

@@ -11,35 +11,39 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import re
 import shutil
 import threading
 import typing as t
 
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import Archive
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
-from ansible_collections.killinit.zot.plugins.module_utils._registry import skopeo
-from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_reader import ArchiveReader
-from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback, private_directory
+from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
+from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import disk_errors, private_directory
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Worker
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.tls import is_loopback
 
 _DAMAGED = "Build the image again: a layer is damaged, or expands to more than 200 times its size."
 # A converted image can be large, so only one exists at a time.
 _CONVERSION = threading.Lock()
+_POLICIES = ("/etc/containers/policy.json", "/usr/share/containers/policy.json")
 
 
-class ArchiveWriter(ArchiveReader):
-    """Reads and writes a registry, and pushes the images of archives. Every method raises ZotError."""
+class ArchivePusher:
+    """Pushes the images of archives to a registry. Every method raises ZotError or InvalidArchiveError."""
 
-    @classmethod
-    def of(cls, reader: ArchiveReader) -> ArchiveWriter:
-        """The registry of *reader*, with its session."""
-        return cls(reader._session)
+    def __init__(self, registry: Registry, session: Session) -> None:
+        """*session* is that of *registry*."""
+        self._registry, self._session = registry, session
+        self._policy = _policy(session.directory)
 
     @contextlib.contextmanager
-    def readable(self, worker: Worker, archive: Archive) -> t.Iterator[str]:
+    def readable(self, opened: OpenArchive, archive: Archive) -> t.Iterator[str]:
         """A path that skopeo can read: a link to the open archive, or a temporary copy."""
         with contextlib.ExitStack() as stack:
             if archive.manifest:
@@ -49,28 +53,28 @@ class ArchiveWriter(ArchiveReader):
             what = f"cannot copy {archive.path} into {directory}"
             with _disk_errors(what):
                 if archive.manifest:
-                    self._convert(worker, archive, directory, path)
+                    self._convert(opened, archive, directory, path)
                 elif archive.compression:
-                    _require_space(directory, worker.call(what, "expanded_size"), what)
-                    worker.call(what, "expand", path)
+                    _require_space(directory, opened.expanded_size(), what)
+                    opened.expand(path)
                 else:
                     # A link is also needed because skopeo parses the text after a colon in a path as an image name.
-                    os.symlink(worker.call(what, "location"), path)
+                    os.symlink(opened.location(), path)
             if not archive.manifest:
-                worker.call(what, "check_layers", archive, path if archive.compression else None)
+                opened.check_layers(archive, path if archive.compression else None)
             yield path
 
-    def _convert(self, worker: Worker, archive: Archive, directory: str, path: str) -> None:
+    def _convert(self, opened: OpenArchive, archive: Archive, directory: str, path: str) -> None:
         layout = os.path.join(directory, "layout")
         what = f"cannot convert {archive.path}"
-        _require_space(directory, worker.call(what, "converted_size", archive), what)
-        worker.call(what, "extract", archive, layout)
-        command = skopeo.convert(
-            self._session.find_skopeo(), layout=layout, archive=path, tmpdir=directory, policy=self._session.policy
+        _require_space(directory, opened.converted_size(archive), what)
+        opened.extract(archive, layout)
+        command = tools.skopeo_convert(
+            self._session.skopeo, layout=layout, archive=path, tmpdir=directory, policy=self._policy
         )
-        largest = worker.call(what, "largest_size", archive)
+        largest = opened.largest_size(archive)
         try:
-            self._session.run_on_files(command, what, skopeo.message, largest)
+            self._session.run_on_files(command, what, tools.skopeo_message, largest)
         except ZotError as error:
             if os.strerror(errno.ENOSPC).lower() in error.stderr.lower():
                 raise _no_space(what, os.strerror(errno.ENOSPC)) from error
@@ -79,36 +83,36 @@ class ArchiveWriter(ArchiveReader):
             raise
         shutil.rmtree(layout)
 
-    def copy(self, worker: Worker, path: str, archive: Archive, reference: Reference) -> str:
+    def push(self, opened: OpenArchive, path: str, archive: Archive, reference: Reference) -> str:
         """Push the image of an archive from the *path* of readable(). Return the digest that skopeo reports."""
-        worker.call(f"cannot read {archive.path}", "require_unchanged", archive)
+        opened.require_unchanged(archive)
         with private_directory(self._session.directory) as directory:
             digestfile = os.path.join(directory, "digest")
 
             def command(verify_tls: bool) -> list[str]:
-                return skopeo.copy(
-                    self._session.find_skopeo(),
+                return tools.skopeo_push(
+                    self._session.skopeo,
                     archive=path,
                     index=archive.index if archive.count > 1 else None,
                     destination=str(reference),
                     authfile=self._session.credentials.config,
                     digestfile=digestfile,
                     tmpdir=directory,
-                    policy=self._session.policy,
+                    policy=self._policy,
                     verify_tls=verify_tls,
                 )
 
             what = f"cannot push {archive.path} to {reference}"
             try:
-                self._session.run(command(not self._session.insecure), reference, what, skopeo.message)
+                self._session.run(command(not self._session.insecure), reference, what, tools.skopeo_message)
             except ZotError as error:
                 if "server gave HTTP response" in error.stderr and is_loopback(reference.registry):
                     # Like crane, allow plain HTTP only for a loopback address.
-                    self._session.run(command(False), reference, what, skopeo.message)
+                    self._session.run(command(False), reference, what, tools.skopeo_message)
                 elif (
                     error.error_class == "rate_limited"
                     and not re.search(r"StatusCode: 429|429 \(", error.stderr)
-                    and not self.tags(reference)
+                    and not self._registry.tags(reference)
                 ):
                     # Zot returns TOOMANYREQUESTS for both its rate limit and its quota of repositories. skopeo prints
                     # the HTTP status only for the rate limit. The quota rejects only the first manifest of a
@@ -126,6 +130,21 @@ class ArchiveWriter(ArchiveReader):
                     hint="Check that skopeo_path, or PATH, refers to the real skopeo, and run the task again.",
                 )
             return digest
+
+
+def _policy(directory: str) -> str | None:
+    """The path of a signature policy for skopeo. None if the machine has one; most containers have none.
+
+    The policy accepts only archives, which have no signatures.
+    """
+    usual = os.path.join(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"), "containers/policy.json")
+    if any(os.path.exists(path) for path in (usual, *_POLICIES)):
+        return None
+    path = os.path.join(directory, "policy.json")
+    with disk_errors(directory), open(path, "w") as file:
+        accept = {name: {"": [{"type": "insecureAcceptAnything"}]} for name in ("docker-archive", "oci")}
+        json.dump({"default": [{"type": "reject"}], "transports": accept}, file)
+    return path
 
 
 @contextlib.contextmanager

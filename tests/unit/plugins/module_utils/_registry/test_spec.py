@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_writer import ArchiveWriter
+from ansible_collections.killinit.zot.plugins.module_utils._push.pusher import ArchivePusher
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import ACCOUNT, SETTINGS
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
 
 HOST = "127.0.0.1:5000"
 APP = Reference(HOST, "demo/app", "1")
@@ -88,10 +89,9 @@ def test_insecure_reaches_both_tools(fake: t.Any, tmp_path: Path, write_archive:
     (tmp_path / "t").mkdir()
     path = write_archive(tmp_path / "app.tar")
     with open_session(t.cast("t.Any", Module(tmp_path / "t", validate_certs=False))) as session:
-        registry = ArchiveWriter(session)
-        with registry.reading_archives(1), registry.open_archive(str(path)) as worker:
-            archive = worker.call("cannot read it", "read", None, None)
-            registry.copy(worker, str(path), archive, APP)
+        registry = Registry(session)
+        with OpenArchive(str(path)) as opened:
+            ArchivePusher(registry, session).push(opened, str(path), opened.read(None, None), APP)
         registry.image(APP)
     assert "--dest-tls-verify=false" in fake.commands[0]
     assert all(command[1] == "--insecure" for command in fake.commands[1:])
@@ -127,5 +127,8 @@ def test_no_registry_at_all(fake: t.Any, tmp_path: Path) -> None:
 
 def test_no_crane(tools: Path, tmp_path: Path) -> None:
     (tools / "crane").unlink()
-    with pytest.raises(ZotError, match="crane is not in PATH"), open_session(t.cast("t.Any", Module(tmp_path))):
-        pytest.fail("it is open")
+    with (
+        pytest.raises(ZotError, match="crane is not in PATH"),
+        open_session(t.cast("t.Any", Module(tmp_path))) as session,
+    ):
+        Registry(session).digest(APP)
