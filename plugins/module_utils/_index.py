@@ -272,13 +272,10 @@ def _entries(members: t.Sequence[Image]) -> list[tuple[Platform, str]]:
 
 
 def _listed(member: Image) -> list[tuple[Platform, str]]:
-    manifest = member.manifest
-    if manifest is None:
-        return []
-    if manifest.is_index:
+    manifest, platform = member.manifest, Platform.of(member.config or {})
+    if manifest and manifest.is_index:
         return manifest.by_platform
-    platform = Platform.of(member.config or {})
-    return [(platform.normalized, manifest.digest)] if platform else []
+    return [(platform.normalized, manifest.digest)] if manifest and platform else []
 
 
 def _require_platforms(request: IndexRequest, found: t.AbstractSet[Platform], *, complete: bool) -> None:

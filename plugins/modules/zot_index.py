@@ -342,36 +342,23 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
 
+# Without defaults, so that mutually_exclusive can detect the options.
+_IMAGE: dict[str, dict[str, object]] = {
+    "repository": {"type": "raw"},
+    "tags": {"type": "raw", "aliases": ["tag"]},
+    **{name: {"type": "raw"} for name in ("manifests", "platforms", "overwrite", "keep_previous")},
+}
+_REQUIRED = {name: {**_IMAGE[name], "required": True} for name in ("repository", "tags", "manifests")}
 SPEC = Spec(
     {
-        "repository": {"type": "raw"},
-        "tags": {"type": "raw", "aliases": ["tag"]},
-        "manifests": {"type": "raw"},
-        "platforms": {"type": "raw"},
-        # Without a default, so that mutually_exclusive can detect it.
-        "overwrite": {"type": "raw"},
-        "keep_previous": {"type": "raw"},
-        "images": {
-            "type": "list",
-            "elements": "dict",
-            "options": {
-                "repository": {"type": "raw", "required": True},
-                "tags": {"type": "raw", "required": True, "aliases": ["tag"]},
-                "manifests": {"type": "raw", "required": True},
-                "platforms": {"type": "raw"},
-                "overwrite": {"type": "raw"},
-                "keep_previous": {"type": "raw"},
-            },
-        },
+        **_IMAGE,
+        "images": {"type": "list", "elements": "dict", "options": {**_IMAGE, **_REQUIRED}},
         "parallel": {"type": "int", "default": 4},
         "assume_pushed": {"type": "list", "elements": "str", "default": []},
     },
     {
         "required_one_of": [("repository", "images")],
-        "mutually_exclusive": [
-            (option, "images")
-            for option in ("repository", "tags", "manifests", "platforms", "overwrite", "keep_previous")
-        ],
+        "mutually_exclusive": [(option, "images") for option in _IMAGE],
         "required_by": {"repository": ("tags", "manifests")},
     },
 )

@@ -342,28 +342,23 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
 from ansible_collections.killinit.zot.plugins.module_utils._tag import run
 from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move, moved_entries
 
+_IMAGE: dict[str, dict[str, object]] = {
+    "repository": {"type": "raw"},
+    "source": {"type": "raw"},
+    "tags": {"type": "raw", "aliases": ["tag"]},
+    "keep_previous": {"type": "raw"},
+}
+_REQUIRED = {name: {**_IMAGE[name], "required": True} for name in ("repository", "tags")}
 SPEC = Spec(
     {
+        **_IMAGE,
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        "repository": {"type": "raw"},
-        "source": {"type": "raw"},
-        "tags": {"type": "raw", "aliases": ["tag"]},
-        "keep_previous": {"type": "raw"},
-        "images": {
-            "type": "list",
-            "elements": "dict",
-            "options": {
-                "repository": {"type": "raw", "required": True},
-                "source": {"type": "raw"},
-                "tags": {"type": "raw", "required": True, "aliases": ["tag"]},
-                "keep_previous": {"type": "raw"},
-            },
-        },
+        "images": {"type": "list", "elements": "dict", "options": {**_IMAGE, **_REQUIRED}},
         "parallel": {"type": "int", "default": 4},
     },
     {
         "required_one_of": [("repository", "images")],
-        "mutually_exclusive": [(option, "images") for option in ("repository", "source", "tags", "keep_previous")],
+        "mutually_exclusive": [(option, "images") for option in _IMAGE],
         "required_by": {"repository": ("tags",)},
     },
 )

@@ -149,7 +149,7 @@ def _report(plans: t.Sequence[Plan], moves: t.Sequence[Move]) -> dict[str, t.Any
     failures = [(plan, plan.job.error or plan.error) for plan in plans]
     errors = [error for _plan, error in failures if error]
     first = first_error(errors)
-    images = [_image(plan, error.for_tag(first) if error else None) for plan, error in failures]
+    images = [_image_entry(plan, error.for_tag(first) if error else None) for plan, error in failures]
     moved = moved_entries(moves)
     result = {
         "changed": any(image["changed"] for image in images),
@@ -163,7 +163,7 @@ def _report(plans: t.Sequence[Plan], moves: t.Sequence[Move]) -> dict[str, t.Any
     raise first.with_(message=message if moved else f"{message}; no tag was written", result=result) from first
 
 
-def _image(plan: Plan, error: dict[str, t.Any] | None) -> dict[str, t.Any]:
+def _image_entry(plan: Plan, error: dict[str, t.Any] | None) -> dict[str, t.Any]:
     request, job = plan.request, plan.job
     pinned = job.destination
     return {
