@@ -100,8 +100,8 @@ options:
   source_registry:
     description:
       - The registry to copy from. The default is O(registry).
-      - The options C(source_)... are not set by variables or by the environment. If source and destination are the same registry, the
-        default credentials, CA certificates and O(source_validate_certs) are those of the destination.
+      - The options C(source_)... are not set by variables or by the environment. If source and destination are the same
+        registry, the default credentials, CA certificates and O(source_validate_certs) are those of the destination.
     type: str
   source_username:
     description:

@@ -35,8 +35,7 @@ options:
     description:
       - The destination, in the form C(host[:port]). The options O(username), O(password), O(authfile), O(ca_path) and
         O(validate_certs) belong to it.
-      - If not set, the variable C(zot_registry) or the environment variable E(ZOT_REGISTRY) is used. There is no default
-        registry.
+      - If not set, the variable C(zot_registry) or the environment variable E(ZOT_REGISTRY) is used.
   repository:
     description: The repository at the destination, without the registry.
     type: raw

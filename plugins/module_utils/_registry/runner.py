@@ -22,6 +22,7 @@ import time
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify, elide
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import given
 from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import LONGEST_END, delayed_signals
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
@@ -114,7 +115,7 @@ class Runner(Retries):
             raise ZotError(
                 "unavailable",
                 f"{what}: {command[0]} did not finish within {self._timeout} seconds and was killed",
-                hint="Check the registry and the network, or increase the option timeout.",
+                hint=f"Check the registry and the network, or increase {given('timeout')}.",
                 command=command,
             ) from None
         except _TooLong:
