@@ -18,8 +18,8 @@ attributes:
     membership:
       - killinit.zot.registry
     description:
-      - The options that all modules of this group share can be set once, with C(module_defaults) for this group.
-      - The defaults also apply to options that a task or a role sets to the special variable C(omit).
+      - The options that all modules of this group share can be set once, with C(module_defaults) for this group or with
+        variables.
   check_mode:
     support: full
     description: Reads and compares everything, and writes nothing to the registry.
@@ -38,11 +38,11 @@ attributes:
     membership:
       - killinit.zot.cluster
     description:
-      - The options that these modules share can be set once, with C(module_defaults) for this group.
+      - The options that these modules share can be set once, with C(module_defaults) for this group or with variables.
       - The connection options in C(module_defaults) for C(group/kubernetes.core.k8s) also apply.
   async:
     support: none
-    description: The action plugin of kubernetes.core, which finds the kubeconfig, does not support it.
+    description: The action plugin finds the kubeconfig on the controller, and removes a decrypted copy when it ends.
   check_mode:
     support: full
     description: Changes nothing in any mode.

@@ -14,33 +14,35 @@ class ModuleDocFragment:
 options:
   registry:
     description:
-      - The registry, in the form C(host[:port]).
-      - If not set, the environment variable E(ZOT_REGISTRY) is used. There is no default registry.
+      - The registry, in the form C(host[:port]). There is no default registry.
+      - If not set, the variable C(zot_registry) or the environment variable E(ZOT_REGISTRY) is used.
     type: str
   username:
     description:
       - The user name at O(registry). It is not sent to any other registry.
-      - If not set, the environment variable E(ZOT_USERNAME) is used.
+      - If not set, the variable C(zot_username) or the environment variable E(ZOT_USERNAME) is used.
+      - The account is that of the first level that names one - options, variables, environment. E(ZOT_USERNAME) and
+        E(ZOT_PASSWORD) are ignored if E(ZOT_REGISTRY) names another registry than O(registry).
       - Without O(username) and O(authfile), the entry of the registry in the default auth files of skopeo and Docker is
         used.
     type: str
   password:
     description:
       - The password, or an API key of Zot (C(zak_)...).
-      - If not set, the environment variable E(ZOT_PASSWORD) is used.
+      - If not set, the variable C(zot_password) or the environment variable E(ZOT_PASSWORD) is used.
       - The password is never part of a command line. During the task it is in a file of mode 0600 in a directory of
         mode 0700.
+      - A password that is part of the name of a repository or a tag is an error, because Ansible masks it in results.
     type: str
   authfile:
     description:
       - An auth file that C(docker login) or C(skopeo login) wrote. Mutually exclusive with O(username).
-      - If not set, the environment variable E(ZOT_AUTHFILE) is used. An option of the task has precedence over the
-        environment.
+      - If not set, the variable C(zot_authfile) or the environment variable E(ZOT_AUTHFILE) is used.
     type: path
   ca_path:
     description:
       - A PEM file with CA certificates that are trusted in addition to those of the system.
-      - If not set, the environment variable E(ZOT_CA_PATH) is used.
+      - If not set, the variable C(zot_ca_path) or the environment variable E(ZOT_CA_PATH) is used.
       - Without effect on macOS, where skopeo and crane use only the keychain. Add the CA certificate to the keychain
         there.
     type: path
@@ -48,31 +50,48 @@ options:
     description:
       - Whether to verify the certificate of the registry.
       - Plain HTTP requires V(false), except for a registry on a loopback address.
-      - If not set, the environment variable E(ZOT_VALIDATE_CERTS) is used.
+      - If not set, the variable C(zot_validate_certs) or the environment variable E(ZOT_VALIDATE_CERTS) is used.
     type: bool
     default: true
   timeout:
     description:
       - The number of seconds after which a run of skopeo or crane is killed, with its child processes.
       - It also limits the time to read one archive, and each HTTP request of the module.
+      - If not set, the variable C(zot_timeout) or the environment variable E(ZOT_TIMEOUT) is used.
     type: int
     default: 600
   retries:
     description:
       - The number of retries after a temporary error (RV(ignore:error_class) V(unavailable) or V(rate_limited)).
       - The tag is read before a write is repeated, because the first write may have succeeded.
+      - If not set, the variable C(zot_retries) or the environment variable E(ZOT_RETRIES) is used.
     type: int
     default: 3
   skopeo_path:
-    description: The path of skopeo. If not set, skopeo is searched for in E(PATH).
+    description:
+      - The path of skopeo.
+      - If not set, the variable C(zot_skopeo_path) or the environment variable E(ZOT_SKOPEO_PATH) is used. Without
+        them, skopeo is searched for in E(PATH).
     type: path
   crane_path:
-    description: The path of crane. If not set, crane is searched for in E(PATH).
+    description:
+      - The path of crane.
+      - If not set, the variable C(zot_crane_path) or the environment variable E(ZOT_CRANE_PATH) is used. Without them,
+        crane is searched for in E(PATH).
     type: path
+  registry_aliases:
+    description:
+      - Other names under which clusters know O(registry), for example V(zot.zot.svc:5000). The modules that only use a
+        registry accept the option, so that all modules have the same settings, and send no request to these names.
+      - If not set, the variable C(zot_registry_aliases) or the environment variable E(ZOT_REGISTRY_ALIASES) is used.
+    type: list
+    elements: str
+    default: []
 requirements:
   - crane 0.20 or later
 notes:
-  - skopeo and crane run on the host where the module runs. Environment variables and files are read on that host.
+  - Variables are those of the host in the inventory. skopeo and crane run on the host where the module runs.
+    Environment variables and files are read on that host.
 """
 
     # The options that module_utils/_registry/spec.py names SOURCE_OPTIONS.
@@ -81,8 +100,8 @@ options:
   source_registry:
     description:
       - The registry to copy from. The default is O(registry).
-      - The options C(source_)... have no environment variables. If source and destination are the same registry, the
-        default credentials, CA certificates and O(source_validate_certs) are those of the destination.
+      - The options C(source_)... are not set by variables or by the environment. If source and destination are the same
+        registry, the default credentials, CA certificates and O(source_validate_certs) are those of the destination.
     type: str
   source_username:
     description:

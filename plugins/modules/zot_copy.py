@@ -35,7 +35,7 @@ options:
     description:
       - The destination, in the form C(host[:port]). The options O(username), O(password), O(authfile), O(ca_path) and
         O(validate_certs) belong to it.
-      - If not set, the environment variable E(ZOT_REGISTRY) is used. There is no default registry.
+      - If not set, the variable C(zot_registry) or the environment variable E(ZOT_REGISTRY) is used.
   repository:
     description: The repository at the destination, without the registry.
     type: raw
@@ -307,7 +307,7 @@ moved:
       returned: always
       sample: sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
 registry:
-  description: The destination that the task used, from O(registry) or E(ZOT_REGISTRY); V(null) if neither is set.
+  description: The destination that the task used; V(null) if none is set.
   type: str
   returned: always
   sample: oci.killinit.cc

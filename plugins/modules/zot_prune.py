@@ -243,7 +243,7 @@ freeable:
   returned: always
   sample: 2574608
 registry:
-  description: The registry that the task used, from O(registry) or E(ZOT_REGISTRY); V(null) if neither is set.
+  description: The registry that the task used; V(null) if none is set.
   type: str
   returned: always
   sample: oci.killinit.cc

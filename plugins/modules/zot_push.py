@@ -305,7 +305,7 @@ tags:
       type: dict
       returned: always
 registry:
-  description: The registry that the task used, from O(registry) or E(ZOT_REGISTRY); V(null) if neither is set.
+  description: The registry that the task used; V(null) if none is set.
   type: str
   returned: always
 error_class:

@@ -299,7 +299,7 @@ moved:
       returned: always
       sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
 registry:
-  description: The registry that the task used, from O(registry) or E(ZOT_REGISTRY); V(null) if neither is set.
+  description: The registry that the task used; V(null) if none is set.
   type: str
   returned: always
   sample: oci.killinit.cc

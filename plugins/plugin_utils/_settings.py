@@ -62,7 +62,9 @@ def is_absent(value: t.Any, variables: t.Mapping[str, t.Any]) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """Why a template failed. The whole text of ansible-core contains lines of the source."""
+    """Why a template failed: the first cause, without the lines of the source that ansible-core adds."""
+    while error.__cause__:
+        error = error.__cause__
     text = getattr(error, "_original_message", None) or getattr(error, "message", None) or str(error)
     return str(text).strip().rstrip(".")
 

@@ -33,7 +33,7 @@ _HINTS: t.Mapping[int, str] = {
     403: "Grant this permission to the user of the kubeconfig. The README of the role has a suitable Role.",
 }
 _CONNECTION_HINT = (
-    "Set zot_kubeconfig and zot_context (roles), kubeconfig and context (modules), or K8S_AUTH_KUBECONFIG in the"
+    "Set zot_kubeconfig and zot_context (variables), kubeconfig and context (options), or K8S_AUTH_KUBECONFIG in the"
     " environment, and check that the API server can be reached from this host."
 )
 

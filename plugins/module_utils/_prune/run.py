@@ -157,7 +157,8 @@ def _require_allowed(tags: t.Sequence[PlannedTag], max_deletes: int | None) -> N
             "invalid_option",
             f"{len(removals)} tags would be removed, and max_deletes is {max_deletes}; nothing was removed:"
             f" {_names(removals)}",
-            hint="Correct revisions, keep, keep_last or keep_newer_than, or raise max_deletes.",
+            hint="Correct revisions, keep, keep_last or keep_newer_than, or raise max_deletes; the variables of the"
+            " role have these names with the prefix zot_prune_.",
         )
 
 

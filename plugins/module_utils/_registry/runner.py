@@ -23,6 +23,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify, elide
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import given
 
 if t.TYPE_CHECKING:
     from types import FrameType
@@ -132,7 +133,7 @@ class Runner:
             raise ZotError(
                 "unavailable",
                 f"{what}: {command[0]} did not finish within {self._timeout} seconds and was killed",
-                hint="Check the registry and the network, or increase the option timeout.",
+                hint=f"Check the registry and the network, or increase {given('timeout')}.",
                 command=command,
             ) from None
         except _TooLong:
