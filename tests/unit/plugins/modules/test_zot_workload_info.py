@@ -17,7 +17,6 @@ from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
 from ansible_collections.killinit.zot.tests.unit.workload_objects import (
     Dict,
     container,
-    cronjob,
     pod,
     with_templates,
     workload,
@@ -216,5 +215,3 @@ def test_only_what_uses_the_repositories_is_assessed(info: Info, fake: t.Any) ->
     assert not any("pod other" in text for text in without["problems"])
     nothing = info(*objects, repositories=["other/app"])
     assert f"none uses an image of {HOST}/other/app; allow_empty accepts that" in nothing["msg"]
-
-

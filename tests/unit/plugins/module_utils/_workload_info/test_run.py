@@ -873,8 +873,8 @@ class TestProgress:
         entry = one(own, new)
         assert (entry["status"], entry["patch"]) == ("failed", None)
         assert entry["problem"] == (
-            "statefulset/app: pod new cannot pull: ImagePullBackOff: 404. The registry has the image. Kubelet pulls again"
-            " within 5 minutes; a new pod pulls immediately: kubectl --namespace=openclaw delete pod new"
+            "statefulset/app: pod new cannot pull: ImagePullBackOff: 404. The registry has the image. Kubelet pulls"
+            " again within 5 minutes; a new pod pulls immediately: kubectl --namespace=openclaw delete pod new"
         )
 
 
@@ -1031,7 +1031,9 @@ class TestNothing:
             pytest.param(
                 [], {"namespace": "typo", "allow_empty": True}, "typo: the namespace does not exist", id="never allowed"
             ),
-            pytest.param([NAMESPACE_OBJECT, workload(FOREIGN)], {}, f"none uses an image of {REGISTRY};", id="registry"),
+            pytest.param(
+                [NAMESPACE_OBJECT, workload(FOREIGN)], {}, f"none uses an image of {REGISTRY};", id="registry"
+            ),
         ],
     )
     def test_is_an_error(self, objects: list[Dict], options: Dict, message: str) -> None:
