@@ -28,7 +28,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
 from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_time
 
 _CRASHED = frozenset({"CrashLoopBackOff", "RunContainerError"})
-_STATUS_OF = {**STATUS_OF, "ephemeralContainers": "ephemeralContainerStatuses"}
 # The reasons of the events of kubelet (pkg/kubelet/events/event.go). Events of other controllers also name images.
 _FAILED = frozenset({"Failed", "BackOff", "InspectFailed", "ErrImageNeverPull"})
 _LIMIT = 400
@@ -137,7 +136,7 @@ def kubelet_error(message: str, image: str) -> str:
 def _of_pod(pod: Object, events: t.Sequence[Object], now: float, pull_timeout: float) -> t.Iterator[PullFailure]:
     status, specification = pod.get("status") or {}, pod["spec"]
     statuses = {
-        (section, each["name"]): each for section, name in _STATUS_OF.items() for each in status.get(name) or []
+        (section, each["name"]): each for section, name in STATUS_OF.items() for each in status.get(name) or []
     }
     waiting = [(each.get("state") or {}).get("waiting") for each in statuses.values()]
     # An image volume is pulled before any container starts.
