@@ -45,7 +45,7 @@ from ansible_collections.killinit.zot.plugins.plugin_utils._settings import Vari
 class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core has no types
     """Reads the variable and the environment."""
 
-    def run(self, terms: list[str], variables: dict[str, t.Any] | None = None, **kwargs: t.Any) -> list[str]:
+    def run(self, _terms: list[str], variables: dict[str, t.Any] | None = None, **_kwargs: t.Any) -> list[str]:
         """Return the registry and the name of its setting."""
         given = variables or {}
         registry = Variables(self._templar, given).get("registry")
