@@ -34,7 +34,9 @@ _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 def pinned_images(reports: Reports) -> list[str]:
-    """The references with digests of the images in all reports, without duplicates."""
+    """The references with digests of the images in all reports, without duplicates. A failed job has none to deploy."""
+    if not all(report.get("ok", True) for report in reports.values()):
+        return []
     images = [image for report in reports.values() for image in _dictionaries(report.get("images"))]
     found = [str(image["pinned"]) for image in images if image.get("pinned")]
     return [reference for reference in dict.fromkeys(found) if _PINNED.fullmatch(reference)]

@@ -210,7 +210,7 @@ REPORTS: t.Mapping[str, t.Callable[..., Report | None]] = {
     "zot_prune": prune,
     "zot_diagnose": diagnose,
     "zot_pull_secret": pull_secret,
-    "zot_rollback_cluster": rollback_cluster,
+    "rolled_back_cluster": rollback_cluster,
     "zot_rollout": rollout,
     "zot_verify": verify,
 }
