@@ -135,9 +135,7 @@ def kubelet_error(message: str, image: str) -> str:
 
 def _of_pod(pod: Object, events: t.Sequence[Object], now: float, pull_timeout: float) -> t.Iterator[PullFailure]:
     status, specification = pod.get("status") or {}, pod["spec"]
-    statuses = {
-        (section, each["name"]): each for section, name in STATUS_OF.items() for each in status.get(name) or []
-    }
+    statuses = {(section, each["name"]): each for section, name in STATUS_OF.items() for each in status.get(name) or []}
     waiting = [(each.get("state") or {}).get("waiting") for each in statuses.values()]
     # An image volume is pulled before any container starts.
     blocked = bool(waiting) and all(waiting)

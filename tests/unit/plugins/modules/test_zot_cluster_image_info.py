@@ -146,7 +146,10 @@ CASES: dict[str, t.Callable[[Scene], tuple[Dict, Found]]] = {
         *("latest", "daemonset/agent", "running", "!3f2c1ab-amd64"),
     ),
     "a pod that reports another registry's name": case(
-        lambda s, image: pod(image, f"mirror.example/app@{s.digest('3f2c1ab')}", **ONCE), "latest", "job/once", "running"
+        lambda s, image: pod(image, f"mirror.example/app@{s.digest('3f2c1ab')}", **ONCE),
+        "latest",
+        "job/once",
+        "running",
     ),
     "a pod of another registry that reports this one": case(
         lambda s, _image: running_pod(s, "mirror.example/app:1", "3f2c1ab", **ONCE),
@@ -177,7 +180,10 @@ CASES: dict[str, t.Callable[[Scene], tuple[Dict, Found]]] = {
     ),
     **{
         f"a {kind}": case(
-            lambda _s, image, kind=kind: workload(kind, image), "cafe123", f"{kind.lower()}/app", "template"  # type: ignore[misc]
+            lambda _s, image, kind=kind: workload(kind, image),
+            "cafe123",
+            f"{kind.lower()}/app",
+            "template",  # type: ignore[misc]
         )
         for kind in ("DaemonSet", "ReplicaSet", "ReplicationController")
     },
