@@ -12,24 +12,24 @@ from __future__ import annotations
 import contextlib
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use import (
     RESOURCES_WITH_IMAGES,
     Use,
     uses_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import namespace_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import namespace_name
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import Revisions
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, words
 from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import read_inventory
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import registry_option
+from ansible_collections.killinit.zot.plugins.module_utils._registry.options import registry_option, revisions_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import TaggedImage
 from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
-from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags
 
 _PARALLEL = 8
 _REASONS: t.Mapping[str, str] = {
@@ -44,8 +44,9 @@ class Query:
     """The options of a task, except for those of the connections."""
 
     registry: str
+    aliases: t.Sequence[str]
     namespaces: t.Sequence[str]
-    revisions: RevisionTags
+    revisions: Revisions
     allow_empty: bool
 
     @classmethod
@@ -53,8 +54,9 @@ class Query:
         """Parse the options. Raises ZotError or InvalidNameError for an invalid option."""
         return cls(
             registry_option(params["registry"]),
+            params["registry_aliases"],
             tuple(dict.fromkeys(map(namespace_name, words(params["namespaces"])))),
-            RevisionTags(params["revisions"]),
+            revisions_option(params["revisions"]),
             params["allow_empty"],
         )
 
@@ -77,7 +79,7 @@ class UnreadableError(ClusterError):
 def cluster_image_info(client: Client, reader: Registry, query: Query) -> dict[str, t.Any]:
     """The result of the module. Raises ClusterError or ZotError."""
     uses = _read_cluster(client, query.namespaces)
-    used = [(reference, use) for use in uses for reference in _references(use, query.registry)[:1]]
+    used = [(reference, use) for use in uses for reference in _references(use, query)[:1]]
     if not used and not query.allow_empty:
         where = f"in the namespaces {', '.join(query.namespaces)}" if query.namespaces else "in any namespace"
         raise ClusterError(
@@ -88,7 +90,7 @@ def cluster_image_info(client: Client, reader: Registry, query: Query) -> dict[s
             hint="Correct the registry or the namespaces.",
         )
     with thread_pool(_PARALLEL) as pool:
-        repositories = {each.repository: each for _first, use in used for each in _references(use, query.registry)}
+        repositories = {each.repository: each for _first, use in used for each in _references(use, query)}
         registry = _Registry.read(reader, query, repositories, pool)
         # If a tag has moved, a template that names it and a pod that reports the old digest use two images.
         tags = list(dict.fromkeys(reference for reference, use in used if not use.digest))
@@ -151,25 +153,20 @@ def _require_namespace(client: Client, namespace: str) -> None:
     raise ClusterError("the namespace does not exist", verb="find", resource="images", namespace=namespace, status=404)
 
 
-def _references(use: Use, registry: str) -> list[Reference]:
-    """The images of *registry* that a use names: in the specification first, then in the status of the pod.
+def _references(use: Use, query: Query) -> list[Reference]:
+    """The images of the registry that a use names: in the specification first, then in the status of the pod.
 
-    They have the name *registry*, also if the use has another spelling of it.
+    They have the name of the option, also if the use has another spelling of it, or an alias.
     """
     found = []
     for text in (use.image, use.reported or ""):
         with contextlib.suppress(InvalidReferenceError):
             reference = Reference.parse(text)
-            if _host(reference.registry) == _host(registry):
-                reference = replace(reference, registry=registry)
+            reference = reference.known_as(query.registry, query.aliases)
+            if reference.registry == query.registry:
                 # The tag of a reference with a digest is ignored.
                 found.append(reference.pinned(reference.digest) if reference.digest else reference)
     return found
-
-
-def _host(registry: str) -> str:
-    """A registry in the one spelling that can be compared."""
-    return registry.lower().removesuffix(":443")
 
 
 class _Registry:
@@ -197,7 +194,7 @@ class _Registry:
         """
         if digest is None:
             return [], "missing"
-        by_repository = {each.repository: each for use in uses for each in _references(use, self._query.registry)}
+        by_repository = {each.repository: each for use in uses for each in _references(use, self._query)}
         tagged = {
             place.tagged(image.tag): image.digest
             for name, place in by_repository.items()
@@ -210,7 +207,7 @@ class _Registry:
             tags = [
                 str(each.tag) if each.repository == reference.repository else f"{each.repository}:{each.tag}"
                 for each, expected in tagged.items()
-                if (self._query.revisions.revision_of(str(each.tag)) is not None) is of_revisions
+                if (self._query.revisions.of(str(each.tag)) is not None) is of_revisions
                 and self._http.digest(each) == expected
             ]
             if tags:

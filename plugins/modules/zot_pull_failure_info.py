@@ -223,9 +223,8 @@ rc:
   sample: 1
 """
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import InvalidNameError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import cluster_module, connect
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, InvalidNameError
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.run import PodScope, run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (

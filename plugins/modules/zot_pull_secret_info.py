@@ -248,9 +248,8 @@ rc:
   sample: 1
 """
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import InvalidNameError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import cluster_module, connect
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, InvalidNameError
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullCredentials
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.run import run
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import Scope

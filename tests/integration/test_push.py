@@ -201,7 +201,7 @@ def test_immutable_tag(images: Images, module: Module, reads_only: ReadsOnly, re
     refused = module("zot_push", archive=str(images["changed-env"]), **options)
     assert refused["error_class"] == "denied"
     assert "immutable" in refused["hint"]
-    assert "'writer' from the option username" in refused["hint"]
+    assert "'writer' from zot_username (variable) or username (option)" in refused["hint"]
     assert refused["changed"] is False
 
 

@@ -250,6 +250,7 @@ class FakeRegistry:
         environment: t.Mapping[str, str],
         message: t.Callable[[str], str],
         names: t.Sequence[str] = (),
+        values: t.Mapping[str, str] | None = None,
         largest: int = 0,
     ) -> bytes:
         """In place of Runner.run."""
@@ -270,7 +271,13 @@ class FakeRegistry:
                 self.tags.get(repository, {}).pop(tag, None)
             detail = message(error.stderr)
             raise ZotError(
-                classify(detail, names=names), what, detail=detail, command=command, rc=error.rc, stderr=error.stderr
+                classify(detail, names=names),
+                what,
+                detail=detail,
+                command=command,
+                rc=error.rc,
+                stderr=error.stderr,
+                values=values,
             ) from None
         return output
 

@@ -14,7 +14,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object
 from ansible_collections.killinit.zot.plugins.module_utils._registry import crane
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
 from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster

@@ -13,12 +13,14 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import digest_of, recorded_for, reported_by
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
+    Object,
+    digest_of,
     image_uses,
     name_of,
     owner_of,
+    recorded_for,
+    reported_by,
     template_of,
 )
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from urllib.parse import unquote
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 
 # The field that contains the entries, by the type of the secret.

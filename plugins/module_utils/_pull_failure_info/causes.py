@@ -15,7 +15,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.commands import Commands
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import is_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import is_name
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import PullFailure, kubelet_error
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import FIELDS, REPLACEABLE
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image

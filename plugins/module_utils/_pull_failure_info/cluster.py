@@ -12,8 +12,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object, Readings
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import is_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Readings
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, is_name
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import PullFailure
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,

@@ -14,16 +14,19 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client, Readings
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import (
+    Client,
+    Readings,
+    Selection,
+    connection_options,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_text
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.kubeconfig import connection_options
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import object_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import object_name
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import (
     PullFailure,
     find_failures,
     kubelet_error,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.causes import PASSING, Cause, find_causes
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.cluster import (

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, name_of, template_of
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
     REPLACEABLE,
@@ -22,7 +22,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
     secret_names,
     service_account_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import name_of, template_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import (

@@ -13,8 +13,9 @@ import re
 import typing as t
 from dataclasses import dataclass, replace
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_text
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import template_of
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
     REPLACEABLE,
@@ -25,7 +26,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
     secret_names,
     service_account_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import template_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.checks import (
     Check,

@@ -13,9 +13,18 @@ import time
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import RESOURCES, Client, Object, Readings
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client, Readings, Selection
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import WorkloadName, is_name, object_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
+    RESOURCES,
+    WORKLOADS,
+    Object,
+    WorkloadName,
+    image_uses,
+    is_name,
+    object_name,
+    template_of,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
     PullSecret,
@@ -23,8 +32,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
     secret_names,
     service_account_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import WORKLOADS, Selection
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import image_uses, template_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import references_option, registry_option

@@ -14,6 +14,7 @@ import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import architecture_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
     at_least,
@@ -26,7 +27,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     texts_option,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._tags.keepers import require_own_keepers
+from ansible_collections.killinit.zot.plugins.module_utils._tags.move import require_distinct
 
 
 class PushRequest(t.NamedTuple):
@@ -80,10 +81,11 @@ class PushRequest(t.NamedTuple):
 
         The index with the tag TAG will list it.
         """
-        # A tag cannot contain a slash. The tag of a Linux image does not name the operating system.
-        suffix = str(platform.normalized).replace("linux/", "", 1).replace("/", "-")
         with invalid_options():
-            parts = {reference: reference.tagged(f"{reference.tag}-{suffix}") for reference in self.references}
+            parts = {
+                reference: reference.tagged(architecture_tag(reference.tag or "", platform.normalized))
+                for reference in self.references
+            }
         return self._replace(
             references=tuple(parts.values()),
             platform=platform,
@@ -97,7 +99,7 @@ def push_requests(registry: Registry, params: t.Mapping[str, t.Any]) -> list[Pus
     """The archive, or the list of archives, of *params*. Raises ZotError for an invalid option."""
     at_least(1, parallel=params["parallel"])
     requests = [PushRequest.from_params(registry, item) for item in images_option(params)]
-    require_distinct(requests)
+    require_distinct_tags(requests)
     return requests
 
 
@@ -106,14 +108,6 @@ def tags_to_read_ahead(requests: t.Sequence[PushRequest], most: int) -> tuple[Re
     return requests[0].references[:most] if len(requests) == 1 and not requests[0].split else ()
 
 
-def require_distinct(requests: t.Sequence[PushRequest]) -> None:
+def require_distinct_tags(requests: t.Sequence[PushRequest]) -> None:
     """Raise ZotError if two requests would write the same tag, or if a keeper is a tag to write."""
-    owners: dict[Reference, str] = {}
-    for request in requests:
-        for reference in request.references:
-            if reference in owners:
-                raise ZotError(
-                    "invalid_option", f"{reference} is a tag of two archives: {owners[reference]} and {request.archive}"
-                )
-            owners[reference] = request.archive
-    require_own_keepers([(request.references, request.keep_previous) for request in requests], owners)
+    require_distinct(requests, "archives", name=lambda request: request.archive)

@@ -18,7 +18,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration im
     predicted_oci_configs,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError, Platform
-from ansible_collections.killinit.zot.plugins.module_utils._push.request import PushRequest, require_distinct
+from ansible_collections.killinit.zot.plugins.module_utils._push.request import PushRequest, require_distinct_tags
 from ansible_collections.killinit.zot.plugins.module_utils._push.state import OpenedArchive, Push, invalid_archives
 from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_reader import ArchiveReader
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
@@ -43,7 +43,7 @@ def push(
         if not any(each.failed for each in outcomes):
             pushes = [found for each in archives for found in each.pushes]
             # The tags of split_platforms are known only now.
-            require_distinct([each.request for each in pushes])
+            require_distinct_tags([each.request for each in pushes])
             _protect(registry, pushes)
         if any(each.failed for each in outcomes):
             return report(outcomes, single=single, begun=False)
@@ -66,8 +66,9 @@ def _protect(registry: ArchiveReader, pushes: t.Sequence[Push]) -> None:
 def _read(registry: ArchiveReader, request: PushRequest, kept: contextlib.ExitStack | None) -> OpenedArchive:
     """Read one archive, or each platform of it, and its tags."""
     what = f"cannot read {request.archive}"
-    with Outcome(request.references) as outcome, invalid_archives(), contextlib.ExitStack() as own:
-        found = OpenedArchive(request.archive, [outcome])
+    outcome = Outcome(request.references)
+    found = OpenedArchive(request.archive, [outcome])
+    with outcome.catch(), invalid_archives(), contextlib.ExitStack() as own:
         opened = (own if kept is None else kept).enter_context(registry.open_archive(request.archive))
         found.worker = None if kept is None else opened
         if request.split:
@@ -78,8 +79,9 @@ def _read(registry: ArchiveReader, request: PushRequest, kept: contextlib.ExitSt
             parts = [request.part(_platform(archive)) for archive in archives]
             found.outcomes = []
             for each, part in zip(archives, parts):
-                with Outcome(part.references) as of_part:
-                    found.outcomes.append(of_part)
+                of_part = Outcome(part.references)
+                found.outcomes.append(of_part)
+                with of_part.catch():
                     found.pushes.append(_read_tags(registry, part, each, of_part))
         else:
             found.pushes.append(_read_tags(registry, request, archives[0], outcome))

@@ -25,7 +25,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._push.request import PushRequest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Worker
-from ansible_collections.killinit.zot.plugins.module_utils._tags.keepers import keeper_of
+from ansible_collections.killinit.zot.plugins.module_utils._tags.move import keeper_of
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome
 
 

@@ -20,7 +20,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_rea
 from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_writer import ArchiveWriter
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Worker
-from ansible_collections.killinit.zot.plugins.module_utils._tags.write import confirm
+from ansible_collections.killinit.zot.plugins.module_utils._tags.write import confirm, set_tag
 
 
 def write(reader: ArchiveReader, archives: t.Sequence[OpenedArchive], pool: Executor, *, dry_run: bool) -> None:
@@ -36,7 +36,7 @@ def _push(registry: ArchiveWriter, opened: OpenedArchive, *, dry_run: bool) -> N
     stale = [each for each in opened.pushes if each.stale]
     with contextlib.ExitStack() as stack:
         for each in stale:
-            with each.outcome, invalid_archives():
+            with each.outcome.catch(), invalid_archives():
                 if dry_run:
                     for image in each.stale:
                         planned = Image(image.reference, None, each.archive.config)
@@ -45,7 +45,8 @@ def _push(registry: ArchiveWriter, opened: OpenedArchive, *, dry_run: bool) -> N
                     # Another push could have another digest, and would change the index.
                     for image in each.stale:
                         _keep(registry, image, each)
-                        after = registry.move(image.reference, each.member.digest)
+                        set_tag(registry, image.reference, each.member.digest)
+                        after = each.member._replace(reference=image.reference)
                         each.outcome.wrote(after, previous_tag=each.keeper(image))
                 else:
                     if opened.worker is None:

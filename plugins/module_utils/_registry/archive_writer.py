@@ -75,7 +75,7 @@ class ArchiveWriter(ArchiveReader):
             if os.strerror(errno.ENOSPC).lower() in error.stderr.lower():
                 raise _no_space(what, os.strerror(errno.ENOSPC)) from error
             if error.rc is not None and error.error_class != "tool_missing":
-                error.error_class, error.hint = "archive_invalid", _DAMAGED
+                raise error.with_(error_class="archive_invalid", hint=_DAMAGED) from error
             raise
         shutil.rmtree(layout)
 
@@ -113,14 +113,7 @@ class ArchiveWriter(ArchiveReader):
                     # Zot returns TOOMANYREQUESTS for both its rate limit and its quota of repositories. skopeo prints
                     # the HTTP status only for the rate limit. The quota rejects only the first manifest of a
                     # repository.
-                    raise ZotError(
-                        "quota_exceeded",
-                        error.message,
-                        detail=error.detail,
-                        command=error.command,
-                        rc=error.rc,
-                        stderr=error.stderr,
-                    ) from error
+                    raise error.with_(error_class="quota_exceeded", hint=None) from error
                 else:
                     raise
             digest = ""

@@ -87,8 +87,7 @@ class Copier:
             is_source = f"//{source.registry}/v2/{source.repository}/" in error.stderr
             session, reference = (self._source, source) if is_source else (self._destination, destination)
             origin = session.credentials.prepare(reference.registry, reference.repository)
-            session.explain(error, origin)
-            raise
+            raise error.with_(values=session.explained(origin)) from error
 
     def _prepare(self, session: Session, reference: Reference) -> None:
         """Write the credentials of a repository for crane. They can differ between repositories of one registry."""
@@ -132,8 +131,8 @@ def _full_disk(source: Reference, directory: str) -> t.Iterator[None]:
         yield
     except ZotError as error:
         if os.strerror(errno.ENOSPC).lower() in error.stderr.lower():
-            error.hint = (
-                f"{directory} needs space for {source}: free disk space there, or set remote_tmp (ansible.cfg) to a"
-                " larger file system. If both registries have the same ca_path and validate_certs, nothing is stored."
-            )
+            raise error.with_(
+                hint=f"{directory} needs space for {source}: free disk space there, or set remote_tmp (ansible.cfg) to"
+                " a larger file system. If both registries have the same ca_path and validate_certs, nothing is stored."
+            ) from error
         raise

@@ -26,8 +26,10 @@ import tempfile
 import threading
 import typing as t
 
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import same_registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.certificates import extra_certificates
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import given, settable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import delayed_signals
 
 if t.TYPE_CHECKING:
@@ -52,11 +54,13 @@ class Credentials:
         ambient: bool = True,
         for_tools: bool = True,
         username_option: str = "username",
+        foreign_account: str | None = None,
     ) -> None:
         """*directory* is private. *username* and *password* are sent to *registry* only.
 
         With *ambient*, the default auth files of skopeo and crane are also searched. Without *for_tools* no file is
-        written. *username_option* is the name of the option that messages name.
+        written. *username_option* is the name of the option that messages name. *foreign_account* says why the account
+        in the environment is not used.
         """
         self.directory = directory
         self.config = os.path.join(directory, "config.json")
@@ -67,6 +71,7 @@ class Credentials:
         self._ambient = ambient
         self._for_tools = for_tools
         self._username_option = username_option
+        self._foreign_account = foreign_account
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], str] = {}
         self._accounts: dict[tuple[str, str], Account] = {}
@@ -106,14 +111,14 @@ class Credentials:
 
     def _add(self, registry: str, repository: str) -> str:
         if self._username is not None:
-            if registry != self._registry:
+            if not same_registry(registry, self._registry or ""):
                 return f"none, since username and password are for {self._registry}"
             plain = f"{self._username}:{self._password}"
             self._add_entry(registry, {"auth": base64.b64encode(plain.encode()).decode()})
             from_environment = (
                 os.environ.get("ZOT_USERNAME") == self._username and self._username_option != "source_username"
             )
-            origin = "ZOT_USERNAME" if from_environment else f"the option {self._username_option}"
+            origin = "ZOT_USERNAME" if from_environment else given("username", self._username_option)
             return f"user {self._username!r} from {origin}"
         # Imported only here, because most tasks have a user name and a password.
         from ansible_collections.killinit.zot.plugins.module_utils._registry import authfile
@@ -139,7 +144,9 @@ class Credentials:
                 self._written["credHelpers"][registry] = helper
                 self._write()
                 return f"docker-credential-{helper} of {path}"
-        return f"none: {self._authfile} has no entry for {registry}" if self._authfile else "none were given"
+        if self._authfile:
+            return f"none: {self._authfile} has no entry for {registry}"
+        return f"none, since {self._foreign_account}" if self._foreign_account else "none were given"
 
     def _add_entry(self, key: str, entry: dict[str, t.Any]) -> None:
         self.secrets.update(value for name, value in entry.items() if name != "username" and isinstance(value, str))
@@ -212,11 +219,12 @@ def disk_errors(directory: str) -> t.Iterator[None]:
         ) from error
 
 
-def environment(directory: str, *, ca_path: str | None) -> dict[str, str]:
+def environment(directory: str, *, ca_path: str | None, ca_path_option: str = "ca_path") -> dict[str, str]:
     """The environment of both tools: that of this process without secrets, with the auth file and the CA certificates.
 
-    Raises ZotError if *ca_path* cannot be read or has no certificate.
+    Raises ZotError if *ca_path* cannot be read or has no certificate. *ca_path_option* is the option that it names.
     """
+    hint = f"Set {settable('ca_path', ca_path_option)} to a PEM file."
     result = {name: value for name, value in os.environ.items() if name not in _OURS}
     result["DOCKER_CONFIG"] = directory
     # With HTTP/2, crane needs half as long again to copy a large image: https://pkg.go.dev/net/http#hdr-HTTP_2
@@ -229,11 +237,9 @@ def environment(directory: str, *, ca_path: str | None) -> dict[str, str]:
                 ca_certificates = file.read()
         except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
             reason = error.strerror if isinstance(error, OSError) else error
-            raise ZotError(
-                "invalid_option", f"ca_path {ca_path} cannot be read: {reason}", hint="Give a PEM file."
-            ) from error
+            raise ZotError("invalid_option", f"ca_path {ca_path} cannot be read: {reason}", hint=hint) from error
         if b"-----BEGIN CERTIFICATE-----" not in ca_certificates:
-            raise ZotError("invalid_option", f"ca_path {ca_path} has no certificate", hint="Give a PEM file.")
+            raise ZotError("invalid_option", f"ca_path {ca_path} has no certificate", hint=hint)
     certificates = os.path.join(directory, "certificates")
     with disk_errors(directory):
         os.mkdir(certificates, 0o700)

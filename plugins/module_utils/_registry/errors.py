@@ -14,10 +14,11 @@ import re
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import settable
 
 _RETRYABLE = frozenset({"rate_limited", "unavailable"})
 
-# The hint for each error class. Access.explain() replaces the names in braces.
+# The hint for each error class, with the names of values in braces.
 _HINTS: t.Mapping[str, str] = {
     "unauthorized": "The registry does not accept the credentials: {credentials}.",
     "denied": "The user may not read, create or update this repository, or the tag is immutable: {credentials}."
@@ -29,12 +30,13 @@ _HINTS: t.Mapping[str, str] = {
     "quota_exceeded": "The quota of the registry is used up: delete repositories that are not needed, or raise the"
     " quota.",
     "unavailable": "Check that the registry runs and that this host can reach it, then run the task again.",
-    "tls": "Set the option {ca_path} to the CA certificate of the registry. For a registry without TLS, or to skip the"
+    "tls": "Set {ca_path} to the CA certificate of the registry. For a registry without TLS, or to skip the"
     " verification, set {validate_certs} to false.",
     "archive_invalid": "Build the image again: a layer is damaged or does not match the configuration.",
     "platform_mismatch": "Give the archive or the manifest of the requested platform.",
     "tool_missing": "Install it (skopeo 1.9 or later: the package of the distribution; crane 0.20 or later:"
-    " github.com/google/go-containerregistry), or set skopeo_path or crane_path to its path.",
+    f" github.com/google/go-containerregistry), or set {settable('skopeo_path')}, or {settable('crane_path')}, to its"
+    " path.",
     "tool_failed": "Remove the cause that the tool reports, and run the task again.",
     "invalid_option": "Correct the option and run the task again.",
 }
@@ -72,6 +74,9 @@ _PATTERNS: t.Sequence[tuple[str, str]] = (
             r"|i/o timeout|use of closed network connection"
             r"|context deadline exceeded|unexpected EOF|: EOF\b|server misbehaving|name resolution"
             r"|\b(?:status(?: code)?:?|StatusCode:|from registry) 5[0-9][0-9]\b|\b5[0-9][0-9] \([A-Z][A-Za-z ]+\)"
+            # skopeo has pushed the layer. Distribution does not find it while another client pushes the same layer.
+            # https://github.com/distribution/distribution/issues/4489
+            r"|manifest blob unknown: "
         ),
     ),
     ("tool_missing", r"error getting credentials.*executable file not found"),
@@ -89,8 +94,9 @@ _RETRY_AFTER = r"retry[- ]after:? *\"?([0-9]{1,5})\b"
 class ZotError(Exception):
     """The only error that the files of the registry half raise: a message, an error class and a hint.
 
-    *error_class* is one of the classes in the documentation of the modules. *detail* is the text of the tool or the
-    registry. *detail*, *stderr* and *command* contain no secrets. *result* is the result of the task before the error.
+    *error_class* is one of the classes in the documentation of the modules. *values* are the values for the names in
+    braces in the hint. *detail* is the text of the tool or the registry. *detail*, *stderr* and *command* contain no
+    secrets. *result* is the result of the task before the error. An error does not change: with_() makes another one.
     """
 
     def __init__(
@@ -99,6 +105,7 @@ class ZotError(Exception):
         message: str,
         *,
         hint: str | None = None,
+        values: t.Mapping[str, str] | None = None,
         detail: str = "",
         command: t.Sequence[str] = (),
         rc: int | None = None,
@@ -106,14 +113,22 @@ class ZotError(Exception):
         result: t.Mapping[str, t.Any] | None = None,
     ) -> None:
         super().__init__(message)
-        self.error_class = error_class
-        self.message = message
-        self.hint = _HINTS[error_class] if hint is None else hint
-        self.detail = detail
-        self.command = tuple(command)
-        self.rc = rc
-        self.stderr = stderr
-        self.result = dict(result or {})
+        hint = _HINTS[error_class] if hint is None else hint
+        for name, value in (values or {}).items():
+            hint = hint.replace(f"{{{name}}}", value)
+        self.error_class: t.Final = error_class
+        self.message: t.Final = message
+        self.hint: t.Final = hint
+        self.detail: t.Final = detail
+        self.command: t.Final = tuple(command)
+        self.rc: t.Final = rc
+        self.stderr: t.Final = stderr
+        self.result: t.Final[t.Mapping[str, t.Any]] = dict(result or {})
+
+    def with_(self, **changes: t.Any) -> ZotError:
+        """This error with other values of some arguments, to be raised C(from) this error."""
+        names = ("error_class", "message", "hint", "detail", "command", "rc", "stderr", "result")
+        return ZotError(**{**{name: getattr(self, name) for name in names}, **changes})
 
     def __str__(self) -> str:
         return f"{self.message}: {self.detail}" if self.detail else self.message
@@ -181,6 +196,5 @@ def missing_registry() -> ZotError:
     return ZotError(
         "invalid_option",
         "no registry is given",
-        hint="Set the option registry, the role variable zot_registry, or the environment variable ZOT_REGISTRY on the"
-        " host where the module runs.",
+        hint=f"Set {settable('registry')}. The environment is that of the host where the module runs.",
     )

@@ -13,7 +13,6 @@ import json
 import re
 import typing as t
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError, json_object
@@ -76,14 +75,6 @@ def codes_of(body: bytes) -> set[str]:
     errors = document.get("errors") if isinstance(document, dict) else None
     found = [each.get("code") for each in errors if isinstance(each, dict)] if isinstance(errors, list) else []
     return {code for code in found if isinstance(code, str) and re.fullmatch("[A-Z_]{1,40}", code)}
-
-
-def date_seconds(date: str) -> float | None:
-    """Seconds since 1970 of a header Date; None for any other text."""
-    try:
-        return parsedate_to_datetime(date).timestamp()
-    except (OverflowError, TypeError, ValueError):  # Python 3.9 raises TypeError
-        return None
 
 
 def invalid_answer(what: str, reason: str) -> ZotError:

@@ -212,17 +212,16 @@ class HttpSession:
         wait = answer.headers.get("Retry-After", "")
         message = f"HTTP status {answer.status}{''.join(f', {code}' for code in sorted(codes))}"
         denied = method == "DELETE" and error_class == "denied"
-        error = ZotError(
+        raise ZotError(
             error_class,
             f"cannot {'remove' if method == 'DELETE' else 'read'} {what}: {message}",
             hint="The user may not remove tags of this repository: {credentials}. In Zot this is the action delete."
             if denied
             else None,
+            values=self._session.explained(account),
             # Redact before shortening the text, because a part of a secret would not be recognized.
             stderr=f"{message}\nRetry-After: {wait}\n{self._session.credentials.redact(text)[:4096]}",
         )
-        self._session.explain(error, account)
-        raise error
 
     def _authorized(self, method: str, path: str, what: str, repository: str, accept: str) -> Answer:
         """The response to a request with the cached token, with a new token, or with the credentials themselves."""
@@ -267,9 +266,11 @@ class HttpSession:
             answer = self._bounded(lambda end: self._exchange("GET", realm, "*/*", basic, end, params=query), what)
         if answer.status != 200:
             error_class = "unauthorized" if answer.status in (400, 401, 403) else "unavailable"
-            error = ZotError(error_class, f"cannot get {what}: {realm} answers with HTTP status {answer.status}")
-            self._session.explain(error, self._session.credentials.prepare(self.name, repository))
-            raise error
+            raise ZotError(
+                error_class,
+                f"cannot get {what}: {realm} answers with HTTP status {answer.status}",
+                values=self._session.explained(self._session.credentials.prepare(self.name, repository)),
+            )
         document = object_of(answer, what)
         token, seconds = document.get("token") or document.get("access_token"), document.get("expires_in")
         if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
@@ -363,9 +364,7 @@ class HttpSession:
             raise result
         text = self._session.credentials.redact(f"cannot read {what}: {reason or type(reason).__name__}")
         is_tls = isinstance(result, failed.SSLError) and "EOF" not in str(reason)
-        error = ZotError("tls" if is_tls else "unavailable", text)
-        self._session.explain(error, "")
-        raise error from result
+        raise ZotError("tls" if is_tls else "unavailable", text, values=self._session.explained("")) from result
 
     def _is_ours(self, url: str) -> bool:
         """Whether an address belongs to the registry: the same host and port, and an allowed scheme."""

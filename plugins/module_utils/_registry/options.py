@@ -10,6 +10,7 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import contextlib
+import re
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform
@@ -20,10 +21,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
     registry_name,
     repository_name,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import Revisions
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem, words
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
-
-T = t.TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -113,14 +113,17 @@ def at_least(minimum: int, **values: int) -> None:
             raise ZotError("invalid_option", f"{name} is {value}, but must be at least {minimum}")
 
 
-def tag_owners(requests: t.Iterable[tuple[t.Iterable[Reference], T]], kind: str) -> dict[Reference, T]:
-    """The owner of each tag. *requests* has the tags of each owner. Raises ZotError for a tag of two owners."""
-    owners: dict[Reference, T] = {}
-    for references, owner in requests:
-        for reference in references:
-            if owners.setdefault(reference, owner) is not owner:
-                raise ZotError("invalid_option", f"{reference} is a tag of two {kind}")
-    return owners
+def pattern_option(name: str, text: str) -> re.Pattern[str]:
+    """A regular expression. Raises ZotError for any other text."""
+    try:
+        return re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ZotError("invalid_option", f"{name}: {text!r} is not a regular expression: {error}") from error
+
+
+def revisions_option(text: str | None) -> Revisions:
+    """The tags that are revisions: those that the option matches, if it is set. Raises ZotError."""
+    return Revisions(pattern_option("revisions", text) if text else None)
 
 
 def platform_option(text: str) -> Platform:

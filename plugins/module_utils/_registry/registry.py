@@ -92,6 +92,15 @@ class Registry:
         """The manifest or index of a reference, and the configuration of a manifest."""
         return self.configured(reference, self.manifest(reference))
 
+    def with_children(self, reference: Reference) -> Image:
+        """The image of a reference with the manifests of an index. Those that the registry has lost are omitted."""
+        image = self.image(reference)
+        if image.manifest is None or not image.manifest.is_index:
+            return image
+        with self.valid_response(reference):
+            pinned = [reference.pinned(entry.digest) for entry in image.manifest.entries]
+        return image._replace(children=tuple(filter(None, map(self.manifest, pinned))))
+
     def configured(self, reference: Reference, manifest: Manifest | None) -> Image:
         """The image of a manifest that was read, with its configuration."""
         if manifest is None or manifest.is_index:
@@ -116,6 +125,8 @@ class Registry:
 
     def digest(self, reference: Reference) -> str | None:
         """The digest of a reference, without a download of the manifest. None if the reference does not exist."""
+        if self._http and reference.registry == self._http.name:
+            return self._http.digest(reference)
         command = crane.digest(self._session.crane, str(reference), insecure=self._session.insecure)
         raw = self._session.read(command, reference)
         return None if raw is None else raw.decode(errors="replace").strip()
@@ -203,11 +214,9 @@ class Registry:
             try:
                 now = self.digest(reference)
             except ZotError:
-                error.message += f"; the current image of {reference} is not known"
-                raise error from None
+                raise _unknown(error, reference) from error
             if now:
-                error.message += f"; {reference} still holds {now}"
-                raise
+                raise error.with_(message=f"{error.message}; {reference} still holds {now}") from error
 
     def write(
         self,
@@ -248,8 +257,7 @@ class Registry:
             return self._session.runner.retry(attempt)
         except ZotError as error:
             if written:
-                error.message = f"{reference} was written, but its current image is not known: {error.message}"
-                raise
+                raise unread(error, reference) from error
             # The error of the write explains more than the error of the read after it.
             failure = failures[-1] if failures else error
             # crane repeats a write after a lost response; the registry denies the second write of an immutable tag.
@@ -258,12 +266,11 @@ class Registry:
             try:
                 now = read_image()
             except ZotError:
-                failure.message += f"; the current image of {reference} is not known"
-                raise failure from None
+                raise _unknown(failure, reference) from failure
             if is_done(now):
                 return now
-            failure.message += f"; {reference} now holds {now.digest or 'nothing'}"
-            raise failure from None
+            message = f"{failure.message}; {reference} now holds {now.digest or 'nothing'}"
+            raise failure.with_(message=message) from failure
 
     @contextlib.contextmanager
     def valid_response(self, reference: Reference) -> t.Iterator[None]:
@@ -307,6 +314,15 @@ class Registry:
             return self._session.configurations[name]
         finally:
             done.set()
+
+
+def unread(error: ZotError, reference: Reference) -> ZotError:
+    """The *error* of the read after a successful write of *reference*."""
+    return error.with_(message=f"{reference} was written, but its current image is not known: {error.message}")
+
+
+def _unknown(error: ZotError, reference: Reference) -> ZotError:
+    return error.with_(message=f"{error.message}; the current image of {reference} is not known")
 
 
 def most_similar(reference: Reference, tags: t.Sequence[str] | None) -> str:

@@ -98,13 +98,14 @@ class Runner(Retries):
         environment: t.Mapping[str, str],
         message: t.Callable[[str], str],
         names: t.Sequence[str] = (),
+        values: t.Mapping[str, str] | None = None,
         largest: int = resource.RLIM_INFINITY,
     ) -> bytes:
         """Return the standard output of one run.
 
         *what* is the beginning of the error message, for example "cannot read REFERENCE". *message* extracts the error
-        from standard error. *names* are the references in the command. *largest* limits the size of the files
-        that the tool writes. Raises ZotError.
+        from standard error. *names* are the references in the command, *values* those of ZotError. *largest* limits the
+        size of the files that the tool writes. Raises ZotError.
         """
         process = self._ahead.pop(tuple(command), None) or self._start(command, what, environment, largest)
         try:
@@ -136,6 +137,7 @@ class Runner(Retries):
             # Classify before secrets are redacted: a short secret can be part of any word.
             classify(message(elide(text, _LONGEST_TEXT)), names=names),
             what,
+            values=values,
             detail=message(redacted) or f"exit status {process.returncode} without output",
             command=command,
             rc=process.returncode,
@@ -226,6 +228,6 @@ def find_tool(path: str | None, name: str) -> str:
     """Return the absolute path of a program, from its option or from PATH. Raises ZotError if it does not exist."""
     found = shutil.which(path or name)
     if not found:
-        where = f"the option {name}_path names {path}, which is not a program" if path else f"{name} is not in PATH"
+        where = f"{name}_path is {path}, which is not a program" if path else f"{name} is not in PATH"
         raise ZotError("tool_missing", f"cannot find {name}: {where}")
     return os.path.abspath(found)

@@ -30,6 +30,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Retries, Runner, find_tool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import settable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import ended_by_signals
 
 if t.TYPE_CHECKING:
@@ -40,8 +41,9 @@ if t.TYPE_CHECKING:
 class Options:
     """The options that all modules share. *registry* is the default registry of references.
 
-    With *ambient*, the default auth files of skopeo and crane are also searched for credentials. *names* are the names
-    of these options in the module, if it has other ones.
+    With *ambient*, the default auth files of skopeo and crane are also searched for credentials. *foreign_account* says
+    that the account in the environment is not used, and why. *names* are the names of these options in the module, if
+    it has other ones.
     """
 
     registry: str | None
@@ -55,6 +57,8 @@ class Options:
     retries: int = 3
     skopeo_path: str | None = None
     crane_path: str | None = None
+    registry_aliases: t.Sequence[str] = ()
+    foreign_account: str | None = None
     names: t.Mapping[str, str] = field(default_factory=dict)
 
 
@@ -137,23 +141,22 @@ class Access:
             ambient=options.ambient,
             for_tools=for_tools,
             username_option=options.names.get("username", "username"),
+            foreign_account=options.foreign_account,
         )
         self._names = options.names
-        self._variables = environment(directory, ca_path=options.ca_path)
+        self._variables = environment(
+            directory, ca_path=options.ca_path, ca_path_option=options.names.get("ca_path", "ca_path")
+        )
 
     @property
     def secrets(self) -> set[str]:
         """Every secret that the tools received so far, in plain text and base64."""
         return self.credentials.secrets
 
-    def explain(self, error: ZotError, credentials: str) -> None:
-        """Name in the hint of *error* the origin of the *credentials*, and the options for the certificate."""
-        values = {
-            "credentials": credentials,
-            **{name: self._names.get(name, name) for name in ("ca_path", "validate_certs")},
-        }
-        for name, value in values.items():
-            error.hint = error.hint.replace(f"{{{name}}}", value)
+    def explained(self, credentials: str) -> dict[str, str]:
+        """The values for the hint of an error: the origin of the *credentials*, and the settings of the certificate."""
+        options = {name: settable(name, self._names.get(name)) for name in ("ca_path", "validate_certs")}
+        return {"credentials": credentials, **options}
 
     @property
     def ca_bundle(self) -> str:
@@ -225,17 +228,14 @@ class Session(Access):
     ) -> bytes:
         """Return the standard output of a command. For the arguments see Runner.run()."""
         origin = self.credentials.prepare(reference.registry, reference.repository)
-        try:
-            return self.runner.run(
-                command,
-                what=what,
-                environment=self.variables(reference.registry),
-                message=message,
-                names=[str(reference), reference.name, *names],
-            )
-        except ZotError as error:
-            self.explain(error, origin)
-            raise
+        return self.runner.run(
+            command,
+            what=what,
+            environment=self.variables(reference.registry),
+            message=message,
+            names=[str(reference), reference.name, *names],
+            values=self.explained(origin),
+        )
 
     def read(self, command: t.Sequence[str], reference: Reference, *, absent: str | None = None) -> bytes | None:
         """Run a command that reads, with retries. Return None if the object does not exist.

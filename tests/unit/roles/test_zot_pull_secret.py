@@ -17,8 +17,8 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullCredentials, PullSecret
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.checks import Check
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.run import plan_repair, repaired
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import Scope, State
@@ -30,7 +30,7 @@ if not hasattr(template, "trust_as_template"):
 REGISTRY = "oci.killinit.cc"
 ACCOUNT = PullCredentials("puller", "new-p\u00e4ssword{{ 1 }}")
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "zot_pull_secret"
-(CHECK, _FAIL) = yaml.safe_load((ROLE / "tasks" / "main.yml").read_text(encoding="utf-8"))
+(_NAMES, CHECK, _FAIL) = yaml.safe_load((ROLE / "tasks" / "main.yml").read_text(encoding="utf-8"))
 (REPAIR,) = yaml.safe_load((ROLE / "tasks" / "repair.yml").read_text(encoding="utf-8"))
 OTHER = {"auth": base64.b64encode(b"somebody:else{{ 2 }}").decode(), "email": "a@b.example"}
 CONFIG = "kubernetes.io/dockerconfigjson"

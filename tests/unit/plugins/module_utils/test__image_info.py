@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._image_info import compile_query, read_images
+from ansible_collections.killinit.zot.plugins.module_utils._image_info import compile_query, run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 
@@ -22,7 +22,7 @@ def params(**options: t.Any) -> dict[str, t.Any]:
 
 def test_a_tag(registry: Registry, fake: t.Any) -> None:
     digest = fake.put("demo/app", "1")
-    (image,) = read_images(registry, params(images=["demo/app:1"]))["images"]
+    (image,) = run(registry, params(images=["demo/app:1"]))["images"]
     assert (image["digest"], image["exists"], image["platforms"], image["manifests"]) == (
         digest,
         True,
@@ -35,14 +35,14 @@ def test_a_tag(registry: Registry, fake: t.Any) -> None:
 
 def test_a_digest(registry: Registry, fake: t.Any) -> None:
     digest = fake.put("demo/app", "1")
-    (image,) = read_images(registry, params(images=[f"{HOST}/demo/app@{digest}"]))["images"]
+    (image,) = run(registry, params(images=[f"{HOST}/demo/app@{digest}"]))["images"]
     assert (image["tag"], image["pinned"]) == (None, f"{HOST}/demo/app@{digest}")
 
 
 def test_an_index(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
     amd64, arm64 = fake.put("demo/app", "a"), fake.put("demo/app", "b", docker_config(architecture="arm64"))
     fake.put_index("demo/app", "1", amd64, arm64)
-    (image,) = read_images(registry, params(images=["demo/app:1"]))["images"]
+    (image,) = run(registry, params(images=["demo/app:1"]))["images"]
     assert image["platforms"] == ["linux/amd64", "linux/arm64"]
     assert [(each["platform"], each["digest"]) for each in image["manifests"]] == [
         ("linux/amd64", amd64),
@@ -56,7 +56,7 @@ def test_an_index_whose_child_is_gone(registry: Registry, fake: t.Any) -> None:
     digest = fake.put("demo/app", None)
     fake.put_index("demo/app", "1", digest)
     del fake.manifests["demo/app"][digest]
-    (image,) = read_images(registry, params(images=["demo/app:1"]))["images"]
+    (image,) = run(registry, params(images=["demo/app:1"]))["images"]
     assert image["manifests"] == [{"platform": "linux/amd64", "digest": digest, "size": None, "manifest": None}]
 
 
@@ -64,7 +64,7 @@ def test_an_index_with_a_digest_that_is_none(registry: Registry, fake: t.Any) ->
     """It is the registry's fault, and that of no option."""
     fake.put_manifest("demo/app", "1", {"manifests": [{"digest": "sha512:abc"}]})
     with pytest.raises(ZotError, match=r"response of the registry is invalid: .* is not a valid digest") as raised:
-        read_images(registry, params(images=["demo/app:1"]))
+        run(registry, params(images=["demo/app:1"]))
     assert raised.value.error_class == "tool_failed"
 
 
@@ -72,20 +72,20 @@ def test_an_index_with_a_digest_that_is_none(registry: Registry, fake: t.Any) ->
 def test_absent(registry: Registry, fake: t.Any, there: bool) -> None:
     if there:
         fake.put("demo/app", "2")
-    (image,) = read_images(registry, params(images=["demo/app:1"]))["images"]
+    (image,) = run(registry, params(images=["demo/app:1"]))["images"]
     assert (image["exists"], image["digest"], image["manifest"], image["config"]) == (False, None, None, None)
 
 
 def test_the_order_is_kept_and_each_image_is_read_once(registry: Registry, fake: t.Any) -> None:
     digest = fake.put("demo/app", "1")
-    images = read_images(registry, params(images=["demo/app:2", "demo/app:1", "demo/app:2"]))["images"]
+    images = run(registry, params(images=["demo/app:2", "demo/app:1", "demo/app:2"]))["images"]
     assert [image["digest"] for image in images] == [None, digest, None]
     assert sum(command[1] == "manifest" for command in fake.commands) == 2
 
 
 def test_repositories(registry: Registry, fake: t.Any) -> None:
     fake.put("demo/app", "1")
-    assert read_images(registry, params(repositories=["demo/app", "demo/none"]))["repositories"] == [
+    assert run(registry, params(repositories=["demo/app", "demo/none"]))["repositories"] == [
         {"registry": HOST, "repository": "demo/app", "exists": True, "tags": ["1"]},
         {"registry": HOST, "repository": "demo/none", "exists": False, "tags": []},
     ]
@@ -95,24 +95,24 @@ def test_repositories(registry: Registry, fake: t.Any) -> None:
 def test_an_error_is_not_absence(registry: Registry, fake: t.Any, scenario: str) -> None:
     fake.fail("manifest", "demo/app:1", scenario, times=99)
     with pytest.raises(ZotError, match="cannot read"):
-        read_images(registry, params(images=["demo/app:1"]))
+        run(registry, params(images=["demo/app:1"]))
 
 
 def test_catalog(registry: Registry, fake: t.Any) -> None:
     for repository in ("demo/web", "demo/app"):
         fake.put(repository, "1")
-    assert read_images(registry, params(catalog=True))["catalog"] == ["demo/app", "demo/web"]
-    assert "catalog" not in read_images(registry, params())
+    assert run(registry, params(catalog=True))["catalog"] == ["demo/app", "demo/web"]
+    assert "catalog" not in run(registry, params())
 
 
 def test_query(registry: Registry, fake: t.Any) -> None:
     fake.put("demo/app", "1")
-    result = read_images(registry, params(images=["demo/app:1"], query="images[].config.os"))
+    result = run(registry, params(images=["demo/app:1"], query="images[].config.os"))
     assert result["result"] == ["linux"]
 
 
 def test_without_a_query_there_is_no_result(registry: Registry) -> None:
-    assert read_images(registry, params()) == {"changed": False, "images": [], "repositories": []}
+    assert run(registry, params()) == {"changed": False, "images": [], "repositories": []}
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_without_a_query_there_is_no_result(registry: Registry) -> None:
 def test_options_that_cannot_be_used(registry: Registry, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
     """No request is sent before."""
     with pytest.raises(ZotError, match=message) as raised:
-        read_images(registry, params(**options))
+        run(registry, params(**options))
     assert raised.value.error_class == "invalid_option"
     assert fake.commands == []
 
@@ -137,7 +137,7 @@ def test_options_that_cannot_be_used(registry: Registry, fake: t.Any, options: d
 @pytest.mark.parametrize("parallel", [0, -1])
 def test_parallel_below_one(registry: Registry, parallel: int) -> None:
     with pytest.raises(ZotError) as raised:
-        read_images(registry, params(parallel=parallel))
+        run(registry, params(parallel=parallel))
     assert raised.value.error_class == "invalid_option"
 
 
@@ -160,5 +160,5 @@ def test_no_jmespath(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_references_are_text(registry: Registry, fake: t.Any, name: str) -> None:
     """The number would be looked up as a repository, and not be found."""
     with pytest.raises(ZotError, match=rf"{name}\[0\] is the number 5349, not text: quote it"):
-        read_images(registry, params(**{name: [5349]}))
+        run(registry, params(**{name: [5349]}))
     assert fake.commands == []

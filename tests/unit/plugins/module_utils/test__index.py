@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._index import write_indexes
+from ansible_collections.killinit.zot.plugins.module_utils._index import run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 
@@ -48,7 +48,7 @@ def write(
     """Without a list of *warnings* there must be none."""
     found: list[str] = []
     try:
-        return write_indexes(registry, options, dry_run=dry_run, warn=found.append)
+        return run(registry, options, dry_run=dry_run, warn=found.append)
     finally:
         if warnings is None:
             assert found == []
@@ -330,7 +330,7 @@ def test_somebody_else_writes_the_tag_at_the_same_time(registry: Registry, fake:
         return output
 
     monkeypatch.setattr(fake, "_do_append", append)
-    with pytest.raises(ZotError, match="does not hold the index that was written"):
+    with pytest.raises(ZotError, match="not the index that was written"):
         write(registry, params(), dry_run=False)
 
 

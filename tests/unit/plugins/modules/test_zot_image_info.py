@@ -71,7 +71,7 @@ def test_failure(run_module: t.Any, fake: t.Any) -> None:
         1,
     )
     assert result["cmd"][1:] == ["manifest", f"{HOST}/demo/app:1"]
-    assert "user 'ci' from the option username" in result["msg"]
+    assert "user 'ci' from zot_username (variable) or username (option)" in result["msg"]
 
 
 def test_no_registry_is_needed_for_whole_references(run_module: t.Any) -> None:

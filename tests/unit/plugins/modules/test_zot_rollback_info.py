@@ -190,6 +190,26 @@ def test_another_shared_tag(find: t.Any, publish: t.Any, revisions: tuple[str, s
     assert find(APP, revision="none")["problems"][0].endswith(known)
 
 
+@pytest.mark.parametrize("platform", ["amd64-v2", "arm-v7", "mips64", "windows-amd64"])
+def test_the_tag_of_one_architecture_is_no_revision(find: t.Any, publish: t.Any, platform: str) -> None:
+    """Also if it has the image of the revision itself, as for an archive with one platform."""
+    for revision, day in (("abc1234", "10"), ("def5678", "11")):
+        digest = publish(APP, revision, day, "latest", platforms=[platform])
+        publish(APP, f"{revision}-{platform}", day)
+    assert digest
+    assert find()["revision"] == "abc1234"
+    assert find(revision="none")["problems"][0].endswith(f"the newest of 2 revisions of {APP} are def5678, abc1234")
+
+
+def test_a_version_is_a_revision_and_a_shorter_version_is_a_shared_tag(find: t.Any, publish: t.Any) -> None:
+    for revision, day in (("1.4.2", "10"), ("1.5.0", "11")):
+        publish(APP, revision, day, "latest")
+        publish(APP, "upload-0123456789ab-1.4.2", day)
+    publish(APP, "1.4", "10")
+    assert find()["revision"] == "1.4.2"
+    assert find(revision="none")["problems"][0].endswith(f"the newest of 2 revisions of {APP} are 1.5.0, 1.4.2")
+
+
 def test_revisions_without_digits(find: t.Any, publish: t.Any) -> None:
     for revision, day in (("spring", "10"), ("summer", "11")):
         publish(APP, revision, day, "latest")

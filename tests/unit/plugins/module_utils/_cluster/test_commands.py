@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.commands import Commands
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import ImageUse
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import PullFailure
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import ImageUse
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 
 KUBECTL = "kubectl --namespace=openclaw"

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import (
-    InvalidNameError,
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import InvalidNameError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     WorkloadName,
     is_name,
     namespace_name,

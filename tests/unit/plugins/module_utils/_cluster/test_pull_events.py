@@ -6,19 +6,17 @@ from __future__ import annotations
 
 import copy
 import json
-import time
 import typing as t
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import ImageUse
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import (
     PullFailure,
     find_failures,
     kubelet_error,
-    parse_time,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import ImageUse
 
 PULLS = json.loads((Path(__file__).parents[3] / "captured_pulls.json").read_text(encoding="utf-8"))
 NOW = 1795489470.0  # 2026-11-24T03:04:30Z
@@ -302,22 +300,3 @@ def test_an_image_without_a_tag_is_found_in_the_events() -> None:
         .replace('"image": "127.0.0.1:5000/openclaw/openclaw:latest"', '"image": "127.0.0.1:5000/openclaw/openclaw"')
     )
     assert len(find(json.loads(text))["tagmissing"]) == 3
-
-
-@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
-@pytest.mark.parametrize(
-    "text", ["2026-11-24T03:04:30Z", "2026-11-24T04:04:30+01:00", "2026-11-24T03:04:30", "2026-11-24T03:04:30.000000Z"]
-)
-def test_times_are_utc(text: str, zone: str) -> None:
-    """The time zone of this host does not count, not even for a time without an offset."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TZ", zone)
-        time.tzset()
-        found = parse_time(text)
-    time.tzset()
-    assert found == NOW
-
-
-@pytest.mark.parametrize("text", [None, "", "yesterday", "2026-13-01T00:00:00Z", 5])
-def test_what_is_not_a_time(text: object) -> None:
-    assert parse_time(text) == 0.0

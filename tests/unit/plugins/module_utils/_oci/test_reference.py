@@ -16,6 +16,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
     is_digest,
     registry_name,
     repository_name,
+    same_registry,
     tag_name,
 )
 
@@ -106,6 +107,27 @@ def test_the_longest_name_and_tag_pass() -> None:
 def test_neither_tag_nor_digest() -> None:
     with pytest.raises(InvalidReferenceError, match=r"^'h\.example/app' has neither a tag nor a digest$"):
         Reference("h.example", "app")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "aliases", "same"),
+    [
+        ("h.example", "h.example", [], True),
+        ("H.example", "h.EXAMPLE:443", [], True),
+        ("h.example:5000", "h.example", [], False),
+        ("h.example:4430", "h.example", [], False),
+        ("zot.zot.svc:5000", "h.example", ["localhost:5000", "zot.zot.SVC:5000"], True),
+        ("zot.zot.svc", "h.example", ["zot.zot.svc:5000"], False),
+    ],
+)
+def test_the_same_registry(one: str, other: str, aliases: list[str], same: bool) -> None:
+    assert same_registry(one, other, aliases) is same
+    named = Reference(one, "app", "1")
+    assert named.known_as(other, aliases) == (Reference(other, "app", "1") if same else named)
+
+
+def test_another_spelling_of_the_default_registry() -> None:
+    assert Reference.parse("H.Example:443/app:1", registry="h.example") == Reference("h.example", "app", "1")
 
 
 def test_pinned_drops_the_tag() -> None:

@@ -242,7 +242,7 @@ class TestScope:
 
     def test_the_registry_of_the_environment(self, diagnose: Diagnose, monkeypatch: pytest.MonkeyPatch) -> None:
         result = diagnose(Scene.of("good"), registry=None)
-        assert all(name in result["msg"] for name in ("option registry", "zot_registry", "ZOT_REGISTRY"))
+        assert all(name in result["msg"] for name in ("registry (option)", "zot_registry", "ZOT_REGISTRY"))
         monkeypatch.setenv("ZOT_REGISTRY", REGISTRY)
         assert diagnose(Scene.of("good"), registry=None)["registry"] == REGISTRY
 

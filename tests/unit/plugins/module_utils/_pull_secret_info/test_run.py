@@ -515,7 +515,7 @@ class TestScope:
     def test_no_registry(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
         result = scene(GOOD, workload(**NAMED), registry=None)
         assert result["failed"]
-        for name in ("option registry", "zot_registry", "ZOT_REGISTRY"):
+        for name in ("registry (option)", "zot_registry", "ZOT_REGISTRY"):
             assert name in result["msg"]
         monkeypatch.setenv("ZOT_REGISTRY", REGISTRY)
         assert scene(GOOD, workload(**NAMED), registry=None)["registry"] == REGISTRY

@@ -74,7 +74,7 @@ def test_nothing_is_written_before_it_is_needed(make: Make) -> None:
 
 def test_username(make: Make) -> None:
     credentials = make(username="me", password="s3cret")
-    assert credentials.prepare(HOST, "demo/app") == "user 'me' from the option username"
+    assert credentials.prepare(HOST, "demo/app") == "user 'me' from zot_username (variable) or username (option)"
     assert written(credentials)["auths"] == {HOST: {"auth": AUTH}}
 
 
@@ -83,7 +83,10 @@ def test_username_out_of_the_environment(make: Make, monkeypatch: pytest.MonkeyP
     assert make(username="me", password="s3cret").prepare(HOST, "demo/app") == "user 'me' from ZOT_USERNAME"
     # The environment is not used for the source of a copy.
     source = make(username="me", password="s3cret", username_option="source_username")
-    assert source.prepare(HOST, "demo/app") == "user 'me' from the option source_username"
+    assert (
+        source.prepare(HOST, "demo/app")
+        == "user 'me' from zot_promote_source_username (variable) or source_username (option)"
+    )
 
 
 def test_username_is_for_its_registry_only(make: Make) -> None:
@@ -129,7 +132,7 @@ def test_a_username_of_the_task_comes_before_an_auth_file_of_the_environment(
     path = authfile(tmp_path / "auth.json", {HOST: {"auth": encoded("file", "x")}})
     monkeypatch.setenv("ZOT_AUTHFILE", path)
     credentials = make(username="me", password="s3cret", authfile=path)
-    assert credentials.prepare(HOST, "app") == "user 'me' from the option username"
+    assert credentials.prepare(HOST, "app") == "user 'me' from zot_username (variable) or username (option)"
 
 
 @pytest.mark.parametrize(
@@ -439,7 +442,10 @@ def test_ca_that_cannot_be_used(directory: str, tmp_path: Path, name: str, reaso
     (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----")
     with pytest.raises(ZotError, match=rf"ca_path .* {reason}") as raised:
         environment(directory, ca_path=str(tmp_path / name))
-    assert (raised.value.error_class, raised.value.hint) == ("invalid_option", "Give a PEM file.")
+    assert (raised.value.error_class, raised.value.hint) == (
+        "invalid_option",
+        "Set zot_ca_path (variable), ca_path (option) or ZOT_CA_PATH (environment) to a PEM file.",
+    )
 
 
 @pytest.mark.parametrize(

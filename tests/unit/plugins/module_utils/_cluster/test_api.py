@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import tempfile
 import time
@@ -15,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster import connection
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Readings
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster import api as cluster_api
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import (
     ApiClient,
+    Readings,
     cluster_module,
     connect,
 )
@@ -47,9 +46,9 @@ def answer_nothing(_request: Request) -> tuple[int, Dict]:
 
 
 @pytest.fixture(autouse=True)
-def _no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test finds a cluster of this machine, nor what the client cached about another server at the same port."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def _no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test finds a cluster of this machine, nor that of another test, which the library keeps as its default."""
+    pytest.importorskip("kubernetes").client.Configuration.set_default(None)
     for name in ("KUBECONFIG", "K8S_AUTH_KUBECONFIG", "K8S_AUTH_HOST", "K8S_AUTH_CONTEXT", "KUBERNETES_SERVICE_HOST"):
         monkeypatch.delenv(name, raising=False)
 
@@ -163,7 +162,7 @@ class TestList:
         with running(answer_nothing) as server:
             client_of(server).list("secrets", metadata_only=metadata_only)
         (request,) = server.requests
-        assert ("as=PartialObjectMetadataList" in request.accept) is metadata_only
+        assert ("as=PartialObjectMetadataList" in request.headers["Accept"]) is metadata_only
         assert request.path == "/api/v1/secrets"
 
 
@@ -220,12 +219,13 @@ class TestErrors:
         answer = status(400, "BadRequest", "unable to parse requirement")
         with running(lambda _request: answer) as server, pytest.raises(ClusterError) as caught:
             client_of(server).list("pods", "openclaw", labels=["app=x", "a=b=\x1bc"])
-        text = "cannot list pods in namespace openclaw: unable to parse requirement, in the selector app=x, a=b="
+        text = "cannot list pods in namespace openclaw: unable to parse requirement, in the selector app=x,a=b="
         assert str(caught.value).startswith(text)
         assert "\x1b" not in str(caught.value)
 
-    def test_an_answer_that_is_not_of_kubernetes(self) -> None:
-        with running(lambda _request: (502, ["Bad", "Gateway"])) as server, pytest.raises(ClusterError) as caught:
+    @pytest.mark.parametrize("body", [["Bad", "Gateway"], PAGE, {"kind": "Status"}])
+    def test_an_error_of_a_gateway(self, body: t.Any) -> None:
+        with running(lambda _request: (502, body)) as server, pytest.raises(ClusterError) as caught:
             client_of(server).list("pods")
         assert (str(caught.value), caught.value.retryable) == ("cannot list pods in all namespaces: Bad Gateway", True)
 
@@ -244,53 +244,30 @@ class TestErrors:
                 with pytest.raises(ClusterError):
                     Readings(api).list("pods", "openclaw")
 
-    @pytest.mark.parametrize("answer", NOT_OF_KUBERNETES)
-    def test_a_connection_to_another_server(self, answer: t.Any) -> None:
-        with (
-            running(answer_nothing, lambda _path: answer) as server,
-            pytest.raises(ClusterError) as caught,
-        ):
-            client_of(server)
-        assert str(caught.value).startswith("cannot connect to the cluster: the answer (")
-        assert ") is not that of a Kubernetes API" in str(caught.value)
-        assert "proxy" in caught.value.for_ansible()["msg"]
-
-    @pytest.mark.parametrize(
-        ("code", "error_class", "retryable"), [(401, "unauthorized", False), (503, "unavailable", True)]
-    )
-    @pytest.mark.parametrize("body", [{"kind": "Status", "message": "no way in"}, PAGE])
-    def test_a_connection_that_is_refused(self, code: int, error_class: str, retryable: bool, body: t.Any) -> None:
-        """Also by a gateway in front of the API server, which answers with a page."""
-        with (
-            running(lambda _request: (code, body), lambda _path: None) as server,
-            pytest.raises(ClusterError) as caught,
-        ):
-            client_of(server)
-        result = caught.value.for_ansible()
-        assert (result["error_class"], result["retryable"]) == (error_class, retryable)
-        assert str(caught.value).startswith("cannot connect to the cluster: ")
-
     def test_a_server_that_hangs(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """kubernetes.core sets no limit, so that its task would never end. The request is repeated once."""
-        monkeypatch.setattr(connection, "_TIMEOUT", 0.5)
+        monkeypatch.setattr(cluster_api, "_TIMEOUT", 0.5)
 
-        def hang(_request: Request) -> tuple[int, Dict]:
-            time.sleep(3)
-            return 200, {}
+        def hang(request: Request) -> tuple[int, Dict]:
+            if request.path.endswith("pods"):
+                time.sleep(3)
+            return 200, {"items": []}
 
         with running(hang) as server:
             api = client_of(server)
+            api.list("nodes")
             started = time.monotonic()
             with pytest.raises(ClusterError) as caught:
                 api.list("pods", "openclaw")
             assert time.monotonic() - started < 3
+        assert str(caught.value).startswith("cannot list pods in namespace openclaw: ")
         assert (caught.value.status, caught.value.retryable) == (None, True)
-        assert len(server.requests) == 2
+        assert [request.path.rpartition("/")[2] for request in server.requests] == ["nodes", "pods", "pods"]
 
     @pytest.mark.parametrize("recovers", [True, False])
     def test_a_server_that_is_overloaded(self, monkeypatch: pytest.MonkeyPatch, recovers: bool) -> None:
         """The request is repeated once, after the time in Retry-After, but not after minutes."""
-        monkeypatch.setattr(connection, "_RETRY_AFTER", 0.1)
+        monkeypatch.setattr(cluster_api, "_RETRY_AFTER", 0.1)
         answers = [status(503, "ServiceUnavailable", "overloaded")]
 
         def respond(_request: Request) -> tuple[int, Dict]:
@@ -309,15 +286,17 @@ class TestErrors:
             assert time.monotonic() - started < 3
         assert len(server.requests) == 2
 
-    def test_a_server_that_hangs_when_it_is_connected_to(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(connection, "_CONNECT_TIMEOUT", 0.3)
+    def test_a_server_that_never_answers(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its connections are accepted, but nothing behind them answers: the limit of the first request is shorter."""
+        monkeypatch.setattr(cluster_api, "_FIRST_TIMEOUT", 0.3)
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            address = f"http://127.0.0.1:{listener.getsockname()[1]}"
             started = time.monotonic()
             with pytest.raises(ClusterError) as caught:
-                client(kubeconfig=kubeconfig(address))
-            assert time.monotonic() - started < 10
+                client(host=f"http://127.0.0.1:{listener.getsockname()[1]}", api_key="k").list("pods")
+            assert time.monotonic() - started < 5
+        assert str(caught.value).startswith("cannot connect to the cluster: ")
         assert "K8S_AUTH_KUBECONFIG" in caught.value.for_ansible()["msg"]
+        assert caught.value.retryable is False
 
     @pytest.mark.parametrize(
         "options",
@@ -331,7 +310,7 @@ class TestErrors:
     )
     def test_no_connection_says_what_to_set(self, options: Dict) -> None:
         with pytest.raises(ClusterError) as caught:
-            client(**options)
+            client(**options).list("pods")
         result = caught.value.for_ansible()
         assert result["msg"].startswith("cannot connect to the cluster: ")
         assert all(name in result["msg"] for name in ("zot_kubeconfig", "kubeconfig", "K8S_AUTH_KUBECONFIG"))
@@ -365,15 +344,47 @@ def test_a_missing_kubeconfig_is_not_the_error(
     (tmp_path / "one").write_text("{}", encoding="utf-8")
     monkeypatch.setenv("K8S_AUTH_KUBECONFIG", kubeconfig_files)
     with pytest.raises(ClusterError) as caught:
-        client(**options)
+        client(**options).list("pods")
     assert "does not exist" not in str(caught.value)
 
 
 def test_the_environment_names_a_kubeconfig(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with running(answer_nothing) as server:
-        path = tmp_path / "config"
-        path.write_text(json.dumps(kubeconfig(server.address)), encoding="utf-8")
-        monkeypatch.setenv("K8S_AUTH_KUBECONFIG", str(path))
+        monkeypatch.setenv("K8S_AUTH_KUBECONFIG", str(server.kubeconfig(tmp_path / "config")))
         api = client()
         assert api.list("pods") == []
         assert api.server == server.address
+
+
+def test_only_the_list_is_requested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the version nor the groups of the API, of which kubernetes.core also writes a cache."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with running(answer_nothing) as server:
+        client_of(server).list("pods", "openclaw")
+    assert [request.path for request in server.requests] == ["/api/v1/namespaces/openclaw/pods"]
+    assert server.discoveries == []
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("k8srcp")]
+
+
+class TestOptions:
+    """The options of kubernetes.core that are not in a kubeconfig."""
+
+    def test_impersonation_and_token(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("K8S_AUTH_IMPERSONATE_USER", "ops")
+        with running(answer_nothing) as server:
+            client(host=server.address, api_key="a-key", impersonate_groups=["one", "two"]).list("pods")
+        headers = server.requests[0].headers
+        assert (headers["Authorization"], headers["Impersonate-User"]) == ("Bearer a-key", "ops")
+        assert headers.get_all("Impersonate-Group") == ["one", "two"]
+
+    def test_proxy(self) -> None:
+        with running(answer_nothing) as server:
+            options = {"proxy": server.address, "proxy_headers": {"proxy_basic_auth": "a:b"}}
+            assert client(host="http://cluster.example", api_key="k", **options).list("pods") == []
+        headers = server.requests[0].headers
+        assert (headers["Host"], headers["Proxy-Authorization"]) == ("cluster.example", "Basic YTpi")
+
+    @pytest.mark.parametrize("option", ["ca_cert", "client_cert", "client_key"])
+    def test_a_certificate_that_does_not_exist_is_named(self, option: str) -> None:
+        with pytest.raises(ClusterError, match=r"cannot connect to the cluster: .*/nonexistent/file\.pem"):
+            client(host="https://127.0.0.1:1", api_key="k", **{option: "/nonexistent/file.pem"})
