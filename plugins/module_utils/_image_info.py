@@ -46,7 +46,7 @@ def run(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         for reference, referrers in _referrers(registry, found.values(), pool) if attached else ():
             entries[reference]["referrers"] = [each.for_ansible() for each in referrers]
         if params.get("details"):
-            # Imported late, like the referrers: other modules use this file, and each task compiles all imports.
+            # Imported late, like the referrers: Ansible compiles all imports in each task.
             from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import read_inventory
 
             with thread_pool(params["parallel"]) as more:

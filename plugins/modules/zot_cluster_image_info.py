@@ -218,7 +218,7 @@ rc:
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import cluster_module, connect
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, InvalidNameError
-from ansible_collections.killinit.zot.plugins.module_utils._cluster_image_info import Query, cluster_image_info
+from ansible_collections.killinit.zot.plugins.module_utils._cluster_image_info import ClusterImageQuery, run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
     CLUSTER_MODULE_OPTIONS,
@@ -240,9 +240,9 @@ def main() -> None:
     module = cluster_module(OPTIONS)
     try:
         with open_registries(module._module) as task:
-            query = Query.of(module.params)
-            reader = Registry(task.session(options_beside_a_cluster(module.params)))
-            result = cluster_image_info(connect(module), reader, query)
+            query = ClusterImageQuery.of(module.params)
+            registry = Registry(task.session(options_beside_a_cluster(module.params)))
+            result = run(connect(module), registry, query)
     except (ZotError, ClusterError, InvalidNameError) as error:
         module.fail_json(**error.for_ansible())
     module.exit_json(**result)

@@ -13,7 +13,7 @@ import json
 import re
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.plugin_utils._markdown import escaped, heading, table
+from ansible_collections.killinit.zot.plugins.plugin_utils._markdown import escaped, heading, markdown_table
 
 Reports = t.Mapping[str, t.Mapping[str, t.Any]]
 
@@ -84,7 +84,7 @@ def _section(name: str, report: t.Mapping[str, t.Any], host: str | None) -> t.It
 
 
 def _table(columns: t.Sequence[str], rows: t.Sequence[t.Sequence[t.Any]]) -> t.Iterator[str]:
-    yield from table(columns, rows[:_MOST_ROWS])
+    yield from markdown_table(columns, rows[:_MOST_ROWS])
     if len(rows) > _MOST_ROWS:
         yield f"{len(rows) - _MOST_ROWS} more rows are in the JSON report."
         yield ""

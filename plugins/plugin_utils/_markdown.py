@@ -44,7 +44,9 @@ def heading(level: int, text: str) -> list[str]:
     return [f"{'#' * level} {text}", ""]
 
 
-def table(columns: t.Sequence[str], rows: t.Iterable[t.Sequence[t.Any]], right: t.Container[str] = ()) -> list[str]:
+def markdown_table(
+    columns: t.Sequence[str], rows: t.Iterable[t.Sequence[t.Any]], right: t.Container[str] = ()
+) -> list[str]:
     """A table with a heading. The columns *right* are aligned to the right. Without rows there is no table."""
     lines = [_row(map(escaped, cells)) for cells in rows]
     rule = _row("---:" if column in right else "---" for column in columns)

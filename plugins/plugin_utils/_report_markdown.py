@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import size_text
-from ansible_collections.killinit.zot.plugins.plugin_utils._markdown import Bold, escaped, heading, table
+from ansible_collections.killinit.zot.plugins.plugin_utils._markdown import Bold, escaped, heading, markdown_table
 from ansible_collections.killinit.zot.plugins.plugin_utils._report import UNKNOWN, Cluster, Dict, Page, bar, shown
 
 
@@ -33,13 +33,13 @@ def lines(page: Page) -> t.Iterator[str]:
         "Stale": page.stale_count,
         "At risk": page.at_risk_count,
     }
-    yield from table([*totals], [[*totals.values()]], right=totals)
+    yield from markdown_table([*totals], [[*totals.values()]], right=totals)
     for cluster in page.clusters:
         yield from _cluster(cluster, page.registry)
     if not page.repositories:
         return
     yield from heading(2, "Repositories")
-    yield from table(
+    yield from markdown_table(
         ("Repository", "Images", "Tags", "In use", "Signed", "Newest push", "Space", "Size"),
         [
             (
@@ -64,7 +64,7 @@ def lines(page: Page) -> t.Iterator[str]:
     for repository in page.repositories:
         if repository.images:
             yield from heading(3, _cell(repository.name))
-            yield from table(
+            yield from markdown_table(
                 ("Tags", "Digest", "Platforms", "Size", "Pushed", "Last pull", "Signed", "Used by"),
                 [
                     (
@@ -89,7 +89,7 @@ def _cluster(cluster: Cluster, registry: str) -> t.Iterator[str]:
         yield from (_cell(cluster.server), "")
     if cluster.problems:
         yield from ("Unreadable:", "", *(f"- {_cell(text)}" for text in cluster.problems), "")
-    yield from table(
+    yield from markdown_table(
         ("Namespace", "Workload", "Status", "Images"),
         [
             (
@@ -113,7 +113,7 @@ def _cluster(cluster: Cluster, registry: str) -> t.Iterator[str]:
         yield from (f"Nothing in {where} uses an image of {_cell(registry)}.", "")
     if cluster.at_risk:
         yield from heading(3, f"Images of {_cell(cluster.name)} that can be lost")
-        yield from table(
+        yield from markdown_table(
             ("Image", "Digest", "Why", "Used by"),
             [
                 (

@@ -35,6 +35,23 @@ def publish(*, plan: Result, pushed: Result, indexed: Result, moved: Result, rev
     }
 
 
+def promote(*, invalid: t.Sequence[str], result: Result, revision: t.Any) -> Report:
+    """The report of the playbook promote."""
+    images = result.get("images") or []
+    ok = "images" in result and not result.get("failed")
+    problems = [*invalid, *([] if ok else [result["msg"]] if "msg" in result else [])]
+    return {
+        "ok": ok and not problems,
+        "changed": bool(result.get("changed")),
+        "registry": result.get("registry"),
+        "revision": revision or None,
+        "images": images,
+        "references": [each["reference"] for each in images],
+        "moved": result.get("moved") or [],
+        "problems": problems if problems or ok else ["The copy did not run."],
+    }
+
+
 def rollback(*, found: Result, tagged: Result) -> Report:
     """The report of the role zot_rollback."""
     done = tagged if found.get("ok") else {}
@@ -80,6 +97,54 @@ def diagnose(*, result: Result, namespace: t.Any, registry: t.Any) -> Report:
         "findings": result.get("findings") or [],
         "problems": _problems(result),
         "unreadable": result.get("unreadable") or [],
+    }
+
+
+def pull_secret(
+    *,
+    before: Result,
+    after: Result,
+    changed: bool,
+    failure: str | None = None,
+    namespace: t.Any = None,
+    registry: t.Any = None,
+) -> Report:
+    """The report of the role zot_pull_secret. *failure* is the reason why a task has failed."""
+    verdict = after if "checks" in after else before
+    problems = verdict.get("problems") or []
+    return {
+        "ok": failure is None and bool(verdict.get("ok")),
+        "changed": changed,
+        "namespace": verdict.get("namespace", namespace),
+        "name": verdict.get("name"),
+        "registry": verdict.get("registry", registry),
+        "cluster": verdict.get("cluster"),
+        "account": verdict.get("account"),
+        "checks": verdict.get("checks") or [],
+        "problems": problems if failure is None else [failure, *problems],
+        "unreadable": verdict.get("unreadable") or [],
+        "repair": before.get("repair"),
+    }
+
+
+def rollback_cluster(*, name: str, rollout: Result, failure: str) -> Report:
+    """What the playbook rollback has done with one cluster. *failure* is the reason if the rollout has no report."""
+    ok = bool(rollout.get("ok"))
+    problem = None if ok else "; ".join(rollout.get("problems") or ()) or failure
+    return {"name": name, "ok": ok, "problem": problem, "rollout": rollout or None}
+
+
+def verify(*, result: Result) -> Report | None:
+    """The report of the playbook verify about the images in use, None if they were not read."""
+    if result.get("skipped"):
+        return None
+    at_risk = result.get("at_risk")
+    return {
+        "ok": at_risk == [],
+        "images": result.get("images") or [],
+        "at_risk": at_risk or [],
+        "unreadable": result.get("unreadable") or [],
+        "problems": [result.get("msg") or "unknown"] if at_risk is None else at_risk,
     }
 
 
@@ -138,10 +203,14 @@ def _problems(result: Result) -> list[str]:
     return list(result["problems"]) if "problems" in result else [result["msg"]] if result.get("failed") else []
 
 
-REPORTS: t.Mapping[str, t.Callable[..., Report]] = {
+REPORTS: t.Mapping[str, t.Callable[..., Report | None]] = {
     "zot_publish": publish,
+    "zot_promote": promote,
     "zot_rollback": rollback,
     "zot_prune": prune,
     "zot_diagnose": diagnose,
+    "zot_pull_secret": pull_secret,
+    "zot_rollback_cluster": rollback_cluster,
     "zot_rollout": rollout,
+    "zot_verify": verify,
 }

@@ -247,15 +247,6 @@ def test_images_without_an_index(find: t.Any, fake: t.Any, docker_config: t.Any)
     assert (result["revision"], result["moves"][0]["source"]) == ("r10", old)
 
 
-def test_digests_are_read_without_a_pull(find: t.Any, publish: t.Any, fake: t.Any) -> None:
-    """Zot counts a GET of a manifest as a pull. Of twenty revisions only the two images are read as a whole."""
-    for day in range(10, 30):
-        publish(APP, f"r{day}", str(day), "latest")
-    assert find()["revision"] == "r28"
-    read = [command[-1] for command in fake.commands if "manifest" in command]
-    assert len(read) == 2
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -287,9 +278,7 @@ def test_more_revisions_than_can_be_compared(find: t.Any, publish: t.Any, fake: 
     """Each would be a request. The revision that is given is one request, however many there are."""
     old, new = (publish(APP, f"r{day}", day, "latest") for day in ("10", "11"))
     fake.tags[APP].update({f"s{number}": new for number in range(1000)})
-    fake.commands.clear()
     result = find(APP)
     assert (result["ok"], result["moves"]) == (False, [])
     assert "more than the 1000 that are compared" in result["problems"][0]
-    assert len(fake.commands) < 10
     assert find(APP, revision="r10")["moves"] == [{"repository": APP, "source": old, "tags": ["latest"]}]

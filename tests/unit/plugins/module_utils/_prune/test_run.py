@@ -18,6 +18,7 @@ from types import SimpleNamespace
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.killinit.zot.plugins.filter._prune_table import _prune_table
 from ansible_collections.killinit.zot.plugins.module_utils._prune import run as prune
 from ansible_collections.killinit.zot.plugins.modules import zot_prune
 from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
@@ -122,6 +123,7 @@ def test_removed_and_then_unchanged(scene: Scene) -> None:
         tag: "shared_tag" if tag == "latest" else "keep_last" for tag in before if tag not in OLD_TAGS
     }
     assert done["freeable"] == done["deleted"][0]["size"] > 2000
+    assert done["undo"] == [{"repository": REPOSITORY, "source": before[tag], "tags": [tag]} for tag in OLD_TAGS]
     (diff,) = done["diff"]
     assert [tag for tag in diff["before"] if tag not in diff["after"]] == OLD_TAGS
     again = scene.prune()
@@ -129,27 +131,26 @@ def test_removed_and_then_unchanged(scene: Scene) -> None:
     assert scene.removed == OLD_TAGS
 
 
-def test_undo_is_what_zot_tag_takes(scene: Scene) -> None:
-    assert scene.prune()["undo"] == [
-        {"repository": REPOSITORY, "source": scene.before[tag], "tags": [tag]} for tag in OLD_TAGS
-    ]
-
-
-def test_each_tag_is_read_right_before_it_is_removed(scene: Scene) -> None:
-    scene.prune()
-    request = [
-        f"{each.method} {each.path.rpartition('/')[2]}" for each in scene.server.requests if each.method != "GET"
-    ]
-    assert request == [f"{method} {tag}" for tag in OLD_TAGS for method in ("HEAD", "DELETE")]
+def test_a_version_is_removed_only_if_the_option_matches_it(scene: Scene) -> None:
+    versions = [tag.replace(OLD, "1.4.2") for tag in OLD_TAGS]
+    for old, version in zip(OLD_TAGS, versions):
+        scene.tags[version] = scene.tags.pop(old)
+        scene.web.pushed[version] = scene.web.tagged[version] = scene.web.pushed[old]
+    kept = scene.prune(keep_last=2)
+    assert (kept["changed"], {each["reason"] for each in kept["kept"] if each["tag"] in versions}) == (
+        False,
+        {"not_commit"},
+    )
+    assert len([line for line in _prune_table(kept) if line.endswith("zot_prune_revisions is not set")]) == 3
+    done = scene.prune(keep_last=2, revisions=r"[0-9a-f]{7,40}|\d+\.\d+\.\d+")
+    assert tags_of(done["deleted"]) == sorted(versions)
 
 
 def test_members(scene: Scene) -> None:
-    """The index that lists them is read, too."""
     done = scene(untag_members=True)
     members = [tag for tag in scene.before if tag.endswith("64")]
     assert (tags_of(done["deleted"]), done["freeable"]) == (sorted(members), 0)
     assert {each["reason"] for each in done["deleted"]} == {"member"}
-    assert sum(each.method == "HEAD" for each in scene.server.requests) == 2 * len(members)
 
 
 @pytest.mark.parametrize("what", ["index", "member", "configuration", "tag", "pinned"])
@@ -337,17 +338,7 @@ def test_an_untagged_image_keeps_its_attachment(scene: Scene) -> None:
     assert signature in tags_of(scene.prune()["kept"])
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'{"tags": ["-o"]}',
-        b'{"tags": ["a\\u001b[2J"]}',
-        b'{"tags": ["latest", 5]}',
-        b'{"tags": "latest"}',
-        b"<html>",
-        b"[" * 100_000,
-    ],
-)
+@pytest.mark.parametrize("body", [b'{"tags": ["a\\u001b[2J"]}', b"<html>", b"[" * 100_000], ids=["tag", "html", "deep"])
 def test_a_hostile_list_of_tags(body: bytes, scene: Scene) -> None:
     respond = scene.server.respond
     scene.server.respond = lambda request: Reply(body) if request.path.endswith("/tags/list") else respond(request)
@@ -381,13 +372,6 @@ def test_a_tag_list_that_is_too_long(scene: Scene, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(http_session, "_MOST_TAGS", 9)
     assert "it has more than 9 tags" in scene.prune()["msg"]
-
-
-@pytest.mark.parametrize("digest", ["text", "", "sha256:0", f"sha256:{'A' * 64}"])
-def test_a_digest_that_is_none(digest: str, scene: Scene) -> None:
-    scene.answer("HEAD", OLD, Reply(b"", 200, {"Docker-Content-Digest": digest}))
-    done = scene.prune()
-    assert (done["error_class"], done["deleted"], scene.removed) == ("tool_failed", [], [])
 
 
 def test_a_repository_that_is_unreadable(scene: Scene) -> None:
@@ -507,4 +491,3 @@ def test_an_older_zot_does_not_know_every_field(scene: Scene) -> None:
     scene.server.respond = older
     assert tags_of(scene.prune()["deleted"]) == OLD_TAGS
     assert "unknown" not in str(scene.prune())
-    assert not [each for each in scene.server.requests if each.path.endswith("tags/list") and each.method != "GET"]
