@@ -72,8 +72,13 @@ def workload(name: str, status: str, *, patch: bool = False) -> Dict:
     problem = None if status == "current" else f"{name} is {status}"
     running = [f"oci.example/{name}@sha256:0"]
     return {
-        "name": name, "status": status, "problem": problem, "patch": {"spec": {}} if patch else None,
-        "undo": None, "changes": [], "images": [{"running": running}],
+        "name": name,
+        "status": status,
+        "problem": problem,
+        "patch": {"spec": {}} if patch else None,
+        "undo": None,
+        "changes": [],
+        "images": [{"running": running}],
     }
 
 
@@ -124,7 +129,11 @@ def test_a_pull_secret() -> None:
 def test_images_that_could_not_be_read_are_no_success() -> None:
     assert reports.verify(result={"skipped": True}) is None
     assert reports.verify(result={"at_risk": [], "images": []}) == {
-        "ok": True, "images": [], "at_risk": [], "unreadable": [], "problems": []
+        "ok": True,
+        "images": [],
+        "at_risk": [],
+        "unreadable": [],
+        "problems": [],
     }
     found = reports.verify(result=FAILED)
     assert found

@@ -190,8 +190,7 @@ def test_reference(image: str, parts: t.Any, followed: str | None, pinned: str |
 
 def pod(*owners: tuple[str, str, bool], code: str | None = None, api: str = "apps/v1") -> dict[str, t.Any]:
     references = [
-        {"apiVersion": api, "kind": kind, "name": name, "controller": controller}
-        for kind, name, controller in owners
+        {"apiVersion": api, "kind": kind, "name": name, "controller": controller} for kind, name, controller in owners
     ]
     labels = {"labels": {"pod-template-hash": code}} if code else {}
     return {"metadata": {"name": "p", "ownerReferences": references, **labels}}
