@@ -2,59 +2,76 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs the module zot_push and shows its progress."""
+"""Runs all modules that use a registry or a cluster: meta/runtime.yml names this plugin for each of them.
+
+It has the name of one module, because C(ansible-test sanity) refuses an action plugin without a module.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import signal
-import threading
 import typing as t
 
-from ansible.module_utils.common.text.formatters import bytes_to_human
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.utils.display import Display
+from ansible.plugins.action import ActionBase
 
-from ansible_collections.killinit.zot.plugins.action.zot_index import ActionModule as RegistryAction
-from ansible_collections.killinit.zot.plugins.plugin_utils._progress import Copies
+from ansible_collections.killinit.zot.plugins.plugin_utils._progress import progress_lines
+from ansible_collections.killinit.zot.plugins.plugin_utils._settings import (
+    CLUSTER_MODULES,
+    cluster_defaults,
+    with_settings,
+)
 
-# Seconds between two reads of /proc. A layer that is pushed between two reads is counted when a later layer is read.
-_READ_INTERVAL = 1.0
-_READS_PER_LINE = 5
+_SHOW_PROGRESS = ("zot_push",)
 
 
-class ActionModule(RegistryAction):
-    """Runs the module unchanged and reads the progress of its processes, if they run on this machine."""
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types
+    """Gives a module the settings that its task omits, and finds the kubeconfig on the controller."""
+
+    _supports_check_mode = True
+    _supports_async = True
 
     def run(self, tmp: None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Run the module, and show progress lines unless they are disabled."""
+        """Run the module. The arguments of the task remain as they are, because callback plugins print them."""
         variables = task_vars or {}
-        wanted = boolean(self._templar.template(variables.get("zot_push_progress", True)))
-        ended = threading.Event()
-        watcher = threading.Thread(target=_show, args=(ended, variables.get("inventory_hostname")), daemon=True)
-        if wanted and not self._task.no_log:
-            watcher.start()
+        # ansible-core 2.16 sets resolved_action to the name of this plugin.
+        module = self._task.action.rpartition(".")[2]
+        reads_cluster = module in CLUSTER_MODULES
+        # The worker removes a decrypted kubeconfig when it ends, and an asynchronous module runs longer.
+        self._supports_async = not reads_cluster
+        result: dict[str, t.Any] = super().run(tmp, variables)
+        given = {**cluster_defaults(self._task, self._templar), **self._task.args} if reads_cluster else self._task.args
+        arguments = with_settings(module, given, self._templar, variables)
+        if reads_cluster:
+            self._find_kubeconfig(arguments)
+        shown = (
+            module in _SHOW_PROGRESS
+            and not self._task.no_log
+            and boolean(self._templar.template(variables.get("zot_push_progress", True)))
+        )
+        wrap_async = self._task.async_val and not self._connection.has_native_async
+        with progress_lines(variables.get("inventory_hostname")) if shown else contextlib.nullcontext():
+            result.update(self._execute_module(module_args=arguments, task_vars=variables, wrap_async=wrap_async))
+        if not wrap_async:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+        return result
+
+    def _find_kubeconfig(self, arguments: dict[str, t.Any]) -> None:
+        """Replace the paths of a kubeconfig on the controller, as the action plugin of kubernetes.core does.
+
+        A relative path is searched in C(files/), and a file that is encrypted with a vault is decrypted.
+        """
+        kubeconfig = arguments.get("kubeconfig")
+        if not isinstance(kubeconfig, str) or self._connection.transport != "local":
+            return
         try:
-            result: dict[str, t.Any] = super().run(tmp, task_vars)
-            return result
-        finally:
-            ended.set()
-            if watcher.ident:
-                watcher.join()
-
-
-def _show(ended: threading.Event, host: str | None) -> None:
-    # Linux may deliver a signal to any thread, but only the main thread of the worker ends the module.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    # A worker sends the lines to the main process, which prints them in order: to stderr, since a callback plugin may
-    # write JSON to stdout.
-    display = Display()
-    copies = Copies(os.getpid())
-    reads = 0
-    while not ended.wait(_READ_INTERVAL):
-        running = copies.read()
-        reads += 1
-        if reads % _READS_PER_LINE == 0:
-            for copy in running:
-                far = f"{bytes_to_human(copy.done)} of {bytes_to_human(copy.size)} of layers"
-                display.display(f"pushing: [{host}] => {copy.reference}: {far}", stderr=True)
+            paths = [self._find_needle("files", path) for path in kubeconfig.split(os.pathsep)]
+            found = [self._loader.get_real_file(path, decrypt=True) for path in paths]
+        except AnsibleError as error:
+            raise AnsibleActionFail(
+                f"cannot read the kubeconfig {kubeconfig!r} on the controller. Correct zot_kubeconfig (variable),"
+                " kubeconfig (option) or K8S_AUTH_KUBECONFIG (environment)."
+            ) from error
+        arguments["kubeconfig"] = os.pathsep.join(found)

@@ -63,15 +63,20 @@ options:
     description: The number of seconds after which a request fails.
     type: int
     default: 30
+    env: [{name: ZOT_TIMEOUT}]
+    vars: [{name: zot_timeout}]
   retries:
     description: The number of retries after a temporary error.
     type: int
     default: 3
+    env: [{name: ZOT_RETRIES}]
+    vars: [{name: zot_retries}]
 notes:
   - Environment variables and files are read on the controller. The keyword C(environment) of a task has no effect.
   - In a loop or in a variable, the lookup reads the registry each time that Ansible evaluates it. Pass all references
     in one call, or store the result with C(ansible.builtin.set_fact).
-  - The lookup also uses the variables of the roles, for example C(zot_registry). An empty variable counts as not set.
+  - The account is that of the first level that names one - options, variables, environment - and is never sent to
+    another registry. An empty variable counts as not set.
 requirements:
   - Python library requests, on the controller
 seealso:
@@ -144,11 +149,19 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.lookup import LookupBase
 
+from ansible_collections.killinit.zot.plugins.module_utils._registry.accounts import (
+    environment_account,
+    foreign_account,
+    require_complete,
+    select_account,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import ACCOUNT, variable
 from ansible_collections.killinit.zot.plugins.plugin_utils._digest import pin
+from ansible_collections.killinit.zot.plugins.plugin_utils._settings import Variables, is_absent
 
-_VARIABLES = [f"zot_{name}" for name in ("registry", "username", "password", "authfile", "ca_path", "validate_certs")]
+_SETTINGS = ("registry", "ca_path", "validate_certs", "timeout", "retries")
 
 
 class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core has no types
@@ -156,18 +169,24 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core has no typ
 
     def run(self, terms: list[t.Any], variables: dict[str, t.Any] | None = None, **kwargs: t.Any) -> list[str]:
         """Return the references by digest."""
-        names = set(_VARIABLES)
-        # The credentials of the call have precedence over those in variables.
-        if "authfile" in kwargs:
-            names -= {"zot_username", "zot_password"}
-        elif "username" in kwargs:
-            names -= {"zot_authfile"}
         # Ansible does not evaluate the templates in the variables that a lookup receives.
-        used = {name: self._templar.template(value) for name, value in (variables or {}).items() if name in names}
-        self.set_options(var_options=used, direct=kwargs)
-        given: dict[str, t.Any] = {name: self._text(name) for name in ("registry", "username", "password")}
-        given.update((name, os.path.expanduser(self._text(name) or "")) for name in ("authfile", "ca_path"))
+        found = Variables(self._templar, variables or {})
+        direct = {name: value for name, value in kwargs.items() if not is_absent(value, variables or {})}
+        used = {variable(name): found.get(name) for name in _SETTINGS if name not in direct}
+        self.set_options(var_options={name: value for name, value in used.items() if value is not None}, direct=direct)
+        given: dict[str, t.Any] = {name: self._text(name) for name in ("registry", "ca_path")}
+
+        def accounts() -> t.Iterator[t.Mapping[str, t.Any]]:
+            yield direct
+            yield {name: found.get(name) for name in ACCOUNT}
+            yield environment_account(given["registry"])
+
         try:
+            account = select_account(accounts())
+            foreign = foreign_account(given["registry"])
+            require_complete(account, {}, reason=foreign)
+            given.update({name: str(value) for name, value in account.items()}, foreign_account=foreign)
+            given.update((name, os.path.expanduser(given[name])) for name in ("authfile", "ca_path") if given.get(name))
             validate_certs = self._text("validate_certs")
             given["validate_certs"] = validate_certs is None or boolean(validate_certs)
             given.update((name, self.get_option(name)) for name in ("timeout", "retries"))
@@ -178,7 +197,6 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core has no typ
             raise AnsibleError(f"validate_certs: {error}") from error
 
     def _text(self, name: str) -> str | None:
-        """The value of an option. AWX sets empty variables, which must not hide the environment."""
+        """The value of an option, None if it is empty. AWX sets empty variables in the environment."""
         value = self.get_option(name)
-        found = os.environ.get(f"ZOT_{name.upper()}") if value in (None, "") else value
-        return None if found in (None, "") else str(found)
+        return None if value in (None, "") else str(value)

@@ -342,8 +342,7 @@ rc:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.killinit.zot.plugins.module_utils._copy.plan import Plan
-from ansible_collections.killinit.zot.plugins.module_utils._copy.run import copy_images, moved_entries
+from ansible_collections.killinit.zot.plugins.module_utils._copy.run import run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import KINDS
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
@@ -353,6 +352,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
     options_of,
     source_options_of,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move, moved_entries
 
 _IMAGE = {
     name: {"type": "raw"}
@@ -373,11 +373,7 @@ SPEC = Spec(
     },
     {
         "required_one_of": [("repository", "images")],
-        "mutually_exclusive": [
-            *((option, "images") for option in ("repository", *_IMAGE)),
-            ("source_username", "source_authfile"),
-        ],
-        "required_together": [("source_username", "source_password")],
+        "mutually_exclusive": [(option, "images") for option in ("repository", *_IMAGE)],
     },
 )
 
@@ -385,13 +381,13 @@ SPEC = Spec(
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
-    plans: list[Plan] = []
+    moves: list[Move] = []
     try:
-        with open_registries(module, lambda: {"moved": moved_entries(plans)}) as task:
+        with open_registries(module, lambda: {"moved": moved_entries(moves)}) as task:
             ends = (task.session(source_options_of(module.params)), task.session(options_of(module.params)))
-            result = copy_images(*ends, module.params, plans, dry_run=module.check_mode)
+            result = run(*ends, module.params, moves, dry_run=module.check_mode)
     except ZotError as error:
-        result = {"moved": moved_entries(plans), **error.for_ansible()}
+        result = {"moved": moved_entries(moves), **error.for_ansible()}
         module.fail_json(registry=module.params["registry"], **result)
     module.exit_json(registry=module.params["registry"], **result)
 

@@ -337,7 +337,7 @@ rc:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.killinit.zot.plugins.module_utils._index import write_indexes
+from ansible_collections.killinit.zot.plugins.module_utils._index import run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
@@ -382,7 +382,7 @@ def main() -> None:
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
     try:
         with open_session(module) as session:
-            result = write_indexes(Registry(session), module.params, dry_run=module.check_mode, warn=module.warn)
+            result = run(Registry(session), module.params, dry_run=module.check_mode, warn=module.warn)
     except ZotError as error:
         module.fail_json(registry=module.params["registry"], **error.for_ansible())
     module.exit_json(registry=module.params["registry"], **result)

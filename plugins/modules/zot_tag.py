@@ -339,7 +339,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
-from ansible_collections.killinit.zot.plugins.module_utils._tag import Moved, move_tags
+from ansible_collections.killinit.zot.plugins.module_utils._tag import run
+from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move, moved_entries
 
 SPEC = Spec(
     {
@@ -371,12 +372,14 @@ SPEC = Spec(
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
-    moved = Moved()
+    moves: list[Move] = []
     try:
-        with open_session(module, lambda: {"moved": moved.entries()}) as session:
-            result = move_tags(Registry(session), module.params, moved, dry_run=module.check_mode)
+        with open_session(module, lambda: {"moved": moved_entries(moves)}) as session:
+            result = run(Registry(session), module.params, moves, dry_run=module.check_mode)
     except ZotError as error:
-        module.fail_json(**{"moved": moved.entries(), "registry": module.params["registry"], **error.for_ansible()})
+        module.fail_json(
+            **{"moved": moved_entries(moves), "registry": module.params["registry"], **error.for_ansible()}
+        )
     module.exit_json(registry=module.params["registry"], **result)
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The progress of running skopeo processes, read from /proc.
+"""Shows the progress of running skopeo processes, read from /proc.
 
 Private to killinit.zot: it may change at any time.
 
@@ -16,13 +16,51 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
+import threading
 import typing as t
+
+from ansible.module_utils.common.text.formatters import bytes_to_human
+from ansible.utils.display import Display
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import layers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import InvalidArchiveError
 
+# Seconds between two reads of /proc. A layer that is pushed between two reads is counted when a later layer is read.
+_READ_INTERVAL = 1.0
+_READS_PER_LINE = 5
 # The end of the command line that skopeo_push() builds.
 _COMMAND = re.compile(r"\0docker-archive:([^\0]*?)(?::@([0-9]+))?\0docker://([^\0]+)\0\Z")
+
+
+@contextlib.contextmanager
+def progress_lines(host: str | None) -> t.Iterator[None]:
+    """Show the progress of this process's descendants, if they run on this machine."""
+    ended = threading.Event()
+    watcher = threading.Thread(target=_show, args=(ended, host), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def _show(ended: threading.Event, host: str | None) -> None:
+    # Linux may deliver a signal to any thread, but only the main thread of the worker ends the module.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    # A worker sends the lines to the main process, which prints them in order: to stderr, since a callback plugin may
+    # write JSON to stdout.
+    display = Display()
+    copies = Copies(os.getpid())
+    reads = 0
+    while not ended.wait(_READ_INTERVAL):
+        running = copies.read()
+        reads += 1
+        if reads % _READS_PER_LINE == 0:
+            for copy in running:
+                far = f"{bytes_to_human(copy.done)} of {bytes_to_human(copy.size)} of layers"
+                display.display(f"pushing: [{host}] => {copy.reference}: {far}", stderr=True)
 
 
 class Copy:

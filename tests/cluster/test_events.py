@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -27,6 +25,7 @@ from environment import registry as registries
 from environment.cluster import Cluster
 from environment.images import Images, relabelled
 from environment.registry import ZOT_LOG, Registry
+from environment.zot_program import NEEDED, find_zot
 
 IMAGES = ("app", "tool")
 
@@ -50,8 +49,8 @@ def test_pushes_reach_the_pods(
     tmp_path: Path,
 ) -> None:
     """A publish of two images is one run, of 20 pushes none is lost, and a scheduled restart follows lost events."""
-    if not (os.environ.get("ZOT_BINARY") or shutil.which("zot")):
-        pytest.skip("needs Zot, which sends events: put zot into PATH, or name it in ZOT_BINARY")
+    if find_zot() is None:
+        pytest.skip(NEEDED)
     if cluster.directory is None:
         pytest.skip("needs a node that can be made to trust another registry")
     program = receivers.program()

@@ -20,6 +20,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from environment import cluster as clusters  # noqa: E402
 from environment import registry as registries  # noqa: E402
+from environment.zot_program import ZotProgramError  # noqa: E402
 
 DEFAULT_DIRECTORY = HERE.parent.parent / ".cache" / "environment"
 
@@ -84,7 +85,7 @@ def main() -> int:
             start(directory, cluster=arguments.cluster)
         else:
             stop(directory)
-    except (registries.RegistryError, clusters.ClusterError) as error:
+    except (registries.RegistryError, clusters.ClusterError, ZotProgramError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

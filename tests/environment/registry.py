@@ -4,8 +4,9 @@
 
 """Starts and stops a real registry on loopback, for the tests and for the demo.
 
-The registry is Zot if ZOT_BINARY names it or if it is on PATH. Otherwise it is the stand-in: CNCF Distribution (it is
-Debian's docker-registry) behind nginx, which adds TLS, accounts and Zot's rules: stand-in.nginx.conf, stand-in.lua.
+The registry is Zot if ZOT_BINARY names it or if it is on PATH. Otherwise, or if ZOT_BINARY is `none`, it is the
+stand-in: CNCF Distribution (it is Debian's docker-registry) behind nginx, which adds TLS, accounts and Zot's rules:
+stand-in.nginx.conf, stand-in.lua.
 
 Both have the same three accounts: the writer may do everything, except that in the repositories `immutable/**` it
 cannot move a tag or delete one; the reader may only read; the janitor may read and delete. All files are in one
@@ -37,6 +38,8 @@ from typing import Any
 
 import bcrypt
 import trustme
+
+from environment.zot_program import find_zot
 
 HERE = Path(__file__).resolve().parent
 NGINX_MODULES = Path("/usr/lib/nginx/modules")
@@ -291,7 +294,7 @@ def _launch(
     gc_delay: int | None,
     events: dict[str, Any] | None,
 ) -> Registry:
-    zot = _find_zot()
+    zot = find_zot()
     registry = Registry(
         kind="zot" if zot else "stand-in",
         host=f"127.0.0.1:{free_port()}",
@@ -311,13 +314,6 @@ def _launch(
     _wait_until_it_answers(registry)
     write_private(directory / STATE_FILE, json.dumps(asdict(registry), default=str, indent=2))
     return registry
-
-
-def _find_zot() -> str | None:
-    named = os.environ.get("ZOT_BINARY")
-    if named and not os.access(named, os.X_OK):
-        raise RegistryError(f"ZOT_BINARY is {named}, which is not a program")
-    return named or shutil.which("zot")
 
 
 def _find_program(name: str, package: str) -> str:

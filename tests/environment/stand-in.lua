@@ -4,6 +4,7 @@
 
 -- Zot's rules that Distribution does not have, in the order in which Zot checks them: permissions, the quota, the media
 -- type. nginx has checked the password before check() is called. Distribution cannot remove a tag, so this file does.
+-- Its storage is not safe with requests at the same time, so this file orders them.
 
 local rules = { quota = nil, storage = nil }
 
@@ -15,6 +16,9 @@ local MEDIA_TYPES = {
     ["application/vnd.oci.image.manifest.v1+json"] = true,
     ["application/vnd.oci.image.index.v1+json"] = true,
 }
+
+-- The request that Distribution is answering, by repository. nginx has one process, so all requests share this table.
+local in_turn = {}
 
 -- The repository and the tag or digest, or nil if the request is not for a manifest.
 local function manifest_of(path)
@@ -55,7 +59,33 @@ local function deny()
         '{"description":"the account may not do this to the resource"}')
 end
 
+-- Distribution empties the link of a blob, a manifest or a tag before it writes the same link again, also if nothing
+-- changes. A request that reads the empty link fails: https://github.com/distribution/distribution/issues/4489
+-- So each repository gets one request at a time. PATCH uses no link: it adds data to an upload of its own.
+local function wait_for_turn()
+    local repository = ngx.var.uri:match("^/v2/(.+)/manifests/") or ngx.var.uri:match("^/v2/(.+)/blobs/")
+    if not repository or ngx.req.get_method() == "PATCH" then
+        return
+    end
+    -- A second at most: a client that stalls in the middle of its request does not block the others.
+    local deadline = ngx.now() + 1
+    while in_turn[repository] and ngx.now() < deadline do
+        ngx.sleep(0.002)
+    end
+    ngx.ctx.turn = { repository = repository }
+    in_turn[repository] = ngx.ctx.turn
+end
+
+-- Called when Distribution has answered, and at the end of each request, because a client may leave before the answer.
+function rules.end_turn()
+    local turn = ngx.ctx.turn
+    if turn and in_turn[turn.repository] == turn then
+        in_turn[turn.repository] = nil
+    end
+end
+
 function rules.check()
+    wait_for_turn()
     local method, path = ngx.req.get_method(), ngx.var.uri
     local repository, reference = manifest_of(path)
 
@@ -106,6 +136,7 @@ function rules.remember()
             tags:set(repository .. ":" .. reference, true)
         end
     end
+    rules.end_turn()
 end
 
 return rules

@@ -23,6 +23,7 @@ from integration.support import PAIRS, Bare, Module
 
 from environment import images as image_fixtures
 from environment import registry as registries
+from environment import zot_program
 from environment.images import Images
 from environment.registry import Registry, Request
 
@@ -59,7 +60,7 @@ def registry() -> Iterator[Registry]:
 def zot(registry: Registry) -> Registry:
     """The registry, if it is Zot: the stand-in has neither the search extension nor the referrers API."""
     if registry.kind != "zot":
-        pytest.skip("needs Zot: put zot into PATH, or name it in ZOT_BINARY")
+        pytest.skip(zot_program.NEEDED)
     return registry
 
 

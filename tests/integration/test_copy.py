@@ -27,6 +27,7 @@ from unit import web_server
 from unit.web_server import Reply
 
 from environment import registry as registries
+from environment import zot_program
 from environment.images import Images
 from environment.registry import Registry, Request
 
@@ -95,7 +96,7 @@ def ends(tmp_path_factory: pytest.TempPathFactory, images: Images) -> Iterator[E
     directory = tmp_path_factory.mktemp("ends")
     with registries.running() as source, registries.running(gc_delay=GC_DELAY) as destination:
         if source.kind != "zot":
-            pytest.skip("needs Zot: put zot into PATH, or name it in ZOT_BINARY")
+            pytest.skip(zot_program.NEEDED)
         auths = {
             each.host: {"auth": base64.b64encode(f"{each.writer.username}:{each.writer.password}".encode()).decode()}
             for each in (source, destination)

@@ -64,7 +64,7 @@ def test_no_registry(problem: Callable[..., str], environment: dict[str, str], v
     """There is no default. An empty answer in AWX is no value."""
     del environment["ZOT_REGISTRY"]
     text = problem(zot_registry=value, zot_diagnose_label_selectors=value)
-    assert all(name in text for name in ("option registry", "zot_registry", "ZOT_REGISTRY"))
+    assert all(name in text for name in ("registry (option)", "zot_registry", "ZOT_REGISTRY"))
 
 
 def test_no_kubeconfig(problem: Callable[..., str]) -> None:

@@ -57,7 +57,7 @@ def test_wrong_password(tools: Tools, images: Images, repository: str, module: M
         with reads_only():
             result = module(name, password="not-the-password", **options)
         assert (result["failed"], result["error_class"], result["retryable"]) == (True, "unauthorized", False)
-        assert "user 'writer' from the option username" in result["hint"]
+        assert "user 'writer' from zot_username (variable) or username (option)" in result["hint"]
         assert result["rc"] == 1
         assert result["cmd"]
 

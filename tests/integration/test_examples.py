@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import importlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -29,6 +28,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
 from ansible_collections.killinit.zot.plugins.modules import zot_copy
 from environment.images import Images
 from environment.registry import Registry
+from environment.zot_program import find_zot
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -316,7 +316,8 @@ def test_configuration(block: Block, zot: Registry, tmp_path: Path) -> None:
     assert zot.kind == "zot"
     path = tmp_path / "config.json"
     path.write_text(block.text, encoding="utf-8")
-    program = os.environ.get("ZOT_BINARY") or "zot"
+    program = find_zot()
+    assert program
     run = subprocess.run([program, "verify", str(path)], capture_output=True, text=True, check=False)
     assert (run.returncode, "config file is valid" in run.stdout + run.stderr) == (0, True), run.stdout + run.stderr
 

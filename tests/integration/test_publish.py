@@ -246,7 +246,7 @@ def test_no_registry(release: dict[str, Any], environment: dict[str, str], playb
     del environment["ZOT_REGISTRY"]
     run = playbook("killinit.zot.publish", **release)
     assert run.returncode == 2
-    assert all(name in run.stdout for name in ("option registry", "zot_registry", "ZOT_REGISTRY")), run.stdout
+    assert all(name in run.stdout for name in ("registry (option)", "zot_registry", "ZOT_REGISTRY")), run.stdout
 
 
 def test_defaults_of_the_play_reach_the_modules(

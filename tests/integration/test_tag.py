@@ -37,7 +37,8 @@ def holds(module: Module) -> Holds:
 def _push(module: Module, repository: str, **tags: Any) -> None:
     """Push an archive to a tag each."""
     images = [{"archive": str(path), "repository": repository, "tags": [tag]} for tag, path in tags.items()]
-    assert not module("zot_push", images=images)["failed"]
+    pushed = module("zot_push", images=images)
+    assert not pushed["failed"], pushed
 
 
 def _undo(module: Module, moved: list[dict[str, Any]]) -> None:

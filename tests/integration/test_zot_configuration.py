@@ -7,10 +7,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
-import shutil
 import subprocess
 import time
 import urllib.error
@@ -26,6 +24,7 @@ from integration.support import Module
 
 from environment.images import Images
 from environment.registry import Registry, free_port
+from environment.zot_program import find_zot
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs/docsite/rst/guide_zot.rst").read_text(encoding="utf-8")
@@ -74,7 +73,7 @@ def guide_zot(zot: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     config["http"]["auth"]["htpasswd"]["path"] = str(directory / "htpasswd")
     config["extensions"]["events"]["sinks"][0]["address"] = f"http://127.0.0.1:{free_port()}/zot"
     (directory / "config.json").write_text(json.dumps(config))
-    program = os.environ.get("ZOT_BINARY") or shutil.which("zot")
+    program = find_zot()
     assert program
     with (directory / "log").open("wb") as log:
         server = subprocess.Popen([program, "serve", str(directory / "config.json")], stdout=log, stderr=log)

@@ -96,10 +96,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene(registry: Registry, module: Module, repository: str, tmp_path: Path) -> Scene:
-    if registry.kind != "zot":
-        pytest.skip("needs Zot: the referrers")
-    return Scene(registry, module, repository, tmp_path)
+def scene(zot: Registry, module: Module, repository: str, tmp_path: Path) -> Scene:
+    return Scene(zot, module, repository, tmp_path)
 
 
 @pytest.fixture

@@ -21,7 +21,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret, printable_key
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
+    PullCredentials,
+    PullSecret,
+    printable_key,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._image_info import compile_query
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
 from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import image_identity
@@ -95,6 +99,10 @@ def pull_secret(data: bytes) -> None:
             printed = repr(found) + " ".join(map(printable_key, found.auths)) + str(found.problems)
             assert "hunter2" not in printed
             assert base64.b64encode(b"hunter2").decode().strip("=") not in printed
+            update = found.with_entry("h.example")
+            content = {".dockerconfigjson": update.data(PullCredentials("a", "b"))}
+            auths = PullSecret.read({"type": "kubernetes.io/dockerconfigjson", "data": content}).auths
+            assert all(auths[entry.name] == found.auths[entry.name] for entry in update.kept)
 
 
 def authfile(data: bytes) -> None:

@@ -7,23 +7,25 @@
 from __future__ import annotations
 
 import ast
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 OURS = "ansible_collections.killinit.zot.plugins.module_utils"
 FILES = sorted(PLUGINS.rglob("*.py"))
 HOME = PLUGINS / "module_utils"
 UTILS = sorted(HOME.rglob("*.py"))
-TASKS = sorted((PLUGINS.parent / "roles").glob("*/tasks/*.yml"))
 
 # What each folder may import of ours, beside itself.
-BELOW: dict[str, set[str]] = {"_oci": set(), "_registry": {"_oci"}, "_cluster": {"_oci"}}
+BELOW: dict[str, set[str]] = {
+    "_oci": set(),
+    "_registry": {"_oci"},
+    "_cluster": {"_oci"},
+    "_tags": {"_oci", "_registry"},
+}
 # The files that know Ansible: one in each folder, and the one that knows its signals.
 KNOW_ANSIBLE = {"_registry/spec.py"}
 
@@ -96,97 +98,6 @@ def test_only_the_edge_knows_ansible(path: Path) -> None:
     assert not knows or str(path.relative_to(HOME)) in KNOW_ANSIBLE
 
 
-SPECS = sorted((PLUGINS.parent / "roles").glob("*/meta/argument_specs.yml"))
-
-
-# Variables that tasks only pass to modules, which convert them.
-PASSED_ON = {
-    "zot_validate_certs",
-    "zot_timeout",
-    "zot_retries",
-    "zot_publish_parallel",
-    "zot_rollback_require_platforms",
-    "zot_rollout_pin",
-    "zot_rollout_allow_empty",
-    "zot_rollout_wait_timeout",
-    "zot_rollout_wait_sleep",
-    "zot_diagnose_pull_timeout",
-}
-
-
-@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.parts[-3])
-def test_roles_convert_their_variables(path: Path) -> None:
-    """Modules convert their options. A task must convert texts, since `false` is a text that is true, and must take
-    None, which is an empty answer of AWX, for the default.
-    """
-    options = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
-    defaults = yaml.safe_load((path.parents[1] / "defaults" / "main.yml").read_text(encoding="utf-8"))
-    tasks = "".join(each.read_text(encoding="utf-8") for each in sorted(path.parents[1].glob("tasks/*.yml")))
-    for name, option in options.items():
-        if option["type"] in ("bool", "int") and name not in PASSED_ON:
-            uses = re.findall(rf"\b{name}\b(?: (\| \w+|is (?:not )?none))?", tasks)
-            converted = f"| {option['type']}"
-            assert set(uses) - {"is not none" if defaults[name] is False else "is none"} == {converted}, name
-            assert len(uses) == 2 * uses.count(converted), name
-
-
-ROLES = sorted(path for path in (PLUGINS.parent / "roles").glob("*") if path.is_dir())
-
-
-@pytest.mark.parametrize("role", ROLES, ids=lambda path: path.name)
-def test_the_play_decides(role: Path) -> None:
-    """A role overrides no module_defaults, reads nothing on the controller, and has no default of a site."""
-    files = sorted(path for folder in ("defaults", "tasks", "vars") for path in role.glob(f"{folder}/**/*.yml"))
-    assert files
-    for path in files:
-        text = path.read_text(encoding="utf-8")
-        assert not re.findall(r"module_defaults:|\b(?:lookup|query|q)\(|killinit\.cc|openclaw", text), path
-        # As options these remove the defaults of the play even if they are omitted.
-        assert not re.findall(r"^ +(?:kubeconfig|context):", text, re.MULTILINE), path
-    specification = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
-    options = specification["argument_specs"]["main"]["options"]
-    assert "default" not in options["zot_registry"]
-    # What is in use in any namespace is in use.
-    if "zot_kubeconfig" in options and role.name != "zot_prune":
-        assert options["zot_namespace"]["required"] is True
-
-
-def test_the_inclusion_checklist_names_files_that_exist() -> None:
-    """Each requirement of the Ansible community package has a file that satisfies it."""
-    root = PLUGINS.parent
-    rows = re.findall(r"^\| .* \| (.*) \|$", (root / ".github/inclusion-checklist.md").read_text(), re.MULTILINE)
-    found = [re.findall(r"`([\w./-]*(?:/|\.\w+|LICENSE)[\w./-]*)`", row) for row in rows if row != "satisfied by"]
-    assert len(found) > 25
-    for names in found:
-        assert names
-        assert all((root / name).exists() for name in names), names
-
-
-# GitHub ignores a label that the repository does not have. A new repository has these.
-LABELS = {
-    "bug",
-    "documentation",
-    "duplicate",
-    "enhancement",
-    "good first issue",
-    "help wanted",
-    "invalid",
-    "question",
-    "wontfix",
-}
-
-
-@pytest.mark.parametrize("name", ["bug", "feature"])
-def test_an_issue_form_works_in_a_new_repository(name: str) -> None:
-    path = PLUGINS.parent / f".github/ISSUE_TEMPLATE/{name}.yml"
-    form = yaml.safe_load(path.read_text(encoding="utf-8"))
-    fields = [each for each in form["body"] if each["type"] != "markdown"]
-    names = [each["id"] for each in fields]
-    labels = [each["attributes"]["label"] for each in fields]
-    assert set(form["labels"]) <= LABELS
-    assert (len(set(names)), len(set(labels))) == (len(fields), len(fields))
-
-
 MODULES = sorted(PLUGINS.glob("modules/*.py"))
 
 
@@ -214,18 +125,9 @@ def test_what_most_tasks_do_not_need_is_imported_late(module: str, late: str) ->
     assert {f"{OURS}.{name}" for name in late.split()} & set(loaded) == set()
 
 
-@pytest.mark.parametrize("path", TASKS, ids=lambda path: "/".join(path.parts[-3:]))
-def test_nested_imports_name_the_role(path: Path) -> None:
-    """Ansible searches a bare name in ./tasks of the current directory first, unless it is in main.yml."""
-    if path.name != "main.yml":
-        for line in path.read_text().splitlines():
-            if "import_tasks:" in line:
-                assert "role_path" in line
-
-
 @pytest.mark.parametrize("path", FILES, ids=ids(FILES))
 def test_one_file_knows_kubernetes_core(path: Path) -> None:
     """And one action plugin, which runs on the controller."""
     knows = {name for name in imports(path) if "kubernetes" in name and not name.startswith(OURS)}
     where = str(path.relative_to(PLUGINS))
-    assert not knows or where in ("module_utils/_cluster/connection.py", "action/zot_workload_info.py")
+    assert not knows or where in ("module_utils/_cluster/api.py", "plugin_utils/_settings.py")

@@ -9,15 +9,14 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
-import re
 import typing as t
-from datetime import date
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     InvalidImageError,
     object_field,
     objects_field,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_time
 
 # The fields of an OCI configuration (https://github.com/opencontainers/image-spec/blob/main/config.md), in the order of
 # its Go types. The conversion drops Docker's own fields (Healthcheck, OnBuild, Shell, Hostname, …). ArgsEscaped, which
@@ -49,10 +48,10 @@ def image_identity(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         raise InvalidImageError("rootfs.diff_ids of the configuration is not a list")
     return {
         "diff_ids": rootfs.get("diff_ids") or [],
-        "created": parse_time(config.get("created")),
+        "created": _time(config.get("created")),
         "config": _filled(container, _CONTAINER),
         "history": [
-            {**_filled(step, _HISTORY), "created": parse_time(step.get("created"))}
+            {**_filled(step, _HISTORY), "created": _time(step.get("created"))}
             for step in objects_field(config, "history")
         ],
         **_filled(config, _TOP),
@@ -84,25 +83,9 @@ def canonical_config(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return result
 
 
-def parse_time(text: t.Any) -> tuple[str, str] | None:
-    """Return an RFC 3339 time in comparable form: the seconds in UTC and the fraction without trailing zeros.
-
-    Builders write nanoseconds, which the datetime of Python truncates. Any other text is returned unchanged.
-    """
-    if not text:
-        return None
-    found = re.fullmatch(r"(\d{4}-\d\d-\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-]\d\d):(\d\d))", str(text))
-    if not found:
-        return str(text), ""
-    day, hour, minute, second, fraction, zone_hour, zone_minute = found.groups()
-    try:
-        seconds = ((date.fromisoformat(day).toordinal() * 24 + int(hour)) * 60 + int(minute)) * 60 + int(second)
-    except ValueError:
-        return str(text), ""
-    if zone_hour:
-        offset = abs(int(zone_hour)) * 3600 + int(zone_minute) * 60
-        seconds += offset if zone_hour.startswith("-") else -offset
-    return str(seconds), (fraction or "").rstrip("0")
+def _time(text: t.Any) -> object:
+    """A time in comparable form. Any other text is compared as text."""
+    return parse_time(text) or text or None
 
 
 def _filled(fields: t.Mapping[str, t.Any], names: t.Iterable[str]) -> dict[str, t.Any]:

@@ -13,6 +13,7 @@ needs no quotes in an argument list, a URL or a log line.
 from __future__ import annotations
 
 import re
+import typing as t
 from dataclasses import dataclass, replace
 
 _HOST = (
@@ -48,6 +49,18 @@ def registry_name(text: str) -> str:
         # The text may contain a password, so the message does not.
         raise InvalidReferenceError("the registry contains credentials: set username and password instead")
     return _require(_REGISTRY, text, "registry", "use host[:port], without a scheme and without a path")
+
+
+def same_registry(one: str, other: str, aliases: t.Iterable[str] = ()) -> bool:
+    """Whether *one* and *other* name the same registry. *aliases* are further names of *other*.
+
+    Names of hosts have no case, and 443 is the default port.
+    """
+    return _host_key(one) in {_host_key(name) for name in (other, *aliases)}
+
+
+def _host_key(registry: str) -> str:
+    return re.sub(":443$", "", registry.lower())
 
 
 def repository_name(text: str) -> str:
@@ -97,6 +110,8 @@ class Reference:
     def parse(cls, text: str, *, registry: str | None = None) -> Reference:
         """Parse a reference. The default registry is *registry*, the default tag is C(latest).
 
+        Another spelling of *registry*, in upper case or with the port 443, is replaced by *registry*.
+
         Raises InvalidReferenceError, or MissingRegistryError if there is no registry.
         """
         name, _at, digest = text.partition("@")
@@ -104,7 +119,7 @@ class Reference:
             raise InvalidReferenceError(f"{text!r} has no digest after the @")
         head, slash, tail = name.partition("/")
         if slash and (head == "localhost" or any(mark in head for mark in ".:[")):
-            registry, name = head, tail
+            registry, name = registry if registry and same_registry(head, registry) else head, tail
         if registry is None:
             raise MissingRegistryError(f"{text!r} has no registry")
         repository, colon, tag = name.partition(":")
@@ -116,6 +131,10 @@ class Reference:
     def name(self) -> str:
         """The registry and the repository."""
         return f"{self.registry}/{self.repository}"
+
+    def known_as(self, registry: str, aliases: t.Iterable[str] = ()) -> Reference:
+        """The same image in *registry*, if this reference names it by another spelling or by one of the *aliases*."""
+        return replace(self, registry=registry) if same_registry(self.registry, registry, aliases) else self
 
     def pinned(self, digest: str) -> Reference:
         """The same repository with *digest*, without the tag."""

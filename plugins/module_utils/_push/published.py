@@ -46,7 +46,7 @@ def settle_members(registry: Registry, pushes: t.Sequence[Push]) -> None:
         absent = [image for image in each.stale if index and _is_part(image, index) and not image.manifest]
         if index is None or not absent or each.request.force:
             continue
-        with each.outcome:
+        with each.outcome.catch():
             if each.member is None:
                 if index not in indexes:
                     indexes[index] = registry.manifest(index)

@@ -17,6 +17,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image im
 from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import image_identity
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, InvalidImageError, Platform
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import architecture_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
@@ -28,7 +29,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
     text_option,
     texts_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._tags.keepers import keeper_of, require_own_keepers
+from ansible_collections.killinit.zot.plugins.module_utils._tags.move import keeper_of, require_distinct
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome
 
 
@@ -83,10 +84,11 @@ class PushRequest(t.NamedTuple):
 
         The index with the tag TAG will list it.
         """
-        # A tag cannot contain a slash. The tag of a Linux image does not name the operating system.
-        suffix = str(platform.normalized).replace("linux/", "", 1).replace("/", "-")
         with invalid_options():
-            parts = {reference: reference.tagged(f"{reference.tag}-{suffix}") for reference in self.references}
+            parts = {
+                reference: reference.tagged(architecture_tag(reference.tag or "", platform.normalized))
+                for reference in self.references
+            }
         return self._replace(
             references=tuple(parts.values()),
             platform=platform,
@@ -132,18 +134,10 @@ class Push:
 def push_requests(registry: Registry, params: t.Mapping[str, t.Any]) -> list[PushRequest]:
     """The archive, or the list of archives, of *params*. Raises ZotError for an invalid option."""
     requests = [PushRequest.from_params(registry, item) for item in images_option(params)]
-    require_distinct(requests)
+    require_distinct_tags(requests)
     return requests
 
 
-def require_distinct(requests: t.Sequence[PushRequest]) -> None:
+def require_distinct_tags(requests: t.Sequence[PushRequest]) -> None:
     """Raise ZotError if two requests would write the same tag, or if a keeper is a tag to write."""
-    owners: dict[Reference, str] = {}
-    for request in requests:
-        for reference in request.references:
-            if reference in owners:
-                raise ZotError(
-                    "invalid_option", f"{reference} is a tag of two archives: {owners[reference]} and {request.archive}"
-                )
-            owners[reference] = request.archive
-    require_own_keepers([(request.references, request.keep_previous) for request in requests], owners)
+    require_distinct(requests, "archives", name=lambda request: request.archive)

@@ -27,14 +27,14 @@ from ansible_collections.killinit.zot.plugins.module_utils._push.request import 
     Push,
     PushRequest,
     push_requests,
-    require_distinct,
+    require_distinct_tags,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome, report
-from ansible_collections.killinit.zot.plugins.module_utils._tags.write import confirm
+from ansible_collections.killinit.zot.plugins.module_utils._tags.write import confirm, set_tag
 
 if t.TYPE_CHECKING:
     from ansible_collections.killinit.zot.plugins.module_utils._push.pusher import ArchivePusher
@@ -69,7 +69,7 @@ def run(session: Session, params: t.Mapping[str, t.Any], *, dry_run: bool) -> di
         pushes = [found for each in archives for found in each.pushes]
         if not any(each.failed for each in outcomes):
             # The tags of split_platforms are known only now.
-            require_distinct([each.request for each in pushes])
+            require_distinct_tags([each.request for each in pushes])
             _protect(registry, pushes)
         if any(each.failed for each in outcomes):
             return report(outcomes, single=single, begun=False)
@@ -95,8 +95,9 @@ def _protect(registry: Registry, pushes: t.Sequence[Push]) -> None:
 
 def _read(registry: Registry, request: PushRequest, kept: contextlib.ExitStack | None) -> _OpenedArchive:
     """Read one archive, or each platform of it, and its tags."""
-    with Outcome(request.references) as outcome, _invalid_archives(), contextlib.ExitStack() as own:
-        found = _OpenedArchive(request.archive, [outcome])
+    outcome = Outcome(request.references)
+    found = _OpenedArchive(request.archive, [outcome])
+    with outcome.catch(), _invalid_archives(), contextlib.ExitStack() as own:
         opened = (kept or own).enter_context(OpenArchive(request.archive))
         found.file = opened if kept else None
         if request.split:
@@ -107,8 +108,9 @@ def _read(registry: Registry, request: PushRequest, kept: contextlib.ExitStack |
             parts = [request.part(_platform(archive)) for archive in archives]
             found.outcomes = []
             for each, part in zip(archives, parts):
-                with Outcome(part.references) as of_part:
-                    found.outcomes.append(of_part)
+                of_part = Outcome(part.references)
+                found.outcomes.append(of_part)
+                with of_part.catch():
                     found.pushes.append(_read_tags(registry, part, each, of_part))
         else:
             found.pushes.append(_read_tags(registry, request, archives[0], outcome))
@@ -153,7 +155,7 @@ def _write(registry: Registry, pusher: ArchivePusher, opened: _OpenedArchive, *,
     stale = [each for each in opened.pushes if each.stale]
     with contextlib.ExitStack() as stack:
         for each in stale:
-            with each.outcome, _invalid_archives():
+            with each.outcome.catch(), _invalid_archives():
                 if dry_run:
                     for image in each.stale:
                         planned = Image(image.reference, None, each.archive.config)
@@ -162,7 +164,8 @@ def _write(registry: Registry, pusher: ArchivePusher, opened: _OpenedArchive, *,
                     # Another push could have another digest, and would change the index.
                     for image in each.stale:
                         _keep(registry, image, each)
-                        after = registry.move(image.reference, each.member.digest)
+                        set_tag(registry, image.reference, each.member.digest)
+                        after = each.member._replace(reference=image.reference)
                         each.outcome.wrote(after, previous_tag=each.keeper(image))
                 else:
                     if opened.file is None:

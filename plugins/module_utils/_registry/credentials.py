@@ -24,8 +24,10 @@ import tempfile
 import threading
 import typing as t
 
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import same_registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import delayed_signals
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import given
 
 if t.TYPE_CHECKING:
     from ansible_collections.killinit.zot.plugins.module_utils._registry.authfile import Account
@@ -44,11 +46,12 @@ class Credentials:
         authfile: str | None,
         ambient: bool = True,
         username_option: str = "username",
+        foreign_account: str | None = None,
     ) -> None:
         """*directory* is private. *username* and *password* are sent to *registry* only.
 
         With *ambient*, the default auth files of skopeo and crane are also searched. *username_option* is the name of
-        the option that messages name.
+        the option that messages name. *foreign_account* says why the account in the environment is not used.
         """
         self.directory = directory
         self.config = os.path.join(directory, "config.json")
@@ -58,6 +61,7 @@ class Credentials:
             raise missing_registry()
         self._ambient = ambient
         self._username_option = username_option
+        self._foreign_account = foreign_account
         self._lock = threading.Lock()
         self._origins: dict[tuple[str, str], str] = {}
         self._accounts: dict[tuple[str, str], Account] = {}
@@ -109,14 +113,14 @@ class Credentials:
 
     def _add(self, registry: str, repository: str) -> str:
         if self._username is not None:
-            if registry != self._registry:
+            if not same_registry(registry, self._registry or ""):
                 return f"none, since username and password are for {self._registry}"
             plain = f"{self._username}:{self._password}"
             self._add_entry(registry, {"auth": base64.b64encode(plain.encode()).decode()})
             from_environment = (
                 os.environ.get("ZOT_USERNAME") == self._username and self._username_option != "source_username"
             )
-            origin = "ZOT_USERNAME" if from_environment else f"the option {self._username_option}"
+            origin = "ZOT_USERNAME" if from_environment else given("username", self._username_option)
             return f"user {self._username!r} from {origin}"
         # Imported only here, because most tasks have a user name and a password.
         from ansible_collections.killinit.zot.plugins.module_utils._registry import authfile
@@ -141,7 +145,9 @@ class Credentials:
                     )
                 self._document["credHelpers"][registry] = helper
                 return f"docker-credential-{helper} of {path}"
-        return f"none: {self._authfile} has no entry for {registry}" if self._authfile else "none were given"
+        if self._authfile:
+            return f"none: {self._authfile} has no entry for {registry}"
+        return f"none, since {self._foreign_account}" if self._foreign_account else "none were given"
 
     def _add_entry(self, key: str, entry: dict[str, t.Any]) -> None:
         self.secrets.update(value for name, value in entry.items() if name != "username" and isinstance(value, str))

@@ -14,6 +14,7 @@ import re
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import settable
 
 _RETRYABLE = frozenset({"rate_limited", "unavailable"})
 
@@ -29,12 +30,13 @@ _HINTS: t.Mapping[str, str] = {
     "quota_exceeded": "The quota of the registry is used up: delete repositories that are not needed, or raise the"
     " quota.",
     "unavailable": "Check that the registry runs and that this host can reach it, then run the task again.",
-    "tls": "Set the option {ca_path} to the CA certificate of the registry. For a registry without TLS, or to skip the"
+    "tls": "Set {ca_path} to the CA certificate of the registry. For a registry without TLS, or to skip the"
     " verification, set {validate_certs} to false.",
     "archive_invalid": "Build the image again: a layer is damaged or does not match the configuration.",
     "platform_mismatch": "Give the archive or the manifest of the requested platform.",
     "tool_missing": "Install it (skopeo 1.9 or later: the package of the distribution; crane 0.20 or later:"
-    " github.com/google/go-containerregistry), or set skopeo_path or crane_path to its path.",
+    f" github.com/google/go-containerregistry), or set {settable('skopeo_path')}, or {settable('crane_path')}, to its"
+    " path.",
     "tool_failed": "Remove the cause that the tool reports, and run the task again.",
     "invalid_option": "Correct the option and run the task again.",
 }
@@ -72,6 +74,9 @@ _PATTERNS: t.Sequence[tuple[str, str]] = (
             r"|i/o timeout|use of closed network connection"
             r"|context deadline exceeded|unexpected EOF|: EOF\b|server misbehaving|name resolution"
             r"|\b(?:status(?: code)?:?|StatusCode:|from registry) 5[0-9][0-9]\b|\b5[0-9][0-9] \([A-Z][A-Za-z ]+\)"
+            # skopeo has pushed the layer. Distribution does not find it while another client pushes the same layer.
+            # https://github.com/distribution/distribution/issues/4489
+            r"|manifest blob unknown: "
         ),
     ),
     ("tool_missing", r"error getting credentials.*executable file not found"),
@@ -206,6 +211,5 @@ def missing_registry() -> ZotError:
     return ZotError(
         "invalid_option",
         "no registry is given",
-        hint="Set the option registry, the role variable zot_registry, or the environment variable ZOT_REGISTRY on the"
-        " host where the module runs.",
+        hint=f"Set {settable('registry')}. The environment is that of the host where the module runs.",
     )

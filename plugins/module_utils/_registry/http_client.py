@@ -22,7 +22,6 @@ import time
 import typing as t
 import warnings
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError, json_object
@@ -60,12 +59,12 @@ class TooLongError(Exception):
 class Client:
     """Sends requests to one registry. Threads may share it. Every method raises ZotError."""
 
-    def __init__(self, session: Session) -> None:
-        if not session.name:
+    def __init__(self, session: Session, registry: str | None) -> None:
+        if not registry:
             raise missing_registry()
-        self.name = session.name
+        self.name = registry
         self._session = session
-        self._loopback = is_loopback(session.name)
+        self._loopback = is_loopback(registry)
         self.may_be_plain = session.insecure or self._loopback
         self._scheme = "https"
         with disk_errors(session.directory):
@@ -239,14 +238,6 @@ def codes_of(body: bytes) -> set[str]:
     errors = document.get("errors") if isinstance(document, dict) else None
     found = [each.get("code") for each in errors if isinstance(each, dict)] if isinstance(errors, list) else []
     return {code for code in found if isinstance(code, str) and re.fullmatch("[A-Z_]{1,40}", code)}
-
-
-def date_seconds(date: str) -> float | None:
-    """Seconds since 1970 of a header Date; None for any other text."""
-    try:
-        return parsedate_to_datetime(date).timestamp()
-    except (OverflowError, TypeError, ValueError):  # Python 3.9 raises TypeError
-        return None
 
 
 def invalid_answer(what: str, reason: str) -> ZotError:

@@ -114,6 +114,15 @@ class Registry:
         """The manifest or index of a reference, and the configuration of a manifest."""
         return self.configured(reference, self.manifest(reference))
 
+    def with_children(self, reference: Reference) -> Image:
+        """The image of a reference with the manifests of an index. Those that the registry has lost are omitted."""
+        image = self.image(reference)
+        if image.manifest is None or not image.manifest.is_index:
+            return image
+        with self.valid_response(reference):
+            pinned = [reference.pinned(entry.digest) for entry in image.manifest.entries]
+        return image._replace(children=tuple(filter(None, map(self.manifest, pinned))))
+
     def configured(self, reference: Reference, manifest: Manifest | None) -> Image:
         """The image of a manifest that was read, with its configuration."""
         if manifest is None or manifest.is_index:

@@ -224,7 +224,7 @@ def find_tool(path: str | None, name: str) -> str:
     """Return the absolute path of a program, from its option or from PATH. Raises ZotError if it does not exist."""
     found = shutil.which(path or name)
     if not found:
-        where = f"the option {name}_path names {path}, which is not a program" if path else f"{name} is not in PATH"
+        where = f"{name}_path is {path}, which is not a program" if path else f"{name} is not in PATH"
         raise ZotError("tool_missing", f"cannot find {name}: {where}")
     return os.path.abspath(found)
 

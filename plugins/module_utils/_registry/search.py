@@ -43,7 +43,7 @@ T = t.TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Member:
+class ImageMember:
     """A manifest of an index. *size* is the number of bytes of the manifest, its configuration and its layers."""
 
     digest: str
@@ -63,7 +63,7 @@ class TaggedImage:
     tag: str
     digest: str
     media_type: str
-    members: t.Sequence[Member]
+    members: t.Sequence[ImageMember]
     pushed_at: str | None = None
     last_pulled_at: str | None = None
     signed: bool | None = None
@@ -209,7 +209,7 @@ def _attached(subject: str, fields: t.Mapping[str, t.Any]) -> Referrer:
 
 def _image(fields: t.Mapping[str, t.Any]) -> TaggedImage:
     members = [
-        Member(
+        ImageMember(
             _digest(each["Digest"]),
             _digest(each["ConfigDigest"]) if each.get("ConfigDigest") else None,
             _platform(each.get("Platform") or {}),

@@ -27,6 +27,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Runner, ended_by_signals, find_tool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import settable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.tls import Trust, without_plain_http
 
 # Removed from the environment of the tools.
@@ -52,6 +53,8 @@ class Options:
     retries: int = 3
     skopeo_path: str | None = None
     crane_path: str | None = None
+    registry_aliases: t.Sequence[str] = ()
+    foreign_account: str | None = None
     names: t.Mapping[str, str] = field(default_factory=dict)
 
 
@@ -135,11 +138,12 @@ class Session:
             authfile=options.authfile,
             ambient=options.ambient,
             username_option=options.names.get("username", "username"),
+            foreign_account=options.foreign_account,
         )
         # The working directory of the tools: crane treats a reference as a file if a file there has that name.
         empty, certificates = os.path.join(directory, "empty"), os.path.join(directory, "certificates")
         variables = {name: value for name, value in os.environ.items() if name not in _OURS}
-        self.trust = Trust(options.ca_path, variables)
+        self.trust = Trust(options.ca_path, variables, option=options.names.get("ca_path", "ca_path"))
         with disk_errors(directory):
             os.mkdir(empty)
             os.mkdir(certificates)
@@ -168,8 +172,8 @@ class Session:
         return find_tool(self._options.skopeo_path, "skopeo")
 
     def explained(self, credentials: str) -> dict[str, str]:
-        """The values for the hint of an error: the origin of the *credentials*, and the options for the certificate."""
-        options = {name: self._options.names.get(name, name) for name in ("ca_path", "validate_certs")}
+        """The values for the hint of an error: the origin of the *credentials*, and the settings of the certificate."""
+        options = {name: settable(name, self._options.names.get(name)) for name in ("ca_path", "validate_certs")}
         return {"credentials": credentials, **options}
 
     def variables(self, registry: str) -> dict[str, str]:

@@ -10,9 +10,12 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import typing as t
+from types import MappingProxyType
 
-from ansible.module_utils.basic import AnsibleModule, env_fallback
+from ansible.module_utils.basic import AnsibleFallbackNotFound, AnsibleModule
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import (
@@ -21,24 +24,46 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
     Reference,
     registry_name,
     repository_name,
+    same_registry,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import Revisions
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem, words
+from ansible_collections.killinit.zot.plugins.module_utils._registry.accounts import (
+    environment_account,
+    foreign_account,
+    require_complete,
+    select_account,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session, Task, open_task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import ACCOUNT, environment_variable
 
-T = t.TypeVar("T")
 
-_REGISTRY_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
-    "registry": {"type": "str", "fallback": (env_fallback, ["ZOT_REGISTRY"])},
-    "username": {"type": "str", "fallback": (env_fallback, ["ZOT_USERNAME"])},
-    "password": {"type": "str", "no_log": True, "fallback": (env_fallback, ["ZOT_PASSWORD"])},
-    "authfile": {"type": "path", "fallback": (env_fallback, ["ZOT_AUTHFILE"])},
-    "ca_path": {"type": "path", "fallback": (env_fallback, ["ZOT_CA_PATH"])},
-    "validate_certs": {"type": "bool", "default": True, "fallback": (env_fallback, ["ZOT_VALIDATE_CERTS"])},
+def _from_environment(setting: str) -> str:
+    """The value of a setting in the environment. AWX sets empty variables, which count as not set."""
+    value = os.environ.get(environment_variable(setting))
+    if not value:
+        raise AnsibleFallbackNotFound
+    return value
+
+
+_TYPES: t.Mapping[str, dict[str, t.Any]] = {
+    "registry": {"type": "str"},
+    "username": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
+    "authfile": {"type": "path"},
+    "ca_path": {"type": "path"},
+    "validate_certs": {"type": "bool", "default": True},
     "timeout": {"type": "int", "default": 600},
     "retries": {"type": "int", "default": 3},
     "skopeo_path": {"type": "path"},
     "crane_path": {"type": "path"},
+    "registry_aliases": {"type": "list", "elements": "str", "default": []},
+}
+# An account in the environment may belong to another registry, so options_of() reads it, and not Ansible.
+_REGISTRY_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
+    name: option if name in ACCOUNT else {**option, "fallback": (_from_environment, [name])}
+    for name, option in _TYPES.items()
 }
 
 
@@ -54,22 +79,19 @@ class Spec(t.NamedTuple):
 
 
 # A module that also reads a cluster names these options registry_*, because the plain names are those of the cluster.
-_BESIDE_A_CLUSTER = ("username", "password", "authfile", "ca_path", "validate_certs")
+_BESIDE_A_CLUSTER = {name: f"registry_{name}" for name in (*ACCOUNT, "ca_path", "validate_certs", "timeout")}
 CLUSTER_MODULE_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
-    "registry": _REGISTRY_OPTIONS["registry"],
-    **{f"registry_{name}": _REGISTRY_OPTIONS[name] for name in _BESIDE_A_CLUSTER},
-    "registry_timeout": {"type": "int", "default": 30},
-    "crane_path": _REGISTRY_OPTIONS["crane_path"],
+    **{name: _REGISTRY_OPTIONS[name] for name in ("registry", "crane_path", "registry_aliases")},
+    **{option: _REGISTRY_OPTIONS[name] for name, option in _BESIDE_A_CLUSTER.items()},
+    "registry_timeout": {**_REGISTRY_OPTIONS["timeout"], "default": 30},
 }
 
 
 # A module that copies names the options of the registry to read from source_*. They have no fallback: the credentials
 # in the environment belong to the registry in the environment.
-_OF_A_SOURCE = ("registry", "username", "password", "authfile", "ca_path", "validate_certs")
+_OF_A_SOURCE = ("registry", *ACCOUNT, "ca_path", "validate_certs")
 SOURCE_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
-    f"source_{name}": {
-        key: _REGISTRY_OPTIONS[name][key] for key in ("type", "no_log") if key in _REGISTRY_OPTIONS[name]
-    }
+    f"source_{name}": {key: _TYPES[name][key] for key in ("type", "no_log") if key in _TYPES[name]}
     for name in _OF_A_SOURCE
 }
 
@@ -78,19 +100,23 @@ def options_of(params: t.Mapping[str, t.Any]) -> Options:
     """The registry options of a module that only uses a registry. Raises ZotError."""
     at_least(1, timeout=params["timeout"])
     at_least(0, retries=params["retries"])
-    return Options(**{name: params[name] for name in _REGISTRY_OPTIONS})
+    return _options({name: params[name] for name in _REGISTRY_OPTIONS})
 
 
 def options_beside_a_cluster(params: t.Mapping[str, t.Any]) -> Options:
     """The registry options of a module with C(CLUSTER_MODULE_OPTIONS). Raises ZotError."""
     at_least(1, registry_timeout=params["registry_timeout"])
-    return Options(
-        params["registry"],
-        timeout=params["registry_timeout"],
-        crane_path=params["crane_path"],
-        names={name: f"registry_{name}" for name in _BESIDE_A_CLUSTER},
-        **{name: params[f"registry_{name}"] for name in _BESIDE_A_CLUSTER},
-    )
+    names = {name: _BESIDE_A_CLUSTER.get(name, name) for name in _REGISTRY_OPTIONS}
+    return _options({name: params[names[name]] for name in names if names[name] in params}, names)
+
+
+def _options(given: t.Mapping[str, t.Any], names: t.Mapping[str, str] = MappingProxyType({})) -> Options:
+    """The options with the account that belongs to the registry. *names* are those of the module."""
+    registry = given["registry"]
+    account = select_account((given, environment_account(registry)))
+    foreign = foreign_account(registry)
+    require_complete(account, names, reason=foreign)
+    return Options(**{**given, **dict.fromkeys(ACCOUNT), **account}, foreign_account=foreign, names=names)
 
 
 def source_options_of(params: t.Mapping[str, t.Any]) -> Options:
@@ -99,15 +125,17 @@ def source_options_of(params: t.Mapping[str, t.Any]) -> Options:
     If source and destination are the same registry, options that are not set are those of the destination.
     """
     destination = options_of(params)
-    given = {name: params[f"source_{name}"] for name in _OF_A_SOURCE if params[f"source_{name}"] is not None}
+    given = {name: params[f"source_{name}"] for name in _OF_A_SOURCE if params[f"source_{name}"] not in (None, "")}
     names = {name: f"source_{name}" for name in _OF_A_SOURCE}
-    if given.get("registry", destination.registry) == destination.registry:
+    require_complete(given, names)
+    registry = given.pop("registry", destination.registry)
+    if registry == destination.registry or same_registry(registry or "", destination.registry or ""):
         names = {name: names[name] for name in given}
-        account = ("username", "password", "authfile")
-        kept = {} if given.keys() & set(account) else {name: getattr(destination, name) for name in account}
+        registry = destination.registry
+        kept = {} if given.keys() & set(ACCOUNT) else {name: getattr(destination, name) for name in ACCOUNT}
         given = {"ca_path": destination.ca_path, "validate_certs": destination.validate_certs, **kept, **given}
     return Options(
-        given.pop("registry", destination.registry),
+        registry,
         timeout=destination.timeout,
         retries=destination.retries,
         crane_path=destination.crane_path,
@@ -130,12 +158,53 @@ def open_registries(module: AnsibleModule, result: t.Callable[[], dict[str, t.An
         text = module.params.get(name) or ""
         if "@" in text:  # it may contain a password, and Ansible prints the options
             module.no_log_values.add(text)
+    _protect_passwords(module)
     with invalid_options(), open_task(module.tmpdir, fail) as task:
         try:
             yield task
         finally:
             # A registry can return a secret, for example in a label. Shorter secrets would censor parts of other words.
             module.no_log_values.update(secret for secret in task.secrets if len(secret) >= 8)
+
+
+# The options whose values appear as names in results.
+_NAMES = (
+    *("registry", "repository", "repositories", "images", "tags", "source", "manifests", "index", "keep_previous"),
+    *("source_registry", "source_repository", "shared_tags", "digests", "revision", "in_use", "assume_pushed"),
+    *("namespace", "namespaces", "workloads", "label_selectors", "name"),
+)
+
+
+def _protect_passwords(module: AnsibleModule) -> None:
+    """Register the password of the environment as secret. Raises ZotError for a password that is part of a name."""
+    params = module.params
+    beside_a_cluster = "registry_password" in params
+    account = options_beside_a_cluster(params) if beside_a_cluster else options_of(params)
+    if account.password:
+        module.no_log_values.add(account.password)
+    passwords = {account.password, *(value for name, value in params.items() if name.endswith("password"))}
+    for name in _NAMES:
+        texts = list(_texts(params.get(name)))
+        if any(password in text for password in passwords if password for text in texts):
+            raise ZotError(
+                "invalid_option",
+                f"a password of this task occurs in the option {name}",
+                hint="Ansible replaces a password by asterisks in all results, also within names. Use a password that"
+                " is part of no name, for example an API key of Zot.",
+            )
+
+
+def _texts(value: t.Any) -> t.Iterator[str]:
+    """All texts in the value of an option, without the paths of archives."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name not in ("archive", "archives"):
+                yield from _texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, (str, int, float)):
+        yield str(value)
 
 
 @contextlib.contextmanager
@@ -232,14 +301,17 @@ def at_least(minimum: int, **values: int) -> None:
             raise ZotError("invalid_option", f"{name} is {value}, but must be at least {minimum}")
 
 
-def tag_owners(requests: t.Iterable[tuple[t.Iterable[Reference], T]], kind: str) -> dict[Reference, T]:
-    """The owner of each tag. *requests* has the tags of each owner. Raises ZotError for a tag of two owners."""
-    owners: dict[Reference, T] = {}
-    for references, owner in requests:
-        for reference in references:
-            if owners.setdefault(reference, owner) is not owner:
-                raise ZotError("invalid_option", f"{reference} is a tag of two {kind}")
-    return owners
+def pattern_option(name: str, text: str) -> re.Pattern[str]:
+    """A regular expression. Raises ZotError for any other text."""
+    try:
+        return re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ZotError("invalid_option", f"{name}: {text!r} is not a regular expression: {error}") from error
+
+
+def revisions_option(text: str | None) -> Revisions:
+    """The tags that are revisions: those that the option matches, if it is set. Raises ZotError."""
+    return Revisions(pattern_option("revisions", text) if text else None)
 
 
 def platform_option(text: str) -> Platform:

@@ -21,6 +21,7 @@ import re
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import settable
 
 # https://go.dev/src/crypto/x509/root_linux.go
 _BUNDLES = (
@@ -38,9 +39,12 @@ _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICAT
 class Trust:
     """The CA certificates of one registry: those of the system, which the tools find themselves, and *ca_path*."""
 
-    def __init__(self, ca_path: str | None, environment: t.Mapping[str, str]) -> None:
-        """*environment* is that of the tools. Raises ZotError if *ca_path* cannot be read or has no certificate."""
-        self.own = _certificates(ca_path) if ca_path else b""
+    def __init__(self, ca_path: str | None, environment: t.Mapping[str, str], *, option: str = "ca_path") -> None:
+        """*environment* is that of the tools. *option* is the option that errors name.
+
+        Raises ZotError if *ca_path* cannot be read or has no certificate.
+        """
+        self.own = _certificates(ca_path, option) if ca_path else b""
         self._bundle, self._extra = _extra_certificates(environment)
 
     def write(self, directory: str) -> dict[str, str]:
@@ -55,17 +59,16 @@ class Trust:
         return b"\n".join([_read(self._bundle or ""), self._extra, self.own])
 
 
-def _certificates(ca_path: str) -> bytes:
+def _certificates(ca_path: str, option: str) -> bytes:
+    hint = f"Set {settable('ca_path', option)} to a PEM file."
     try:
         with open(ca_path, "rb") as file:
             certificates = file.read()
     except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ZotError(
-            "invalid_option", f"ca_path {ca_path} cannot be read: {reason}", hint="Give a PEM file."
-        ) from error
+        raise ZotError("invalid_option", f"ca_path {ca_path} cannot be read: {reason}", hint=hint) from error
     if b"-----BEGIN CERTIFICATE-----" not in certificates:
-        raise ZotError("invalid_option", f"ca_path {ca_path} has no certificate", hint="Give a PEM file.")
+        raise ZotError("invalid_option", f"ca_path {ca_path} has no certificate", hint=hint)
     return certificates
 
 

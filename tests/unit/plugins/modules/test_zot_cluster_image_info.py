@@ -11,8 +11,6 @@ import typing as t
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use import Use
-from ansible_collections.killinit.zot.plugins.module_utils._cluster_image_info import _references
 from ansible_collections.killinit.zot.tests.unit.fake_cluster import KINDS, FakeCluster
 from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
 from ansible_collections.killinit.zot.tests.unit.web_registry import WebRegistry
@@ -313,7 +311,14 @@ def test_a_shared_tag_alone(scene: Scene) -> None:
 
 @pytest.mark.parametrize(
     ("tag", "risk"),
-    [("3f2c1ab-amd64", None), ("3f2c1ab-arm-v7", None), ("3f2c1ab-previous", "shared_tag"), ("1.4.2", "shared_tag")],
+    [
+        ("3f2c1ab-amd64", None),
+        ("3f2c1ab-arm-v7", None),
+        ("3f2c1ab-previous", "shared_tag"),
+        ("1.4.2", None),
+        ("v1.4.2-amd64-v2", None),
+        ("1.4", "shared_tag"),
+    ],
 )
 def test_the_tag_of_a_revision(tag: str, risk: str | None, scene: Scene) -> None:
     """The tag of one architecture belongs to it."""
@@ -438,19 +443,11 @@ def test_another_spelling_of_the_registry(scene: Scene) -> None:
     assert (image["reference"], image["digest"]) == (f"{host}/openclaw/openclaw:cafe123", scene.digest("cafe123"))
 
 
-@pytest.mark.parametrize(
-    ("named", "registry", "is_same"),
-    [
-        ("OCI.example", "oci.example", True),
-        ("oci.example:443", "oci.example", True),
-        ("oci.example", "OCI.example:443", True),
-        ("oci.example:5443", "oci.example", False),
-        ("oci.example:80", "oci.example", False),
-    ],
-)
-def test_spellings_of_a_registry(named: str, registry: str, is_same: bool) -> None:
-    use = Use("openclaw", "deployment/app", "template", f"{named}/app:1")
-    assert [str(each) for each in _references(use, registry)] == ([f"{registry}/app:1"] if is_same else [])
+def test_a_name_by_which_the_cluster_knows_the_registry(scene: Scene) -> None:
+    named = workload("Deployment", "zot.zot.svc:5000/openclaw/openclaw:cafe123")
+    assert scene(named, allow_empty=True)["images"] == []
+    (image,) = scene(named, registry_aliases=["localhost:5000", "Zot.zot.svc:5000"])["images"]
+    assert (image["reference"], image["digest"]) == (f"{scene.app}:cafe123", scene.digest("cafe123"))
 
 
 def test_text_of_the_cluster_is_escaped(scene: Scene) -> None:

@@ -143,7 +143,7 @@ def test_failure(run_module: t.Any, fake: t.Any, app: str, tools: Path) -> None:
         f"docker://{HOST}/demo/app:1",
     ] or command[1:4] == ["--tmpdir", "--policy", "copy"]
     hint = error.pop("hint")
-    assert "user 'ci' from the option username" in hint
+    assert "user 'ci' from zot_username (variable) or username (option)" in hint
     assert "stderr" not in result
     assert error == {
         "msg": f"cannot push {app} to {HOST}/demo/app:1; {HOST}/demo/app:1 now holds nothing. {hint} (skopeo: writing"
@@ -258,6 +258,6 @@ def test_the_environment_names_the_registry(run_module: t.Any, app: str, monkeyp
 def test_no_registry(run_module: t.Any, app: str) -> None:
     options = {"registry": None, "username": None, "password": None}
     result = run_module(zot_push.main, archive=app, repository="demo/app", tags=["1"], **options)
-    names = ("option registry", "zot_registry", "ZOT_REGISTRY")
+    names = ("registry (option)", "zot_registry", "ZOT_REGISTRY")
     assert result["msg"].startswith("no registry is given.")
     assert all(name in result["msg"] for name in names)

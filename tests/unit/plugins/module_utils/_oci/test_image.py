@@ -37,11 +37,6 @@ def test_a_version_of_windows_satisfies_every_request_without_one(wanted: str, s
     assert Platform("windows", "amd64", os_version="10.0.20348.2402").satisfies(Platform.parse(wanted)) is satisfied
 
 
-@pytest.mark.parametrize("text", ["linux/amd64", "linux/arm/v7", "windows/amd64"])
-def test_platform_is_printed_as_it_is_read(text: str) -> None:
-    assert str(Platform.parse(text)) == text
-
-
 @pytest.mark.parametrize(
     "text",
     ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "Linux/amd64", "linux/amd64\n", "linux amd64", "linux/.."],
@@ -177,42 +172,6 @@ def test_a_manifest_that_is_none() -> None:
 )
 def test_same_index(other: Manifest, same: bool) -> None:
     assert (BASE.by_platform == other.by_platform) is same
-
-
-def test_image_that_is_absent() -> None:
-    assert Image(REFERENCE).for_ansible() == {
-        "reference": "h.example/demo/app:1",
-        "registry": "h.example",
-        "repository": "demo/app",
-        "tag": "1",
-        "digest": None,
-        "pinned": None,
-        "media_type": None,
-        "platforms": [],
-        "size": None,
-        "created": None,
-        "labels": {},
-        "exists": False,
-    }
-
-
-def test_image() -> None:
-    manifest = Manifest("sha256:" + "a" * 64, MANIFEST, {}, size=5)
-    config = {"os": "linux", "architecture": "arm", "variant": "v7", "created": "now", "config": {"Labels": {"a": "b"}}}
-    assert Image(REFERENCE, manifest, config).for_ansible() == {
-        "reference": "h.example/demo/app:1",
-        "registry": "h.example",
-        "repository": "demo/app",
-        "tag": "1",
-        "digest": manifest.digest,
-        "pinned": f"h.example/demo/app@{manifest.digest}",
-        "media_type": MANIFEST,
-        "platforms": ["linux/arm/v7"],
-        "size": 5,
-        "created": "now",
-        "labels": {"a": "b"},
-        "exists": True,
-    }
 
 
 def test_the_size_of_an_index_is_that_of_its_children() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._index import write_indexes
+from ansible_collections.killinit.zot.plugins.module_utils._index import run as run_index
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import MissingLibraryError
 from ansible_collections.killinit.zot.plugins.module_utils._push.pusher import ArchivePusher
@@ -400,7 +400,7 @@ class TestOverwrite:
         names = ("platforms", "overwrite", "keep_previous")
         index = {"repository": "demo/app", "tags": ["1"], "manifests": ["1-amd64", "1-arm64"], **dict.fromkeys(names)}
         options = {**index, "images": None, "parallel": 1, "assume_pushed": []}
-        write_indexes(Registry(session), options, dry_run=False, warn=lambda _text: None)
+        run_index(Registry(session), options, dry_run=False, warn=lambda _text: None)
 
     def test_until_the_index_exists_a_build_can_be_repeated(
         self, session: Session, fake: t.Any, app: Path, other: Path, docker_config: t.Any

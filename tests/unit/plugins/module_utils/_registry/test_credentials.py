@@ -71,7 +71,7 @@ def test_nothing_is_written_before_a_tool_needs_it(make: Make) -> None:
 
 def test_username(make: Make) -> None:
     credentials = make(username="me", password="s3cret")
-    assert credentials.prepare(HOST, "demo/app") == "user 'me' from the option username"
+    assert credentials.prepare(HOST, "demo/app") == "user 'me' from zot_username (variable) or username (option)"
     assert written(credentials)["auths"] == {HOST: {"auth": AUTH}}
 
 
@@ -80,7 +80,10 @@ def test_username_out_of_the_environment(make: Make, monkeypatch: pytest.MonkeyP
     assert make(username="me", password="s3cret").prepare(HOST, "demo/app") == "user 'me' from ZOT_USERNAME"
     # The environment is not used for the source of a copy.
     source = make(username="me", password="s3cret", username_option="source_username")
-    assert source.prepare(HOST, "demo/app") == "user 'me' from the option source_username"
+    assert (
+        source.prepare(HOST, "demo/app")
+        == "user 'me' from zot_promote_source_username (variable) or source_username (option)"
+    )
 
 
 def test_username_is_for_its_registry_only(make: Make) -> None:
@@ -126,7 +129,7 @@ def test_a_username_of_the_task_comes_before_an_auth_file_of_the_environment(
     path = authfile(tmp_path / "auth.json", {HOST: {"auth": encoded("file", "x")}})
     monkeypatch.setenv("ZOT_AUTHFILE", path)
     credentials = make(username="me", password="s3cret", authfile=path)
-    assert credentials.prepare(HOST, "app") == "user 'me' from the option username"
+    assert credentials.prepare(HOST, "app") == "user 'me' from zot_username (variable) or username (option)"
 
 
 @pytest.mark.parametrize(

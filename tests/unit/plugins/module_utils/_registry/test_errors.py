@@ -54,6 +54,15 @@ def test_a_connection_that_broke_in_the_middle_of_a_blob() -> None:
     assert classify(text, names=["h/a:1"]) == "unavailable"
 
 
+def test_a_layer_that_another_client_pushes_at_the_same_time() -> None:
+    """skopeo 1.9.3 and CNCF Distribution 2.8.2, whose link to the layer is empty for a moment."""
+    text = (
+        "writing manifest: uploading manifest 1 to h/a: errors: digest invalid manifest blob unknown: blob unknown to"
+        " registry"
+    )
+    assert classify(text, names=["h/a:1", "h/a"]) == "unavailable"
+
+
 def test_a_layer_that_is_damaged() -> None:
     """skopeo 1.9.3, which compares the layer with its digest while it sends it."""
     text = (

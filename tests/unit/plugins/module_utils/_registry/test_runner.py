@@ -357,7 +357,7 @@ def test_find_tool_gives_an_absolute_path(tools: Path, monkeypatch: pytest.Monke
     ("path", "message"),
     [
         (None, "cannot find regctl: regctl is not in PATH"),
-        ("/none/regctl", "cannot find regctl: the option regctl_path names /none/regctl, which is not a program"),
+        ("/none/regctl", "cannot find regctl: regctl_path is /none/regctl, which is not a program"),
     ],
     ids=["PATH", "option"],
 )

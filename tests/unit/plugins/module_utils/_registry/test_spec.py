@@ -14,6 +14,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._push.pusher import ArchivePusher
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import ACCOUNT, SETTINGS
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
 
 HOST = "127.0.0.1:5000"
@@ -32,7 +33,7 @@ def test_only_the_password_is_secret() -> None:
     assert [name for name, option in SHARED.items() if option.get("no_log")] == ["password"]
 
 
-@pytest.mark.parametrize("name", ["registry", "username", "password", "authfile", "ca_path", "validate_certs"])
+@pytest.mark.parametrize("name", sorted({*SETTINGS} - {*ACCOUNT}))
 def test_fallback_to_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"ZOT_{name.upper()}", "value")
     function, variables = SHARED[name]["fallback"]
@@ -61,6 +62,7 @@ class Module:
             "retries": 0,
             "skopeo_path": None,
             "crane_path": None,
+            "registry_aliases": [],
             **params,
         }
 
@@ -75,7 +77,7 @@ def test_open_session_leaves_nothing(fake: t.Any, tmp_path: Path) -> None:
 
 def test_credentials_are_redacted_in_the_result(fake: t.Any, tmp_path: Path) -> None:
     """A registry may send it back, in a label for instance."""
-    for password, hidden in (("s3cret", {"bWU6czNjcmV0"}), ("s3cret99", {"s3cret99", "bWU6czNjcmV0OTk="})):
+    for password, hidden in (("s3cret", {"s3cret", "bWU6czNjcmV0"}), ("s3cret99", {"s3cret99", "bWU6czNjcmV0OTk="})):
         module = Module(tmp_path, username="me", password=password)
         with open_session(t.cast("t.Any", module)) as session:
             Registry(session).digest(APP)

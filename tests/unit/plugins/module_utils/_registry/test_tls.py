@@ -80,7 +80,10 @@ def test_ca_that_cannot_be_used(tmp_path: Path, name: str, reason: str) -> None:
     (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----")
     with pytest.raises(ZotError, match=rf"ca_path .* {reason}") as raised:
         Trust(str(tmp_path / name), {})
-    assert (raised.value.error_class, raised.value.hint) == ("invalid_option", "Give a PEM file.")
+    assert (raised.value.error_class, raised.value.hint) == (
+        "invalid_option",
+        "Set zot_ca_path (variable), ca_path (option) or ZOT_CA_PATH (environment) to a PEM file.",
+    )
 
 
 @pytest.mark.parametrize(

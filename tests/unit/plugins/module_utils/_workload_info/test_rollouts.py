@@ -8,12 +8,12 @@ import typing as t
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import name_of
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.cluster_state import read_cluster
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Selection
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import name_of
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import (
     RESTARTED_AT,
     Rollout,
+    read_workloads,
     rollout_of,
 )
 from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster
@@ -36,7 +36,7 @@ def captured(scenario: str, *workloads: Dict) -> dict[str, Rollout]:
     state = CLUSTER[scenario]
     own = workloads or state["workloads"]
     pods = with_templates(own, state.get("pods", CLUSTER["fresh"]["pods"]))
-    cluster = read_cluster(FakeCluster(*own, *pods), Selection(NAMESPACE))
+    cluster = read_workloads(FakeCluster(*own, *pods), Selection(NAMESPACE))
     return {name_of(each): rollout_of(each, cluster.pods_of(each)) for each in own}
 
 
@@ -124,7 +124,7 @@ def new_pod(reason: str, message: str | None = None, *, init: bool = False, stam
 def far(current: Dict, *pods: Dict) -> tuple[str, str]:
     """State and reason of the rollout, to whose template new_pod() belongs."""
     current["spec"]["template"]["metadata"] = {"annotations": {RESTARTED_AT: STAMP}}
-    cluster = read_cluster(FakeCluster(current, *with_templates([current], pods)), Selection(NAMESPACE))
+    cluster = read_workloads(FakeCluster(current, *with_templates([current], pods)), Selection(NAMESPACE))
     found = rollout_of(current, cluster.pods_of(current))
     return found.state, found.reason
 

@@ -13,12 +13,12 @@ import typing as t
 import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import CONTAINERS, VOLUMES
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import CONTAINERS, VOLUMES
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info import registry_state
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info import run as _workload_info
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info import run
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import RESTARTED_AT
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.run import Query, workload_info
 from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster
 from ansible_collections.killinit.zot.tests.unit.workload_objects import (
     AMD,
@@ -42,6 +42,7 @@ from ansible_collections.killinit.zot.tests.unit.workload_objects import (
     digest,
     gone,
     image,
+    image_of,
     pod,
     rolled_out,
     single,
@@ -69,35 +70,31 @@ DEFAULTS: Dict = {
 
 
 class Registry:
-    """A Registry whose images are results of zot_image_info.
+    """A Registry whose images are given as results of zot_image_info.
 
     *requested* are the references whose digest was read, in any order, and *whole* those whose image was read.
     """
+
+    name = REGISTRY
 
     def __init__(self, images: t.Iterable[Dict]) -> None:
         self.images = {each["reference"]: each for each in images}
         self.requested: list[str] = []
         self.whole: list[str] = []
 
-    def parse(self, text: str) -> str:
-        return text
-
-    def digest(self, reference: str) -> str | None:
-        self.requested.append(reference)
-        found: str | None = self.images.get(reference, {}).get("digest")
+    def digest(self, reference: Reference) -> str | None:
+        self.requested.append(str(reference))
+        found: str | None = self.images.get(str(reference), {}).get("digest")
         return found
+
+    def with_children(self, reference: Reference) -> Image:
+        self.whole.append(str(reference))
+        return image_of(reference, self.images.get(str(reference)))
 
 
 @pytest.fixture(autouse=True)
-def _no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reads come from Registry, and a restart has a known time."""
-
-    def fake_read_images(reader: Registry, query: Dict) -> Dict:
-        reader.whole += query["images"]
-        return {"images": [reader.images.get(text) or gone(text) for text in query["images"]]}
-
-    monkeypatch.setattr(registry_state, "read_images", fake_read_images)
-    monkeypatch.setattr(_workload_info, "_stamp", lambda: STAMP)
+def _known_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_stamp", lambda: STAMP)
 
 
 def info(
@@ -113,7 +110,7 @@ def info(
     registry = images if isinstance(images, Registry) else Registry([image()] if images is None else images)
     client = cluster or FakeCluster(NAMESPACE_OBJECT, *own, *with_templates(own, pods))
     params = {**DEFAULTS, "images": released, **options}
-    return workload_info(client, registry, Query.of(params))  # type: ignore[arg-type]
+    return run.run(client, registry, run.WorkloadQuery.of(params))  # type: ignore[arg-type]
 
 
 def plan(*arguments: t.Any, **options: t.Any) -> list[Dict]:
@@ -985,8 +982,8 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
         self.sleeps: list[float] = []
-        monkeypatch.setattr(_workload_info.time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(_workload_info.time, "sleep", self.sleep)
+        monkeypatch.setattr(run.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(run.time, "sleep", self.sleep)
 
     def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
@@ -1605,6 +1602,14 @@ class TestSetImage:
         images = [image(f"{APP}:{new}"), image(f"{APP}:{old}", OTHER, amd64=digest(1))]
         own = workload(container(f"{APP}:{old}"))
         entry = one(own, pod(f"{APP}@{OTHER}"), images=images, released=[f"{APP}:{new}"], set_image="true")
+        assert (entry["patch"] is not None) is is_set
+
+    @pytest.mark.parametrize(("more", "is_set"), [([], True), ([f"{APP}:1.5.0"], False)])
+    def test_a_short_version_beside_a_revision_is_a_shared_tag(self, more: list[str], is_set: bool) -> None:
+        """A workload that follows 1.4 does not follow 1.5, unless the release has no other revision."""
+        images = [image(f"{APP}:{tag}") for tag in ("1.5", "1.5.0")] + [image(f"{APP}:1.4", OTHER, amd64=digest(1))]
+        own, running = workload(container(f"{APP}:1.4")), pod(f"{APP}@{OTHER}")
+        entry = one(own, running, images=images, released=[f"{APP}:1.5", *more], set_image="true")
         assert (entry["patch"] is not None) is is_set
 
     def test_sets_a_volume(self) -> None:

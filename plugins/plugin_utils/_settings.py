@@ -1,0 +1,117 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The settings of a module that a task omits: from the variables of the host.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleError
+
+from ansible_collections.killinit.zot.plugins.module_utils._registry.accounts import select_account
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import ACCOUNT, SETTINGS, variable
+
+# The modules that read a cluster. Their options username and password are those of the cluster.
+CLUSTER_MODULES = frozenset(
+    ("zot_workload_info", "zot_pull_secret_info", "zot_pull_failure_info", "zot_cluster_image_info")
+)
+_PLAIN_BESIDE_A_CLUSTER = ("registry", "crane_path", "registry_aliases")
+_ABSENT_BESIDE_A_CLUSTER = ("retries", "skopeo_path")
+_CLUSTER = ("kubeconfig", "context")
+# Without in_use a task prunes without a cluster. The error of an empty namespace says more than that of a missing one.
+_NEVER_ABSENT = ("in_use", "namespace")
+
+
+def options_of(module: str) -> dict[str, str]:
+    """The option of each registry setting in a module."""
+    if module not in CLUSTER_MODULES:
+        return {name: name for name in SETTINGS}
+    names = [name for name in SETTINGS if name not in _ABSENT_BESIDE_A_CLUSTER]
+    return {name: name if name in _PLAIN_BESIDE_A_CLUSTER else f"registry_{name}" for name in names}
+
+
+class Variables:
+    """The variables of a task. Each is evaluated when it is needed: one that is not needed may be undefined."""
+
+    def __init__(self, templar: t.Any, variables: t.Mapping[str, t.Any]) -> None:
+        self._templar = templar
+        self._variables = variables
+
+    def get(self, setting: str) -> t.Any:
+        """The value of a setting, None if it is not set. Raises AnsibleError if it cannot be evaluated."""
+        name = variable(setting)
+        if name not in self._variables:
+            return None
+        try:
+            # ansible-core 2.19 refuses a template that is only omit, unless it is in a dictionary.
+            value = self._templar.template({name: self._variables[name]}).get(name)
+            return None if is_absent(value, self._variables) else value
+        except Exception as error:  # an undefined variable, a vault without a password, a filter that fails
+            raise AnsibleError(f"the variable {name} cannot be evaluated: {_reason(error)}") from None
+
+
+def is_absent(value: t.Any, variables: t.Mapping[str, t.Any]) -> bool:
+    """Whether the value of an option or a variable counts as not set. AWX passes an empty answer as empty text."""
+    # Before ansible-core 2.19 omit is a text.
+    return value is None or (isinstance(value, str) and value in ("", variables.get("omit")))
+
+
+def _reason(error: BaseException) -> str:
+    """Why a template failed. The whole text of ansible-core contains lines of the source."""
+    text = getattr(error, "_original_message", None) or getattr(error, "message", None) or str(error)
+    return str(text).strip().rstrip(".")
+
+
+def with_settings(
+    module: str, arguments: t.Mapping[str, t.Any], templar: t.Any, variables: t.Mapping[str, t.Any]
+) -> dict[str, t.Any]:
+    """The arguments of a task, with the settings that they omit. Raises AnsibleError."""
+    found = Variables(templar, variables)
+    options = options_of(module)
+    # A role passes its variables unchanged, and an empty answer in AWX is null.
+    given = {
+        name: value for name, value in arguments.items() if name in _NEVER_ABSENT or not is_absent(value, variables)
+    }
+    for setting, option in options.items():
+        if setting not in ACCOUNT and option not in given:
+            value = found.get(setting)
+            if value is not None:
+                given[option] = value
+
+    def levels() -> t.Iterator[dict[str, t.Any]]:
+        yield {name: given.get(options[name]) for name in ACCOUNT}
+        # Evaluated only if the task has no complete account.
+        yield {name: found.get(name) for name in ACCOUNT}
+
+    given.update((options[name], value) for name, value in select_account(levels()).items())
+    # A task that names the server of the cluster must not send it the credentials of another cluster.
+    if module in CLUSTER_MODULES and "host" not in given:
+        for name in _CLUSTER:
+            value = None if name in given else found.get(name)
+            if value is not None:
+                given[name] = value
+    return given
+
+
+def cluster_defaults(task: t.Any, templar: t.Any) -> dict[str, t.Any]:
+    """The connection that module_defaults give the modules of kubernetes.core.
+
+    A module cannot join the action group of another collection without taking that group's other options, or giving it
+    its own: https://docs.ansible.com/ansible/latest/user_guide/playbooks_module_defaults.html
+    """
+    defaults = None
+    for block in task.module_defaults or []:
+        # As in ansible-core, an inner block replaces the whole dictionary of an outer one.
+        defaults = block.get("group/kubernetes.core.k8s", defaults)
+    if not defaults:
+        return {}
+    from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
+
+    options = {alias for name, option in AUTH_ARG_SPEC.items() for alias in (name, *option.get("aliases", ()))}
+    # The value may be one template, or a dictionary with templates in it.
+    return {name: value for name, value in (templar.template(defaults) or {}).items() if name in options}
