@@ -22,11 +22,10 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "tests"))
 
-from environment import cluster_parts, commands, docs_links, docs_site, pythons, sanity
+from environment import cluster_parts, commands, docs_links, docs_site, pythons, sanity, zot_program
 from environment.collection_path import AWX_PYTHON, CACHE, COLLECTIONS, ROOT, fetch_collection, link_collection
 from environment.other_tools import other_tools
 
-WITH_REGISTRY = ("versions", "package", "integration", "reliability", "cluster", "molecule", "demo", "demo-cluster")
 ACTIONLINT = "v1.7.12"
 
 nox.options.default_venv_backend = "none"
@@ -53,19 +52,31 @@ def quick(session: nox.Session) -> None:
 
 @nox.session
 def test(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry etcd runc java curl strace
-    """Run all tests, and print the time of each session"""
+    """Run all tests, or the sessions that the arguments name, and print the time of each session"""
+    name_registry(session)
     provide_collections(awx=True)
-    checks = commands.quick()
-    del checks["unit tests"]  # the session units runs them, with their coverage
-    results = commands.run(checks, workers=2)
     # The tests with a cluster wait for Kubernetes half of the time, so other sessions run at the same time.
     beside = ("cluster", "units", "docs", "workflows", "sanity", "versions", "package", "integration")
-    results += commands.run(_sessions(*beside), workers=2)
     # The tests of faults wait, too. More load than one other session would change their results.
-    results += commands.run(_sessions("reliability", "molecule", "demo", "demo-cluster"), workers=2)
+    groups = [beside, ("reliability", "molecule", "demo", "demo-cluster")]
+    results = []
+    if session.posargs:
+        groups = [tuple(session.posargs)]
+    else:
+        checks = commands.quick()
+        del checks["unit tests"]  # the session units runs them, with their coverage
+        results += commands.run(checks, workers=2)
+    for names in groups:
+        results += commands.run(_sessions(*names), workers=2)
+    results = [commands.repeat(result) for result in results]
     session.log("\n".join(["The time of each session:", *map(str, results)]))
-    if not (os.environ.get("ZOT_BINARY") or shutil.which("zot")):
-        session.warn(f"NOT on real Zot: {', '.join(WITH_REGISTRY)}. Put zot in PATH or name it in ZOT_BINARY.")
+    for result in results:
+        for flaky in result.flaky:
+            session.warn(f"FLAKY {flaky}: failed in the session {result.name}, then passed alone")
+    skipped = {result.name: zot_program.count_skipped(result.output) for result in results}
+    numbers = [f"{number} of {name}" for name, number in skipped.items() if number]
+    if numbers:
+        session.warn(f"SKIPPED without Zot: {', '.join(numbers)}. {zot_program.SOURCE}")
     _require_passed(session, results)
 
 
@@ -114,6 +125,7 @@ def workflows(session: nox.Session) -> None:  # needs: go
 @nox.session
 def versions(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry
     """Run the unit tests and playbooks on each Python of this machine with its ansible-core; arguments go to pytest"""
+    name_registry(session)
     playbooks = "tests/integration/test_publish.py tests/integration/test_progress.py"
     playbooks += " tests/integration/test_cluster_connection.py"
     packages = ("pytest", "pytest-xdist", "hypothesis", "jmespath", "kubernetes", "zstandard", "bcrypt", "trustme")
@@ -152,6 +164,7 @@ def sanity_(session: nox.Session) -> None:
 @nox.session
 def package(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry
     """Test the tarball: installed, in an execution environment and in AWX; arguments go to pytest"""
+    name_registry(session)
     provide_collections(awx=True)
     importer = str(pythons.make_environment("importer", "importer.txt"))
     pytest(session, "tests/packaging", "--numprocesses=2", "--dist=loadfile", ZOT_TEST_IMPORTER=importer)
@@ -160,12 +173,14 @@ def package(session: nox.Session) -> None:  # needs: skopeo crane go buildah zst
 @nox.session
 def integration(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry java curl strace
     """Test modules, roles and playbooks on a real registry; arguments go to pytest"""
+    name_registry(session)
     pytest(session, "tests/integration", "--numprocesses=2", ZOT_TEST_RULEBOOK=rulebook(), **other_tools())
 
 
 @nox.session
 def reliability(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry
     """Test releases under faults, load and a second operator; arguments go to pytest"""
+    name_registry(session)
     # Most of the time, these tests wait for timeouts.
     pytest(session, "tests/reliability", "--numprocesses=4", ZOT_TEST_CRANE=other_tools()["ZOT_TEST_CRANE"])
 
@@ -173,6 +188,7 @@ def reliability(session: nox.Session) -> None:  # needs: skopeo crane go buildah
 @nox.session
 def cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc java
     """Test the roles on a real Kubernetes, which is built the first time (10 minutes); arguments go to pytest"""
+    name_registry(session)
     cluster_parts.build(session.log)
     # The API returns times in UTC. In this time zone, a time that is read as local time is wrong by hours.
     surroundings = json.dumps(pythons.surroundings())
@@ -184,6 +200,7 @@ def cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zst
 @nox.session
 def molecule(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc
     """Run each role in check mode and twice, and verify the result; arguments go to molecule"""
+    name_registry(session)
     provide_collections()
     session.run("ansible-lint", "-q", "extensions", "docs/examples")
     cluster_parts.build(session.log)
@@ -198,6 +215,7 @@ def molecule(session: nox.Session) -> None:  # needs: skopeo crane go buildah zs
 @nox.session
 def demo(session: nox.Session) -> None:  # needs: skopeo crane registry
     """Publish two architectures, publish them again, and publish a new revision"""
+    name_registry(session)
     provide_collections()
     session.run("python", "tests/environment/demo.py", env={"PYTHONPATH": "tests"})
 
@@ -205,6 +223,7 @@ def demo(session: nox.Session) -> None:  # needs: skopeo crane registry
 @nox.session(name="demo-cluster")
 def demo_cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc
     """Run the demo and then release to a real Kubernetes, which is built the first time (10 minutes)"""
+    name_registry(session)
     provide_collections()
     cluster_parts.build(session.log)
     session.run("python", "tests/environment/demo.py", "--cluster", env={"PYTHONPATH": "tests"})
@@ -213,6 +232,7 @@ def demo_cluster(session: nox.Session) -> None:  # needs: skopeo crane go builda
 @nox.session
 def bench(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry etcd runc strace
     """Compare the collection with the bare commands (an hour); arguments: names of yardsticks, --runs N, --help"""
+    name_registry(session)
     provide_collections()
     env = {"PYTHONPATH": "tests"}
     try:
@@ -226,6 +246,7 @@ def bench(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah 
 @nox.session
 def environment(session: nox.Session) -> None:  # needs: skopeo crane go registry etcd runc
     """Start the registry of the tests, or stop it: environment start [--cluster], environment stop"""
+    name_registry(session)
     session.run("python", "tests/environment", *session.posargs)
 
 
@@ -282,8 +303,21 @@ def _sessions(*names: str) -> dict[str, list[str]]:
 def pytest(session: nox.Session, suites: str, *options: str, python: str = "python", **variables: str) -> None:
     """Run test suites, or the tests that the arguments of the session name, with the collections in the path."""
     provide_collections()
-    command = (python, "-m", "pytest", f"--override-ini=testpaths={suites}", *options)
+    # Other sessions run at the same time. After a run of all tests, the list of the failed tests has no older ones.
+    cache = commands.pytest_cache(session.name)
+    if not session.posargs:
+        shutil.rmtree(cache, ignore_errors=True)
+    ini = (f"--override-ini=testpaths={suites}", f"--override-ini=cache_dir={cache}")
+    command = (python, "-m", "pytest", *ini, *options)
     session.run(*command, *session.posargs, env=variables)
+
+
+def name_registry(session: nox.Session) -> None:
+    """Say in one line which registry the session uses."""
+    try:
+        session.log(zot_program.describe())
+    except zot_program.ZotProgramError as error:
+        session.error(str(error))
 
 
 def rulebook() -> str:

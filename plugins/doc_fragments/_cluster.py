@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """The registry options of modules that also read a cluster: CLUSTER_MODULE_OPTIONS of _registry/module.py."""
+    """The registry options of modules that also read a cluster: CLUSTER_MODULE_OPTIONS of _registry/spec.py."""
 
     DOCUMENTATION = r"""
 options:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """The options that module_utils/_registry/module.py defines."""
+    """The options that module_utils/_registry/spec.py defines."""
 
     DOCUMENTATION = r"""
 options:
@@ -94,7 +94,7 @@ notes:
     Environment variables and files are read on that host.
 """
 
-    # The options that module_utils/_registry/module.py names SOURCE_OPTIONS.
+    # The options that module_utils/_registry/spec.py names SOURCE_OPTIONS.
     SOURCE = r"""
 options:
   source_registry:

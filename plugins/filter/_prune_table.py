@@ -41,6 +41,7 @@ _WHY = {
     "name": "zot_prune_keep",
     "in_use": "in use",
     "shared_tag": "a shared tag",
+    "not_commit": "zot_prune_revisions is not set",
     "no_rule": "no rule removes revisions",
     "unknown_age": "its age is not known",
     "keep_last": "zot_prune_keep_last",

@@ -187,8 +187,9 @@ def _add(plan: dict[str, list[t.Any]], image: Image, platforms: t.Mapping[str, t
 
 
 def _tag_of(revision: str, platform: t.Any) -> str:
-    # A tag cannot contain a slash, so the platform linux/arm/v7 has the tag REVISION-arm-v7.
-    return "-".join(filter(None, (str(revision), platform.architecture, platform.variant)))
+    from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import architecture_tag
+
+    return architecture_tag(str(revision), platform)
 
 
 def _revision_problems(revision: t.Any) -> list[str]:
@@ -249,10 +250,10 @@ def _conflicts(
     owner: str, revision: str, additional: t.Sequence[str], of_platforms: t.Sequence[str], keep_previous: str
 ) -> list[str]:
     """The problems of tags that the tasks would write with two images, and of the tags that keep previous images."""
-    from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags
+    from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import Revisions, keeper_tag
 
     # Before the push, the platforms of an archive are unknown. So all tags of single architectures are refused.
-    of_revision = RevisionTags(re.escape(revision)).revision_of
+    of_revision = Revisions(re.compile(re.escape(revision))).of
     found = [
         f"{owner} has {tag}, which is the tag of one architecture: choose another."
         for tag in additional
@@ -263,7 +264,7 @@ def _conflicts(
     if "{tag}" not in keep_previous:
         return [*found, f"zot_publish_keep_previous is {keep_previous}, without {{tag}}: use {{tag}}-previous."]
     tags = [revision, *additional, *of_platforms]
-    keepers = {tag: keep_previous.replace("{tag}", tag) for tag in tags}
+    keepers = {tag: keeper_tag(keep_previous, tag) for tag in tags}
     found += _tag_problems("zot_publish_keep_previous", keepers.values())[:1]
     return found + [
         f"zot_publish_keep_previous: {keeper} would keep the previous image of {tag}, but is also a tag to write:"

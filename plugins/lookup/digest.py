@@ -149,7 +149,6 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.killinit.zot.plugins.module_utils._digest import pin
 from ansible_collections.killinit.zot.plugins.module_utils._registry.accounts import (
     environment_account,
     foreign_account,
@@ -159,6 +158,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.accounts im
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options
 from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import ACCOUNT, variable
+from ansible_collections.killinit.zot.plugins.plugin_utils._digest import pin
 from ansible_collections.killinit.zot.plugins.plugin_utils._settings import Variables, is_absent
 
 _SETTINGS = ("registry", "ca_path", "validate_certs", "timeout", "retries")

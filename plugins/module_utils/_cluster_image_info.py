@@ -14,22 +14,22 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client, has_namespace
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use import (
     RESOURCES_WITH_IMAGES,
-    Use,
-    uses_of,
+    ImageInUse,
+    images_in_use,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import namespace_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import namespace_name
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import Revisions
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, words
 from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import read_inventory
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import registry_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import TaggedImage
-from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
-from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import registry_option, revisions_option
 
 _PARALLEL = 8
 _REASONS: t.Mapping[str, str] = {
@@ -40,43 +40,79 @@ _REASONS: t.Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Query:
+class ClusterImageQuery:
     """The options of a task, except for those of the connections."""
 
     registry: str
     aliases: t.Sequence[str]
     namespaces: t.Sequence[str]
-    revisions: RevisionTags
+    revisions: Revisions
     allow_empty: bool
 
     @classmethod
-    def of(cls, params: t.Mapping[str, t.Any]) -> Query:
+    def of(cls, params: t.Mapping[str, t.Any]) -> ClusterImageQuery:
         """Parse the options. Raises ZotError or InvalidNameError for an invalid option."""
         return cls(
             registry_option(params["registry"]),
             params["registry_aliases"],
             tuple(dict.fromkeys(map(namespace_name, words(params["namespaces"])))),
-            RevisionTags(params["revisions"]),
+            revisions_option(params["revisions"]),
             params["allow_empty"],
         )
 
 
-class UnreadableError(ClusterError):
+class IncompleteError(ClusterError):
     """A part of the cluster could not be read. With an incomplete list, images in use could be deleted."""
 
-    def __init__(self, unreadable: t.Sequence[dict[str, t.Any]], error: ClusterError) -> None:
-        super().__init__(
-            error.message, verb=error.verb, resource=error.resource, namespace=error.namespace, status=error.status
-        )
-        self._unreadable = list(unreadable)
+    def __init__(self, errors: t.Sequence[ClusterError]) -> None:
+        self._unreadable = [error.unreadable() for error in errors]
+        super().__init__("; ".join(map(unreadable_text, self._unreadable)), status=errors[-1].status)
+
+    def __str__(self) -> str:
+        return self.message
 
     def for_ansible(self) -> dict[str, t.Any]:
         """The arguments of C(fail_json)."""
-        texts = "; ".join(map(unreadable_text, self._unreadable))
-        return {**super().for_ansible(), "msg": f"{texts}. {self.hint}", "unreadable": self._unreadable}
+        return {**super().for_ansible(), "unreadable": self._unreadable}
 
 
-def cluster_image_info(client: Client, reader: Registry, query: Query) -> dict[str, t.Any]:
+@dataclass(frozen=True)
+class _UsedImage:
+    """An image in use. *users* are the namespace, the owner and the kind of each use."""
+
+    reference: Reference
+    digest: str | None
+    tags: t.Sequence[str]
+    risk: str | None
+    users: t.Sequence[tuple[str, str, str]]
+
+    @property
+    def reason(self) -> str | None:
+        """Why the image can be lost."""
+        return _REASONS[self.risk].format(tags=" and ".join(self.tags)) if self.risk else None
+
+    def for_ansible(self) -> dict[str, t.Any]:
+        """One of C(images) in a result."""
+        return {
+            "reference": str(self.reference),
+            "digest": self.digest,
+            "tags": list(self.tags),
+            "risk": self.risk,
+            "reason": self.reason,
+            "used_by": [
+                {"namespace": printable(namespace), "name": printable(owner), "use": how}
+                for namespace, owner, how in self.users
+            ],
+        }
+
+    def __str__(self) -> str:
+        users = list(dict.fromkeys(printable(f"{namespace}/{owner}") for namespace, owner, _how in self.users))
+        more = f" and {len(users) - 3} more" if len(users) > 3 else ""
+        digest = f" ({self.digest[:19]})" if self.digest and not self.reference.digest else ""
+        return f"{self.reference}{digest}, used by {', '.join(users[:3])}{more}: {self.reason}"
+
+
+def run(client: Client, registry: Registry, query: ClusterImageQuery) -> dict[str, t.Any]:
     """The result of the module. Raises ClusterError or ZotError."""
     uses = _read_cluster(client, query.namespaces)
     used = [(reference, use) for use in uses for reference in _references(use, query)[:1]]
@@ -91,24 +127,21 @@ def cluster_image_info(client: Client, reader: Registry, query: Query) -> dict[s
         )
     with thread_pool(_PARALLEL) as pool:
         repositories = {each.repository: each for _first, use in used for each in _references(use, query)}
-        registry = _Registry.read(reader, query, repositories, pool)
+        tagged = _TaggedImages.read(registry, query, repositories, pool)
         # If a tag has moved, a template that names it and a pod that reports the old digest use two images.
         tags = list(dict.fromkeys(reference for reference, use in used if not use.digest))
-        current = dict(zip(tags, pool.map(reader.http().digest, tags)))
-        found: dict[tuple[Reference, str | None], list[Use]] = {}
+        current = dict(zip(tags, pool.map(registry.http().digest, tags)))
+        found: dict[tuple[Reference, str | None], list[ImageInUse]] = {}
         for reference, use in used:
             found.setdefault((reference, use.digest or current[reference]), []).append(use)
-        verdicts = pool.map(lambda key: registry.assess(key[0], key[1], found[key]), found)
-        images = [
-            _image(reference, digest, verdict, found[reference, digest])
-            for (reference, digest), verdict in zip(found, verdicts)
-        ]
-    images.sort(key=lambda each: (each["reference"], each["digest"] or ""))
-    digests = {use.digest for use in uses if use.digest} | {each["digest"] for each in images if each["digest"]}
+        verdicts = pool.map(lambda key: tagged.assess(key[0], key[1], found[key]), found)
+        images = [_UsedImage(*key, *verdict, _users(found[key])) for key, verdict in zip(found, verdicts)]
+    images.sort(key=lambda each: (str(each.reference), each.digest or ""))
+    digests = {use.digest for use in uses if use.digest} | {each.digest for each in images if each.digest}
     return {
         "changed": False,
-        "images": images,
-        "at_risk": [_sentence(each) for each in images if each["risk"]],
+        "images": [each.for_ansible() for each in images],
+        "at_risk": [str(each) for each in images if each.risk],
         "digests": sorted(digests),
         "registry": query.registry,
         "namespaces": list(query.namespaces),
@@ -116,44 +149,30 @@ def cluster_image_info(client: Client, reader: Registry, query: Query) -> dict[s
     }
 
 
-def _read_cluster(client: Client, namespaces: t.Sequence[str]) -> set[Use]:
+def _read_cluster(client: Client, namespaces: t.Sequence[str]) -> set[ImageInUse]:
     """Every use of an image. Only one page of objects is in memory at a time."""
-    found: set[Use] = set()
-    unreadable: list[dict[str, t.Any]] = []
-    last: ClusterError | None = None
+    found: set[ImageInUse] = set()
+    refused: list[ClusterError] = []
     for namespace in namespaces or (None,):
-        if namespace is not None:
-            _require_namespace(client, namespace)
+        # A mistyped name is not a namespace without images.
+        if namespace is not None and not has_namespace(client, namespace):
+            raise ClusterError(
+                "the namespace does not exist", verb="find", resource="images", namespace=namespace, status=404
+            )
         for resource in RESOURCES_WITH_IMAGES:
             try:
                 for page in client.pages(resource, namespace):
-                    found.update(use for document in page for use in uses_of(document))
+                    found.update(use for document in page for use in images_in_use(document))
             except ClusterError as error:
                 if error.status != 403:
                     raise
-                last = error
-                unreadable.append(error.unreadable())
-    if last:
-        raise UnreadableError(unreadable, last)
+                refused.append(error)
+    if refused:
+        raise IncompleteError(refused)
     return found
 
 
-def _require_namespace(client: Client, namespace: str) -> None:
-    """Raise ClusterError if the namespace does not exist, so that a mistyped name is not a namespace without images.
-
-    The permission to read namespaces is optional.
-    """
-    try:
-        if client.get("namespaces", "", namespace) is not None:
-            return
-    except ClusterError as error:
-        if error.status != 403:
-            raise
-        return
-    raise ClusterError("the namespace does not exist", verb="find", resource="images", namespace=namespace, status=404)
-
-
-def _references(use: Use, query: Query) -> list[Reference]:
+def _references(use: ImageInUse, query: ClusterImageQuery) -> list[Reference]:
     """The images of the registry that a use names: in the specification first, then in the status of the pod.
 
     They have the name of the option, also if the use has another spelling of it, or an alias.
@@ -169,24 +188,32 @@ def _references(use: Use, query: Query) -> list[Reference]:
     return found
 
 
-class _Registry:
+class _TaggedImages:
     """The tagged images of the used repositories."""
 
-    def __init__(self, reader: Registry, query: Query, images: t.Mapping[str, t.Sequence[TaggedImage]]) -> None:
-        self._http = reader.http()
+    def __init__(
+        self, registry: Registry, query: ClusterImageQuery, images: t.Mapping[str, t.Sequence[TaggedImage]]
+    ) -> None:
+        self._http = registry.http()
         self._query = query
         self._images = images
 
     @classmethod
     def read(
-        cls, reader: Registry, query: Query, repositories: t.Mapping[str, Reference], pool: ThreadPoolExecutor
-    ) -> _Registry:
+        cls,
+        registry: Registry,
+        query: ClusterImageQuery,
+        repositories: t.Mapping[str, Reference],
+        pool: ThreadPoolExecutor,
+    ) -> _TaggedImages:
         """Read the inventory of each repository. A repository that does not exist has no tags."""
         with thread_pool(_PARALLEL) as more:
-            found = list(pool.map(lambda each: read_inventory(reader, each, more), repositories.values()))
-        return cls(reader, query, {name: each.images if each else () for name, each in zip(repositories, found)})
+            found = list(pool.map(lambda each: read_inventory(registry, each, more), repositories.values()))
+        return cls(registry, query, {name: each.images if each else () for name, each in zip(repositories, found)})
 
-    def assess(self, reference: Reference, digest: str | None, uses: t.Sequence[Use]) -> tuple[list[str], str | None]:
+    def assess(
+        self, reference: Reference, digest: str | None, uses: t.Sequence[ImageInUse]
+    ) -> tuple[list[str], str | None]:
         """The tags that refer to a digest, and its risk: C(missing), C(untagged), C(shared_tag) or None.
 
         Shared tags count only if there is no tag of a revision. The search extension may be outdated, so each tag is
@@ -207,7 +234,7 @@ class _Registry:
             tags = [
                 str(each.tag) if each.repository == reference.repository else f"{each.repository}:{each.tag}"
                 for each, expected in tagged.items()
-                if (self._query.revisions.revision_of(str(each.tag)) is not None) is of_revisions
+                if (self._query.revisions.of(str(each.tag)) is not None) is of_revisions
                 and self._http.digest(each) == expected
             ]
             if tags:
@@ -220,29 +247,8 @@ class _Registry:
         return [], "untagged" if any(map(exists, pinned)) else "missing"
 
 
-def _image(
-    reference: Reference, digest: str | None, verdict: tuple[list[str], str | None], uses: t.Sequence[Use]
-) -> dict[str, t.Any]:
-    tags, risk = verdict
+def _users(uses: t.Sequence[ImageInUse]) -> list[tuple[str, str, str]]:
     users = sorted({(use.namespace, use.owner, use.how) for use in uses})
     # The newest entry of a history is the current template.
     current = {(namespace, owner) for namespace, owner, how in users if how == "template"}
-    return {
-        "reference": str(reference),
-        "digest": digest,
-        "tags": tags,
-        "risk": risk,
-        "reason": _REASONS[risk].format(tags=" and ".join(tags)) if risk else None,
-        "used_by": [
-            {"namespace": printable(namespace), "name": printable(owner), "use": how}
-            for namespace, owner, how in users
-            if how != "history" or (namespace, owner) not in current
-        ],
-    }
-
-
-def _sentence(image: t.Mapping[str, t.Any]) -> str:
-    users = list(dict.fromkeys(f"{each['namespace']}/{each['name']}" for each in image["used_by"]))
-    more = f" and {len(users) - 3} more" if len(users) > 3 else ""
-    digest = f" ({image['digest'][:19]})" if image["digest"] and "@" not in image["reference"] else ""
-    return f"{image['reference']}{digest}, used by {', '.join(users[:3])}{more}: {image['reason']}"
+    return [each for each in users if each[2] != "history" or each[:2] not in current]

@@ -9,27 +9,57 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
-import contextlib
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import texts_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import texts_option
 
 if t.TYPE_CHECKING:
     from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import Inventory
-
-# To import the library requests and to connect takes as long as reading so many images with crane.
-_MANY = 20
-
-Query = t.Callable[[t.Mapping[str, t.Any]], t.Any]
+    from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer
 
 
-def compile_query(expression: str) -> Query:
+def run(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Read the images and repositories of *params*. Raises ZotError, but not for one that does not exist."""
+    query = compile_query(params["query"]) if params["query"] else None
+    images = [registry.parse(text) for text in texts_option("images", params["images"])]
+    attached = params.get("referrers", False)
+    if attached:
+        _require_one_registry(registry, images)
+    repositories = [registry.reference(text, "latest") for text in texts_option("repositories", params["repositories"])]
+    distinct = list(dict.fromkeys(images))
+    with thread_pool(params["parallel"]) as pool:
+        found = dict(zip(distinct, pool.map(registry.with_children, distinct)))
+        entries = {reference: {**image.for_ansible(), **_details(image)} for reference, image in found.items()}
+        for reference, referrers in _referrers(registry, found.values(), pool) if attached else ():
+            entries[reference]["referrers"] = [each.for_ansible() for each in referrers]
+        if params.get("details"):
+            # Imported late, like the referrers: Ansible compiles all imports in each task.
+            from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import read_inventory
+
+            with thread_pool(params["parallel"]) as more:
+                inventories = pool.map(lambda each: read_inventory(registry, each, more), repositories)
+                listed = [_detailed(each, inventory) for each, inventory in zip(repositories, inventories)]
+        else:
+            listed = [_listed(each, tags) for each, tags in zip(repositories, pool.map(registry.tags, repositories))]
+    result: dict[str, t.Any] = {
+        "changed": False,
+        "images": [entries[reference] for reference in images],
+        "repositories": listed,
+    }
+    if params["catalog"]:
+        result["catalog"] = registry.catalog()
+    if query:
+        result["result"] = query(result)
+    return result
+
+
+def compile_query(expression: str) -> t.Callable[[t.Mapping[str, t.Any]], t.Any]:
     """Return a function that applies a JMESPath expression to a result.
 
     Raises ZotError for an invalid expression, and if jmespath is not installed.
@@ -58,42 +88,6 @@ def compile_query(expression: str) -> Query:
     return apply
 
 
-def read_images(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Read the images and repositories of *params*. Raises ZotError, but not for one that does not exist."""
-    query = compile_query(params["query"]) if params["query"] else None
-    images = [registry.parse(text) for text in texts_option("images", params["images"])]
-    attached = params.get("referrers", False)
-    if attached:
-        _require_one_registry(registry, images)
-    repositories = [registry.reference(text, "latest") for text in texts_option("repositories", params["repositories"])]
-    if sum(each.registry == registry.name for each in set(images)) > _MANY:
-        with contextlib.suppress(ZotError):  # crane reads them if the library is missing
-            registry.http()
-    with thread_pool(params["parallel"]) as pool:
-        found = dict(zip(dict.fromkeys(images), pool.map(lambda each: _image(registry, each), dict.fromkeys(images))))
-        if attached:
-            _add_referrers(registry, found, pool)
-        if params.get("details"):
-            # Imported late, like the referrers: other modules use this file, and each task compiles all imports.
-            from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import read_inventory
-
-            with thread_pool(params["parallel"]) as more:
-                inventories = pool.map(lambda each: read_inventory(registry, each, more), repositories)
-                listed = [_detailed(each, inventory) for each, inventory in zip(repositories, inventories)]
-        else:
-            listed = [_listed(each, tags) for each, tags in zip(repositories, pool.map(registry.tags, repositories))]
-    result: dict[str, t.Any] = {
-        "changed": False,
-        "images": [found[reference] for reference in images],
-        "repositories": listed,
-    }
-    if params["catalog"]:
-        result["catalog"] = registry.catalog()
-    if query:
-        result["result"] = query(result)
-    return result
-
-
 def _listed(repository: Reference, tags: t.Sequence[str] | None) -> dict[str, t.Any]:
     return {
         "registry": repository.registry,
@@ -117,46 +111,39 @@ def _require_one_registry(registry: Registry, images: t.Iterable[Reference]) -> 
             raise ZotError("invalid_option", f"referrers are read from {registry.name}, but {each} is not in it")
 
 
-def _add_referrers(registry: Registry, found: t.Mapping[Reference, dict[str, t.Any]], pool: ThreadPoolExecutor) -> None:
-    """Add the attachments of each image and of its members."""
+def _referrers(
+    registry: Registry, images: t.Collection[Image], pool: ThreadPoolExecutor
+) -> t.Iterator[tuple[Reference, list[Referrer]]]:
+    """The attachments of each image and of its members."""
     from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import referrers
 
-    names = list(dict.fromkeys(each.repository for each, image in found.items() if image["exists"]))
-    tags = dict(zip(names, pool.map(registry.http().tags, names)))
+    names = list(dict.fromkeys(image.reference.repository for image in images if image.manifest))
+    tags = dict(zip(names, map(frozenset, pool.map(lambda name: registry.http().tags(name) or (), names))))
 
-    def add(reference: Reference) -> None:
-        image = found[reference]
-        digests = [image["digest"], *(each["digest"] for each in image["manifests"])] if image["exists"] else []
-        known = frozenset(tags.get(reference.repository) or ())
-        subjects = [reference.pinned(digest) for digest in dict.fromkeys(digests)]
-        image["referrers"] = [each.for_ansible() for one in subjects for each in referrers(registry, one, known)]
+    def read(image: Image) -> list[Referrer]:
+        reference, manifest = image.reference, image.manifest
+        entries = manifest.entries if manifest else ()
+        subjects = dict.fromkeys(filter(None, [image.digest, *(entry.digest for entry in entries)]))
+        known = tags.get(reference.repository, frozenset())
+        return [each for digest in subjects for each in referrers(registry, reference.pinned(digest), known)]
 
-    list(pool.map(add, found))
-
-
-def _image(registry: Registry, reference: Reference) -> dict[str, t.Any]:
-    image = registry.image(reference)
-    children = []
-    if image.manifest and image.manifest.is_index:
-        with registry.valid_response(reference):
-            pinned = [reference.pinned(entry.digest) for entry in image.manifest.entries]
-        children = [registry.manifest(each) for each in pinned]
-        image = image._replace(children=tuple(child for child in children if child))
-    return {**image.for_ansible(), **_details(image, children)}
+    return zip([image.reference for image in images], pool.map(read, images))
 
 
-def _details(image: Image, children: t.Sequence[t.Any]) -> dict[str, t.Any]:
+def _details(image: Image) -> dict[str, t.Any]:
     manifest = image.manifest
+    children = {child.digest: child for child in image.children}
     return {
+        **image.for_ansible(),
         "manifest": manifest.document if manifest else None,
         "config": image.config,
         "manifests": [
             {
                 "platform": str(entry.platform) if entry.platform else None,
                 "digest": entry.digest,
-                "size": child.size if child else None,
-                "manifest": child.document if child else None,
+                "size": children[entry.digest].size if entry.digest in children else None,
+                "manifest": children[entry.digest].document if entry.digest in children else None,
             }
-            for entry, child in zip(manifest.entries if manifest else (), children)
+            for entry in (manifest.entries if manifest else ())
         ],
     }

@@ -16,21 +16,25 @@ from dataclasses import dataclass
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, Platform
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     images_option,
     invalid_options,
     optional_text,
     overwrite_option,
     platform_option,
-    tag_owners,
     text_option,
     texts_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
-from ansible_collections.killinit.zot.plugins.module_utils._tags.keepers import keeper_of, only_tag, require_own_keepers
+from ansible_collections.killinit.zot.plugins.module_utils._tags.move import keeper_of, only_tag, require_distinct
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome, report
-from ansible_collections.killinit.zot.plugins.module_utils._tags.write import confirm, occupied
+from ansible_collections.killinit.zot.plugins.module_utils._tags.write import (
+    confirm,
+    occupied,
+    set_tag,
+    written_by_another,
+)
 
 # The number of tags and members that a task reads at the same time.
 _PARALLEL_READS = 8
@@ -86,10 +90,16 @@ class _Index:
     @property
     def stale(self) -> list[Image]:
         """The tags to write."""
-        return [image for image in self.tags if self.missing or not _holds(image, self.entries)]
+        return [image for image in self.tags if self.missing or not _is_index_of(image, self.entries)]
+
+    @property
+    def planned(self) -> tuple[Platform, ...]:
+        """The platforms of the index after the task. Those of missing members are known only from the option."""
+        wanted = self.request.platforms if self.missing else None
+        return tuple(sorted(wanted or {platform for platform, _digest in self.entries}))
 
 
-def write_indexes(
+def run(
     registry: Registry, params: t.Mapping[str, t.Any], *, dry_run: bool, warn: t.Callable[[str], None]
 ) -> dict[str, t.Any]:
     """Write the index, or the list of indexes, of *params*. With *dry_run* only report what would be written.
@@ -100,7 +110,11 @@ def write_indexes(
     """
     single = params["images"] is None
     requests = [IndexRequest.from_params(registry, item) for item in images_option(params)]
-    _require_distinct(requests)
+    members = dict.fromkeys(member for request in requests for member in request.members)
+    targets = require_distinct(requests, "indexes", members)
+    for member in members:
+        if member in targets:
+            raise ZotError("invalid_option", f"{member} is both a tag to write and a member of an index")
     assumed = frozenset(registry.parse(text) for text in params["assume_pushed"]) if dry_run else frozenset()
     with ThreadPoolExecutor(max_workers=_PARALLEL_READS) as readers, thread_pool(params["parallel"]) as pool:
         indexes = list(pool.map(lambda each: _read(registry, readers, each, assumed, dry_run=dry_run), requests))
@@ -124,16 +138,6 @@ def write_indexes(
         entries = indexes[0].entries
         result["manifests"] = [{"platform": str(platform), "digest": digest} for platform, digest in entries]
     return result
-
-
-def _require_distinct(requests: t.Sequence[IndexRequest]) -> None:
-    targets = tag_owners([(request.references, request) for request in requests], "indexes").keys()
-    for request in requests:
-        for member in request.members:
-            if member in targets:
-                raise ZotError("invalid_option", f"{member} is both a tag to write and a member of an index")
-    used = set(targets).union(*(request.members for request in requests))
-    require_own_keepers([(request.references, request.keep_previous) for request in requests], used)
 
 
 def _require_held_members(indexes: t.Sequence[_Index]) -> None:
@@ -165,7 +169,8 @@ def _read(
     registry: Registry, readers: Executor, request: IndexRequest, assumed: t.Container[Reference], *, dry_run: bool
 ) -> _Index:
     index = _Index(request, Outcome(request.references))
-    with index.outcome as outcome:
+    outcome = index.outcome
+    with outcome.catch():
         pending_tags = [readers.submit(registry.manifest, reference) for reference in request.references]
         members = list(readers.map(registry.image, request.members))
         tags = [Image(reference, found.result()) for reference, found in zip(request.references, pending_tags)]
@@ -179,9 +184,9 @@ def _read(
             index.children = _children(registry, request.references[0], members, entries)
         index.missing, index.members, index.tags = missing, members, tags
         for image in tags:
-            holds = not missing and _holds(image, entries)
-            outcome.found(image._replace(children=index.children) if holds else image, settled=holds)
-            if image.manifest and not holds and not missing and image.reference not in request.overwrite:
+            is_written = not missing and _is_index_of(image, entries)
+            outcome.found(image._replace(children=index.children) if is_written else image, settled=is_written)
+            if image.manifest and not is_written and not missing and image.reference not in request.overwrite:
                 outcome.fail(occupied(image, f"an index of {_differences(image, entries)}"), image.reference)
     return index
 
@@ -196,15 +201,34 @@ def _differences(image: Image, entries: t.Sequence[tuple[Platform, str]]) -> str
 
 
 def _write(registry: Registry, index: _Index, *, dry_run: bool) -> None:
-    request, outcome = index.request, index.outcome
-    with outcome:
-        if index.missing:
-            platforms = request.platforms or {platform for platform, _digest in index.entries}
-            for image in index.tags:
-                planned = Image(image.reference, planned=tuple(sorted(platforms)))
-                outcome.wrote(planned, previous_tag=request.keeper(image))
-            return
-        _write_tags(registry, index, dry_run=dry_run)
+    outcome = index.outcome
+    with outcome.catch():
+        current = next((image for image in index.tags if _is_index_of(image, index.entries)), None)
+        for image in index.stale:
+            keeper = index.request.keeper(image)
+            if dry_run:
+                after = Image(image.reference, planned=index.planned)
+            else:
+                registry.keep(image, keeper)
+                outcome.kept(image.reference, keeper)
+                if current and current.digest:
+                    set_tag(registry, image.reference, current.digest)
+                else:
+                    current = _append(registry, index, image.reference)
+                after = current._replace(reference=image.reference, children=index.children)
+            outcome.wrote(after, previous_tag=keeper)
+
+
+def _append(registry: Registry, index: _Index, reference: Reference) -> Image:
+    """Write the index to its first tag. The additional tags get its digest."""
+    # The members are sorted, so that the same members give the same bytes, and pinned to the digests that were checked.
+    sources = [member.reference.pinned(member.digest) for member in sorted(index.members, key=_listed) if member.digest]
+    after = registry.write(
+        reference, lambda: registry.append(sources, reference), lambda now: _is_index_of(now, index.entries)
+    )
+    if not _is_index_of(after, index.entries):
+        raise written_by_another(reference, after.digest, "not the index that was written")
+    return after
 
 
 def _missing_members(registry: Registry, missing: t.Sequence[Reference]) -> ZotError:
@@ -248,13 +272,10 @@ def _entries(members: t.Sequence[Image]) -> list[tuple[Platform, str]]:
 
 
 def _listed(member: Image) -> list[tuple[Platform, str]]:
-    manifest = member.manifest
-    if manifest is None:
-        return []
-    if manifest.is_index:
+    manifest, platform = member.manifest, Platform.of(member.config or {})
+    if manifest and manifest.is_index:
         return manifest.by_platform
-    platform = Platform.of(member.config or {})
-    return [(platform.normalized, manifest.digest)] if platform else []
+    return [(platform.normalized, manifest.digest)] if manifest and platform else []
 
 
 def _require_platforms(request: IndexRequest, found: t.AbstractSet[Platform], *, complete: bool) -> None:
@@ -289,40 +310,5 @@ def _children(
     return tuple(found)
 
 
-def _holds(image: Image, entries: t.Sequence[tuple[Platform, str]]) -> bool:
+def _is_index_of(image: Image, entries: t.Sequence[tuple[Platform, str]]) -> bool:
     return image.manifest is not None and image.manifest.is_index and image.manifest.by_platform == entries
-
-
-def _write_tags(registry: Registry, index: _Index, *, dry_run: bool) -> None:
-    wanted, outcome = index.entries, index.outcome
-    # The members are sorted, so that the same members give the same bytes, and pinned to the digests that were checked.
-    sources = [member.reference.pinned(member.digest) for member in sorted(index.members, key=_listed) if member.digest]
-    current = next((image for image in index.tags if _holds(image, wanted)), None)
-    for image in index.stale:
-        if dry_run:
-            planned = Image(image.reference, planned=tuple(platform for platform, _digest in wanted))
-            outcome.wrote(planned, previous_tag=index.request.keeper(image))
-            continue
-        registry.keep(image, index.request.keeper(image))
-        outcome.kept(image.reference, index.request.keeper(image))
-        after = registry.write(
-            image.reference, _writer(registry, image, current, sources), lambda now: _holds(now, wanted)
-        )
-        if not _holds(after, wanted):
-            raise ZotError(
-                "tool_failed",
-                f"{image.reference} does not hold the index that was written",
-                hint="Another client wrote this tag at the same time. Use one job per tag, and run the task again.",
-            )
-        current = after._replace(children=index.children)
-        outcome.wrote(current, previous_tag=index.request.keeper(image))
-
-
-def _writer(
-    registry: Registry, image: Image, current: Image | None, sources: t.Sequence[Reference]
-) -> t.Callable[[], None]:
-    """The function that writes a tag: a new index for the first tag, and the same index for the additional tags."""
-    if current and current.digest:
-        pinned, tag = image.reference.pinned(current.digest), image.reference.tag or ""
-        return lambda: registry.tag(pinned, tag)
-    return lambda: registry.append(sources, image.reference)

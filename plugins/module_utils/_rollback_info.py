@@ -14,21 +14,28 @@ import typing as t
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import parse_time
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
-from ansible_collections.killinit.zot.plugins.module_utils._oci.tag_form import form_of
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import (
+    form_of,
+    is_attachment,
+    is_revision,
+    is_upload,
+    keeper_tag,
+    without_architecture,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.time import Time, parse_time
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import text_option, texts_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import text_option, texts_option
 
-# A tag of one architecture, if the part before it is a tag, too. https://go.dev/doc/install/source#environment
-_MEMBER = re.compile(r"(.+)-(?:386|amd64|arm|arm-v[5-8]|arm64|arm64-v8|loong64|mips64le|ppc64le|riscv64|s390x)")
 # The number of revisions that an error message lists, and that are read in each repository for their build time.
 _LISTED = 5
 _DATED = 100
 # The maximum number of revisions to compare. Each needs a request, so more would take minutes.
 _COMPARED = 1000
+# Sorts before every time that a builder writes.
+_UNKNOWN_TIME = Time(-(2**63))
 
 
 @dataclass
@@ -43,7 +50,7 @@ class _Repository:
 
     def keeper(self, tag: str | None) -> str:
         """The tag that keeps the previous image of a tag."""
-        return self.keep_previous.replace("{tag}", tag or "")
+        return keeper_tag(self.keep_previous, tag or "")
 
     @property
     def keepers(self) -> tuple[Reference, ...]:
@@ -56,7 +63,7 @@ class _Repository:
 
 
 @dataclass
-class _Plan:
+class _Rollback:
     """The verdict; *revision* is None if no tag names the revision."""
 
     repositories: t.Sequence[_Repository]
@@ -64,23 +71,23 @@ class _Plan:
     problems: list[str] = field(default_factory=list)
 
 
-def find_rollback(reader: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def run(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The result of the module. Raises ZotError."""
-    repositories = _repositories(reader, params)
+    repositories = _repositories(registry, params)
     with thread_pool(params["parallel"]) as pool:
         for each in repositories:
-            each.current = list(pool.map(reader.digest, each.tags))
-        plan = _Plan(repositories, _revision(params["revision"], repositories))
+            each.current = list(pool.map(registry.digest, each.tags))
+        plan = _Rollback(repositories, _revision(params["revision"], repositories))
         if plan.revision is None:
-            _find_previous(reader, pool, plan)
+            _find_previous(registry, pool, plan)
         else:
-            _find_revision(reader, pool, plan)
+            _find_revision(registry, pool, plan)
         if params["require_platforms"] and not plan.problems:
-            _compare_platforms(reader, pool, plan)
-        return _result(reader, plan)
+            _compare_platforms(registry, pool, plan)
+        return _result(registry, plan)
 
 
-def _repositories(reader: Registry, params: t.Mapping[str, t.Any]) -> list[_Repository]:
+def _repositories(registry: Registry, params: t.Mapping[str, t.Any]) -> list[_Repository]:
     if not params["images"]:
         raise ZotError("invalid_option", "images is empty: list at least one image")
     found: dict[str, _Repository] = {}
@@ -100,7 +107,7 @@ def _repositories(reader: Registry, params: t.Mapping[str, t.Any]) -> list[_Repo
         for tag in tags:
             if is_digest(tag):
                 raise ZotError("invalid_option", f"images[{number}] ({name}): {tag} is a digest, not a tag")
-        found[name] = _Repository(reader.references(name, tags), params["keep_previous"])
+        found[name] = _Repository(registry.references(name, tags), params["keep_previous"])
     return list(found.values())
 
 
@@ -114,33 +121,33 @@ def _revision(given: t.Any, repositories: t.Sequence[_Repository]) -> str | None
     return revision
 
 
-def _find_revision(reader: Registry, pool: Executor, plan: _Plan) -> None:
-    references = [reader.reference(each.name, plan.revision or "") for each in plan.repositories]
-    for each, reference, digest in zip(plan.repositories, references, pool.map(reader.digest, references)):
+def _find_revision(registry: Registry, pool: Executor, plan: _Rollback) -> None:
+    references = [registry.reference(each.name, plan.revision or "") for each in plan.repositories]
+    for each, reference, digest in zip(plan.repositories, references, pool.map(registry.digest, references)):
         each.target = [digest] * len(each.tags)
         if digest is None:
-            plan.problems.append(f"{reference} does not exist: {_known_revisions(reader, pool, each)}")
+            plan.problems.append(f"{reference} does not exist: {_known_revisions(registry, pool, each)}")
 
 
-def _find_previous(reader: Registry, pool: Executor, plan: _Plan) -> None:
+def _find_previous(registry: Registry, pool: Executor, plan: _Rollback) -> None:
     for each in plan.repositories:
-        each.previous = list(pool.map(reader.digest, each.keepers))
+        each.previous = list(pool.map(registry.digest, each.keepers))
     kept = [each for each in plan.repositories if any(each.previous)]
     if not kept:
         for each in plan.repositories:
             plan.problems.append(
                 f"{each.keepers[0]} does not exist, so the previous image is not known: "
-                f"set the revision; {_known_revisions(reader, pool, each)}"
+                f"set the revision; {_known_revisions(registry, pool, each)}"
             )
         return
-    revisions = _common_revisions(reader, plan.repositories)
+    revisions = _common_revisions(registry, plan.repositories)
     if len(revisions) > _COMPARED:
         plan.problems.append(
             f"{kept[0].name} has {len(revisions)} revisions, more than the {_COMPARED} that are compared to find the"
             " previous release: set the revision"
         )
         return
-    fitting = _fitting_revisions(reader, pool, plan.repositories, revisions)
+    fitting = _fitting_revisions(registry, pool, plan.repositories, revisions)
     targets = set(fitting.values())
     if len(targets) == 1:
         # If several revisions have the same images, use the last one in the list of the registry.
@@ -158,19 +165,19 @@ def _find_previous(reader: Registry, pool: Executor, plan: _Plan) -> None:
     else:
         plan.problems.append(
             "no revision has only the current or previous images of the tags, so the previous release is not known:"
-            f" set the revision; {_known_revisions(reader, pool, kept[0])}"
+            f" set the revision; {_known_revisions(registry, pool, kept[0])}"
         )
 
 
-def _common_revisions(reader: Registry, repositories: t.Sequence[_Repository]) -> list[str]:
+def _common_revisions(registry: Registry, repositories: t.Sequence[_Repository]) -> list[str]:
     """The revisions that all repositories have."""
-    first, *others = [_tags_of_revisions(reader, each) for each in repositories]
+    first, *others = [_tags_of_revisions(registry, each) for each in repositories]
     common = set(first).intersection(*others)
     return [tag for tag in first if tag in common]
 
 
 def _fitting_revisions(
-    reader: Registry, pool: Executor, repositories: t.Sequence[_Repository], revisions: t.Sequence[str]
+    registry: Registry, pool: Executor, repositories: t.Sequence[_Repository], revisions: t.Sequence[str]
 ) -> dict[str, tuple[tuple[str, ...], ...]]:
     """The revisions that can be the previous release, with the digests of the tags in each repository.
 
@@ -179,7 +186,7 @@ def _fitting_revisions(
     """
     found: dict[str, tuple[tuple[str, ...], ...]] = dict.fromkeys(revisions, ())
     for each in repositories:
-        digests = list(pool.map(reader.digest, (each.tags[0].tagged(tag) for tag in found)))
+        digests = list(pool.map(registry.digest, (each.tags[0].tagged(tag) for tag in found)))
         found = {
             tag: (*targets, (digest,) * len(each.tags))
             for (tag, targets), digest in zip(found.items(), digests)
@@ -191,19 +198,19 @@ def _fitting_revisions(
     # If tags have moved, exclude the release that moved them.
     found = {tag: targets for tag, targets in found.items() if targets != current} or found
     # Another shared tag, for example stable, may refer to the same images.
-    return {tag: targets for tag, targets in found.items() if form_of(tag)} or found
+    return {tag: found[tag] for tag in _probable_revisions(found)}
 
 
 def _is_any(digests: t.Sequence[str], others: t.Sequence[str | None]) -> bool:
     return any(digest == other for digest, other in zip(digests, others))
 
 
-def _compare_platforms(reader: Registry, pool: Executor, plan: _Plan) -> None:
+def _compare_platforms(registry: Registry, pool: Executor, plan: _Rollback) -> None:
     for each in plan.repositories:
         for tag, now, target in zip(each.tags, each.current, each.target):
             if now is None or target is None or now == target:
                 continue
-            before, after = pool.map(reader.image, (tag.pinned(now), tag.pinned(target)))
+            before, after = pool.map(registry.image, (tag.pinned(now), tag.pinned(target)))
             missing = [name for name in before.platforms if name not in after.platforms]
             if missing:
                 plan.problems.append(
@@ -212,42 +219,49 @@ def _compare_platforms(reader: Registry, pool: Executor, plan: _Plan) -> None:
                 )
 
 
-def _tags_of_revisions(reader: Registry, repository: _Repository) -> list[str]:
-    """All tags except for shared tags, tags of single architectures, keepers and attachments."""
-    tags = reader.tags(repository.tags[0]) or []
+def _tags_of_revisions(registry: Registry, repository: _Repository) -> list[str]:
+    """All tags except for shared tags, tags of single architectures, keepers, uploads and attachments."""
+    tags = registry.tags(repository.tags[0]) or []
     special = {each.tag for each in (*repository.tags, *repository.keepers)} | set(map(repository.keeper, tags))
     known = set(tags)
-    return [tag for tag in tags if tag not in special and not _is_member(tag, known) and not tag.startswith("sha256-")]
+    return [
+        tag
+        for tag in tags
+        if tag not in special
+        and without_architecture(tag) not in known
+        and not is_attachment(tag)
+        and not is_upload(tag)
+    ]
 
 
-def _is_member(tag: str, tags: t.Container[str]) -> bool:
-    found = _MEMBER.fullmatch(tag)
-    return bool(found and found[1] in tags)
+def _probable_revisions(tags: t.Collection[str]) -> list[str]:
+    """The tags that are revisions. If there are none: the tags with digits, and then all tags."""
+    return next(filter(None, ([tag for tag in tags if matches(tag)] for matches in (is_revision, form_of))), [*tags])
 
 
-def _known_revisions(reader: Registry, pool: Executor, repository: _Repository) -> str:
+def _known_revisions(registry: Registry, pool: Executor, repository: _Repository) -> str:
     """A sentence with the newest revisions of a repository, by their build time."""
-    tags = _tags_of_revisions(reader, repository)
+    tags = _tags_of_revisions(registry, repository)
     if not tags:
         return f"{repository.name} has no revision"
-    found = [tag for tag in tags if form_of(tag)] or tags
+    found = _probable_revisions(tags)
     read = found[-_DATED:]
-    built = dict(zip(read, pool.map(lambda tag: _built(reader, repository.tags[0].tagged(tag)), read)))
+    built = dict(zip(read, pool.map(lambda tag: _built(registry, repository.tags[0].tagged(tag)), read)))
     newest = sorted(read, key=lambda tag: built[tag], reverse=True)[:_LISTED]
     return f"the newest of {len(found)} revisions of {repository.name} are {', '.join(newest)}"
 
 
-def _built(reader: Registry, reference: Reference) -> tuple[str, str]:
-    """The build time in comparable form. An index has none, so the build time of a member is used."""
-    image = reader.image(reference)
+def _built(registry: Registry, reference: Reference) -> Time:
+    """The build time. An index has none, so the build time of a member is used."""
+    image = registry.image(reference)
     if image.manifest and image.manifest.is_index and image.manifest.entries:
-        with reader.valid_response(reference):
+        with registry.valid_response(reference):
             member = reference.pinned(image.manifest.entries[0].digest)
-        image = reader.image(member)
-    return parse_time((image.config or {}).get("created")) or ("", "")
+        image = registry.image(member)
+    return parse_time((image.config or {}).get("created")) or _UNKNOWN_TIME
 
 
-def _result(reader: Registry, plan: _Plan) -> dict[str, t.Any]:
+def _result(registry: Registry, plan: _Rollback) -> dict[str, t.Any]:
     moves: dict[tuple[str, str], list[str]] = {}
     images = []
     for each in plan.repositories:
@@ -255,7 +269,7 @@ def _result(reader: Registry, plan: _Plan) -> dict[str, t.Any]:
             images.append({"reference": str(tag), "from": now, "to": target})
             if target and target != now:
                 moves.setdefault((each.name, target), []).append(str(tag.tag))
-    names = [reader.reference(each.name, plan.revision or str(each.tags[0].tag)) for each in plan.repositories]
+    names = [registry.reference(each.name, plan.revision or str(each.tags[0].tag)) for each in plan.repositories]
     return {
         "changed": False,
         "ok": not plan.problems,

@@ -35,9 +35,11 @@ options:
     description:
       - A regular expression that matches the whole tag of a revision, which never moves to another image. The tags of
         its single architectures, for example C(3f2c1ab-amd64), belong to the revision.
-      - Every other tag is a shared tag, for example C(latest).
+      - If it is not set, revisions are tags of 7 to 40 hexadecimal digits and versions of three numbers, for example
+        C(1.4.2), as the L(guide to pruning,
+        https://github.com/killinit/zot/blob/main/docs/docsite/rst/guide_prune.rst) lists.
+      - Every other tag is a shared tag, for example C(latest) or C(1.4).
     type: str
-    default: '[0-9a-f]{7,40}'
   allow_empty:
     description: Whether the cluster may use no image of O(registry). Otherwise that is an error.
     type: bool
@@ -214,22 +216,21 @@ rc:
   sample: 1
 """
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import InvalidNameError
-from ansible_collections.killinit.zot.plugins.module_utils._cluster_image_info import Query, cluster_image_info
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import cluster_module, connect
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, InvalidNameError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster_image_info import ClusterImageQuery, run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     CLUSTER_MODULE_OPTIONS,
     open_registries,
     options_beside_a_cluster,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 
 OPTIONS = {
     **CLUSTER_MODULE_OPTIONS,
     "namespaces": {"type": "list", "elements": "str", "default": []},
-    "revisions": {"type": "str", "default": "[0-9a-f]{7,40}"},
+    "revisions": {"type": "str"},
     "allow_empty": {"type": "bool", "default": False},
 }
 
@@ -239,9 +240,9 @@ def main() -> None:
     module = cluster_module(OPTIONS)
     try:
         with open_registries(module._module) as task:
-            query = Query.of(module.params)
-            reader = Registry(task.session(options_beside_a_cluster(module.params)))
-            result = cluster_image_info(connect(module), reader, query)
+            query = ClusterImageQuery.of(module.params)
+            registry = Registry(task.session(options_beside_a_cluster(module.params)))
+            result = run(connect(module), registry, query)
     except (ZotError, ClusterError, InvalidNameError) as error:
         module.fail_json(**error.for_ansible())
     module.exit_json(**result)

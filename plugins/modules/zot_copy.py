@@ -342,17 +342,17 @@ rc:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.killinit.zot.plugins.module_utils._copy.plan import Plan
-from ansible_collections.killinit.zot.plugins.module_utils._copy.run import copy_images, moved_entries
+from ansible_collections.killinit.zot.plugins.module_utils._copy.run import run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import KINDS
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     SOURCE_OPTIONS,
     Spec,
     open_registries,
     options_of,
     source_options_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import KINDS
+from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move, moved_entries
 
 _IMAGE = {
     name: {"type": "raw"}
@@ -381,13 +381,13 @@ SPEC = Spec(
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
-    plans: list[Plan] = []
+    moves: list[Move] = []
     try:
-        with open_registries(module, lambda: {"moved": moved_entries(plans)}) as task:
+        with open_registries(module, lambda: {"moved": moved_entries(moves)}) as task:
             ends = (task.session(source_options_of(module.params)), task.session(options_of(module.params)))
-            result = copy_images(*ends, module.params, plans, dry_run=module.check_mode)
+            result = run(*ends, module.params, moves, dry_run=module.check_mode)
     except ZotError as error:
-        result = {"moved": moved_entries(plans), **error.for_ansible()}
+        result = {"moved": moved_entries(moves), **error.for_ansible()}
         module.fail_json(registry=module.params["registry"], **result)
     module.exit_json(registry=module.params["registry"], **result)
 

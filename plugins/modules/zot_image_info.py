@@ -12,7 +12,7 @@ version_added: 1.0.0
 author:
   - killinit.zot contributors (@killinit)
 description:
-  - Reads manifests, configurations and tags with crane, and more than 20 images over one HTTP session. Changes nothing.
+  - Reads manifests, configurations and tags. Changes nothing.
   - A reference or a repository that does not exist is not an error. Every other failed read is an error, so
     RV(images[].exists=false) is reliable.
   - A Zot registry with on-demand sync may pull an image from its upstream registry when it is read.
@@ -63,7 +63,7 @@ options:
     default: 8
 requirements:
   - Python library jmespath, for O(query)
-  - Python library requests, for O(details) and O(referrers). Without it, crane reads all O(images), which takes longer.
+  - Python library requests, for O(details) and O(referrers). Without it, reading many O(images) takes longer.
 seealso:
   - module: killinit.zot.zot_push
   - module: killinit.zot.zot_index
@@ -354,10 +354,10 @@ rc:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.killinit.zot.plugins.module_utils._image_info import read_images
+from ansible_collections.killinit.zot.plugins.module_utils._image_info import run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
 
 SPEC = Spec(
     {
@@ -377,7 +377,7 @@ def main() -> None:
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
     try:
         with open_session(module) as session:
-            result = read_images(Registry(session), module.params)
+            result = run(Registry(session), module.params)
     except ZotError as error:
         module.fail_json(registry=module.params["registry"], **error.for_ansible())
     module.exit_json(registry=module.params["registry"], **result)

@@ -337,41 +337,28 @@ rc:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.killinit.zot.plugins.module_utils._index import write_indexes
+from ansible_collections.killinit.zot.plugins.module_utils._index import run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
 
+# Without defaults, so that mutually_exclusive can detect the options.
+_IMAGE: dict[str, dict[str, object]] = {
+    "repository": {"type": "raw"},
+    "tags": {"type": "raw", "aliases": ["tag"]},
+    **{name: {"type": "raw"} for name in ("manifests", "platforms", "overwrite", "keep_previous")},
+}
+_REQUIRED = {name: {**_IMAGE[name], "required": True} for name in ("repository", "tags", "manifests")}
 SPEC = Spec(
     {
-        "repository": {"type": "raw"},
-        "tags": {"type": "raw", "aliases": ["tag"]},
-        "manifests": {"type": "raw"},
-        "platforms": {"type": "raw"},
-        # Without a default, so that mutually_exclusive can detect it.
-        "overwrite": {"type": "raw"},
-        "keep_previous": {"type": "raw"},
-        "images": {
-            "type": "list",
-            "elements": "dict",
-            "options": {
-                "repository": {"type": "raw", "required": True},
-                "tags": {"type": "raw", "required": True, "aliases": ["tag"]},
-                "manifests": {"type": "raw", "required": True},
-                "platforms": {"type": "raw"},
-                "overwrite": {"type": "raw"},
-                "keep_previous": {"type": "raw"},
-            },
-        },
+        **_IMAGE,
+        "images": {"type": "list", "elements": "dict", "options": {**_IMAGE, **_REQUIRED}},
         "parallel": {"type": "int", "default": 4},
         "assume_pushed": {"type": "list", "elements": "str", "default": []},
     },
     {
         "required_one_of": [("repository", "images")],
-        "mutually_exclusive": [
-            (option, "images")
-            for option in ("repository", "tags", "manifests", "platforms", "overwrite", "keep_previous")
-        ],
+        "mutually_exclusive": [(option, "images") for option in _IMAGE],
         "required_by": {"repository": ("tags", "manifests")},
     },
 )
@@ -382,7 +369,7 @@ def main() -> None:
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
     try:
         with open_session(module) as session:
-            result = write_indexes(Registry(session), module.params, dry_run=module.check_mode, warn=module.warn)
+            result = run(Registry(session), module.params, dry_run=module.check_mode, warn=module.warn)
     except ZotError as error:
         module.fail_json(registry=module.params["registry"], **error.for_ansible())
     module.exit_json(registry=module.params["registry"], **result)

@@ -58,6 +58,7 @@ options:
 notes:
   - A report contains names from a registry or a cluster. In Markdown they are escaped, so they cannot add markup.
   - Only references of the form C(registry/repository@sha256:…) are written to E(GITHUB_OUTPUT) and to C(.env) files.
+    If one of the reports is that of a failure, none is written.
 seealso:
   - module: ansible.builtin.set_stats
 """

@@ -16,7 +16,7 @@ description:
     single architectures, for example C(3f2c1ab-amd64). Without O(untag_members), all tags of a revision are removed, or
     none.
   - A revision is removed only if no rule keeps it, if no entry of O(in_use) needs it, and if its age is known. A tag
-    that does not belong to a revision, for example C(latest) or C(latest-previous), is always kept.
+    that does not belong to a revision, for example C(latest), C(1.4) or C(latest-previous), is always kept.
   - Removes tags, not digests. The next garbage collection of Zot deletes the images that no tag and no index refers to.
     Until then the tags can be restored with RV(undo).
   - Each tag is read right before it is removed. A tag that has moved since the plan was made is kept.
@@ -65,10 +65,15 @@ options:
   revisions:
     description:
       - A regular expression that matches the whole tag of a revision. The tags of its single architectures, for example
-        C(3f2c1ab-amd64), belong to the revision.
-      - Every other tag is a shared tag and is kept. An expression that matches C(latest) is an error.
+        C(3f2c1ab-amd64), belong to the revision. Every other tag is a shared tag and is kept. An expression that
+        matches C(latest) is an error.
+      - If it is not set, revisions are the tags that the L(guide to pruning,
+        https://github.com/killinit/zot/blob/main/docs/docsite/rst/guide_prune.rst) lists, and only commits (tags of 7
+        to 40 hexadecimal digits) are removed. A version, for example C(1.4.2), is kept, and O(keep_last) does not count
+        it.
+      - For example V([0-9a-f]{7,40}|v?\d+\.\d+\.\d+) also removes versions. An expression that matches C(1.4) removes
+        a tag that moves with C(1.4.2).
     type: str
-    default: '[0-9a-f]{7,40}'
   untag_members:
     description:
       - Whether to remove the tags of single architectures, for example C(3f2c1ab-amd64), of a revision that is kept.
@@ -184,10 +189,11 @@ deleted:
           lists the image (see O(untag_members)), V(attachment) that it is attached to an image that is removed or does
           not exist.
         - Why the tag is kept. V(name) means that O(keep) matches it or a tag of its revision, V(in_use) that it or a
-          tag of its revision is in O(in_use), V(shared_tag) that it does not belong to a revision, V(no_rule) that
-          neither O(keep_last) nor O(keep_newer_than) is set, V(unknown_age) that the age of a tag of its revision is
-          not known, V(keep_last) that O(keep_last) keeps its revision, V(newer) that O(keep_newer_than) keeps it,
-          V(attachment) that it is attached to an image that is kept or still exists.
+          tag of its revision is in O(in_use), V(shared_tag) that it does not belong to a revision, V(not_commit) that
+          its revision is not a commit and O(revisions) is not set, V(no_rule) that neither O(keep_last) nor
+          O(keep_newer_than) is set, V(unknown_age) that the age of a tag of its revision is not known, V(keep_last)
+          that O(keep_last) keeps its revision, V(newer) that O(keep_newer_than) keeps it, V(attachment) that it is
+          attached to an image that is kept or still exists.
         - Why the tag is kept although the plan was to remove it. V(moved) means that another client has moved it or the
           index that lists its image, V(denied) that the user has no permission to remove tags, V(max_deletes) that
           the task would remove more tags than O(max_deletes), V(failed) that the removal failed, V(not_tried) that
@@ -271,10 +277,10 @@ rc:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.killinit.zot.plugins.module_utils._prune.run import prune
+from ansible_collections.killinit.zot.plugins.module_utils._prune.run import run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
 
 SPEC = Spec(
     {
@@ -282,7 +288,7 @@ SPEC = Spec(
         "keep_last": {"type": "int"},
         "keep_newer_than": {"type": "raw"},
         "keep": {"type": "raw"},
-        "revisions": {"type": "str", "default": "[0-9a-f]{7,40}"},
+        "revisions": {"type": "str"},
         "untag_members": {"type": "bool", "default": False},
         "in_use": {"type": "raw"},
         "max_deletes": {"type": "int"},
@@ -296,7 +302,7 @@ def main() -> None:
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
     try:
         with open_session(module) as session:
-            result = prune(Registry(session), module.params, dry_run=module.check_mode, warn=module.warn)
+            result = run(Registry(session), module.params, dry_run=module.check_mode, warn=module.warn)
     except ZotError as error:
         nothing = {"deleted": [], "kept": [], "undo": [], "freeable": 0}
         module.fail_json(registry=module.params["registry"], **{**nothing, **error.for_ansible()})

@@ -223,15 +223,11 @@ rc:
   sample: 1
 """
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import InvalidNameError
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.run import (
-    Query,
-    explain_pull_failures,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import cluster_module, connect
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, InvalidNameError
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.run import PodScope, run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     CLUSTER_MODULE_OPTIONS,
     open_registries,
     options_beside_a_cluster,
@@ -252,9 +248,9 @@ def main() -> None:
     )
     try:
         with open_registries(module._module) as task:
-            query = Query.of(module.params)
+            scope = PodScope.of(module.params)
             options = options_beside_a_cluster(module.params)
-            result = explain_pull_failures(connect(module), task, options, query)
+            result = run(connect(module), task, options, scope)
     except (ZotError, ClusterError, InvalidNameError) as error:
         module.fail_json(**error.for_ansible())
     module.exit_json(**result)

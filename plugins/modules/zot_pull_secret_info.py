@@ -248,14 +248,13 @@ rc:
   sample: 1
 """
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import InvalidNameError
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.repair import Account
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.run import assess
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import cluster_module, connect
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, InvalidNameError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullCredentials
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.run import run
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import Scope
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     CLUSTER_MODULE_OPTIONS,
     open_registries,
     options_beside_a_cluster,
@@ -279,15 +278,15 @@ def main() -> None:
         required_together=[("repair_username", "repair_password")],
     )
     params = module.params
-    given = params["repair_username"] and params["repair_password"]
-    account = Account(params["repair_username"], params["repair_password"]) if given else None
+    username, password = params["repair_username"], params["repair_password"]
+    credentials = PullCredentials(username, password) if username and password else None
     try:
         with open_registries(module._module) as task:
             scope = Scope.of(params)
             options = options_beside_a_cluster(params)
-            result = assess(
-                connect(module), task, options, scope, account=account, assume_repaired=params["assume_repaired"]
-            )
+            client = connect(module)
+            repaired = params["assume_repaired"]
+            result = run(client, task, options, scope, credentials=credentials, assume_repaired=repaired)
     except (ZotError, ClusterError, InvalidNameError) as error:
         module.fail_json(**error.for_ansible())
     module.exit_json(changed=False, **result)

@@ -336,10 +336,9 @@ rc:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.killinit.zot.plugins.module_utils._push.request import push_requests, tags_to_read_ahead
-from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_reader import ArchiveReader
+from ansible_collections.killinit.zot.plugins.module_utils._push.run import run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
 
 _TARGET = {
     "archive_image": {"type": "str"},
@@ -381,15 +380,9 @@ SPEC = Spec(
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
-    count = min(module.params["parallel"], len(module.params["images"] or [None]))
     try:
-        with open_session(module) as session, ArchiveReader(session).reading_archives(count) as registry:
-            requests = push_requests(registry, module.params)
-            registry.read_ahead(tags_to_read_ahead(requests, module.params["parallel"]))
-            # Imported here, while the worker processes start and crane reads the tags.
-            from ansible_collections.killinit.zot.plugins.module_utils._push.run import push
-
-            result = push(registry, requests, module.params, dry_run=module.check_mode)
+        with open_session(module) as session:
+            result = run(session, module.params, dry_run=module.check_mode)
     except ZotError as error:
         module.fail_json(registry=module.params["registry"], **error.for_ansible())
     module.exit_json(registry=module.params["registry"], **result)

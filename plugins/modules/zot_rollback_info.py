@@ -19,8 +19,8 @@ description:
     not change an image does not move its tags, so its O(keep_previous) tag is older than those of the other images.
     Therefore the module searches for a revision whose images are all the current or the previous ones. If it finds
     none, or several with different images, it reports a problem.
-  - A tag of 7 to 40 hexadecimal digits and a tag with numbers, for example C(1.4.2), are preferred as the revision,
-    because another tag, for example C(stable), may be a shared tag.
+  - A tag of 7 to 40 hexadecimal digits and a version of three numbers, for example C(1.4.2), are preferred as the
+    revision, and then any tag with digits, because another tag, for example C(stable), may be a shared tag.
   - Without O(revision) the digests of all tags of one repository are read, with C(HEAD) requests, which Zot does not
     count as pulls.
 extends_documentation_fragment:
@@ -186,9 +186,9 @@ rc:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._rollback_info import find_rollback
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
+from ansible_collections.killinit.zot.plugins.module_utils._rollback_info import run
 
 SPEC = Spec(
     {
@@ -207,7 +207,7 @@ def main() -> None:
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
     try:
         with open_session(module) as session:
-            result = find_rollback(Registry(session), module.params)
+            result = run(Registry(session), module.params)
     except ZotError as error:
         module.fail_json(registry=module.params["registry"], **error.for_ansible())
     module.exit_json(registry=module.params["registry"], **result)

@@ -337,32 +337,28 @@ rc:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec, open_session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._tag import Moved, move_tags
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
+from ansible_collections.killinit.zot.plugins.module_utils._tag import run
+from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move, moved_entries
 
+_IMAGE: dict[str, dict[str, object]] = {
+    "repository": {"type": "raw"},
+    "source": {"type": "raw"},
+    "tags": {"type": "raw", "aliases": ["tag"]},
+    "keep_previous": {"type": "raw"},
+}
+_REQUIRED = {name: {**_IMAGE[name], "required": True} for name in ("repository", "tags")}
 SPEC = Spec(
     {
+        **_IMAGE,
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        "repository": {"type": "raw"},
-        "source": {"type": "raw"},
-        "tags": {"type": "raw", "aliases": ["tag"]},
-        "keep_previous": {"type": "raw"},
-        "images": {
-            "type": "list",
-            "elements": "dict",
-            "options": {
-                "repository": {"type": "raw", "required": True},
-                "source": {"type": "raw"},
-                "tags": {"type": "raw", "required": True, "aliases": ["tag"]},
-                "keep_previous": {"type": "raw"},
-            },
-        },
+        "images": {"type": "list", "elements": "dict", "options": {**_IMAGE, **_REQUIRED}},
         "parallel": {"type": "int", "default": 4},
     },
     {
         "required_one_of": [("repository", "images")],
-        "mutually_exclusive": [(option, "images") for option in ("repository", "source", "tags", "keep_previous")],
+        "mutually_exclusive": [(option, "images") for option in _IMAGE],
         "required_by": {"repository": ("tags",)},
     },
 )
@@ -371,12 +367,14 @@ SPEC = Spec(
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
-    moved = Moved()
+    moves: list[Move] = []
     try:
-        with open_session(module, lambda: {"moved": moved.entries()}) as session:
-            result = move_tags(Registry(session), module.params, moved, dry_run=module.check_mode)
+        with open_session(module, lambda: {"moved": moved_entries(moves)}) as session:
+            result = run(Registry(session), module.params, moves, dry_run=module.check_mode)
     except ZotError as error:
-        module.fail_json(**{"moved": moved.entries(), "registry": module.params["registry"], **error.for_ansible()})
+        module.fail_json(
+            **{"moved": moved_entries(moves), "registry": module.params["registry"], **error.for_ansible()}
+        )
     module.exit_json(registry=module.params["registry"], **result)
 
 

@@ -50,8 +50,8 @@ options:
       - A container names another revision if this list has a reference of the same repository whose tag is different
         but has the same form. All tags of 7 to 40 hexadecimal digits, for example C(3f2c1ab), have the same form. Other
         tags have the same form if only their numbers differ, for example C(1.4.1) and C(1.4.2). A tag without digits,
-        for example C(stable), is never a revision. A digest without a tag names another revision if it is a different
-        image.
+        for example C(stable), is never a revision, and beside C(1.4.2) in this list C(1.4) is none. A digest without a
+        tag names another revision if it is a different image.
     type: list
     elements: raw
     default: []
@@ -354,17 +354,16 @@ rc:
   sample: 1
 """
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.connection import cluster_module, connect
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import InvalidNameError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import cluster_module, connect
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, InvalidNameError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     CLUSTER_MODULE_OPTIONS,
     open_registries,
     options_beside_a_cluster,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.run import Query, workload_info
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.run import WorkloadQuery, run
 
 OPTIONS = {
     **CLUSTER_MODULE_OPTIONS,
@@ -388,9 +387,9 @@ def main() -> None:
     module = cluster_module(OPTIONS)
     try:
         with open_registries(module._module) as task:
-            query = Query.of(module.params)
-            reader = Registry(task.session(options_beside_a_cluster(module.params)))
-            result = workload_info(connect(module), reader, query)
+            query = WorkloadQuery.of(module.params)
+            registry = Registry(task.session(options_beside_a_cluster(module.params)))
+            result = run(connect(module), registry, query)
     except (ZotError, ClusterError, InvalidNameError) as error:
         module.fail_json(**error.for_ansible())
     module.exit_json(**result)

@@ -13,7 +13,7 @@ import json
 import re
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+from ansible_collections.killinit.zot.plugins.plugin_utils._markdown import escaped, heading, markdown_table
 
 Reports = t.Mapping[str, t.Mapping[str, t.Any]]
 
@@ -28,15 +28,15 @@ _COLUMNS = {
 }
 # GitHub rejects a summary of more than 1 MiB.
 _MOST_ROWS = 200
-_LONGEST_CELL = 2000
-_HAS_MEANING = re.compile(r"[\\`*_{}\[\]<>()#+!|~&$@^=]|(?<=www)\.|:(?=//)", re.IGNORECASE)
 # A reference by digest. No character of this pattern can end a line in a file of variables.
 _PINNED = re.compile(r"[A-Za-z0-9._:/\[\]-]+@sha256:[0-9a-f]{64}")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 def pinned_images(reports: Reports) -> list[str]:
-    """The references with digests of the images in all reports, without duplicates."""
+    """The references with digests of the images in all reports, without duplicates. A failed job has none to deploy."""
+    if not all(report.get("ok", True) for report in reports.values()):
+        return []
     images = [image for report in reports.values() for image in _dictionaries(report.get("images"))]
     found = [str(image["pinned"]) for image in images if image.get("pinned")]
     return [reference for reference in dict.fromkeys(found) if _PINNED.fullmatch(reference)]
@@ -71,9 +71,8 @@ def as_markdown(reports: Reports, *, host: str | None = None) -> str:
 
 def _section(name: str, report: t.Mapping[str, t.Any], host: str | None) -> t.Iterator[str]:
     title = name.removeprefix("zot_").removesuffix("_report").replace("_", " ").capitalize()
-    where = f" on {_cell(host)}" if host else ""
-    yield f"## {_cell(title)}{where}: {'ok' if report.get('ok') else 'failed'}"
-    yield ""
+    where = f" on {escaped(host)}" if host else ""
+    yield from heading(2, f"{escaped(title)}{where}: {'ok' if report.get('ok') else 'failed'}")
     facts = [(key, value) for key, value in report.items() if key not in ("ok", "changed") and _is_single(value)]
     yield from _table(("", ""), [(key.replace("_", " "), value) for key, value in facts if value is not None])
     yield from _table(("Problems",), [(problem,) for problem in report.get("problems") or []])
@@ -82,34 +81,15 @@ def _section(name: str, report: t.Mapping[str, t.Any], host: str | None) -> t.It
         single = dict.fromkeys(column for row in rows for column, cell in row.items() if _is_single(cell))
         columns = [column for column in _COLUMNS.get(key, single) if any(row.get(column) is not None for row in rows)]
         if columns:
-            yield f"### {_cell(key.replace('_', ' ').capitalize())}"
-            yield ""
+            yield from heading(3, escaped(key.replace("_", " ").capitalize()))
             yield from _table(columns, [[row.get(column) for column in columns] for row in rows])
 
 
-def _table(heading: t.Sequence[str], rows: t.Sequence[t.Sequence[t.Any]]) -> t.Iterator[str]:
-    if rows:
-        yield _row(heading)
-        yield _row(["---"] * len(heading), escape=False)
-        yield from (_row(row) for row in rows[:_MOST_ROWS])
-        yield ""
+def _table(columns: t.Sequence[str], rows: t.Sequence[t.Sequence[t.Any]]) -> t.Iterator[str]:
+    yield from markdown_table(columns, rows[:_MOST_ROWS])
     if len(rows) > _MOST_ROWS:
         yield f"{len(rows) - _MOST_ROWS} more rows are in the JSON report."
         yield ""
-
-
-def _row(cells: t.Iterable[t.Any], *, escape: bool = True) -> str:
-    return f"| {' | '.join(_cell(cell) if escape else cell for cell in cells)} |"
-
-
-def _cell(value: t.Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return "<br>".join(map(_cell, value))
-    if value is None or isinstance(value, bool):
-        return {None: "", True: "yes", False: "no"}[value]
-    text = str(value)
-    text = printable(text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]} …")
-    return _HAS_MEANING.sub(r"\\\g<0>", text)
 
 
 def _is_single(value: t.Any) -> bool:

@@ -29,7 +29,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image im
 # Seconds between two reads of /proc. A layer that is pushed between two reads is counted when a later layer is read.
 _READ_INTERVAL = 1.0
 _READS_PER_LINE = 5
-# The end of the command line that skopeo.copy() builds.
+# The end of the command line that skopeo_push() builds.
 _COMMAND = re.compile(r"\0docker-archive:([^\0]*?)(?::@([0-9]+))?\0docker://([^\0]+)\0\Z")
 
 

@@ -6,8 +6,8 @@
 
 Private to killinit.zot: it may change at any time.
 
-Tags, labels and messages come from a registry or a cluster, and may be hostile. Therefore this file escapes every value
-that the templates print, and the filter C(safe) does not exist.
+Tags, labels and messages come from a registry or a cluster, and may be hostile. Therefore every value that the template
+prints is escaped, and the filter C(safe) does not exist.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,13 +23,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, size_text
-from ansible_collections.killinit.zot.plugins.module_utils._oci.timestamps import seconds
+from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_time
 
 Dict = t.Mapping[str, t.Any]
 _TEMPLATES = Path(__file__).resolve().parents[2] / "playbooks" / "templates"
-# The characters with a meaning in a table of GitHub's Markdown, https://github.github.com/gfm/
-_MARKDOWN = re.compile(r"[\\`*_{}\[\]|~!#$]")
-_UNKNOWN = "\N{EN DASH}"
+UNKNOWN = "\N{EN DASH}"
 _STEPS = ((86400 * 365, "year"), (86400 * 30, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
 # The risks, the worst first. Only the worst risk of an image is shown.
 _RISKS = ("missing", "untagged", "shared_tag")
@@ -122,43 +119,60 @@ class Cluster:
         return sum(each.status == "stale" for each in self.workloads)
 
 
+@dataclass
+class Page:
+    """The content of a page. *created* is the time at which the registry and the clusters were read."""
+
+    registry: str
+    created: str
+    problems: t.Sequence[str]
+    clusters: list[Cluster]
+    repositories: list[Repository]
+
+    def __post_init__(self) -> None:
+        self.size = sum(each.size for each in self.repositories)
+        self.used_size = sum(each.used_size for each in self.repositories)
+        self.largest = max((each.size for each in self.repositories), default=0) or 1
+        self.image_count = sum(len(each.images) for each in self.repositories)
+        self.tag_count = sum(each.tags for each in self.repositories)
+        self.workload_count = sum(len(each.workloads) for each in self.clusters)
+        self.stale_count = sum(each.stale for each in self.clusters)
+        self.at_risk_count = sum(len(each.at_risk) for each in self.clusters)
+        self.from_registry = [each.name for each in self.repositories if each.source == "registry"]
+
+    def age(self, text: str | None) -> str:
+        """The age of a time of the registry, in words."""
+        return _age(text, _seconds(self.created) or 0)
+
+
 def render(report: Dict, kind: str) -> str:
     """The text of the page. *kind* is C(html), C(md) or C(json)."""
     if kind == "json":
         return json.dumps(report, indent=2) + "\n"
+    uses = _uses(report["clusters"])
+    repositories = [_repository(each, uses) for each in report["repositories"]]
+    repositories.sort(key=lambda each: (-each.size, each.name))
+    clusters = [_cluster(each, report["registry"]) for each in report["clusters"]]
+    page = Page(report["registry"], report["created"], report["problems"], clusters, repositories)
+    if kind == "html":
+        return _html(page)
+    from ansible_collections.killinit.zot.plugins.plugin_utils._report_markdown import lines
+
+    return "\n".join(lines(page))
+
+
+def _html(page: Page) -> str:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
-        autoescape=kind == "html",
-        finalize=_printed if kind == "html" else _escaped_markdown,
+        autoescape=True,
+        finalize=_printed,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     del environment.filters["safe"]
-    now = _seconds(report["created"]) or 0
-    environment.filters.update(
-        age=lambda text: _age(text, now), bar=_bar, csp_hash=_csp_hash, seconds=_seconds, size=size_text
-    )
-    clusters = [_cluster(each, report["registry"]) for each in report["clusters"]]
-    uses = _uses(report["clusters"])
-    repositories = [_repository(each, uses) for each in report["repositories"]]
-    repositories.sort(key=lambda each: (-each.size, each.name))
-    return environment.get_template(f"report.{kind}.j2").render(
-        registry=report["registry"],
-        created=report["created"],
-        problems=report["problems"],
-        clusters=clusters,
-        repositories=repositories,
-        size=sum(each.size for each in repositories),
-        used_size=sum(each.used_size for each in repositories),
-        largest=max((each.size for each in repositories), default=0) or 1,
-        image_count=sum(len(each.images) for each in repositories),
-        tag_count=sum(each.tags for each in repositories),
-        workload_count=sum(len(each.workloads) for each in clusters),
-        stale_count=sum(each.stale for each in clusters),
-        at_risk_count=sum(len(each.at_risk) for each in clusters),
-        from_registry=[each.name for each in repositories if each.source == "registry"],
-    )
+    environment.filters.update(age=page.age, csp_hash=_csp_hash, seconds=_seconds, size=size_text)
+    return environment.get_template("report.html.j2").render(vars(page))
 
 
 def _repository(found: Dict, uses: t.Mapping[str, list[tuple[str, str | None]]]) -> Repository:
@@ -256,14 +270,14 @@ def _worst(*risks: str | None) -> str | None:
 
 
 def _seconds(text: str | None) -> int | None:
-    found = seconds(text)
-    return None if found is None else int(found)
+    found = parse_time(text)
+    return found.seconds if found else None
 
 
 def _age(text: str | None, now: int) -> str:
     then = _seconds(text)
     if then is None:
-        return _UNKNOWN
+        return UNKNOWN
     for length, unit in _STEPS:
         count = (now - then) // length
         if count > 0:
@@ -271,7 +285,7 @@ def _age(text: str | None, now: int) -> str:
     return "now"
 
 
-def _bar(part: int, whole: int, width: int = 20) -> str:
+def bar(part: int, whole: int, width: int = 20) -> str:
     """A bar of characters. A size above zero has at least one character."""
     count = max(round(width * part / whole), 1) if part else 0
     return "█" * count + "░" * (width - count)
@@ -284,13 +298,9 @@ def _csp_hash(script: str) -> str:
 
 def _printed(value: object) -> object:
     """The text of a value, which Jinja then escapes, unless a part of the template has created it."""
-    return value if isinstance(value, Markup) else printable(_text(value))
+    return value if isinstance(value, Markup) else printable(shown(value))
 
 
-def _escaped_markdown(value: object) -> str:
-    text = _MARKDOWN.sub(r"\\\g<0>", printable(_text(value)))
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _text(value: object) -> str:
-    return _UNKNOWN if value is None or value == "" else str(value)
+def shown(value: object) -> str:
+    """The text of a value, also of one that is not known."""
+    return UNKNOWN if value is None or value == "" else str(value)

@@ -23,6 +23,8 @@ CLUSTER_MODULES = frozenset(
 _PLAIN_BESIDE_A_CLUSTER = ("registry", "crane_path", "registry_aliases")
 _ABSENT_BESIDE_A_CLUSTER = ("retries", "skopeo_path")
 _CLUSTER = ("kubeconfig", "context")
+# Without in_use a task prunes without a cluster. The error of an empty namespace says more than that of a missing one.
+_NEVER_ABSENT = ("in_use", "namespace")
 
 
 def options_of(module: str) -> dict[str, str]:
@@ -73,8 +75,10 @@ def with_settings(
     """The arguments of a task, with the settings that they omit. Raises AnsibleError."""
     found = Variables(templar, variables)
     options = options_of(module)
-    ours = {*options.values(), *(_CLUSTER if module in CLUSTER_MODULES else ())}
-    given = {name: value for name, value in arguments.items() if name not in ours or not is_absent(value, variables)}
+    # A role passes its variables unchanged, and an empty answer in AWX is null.
+    given = {
+        name: value for name, value in arguments.items() if name in _NEVER_ABSENT or not is_absent(value, variables)
+    }
     for setting, option in options.items():
         if setting not in ACCOUNT and option not in given:
             value = found.get(setting)

@@ -105,7 +105,8 @@ class Cluster:
             raise ClusterError(f"the nodes of the cluster in {EXISTING} are not ours to change")
         node = (self.directory / PID_FILE).read_text(encoding="utf-8")
         first = Path(f"/proc/{node}/task/{node}/children").read_text(encoding="utf-8").split()[0]
-        inside = ["nsenter", f"--target={first}", "--mount", "--pid", "--"]
+        # Without --root, nsenter leaves the root directory of a machine that runs in a chroot.
+        inside = ["nsenter", f"--target={first}", "--mount", "--root", "--pid", "--"]
         subprocess.run([*inside, "mount", "--types=tmpfs", "--options=size=64k", "none", SNAPSHOTS], check=True)
         try:
             yield

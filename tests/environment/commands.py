@@ -6,15 +6,22 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from environment.collection_path import CACHE
 
 # For thousands of short tests, the default of --dist is slower.
 IN_PARALLEL = ("--numprocesses=2", "--dist=worksteal")
+# The sessions that are one run of pytest, and nothing else.
+REPEATABLE = ("integration", "reliability", "cluster", "package")
+FEW = 3
 
 
 @dataclass(frozen=True)
@@ -25,9 +32,12 @@ class Result:
     passed: bool
     seconds: float
     output: str
+    # The tests that failed at first.
+    flaky: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.seconds:6.1f} s  {'passed' if self.passed else 'FAILED'}  {self.name}"
+        word = ("FLAKY " if self.flaky else "passed") if self.passed else "FAILED"
+        return f"{self.seconds:6.1f} s  {word}  {self.name}"
 
 
 def quick() -> dict[str, list[str]]:
@@ -78,3 +88,28 @@ def _run(name: str, command: Sequence[str], *, capture: bool) -> Result:
     output, errors = (subprocess.PIPE, subprocess.STDOUT) if capture else (None, None)
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, text=True, check=False)
     return Result(name, done.returncode == 0, time.monotonic() - start, done.stdout or "")
+
+
+def pytest_cache(session: str) -> Path:
+    """The directory in which pytest lists the failed tests of a session."""
+    return CACHE / "pytest" / session
+
+
+def repeat(result: Result) -> Result:
+    """Run the failed tests of a session again, if they are few. The session has passed if each of them passes now."""
+    # With another exit status than 1, pytest has not run all tests.
+    ended = re.search(r"^nox > Command python -m pytest .* failed with exit code 1$", result.output, re.MULTILINE)
+    listing = pytest_cache(result.name) / "v" / "cache" / "lastfailed"
+    if result.passed or result.name not in REPEATABLE or not ended or not listing.exists():
+        return result
+    failed = tuple(json.loads(listing.read_text(encoding="utf-8")))
+    # A name without `::` is a file that pytest could not read.
+    if not 1 <= len(failed) <= FEW or not all("::" in name for name in failed):
+        return result
+    print(f"\nRepeating the failed tests of the session {result.name}: {' '.join(failed)}", flush=True)
+    again = _run(result.name, ["nox", "--session", result.name, "--", "--numprocesses=0", *failed], capture=True)
+    # A test that is skipped now has not passed.
+    if again.passed and re.search(rf"^=+ {len(failed)} passed(?:, \d+ warnings?)? in ", again.output, re.MULTILINE):
+        return replace(result, passed=True, flaky=failed)
+    print(again.output)
+    return result

@@ -78,6 +78,22 @@ def test_the_connection_is_that_of_the_play(tmp_path: Path) -> None:
     assert all(result["ok"] for result in results)
 
 
+def test_only_the_objects_that_the_verdict_needs_are_requested(tmp_path: Path) -> None:
+    """Not the version and the groups of the API, which the modules of kubernetes.core read."""
+    with running(answer) as server:
+        kubeconfig = str(server.kubeconfig(tmp_path / "config"))
+        results, printed = run(tmp_path, {"kubeconfig": kubeconfig})
+    assert results[0]["ok"], printed
+    path = "/apis/apps/v1/namespaces/test"
+    assert [request.path for request in server.requests] == [
+        *(f"{path}/{resource}" for resource in ("deployments", "statefulsets", "daemonsets")),
+        "/apis/batch/v1/namespaces/test/cronjobs",
+        "/api/v1/namespaces/test",
+        "/api/v1/namespaces/test/pods",
+    ]
+    assert server.discoveries == []
+
+
 @pytest.mark.parametrize("verbose", ["-v", "-vvv"])
 def test_a_module_that_dies_shows_no_password(tmp_path: Path, verbose: str) -> None:
     """Without an answer of the module the inherited action would show the arguments as they are."""

@@ -24,7 +24,7 @@ from integration.support import Bare, Module, recap
 
 from ansible_collections.killinit.zot.plugins.filter._prune_table import _WHY as WHY
 from ansible_collections.killinit.zot.plugins.filter._prune_table import _prune_table as prune_table
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec
 from ansible_collections.killinit.zot.plugins.modules import zot_copy
 from environment.images import Images
 from environment.registry import Registry

@@ -141,7 +141,7 @@ class Place:
         return self._tags[tag]
 
     def config(self, tag: str) -> str:
-        status, body = ask(self._registry, self._registry.registry, "GET", f"{self._repository}/manifests/{tag}")
+        status, body = ask(self._registry, self._registry.reader, "GET", f"{self._repository}/manifests/{tag}")
         assert status == 200
         digest: str = json.loads(body)["config"]["digest"]
         return digest

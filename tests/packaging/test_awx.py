@@ -25,7 +25,7 @@ import pytest
 import yaml
 from integration.blocks import blocks
 
-from ansible_collections.killinit.zot.plugins.module_utils._registry.module import Spec
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec
 from environment import awx
 from environment.awx import Controller, Fields, StandIn
 
@@ -283,6 +283,14 @@ def test_job_template_asks_for_what_the_roles_take(playbook: str, done: Controll
     assert not fixed.keys() & questions.keys()
     required = {variable for variable, spec in specs.items() if spec.get("required")}
     assert required <= fixed.keys() | questions.keys()
+
+
+def test_only_the_job_of_an_event_takes_any_variable(done: Controller) -> None:
+    """Who may give any variable can send the credentials to another registry."""
+    templates = ours(done, "job_templates")
+    assert len(templates) == len(PLAYBOOKS)
+    assert [each["name"] for each in templates if each["ask_variables_on_launch"]] == ["Zot | Event"]
+    assert not any(each["ask_variables_on_launch"] for each in ours(done, "workflow_job_templates"))
 
 
 def test_images_environment_and_credentials_are_those_of_the_guide(done: Controller) -> None:

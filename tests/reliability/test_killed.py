@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 from reliability.support import Publisher, archive, require_correct_result, tags_in, tools_of, wait_until
 
-from environment import faults, stalled
+from environment import faults
 from environment import registry as registries
 from environment.faults import Fault, Proxy
 from environment.registry import Registry
@@ -127,38 +126,6 @@ def test_module_is_killed(
     assert (again["failed"], again["changed"]) == (False, True)
     assert sorted(tags_in(registry, repository)) == ["1", "latest"]
     assert not list(running.temporary.glob("ansible-*/zot-*"))
-
-
-@pytest.mark.skipif(not stalled.usable(), reason="only root can mount a file system")
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, None], ids=["SIGTERM", "SIGINT", "timeout"])
-@pytest.mark.parametrize("request_", [stalled.LOOKUP, stalled.OPEN, stalled.READ], ids=["look up", "open", "read"])
-def test_stalled_file_system(
-    end: signal.Signals | None,
-    request_: int,
-    work: dict[str, Any],
-    start: START,
-    registry: Registry,
-    repository: str,
-    tmp_path: Path,
-) -> None:
-    """The archive is on a network file system that does not answer, so its reader, or skopeo, cannot be killed."""
-    content = archive(tmp_path / "app.tar", size=8_000_000).read_bytes()
-    directory = tmp_path / "network"
-    directory.mkdir()
-    work |= {"archive": str(directory / "app.tar"), "timeout": 600 if end else 1, "retries": 0}
-    with stalled.mounted(directory, content, request_) as waits:
-        running = start("zot_push", registry, **work)
-        assert waits.wait(60)
-        begun = time.monotonic()
-        if end:
-            running.process.send_signal(end)
-        result = running.result()  # Ansible, too, waits until nobody has the output open
-        # A second on a quiet machine.
-        assert time.monotonic() - begun < (3 if end else 4)
-        assert (result["failed"], result["error_class"]) == (True, "tool_failed" if end else "unavailable")
-        assert (f"signal {end.value}" if end else "did not finish within 1 seconds") in result["msg"]
-    wait_until(lambda: not tools_of(registry.host), "what waited for the file system ends")
-    assert tags_in(registry, repository) == {}
 
 
 PLAY = """\

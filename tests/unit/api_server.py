@@ -11,6 +11,7 @@ import json
 import threading
 import typing as t
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -18,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
 
 if t.TYPE_CHECKING:
-    from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client
+    from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
 
 Dict = dict[str, t.Any]
 SELECTORS = ("labelSelector", "fieldSelector")
@@ -32,7 +33,7 @@ class Request:
     verb: str
     path: str
     query: dict[str, str]
-    accept: str
+    headers: Message
     body: Dict
 
 
@@ -40,14 +41,14 @@ class Request:
 class ApiServer:
     """Answers each request with what *respond* returns: a status and a body, which is JSON unless it is text.
 
-    *headers* are added to these answers. *requests* leaves out the discovery, which *discovers* answers for a server
-    that is not one of Kubernetes.
+    *headers* are added to these answers. The discovery of resources, which the modules of kubernetes.core need, is
+    answered without *respond*, and only *discoveries* has its paths.
     """
 
     respond: t.Callable[[Request], tuple[int, t.Any]]
-    discovers: t.Callable[[str], t.Any]
     address: str = ""
     requests: list[Request] = field(default_factory=list)
+    discoveries: list[str] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
 
     def kubeconfig(self, path: Path) -> Path:
@@ -135,11 +136,9 @@ def _discovery(path: str) -> Dict | None:
 
 
 @contextlib.contextmanager
-def running(
-    respond: t.Callable[[Request], tuple[int, t.Any]], discovers: t.Callable[[str], t.Any] = _discovery
-) -> t.Iterator[ApiServer]:
+def running(respond: t.Callable[[Request], tuple[int, t.Any]]) -> t.Iterator[ApiServer]:
     """A server until the end of the block."""
-    server = ApiServer(respond, discovers)
+    server = ApiServer(respond)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -152,10 +151,12 @@ def running(
             parts = urlsplit(self.path)
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length) or "{}")
-            code, answer, headers = 200, server.discovers(parts.path), {}
-            if answer is None:
+            code, answer, headers = 200, _discovery(parts.path), {}
+            if answer:
+                server.discoveries.append(parts.path)
+            else:
                 query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-                request = Request(self.command, parts.path, query, self.headers.get("Accept") or "", body)
+                request = Request(self.command, parts.path, query, self.headers, body)
                 server.requests.append(request)
                 code, answer = server.respond(request)
                 headers = server.headers

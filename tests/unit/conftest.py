@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the unit tests share: archives, an in-memory registry behind Runner.run, and a module run to its result."""
+"""What the unit tests share: archives, an in-memory registry in place of the tools, and a module run to its result."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import subprocess
 import tarfile
 import tempfile
 import typing as t
@@ -21,11 +22,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import blob
-from ansible_collections.killinit.zot.plugins.module_utils._registry import crane
+from ansible_collections.killinit.zot.plugins.module_utils._registry import registry as registry_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
-from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_writer import ArchiveWriter
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session, open_task
 
 # A slow machine is no failure.
 settings.register_profile("unit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -160,7 +160,10 @@ class Fault:
 
 @dataclass
 class FakeRegistry:
-    """A registry in memory that understands the commands for crane and skopeo, in place of Runner.run."""
+    """A registry in memory that understands the commands for crane and skopeo.
+
+    Like Zot it deletes an image when its last tag moves or is removed.
+    """
 
     blobs: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -171,7 +174,6 @@ class FakeRegistry:
     faults: list[Fault] = field(default_factory=list)
     salt: str = "skopeo"  # another salt: the same image, but other bytes
     reports: str | None = None  # what skopeo reports as the digest instead of the truth
-    deletes_untagged: bool = False  # delete an image at once when its last tag moves to another image, as Zot does
     newer_crane: bool = True  # writes artifactType into an index
 
     @property
@@ -228,7 +230,7 @@ class FakeRegistry:
     def _move(self, repository: str, tag: str, digest: str) -> None:
         tags, manifests = self.tags.setdefault(repository, {}), self.manifests[repository]
         before, tags[tag] = tags.get(tag, ""), digest
-        if self.deletes_untagged and before and before not in tags.values():
+        if before and before not in tags.values():
             del manifests[before]
 
     def _entry(self, repository: str, digest: str) -> dict[str, t.Any]:
@@ -242,18 +244,9 @@ class FakeRegistry:
         return entry
 
     def run(
-        self,
-        _runner: t.Any,
-        command: t.Sequence[str],
-        *,
-        what: str,
-        environment: t.Mapping[str, str],
-        message: t.Callable[[str], str],
-        names: t.Sequence[str] = (),
-        largest: int = 0,
-        values: t.Mapping[str, str] | None = None,
-    ) -> bytes:
-        """In place of Runner.run."""
+        self, command: t.Sequence[str], environment: t.Mapping[str, str], largest: int
+    ) -> subprocess.CompletedProcess[bytes]:
+        """In place of a process."""
         self.largest.append(largest)
         self.commands.append(list(command))
         self.environments.append(dict(environment))
@@ -269,17 +262,8 @@ class FakeRegistry:
             if fault and fault.drops:
                 repository, tag = _split(_target(verb, arguments))
                 self.tags.get(repository, {}).pop(tag, None)
-            detail = message(error.stderr)
-            raise ZotError(
-                classify(detail, names=names),
-                what,
-                values=values,
-                detail=detail,
-                command=command,
-                rc=error.rc,
-                stderr=error.stderr,
-            ) from None
-        return output
+            return subprocess.CompletedProcess(command, error.rc, b"", error.stderr.encode())
+        return subprocess.CompletedProcess(command, 0, output)
 
     def _fault(self, verb: str, arguments: t.Sequence[str]) -> Fault | None:
         for fault in self.faults:
@@ -330,8 +314,10 @@ class FakeRegistry:
     def _do_delete(self, reference: str) -> bytes:
         repository, tag = _split(reference)
         assert not tag.startswith("sha256:"), "the registry would remove all tags of the digest"
-        self._resolve(reference, "delete")
+        _repository, digest, _raw = self._resolve(reference, "delete")
         del self.tags[repository][tag]
+        if digest not in self.tags[repository].values():
+            del self.manifests[repository][digest]
         return b""
 
     def _do_append(self, *arguments: str) -> bytes:
@@ -451,39 +437,43 @@ def tools(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
     return directory
 
 
+Tool = t.Callable[[t.Sequence[str], t.Mapping[str, str], int], "subprocess.CompletedProcess[bytes]"]
+
+
+def replace_tools(monkeypatch: pytest.MonkeyPatch, run: Tool) -> None:
+    """Call *run* with a command, its environment and the size limit of its files, in place of starting a process."""
+
+    def done(
+        _runner: object, command: t.Sequence[str], _what: str, environment: t.Mapping[str, str], largest: int
+    ) -> subprocess.CompletedProcess[bytes]:
+        return run(command, environment, largest)
+
+    monkeypatch.setattr(runner_file.Runner, "_done", done)
+
+
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, tools: Path) -> FakeRegistry:
-    """The registry in memory, in place of every run of a tool; nobody waits between two tries."""
+    """The registry in memory, in place of every run of a tool. No read is an HTTP request, and no retry waits."""
     assert tools.is_dir()
     fake = FakeRegistry()
-    ahead: dict[tuple[str, ...], bytes | ZotError] = {}
-
-    def start(runner: t.Any, command: t.Sequence[str], **more: t.Any) -> None:
-        try:
-            ahead[tuple(command)] = fake.run(runner, command, message=crane.message, names=command[-1:], **more)
-        except ZotError as error:
-            ahead[tuple(command)] = error
-
-    def run(runner: t.Any, command: t.Sequence[str], **more: t.Any) -> bytes:
-        if tuple(command) not in ahead:
-            return fake.run(runner, command, **more)
-        output = ahead.pop(tuple(command))
-        if isinstance(output, ZotError):
-            raise output
-        return output
-
-    monkeypatch.setattr(runner_file.Runner, "start", start)
-    monkeypatch.setattr(runner_file.Runner, "run", run)
+    replace_tools(monkeypatch, lambda *arguments: fake.run(*arguments))  # a test can replace fake.run
+    monkeypatch.setattr(registry_file, "_FEW", 1_000_000)
     monkeypatch.setattr(runner_file, "_FIRST_WAIT", 0.0)
     return fake
 
 
 @pytest.fixture
-def registry(fake: FakeRegistry, tmp_path: Path) -> t.Iterator[ArchiveWriter]:
-    """What _push, _index and _info work on, with the registry in memory behind it."""
+def session(fake: FakeRegistry, tmp_path: Path) -> t.Iterator[Session]:
+    """A session with the registry in memory."""
     assert fake.commands == []
     with open_task(str(tmp_path)) as task:
-        yield ArchiveWriter(task.session(Options(HOST, username="ci", password="s3cret", timeout=5, retries=2)))
+        yield task.session(Options(HOST, username="ci", password="s3cret", timeout=5, retries=2))
+
+
+@pytest.fixture
+def registry(session: Session) -> Registry:
+    """The registry in memory."""
+    return Registry(session)
 
 
 RunModule = t.Callable[..., t.Dict[str, t.Any]]  # noqa: UP006 - Python 3.9 evaluates it

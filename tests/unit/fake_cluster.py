@@ -6,12 +6,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import RESOURCES
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import RESOURCES
 
 Object = t.Mapping[str, t.Any]
 KINDS = {kind: resource for resource, (_version, kind) in RESOURCES.items()}
@@ -42,10 +41,8 @@ class FakeCluster:
         """The objects of a resource, by equality selectors and by C(metadata.name) alone."""
         self._note("list", resource, namespace)
         if not all(re.fullmatch(r"[\w./-]+=[\w.-]*", part) for selector in labels for part in selector.split(",")):
-            message = json.dumps({"message": "unable to parse requirement: found '=', expected: identifier"})
-            raise ClusterError.from_answer(
-                400, "BadRequest", message, verb="list", resource=resource, namespace=namespace
-            )
+            message = "unable to parse requirement: found '=', expected: identifier"
+            raise ClusterError(message, verb="list", resource=resource, namespace=namespace, status=400)
         wanted = [part.split("=", 1) for selector in labels for part in selector.split(",")]
         names = [selector.partition("metadata.name=")[2] for selector in fields if "metadata.name=" in selector]
         return [
@@ -79,11 +76,5 @@ class FakeCluster:
         self.requests.append((verb, subject, namespace))
         resource = subject.partition("/")[0]
         if {resource, subject} & self.refused:
-            raise ClusterError.from_answer(
-                403,
-                "Forbidden",
-                json.dumps({"message": f'{resource} is forbidden: User "ops" cannot {verb} resource "{resource}"'}),
-                verb=verb,
-                resource=subject,
-                namespace=namespace,
-            )
+            message = f'{resource} is forbidden: User "ops" cannot {verb} resource "{resource}"'
+            raise ClusterError(message, verb=verb, resource=subject, namespace=namespace, status=403)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import base64
 import copy
+import dataclasses
 import json
+import re
+import subprocess
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
-from ansible_collections.killinit.zot.plugins.module_utils._registry import crane
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object
 from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster
 
 PULLS = json.loads((Path(__file__).parent / "captured_pulls.json").read_text(encoding="utf-8"))
@@ -28,13 +29,17 @@ CRANE: dict[str, str] = {
 NOW = 1795489470.0  # 2026-11-24T03:04:30Z, when the pods were captured
 REGISTRY = "127.0.0.1:5000"
 NAMESPACE = "openclaw"
+CONFIG = "kubernetes.io/dockerconfigjson"
 
 
-def secret(name: str, entries: t.Any, kind: str = "kubernetes.io/dockerconfigjson") -> dict[str, t.Any]:
-    """A Secret with entries for registries."""
-    text = json.dumps({"auths": entries}).encode()
-    data = {".dockerconfigjson": base64.b64encode(text).decode()}
-    return {"kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}, "type": kind, "data": data}
+def secret(
+    name: str, entries: t.Any, kind: str = CONFIG, field: str = ".dockerconfigjson", **more: t.Any
+) -> dict[str, t.Any]:
+    """A Secret with entries for registries, or with a text in place of their document."""
+    document = entries if field == ".dockercfg" else {"auths": entries}
+    text = entries if isinstance(entries, str) else json.dumps(document)
+    data = {field: base64.b64encode(text.encode()).decode()}
+    return {"kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}, "type": kind, "data": data, **more}
 
 
 def entry(username: str = "reader", password: str = "pull-s3cret") -> dict[str, str]:
@@ -45,7 +50,8 @@ def entry(username: str = "reader", password: str = "pull-s3cret") -> dict[str, 
 def service_account(name: str = "default", *secrets: str) -> dict[str, t.Any]:
     """A ServiceAccount that names pull secrets."""
     named = {"imagePullSecrets": [{"name": each} for each in secrets]} if secrets else {}
-    return {"kind": "ServiceAccount", "metadata": {"name": name, "namespace": NAMESPACE}, **named}
+    metadata = {"name": name, "namespace": NAMESPACE, "resourceVersion": "7"}
+    return {"kind": "ServiceAccount", "metadata": metadata, **named}
 
 
 def node(name: str = "127.0.0.1", architecture: str = "amd64") -> dict[str, t.Any]:
@@ -72,10 +78,10 @@ class Scene:
 
     pods: list[dict[str, t.Any]]
     events: list[dict[str, t.Any]]
-    secrets: dict[str, dict[str, t.Any]] = field(default_factory=usual_secrets)
-    service_accounts: list[Object] = field(default_factory=lambda: [service_account()])
-    nodes: list[Object] = field(default_factory=lambda: [node()])
-    refused: set[str] = field(default_factory=set)
+    secrets: dict[str, dict[str, t.Any]] = dataclasses.field(default_factory=usual_secrets)
+    service_accounts: list[Object] = dataclasses.field(default_factory=lambda: [service_account()])
+    nodes: list[Object] = dataclasses.field(default_factory=lambda: [node()])
+    refused: set[str] = dataclasses.field(default_factory=set)
 
     @classmethod
     def of(cls, *apps: str, moment: str = "early") -> Scene:
@@ -154,16 +160,15 @@ class Accounts:
         self.requests: set[tuple[str, str]] = set()  # password and repository
         self._registry = registry
 
-    def run(self, runner: t.Any, command: t.Sequence[str], **more: t.Any) -> bytes:
-        """In place of Runner.run."""
-        config = json.loads(Path(more["environment"]["DOCKER_CONFIG"], "config.json").read_text(encoding="utf-8"))
+    def run(
+        self, command: t.Sequence[str], environment: t.Mapping[str, str], largest: int
+    ) -> subprocess.CompletedProcess[bytes]:
+        """In place of the tools."""
+        config = json.loads(Path(environment["DOCKER_CONFIG"], "config.json").read_text(encoding="utf-8"))
         entries = [base64.b64decode(each["auth"]).decode() for each in config["auths"].values()]
         password = entries[0].partition(":")[2] if entries else ""
-        self.requests.add((password, more["names"][1].partition("/")[2]))
+        self.requests.add((password, re.split("[:@]", command[-1].partition("/")[2])[0]))
         scenario = self.refused.get(password) or self.refused.get("*")
         if scenario:
-            stderr = CRANE[scenario]
-            message = crane.message(stderr)
-            raise ZotError(classify(message, names=more["names"]), more["what"], detail=message, stderr=stderr)
-        answer: bytes = self._registry.run(runner, command, **more)
-        return answer
+            return subprocess.CompletedProcess(command, 1, b"", CRANE[scenario].encode())
+        return self._registry.run(command, environment, largest)  # type: ignore[no-any-return]

@@ -21,14 +21,17 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret, printable_key
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
+    PullCredentials,
+    PullSecret,
+    printable_key,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._image_info import compile_query
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
 from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import image_identity
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, json_object
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry import crane as crane_tool
-from ansible_collections.killinit.zot.plugins.module_utils._registry import skopeo as skopeo_tool
+from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import Credentials
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
 
@@ -78,13 +81,13 @@ def _printed(text: str) -> None:
 
 def skopeo(data: bytes) -> None:
     """What skopeo says when it fails."""
-    _printed(skopeo_tool.message(data.decode(errors="replace")))
+    _printed(tools.skopeo_message(data.decode(errors="replace")))
 
 
 def crane(data: bytes) -> None:
     """What crane says when it fails, and the tags that it lists."""
-    _printed(crane_tool.message(data.decode(errors="replace")))
-    assert not any("\n" in tag for tag in crane_tool.parse_lines(data))
+    _printed(tools.crane_message(data.decode(errors="replace")))
+    assert not any("\n" in tag for tag in tools.crane_lines(data))
 
 
 def pull_secret(data: bytes) -> None:
@@ -96,6 +99,10 @@ def pull_secret(data: bytes) -> None:
             printed = repr(found) + " ".join(map(printable_key, found.auths)) + str(found.problems)
             assert "hunter2" not in printed
             assert base64.b64encode(b"hunter2").decode().strip("=") not in printed
+            update = found.with_entry("h.example")
+            content = {".dockerconfigjson": update.data(PullCredentials("a", "b"))}
+            auths = PullSecret.read({"type": "kubernetes.io/dockerconfigjson", "data": content}).auths
+            assert all(auths[entry.name] == found.auths[entry.name] for entry in update.kept)
 
 
 def authfile(data: bytes) -> None:

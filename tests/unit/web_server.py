@@ -22,6 +22,7 @@ class Request:
     authorization: str | None
     connection: int
     body: bytes = b""
+    cookie: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def running(respond: t.Callable[[Request], Reply], address: str = "127.0.0.1") -
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             credentials = self.headers.get("Authorization")
-            request = Request(self.command, self.path, credentials, self.client_address[1], body)
+            cookie = self.headers.get("Cookie")
+            request = Request(self.command, self.path, credentials, self.client_address[1], body, cookie)
             server.requests.append(request)
             reply = server.respond(request)
             pieces = [reply.body] if isinstance(reply.body, bytes) else reply.body

@@ -10,7 +10,15 @@ import json
 import typing as t
 from pathlib import Path
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import owner_of
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import owner_of
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
+    INDEX_TYPES,
+    Entry,
+    Image,
+    Manifest,
+    Platform,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 
 CLUSTER = json.loads((Path(__file__).parent / "captured_cluster.json").read_text(encoding="utf-8"))
 Dict = dict[str, t.Any]
@@ -76,6 +84,24 @@ def gone(reference: str) -> Dict:
         "manifest": None,
         "manifests": [],
     }
+
+
+def image_of(reference: Reference, found: Dict | None) -> Image:
+    """A result of zot_image_info as a Registry has it; None for an image that does not exist."""
+    if not found or not found["exists"]:
+        return Image(reference)
+    listed, document = found["manifests"], found["manifest"]
+    if "config" in document:
+        platform = dict(zip(("os", "architecture"), found["platforms"][0].split("/"))) if found["platforms"] else {}
+        return Image(reference, _manifest(found["digest"], document), platform)
+    platforms = [Platform(*each["platform"].split("/")) if each["platform"] else None for each in listed]
+    entries = tuple(Entry(each["digest"], platform) for each, platform in zip(listed, platforms))
+    children = tuple(_manifest(each["digest"], each["manifest"]) for each in listed if each["manifest"])
+    return Image(reference, Manifest(found["digest"], min(INDEX_TYPES), document, entries=entries), children=children)
+
+
+def _manifest(own: str, document: Dict) -> Manifest:
+    return Manifest(own, "", document, config_digest=document.get("config", {}).get("digest", ""))
 
 
 def container(image: str = f"{APP}:latest", policy: str = "Always", name: str = "app") -> Dict:

@@ -17,7 +17,7 @@ import re
 import shlex
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import is_label, is_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import is_label, is_name
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import PullFailure
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 

@@ -2,13 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The errors of requests to the Kubernetes API, with their remedies.
+"""The errors of requests to the Kubernetes API and of names in options, with their remedies.
 
 Private to killinit.zot: it may change at any time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import typing as t
 
@@ -64,29 +65,21 @@ class ClusterError(Exception):
 
     @classmethod
     def from_answer(
-        cls,
-        status: int | None,
-        reason: str,
-        body: str | bytes | None,
-        *,
-        verb: str,
-        resource: str,
-        namespace: str | None,
+        cls, answer: t.Any, selector: str = "", *, verb: str, resource: str, namespace: str | None
     ) -> ClusterError:
-        """The error for an HTTP response whose *body* may be a Status object of Kubernetes."""
+        """The error for an HTTP response, whose body may be a Status object of Kubernetes.
+
+        *answer* has C(status), C(reason) and C(body), as an exception of the Kubernetes library. *selector* is that of
+        the request: the message of the API does not name it.
+        """
         message = ""
-        try:
-            document = json.loads(body or "")
+        with contextlib.suppress(ValueError, RecursionError):
+            document = json.loads(answer.body or "")
             message = document.get("message") or "" if isinstance(document, dict) else ""
-        except (ValueError, RecursionError):
-            pass
-        return cls(
-            message or reason or f"HTTP status {status}",
-            verb=verb,
-            resource=resource,
-            namespace=namespace,
-            status=status,
-        )
+        message = message or answer.reason or f"HTTP status {answer.status}"
+        if answer.status == 400 and selector:
+            message = f"{message}, in the selector {selector}"
+        return cls(message, verb=verb, resource=resource, namespace=namespace, status=answer.status)
 
     def __str__(self) -> str:
         where = f" in namespace {self.namespace}" if self.namespace else " in all namespaces" if self.resource else ""
@@ -119,6 +112,15 @@ class ClusterError(Exception):
             "retryable": self.retryable,
             "hint": self.hint,
         }
+
+
+class InvalidNameError(ValueError):
+    """The value of an option is not a valid name in Kubernetes. The message quotes it and contains the reason."""
+
+    def for_ansible(self) -> dict[str, t.Any]:
+        """The arguments of C(fail_json)."""
+        hint = "Correct the option and run the task again."
+        return {"msg": f"{self}. {hint}", "error_class": "invalid_option", "retryable": False, "hint": hint}
 
 
 def unreadable_text(reading: t.Mapping[str, t.Any]) -> str:

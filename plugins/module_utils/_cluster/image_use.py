@@ -13,12 +13,14 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import digest_of, recorded_for, reported_by
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
+    Object,
+    digest_of,
     image_uses,
     name_of,
     owner_of,
+    recorded_for,
+    reported_by,
     template_of,
 )
 
@@ -41,7 +43,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Use:
+class ImageInUse:
     """One use of an image.
 
     *image* is the text in the specification, and *reported* the image in the status of the pod. *digest* is None if
@@ -56,7 +58,7 @@ class Use:
     reported: str | None = None
 
 
-def uses_of(document: Object) -> t.Iterator[Use]:
+def images_in_use(document: Object) -> t.Iterator[ImageInUse]:
     """Every use of an image by an object of RESOURCES_WITH_IMAGES."""
     owner = _owner(document)
     if document["kind"] == "Pod":
@@ -72,12 +74,12 @@ def uses_of(document: Object) -> t.Iterator[Use]:
     yield from _recorded(document, template, owner)
 
 
-def _pod_uses(pod: Object, owner: str) -> t.Iterator[Use]:
+def _pod_uses(pod: Object, owner: str) -> t.Iterator[ImageInUse]:
     namespace = pod["metadata"].get("namespace") or ""
     for use in image_uses(pod["spec"]):
         reported = reported_by(pod, use)
         if reported:
-            yield Use(namespace, owner, "running", use.image, digest_of(reported), reported)
+            yield ImageInUse(namespace, owner, "running", use.image, digest_of(reported), reported)
     # A pod without a controller is its own template. A pod that waits for its image does not report it yet.
     yield from _template_uses(pod, pod, owner, "template" if owner == name_of(pod) else "running", only_new=True)
     yield from _recorded(pod, pod, owner)
@@ -85,16 +87,16 @@ def _pod_uses(pod: Object, owner: str) -> t.Iterator[Use]:
 
 def _template_uses(
     document: Object, template: Object, owner: str, how: str, *, only_new: bool = False
-) -> t.Iterator[Use]:
+) -> t.Iterator[ImageInUse]:
     namespace = document["metadata"].get("namespace") or ""
     for use in image_uses(template["spec"]):
         reference = use.reference()
         digest = reference.digest if reference else None
         if digest or not only_new or how == "template" or not reported_by(document, use):
-            yield Use(namespace, owner, how, use.image, digest)
+            yield ImageInUse(namespace, owner, how, use.image, digest)
 
 
-def _recorded(document: Object, template: Object, owner: str) -> t.Iterator[Use]:
+def _recorded(document: Object, template: Object, owner: str) -> t.Iterator[ImageInUse]:
     """The digests in the annotations that a restart writes."""
     metadata = template.get("metadata") or {}
     notes = {name: text for name, text in (metadata.get("annotations") or {}).items() if name.startswith(_OURS)}
@@ -104,9 +106,9 @@ def _recorded(document: Object, template: Object, owner: str) -> t.Iterator[Use]
         digest = recorded_for({"metadata": metadata}, use)
         if digest:
             left.discard(digest)
-            yield Use(namespace, owner, "annotation", use.image, digest)
+            yield ImageInUse(namespace, owner, "annotation", use.image, digest)
     for digest in sorted(left):
-        yield Use(namespace, owner, "annotation", "", digest)
+        yield ImageInUse(namespace, owner, "annotation", "", digest)
 
 
 def _template(document: Object) -> Object | None:

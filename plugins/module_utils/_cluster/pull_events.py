@@ -14,23 +14,20 @@ from __future__ import annotations
 import re
 import typing as t
 from dataclasses import dataclass
-from datetime import datetime, timezone
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     CANNOT_PULL_REASONS,
-    is_unreadable_secret,
-)
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import secret_names, service_account_of
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
     STATUS_OF,
     ImageUse,
+    Object,
     image_uses,
+    is_unreadable_secret,
     owner_of,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import secret_names, service_account_of
+from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_time
 
 _CRASHED = frozenset({"CrashLoopBackOff", "RunContainerError"})
-_STATUS_OF = {**STATUS_OF, "ephemeralContainers": "ephemeralContainerStatuses"}
 # The reasons of the events of kubelet (pkg/kubelet/events/event.go). Events of other controllers also name images.
 _FAILED = frozenset({"Failed", "BackOff", "InspectFailed", "ErrImageNeverPull"})
 _LIMIT = 400
@@ -130,7 +127,7 @@ def find_failures(
     ]
 
 
-def classify(message: str, image: str) -> str:
+def kubelet_error(message: str, image: str) -> str:
     """The error class of kubelet's message for an image; empty if the message is not known."""
     text = re.sub(r"https?://[^\s\"]+", " ", message.replace(image, " ") if image else message)
     return next((error for error, pattern in _PATTERNS if pattern.search(text)), "")
@@ -138,14 +135,12 @@ def classify(message: str, image: str) -> str:
 
 def _of_pod(pod: Object, events: t.Sequence[Object], now: float, pull_timeout: float) -> t.Iterator[PullFailure]:
     status, specification = pod.get("status") or {}, pod["spec"]
-    statuses = {
-        (section, each["name"]): each for section, name in _STATUS_OF.items() for each in status.get(name) or []
-    }
+    statuses = {(section, each["name"]): each for section, name in STATUS_OF.items() for each in status.get(name) or []}
     waiting = [(each.get("state") or {}).get("waiting") for each in statuses.values()]
     # An image volume is pulled before any container starts.
     blocked = bool(waiting) and all(waiting)
     explained = any(event.get("type") == "Warning" or event.get("reason") == "Pulling" for event in events)
-    began = parse_time(status.get("startTime"))
+    began = _seconds(status.get("startTime"))
     overdue = blocked and not explained and bool(began) and now - began > pull_timeout
     kind, name = _owner(pod)
     for use in image_uses(specification):
@@ -261,17 +256,13 @@ def _owner(pod: Object) -> tuple[str, str]:
 def _time(event: Object) -> float:
     series = event.get("series") or {}
     times = (series.get("lastObservedTime"), *(event.get(key) for key in ("lastTimestamp", "eventTime")))
-    return next((seconds for seconds in map(parse_time, times) if seconds), 0.0)
+    return next((seconds for seconds in map(_seconds, times) if seconds), 0.0)
 
 
-def parse_time(text: object) -> float:
-    """Convert a timestamp of the Kubernetes API to seconds since 1970; 0 if it is not a timestamp."""
-    try:
-        time = datetime.fromisoformat(str(text or "").replace("Z", "+00:00"))
-    except ValueError:
-        return 0.0
-    # Kubernetes writes UTC. Without an offset, Python would use the time zone of this host.
-    return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
+def _seconds(text: object) -> float:
+    """A time of the Kubernetes API in seconds since 1970; 0 for anything else."""
+    found = parse_time(text)
+    return found.timestamp if found else 0.0
 
 
 def _clean(text: str) -> str:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read a pull secret like kubelet, and find the entries that kubelet uses for an image.
+"""Read a pull secret like kubelet, find the entries that kubelet uses for an image, and set the entry of a registry.
 
 Private to killinit.zot: it may change at any time.
 
@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from urllib.parse import unquote
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 
 # The field that contains the entries, by the type of the secret.
 FIELDS: t.Mapping[str, str] = {
@@ -30,21 +31,25 @@ FIELDS: t.Mapping[str, str] = {
     "kubernetes.io/dockercfg": ".dockercfg",
 }
 
+# The type of the secrets that a repair writes.
+TYPE = "kubernetes.io/dockerconfigjson"
+
 # The types of the secrets that a repair may replace. Something else uses a secret of any other type.
 REPLACEABLE = (*FIELDS, "Opaque")
 
 _SCHEME = re.compile(r"https?://")
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s%^`{}|\\:\[\]]*)(?::([0-9]*))?")
 _BROKEN_PATH = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_SPACE = re.compile(r"[ \t\n\r]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class UnreadableError(ValueError):
+class UnreadableSecretError(ValueError):
     """Kubelet cannot read this. The message contains the reason and no secret."""
 
 
 @dataclass(frozen=True)
-class Entry:
+class SecretEntry:
     """One entry: the repositories that it applies to, and the credentials that kubelet reads from it.
 
     *name* is its key in the secret. *key* is that key as kubelet parses it, C(host[:port][/path]), or empty if kubelet
@@ -87,14 +92,16 @@ class Entry:
 class PullSecret:
     """The content of a Secret: the entries that can be read, and the *problems* of the others.
 
-    If there is a problem, kubelet ignores this and all other pull secrets of the pod. *auths* are the raw entries.
+    If there is a problem, kubelet ignores this and all other pull secrets of the pod. *auths* are all entries, and
+    *others* the other fields of their document, both as the JSON text in the secret.
     """
 
     type: str
     data_key: str
-    entries: tuple[Entry, ...]
+    entries: tuple[SecretEntry, ...]
     problems: tuple[str, ...]
-    auths: t.Mapping[str, t.Any] = field(default_factory=dict, repr=False)
+    auths: t.Mapping[str, str] = field(default_factory=dict, repr=False)
+    others: t.Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def read(cls, secret: Object) -> PullSecret:
@@ -103,18 +110,18 @@ class PullSecret:
         data = secret.get("data") or {}
         name = FIELDS.get(kind) or next((each for each in FIELDS.values() if each in data), ".dockerconfigjson")
         try:
-            auths = _auths(data, name)
-        except UnreadableError as error:
+            auths, others = _fields(data, name)
+        except UnreadableSecretError as error:
             return cls(kind, name, (), (str(error),))
         entries, problems = [], []
-        for key, value in auths.items():
+        for key, text in auths.items():
             try:
-                entry = _entry(key, value)
-            except UnreadableError as error:
+                entry = _entry(key, json.loads(text))
+            except UnreadableSecretError as error:
                 problems.append(f"the entry {printable_key(key)} {error}")
             else:
                 entries.append(entry)
-        return cls(kind, name, tuple(entries), tuple(problems), auths)
+        return cls(kind, name, tuple(entries), tuple(problems), auths, others)
 
     @property
     def unreadable_keys(self) -> list[str]:
@@ -122,10 +129,64 @@ class PullSecret:
         readable = {entry.name for entry in self.entries}
         return [printable_key(name) for name in self.auths if name not in readable]
 
-    def for_image(self, repository: str) -> list[Entry]:
+    def for_image(self, repository: str) -> list[SecretEntry]:
         """The entries that kubelet tries for C(registry/repository), one after the other until one can pull."""
         fitting = [entry for entry in self.entries if entry.fits(repository)]
         return sorted(fitting, key=lambda entry: entry.key, reverse=True)
+
+    def with_entry(self, registry: str, bad: t.Collection[str] = ()) -> EntryUpdate:
+        """The update that sets the entry of *registry*, and removes the entries that kubelet cannot read.
+
+        Entries for repositories of *registry* are kept unless their key is in *bad*.
+        """
+
+        def is_kept(entry: SecretEntry) -> bool:
+            if entry.host == registry:
+                return entry.key != registry and entry.key not in bad
+            # A key that kubelet cannot parse may contain a password at an unknown place.
+            return bool(entry.key) or "@" not in entry.name
+
+        return EntryUpdate(self, registry, tuple(filter(is_kept, self.entries)))
+
+
+@dataclass(frozen=True)
+class PullCredentials:
+    """The credentials that a repair writes."""
+
+    username: str
+    password: str = field(repr=False)
+
+    def entry(self) -> dict[str, str]:
+        """An entry in the form of C(kubectl create secret docker-registry)."""
+        auth = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+        return {"username": self.username, "password": self.password, "auth": auth}
+
+
+@dataclass(frozen=True)
+class EntryUpdate:
+    """Sets the entry of *registry* in a pull secret. The entries in *kept* do not change by a byte."""
+
+    secret: PullSecret
+    registry: str
+    kept: tuple[SecretEntry, ...]
+
+    def changes(self, credentials: PullCredentials | None) -> tuple[str, ...]:
+        """The change of each entry, without secrets. Without *credentials*, those of the registry always change."""
+        auths, registry = self.secret.auths, self.registry
+        names = {registry, *(entry.name for entry in self.kept)}
+        words = {printable_key(name): "removed" for name in auths if name not in names}
+        if registry not in auths:
+            words[registry] = "credentials updated" if registry in words else "added"
+        elif not credentials or json.loads(auths[registry]) != credentials.entry():
+            words[registry] = "credentials updated"
+        return tuple(printable(f"entry {key}: {word}") for key, word in words.items())
+
+    def data(self, credentials: PullCredentials) -> str:
+        """The value of C(.dockerconfigjson) in the data of the Secret."""
+        entries = {entry.name: self.secret.auths[entry.name] for entry in self.kept}
+        entries[self.registry] = json.dumps(credentials.entry())
+        document = _json_text({**self.secret.others, "auths": _json_text(entries)})
+        return base64.b64encode(document.encode()).decode()
 
 
 def secret_names(owner: Object) -> list[str]:
@@ -156,56 +217,84 @@ def printable_key(name: str) -> str:
     return kubelet_key(name) or repr(name.rpartition("@")[2])
 
 
-def _auths(data: Object, name: str) -> Object:
+def _fields(data: Object, name: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The entries in a field of a Secret, and the other fields of their document, each as its JSON text."""
     if not data.get(name):
         others = ", ".join(data) or "nothing"
-        raise UnreadableError(f"it has no {name}, but {others}")
+        raise UnreadableSecretError(f"it has no {name}, but {others}")
     try:
         text = base64.b64decode(data[name], validate=True).decode(errors="replace")
         document = json.loads(text, parse_constant=_refuse)
+        texts = _members(text) if isinstance(document, dict) else {}
     except (ValueError, RecursionError):
         # The message of the parser can quote the secret, so it is not used.
-        raise UnreadableError(f"its {name} is not JSON") from None
+        raise UnreadableSecretError(f"its {name} is not JSON") from None
     if document is None:
-        return {}
-    if isinstance(document, dict) and name == ".dockerconfigjson":
-        headers, document = _value(document, "HttpHeaders"), _value(document, "auths")
-        if headers is not None and not (isinstance(headers, dict) and all(map(_is_text, headers.values()))):
-            raise UnreadableError(f"HttpHeaders in its {name} are not an object of texts")
-        document = {} if document is None else document
-        if not isinstance(document, dict):
-            raise UnreadableError(f"auths in its {name} is not an object")
+        return {}, {}
     if not isinstance(document, dict):
-        raise UnreadableError(f"its {name} is not an object")
-    return document
+        raise UnreadableSecretError(f"its {name} is not an object")
+    if name != FIELDS[TYPE]:
+        return texts, {}
+    headers, auths = _value(document, "HttpHeaders"), _value(document, "auths")
+    if headers is not None and not (isinstance(headers, dict) and all(map(_is_text, headers.values()))):
+        raise UnreadableSecretError(f"HttpHeaders in its {name} are not an object of texts")
+    if auths is not None and not isinstance(auths, dict):
+        raise UnreadableSecretError(f"auths in its {name} is not an object")
+    beside = {key: value for key, value in texts.items() if key.lower() != "auths"}
+    return _members(_value(texts, "auths")) if auths else {}, beside
 
 
-def _entry(name: str, value: t.Any) -> Entry:
+def _members(text: str) -> dict[str, str]:
+    """The fields of a JSON object, each with its value as it is written."""
+    decode = json.JSONDecoder().raw_decode
+    found = {}
+    place = _after_space(text, _after_space(text, 0) + 1)
+    while text[place] != "}":
+        name, place = decode(text, place)
+        start = _after_space(text, _after_space(text, place) + 1)
+        place = decode(text, start)[1]
+        found[name] = text[start:place]
+        place = _after_space(text, place)
+        if text[place] == ",":
+            place = _after_space(text, place + 1)
+    return found
+
+
+def _after_space(text: str, place: int) -> int:
+    return t.cast("re.Match[str]", _SPACE.match(text, place)).end()
+
+
+def _json_text(fields: t.Mapping[str, str]) -> str:
+    """A JSON object of fields whose values are JSON texts."""
+    return "{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in fields.items()) + "}"
+
+
+def _entry(name: str, value: t.Any) -> SecretEntry:
     if not isinstance(value, dict) and value is not None:
-        raise UnreadableError("is not an object")
+        raise UnreadableSecretError("is not an object")
     fields = {each: _value(value or {}, each) for each in ("username", "password", "email", "auth")}
     for each, content in fields.items():
         if not _is_text(content):
-            raise UnreadableError(f"has a {each} that is not a text")
+            raise UnreadableSecretError(f"has a {each} that is not a text")
     username, password = fields["username"] or "", fields["password"] or ""
     contradicts = False
     if fields["auth"]:
         given = (username, password)
-        username, password = _account(fields["auth"])
+        username, password = _decoded(fields["auth"])
         contradicts = any(text and text != used for text, used in zip(given, (username, password)))
-    return Entry(name, kubelet_key(name) or "", username, password, contradicts)
+    return SecretEntry(name, kubelet_key(name) or "", username, password, contradicts)
 
 
-def _account(auth: str) -> tuple[str, str]:
+def _decoded(auth: str) -> tuple[str, str]:
     text = auth.replace("\r", "").replace("\n", "")
     if not text.endswith("="):
         text += "=" * (-len(text) % 4)
     try:
         username, colon, password = base64.b64decode(text, validate=True).decode(errors="replace").partition(":")
     except (binascii.Error, ValueError):
-        raise UnreadableError("has an auth that is not base64") from None
+        raise UnreadableSecretError("has an auth that is not base64") from None
     if not colon:
-        raise UnreadableError("has an auth that is not base64 of username:password")
+        raise UnreadableSecretError("has an auth that is not base64 of username:password")
     return username, password
 
 

@@ -13,79 +13,66 @@ import typing as t
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
-from ansible_collections.killinit.zot.plugins.module_utils._copy.request import CopyRequest
-from ansible_collections.killinit.zot.plugins.module_utils._copy.source import Contents, Source
+from ansible_collections.killinit.zot.plugins.module_utils._copy.source import Contents, CopyRequest, Source
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer, referrers
+from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import referrers
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import SearchedImage, search_images
-from ansible_collections.killinit.zot.plugins.module_utils._tags.keepers import keeper_of
+from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import first_error, nothing_written
 
 
-@dataclass(frozen=True)
-class Move:
-    """A tag of the destination: its digest *before* and *after*, and the keeper with its digest *kept*."""
+@dataclass
+class Part:
+    """A manifest that the destination lacks: an image, a member of an index, or an attachment.
 
-    reference: Reference
-    before: str | None
-    after: str
-    keeper: Reference | None = None
-    kept: str | None = None
+    *move* is the move of the tag of an attachment. *copied* means that this task has copied the part, or in check mode
+    would copy it.
+    """
 
-    @property
-    def needed(self) -> bool:
-        """Whether the tag must be written."""
-        return self.before != self.after
+    digest: str
+    move: Move | None = None
+    copied: bool = False
 
     @property
-    def keeps(self) -> bool:
-        """Whether the keeper must be written."""
-        return self.keeper is not None and self.kept != self.before
+    def key(self) -> str:
+        """The tag of an attachment, or the digest. Two tags can attach the same manifest."""
+        return str(self.move.tag.tag) if self.move else self.digest
 
 
 @dataclass
 class Job:
-    """The contents of one image, and the part that is missing at the *destination*, a pinned reference.
+    """The contents of one image, and the *parts* that are missing at the *destination*, a pinned reference.
 
-    *lost* are the members that an index at the destination lists without having them. *moves* are the tags of
-    attachments. *copied* and *error* are set when the job runs.
+    *tags* are the tags that will refer to the image. *error* is set when the job runs.
     """
 
     contents: Contents
     destination: Reference
-    present: bool
-    lost: t.Sequence[str] = ()
-    missing: t.Sequence[Referrer] = ()
-    moves: t.Sequence[Move] = ()
-    copied: list[str] = field(default_factory=list)
+    tags: list[Reference] = field(default_factory=list)
+    parts: t.Sequence[Part] = ()
     error: ZotError | None = None
 
     @property
-    def needed(self) -> bool:
-        """Whether anything must be copied."""
-        return not self.present or bool(self.lost or self.missing or any(move.needed for move in self.moves))
+    def missing(self) -> set[str]:
+        """The keys of the parts that the destination lacked at the start of the task."""
+        return {part.key for part in self.parts}
+
+    @property
+    def copied(self) -> set[str]:
+        """The keys of the copied parts."""
+        return {part.key for part in self.parts if part.copied}
 
 
 @dataclass
 class Plan:
-    """A request with its tags and its job, which requests can share.
-
-    *written* (the tags), *kept* (the tags whose keeper was written) and *error* are set when tags move.
-    """
+    """A request with the moves of its tags and its job, which requests can share. *error* is set when tags move."""
 
     request: CopyRequest
     job: Job
-    tags: t.Sequence[Move]
-    written: list[Move] = field(default_factory=list)
-    kept: list[Move] = field(default_factory=list)
+    moves: t.Sequence[Move] = ()
     error: ZotError | None = None
-
-    @property
-    def needed(self) -> bool:
-        """Whether anything must be written."""
-        return self.job.needed or any(move.needed for move in self.tags)
 
 
 @dataclass(frozen=True)
@@ -116,9 +103,8 @@ def make_plans(
     source: Source, destination: Registry, requests: t.Sequence[CopyRequest], gate: Gate, pool: Executor
 ) -> list[Plan]:
     """Read both registries. Raises a ZotError that names the images that cannot be copied."""
-    http = destination.http()
-    tags = list(dict.fromkeys(tag for request in requests for tag in request.tags))
-    at_destination, _tags = search_images(http, tags)
+    tags = list(dict.fromkeys(tag for request in requests for tag in request.references))
+    at_destination, _tags = search_images(destination.http(), tags)
     searched = source.search(requests, at_destination)
     others = [request for request in requests if request not in searched]
     list(pool.map(source.read_tags, dict.fromkeys(request.source.repository for request in others)))
@@ -126,92 +112,80 @@ def make_plans(
     distinct = list({contents.source: contents for contents in found.values()}.values())
     _raise_all(pool.map(gate.problem, distinct))
     # The result of the search extension is enough to leave a tag alone. Before a write the tag itself is read.
-    after = {tag: contents.digest for request, contents in found.items() for tag in request.tags}
+    after = {tag: contents.digest for request, contents in found.items() for tag in request.references}
     current: dict[Reference, str | None] = {
         tag: digest for tag, digest in after.items() if tag in at_destination and at_destination[tag].digest == digest
     }
     unknown = [tag for tag in tags if tag not in current]
-    current.update(zip(unknown, pool.map(http.digest, unknown)))
-    jobs = _jobs(source, destination, found, at_destination, current, pool)
-    plans = [Plan(request, jobs[_key(request, found[request])], ()) for request in requests]
+    current.update(zip(unknown, pool.map(destination.digest, unknown)))
+    jobs: dict[tuple[Reference, Reference], Job] = {}
+    plans = []
+    for request in requests:
+        contents = found[request]
+        pinned = request.repository.pinned(contents.digest)
+        job = jobs.setdefault((contents.source, pinned), Job(contents, pinned))
+        job.tags += request.references
+        plans.append(Plan(request, job))
+    _all(pool, lambda job: _find_parts(source, destination, job, at_destination, current), list(jobs.values()))
     _raise_all(error for plan in plans for error in _occupied(plan, current))
     for plan, moves in zip(plans, pool.map(lambda each: _moves(destination, each, current), plans)):
-        plan.tags = moves
+        plan.moves = moves
     return plans
 
 
-def _key(request: CopyRequest, contents: Contents) -> tuple[Reference, Reference]:
-    return contents.source, request.repository.pinned(contents.digest)
-
-
-def _jobs(
+def _find_parts(
     source: Source,
     destination: Registry,
-    found: t.Mapping[CopyRequest, Contents],
+    job: Job,
     at_destination: t.Mapping[Reference, SearchedImage],
     current: t.Mapping[Reference, str | None],
-    pool: Executor,
-) -> dict[tuple[Reference, Reference], Job]:
-    http = destination.http()
-    jobs: dict[tuple[Reference, Reference], Job] = {}
-    attached: set[Reference] = set()
-    moving: set[Reference] = set()
-    for request, contents in found.items():
-        pinned = request.repository.pinned(contents.digest)
-        job = jobs.setdefault(_key(request, contents), Job(contents, pinned, False))
-        job.present = job.present or any(current[tag] == contents.digest for tag in request.tags)
-        if any(current[tag] != contents.digest for tag in request.tags):
-            moving.add(pinned)
-        for image in (at_destination[tag] for tag in request.tags if tag in at_destination):
-            attached.update(pinned.pinned(each.digest) for each in image.referrers)
-
-    def complete(job: Job) -> None:
-        pinned = job.destination
-        job.present = job.present or http.digest(pinned) is not None
-        members = job.contents.members
-        if not job.present:
-            source.require_members(job.contents, members)
-        elif pinned in moving:
-            # Zot deletes a member whose last tag moves, and no tag may move to an index without its members.
-            job.lost = [each for each in members if http.digest(pinned.pinned(each)) is None]
-            source.require_members(job.contents, job.lost)
-        missing = [
-            each for each in job.contents.referrers if not each.tag and pinned.pinned(each.digest) not in attached
-        ]
-        if job.present and len(missing) > 1:
-            subjects = dict.fromkeys(each.subject for each in missing)
-            listed = {each.digest for one in subjects for each in referrers(destination, pinned.pinned(one), ())}
-            missing = [each for each in missing if each.digest not in listed]
-        job.missing = [each for each in missing if not http.digest(pinned.pinned(each.digest))]
-        by_tag = [(pinned.tagged(each.tag), each.digest) for each in job.contents.referrers if each.tag]
-        job.moves = [Move(tag, http.digest(tag), digest) for tag, digest in by_tag]
-
-    _all(pool, complete, list(jobs.values()))
-    return jobs
+) -> None:
+    contents, pinned = job.contents, job.destination
+    digests = {current[tag] for tag in job.tags}
+    present = contents.digest in digests or destination.digest(pinned) is not None
+    lost: list[str] = []
+    if not present:
+        source.require_members(contents, contents.members)
+    elif digests - {contents.digest}:
+        # Zot deletes a member whose last tag moves, and no tag may move to an index without its members.
+        lost = [each for each in contents.members if destination.digest(pinned.pinned(each)) is None]
+        source.require_members(contents, lost)
+    attached = {each.digest for tag in job.tags if tag in at_destination for each in at_destination[tag].referrers}
+    missing = [each for each in contents.referrers if not each.tag and each.digest not in attached]
+    if present and len(missing) > 1:
+        subjects = dict.fromkeys(each.subject for each in missing)
+        listed = {each.digest for one in subjects for each in referrers(destination, pinned.pinned(one), ())}
+        missing = [each for each in missing if each.digest not in listed]
+    missing = [each for each in missing if not destination.digest(pinned.pinned(each.digest))]
+    tagged = [(pinned.tagged(each.tag), each.digest) for each in contents.referrers if each.tag]
+    moves = [Move(tag, destination.digest(tag), digest) for tag, digest in tagged]
+    job.parts = [
+        *(Part(digest) for digest in ([] if present else [contents.digest])),
+        *(Part(digest) for digest in lost),
+        *(Part(each.digest) for each in missing),
+        *(Part(digest, move) for move, (_tag, digest) in zip(moves, tagged) if move.needed),
+    ]
 
 
 def _occupied(plan: Plan, current: t.Mapping[Reference, str | None]) -> t.Iterator[ZotError]:
     """An error for each tag that holds another image and may not move."""
     request, contents = plan.request, plan.job.contents
     own = [Move(request.tag, current[request.tag], contents.digest)] if request.tag else []
-    for move in (*own, *plan.job.moves):
-        if move.needed and move.before and not request.may_move(move.reference):
+    for move in (*own, *(part.move for part in plan.job.parts if part.move)):
+        if move.needed and move.before and not request.may_move(move.tag):
             yield ZotError(
                 "denied",
-                f"{move.reference} holds {move.before}, not {move.after}, which {contents.source.name} has",
+                f"{move.tag} holds {move.before}, not {move.after}, which {contents.source.name} has",
                 hint="Copy another revision. To replace the image, set overwrite: true (playbook promote:"
                 " zot_promote_overwrite).",
             )
 
 
 def _moves(destination: Registry, plan: Plan, current: t.Mapping[Reference, str | None]) -> list[Move]:
-    found = []
-    for tag in plan.request.tags:
-        move = Move(tag, current[tag], plan.job.contents.digest)
-        keeper = keeper_of(tag, plan.request.keep_previous) if move.needed and move.before else None
-        kept = destination.http().digest(keeper) if keeper else None
-        found.append(Move(tag, move.before, move.after, keeper, kept))
-    return found
+    request, digest = plan.request, plan.job.contents.digest
+    return [
+        Move.plan(tag, current[tag], digest, request.keep_previous, destination.digest) for tag in request.references
+    ]
 
 
 T = t.TypeVar("T")

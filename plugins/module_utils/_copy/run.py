@@ -11,27 +11,22 @@ from __future__ import annotations
 
 import os
 import typing as t
+from functools import partial
 
-from ansible_collections.killinit.zot.plugins.module_utils._copy.plan import Gate, Job, Move, Plan, make_plans
-from ansible_collections.killinit.zot.plugins.module_utils._copy.request import copy_requests, require_distinct
-from ansible_collections.killinit.zot.plugins.module_utils._copy.source import Source
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest
+from ansible_collections.killinit.zot.plugins.module_utils._copy.plan import Gate, Job, Plan, make_plans
+from ansible_collections.killinit.zot.plugins.module_utils._copy.source import Source, copy_requests
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry import cosign
-from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import is_loopback
+from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import images_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import find_tool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import ThreadPool, find_tool, thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
-from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import ThreadPool, thread_pool
-from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import first_error, moved_entry
-from ansible_collections.killinit.zot.plugins.module_utils._tags.write import (
-    certainly_holds,
-    move_tag,
-    written_by_another,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import images_option
+from ansible_collections.killinit.zot.plugins.module_utils._registry.tls import is_loopback
+from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move, moved_entries, require_distinct
+from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import first_error
+from ansible_collections.killinit.zot.plugins.module_utils._tags.write import keep, move_tag, set_tag, still_needed
 
 if t.TYPE_CHECKING:
     from ansible_collections.killinit.zot.plugins.module_utils._registry.copier import Copier
@@ -42,31 +37,32 @@ class _Destination(t.NamedTuple):
     copier: Copier
 
 
-def copy_images(
-    source: Session, destination: Session, params: t.Mapping[str, t.Any], plans: list[Plan], *, dry_run: bool
+def run(
+    source: Session, destination: Session, params: t.Mapping[str, t.Any], moves: list[Move], *, dry_run: bool
 ) -> dict[str, t.Any]:
     """Copy the images of *params*. With *dry_run* only report the images that would be copied. Raises ZotError.
 
-    The tags of images are written after the contents of all images, and the shared tags after all other tags. *plans*
-    receives the plans, which name the tags that were written if a signal ends the task.
+    The tags of images are written after the contents of all images, and the shared tags after all other tags. *moves*
+    receives the moves of the tags, which show what was written if a signal ends the task.
     """
     reader, target = Registry(source), Registry(destination)
     requests = [each for item in images_option(params) for each in copy_requests(reader, target, item)]
-    require_distinct(requests)
+    require_distinct(requests, "images", {request.source for request in requests})
     gate = _gate(source, params)
     with thread_pool(params["parallel"]) as pool:
-        plans += make_plans(Source(reader, attached=params["referrers"]), target, requests, gate, pool)
+        plans = make_plans(Source(reader, attached=params["referrers"]), target, requests, gate, pool)
+        moves += [move for plan in plans for move in plan.moves]
         if dry_run:
-            for plan in plans:
-                _assume_copied(plan.job)
-                plan.written = [move for move in plan.tags if move.needed]
-                plan.kept = [move for move in plan.written if move.keeps]
-        elif any(plan.needed for plan in plans):
+            for part in (part for plan in plans for part in plan.job.parts):
+                part.copied = True
+            for move in moves:
+                move.assume_written()
+        elif any(move.needed for move in moves) or any(plan.job.parts for plan in plans):
             # Imported late: most tasks write nothing.
             from ansible_collections.killinit.zot.plugins.module_utils._registry.copier import Copier
 
             _write(_Destination(target, Copier(source, destination)), plans, pool)
-    return _report(plans)
+    return _report(plans, moves)
 
 
 def _gate(source: Session, params: t.Mapping[str, t.Any]) -> Gate:
@@ -90,12 +86,12 @@ def _gate(source: Session, params: t.Mapping[str, t.Any]) -> Gate:
 
     def verify(image: Reference) -> None:
         plain = source.insecure or is_loopback(image.registry)
-        command = cosign.verify(program, str(image), key=key, insecure=source.insecure, plain_http=plain)
+        command = tools.cosign_verify(program, str(image), key=key, insecure=source.insecure, plain_http=plain)
         what = f"cosign does not verify {image} with {key}"
         try:
-            source.runner.retry(lambda: source.run(command, image, what, cosign.message))
+            source.runner.retry(lambda: source.run(command, image, what, tools.cosign_message))
         except ZotError as error:
-            if cosign.is_refused(error.stderr):
+            if tools.is_unsigned(error.stderr):
                 hint = "Sign the image with the private key of verify_key."
                 raise error.with_(error_class="denied", hint=hint) from error
             raise
@@ -112,89 +108,49 @@ def _write(to: _Destination, plans: t.Sequence[Plan], pool: ThreadPool) -> None:
 
 
 def _copy(to: _Destination, job: Job) -> None:
-    """Copy the contents that are missing at the destination. No tag of an image refers to them yet."""
+    """Copy the parts that are missing at the destination. No tag of an image refers to them yet."""
     source, destination = job.contents.source, job.destination
     try:
-        if not job.present:
-            to.copier.copy(source, destination)
-            job.copied.append(job.contents.digest)
-        for member in job.lost:
-            to.copier.copy(source.pinned(member), destination.pinned(member))
-            job.copied.append(member)
-        for referrer in job.missing:
-            to.copier.copy(source.pinned(referrer.digest), destination.pinned(referrer.digest))
-            job.copied.append(referrer.digest)
-        for move in job.moves:
-            if move.needed:
-                to.copier.copy(source.pinned(move.after), destination.pinned(move.after))
-                _write_tag(to, move)
-                job.copied.append(str(move.reference.tag))
+        for part in job.parts:
+            to.copier.copy(source.pinned(part.digest), destination.pinned(part.digest))
+            if part.move:
+                set_tag(to.registry, part.move.tag, part.digest)
+            part.copied = True
     except ZotError as error:
         job.error = error
-
-
-def _assume_copied(job: Job) -> None:
-    job.copied = [
-        *([] if job.present else [job.contents.digest]),
-        *job.lost,
-        *(each.digest for each in job.missing),
-        *(str(each.reference.tag) for each in job.moves if each.needed),
-    ]
 
 
 def _move_tags(to: _Destination, plan: Plan, *, shared: bool) -> None:
     """Write the tags of one image: its own tag, or with *shared* the shared tags."""
     try:
-        for move in plan.tags:
-            if move.needed and (move.reference != plan.request.tag) is shared:
-                _move_tag(to, plan, move)
+        for move in plan.moves:
+            # Another client may have moved the tag since it was read: all contents were copied in between.
+            if move.needed and (move.tag != plan.request.tag) is shared and still_needed(to.registry, move):
+                keep(to.registry, move)
+                move_tag(to.registry, move, partial(_set_tag, to, plan.job, move))
     except ZotError as error:
         plan.error = error
 
 
-def _move_tag(to: _Destination, plan: Plan, move: Move) -> None:
-    # Another client may have moved the tag since it was read: the contents of all images were copied in between.
-    now = to.registry.http().digest(move.reference)
-    if now == move.after:
-        return
-    if now != move.before:
-        raise written_by_another(move.reference, now, f"not {move.before or 'nothing'} as at the start of the task")
-    if move.keeper and move.before and move.keeps:
-        to.registry.keep(Image(move.reference, Manifest(move.before, "", {})), move.keeper)
-        plan.kept.append(move)
-    plan.written.append(move)
+def _set_tag(to: _Destination, job: Job, move: Move) -> None:
     try:
-        try:
-            _write_tag(to, move)
-        except ZotError as error:
-            if error.error_class != "not_found":
-                raise
-            # Zot has deleted the image: its last tag was the keeper that has just moved, or the garbage collection ran
-            # before the image had a tag.
-            to.copier.copy(plan.job.contents.source, plan.job.destination)
-            _write_tag(to, move)
-    except ZotError:
-        if certainly_holds(to.registry.digest, move.reference, move.before):
-            plan.written.remove(move)
-        raise
+        set_tag(to.registry, move.tag, move.after)
+    except ZotError as error:
+        if error.error_class != "not_found":
+            raise
+        # Zot has deleted the image: its last tag was the keeper that has just moved, or the garbage collection ran
+        # before the image had a tag.
+        to.copier.copy(job.contents.source, job.destination)
+        set_tag(to.registry, move.tag, move.after)
 
 
-def _write_tag(to: _Destination, move: Move) -> None:
-    # HEAD is enough to read the digest, and Zot counts each GET as a pull.
-    def read() -> Image:
-        digest = to.registry.http().digest(move.reference)
-        return Image(move.reference, Manifest(digest, "", {}) if digest else None)
-
-    move_tag(to.registry, move.reference, move.after, read)
-
-
-def _report(plans: t.Sequence[Plan]) -> dict[str, t.Any]:
+def _report(plans: t.Sequence[Plan], moves: t.Sequence[Move]) -> dict[str, t.Any]:
     """The result of the task. If an image failed, raises a ZotError that contains the result."""
     failures = [(plan, plan.job.error or plan.error) for plan in plans]
     errors = [error for _plan, error in failures if error]
     first = first_error(errors)
-    images = [_image(plan, error.for_tag(first) if error else None) for plan, error in failures]
-    moved = moved_entries(plans)
+    images = [_image_entry(plan, error.for_tag(first) if error else None) for plan, error in failures]
+    moved = moved_entries(moves)
     result = {
         "changed": any(image["changed"] for image in images),
         "images": images,
@@ -207,16 +163,7 @@ def _report(plans: t.Sequence[Plan]) -> dict[str, t.Any]:
     raise first.with_(message=message if moved else f"{message}; no tag was written", result=result) from first
 
 
-def moved_entries(plans: t.Sequence[Plan]) -> list[dict[str, t.Any]]:
-    """The written tags, then their keepers: until a tag is restored, only its keeper may hold the image."""
-    kept = [(move.keeper, move.kept, move.before) for plan in plans for move in plan.kept if move.keeper]
-    return [
-        *(moved_entry(move.reference, move.before, move.after) for plan in plans for move in plan.written),
-        *(moved_entry(*each) for each in dict.fromkeys(kept)),
-    ]
-
-
-def _image(plan: Plan, error: dict[str, t.Any] | None) -> dict[str, t.Any]:
+def _image_entry(plan: Plan, error: dict[str, t.Any] | None) -> dict[str, t.Any]:
     request, job = plan.request, plan.job
     pinned = job.destination
     return {
@@ -227,7 +174,7 @@ def _image(plan: Plan, error: dict[str, t.Any] | None) -> dict[str, t.Any]:
         "digest": pinned.digest,
         "pinned": str(pinned),
         "platforms": list(job.contents.platforms),
-        "changed": bool(job.copied or plan.written),
+        "changed": bool(job.copied) or any(move.written for move in plan.moves),
         "copied": pinned.digest in job.copied,
         "referrers": [
             {
@@ -241,12 +188,12 @@ def _image(plan: Plan, error: dict[str, t.Any] | None) -> dict[str, t.Any]:
         ],
         "tags": [
             {
-                "reference": str(move.reference),
-                "tag": move.reference.tag,
-                "changed": move in plan.written,
-                "previous_tag": str(move.keeper) if move.keeper and move in plan.written else None,
+                "reference": str(move.tag),
+                "tag": move.tag.tag,
+                "changed": move.written,
+                "previous_tag": str(move.previous_tag) if move.previous_tag and move.written else None,
             }
-            for move in plan.tags
+            for move in plan.moves
         ],
         "error": error,
     }
@@ -254,22 +201,20 @@ def _image(plan: Plan, error: dict[str, t.Any] | None) -> dict[str, t.Any]:
 
 def _diff(plan: Plan) -> dict[str, t.Any]:
     job, header = plan.job, f"{plan.job.destination.name} (from {plan.request.source})"
-    absent = {each.digest for each in job.missing} | {str(each.reference.tag) for each in job.moves if each.needed}
+    before = job.contents.digest not in job.missing
     keys = {each.tag or each.digest: _referrer_text(each) for each in job.contents.referrers}
     return {
         "before_header": header,
         "before": {
-            "digest": job.contents.digest if job.present else None,
-            "referrers": [text for key, text in keys.items() if key not in absent],
-            "tags": {str(move.reference.tag): move.before for move in plan.tags},
+            "digest": job.contents.digest if before else None,
+            "referrers": [text for key, text in keys.items() if key not in job.missing],
+            "tags": {str(move.tag.tag): move.before for move in plan.moves},
         },
         "after_header": header,
         "after": {
-            "digest": job.contents.digest if job.present or job.contents.digest in job.copied else None,
-            "referrers": [text for key, text in keys.items() if key not in absent or key in job.copied],
-            "tags": {
-                str(move.reference.tag): move.after if move in plan.written else move.before for move in plan.tags
-            },
+            "digest": job.contents.digest if before or job.contents.digest in job.copied else None,
+            "referrers": [text for key, text in keys.items() if key not in job.missing or key in job.copied],
+            "tags": {str(move.tag.tag): move.after if move.written else move.before for move in plan.moves},
         },
     }
 

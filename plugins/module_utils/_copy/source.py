@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read the images at the source of a copy: digest, platforms and attachments.
+"""The images to copy: the options name them, and the source has their digests, platforms and attachments.
 
 Private to killinit.zot: it may change at any time.
 
@@ -14,21 +14,85 @@ differ from the registry after a crash, and it does not list signatures.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ansible_collections.killinit.zot.plugins.module_utils._copy.request import CopyRequest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import INDEX_TYPES, Manifest
-from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import attachment_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import (
     Referrer,
     all_referrers,
     referrers,
-    signature_tag,
     tagged_referrers,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import SearchedImage, search_images
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
+    optional_text,
+    overwrite_option,
+    text_option,
+    texts_option,
+)
+
+
+@dataclass(frozen=True)
+class CopyRequest:
+    """One image: its *source* by tag or digest, the *tag* of the same name at the destination, and the shared tags.
+
+    *repository* is any reference to the destination repository. *overwrite* is the value of the option.
+    """
+
+    source: Reference
+    repository: Reference
+    tag: Reference | None
+    shared_tags: tuple[Reference, ...]
+    overwrite: t.Any = field(compare=False)
+    keep_previous: str | None
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """All tags that the task writes at the destination, the shared tags last."""
+        return tuple(dict.fromkeys([*([self.tag] if self.tag else []), *self.shared_tags]))
+
+    def may_move(self, reference: Reference) -> bool:
+        """Whether a tag of the destination may move to another image."""
+        return reference in self.shared_tags or reference in overwrite_option(self.overwrite, [reference])
+
+
+def copy_requests(source: Registry, destination: Registry, params: t.Mapping[str, t.Any]) -> list[CopyRequest]:
+    """The images of one item of the options. Raises ZotError for an invalid option."""
+    repository = text_option("repository", params["repository"])
+    source_repository = optional_text("source_repository", params["source_repository"]) or repository
+    keep_previous = optional_text("keep_previous", params["keep_previous"])
+    tags, digests, shared = (
+        texts_option(name, [] if params[name] is None else params[name]) for name in ("tags", "digests", "shared_tags")
+    )
+    if not tags and not digests:
+        raise ZotError("invalid_option", f"tags and digests are empty for {repository}: list at least one")
+    for digest in digests:
+        if not is_digest(digest):
+            raise ZotError("invalid_option", f"{digest!r} in digests of {repository} is not a digest")
+    if shared and len({*tags, *digests}) > 1:
+        raise ZotError(
+            "invalid_option", f"shared_tags of {repository} needs exactly one image, not {', '.join(tags + digests)}"
+        )
+    shared_tags = destination.references(repository, shared)
+    references = destination.references(repository, tags)
+    whole = destination.reference(repository, "latest")
+    origin = source.reference(source_repository, "latest")
+    if whole.name == origin.name:
+        raise ZotError(
+            "invalid_option",
+            f"{whole.name} is both the source and the destination",
+            hint="Give another source_repository or source_registry. To add a tag to an image, use"
+            " killinit.zot.zot_tag.",
+        )
+    overwrite = params["overwrite"]
+    overwrite_option(overwrite, references)  # raises now if it is not valid
+    found: list[tuple[Reference, Reference | None]] = [(origin.tagged(each.tag or ""), each) for each in references]
+    found += [(origin.pinned(each), None) for each in dict.fromkeys(digests)]
+    return [CopyRequest(read, whole, tag, shared_tags, overwrite, keep_previous) for read, tag in found]
 
 
 @dataclass(frozen=True)
@@ -101,7 +165,7 @@ class Source:
             return [*listed, *tagged_referrers(self._reader, subject, tags)]
         listed = referrers(self._reader, subject, tags)
         if image.signed[digest] > sum(each.is_signature_of_zot for each in listed):
-            listed += tagged_referrers(self._reader, subject, [signature_tag(digest)])
+            listed += tagged_referrers(self._reader, subject, [attachment_tag(digest, "sig")])
         return listed
 
     def read_tags(self, repository: str) -> None:
@@ -132,7 +196,7 @@ class Source:
     def require_members(self, contents: Contents, members: t.Iterable[str]) -> None:
         """Raise ZotError unless these members of an index exist."""
         for digest in members:
-            if self._reader.http().digest(contents.source.pinned(digest)) is None:
+            if self._reader.digest(contents.source.pinned(digest)) is None:
                 raise ZotError(
                     "not_found",
                     f"cannot copy {contents.source}: it lists {digest}, which does not exist",

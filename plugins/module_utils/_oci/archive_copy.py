@@ -36,11 +36,19 @@ _OVERHEAD = 1024 * 1024
 
 
 class OpenArchive:
-    """An archive that stays open. Its methods can block for as long as the file system of the archive does."""
+    """An archive that stays open until the end of the context."""
 
     def __init__(self, path: str) -> None:
         """Raises InvalidArchiveError and MissingLibraryError."""
         self._files = open_files(path)
+
+    def __enter__(self) -> OpenArchive:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Close the file."""
+        if isinstance(self._files, Tar):
+            self._files.file.close()
 
     def read(self, select: str | None, platform: Platform | None) -> Archive:
         """See archive.read()."""

@@ -9,16 +9,14 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
-import json
-import re
 import typing as t
-from datetime import date
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     InvalidImageError,
     object_field,
     objects_field,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_time
 
 # The fields of an OCI configuration (https://github.com/opencontainers/image-spec/blob/main/config.md), in the order of
 # its Go types. The conversion drops Docker's own fields (Healthcheck, OnBuild, Shell, Hostname, …). ArgsEscaped, which
@@ -50,23 +48,14 @@ def image_identity(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         raise InvalidImageError("rootfs.diff_ids of the configuration is not a list")
     return {
         "diff_ids": rootfs.get("diff_ids") or [],
-        "created": parse_time(config.get("created")),
+        "created": _time(config.get("created")),
         "config": _filled(container, _CONTAINER),
         "history": [
-            {**_filled(step, _HISTORY), "created": parse_time(step.get("created"))}
+            {**_filled(step, _HISTORY), "created": _time(step.get("created"))}
             for step in objects_field(config, "history")
         ],
         **_filled(config, _TOP),
     }
-
-
-# The Go types of image-spec in skopeo 1.13 and later, in 1.12 and the 1.9.3 of Debian 12, and in earlier versions: the
-# order of the platform fields, and the fields of the container.
-_NEWER = ("architecture", "os", "os.version", "os.features", "variant")
-_OLDER = ("architecture", "variant", "os", "os.version", "os.features")
-_AGES = ((_NEWER, (*_CONTAINER, "ArgsEscaped")), (_OLDER, (*_CONTAINER, "ArgsEscaped")), (_OLDER, _CONTAINER))
-# Characters that Go's encoding/json escapes for HTML, unlike Python.
-_ESCAPES = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
 
 
 def as_go_reads(fields: t.Any, names: t.Iterable[str]) -> t.Any:
@@ -94,64 +83,9 @@ def canonical_config(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return result
 
 
-def predicted_oci_configs(config: t.Mapping[str, t.Any]) -> list[bytes]:
-    """Return the configurations that skopeo may write to an OCI registry, one for each group of versions.
-
-    The digest in the registry shows which of them is right, if any. Raises InvalidImageError as image_identity() does.
-    https://github.com/containers/image/blob/main/internal/image/docker_schema2.go, convertToManifestOCI1
-    """
-    rootfs, container = object_field(config, "rootfs"), object_field(config, "config")
-    rest = {
-        "rootfs": {"type": rootfs.get("type") or "", "diff_ids": rootfs.get("diff_ids")},
-        "history": [{**_created(step), **_filled(step, _HISTORY)} for step in objects_field(config, "history")],
-    }
-    found = []
-    for platform, fields in _AGES:
-        document = {
-            **_created(config),
-            **_filled(config, ("author",)),
-            **{name: config.get(name) or "" for name in platform if config.get(name) or name in ("architecture", "os")},
-            "config": {name: _sorted(value) for name, value in _filled(container, fields).items()},
-            **_filled(rest, rest),
-        }
-        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-        found.append(text.translate(_ESCAPES).encode())
-    return found
-
-
-def _created(fields: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The time of a configuration or of a history entry in the format of Go: no trailing zeros, Z for UTC."""
-    text = fields.get("created")
-    found = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d*[1-9])?\.?0*(Z|[+-]\d\d:\d\d)", str(text))
-    if found:
-        seconds, fraction, zone = found.groups()
-        text = f"{seconds}{fraction or ''}{'Z' if zone[1:] == '00:00' else zone}"
-    return {"created": text} if text else {}
-
-
-def _sorted(value: t.Any) -> t.Any:
-    return dict(sorted(value.items())) if isinstance(value, dict) else value
-
-
-def parse_time(text: t.Any) -> tuple[str, str] | None:
-    """Return an RFC 3339 time in comparable form: the seconds in UTC and the fraction without trailing zeros.
-
-    Builders write nanoseconds, which the datetime of Python truncates. Any other text is returned unchanged.
-    """
-    if not text:
-        return None
-    found = re.fullmatch(r"(\d{4}-\d\d-\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-]\d\d):(\d\d))", str(text))
-    if not found:
-        return str(text), ""
-    day, hour, minute, second, fraction, zone_hour, zone_minute = found.groups()
-    try:
-        seconds = ((date.fromisoformat(day).toordinal() * 24 + int(hour)) * 60 + int(minute)) * 60 + int(second)
-    except ValueError:
-        return str(text), ""
-    if zone_hour:
-        offset = abs(int(zone_hour)) * 3600 + int(zone_minute) * 60
-        seconds += offset if zone_hour.startswith("-") else -offset
-    return str(seconds), (fraction or "").rstrip("0")
+def _time(text: t.Any) -> object:
+    """A time in comparable form. Any other text is compared as text."""
+    return parse_time(text) or text or None
 
 
 def _filled(fields: t.Mapping[str, t.Any], names: t.Iterable[str]) -> dict[str, t.Any]:

@@ -16,36 +16,50 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.timestamps import seconds
-from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import is_attachment
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import (
+    Revisions,
+    is_attachment,
+    is_commit,
+    subject_of,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_time
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import TaggedImage
-from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags
 
 # Why a tag is kept.
-NAME, IN_USE, SHARED = "name", "in_use", "shared_tag"
+NAME, IN_USE, SHARED, NOT_COMMIT = "name", "in_use", "shared_tag", "not_commit"
 NO_RULE, UNKNOWN_AGE, KEEP_LAST, NEWER = "no_rule", "unknown_age", "keep_last", "newer"
 # Why a tag is removed. ATTACHMENT is also the reason to keep an attachment of an image that is kept.
 OLD, MEMBER, ATTACHMENT = "old", "member", "attachment"
 
 
 @dataclass(frozen=True)
-class Rules:
-    """The options of a task. Without *keep_last* and *newer_than* (seconds since 1970), no revision is removed."""
+class PruneRules:
+    """The options of a task. Without *keep_last* and *newer_than* (seconds since 1970), no revision is removed.
 
-    revisions: RevisionTags
+    With *only_commits*, other revisions are always kept, because a release such as 1.4.2 seldom loses its tag by age.
+    """
+
+    revisions: Revisions
     keep_last: int | None = None
     newer_than: float | None = None
     keep: tuple[re.Pattern[str], ...] = ()
     untag_members: bool = False
+    only_commits: bool = False
 
     @property
     def removes_revisions(self) -> bool:
         """Whether old revisions may be removed at all."""
         return self.keep_last is not None or self.newer_than is not None
 
+    def reason_to_keep(self, revision: str | None) -> str | None:
+        """Why the tags of a revision are always kept; None if the other rules decide."""
+        if revision is None:
+            return SHARED
+        return NOT_COMMIT if self.only_commits and not is_commit(revision) else None
+
 
 @dataclass(frozen=True)
-class Use:
+class ImagesInUse:
     """The images of a repository that clusters use: *digests*, also of configurations, and names of *tags*."""
 
     digests: frozenset[str] = frozenset()
@@ -68,27 +82,22 @@ class Decision:
     index: TaggedImage | None = None
 
 
-def subject_of(tag: str) -> str:
-    """The digest of the image that an attachment belongs to."""
-    return f"sha256:{tag[len('sha256-') :][:64]}"
-
-
 def pushed_at(image: TaggedImage) -> float | None:
     """The time from which the age of a tag counts, in seconds since 1970; None if it is not known.
 
     Zot knows when the digest was first pushed, and when the tag was created. The later time counts: a later revision
     can have the same image as an old one.
     """
-    times = [seconds(each) for each in (image.pushed_at, image.tagged_at) if each]
-    known = [each for each in times if each is not None]
+    times = [parse_time(each) for each in (image.pushed_at, image.tagged_at) if each]
+    known = [each.timestamp for each in times if each]
     return max(known) if image.pushed_at and len(known) == len(times) else None
 
 
-def plan(
+def plan_removals(
     tags: t.Iterable[str],
     images: t.Sequence[TaggedImage],
-    rules: Rules,
-    use: Use,
+    rules: PruneRules,
+    use: ImagesInUse,
     missing_subjects: t.Container[str] = (),
 ) -> list[Decision]:
     """The decision for each of the *tags* of a repository, in their order. A tag without an image does not exist.
@@ -98,8 +107,8 @@ def plan(
     by_tag = {image.tag: image for image in images}
     groups: dict[str, list[TaggedImage]] = {}
     for image in images:
-        revision = rules.revisions.revision_of(image.tag)
-        if revision is not None:
+        revision = rules.revisions.of(image.tag)
+        if revision is not None and not rules.reason_to_keep(revision):
             groups.setdefault(revision, []).append(image)
     reasons = _reasons(groups, rules, _used(images, use))
     decisions: dict[str, Decision] = {}
@@ -122,21 +131,23 @@ def plan(
     return [decisions[tag] for tag in tags if tag in decisions]
 
 
-def _named(tag: str, rules: Rules) -> bool:
+def _named(tag: str, rules: PruneRules) -> bool:
     return any(pattern.fullmatch(tag) for pattern in rules.keep)
 
 
-def _uses(image: TaggedImage, use: Use) -> bool:
+def _uses(image: TaggedImage, use: ImagesInUse) -> bool:
     return image.tag in use.tags or not use.digests.isdisjoint(image.digests)
 
 
-def _used(images: t.Iterable[TaggedImage], use: Use) -> Use:
+def _used(images: t.Iterable[TaggedImage], use: ImagesInUse) -> ImagesInUse:
     """*use* extended by the members of each index in use."""
     listed = {each.digest for image in images if image.digest in use.digests for each in image.members}
-    return Use(use.digests | listed, use.tags)
+    return ImagesInUse(use.digests | listed, use.tags)
 
 
-def _reasons(groups: t.Mapping[str, t.Sequence[TaggedImage]], rules: Rules, use: Use) -> dict[str, str | None]:
+def _reasons(
+    groups: t.Mapping[str, t.Sequence[TaggedImage]], rules: PruneRules, use: ImagesInUse
+) -> dict[str, str | None]:
     """Why each revision is kept; None for a revision that is removed."""
     times = {revision: _time(images) for revision, images in groups.items()}
     newest = sorted((time for time in times.values() if time is not None), reverse=True)
@@ -167,15 +178,16 @@ def _time(images: t.Iterable[TaggedImage]) -> float | None:
 def _of_image(
     image: TaggedImage,
     by_tag: t.Mapping[str, TaggedImage],
-    rules: Rules,
-    use: Use,
+    rules: PruneRules,
+    use: ImagesInUse,
     reasons: t.Mapping[str, str | None],
 ) -> Decision:
-    tag, revision, pushed = image.tag, rules.revisions.revision_of(image.tag), pushed_at(image)
-    if revision is None:
+    tag, revision, pushed = image.tag, rules.revisions.of(image.tag), pushed_at(image)
+    always = rules.reason_to_keep(revision)
+    if revision is None or always:
         checks = (NAME, _named(tag, rules)), (IN_USE, _uses(image, use))
-        reason = next((name for name, applies in checks if applies), SHARED)
-        return Decision(tag, False, reason, None, image, pushed)
+        reason = next((name for name, applies in checks if applies), always or SHARED)
+        return Decision(tag, False, reason, revision, image, pushed)
     reason_of_revision = reasons[revision]
     if reason_of_revision is None:
         return Decision(tag, True, OLD, revision, image, pushed)

@@ -15,16 +15,17 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import words
-from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import Rules, Use
+from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import ImagesInUse, PruneRules
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     at_least,
+    pattern_option,
     references_option,
+    revisions_option,
     text_option,
     texts_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags, compiled
 
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _IN_NO_TAG = re.compile(r"[\s,]")
@@ -39,7 +40,7 @@ class PruneRequest:
     """
 
     repositories: tuple[Reference, ...]
-    rules: Rules
+    rules: PruneRules
     keep_newer_than: int | None
     digests: frozenset[str]
     references: tuple[Reference, ...]
@@ -69,14 +70,14 @@ class PruneRequest:
         age = self.keep_newer_than
         return self if age is None else replace(self, rules=replace(self.rules, newer_than=now - age))
 
-    def use_of(self, repository: Reference) -> Use:
+    def use_of(self, repository: Reference) -> ImagesInUse:
         """The images of a repository that are in use. A digest counts in every repository."""
         pinned = {each.digest for each in self.references if each.digest}
         tags = {each.tag for each in self.references if not each.digest and each.name == repository.name}
-        return Use(self.digests | pinned, frozenset(filter(None, tags)))
+        return ImagesInUse(self.digests | pinned, frozenset(filter(None, tags)))
 
 
-def _rules(params: t.Mapping[str, t.Any]) -> Rules:
+def _rules(params: t.Mapping[str, t.Any]) -> PruneRules:
     keep_last = params["keep_last"]
     if keep_last is not None:
         at_least(1, keep_last=keep_last)
@@ -89,14 +90,20 @@ def _rules(params: t.Mapping[str, t.Any]) -> Rules:
             "no option selects tags to remove",
             hint="Set keep_last or keep_newer_than to remove old revisions, or untag_members.",
         )
-    revisions = RevisionTags(params["revisions"])
-    if revisions.revision_of("latest"):
+    revisions = revisions_option(params["revisions"])
+    if revisions.of("latest"):
         raise ZotError(
             "invalid_option",
             f"revisions: {params['revisions']!r} also matches the shared tag latest, which must be kept",
             hint="Write an expression that matches only the tags of revisions.",
         )
-    return Rules(revisions, keep_last, keep=_patterns(params["keep"]), untag_members=bool(params["untag_members"]))
+    return PruneRules(
+        revisions,
+        keep_last,
+        keep=_patterns(params["keep"]),
+        untag_members=bool(params["untag_members"]),
+        only_commits=not params["revisions"],
+    )
 
 
 def _patterns(keep: t.Any) -> tuple[re.Pattern[str], ...]:
@@ -109,7 +116,7 @@ def _patterns(keep: t.Any) -> tuple[re.Pattern[str], ...]:
                 f"keep: {text!r} matches no tag, because it contains a comma or white space",
                 hint="A text is a single expression: write a list, or join the expressions with |.",
             )
-    return tuple(compiled("keep", text) for text in texts)
+    return tuple(pattern_option("keep", text) for text in texts)
 
 
 def _in_use(value: t.Any) -> list[str]:

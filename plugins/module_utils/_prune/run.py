@@ -13,44 +13,80 @@ import threading
 import time
 import typing as t
 from concurrent.futures import Executor, ThreadPoolExecutor
+from datetime import datetime, timezone
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import UNKNOWN_AGE, plan, subject_of
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import is_attachment, subject_of
+from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_http_date
+from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import UNKNOWN_AGE, Decision, plan_removals
 from ansible_collections.killinit.zot.plugins.module_utils._prune.request import PruneRequest
-from ansible_collections.killinit.zot.plugins.module_utils._prune.result import PlannedTag, result_of
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_answers import date_seconds
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http import Http
 from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import Inventory, read_inventory
-from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import is_attachment
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.threads import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._tags.write import certainly_holds
 
 # The maximum number of tags that an error message names.
 _NAMED = 5
 
 
-def prune(
-    reader: Registry, params: t.Mapping[str, t.Any], *, dry_run: bool, warn: t.Callable[[str], None]
+class PlannedTag:
+    """A tag with the decision of the plan, and the outcome.
+
+    *removed* is whether the tag is removed, or would be removed in check mode. *exists* is false if another client has
+    removed it. *unsure* means that the removal failed and may nevertheless have happened.
+    """
+
+    def __init__(self, reference: Reference, decision: Decision) -> None:
+        self.reference = reference
+        self.decision = decision
+        self.digest = decision.image.digest if decision.image else None
+        self.removed = decision.removed
+        self.reason = decision.reason
+        self.exists = True
+        self.unsure = False
+
+    def keep(self, reason: str) -> None:
+        """Record that the tag is kept although the plan was to remove it."""
+        self.removed, self.reason = False, reason
+
+    def for_ansible(self, now: float) -> dict[str, t.Any]:
+        """An entry of C(deleted) or C(kept)."""
+        pushed, image = self.decision.pushed, self.decision.image
+        return {
+            "reference": str(self.reference),
+            "repository": self.reference.repository,
+            "tag": self.reference.tag,
+            "digest": self.digest,
+            "revision": self.decision.revision,
+            "pushed_at": None if pushed is None else f"{datetime.fromtimestamp(int(pushed), timezone.utc):%FT%TZ}",
+            "age": None if pushed is None else max(0, int(now - pushed)),
+            "size": sum(each.size for each in image.members) if image else None,
+            "reason": self.reason,
+        }
+
+
+def run(
+    registry: Registry, params: t.Mapping[str, t.Any], *, dry_run: bool, warn: t.Callable[[str], None]
 ) -> dict[str, t.Any]:
     """Prune, and return the result of the module. With *dry_run* nothing is removed. Raises ZotError.
 
     All repositories are planned before the first tag is removed. *warn* is called if the search extension is missing.
     """
-    request = PruneRequest.from_params(reader, params)
-    http = reader.http()
+    request = PruneRequest.from_params(registry, params)
+    http = registry.http()
     with thread_pool(params["parallel"]) as pool, thread_pool(params["parallel"]) as more:
         found = dict(
             zip(
                 request.repositories,
-                pool.map(lambda each: read_inventory(reader, each, more), request.repositories),
+                pool.map(lambda each: read_inventory(registry, each, more), request.repositories),
             )
         )
         inventories = {repository: _existing(repository, each) for repository, each in found.items()}
         now = _now(http)
         request = request.at(now)
-        tags = [each for place in inventories for each in _planned(reader, request, place, inventories[place], pool)]
+        tags = [each for place in inventories for each in _planned(registry, request, place, inventories[place], pool)]
         unknown = {each.reference.repository for each in tags if each.reason == UNKNOWN_AGE}
         not_searched = [name.repository for name, each in inventories.items() if each.source == "registry"]
         if unknown.intersection(not_searched):
@@ -61,19 +97,19 @@ def prune(
         try:
             _require_allowed(tags, request.max_deletes)
             if not dry_run:
-                Removal(reader, tags, pool, more).run()
+                _Removal(registry, tags, pool, more).run()
         except ZotError as error:
-            raise error.with_(result=result_of(tags, now)) from error
-    return result_of(tags, now)
+            raise error.with_(result=_result(tags, now)) from error
+    return _result(tags, now)
 
 
-def _now(http: HttpSession) -> float:
+def _now(http: Http) -> float:
     """The time of this host or of the registry, whichever is earlier, in seconds since 1970.
 
     The registry has recorded the pushes: if the clock of this host is fast, new images would be old.
     """
-    now = time.time()
-    return min(now, date_seconds(http.date) or now)
+    now, date = time.time(), parse_http_date(http.date)
+    return min(now, date.timestamp) if date else now
 
 
 def _existing(repository: Reference, inventory: Inventory | None) -> Inventory:
@@ -83,14 +119,14 @@ def _existing(repository: Reference, inventory: Inventory | None) -> Inventory:
 
 
 def _planned(
-    reader: Registry, request: PruneRequest, repository: Reference, inventory: Inventory, pool: Executor
+    registry: Registry, request: PruneRequest, repository: Reference, inventory: Inventory, pool: Executor
 ) -> list[PlannedTag]:
     """The plan of a repository. The inventory has no attachments, so their subjects and digests are read here."""
-    http = reader.http()
+    http = registry.http()
     orphans = list({subject_of(tag) for tag in inventory.tags if is_attachment(tag)} - _tagged_digests(inventory))
     digests = pool.map(lambda each: http.digest(repository.pinned(each)), orphans)
     missing = {subject for subject, digest in zip(orphans, digests) if digest is None}
-    decisions = plan(inventory.tags, inventory.images, request.rules, request.use_of(repository), missing)
+    decisions = plan_removals(inventory.tags, inventory.images, request.rules, request.use_of(repository), missing)
     found = [PlannedTag(repository.tagged(each.tag), each) for each in decisions]
     attachments = [each for each in found if each.removed and not each.decision.image]
     for each, digest in zip(attachments, pool.map(lambda one: http.digest(one.reference), attachments)):
@@ -131,14 +167,14 @@ def _names(tags: t.Sequence[PlannedTag]) -> str:
     return f"{names} and {len(tags) - _NAMED} more" if len(tags) > _NAMED else names
 
 
-class Removal:
+class _Removal:
     """Removes the planned tags, and stops at the first error."""
 
     def __init__(
-        self, reader: Registry, tags: t.Sequence[PlannedTag], pool: Executor, more: ThreadPoolExecutor
+        self, registry: Registry, tags: t.Sequence[PlannedTag], pool: Executor, more: ThreadPoolExecutor
     ) -> None:
-        self._reader = reader
-        self._http: HttpSession = reader.http()
+        self._reader = registry
+        self._http: Http = registry.http()
         self._removals = [each for each in tags if each.removed]
         self._pool, self._more = pool, more
         self._stopped = threading.Event()
@@ -192,3 +228,59 @@ class Removal:
     def _fail(self, error: ZotError) -> None:
         self._stopped.set()
         self._errors.append(error)
+
+
+def _result(tags: t.Sequence[PlannedTag], now: float) -> dict[str, t.Any]:
+    """The result of the module, also for a failure."""
+    removed = [each for each in tags if each.removed]
+    kept = [each for each in tags if not each.removed and each.exists]
+    return {
+        "changed": bool(removed),
+        "deleted": [each.for_ansible(now) for each in removed],
+        "kept": [each.for_ansible(now) for each in kept],
+        "undo": _undo([*removed, *(each for each in kept if each.unsure)]),
+        "freeable": _freeable(removed, kept),
+        "diff": _diff(tags),
+    }
+
+
+def _undo(tags: t.Iterable[PlannedTag]) -> list[dict[str, t.Any]]:
+    """The value of the option images of zot_tag that restores the tags."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for each in tags:
+        found.setdefault((each.reference.repository, str(each.digest)), []).append(str(each.reference.tag))
+    return [{"repository": name, "source": digest, "tags": names} for (name, digest), names in found.items()]
+
+
+def _freeable(removed: t.Iterable[PlannedTag], kept: t.Iterable[PlannedTag]) -> int:
+    """The size of the images that lose their last tag. Because images share layers, the disk may gain less."""
+    left = {_key(each, digest) for each in kept if each.decision.image for digest in each.decision.image.digests}
+    sizes = {
+        _key(each, member.digest): member.size
+        for each in removed
+        if each.decision.image
+        for member in each.decision.image.members
+    }
+    return sum(size for key, size in sizes.items() if key not in left)
+
+
+def _key(tag: PlannedTag, digest: str) -> tuple[str, str]:
+    return tag.reference.repository, digest
+
+
+def _diff(tags: t.Iterable[PlannedTag]) -> list[dict[str, t.Any]]:
+    """The tags before and after, for each repository that changes."""
+    repositories: dict[str, list[PlannedTag]] = {}
+    for each in tags:
+        if each.exists:
+            repositories.setdefault(each.reference.name, []).append(each)
+    return [
+        {
+            "before_header": name,
+            "before": [str(each.reference.tag) for each in found],
+            "after_header": name,
+            "after": [str(each.reference.tag) for each in found if not each.removed],
+        }
+        for name, found in repositories.items()
+        if any(each.removed for each in found)
+    ]

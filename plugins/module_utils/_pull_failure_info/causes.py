@@ -12,55 +12,123 @@ from __future__ import annotations
 import difflib
 import re
 import typing as t
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.commands import Commands
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import is_name
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import PullFailure, classify
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import is_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import PullFailure, kubelet_error
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import FIELDS, REPLACEABLE
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.state import (
-    Answer,
-    ClusterState,
-    ImageFacts,
-    RegistryState,
-    reference_of,
-)
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.texts import (
-    COMPLETE,
-    FROM_CLUSTER,
-    FROM_REGISTRY,
-    MISNAMED,
-    NODE_CAUSES,
-    PUBLISH,
-    REPAIR,
-    Cause,
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.cluster import FailingPods, failed_image
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.registry import (
+    RegistryAnswers,
+    RepositoryAnswer,
 )
 
+_FROM_REGISTRY = "the registry's answer to the host that runs this module"
+_FROM_CLUSTER = "the pod, its service account and its pull secrets"
+_REPAIR = (
+    "Write zot_pull_secret_username and zot_pull_secret_password of a user who may read the repository into the file"
+    " pull-secret.yml, and repair the pull secret"
+)
+_ALLOW = "Allow the user to read the repository (in Zot: accessControl)"
+_PUBLISH = "Publish the image (killinit.zot.publish)"
+
+# By the class of kubelet's error: cause, message, remedy.
+_NODE_CAUSES: t.Mapping[str, tuple[str, str, str]] = {
+    "host": (
+        "host_unknown",
+        "the node cannot resolve the host name {host}",
+        "Correct the registry in the image, or the DNS of the node",
+    ),
+    "refused": (
+        "connection_refused",
+        "the node's connection to {host} is refused",
+        "Check that the registry runs, that the image has the right port, and that no firewall blocks the node",
+    ),
+    "timeout": (
+        "timed_out",
+        "the node's request to {host} timed out",
+        "Check that the registry runs, and that no firewall or proxy blocks the node",
+    ),
+    "plain_http": (
+        "plain_http",
+        "{host} does not use TLS, but the node expects it",
+        "Set up TLS in the registry, or allow plain HTTP in the nodes' container runtime (containerd: hosts.toml)",
+    ),
+    "tls": (
+        "certificate_not_trusted",
+        "the node does not trust the certificate of {host}, or the certificate is for another host name",
+        (
+            "Add the registry's CA certificate to the nodes' container runtime (containerd: ca in"
+            " certs.d/{host}/hosts.toml), or issue a certificate for this host name"
+        ),
+    ),
+    "rate": (
+        "rate_limited",
+        "{host} limits the rate of requests",
+        "Wait: kubelet tries again. Or start fewer pods at once, or raise the registry's limit",
+    ),
+    "quota": (
+        "quota_exceeded",
+        "a quota of {host} is used up",
+        "Free space in the registry, or raise the quota",
+    ),
+    "broken": (
+        "registry_failing",
+        "{host} answers with a server error",
+        "Check the registry's log",
+    ),
+    "disk": (
+        "disk_full",
+        "the disk of the node is full",
+        "Free space on the node (crictl rmi --prune removes unused images), or move the pod to another node",
+    ),
+}
+# Causes that a wrong registry in the name of the image can have.
+_MISNAMED = ("host_unknown", "connection_refused", "timed_out", "plain_http", "certificate_not_trusted")
+# Temporary causes, which need no change.
+PASSING = ("rate_limited", "pulling", "works_now")
+# Causes whose remedy already describes what happens to the pods.
+_COMPLETE = ("reference_malformed", "pull_policy_never", "architecture_wrong", "unknown", *PASSING)
+# The errors of a registry that does not accept the credentials.
 _REFUSED = {"unauthorized", "denied"}
 
 
-def find_causes(cluster: ClusterState, registry: RegistryState, failures: t.Sequence[PullFailure]) -> list[Cause]:
+@dataclass(frozen=True)
+class Cause:
+    """One cause, with a sentence about it, the remedy, its commands, and the evidence."""
+
+    cause: str
+    message: str
+    remedy: str
+    commands: t.Sequence[str] = ()
+    evidence: str = ""
+
+
+def find_causes(failing: FailingPods, answers: RegistryAnswers, failures: t.Sequence[PullFailure]) -> list[Cause]:
     """The causes for one image in pods that are alike, in the order in which they have to be fixed."""
-    return _Diagnosis(cluster, registry, failures).causes()
+    return _Diagnosis(failing, answers, failures).causes()
 
 
 class _Diagnosis:
-    def __init__(self, cluster: ClusterState, registry: RegistryState, failures: t.Sequence[PullFailure]) -> None:
-        self._cluster, self._registry, self._failures = cluster, registry, failures
+    def __init__(self, failing: FailingPods, answers: RegistryAnswers, failures: t.Sequence[PullFailure]) -> None:
+        self._failing, self._registry, self._failures = failing, answers, failures
         self._failure = failures[0]
         self._message = self._failure.message
-        self._error = classify(self._message, self._failure.image)
-        self._commands = Commands(cluster.namespace, failures, cluster.connection)
-        self._reference = reference_of(self._failure)
+        self._error = kubelet_error(self._message, self._failure.image)
+        self._commands = Commands(failing.namespace, failures, failing.connection)
+        self._reference = failed_image(self._failure)
         # The answers of the registry to the credentials of the pod, and to a request without credentials.
-        self._as_pod: list[Answer] = []
-        self._anonymous: list[Answer] = []
-        if self._reference and cluster.in_registry(self._failure):
-            self._as_pod = registry.of_pod(self._reference, cluster.pull_secrets(self._failure))
-            self._anonymous = registry.of_pod(self._reference, [""])
+        self._as_pod: list[RepositoryAnswer] = []
+        self._anonymous: list[RepositoryAnswer] = []
+        self._is_ours = failing.in_registry(self._failure) is not None
+        if self._reference and self._is_ours:
+            self._as_pod = answers.of_pod(self._reference, failing.pull_secrets(self._failure))
+            self._anonymous = answers.of_pod(self._reference, [""])
         self._answers = [*self._as_pod, *self._anonymous]
-        self._image = registry.image(self._reference, self._answers) if self._reference else None
+        self._image = answers.image(self._reference, self._answers) if self._reference else None
         # kubelet sees only the status 429, which also means a quota in Zot.
         if self._error == "rate" and "quota_exceeded" in _errors(self._answers):
             self._error = "quota"
@@ -85,7 +153,7 @@ class _Diagnosis:
 
     def _with_new_pods(self, causes: list[Cause]) -> list[Cause]:
         """Add when kubelet pulls again after the last cause is fixed, unless a command already recreates the pods."""
-        if not causes or causes[-1].cause in COMPLETE or self._commands.recreates_pods(causes[-1].commands):
+        if not causes or causes[-1].cause in _COMPLETE or self._commands.recreates_pods(causes[-1].commands):
             return causes
         *earlier, last = causes
         changed = any(self._commands.recreates_pods(each.commands) for each in earlier)
@@ -116,25 +184,24 @@ class _Diagnosis:
             message = "the node does not have the image, and the pull policy is Never"
             remedy = "Set the pull policy to Always, or load the image on the node"
             yield Cause("pull_policy_never", message, remedy, self._commands.always_pull(), self._message)
-        if self._error not in NODE_CAUSES:
+        if self._error not in _NODE_CAUSES:
             return
         host = self._reference.registry if self._reference else "the registry"
-        cause, message, remedy = (text.replace("{host}", host) for text in NODE_CAUSES[self._error])
+        cause, message, remedy = (text.replace("{host}", host) for text in _NODE_CAUSES[self._error])
         commands: list[str] = []
-        if cause in MISNAMED and host != self._cluster.registry and self._reference:
-            commands = self._commands.set_image(replace(self._reference, registry=self._cluster.registry))
-            remedy = f"{remedy}. If the image is in {self._cluster.registry}" if commands else remedy
-        elif cause in MISNAMED and self._image is not None:
+        if cause in _MISNAMED and host != self._failing.registry and self._reference:
+            commands = self._commands.set_image(replace(self._reference, registry=self._failing.registry))
+            remedy = f"{remedy}. If the image is in {self._failing.registry}" if commands else remedy
+        elif cause in _MISNAMED and self._image is not None:
             message = f"{message}; the registry answers the host that runs this module"
         yield Cause(cause, message, remedy, commands, self._message)
 
     def _access(self, reference: Reference) -> t.Iterator[Cause]:
         """Causes in the credentials: none of those of the pod may read the image."""
-        ours = reference.registry == self._cluster.registry
         # The answer "not found" means that the request was authorised. Another registry may allow anonymous pulls.
-        if self._error in ("absent", "platform", "disk") or not (ours or self._error in _REFUSED):
+        if self._error in ("absent", "platform", "disk") or not (self._is_ours or self._error in _REFUSED):
             return
-        named, entries = self._failure.secrets, self._cluster.entries(self._failure, reference)
+        named, entries = self._failure.secrets, self._failing.entries(self._failure, reference)
         if not (named and entries) and _may_read(self._anonymous):
             return
         required = not self._anonymous or {self._error, *_errors(self._anonymous)} & _REFUSED
@@ -148,63 +215,61 @@ class _Diagnosis:
             remedy, commands = self._repair(reference, entries[0][0])
             cause, message = "credentials_refused", f"the registry rejects the credentials in the entry {keys} (401)"
             if "denied" in errors:
-                cause = "read_denied"
+                cause, remedy = "read_denied", f"{_ALLOW}. Or {remedy[0].lower()}{remedy[1:]}"
                 message = f"the user in the entry {keys} may not read {reference.repository} (403)"
-                remedy = (
-                    f"Allow the user to read the repository (in Zot: accessControl). Or {remedy[0].lower()}{remedy[1:]}"
-                )
-            yield Cause(cause, message, remedy, commands, self._message or FROM_REGISTRY)
+            yield Cause(cause, message, remedy, commands, self._message or _FROM_REGISTRY)
         if not named:
             yield self._not_named(reference)
 
     def _secrets(self, reference: Reference) -> t.Iterator[Cause]:
         """The causes why kubelet finds no credentials."""
-        names, ours = self._cluster.pull_secrets(self._failure), reference.registry == self._cluster.registry
+        names = self._failing.pull_secrets(self._failure)
         found = [(name, cause) for name in names for cause in [self._secret_problem(reference, name)] if cause]
         # A pod may also have pull secrets for other registries. Only two kinds of secrets are certain causes: secrets
         # that kubelet cannot use at all, and the secret that should be for this registry.
         certain = [
             cause
             for name, cause in found
-            if (ours and name == self._cluster.pull_secret) or cause.cause in ("secret_missing", "secret_unreadable")
+            if (self._is_ours and name == self._failing.pull_secret)
+            or cause.cause in ("secret_missing", "secret_unreadable")
         ]
         yield from certain or [cause for _name, cause in found[:1]]
 
     def _repair(self, reference: Reference, name: str) -> tuple[str, list[str]]:
         """The remedy and the commands to repair a pull secret. There are no commands for another registry."""
-        if reference.registry == self._cluster.registry:
-            return REPAIR, self._commands.repair_secret(reference.registry, name)
+        if self._is_ours:
+            return _REPAIR, self._commands.repair_secret(reference.registry, name)
         return f"Put credentials for {reference.registry} that may read the repository into the secret {name}", []
 
     def _not_named(self, reference: Reference) -> Cause:
-        account, names = self._failure.service_account, self._cluster.of_service_account(self._failure)
-        evidence = self._message or FROM_CLUSTER
+        account, names = self._failure.service_account, self._failing.of_service_account(self._failure)
+        evidence = self._message or _FROM_CLUSTER
         if names:
             message = f"the pod is older than the pull secret {', '.join(names)} in its service account {account}"
             remedy = "Only new pods get the pull secrets of their service account"
             return Cause("secret_not_named", message, remedy, (), evidence)
         message = f"neither the pod nor its service account {account} names a pull secret"
         secret, commands = f"a pull secret with credentials for {reference.registry}", []
-        if reference.registry == self._cluster.registry:
-            secret = f"the pull secret {self._cluster.pull_secret}"
-            commands = self._commands.name_secret(account, self._cluster.pull_secret)
+        if self._is_ours:
+            secret = f"the pull secret {self._failing.pull_secret}"
+            commands = self._commands.name_secret(account, self._failing.pull_secret)
         return Cause("secret_not_named", message, f"Add {secret} to the service account {account}", commands, evidence)
 
     def _secret_problem(self, reference: Reference, name: str) -> Cause | None:
         """The cause why kubelet cannot use a pull secret for the image; None if it can."""
-        usual, evidence = self._cluster.pull_secret, self._message or FROM_CLUSTER
+        usual, evidence = self._failing.pull_secret, self._message or _FROM_CLUSTER
         if not is_name(name):
             message = f"the pod names the pull secret {name!r}, but Kubernetes does not allow such a name"
             remedy = f"Name the pull secret {usual} in {self._failure.resource}"
             return Cause("secret_missing", message, remedy, self._commands.pull_with(usual), evidence)
-        if name in self._cluster.unreadable_secrets:
+        if name in self._failing.unreadable_secrets:
             message = f"the registry requires credentials, and the user of the kubeconfig may not get the secret {name}"
             remedy = "Grant the permission (see the README of the role zot_diagnose), and run the diagnosis again"
             return Cause("unknown", message, remedy, (), self._message)
         remedy, commands = self._repair(reference, name)
-        secret = self._cluster.secrets.get(name)
+        secret = self._failing.secrets.get(name)
         if secret is None:
-            message = f"the secret {name} does not exist in namespace {self._cluster.namespace}"
+            message = f"the secret {name} does not exist in namespace {self._failing.namespace}"
             return Cause("secret_missing", message, remedy, commands, evidence)
         fitting = secret.for_image(reference.name)
         keys = ", ".join(entry.key or "a key that kubelet ignores" for entry in secret.entries)
@@ -212,7 +277,7 @@ class _Diagnosis:
             cause, message = "secret_type", f"kubelet ignores the secret {name}, because its type is {secret.type}"
             if secret.type not in REPLACEABLE:
                 remedy = f"Name a pull secret with credentials for {reference.registry} in {self._failure.resource}"
-                has_other = reference.registry == self._cluster.registry and name != usual
+                has_other = self._is_ours and name != usual
                 commands = self._commands.pull_with(usual) if has_other else []
         elif secret.problems:
             cause = "secret_unreadable"
@@ -234,18 +299,17 @@ class _Diagnosis:
 
     def _content(self, reference: Reference) -> t.Iterator[Cause]:
         """Causes in the registry: the image does not exist, or lacks the platform of the node."""
-        image = self._image
+        image, node = self._image, self._node_platform()
         if image is None and self._error == "absent":
             message = f"{reference.registry} does not have this image: repository, tag or digest is wrong"
-            yield Cause("tag_missing", message, f"{PUBLISH}, or correct the image", (), self._message)
-        elif image is not None and not image.exists:
+            yield Cause("tag_missing", message, f"{_PUBLISH}, or correct the image", (), self._message)
+        elif image is not None and image.manifest is None:
             yield self._missing(reference)
-        elif image is None or self._node_platform() is None:
+        elif image is None or node is None:
             if self._error == "platform":
                 yield self._mismatch("platform_missing", "the index has no image for the platform of the node")
-        elif image.is_index and not self._fits(image):
-            listed = ", ".join(image.platforms) or "no platform"
-            message = f"the index has no image for {self._node_platform()}; it has {listed}"
+        elif image.manifest and image.manifest.is_index and not self._fits(image):
+            message = f"the index has no image for {node}; it has {', '.join(image.platforms) or 'no platform'}"
             yield self._mismatch("platform_missing", message)
 
     def _missing(self, reference: Reference) -> Cause:
@@ -261,19 +325,17 @@ class _Diagnosis:
             names = [str(each.tag) for each in others]
             cause, message = "tag_missing", f"{reference.repository} has no tag {reference.tag}"
             if reference.digest:
-                digests = [self._registry.candidate(each).digest for each in others]
-                names = [f"{name} ({digest[:19]})" if digest else name for name, digest in zip(names, digests)]
+                names = [
+                    f"{each.tag} ({image.digest[:19]})" if image and image.digest else str(each.tag)
+                    for each in others
+                    for image in [self._registry.candidates.get(each)]
+                ]
                 cause, message = "digest_missing", f"{reference.repository} no longer has {reference.digest[:19]}"
         message += f"; the nearest are: {', '.join(names)}" if names else "; there is nothing similar"
-        fitting = [each for each in others if self._takes(each)]
+        fitting = [each for each in others if self._fits(self._registry.candidates.get(each))]
         commands = self._commands.set_image(fitting[0]) if fitting else []
-        remedy = f"{PUBLISH}, or use an image that exists" if commands else PUBLISH
-        return Cause(cause, message, remedy, commands, self._message or FROM_REGISTRY)
-
-    def _takes(self, reference: Reference) -> bool:
-        """Whether the node could run a suggested image."""
-        image = self._registry.candidate(reference)
-        return image.exists and self._fits(image)
+        remedy = f"{_PUBLISH}, or use an image that exists" if commands else _PUBLISH
+        return Cause(cause, message, remedy, commands, self._message or _FROM_REGISTRY)
 
     def _architecture(self) -> t.Iterator[Cause]:
         """The cause of a container that ends because its image is for another architecture."""
@@ -281,21 +343,23 @@ class _Diagnosis:
         if "exec format error" in self._message:
             message = "the program in the image is for another architecture than the node"
             yield self._mismatch("architecture_wrong", message)
-        elif image is not None and image.exists and not self._fits(image):
+        elif image is not None and image.manifest and not self._fits(image):
             platforms = ", ".join(image.platforms)
             message = f"the image is for {platforms}, the node is {self._node_platform()}: it is pulled but cannot run"
             yield self._mismatch("architecture_wrong", message)
 
     def _node_platform(self) -> str | None:
-        return (self._cluster.platforms or {}).get(self._failure.node)
+        return (self._failing.platforms or {}).get(self._failure.node)
 
-    def _fits(self, image: ImageFacts) -> bool:
-        """Whether the image has the platform of the node. True if the platform is not known."""
+    def _fits(self, image: Image | None) -> bool:
+        """Whether the image exists, and has the platform of the node. Any platform will do if that is not known."""
         node = self._node_platform()
+        if image is None or image.manifest is None:
+            return False
         return node is None or any(f"{platform}/".startswith(f"{node}/") for platform in image.platforms)
 
     def _mismatch(self, cause: str, message: str) -> Cause:
-        nodes = set((self._cluster.platforms or {}).values())
+        nodes = set((self._failing.platforms or {}).values())
         fitting = [each for each in (self._image.platforms if self._image else ()) if each in nodes]
         commands = self._commands.only_on(fitting[0].partition("/")[2]) if fitting else []
         remedy = "Publish the image for every architecture of the nodes, as an index (killinit.zot.publish)"
@@ -323,9 +387,9 @@ class _Diagnosis:
         return Cause("works_now", message, remedy, commands, self._message)
 
 
-def _may_read(answers: t.Iterable[Answer]) -> bool:
+def _may_read(answers: t.Iterable[RepositoryAnswer]) -> bool:
     return any(not each.error for each in answers)
 
 
-def _errors(answers: t.Iterable[Answer]) -> set[str]:
-    return {each.error for each in answers if each.error}
+def _errors(answers: t.Iterable[RepositoryAnswer]) -> set[str]:
+    return {each.error.error_class for each in answers if each.error}

@@ -12,29 +12,30 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, name_of, template_of
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
     REPLACEABLE,
-    Entry,
     PullSecret,
+    SecretEntry,
     printable_key,
     secret_names,
     service_account_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import name_of, template_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.probes import REFUSALS, Probe
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import Scope, State
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import (
+    REFUSALS,
+    Probe,
+    Scope,
+    State,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 
 Probes = t.Mapping[str, t.Sequence[Probe]]
 
-# The type of the pull secrets that a repair writes.
-TYPE = next(iter(FIELDS))
 _REPAIR = "run the role zot_pull_secret with zot_pull_secret_repair=true"
-_ACCOUNT = "zot_pull_secret_username and zot_pull_secret_password"
+_CREDENTIALS = "zot_pull_secret_username and zot_pull_secret_password"
 _RIGHTS = "Grant this permission to the user of the kubeconfig: see the README of the role zot_pull_secret."
 _REMEDIES: t.Mapping[str, str] = {
     "unavailable": "Check that the registry runs and can be reached from this host, then run the task again.",
@@ -80,14 +81,14 @@ def problems(checks: t.Sequence[Check]) -> list[str]:
     return [printable(" ".join(filter(None, (f"{reason}.", remedy)))) for reason, remedy in found.items()]
 
 
-def fitting_entries(state: State, secret: PullSecret) -> dict[str, list[Entry]]:
+def fitting_entries(state: State, secret: PullSecret) -> dict[str, list[SecretEntry]]:
     """The entries that kubelet uses for each repository; for the whole registry if no repository is needed."""
     return {name: secret.for_image(name) for name in state.needed or [state.scope.registry]}
 
 
 def _secret_checks(state: State, probes: Probes) -> t.Iterator[Check]:
     scope, resource = state.scope, f"secret/{state.scope.secret}"
-    secret = PullSecret.read(state.secret) if state.secret else None
+    secret = state.content
     exists = Check("exists", resource, "ok", f"the {scope.title} exists") if secret else _absent(state)
     kind = _type(scope, secret) if secret else _follows("type", resource, exists)
     yield from (exists, kind)
@@ -121,7 +122,7 @@ def _absent(state: State) -> Check:
     elif state.elsewhere:
         where = ", ".join(state.elsewhere)
         reason += f"; a secret of this name exists in {where}, but pods can use only secrets of their own namespace"
-    return Check("exists", resource, "failed", reason, f"To create it, {_REPAIR}, {_ACCOUNT}.")
+    return Check("exists", resource, "failed", reason, f"To create it, {_REPAIR}, {_CREDENTIALS}.")
 
 
 def _type(scope: Scope, secret: PullSecret) -> Check:
@@ -133,7 +134,7 @@ def _type(scope: Scope, secret: PullSecret) -> Check:
         remedy = "A repair does not replace it, because something else uses a secret of this type. Set the option name"
         remedy += " (zot_pull_secret_name) to another name, and name that pull secret in the workloads."
         return Check("type", resource, "failed", reason, remedy)
-    remedy = f"The type of a secret cannot be changed. To replace the secret, {_REPAIR}, {_ACCOUNT}."
+    remedy = f"The type of a secret cannot be changed. To replace the secret, {_REPAIR}, {_CREDENTIALS}."
     return Check("type", resource, "failed", reason, remedy)
 
 
@@ -142,29 +143,29 @@ def _json(scope: Scope, secret: PullSecret) -> Check:
     if not secret.problems:
         return Check("json", resource, "ok", f"kubelet can read {secret.data_key} of the {scope.title}")
     reason = f"kubelet cannot read the {scope.title}: {'; '.join(secret.problems)}. It then ignores all pull secrets"
-    remedy = f"To write the secret again without the entries that cannot be read, {_REPAIR}, {_ACCOUNT}."
+    remedy = f"To write the secret again without the entries that cannot be read, {_REPAIR}, {_CREDENTIALS}."
     return Check("json", resource, "failed", f"{reason} of the pod", remedy)
 
 
-def _entry(scope: Scope, secret: PullSecret, fitting: t.Mapping[str, list[Entry]]) -> Check:
+def _entry(scope: Scope, secret: PullSecret, fitting: t.Mapping[str, list[SecretEntry]]) -> Check:
     resource = f"secret/{scope.secret}"
     without = [name for name, entries in fitting.items() if not entries]
     if without:
         keys = ", ".join(sorted(printable_key(entry.name) for entry in secret.entries))
         reason = f"the {scope.title} has no entry for {', '.join(without)}; its entries are for {keys or 'no registry'}"
-        remedy = f"To add an entry with the key {scope.registry}, {_REPAIR}, {_ACCOUNT}."
+        remedy = f"To add an entry with the key {scope.registry}, {_REPAIR}, {_CREDENTIALS}."
         return Check("entry", resource, "failed", reason, remedy)
     used = tuple(dict.fromkeys(entry.key for entries in fitting.values() for entry in entries))
     reason = f"kubelet uses the entries {', '.join(used)} of the {scope.title}"
     return Check("entry", resource, "ok", reason, entries=used)
 
 
-def _auth(scope: Scope, entry: Check, fitting: t.Mapping[str, list[Entry]]) -> Check:
+def _auth(scope: Scope, entry: Check, fitting: t.Mapping[str, list[SecretEntry]]) -> Check:
     """Whether the entries for each repository have credentials. One valid entry is enough."""
     resource = f"secret/{scope.secret}"
     if not any(fitting.values()):
         return _follows("auth", resource, entry)
-    valid: list[Entry] = []
+    valid: list[SecretEntry] = []
     wrong: dict[str, str] = {}
     for entries in fitting.values():
         good = [each for each in entries if each.is_complete and not each.contradicts]
@@ -172,19 +173,19 @@ def _auth(scope: Scope, entry: Check, fitting: t.Mapping[str, list[Entry]]) -> C
         wrong.update({each.key: _fault(each) for each in entries if not good})
     if wrong:
         reason = f"the {scope.title} has invalid credentials: {'; '.join(wrong.values())}"
-        remedy = f"To write auth, username and password of the same user, {_REPAIR}, {_ACCOUNT}."
+        remedy = f"To write auth, username and password of the same user, {_REPAIR}, {_CREDENTIALS}."
         return Check("auth", resource, "failed", reason, remedy, entries=tuple(wrong))
     keys = tuple(dict.fromkeys(each.key for each in valid))
-    return Check("auth", resource, "ok", f"the {scope.title} has {accounts(valid)}", entries=keys)
+    return Check("auth", resource, "ok", f"the {scope.title} has {users(valid)}", entries=keys)
 
 
-def _fault(entry: Entry) -> str:
+def _fault(entry: SecretEntry) -> str:
     if not entry.is_complete:
         return f"the entry {entry.key} has no user name or no password"
     return f"auth in the entry {entry.key} is not base64 of its username:password, and kubelet uses auth"
 
 
-def accounts(entries: t.Iterable[Entry]) -> str:
+def users(entries: t.Iterable[SecretEntry]) -> str:
     """The users of entries, as a part of a sentence."""
     return " and ".join(dict.fromkeys(f"the user {each.username} (entry {each.key})" for each in entries))
 
@@ -198,15 +199,15 @@ def _read(scope: Scope, repository: str, images: t.Sequence[Reference], probes: 
         return _refused(scope, repository, refused)
     if absent:
         missing = ", ".join(str(each.image) for each in absent)
-        reason = f"{accounts(each.entries[-1] for each in absent)} can read {repository}, but {missing} does not exist"
+        reason = f"{users(each.entries[-1] for each in absent)} can read {repository}, but {missing} does not exist"
         return Check("read", repository, "failed", reason, "Push the image, or correct the workload.", "not_found")
     if unknown:
         error = t.cast(ZotError, unknown[0].error)
-        reason = f"{accounts(unknown[0].entries[-1:])} could not be tried at {scope.registry}: {error}"
+        reason = f"{users(unknown[0].entries[-1:])} could not be tried at {scope.registry}: {error}"
         remedy = _REMEDIES.get(error.error_class, error.hint)
         return Check("read", repository, "unknown", reason.rstrip(" ."), remedy, error.error_class)
     entries = [each.entries[-1] for each in probes]
-    reason = f"{accounts(entries)} can read {', '.join(map(str, images))}"
+    reason = f"{users(entries)} can read {', '.join(map(str, images))}"
     return Check("read", repository, "ok", reason, entries=tuple(dict.fromkeys(each.key for each in entries)))
 
 
@@ -214,11 +215,11 @@ def _refused(scope: Scope, repository: str, probes: t.Sequence[Probe]) -> Check:
     entries = tuple(dict.fromkeys(entry for each in probes for entry in each.entries))
     keys = tuple(dict.fromkeys(each.key for each in entries))
     if any(each.error and each.error.error_class == "denied" for each in probes):
-        reason = f"the registry {scope.registry} does not let {accounts(entries)} read {repository} (403)"
-        remedy = f"Give the user read access to the repository. Or, to write another user, {_REPAIR}, {_ACCOUNT}."
+        reason = f"the registry {scope.registry} does not let {users(entries)} read {repository} (403)"
+        remedy = f"Give the user read access to the repository. Or, to write another user, {_REPAIR}, {_CREDENTIALS}."
         return Check("read", repository, "failed", reason, remedy, "denied", keys)
-    reason = f"the registry {scope.registry} rejects the password of {accounts(entries)} for {repository} (401)"
-    remedy = f"To write valid credentials, {_REPAIR}, {_ACCOUNT}."
+    reason = f"the registry {scope.registry} rejects the password of {users(entries)} for {repository} (401)"
+    remedy = f"To write valid credentials, {_REPAIR}, {_CREDENTIALS}."
     return Check("read", repository, "failed", reason, remedy, "unauthorized", keys)
 
 

@@ -2,18 +2,30 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Decide whether the pods of a namespace can pull with a pull secret.
+"""Decide whether the pods of a namespace can pull with a pull secret, and plan its repair.
 
 Private to killinit.zot: it may change at any time.
 """
 
 from __future__ import annotations
 
+import re
 import typing as t
+from dataclasses import dataclass, replace
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Client
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_text
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import template_of
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
+    FIELDS,
+    REPLACEABLE,
+    TYPE,
+    EntryUpdate,
+    PullCredentials,
+    PullSecret,
+    secret_names,
+    service_account_of,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.checks import (
     Check,
@@ -21,36 +33,88 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.che
     fitting_entries,
     problems,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.probes import probe
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.repair import Account, apply, plan
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import (
     Scope,
     State,
+    probe_images,
     read_state,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
 
+# A key of an entry may be a URL with a user and a password, which kubelet ignores. The role has the same expression.
+_USER_INFO = re.compile(r"^(https?://)?[^/?#]*@")
 
-def assess(
+
+@dataclass(frozen=True)
+class AccountUpdate:
+    """The list of pull secrets that a service account must have.
+
+    A patch replaces the list as a whole:
+    https://github.com/kubernetes/api/blob/v0.37.2/core/v1/types.go (ServiceAccount, listType=atomic)
+    """
+
+    name: str
+    namespace: str
+    resource_version: str | None
+    secrets: tuple[str, ...]
+
+    def for_ansible(self) -> dict[str, t.Any]:
+        """An entry of C(service_accounts) in the result."""
+        # With this field the API server refuses the patch if the list has changed since it was read.
+        version = {"resourceVersion": self.resource_version} if self.resource_version else {}
+        return {
+            "name": self.name,
+            "patch": {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {"name": self.name, "namespace": self.namespace, **version},
+                "imagePullSecrets": [{"name": each} for each in self.secrets],
+            },
+        }
+
+
+@dataclass(frozen=True)
+class Repair:
+    """The changes to make. Without an *update* the secret does not change."""
+
+    accounts: tuple[AccountUpdate, ...] = ()
+    action: str = "none"
+    update: EntryUpdate | None = None
+    changes: tuple[str, ...] = ()
+
+    def for_ansible(self) -> dict[str, t.Any]:
+        """The value of C(repair) in the result. It shows no key with a user and a password."""
+        kept = self.update.kept if self.update else ()
+        return {
+            "action": self.action,
+            "data_key": self.update.secret.data_key if self.update and kept else None,
+            "keep": list(dict.fromkeys(_USER_INFO.sub(r"\1", entry.name) for entry in kept)),
+            "changes": list(self.changes),
+            "service_accounts": [each.for_ansible() for each in self.accounts],
+        }
+
+
+def run(
     client: Client,
     task: Task,
     options: Options,
     scope: Scope,
     *,
-    account: Account | None = None,
+    credentials: PullCredentials | None = None,
     assume_repaired: bool = False,
 ) -> dict[str, t.Any]:
-    """Return the verdict on a scope. With *assume_repaired*, predict the verdict after a repair with *account*.
+    """Return the verdict on a scope. With *assume_repaired*, predict the verdict after a repair with *credentials*.
 
     Raises ClusterError and ZotError.
     """
     state = read_state(client, scope)
     checks = _checks(state, task, options)
-    repair = plan(state, checks, account)
+    repair = plan_repair(state, checks, credentials)
     if assume_repaired:
-        state = apply(state, repair, account)
+        state = repaired(state, repair, credentials)
         checks = _checks(state, task, options)
-        repair = plan(state, checks, account)
+        repair = plan_repair(state, checks, credentials)
     found = problems(checks)
     unread = [each for each in map(unreadable_text, state.unreadable) if not any(each in text for text in found)]
     return {
@@ -58,7 +122,7 @@ def assess(
         "name": scope.secret,
         "registry": scope.registry,
         "cluster": client.server,
-        "account": _account(state),
+        "account": _first_user(state),
         "checks": [check.for_ansible() for check in checks],
         "ok": all(check.verdict == "ok" for check in checks) and not state.unreadable,
         "problems": [*found, *(printable(f"{each}.") for each in unread)],
@@ -68,12 +132,78 @@ def assess(
 
 
 def _checks(state: State, task: Task, options: Options) -> list[Check]:
-    secret = PullSecret.read(state.secret) if state.secret else None
-    return check_pull_secret(state, probe(task, options, secret, state.needed) if secret else {})
+    content = state.content
+    return check_pull_secret(state, probe_images(task, options, content, state.needed) if content else {})
 
 
-def _account(state: State) -> str | None:
+def _first_user(state: State) -> str | None:
     """The user name that kubelet tries first."""
-    entries = fitting_entries(state, PullSecret.read(state.secret)) if state.secret else {}
+    entries = fitting_entries(state, state.content) if state.content else {}
     names = [entry.username for found in entries.values() for entry in found if entry.is_complete]
     return printable(names[0]) if names else None
+
+
+def plan_repair(state: State, checks: t.Sequence[Check], credentials: PullCredentials | None) -> Repair:
+    """The repair for failed checks. The secret does not change if it already has exactly these credentials.
+
+    There is no repair for a secret that something else uses.
+    """
+    wrong = [check for check in checks if _is_curable(check)]
+    accounts = _account_updates(state)
+    if not wrong:
+        return Repair(accounts)
+    old = state.content or PullSecret.read({})
+    update = old.with_entry(state.scope.registry, {key for check in wrong for key in check.entries})
+    changes = update.changes(credentials)
+    if state.secret is None:
+        return Repair(accounts, "create", update, changes)
+    if old.type not in REPLACEABLE:
+        return Repair()
+    if not changes and old.type in FIELDS and not old.problems:
+        return Repair(accounts)
+    # Only the current type can be patched, and only a secret that is not immutable.
+    action = "merge" if old.type == TYPE and not state.secret.get("immutable") else "replace"
+    return Repair(accounts, action, update, changes)
+
+
+def repaired(state: State, repair: Repair, credentials: PullCredentials | None) -> State:
+    """The state after a repair, without writing anything. Raises ZotError if the credentials are missing."""
+    scope, secret = state.scope, state.secret
+    if repair.update:
+        if not credentials:
+            raise ZotError(
+                "invalid_option",
+                f"assume_repaired needs the credentials for the {scope.title}",
+                hint="Set repair_username and repair_password.",
+            )
+        secret = {"kind": "Secret", "type": TYPE, "data": {FIELDS[TYPE]: repair.update.data(credentials)}}
+    accounts = dict(state.service_accounts or {})
+    for each in repair.accounts:
+        accounts[each.name] = {**accounts[each.name], "imagePullSecrets": [{"name": name} for name in each.secrets]}
+    unread = state.service_accounts is None
+    return replace(state, secret=secret, service_accounts=None if unread else accounts, elsewhere=None)
+
+
+def _is_curable(check: Check) -> bool:
+    if check.verdict != "failed":
+        return False
+    if check.check == "read":
+        return check.error_class in ("unauthorized", "denied")
+    return check.check in ("exists", "type", "json", "entry", "auth")
+
+
+def _account_updates(state: State) -> tuple[AccountUpdate, ...]:
+    """The service accounts that must name the secret, for the workloads that name none themselves."""
+    scope = state.scope
+    specifications = [template_of(workload)["spec"] for workload in state.workloads]
+    used = {service_account_of(each) for each in specifications if not secret_names(each)}
+    return tuple(
+        AccountUpdate(
+            name,
+            scope.namespace,
+            account["metadata"].get("resourceVersion"),
+            (*secret_names(account), scope.secret),
+        )
+        for name, account in (state.service_accounts or {}).items()
+        if name in used and scope.secret not in secret_names(account)
+    )

@@ -2,29 +2,49 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read the resources of the cluster that a verdict on a pull secret needs.
+"""Read what a verdict on a pull secret needs: resources of the cluster, and the answers of the registry.
 
 Private to killinit.zot: it may change at any time.
 """
 
 from __future__ import annotations
 
+import time
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import RESOURCES, Client, Object, Readings
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client, Readings, Selection
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.names import WorkloadName, is_name, object_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
+    RESOURCES,
+    WORKLOADS,
+    Object,
+    WorkloadName,
+    image_uses,
+    is_name,
+    object_name,
+    template_of,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
     PullSecret,
+    SecretEntry,
     secret_names,
     service_account_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import WORKLOADS, Selection
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import image_uses, template_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import references_option, registry_option
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import references_option, registry_option
+
+# The timeout of a probe, and the time after which no probe starts, in seconds. All probes end within the sum of both.
+LONGEST_PROBE = 15
+LAST_START = 15.0
+_PARALLEL = 16
+# After these errors kubelet tries the next entry.
+REFUSALS = ("unauthorized", "denied")
 
 
 @dataclass(frozen=True)
@@ -74,6 +94,11 @@ class State:
     broken: t.Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def content(self) -> PullSecret | None:
+        """The content of the secret, as kubelet reads it."""
+        return PullSecret.read(self.secret) if self.secret else None
+
+    @property
     def needed(self) -> dict[str, list[Reference]]:
         """The images that must be pullable, by C(registry/repository)."""
         found: dict[str, dict[Reference, None]] = {}
@@ -103,9 +128,18 @@ class State:
         account = (self.service_accounts or {}).get(service_account_of(specification), {})
         return secret_names(specification) or secret_names(account)
 
-    def changed(self, secret: Object | None, service_accounts: t.Mapping[str, Object] | None) -> State:
-        """A copy with another secret and other service accounts."""
-        return replace(self, secret=secret, service_accounts=service_accounts, elsewhere=None)
+
+@dataclass(frozen=True)
+class Probe:
+    """The result for one image. *entries* are the entries whose credentials were tried.
+
+    Without an *error*, the registry accepted the last of them, and *exists* is whether the image exists.
+    """
+
+    image: Reference
+    entries: tuple[SecretEntry, ...]
+    exists: bool = False
+    error: ZotError | None = None
 
 
 def read_state(client: Client, scope: Scope) -> State:
@@ -136,6 +170,29 @@ def read_state(client: Client, scope: Scope) -> State:
         raise _nothing_found(state)
     names = dict.fromkeys(name for each in state.workloads for name in state.named_secrets(each))
     return replace(state, broken=_broken(client, scope, [name for name in names if name != scope.secret]))
+
+
+def probe_images(
+    task: Task, options: Options, secret: PullSecret, needed: t.Mapping[str, t.Sequence[Reference]]
+) -> dict[str, list[Probe]]:
+    """Probe every image for which the secret has credentials, by repository."""
+    entries = {name: [each for each in secret.for_image(name) if each.is_complete] for name in needed}
+    short = replace(options, timeout=min(options.timeout, LONGEST_PROBE), retries=0, authfile=None, ambient=False)
+    readers: dict[SecretEntry, Registry] = {}
+    for entry in dict.fromkeys(entry for tried in entries.values() for entry in tried):
+        readers[entry] = Registry(task.session(replace(short, username=entry.username, password=entry.password)))
+    end = time.monotonic() + LAST_START
+    # Start with one image of each repository. It tests the credentials, even if the time is too short for all images.
+    turns = sorted(
+        ((turn, name, image) for name in needed for turn, image in enumerate(needed[name]) if entries[name]),
+        key=lambda each: each[0],
+    )
+    with thread_pool(_PARALLEL) as pool:
+        probes = list(pool.map(lambda each: _probe(each[2], entries[each[1]], readers, end), turns))
+    found: dict[str, list[Probe]] = {name: [] for name in needed}
+    for each in probes:
+        found[each.image.name].append(each)
+    return found
 
 
 def _nothing_found(state: State) -> ClusterError:
@@ -181,3 +238,24 @@ def _broken(client: Client, scope: Scope, names: t.Iterable[str]) -> dict[str, s
 def _images(workload: Object, registry: str) -> list[Reference]:
     references = [use.reference() for use in image_uses(template_of(workload)["spec"])]
     return [each for each in references if each and each.registry == registry]
+
+
+def _probe(
+    image: Reference, entries: t.Sequence[SecretEntry], readers: t.Mapping[SecretEntry, Registry], end: float
+) -> Probe:
+    error: ZotError | None = None
+    for count, entry in enumerate(entries, start=1):
+        tried = tuple(entries[:count])
+        if time.monotonic() >= end:
+            message = f"{image} was not probed: the other probes took {LAST_START:.0f} seconds"
+            return Probe(image, tried, error=ZotError("unavailable", message))
+        try:
+            # Use a HEAD request: a GET of the manifest counts as a pull, which the retention of Zot takes into account.
+            return Probe(image, tried, exists=readers[entry].digest(image) is not None)
+        except ZotError as refused:
+            if refused.error_class not in REFUSALS:
+                return Probe(image, tried, error=refused)
+            # Report a user who lacks the permission rather than credentials that the registry rejects.
+            if error is None or refused.error_class == "denied":
+                error = refused
+    return Probe(image, tuple(entries), error=error)

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import predicted_oci_configs
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, sha256
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._push.state import Push
+from ansible_collections.killinit.zot.plugins.module_utils._push.request import Push
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._tags.write import OVERWRITE_HINT, REPLACE_HINT, occupied
@@ -47,7 +46,7 @@ def settle_members(registry: Registry, pushes: t.Sequence[Push]) -> None:
         absent = [image for image in each.stale if index and _is_part(image, index) and not image.manifest]
         if index is None or not absent or each.request.force:
             continue
-        with each.outcome:
+        with each.outcome.catch():
             if each.member is None:
                 if index not in indexes:
                     indexes[index] = registry.manifest(index)
@@ -108,5 +107,4 @@ def _member(registry: Registry, index: Image, each: Push, digest: str | None) ->
 
 def _described(each: Push) -> str:
     """The image of an archive as text. Its digest in the registry is not known before the push."""
-    configuration = sha256(predicted_oci_configs(each.archive.config)[0])
-    return f"the image of {each.request.archive} with the configuration {configuration}"
+    return f"the image of {each.request.archive}"

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The archives that a task pushes, and their tags. All options are checked before the first request.
+"""The archives that a task pushes, with the tags that are requested and those that the registry has.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import os
 import typing as t
+from dataclasses import dataclass, field
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import Archive
+from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import image_identity
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, InvalidImageError, Platform
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import architecture_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import (
-    at_least,
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     images_option,
     invalid_options,
     optional_text,
@@ -25,8 +29,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.options imp
     text_option,
     texts_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._tags.keepers import require_own_keepers
+from ansible_collections.killinit.zot.plugins.module_utils._tags.move import keeper_of, require_distinct
+from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome
 
 
 class PushRequest(t.NamedTuple):
@@ -80,10 +84,11 @@ class PushRequest(t.NamedTuple):
 
         The index with the tag TAG will list it.
         """
-        # A tag cannot contain a slash. The tag of a Linux image does not name the operating system.
-        suffix = str(platform.normalized).replace("linux/", "", 1).replace("/", "-")
         with invalid_options():
-            parts = {reference: reference.tagged(f"{reference.tag}-{suffix}") for reference in self.references}
+            parts = {
+                reference: reference.tagged(architecture_tag(reference.tag or "", platform.normalized))
+                for reference in self.references
+            }
         return self._replace(
             references=tuple(parts.values()),
             platform=platform,
@@ -93,27 +98,46 @@ class PushRequest(t.NamedTuple):
         )
 
 
+@dataclass
+class Push:
+    """A request whose archive and tags were read, and the remaining writes.
+
+    *wanted* is the identity of the image, *stale* are the tags to write. *member* is the image for the platform in the
+    index that is published.
+    """
+
+    request: PushRequest
+    outcome: Outcome
+    archive: Archive
+    wanted: t.Mapping[str, t.Any]
+    platform: Platform | None
+    tags: list[Image] = field(default_factory=list)
+    stale: list[Image] = field(default_factory=list)
+    member: Image | None = None
+
+    def held_by(self, image: Image) -> bool:
+        """Whether *image* is the image of the archive."""
+        if image.config is None:
+            return False
+        try:
+            return image_identity(image.config) == self.wanted
+        except InvalidImageError:
+            return False
+
+    def keeper(self, image: Image) -> Reference | None:
+        """The reference that keeps *image* when its tag moves; None if *image* does not exist or is pushed again."""
+        if not image.digest or self.held_by(image):
+            return None
+        return keeper_of(image.reference, self.request.keep_previous)
+
+
 def push_requests(registry: Registry, params: t.Mapping[str, t.Any]) -> list[PushRequest]:
     """The archive, or the list of archives, of *params*. Raises ZotError for an invalid option."""
-    at_least(1, parallel=params["parallel"])
     requests = [PushRequest.from_params(registry, item) for item in images_option(params)]
-    require_distinct(requests)
+    require_distinct_tags(requests)
     return requests
 
 
-def tags_to_read_ahead(requests: t.Sequence[PushRequest], most: int) -> tuple[Reference, ...]:
-    """The tags to read before the archive is read. Several archives and tags are read at the same time in any case."""
-    return requests[0].references[:most] if len(requests) == 1 and not requests[0].split else ()
-
-
-def require_distinct(requests: t.Sequence[PushRequest]) -> None:
+def require_distinct_tags(requests: t.Sequence[PushRequest]) -> None:
     """Raise ZotError if two requests would write the same tag, or if a keeper is a tag to write."""
-    owners: dict[Reference, str] = {}
-    for request in requests:
-        for reference in request.references:
-            if reference in owners:
-                raise ZotError(
-                    "invalid_option", f"{reference} is a tag of two archives: {owners[reference]} and {request.archive}"
-                )
-            owners[reference] = request.archive
-    require_own_keepers([(request.references, request.keep_previous) for request in requests], owners)
+    require_distinct(requests, "archives", name=lambda request: request.archive)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import filecmp
 import json
 import os
 import tempfile
@@ -23,7 +22,7 @@ import threading
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry import crane
+from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import disk_errors, private_directory
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
@@ -61,26 +60,26 @@ class Copier:
         """Whether both registries need the same options and environment, so that one run of crane is enough."""
         both = (self._source.variables(source.registry), self._destination.variables(destination.registry))
         plain = [{name: value for name, value in each.items() if name not in _OWN_PATHS} for each in both]
-        ours, theirs = (os.path.join(each["SSL_CERT_DIR"], "ca.crt") for each in both)
         return (
             self._source.insecure == self._destination.insecure
+            and self._source.trust.own == self._destination.trust.own
             and plain[0] == plain[1]
-            and filecmp.cmp(ours, theirs, shallow=False)
         )
 
     def _run(self, source: Reference, destination: Reference) -> None:
         variables = {**self._destination.variables(destination.registry), "DOCKER_CONFIG": self._directory}
         self._prepare(self._source, source)
         self._prepare(self._destination, destination)
-        command = crane.copy(
-            self._destination.crane, str(source), str(destination), insecure=self._destination.insecure
+        # Manifests are copied byte by byte.
+        command = tools.crane(
+            self._destination.crane, "copy", str(source), str(destination), insecure=self._destination.insecure
         )
         try:
             self._destination.runner.run(
                 command,
                 what=_what(source, destination),
                 environment=variables,
-                message=crane.message,
+                message=tools.crane_message,
                 names=[str(source), str(destination), source.name, destination.name],
             )
         except ZotError as error:
@@ -111,14 +110,17 @@ class Copier:
         # Use a new layout for each attempt, because crane would add a second entry to an existing layout.
         with disk_errors(directory):
             layout = os.path.join(tempfile.mkdtemp(dir=directory), "layout")
-        command = crane.pull(self._source.crane, str(source), layout, insecure=self._source.insecure)
+        insecure = self._source.insecure
+        command = tools.crane(self._source.crane, "pull", "--format=oci", str(source), layout, insecure=insecure)
         with _full_disk(source, directory):
-            self._source.run(command, source, f"cannot read {source}", crane.message)
+            self._source.run(command, source, f"cannot read {source}", tools.crane_message)
         return layout
 
     def _push(self, layout: str, source: Reference, destination: Reference) -> None:
-        command = crane.push(self._destination.crane, layout, str(destination), insecure=self._destination.insecure)
-        self._destination.run(command, destination, _what(source, destination), crane.message)
+        # Pushes the only entry of the layout. With --index crane would push its index.json instead.
+        insecure = self._destination.insecure
+        command = tools.crane(self._destination.crane, "push", layout, str(destination), insecure=insecure)
+        self._destination.run(command, destination, _what(source, destination), tools.crane_message)
 
 
 def _what(source: Reference, destination: Reference) -> str:

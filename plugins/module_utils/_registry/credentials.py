@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The private directory of a task, with its auth file and CA certificates.
+"""The credentials of one user, the auth file that passes them to the tools, and the private directory of a task.
 
 Private to killinit.zot: it may change at any time.
 
@@ -17,27 +17,20 @@ import base64
 import contextlib
 import fcntl
 import glob
-import ipaddress
 import json
 import os
-import re
 import shutil
 import tempfile
 import threading
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import same_registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.certificates import extra_certificates
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import given, settable
-from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import delayed_signals
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import delayed_signals
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import given
 
 if t.TYPE_CHECKING:
-    from ansible_collections.killinit.zot.plugins.module_utils._registry.account import Account
-
-_POLICIES = ("/etc/containers/policy.json", "/usr/share/containers/policy.json")
-# Removed from the environment of the tools.
-_OURS = ("ZOT_USERNAME", "ZOT_PASSWORD", "ZOT_AUTHFILE")
+    from ansible_collections.killinit.zot.plugins.module_utils._registry.authfile import Account
 
 
 class Credentials:
@@ -52,15 +45,13 @@ class Credentials:
         password: str | None,
         authfile: str | None,
         ambient: bool = True,
-        for_tools: bool = True,
         username_option: str = "username",
         foreign_account: str | None = None,
     ) -> None:
         """*directory* is private. *username* and *password* are sent to *registry* only.
 
-        With *ambient*, the default auth files of skopeo and crane are also searched. Without *for_tools* no file is
-        written. *username_option* is the name of the option that messages name. *foreign_account* says why the account
-        in the environment is not used.
+        With *ambient*, the default auth files of skopeo and crane are also searched. *username_option* is the name of
+        the option that messages name. *foreign_account* says why the account in the environment is not used.
         """
         self.directory = directory
         self.config = os.path.join(directory, "config.json")
@@ -69,37 +60,48 @@ class Credentials:
         if self._username and not registry:
             raise missing_registry()
         self._ambient = ambient
-        self._for_tools = for_tools
         self._username_option = username_option
         self._foreign_account = foreign_account
         self._lock = threading.Lock()
-        self._known: dict[tuple[str, str], str] = {}
+        self._origins: dict[tuple[str, str], str] = {}
         self._accounts: dict[tuple[str, str], Account] = {}
-        self._written: dict[str, dict[str, t.Any]] = {"auths": {}, "credHelpers": {}}
+        self._document: dict[str, dict[str, t.Any]] = {"auths": {}, "credHelpers": {}}
+        self._is_written = False
         # Every secret that the tools received so far, in plain text and base64.
         self.secrets: set[str] = set()
-        self._write()
 
-    def prepare(self, registry: str, repository: str) -> str:
-        """Write the credentials of a repository for both tools. Return their origin as text.
-
-        Raises ZotError if the auth file cannot be read.
-        """
+    def origin(self, registry: str, repository: str) -> str:
+        """The origin of the credentials of a repository as text. Raises ZotError if the auth file cannot be read."""
         with self._lock:
             key = (registry, repository)
-            if key not in self._known:
-                self._known[key] = self._add(registry, repository)
-            return self._known[key]
+            if key not in self._origins:
+                self._origins[key] = self._add(registry, repository)
+                self._is_written = False
+            return self._origins[key]
+
+    def prepare(self, registry: str, repository: str) -> str:
+        """Write the credentials of a repository for the tools. Return their origin as text. Raises ZotError."""
+        origin = self.origin(registry, repository)
+        with self._lock:
+            if not self._is_written:
+                # Replace the file atomically, because another thread may start a tool at the same time.
+                with disk_errors(self.directory):
+                    handle, path = tempfile.mkstemp(dir=self.directory)
+                    with os.fdopen(handle, "w") as file:
+                        json.dump(self._document, file)
+                    os.replace(path, self.config)
+                self._is_written = True
+        return origin
 
     def account(self, registry: str, repository: str) -> Account:
         """The credentials for requests without a tool; empty if there are none. Raises ZotError."""
-        self.prepare(registry, repository)
+        self.origin(registry, repository)
         with self._lock:
             key = (registry, repository)
             if key not in self._accounts:
-                from ansible_collections.killinit.zot.plugins.module_utils._registry.account import account_in
+                from ansible_collections.killinit.zot.plugins.module_utils._registry.authfile import account_in
 
-                self._accounts[key], secrets = account_in(self._written, registry, repository)
+                self._accounts[key], secrets = account_in(self._document, registry, repository)
                 self.secrets.update(secrets)
             return self._accounts[key]
 
@@ -141,8 +143,7 @@ class Credentials:
                         " which is not in PATH",
                         hint="Install the credential helper, or give username and password.",
                     )
-                self._written["credHelpers"][registry] = helper
-                self._write()
+                self._document["credHelpers"][registry] = helper
                 return f"docker-credential-{helper} of {path}"
         if self._authfile:
             return f"none: {self._authfile} has no entry for {registry}"
@@ -153,18 +154,7 @@ class Credentials:
         with contextlib.suppress(ValueError):
             self.secrets.add(base64.b64decode(entry.get("auth", "")).decode().partition(":")[2])
         self.secrets.discard("")
-        self._written["auths"][key] = entry
-        self._write()
-
-    def _write(self) -> None:
-        if not self._for_tools:
-            return
-        # Replace the file atomically, because another thread may start a tool at the same time.
-        with disk_errors(self.directory):
-            handle, path = tempfile.mkstemp(dir=self.directory)
-            with os.fdopen(handle, "w") as file:
-                json.dump(self._written, file)
-            os.replace(path, self.config)
+        self._document["auths"][key] = entry
 
 
 @contextlib.contextmanager
@@ -217,92 +207,6 @@ def disk_errors(directory: str) -> t.Iterator[None]:
             f"cannot write into {directory}: {error.strerror}",
             hint="Free disk space there, or set remote_tmp (ansible.cfg) to a larger file system.",
         ) from error
-
-
-def environment(directory: str, *, ca_path: str | None, ca_path_option: str = "ca_path") -> dict[str, str]:
-    """The environment of both tools: that of this process without secrets, with the auth file and the CA certificates.
-
-    Raises ZotError if *ca_path* cannot be read or has no certificate. *ca_path_option* is the option that it names.
-    """
-    hint = f"Set {settable('ca_path', ca_path_option)} to a PEM file."
-    result = {name: value for name, value in os.environ.items() if name not in _OURS}
-    result["DOCKER_CONFIG"] = directory
-    # With HTTP/2, crane needs half as long again to copy a large image: https://pkg.go.dev/net/http#hdr-HTTP_2
-    result["GODEBUG"] = ",".join(filter(None, ["http2client=0", result.get("GODEBUG")]))
-    bundle, more = extra_certificates(result)
-    ca_certificates = b""
-    if ca_path:
-        try:
-            with open(ca_path, "rb") as file:
-                ca_certificates = file.read()
-        except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise ZotError("invalid_option", f"ca_path {ca_path} cannot be read: {reason}", hint=hint) from error
-        if b"-----BEGIN CERTIFICATE-----" not in ca_certificates:
-            raise ZotError("invalid_option", f"ca_path {ca_path} has no certificate", hint=hint)
-    certificates = os.path.join(directory, "certificates")
-    with disk_errors(directory):
-        os.mkdir(certificates, 0o700)
-        for name, content in (("system.crt", more), ("ca.crt", ca_certificates)):
-            with open(os.path.join(certificates, name), "wb") as file:
-                file.write(content)
-    # In addition to the CA certificates of the system.
-    result.update(SSL_CERT_DIR=certificates, **({"SSL_CERT_FILE": bundle} if bundle else {}))
-    return result
-
-
-def without_plain_http(environment: t.Mapping[str, str], registry: str) -> dict[str, str]:
-    """An environment in which crane cannot use plain HTTP for *registry*. Loopback is not affected.
-
-    Without an option, crane falls back to HTTP for private addresses and, before 0.21.6, for *.local, and sends the
-    credentials (https://github.com/google/go-containerregistry/blob/main/pkg/name/registry.go). An unreachable proxy
-    for HTTP prevents that.
-    """
-    result = dict(environment)
-    host = _host(registry)
-    if host.endswith(".local") or _is_private(host):
-        import urllib.request  # imported only here: the import takes 5 % of the start of a module
-
-        if urllib.request.proxy_bypass(host):
-            for name in ("HTTPS_PROXY", "https_proxy"):
-                result.pop(name, None)
-        result.update(dict.fromkeys(("NO_PROXY", "no_proxy"), ""))
-        result.update(dict.fromkeys(("HTTP_PROXY", "http_proxy"), "http://127.0.0.1:1"))
-    return result
-
-
-def is_loopback(registry: str) -> bool:
-    """Whether *registry* is on this machine, where plain HTTP is safe."""
-    host = _host(registry).strip("[]")
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
-
-
-def _host(registry: str) -> str:
-    return re.sub(r":[0-9]+$", "", registry)
-
-
-def _is_private(host: str) -> bool:
-    with contextlib.suppress(ValueError):
-        address = ipaddress.ip_address(host)
-        return address.is_private and not address.is_loopback
-    return False
-
-
-def policy(directory: str) -> str | None:
-    """The path of a signature policy for skopeo. None if the machine has one; most containers have none.
-
-    The policy accepts only archives, which have no signatures.
-    """
-    usual = os.path.join(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"), "containers/policy.json")
-    if any(os.path.exists(path) for path in (usual, *_POLICIES)):
-        return None
-    path = os.path.join(directory, "policy.json")
-    with disk_errors(directory), open(path, "w") as file:
-        accept = {name: {"": [{"type": "insecureAcceptAnything"}]} for name in ("docker-archive", "oci")}
-        json.dump({"default": [{"type": "reject"}], "transports": accept}, file)
-    return path
 
 
 def _select(

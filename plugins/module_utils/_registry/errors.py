@@ -74,12 +74,20 @@ _PATTERNS: t.Sequence[tuple[str, str]] = (
             r"|i/o timeout|use of closed network connection"
             r"|context deadline exceeded|unexpected EOF|: EOF\b|server misbehaving|name resolution"
             r"|\b(?:status(?: code)?:?|StatusCode:|from registry) 5[0-9][0-9]\b|\b5[0-9][0-9] \([A-Z][A-Za-z ]+\)"
+            # skopeo has pushed the layer. Distribution does not find it while another client pushes the same layer.
+            # https://github.com/distribution/distribution/issues/4489
+            r"|manifest blob unknown: "
         ),
     ),
     ("tool_missing", r"error getting credentials.*executable file not found"),
     # The program is too old, or another program of that name.
     ("tool_missing", r'unknown (?:shorthand )?flag: |unknown command "|flag provided but not defined'),
 )
+# The same classes for responses that this collection reads itself.
+_STATUSES: t.Mapping[int, str] = {401: "unauthorized", 403: "denied", 404: "not_found", 429: "rate_limited"}
+# Zot sends these if it refuses to delete a digest that an index lists or that has several tags.
+_NOT_REMOVED: t.Mapping[int, str] = {405: "denied", 409: "denied"}
+_ABSENT = frozenset({"NAME_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"})
 _URL = r"\"?https?://[^\s\"]+\"?"
 # For a known error the hint is more useful than the text of the registry. Otherwise the text is the only information.
 _SHORT, _LONG = 240, 2000
@@ -186,6 +194,16 @@ def classify(stderr: str, *, names: t.Iterable[str] = ()) -> str:
         if re.search(pattern, text, re.IGNORECASE | re.DOTALL):
             return error_class
     return "tool_failed"
+
+
+def classify_response(status: int, codes: t.Collection[str], text: str, *, removes: bool) -> str:
+    """Return the error class of a response with the error *codes* and the *text*. *removes* is whether it is DELETE."""
+    if _ABSENT.intersection(codes):
+        return "not_found"
+    if status == 429 and re.search(r'"limit": ?"[0-9]', text):
+        return "quota_exceeded"
+    classes = {**_STATUSES, **(_NOT_REMOVED if removes else {})}
+    return classes.get(status, "unavailable" if status >= 500 else "tool_failed")
 
 
 def missing_registry() -> ZotError:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Manifest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import is_attachment, signature_tag
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import attachment_tag, is_attachment
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.search import Member, TaggedImage, search
+from ansible_collections.killinit.zot.plugins.module_utils._registry.search import ImageMember, TaggedImage, search
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Inventory:
     source: str
 
 
-def read_inventory(reader: Registry, repository: Reference, pool: ThreadPoolExecutor) -> Inventory | None:
+def read_inventory(registry: Registry, repository: Reference, pool: ThreadPoolExecutor) -> Inventory | None:
     """The inventory of a repository; None only if it does not exist. Raises ZotError, also if it may not be read.
 
     The list of tags is read from the registry itself. The search extension hides a repository that the user may not
     read, and can lack a new tag or list a deleted one. *pool* must not be the pool that runs this function.
     """
-    http = reader.http()
+    http = registry.http()
     tags = http.tags(repository.repository)
     if tags is None:
         return None
@@ -44,31 +44,31 @@ def read_inventory(reader: Registry, repository: Reference, pool: ThreadPoolExec
     missing = [repository.tagged(tag) for tag in names if tag not in found]
     digests = dict(zip(missing, pool.map(http.digest, missing)))
     distinct = [repository.pinned(digest) for digest in dict.fromkeys(digests.values()) if digest]
-    members = dict(zip(distinct, pool.map(lambda each: _read(reader, each), distinct)))
+    members = dict(zip(distinct, pool.map(lambda each: _read(registry, each), distinct)))
     for reference, digest in digests.items():
         media_type, manifests = members.get(repository.pinned(digest), ("", ())) if digest else ("", ())
         if digest and manifests:  # else another client has just removed the tag
-            signed = signature_tag(digest) in tags or None
+            signed = attachment_tag(digest, "sig") in tags or None
             found[str(reference.tag)] = TaggedImage(str(reference.tag), digest, media_type, manifests, signed=signed)
     source = "search" if len(missing) < len(names) or not names else "registry"
     return Inventory(tags, [found[tag] for tag in names if tag in found], source)
 
 
-def _read(reader: Registry, reference: Reference) -> tuple[str, t.Sequence[Member]]:
+def _read(registry: Registry, reference: Reference) -> tuple[str, t.Sequence[ImageMember]]:
     """The media type and the members of an image."""
-    manifest = reader.manifest(reference)
+    manifest = registry.manifest(reference)
     if manifest is None:
         return "", ()
     if not manifest.is_index:
-        return manifest.media_type, [_member(manifest, next(iter(reader.platforms(reference, manifest)), None))]
-    with reader.valid_response(reference):
+        return manifest.media_type, [_member(manifest, next(iter(registry.platforms(reference, manifest)), None))]
+    with registry.valid_response(reference):
         entries = [(entry, reference.pinned(entry.digest)) for entry in manifest.entries]
-    read = [(entry, reader.manifest(pinned)) for entry, pinned in entries]
+    read = [(entry, registry.manifest(pinned)) for entry, pinned in entries]
     return manifest.media_type, [
         _member(child, str(entry.platform) if entry.platform else None) for entry, child in read if child
     ]
 
 
-def _member(manifest: Manifest, platform: str | None) -> Member:
+def _member(manifest: Manifest, platform: str | None) -> ImageMember:
     size = manifest.document_size + manifest.size
-    return Member(manifest.digest, manifest.config_digest or None, platform, size)
+    return ImageMember(manifest.digest, manifest.config_digest or None, platform, size)

@@ -17,11 +17,9 @@ from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import attachment_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-
-# The tags of attachments: of cosign, and of the specification for registries without the referrers API.
-_ATTACHMENT = re.compile(r"sha256-[0-9a-f]{64}(?:\.[a-z]+)?")
 
 
 @dataclass(frozen=True)
@@ -85,40 +83,30 @@ KINDS = tuple(_TYPES)
 _MOST = 1000
 
 
-def is_attachment(tag: str) -> bool:
-    """Whether a tag is the tag of an attachment, and not of an image."""
-    return bool(_ATTACHMENT.fullmatch(tag))
-
-
-def signature_tag(digest: str) -> str:
-    """The tag with which cosign attaches the signature of an image."""
-    return f"{_name(digest)}.sig"
-
-
-def referrers(reader: Registry, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:
+def referrers(registry: Registry, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:
     """The attachments of a manifest, from the referrers API and from the tags of the repository. Raises ZotError.
 
     *subject* is a reference by digest. *tags* are all tags of its repository.
     """
     digest, repository = str(subject.digest), subject.repository
     found: dict[str, Referrer] = {}
-    pages = list(reader.http().pages(repository, f"/v2/{repository}/referrers/{digest}"))
-    if not pages and _name(digest) in tags:
-        index = reader.manifest(subject.tagged(_name(digest)))
+    pages = list(registry.http().pages(repository, f"/v2/{repository}/referrers/{digest}"))
+    if not pages and attachment_tag(digest) in tags:
+        index = registry.manifest(subject.tagged(attachment_tag(digest)))
         pages = [dict(index.document)] if index else []
-    with reader.valid_response(subject):
+    with registry.valid_response(subject):
         for page in pages:
             for each in _listed(page):
                 found.setdefault(each["digest"], _referrer(digest, each))
-    return [*found.values(), *tagged_referrers(reader, subject, tags)]
+    return [*found.values(), *tagged_referrers(registry, subject, tags)]
 
 
-def tagged_referrers(reader: Registry, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:
+def tagged_referrers(registry: Registry, subject: Reference, tags: t.Collection[str]) -> list[Referrer]:
     """The attachments of a manifest by tags of the repository. Raises ZotError."""
     found = []
     for suffix in _TAGGED:
-        tag = f"{_name(str(subject.digest))}.{suffix}"
-        attached = reader.http().digest(subject.tagged(tag)) if tag in tags else None
+        tag = attachment_tag(str(subject.digest), suffix)
+        attached = registry.http().digest(subject.tagged(tag)) if tag in tags else None
         if attached:
             found.append(Referrer(str(subject.digest), attached, tag=tag))
     return found
@@ -141,10 +129,6 @@ def all_referrers(
             raise ZotError("tool_failed", f"more than {_MOST} objects are attached to {next(iter(subjects))}")
         following = [digest for digest in dict.fromkeys(each.digest for each in level) if digest not in known]
     return list(found.values())
-
-
-def _name(digest: str) -> str:
-    return digest.replace(":", "-")
 
 
 def _listed(page: t.Mapping[str, t.Any]) -> list[t.Mapping[str, t.Any]]:

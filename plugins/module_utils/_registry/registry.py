@@ -26,37 +26,59 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
     repository_name,
     tag_name,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry import crane
+from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.options import invalid_options
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import invalid_options
 
 if t.TYPE_CHECKING:
-    from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
+    from ansible_collections.killinit.zot.plugins.module_utils._registry.http import Http
 
+# To import the library requests and to connect takes as long as about so many runs of crane.
+_FEW = 8
 _IMAGES = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
 
 
 class Registry:
     """Reads and writes a registry, with retries. Every method raises ZotError.
 
-    crane prints manifests and configurations byte by byte. Once the HTTP session is open, a request is faster than
-    a run of crane. A tag is read before its write is repeated.
+    crane does the first reads of a task, and those of other registries. All further reads are HTTP requests, if the
+    library requests is installed. A tag is read before its write is repeated.
     """
 
     def __init__(self, session: Session) -> None:
         """The registry of *session* is the default registry of references."""
         self.name = session.name
         self._session = session
-        self._http: HttpSession | None = None
+        self._http: Http | None = None
+        self._crane_reads = 0
+        self._lock = threading.Lock()
+        # The configurations that were read, by pinned reference, and those that are being read.
+        self._configurations: dict[str, bytes] = {}
+        self._in_flight: dict[str, threading.Event] = {}
 
-    def http(self) -> HttpSession:
-        """The HTTP session with this registry, which the first call opens."""
+    def http(self) -> Http:
+        """The HTTP session with this registry, which the first call opens, for what only HTTP can do."""
+        # Imported late: the import takes longer than a request, and most tasks do not need it.
+        from ansible_collections.killinit.zot.plugins.module_utils._registry.http import Http
+
+        with self._lock:
+            if self._http is None:
+                self._http = Http(self._session)
+            return self._http
+
+    def _http_for(self, reference: Reference) -> Http | None:
+        """The HTTP session for a read. None if crane reads it."""
+        if reference.registry != self.name:
+            return None
         if self._http is None:
-            # Imported late: the import takes longer than a request, and most tasks do not need it.
-            from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
-
-            self._http = HttpSession(self._session)
+            self._crane_reads += 1
+            if self._crane_reads > _FEW:
+                try:
+                    return self.http()
+                except ZotError as error:  # the library is missing
+                    if error.error_class != "tool_missing":
+                        raise
         return self._http
 
     def reference(self, repository: str, tag: str) -> Reference:
@@ -92,6 +114,15 @@ class Registry:
         """The manifest or index of a reference, and the configuration of a manifest."""
         return self.configured(reference, self.manifest(reference))
 
+    def with_children(self, reference: Reference) -> Image:
+        """The image of a reference with the manifests of an index. Those that the registry has lost are omitted."""
+        image = self.image(reference)
+        if image.manifest is None or not image.manifest.is_index:
+            return image
+        with self.valid_response(reference):
+            pinned = [reference.pinned(entry.digest) for entry in image.manifest.entries]
+        return image._replace(children=tuple(filter(None, map(self.manifest, pinned))))
+
     def configured(self, reference: Reference, manifest: Manifest | None) -> Image:
         """The image of a manifest that was read, with its configuration."""
         if manifest is None or manifest.is_index:
@@ -109,34 +140,33 @@ class Registry:
             return Image(reference, manifest).platforms
         return self.configured(reference, manifest).platforms
 
-    def prime_config_cache(self, reference: Reference, configurations: t.Iterable[bytes]) -> None:
-        """Cache *configurations* that the repository of *reference* may have, so that they are not downloaded."""
-        for raw in configurations:
-            self._session.configurations[str(reference.pinned(sha256(raw)))] = raw
-
     def digest(self, reference: Reference) -> str | None:
         """The digest of a reference, without a download of the manifest. None if the reference does not exist."""
-        command = crane.digest(self._session.crane, str(reference), insecure=self._session.insecure)
-        raw = self._session.read(command, reference)
+        http = self._http_for(reference)
+        if http:
+            return http.digest(reference)
+        raw = self._session.read(self._crane("digest", str(reference)), reference)
         return None if raw is None else raw.decode(errors="replace").strip()
 
     def tags(self, reference: Reference) -> list[str] | None:
         """The tags of the repository of *reference*, in the order of the registry. None if it does not exist."""
-        command = crane.tags(self._session.crane, reference.name, insecure=self._session.insecure)
-        raw = self._session.read(command, reference)
+        http = self._http_for(reference)
+        if http:
+            return http.tags(reference.repository)
+        raw = self._session.read(self._crane("ls", reference.name), reference)
         if raw is None:
             return None
         with self.valid_response(reference):
-            return [tag_name(tag) for tag in crane.parse_lines(raw)]
+            return [tag_name(tag) for tag in tools.crane_lines(raw)]
 
     def catalog(self) -> list[str]:
         """The repositories of the registry that the user may read."""
         whole = self.reference("catalog", "latest")  # any repository name: crane uses the credentials of the registry
-        command = crane.catalog(self._session.crane, whole.registry, insecure=self._session.insecure)
+        command = self._crane("catalog", whole.registry)
         what = f"cannot list the repositories of {whole.registry}"
-        raw = self._session.runner.retry(lambda: self._session.run(command, whole, what, crane.message))
+        raw = self._session.runner.retry(lambda: self._session.run(command, whole, what, tools.crane_message))
         with self.valid_response(whole):
-            return [repository_name(name) for name in crane.parse_lines(raw)]
+            return [repository_name(name) for name in tools.crane_lines(raw)]
 
     def nearest_tags(self, reference: Reference) -> str:
         """For a reference that does not exist: a sentence that lists the most similar tags."""
@@ -145,13 +175,15 @@ class Registry:
     def append(self, manifests: t.Iterable[Reference], reference: Reference) -> None:
         """Write an index of *manifests* under a tag."""
         members = [str(member) for member in manifests]
-        command = crane.append(self._session.crane, members, str(reference), insecure=self._session.insecure)
-        self._session.run(command, reference, f"cannot write the index {reference}", crane.message, names=members)
+        insecure = self._session.insecure
+        command = tools.crane_append(self._session.crane, members, str(reference), insecure=insecure)
+        what = f"cannot write the index {reference}"
+        self._session.run(command, reference, what, tools.crane_message, names=members)
 
     def tag(self, source: Reference, tag: str) -> None:
         """Add the tag *tag* to the image of *source*."""
-        command = crane.tag(self._session.crane, str(source), tag, insecure=self._session.insecure)
-        self._session.run(command, source, f"cannot tag {source} as {tag}", crane.message)
+        command = self._crane("tag", str(source), tag)
+        self._session.run(command, source, f"cannot tag {source} as {tag}", tools.crane_message)
 
     def move(self, reference: Reference, digest: str, read: t.Callable[[], Image] | None = None) -> Image:
         """Move the tag *reference* to an image of its repository, and return the image that it then refers to."""
@@ -185,11 +217,11 @@ class Registry:
         crane is used, because C(skopeo delete) removes the digest of the tag and thus all its tags
         (https://github.com/containers/skopeo/blob/main/docs/skopeo-delete.1.md).
         """
-        command = crane.delete(self._session.crane, str(reference), insecure=self._session.insecure)
+        command, what = self._crane("delete", str(reference)), f"cannot remove the tag {reference}"
 
         def attempt() -> None:
             try:
-                self._session.run(command, reference, f"cannot remove the tag {reference}", crane.message)
+                self._session.run(command, reference, what, tools.crane_message)
             except ZotError as error:
                 # The tag was removed by a request whose response was lost, or by another client.
                 if error.error_class != "not_found":
@@ -273,34 +305,36 @@ class Registry:
                 hint="Push the image again. If the error remains, ask the operator of the registry.",
             ) from error
 
-    def _manifest_command(self, reference: Reference) -> list[str]:
-        return crane.manifest(self._session.crane, str(reference), insecure=self._session.insecure)
+    def _crane(self, *arguments: str) -> list[str]:
+        return tools.crane(self._session.crane, *arguments, insecure=self._session.insecure)
 
     def _read_manifest(self, reference: Reference) -> bytes | None:
-        if self._http and reference.registry == self._http.name:
-            return self._http.manifest(reference)
-        return self._session.read(self._manifest_command(reference), reference)
+        http = self._http_for(reference)
+        if http:
+            return http.manifest(reference)
+        return self._session.read(self._crane("manifest", str(reference)), reference)
 
     def _read_blob(self, reference: Reference, digest: str) -> bytes | None:
-        if self._http and reference.registry == self._http.name:
-            return self._http.blob(reference.pinned(digest))
-        command = crane.blob(self._session.crane, str(reference.pinned(digest)), insecure=self._session.insecure)
-        return self._session.read(command, reference, absent="BLOB_UNKNOWN: ")
+        http, pinned = self._http_for(reference), reference.pinned(digest)
+        if http:
+            return http.blob(pinned)
+        # Unlike C(crane config) this does not request the manifest first.
+        return self._session.read(self._crane("blob", str(pinned)), reference, absent="BLOB_UNKNOWN: ")
 
     def _configuration(self, reference: Reference, digest: str) -> bytes:
         """The configuration of that digest. Threads that need the same one share a single download."""
         name = str(reference.pinned(digest))
         done = threading.Event()
-        first = self._session.in_flight.setdefault(name, done)
+        first = self._in_flight.setdefault(name, done)
         if first is not done:
             first.wait()
         try:
-            if name not in self._session.configurations:
+            if name not in self._configurations:
                 raw = self._read_blob(reference, digest)
                 if raw is None or sha256(raw) != digest:
                     raise InvalidImageError("its configuration does not exist")
-                self._session.configurations[name] = raw
-            return self._session.configurations[name]
+                self._configurations[name] = raw
+            return self._configurations[name]
         finally:
             done.set()
 

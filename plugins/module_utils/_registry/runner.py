@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run a tool with a time limit, in a process group, with retries, and convert its standard error into an error.
+"""The processes, threads, retries and signals of a task. None of them outlives it.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -20,10 +20,13 @@ import subprocess
 import threading
 import time
 import typing as t
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify, elide
 from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import given
-from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import LONGEST_END, delayed_signals
+
+if t.TYPE_CHECKING:
+    from types import FrameType
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
 _LONGEST_TEXT = 8 * 1024
@@ -32,18 +35,30 @@ _LONGEST_OUTPUT = 32 * 1024 * 1024
 _PIECE = 64 * 1024
 # The maximum delay of a signal, in seconds.
 _INTERVAL = 0.2
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+# Seconds to wait for the end of a killed process. One that is blocked in the kernel ends when its file system does.
+_LONGEST_END = 0.3
+# Seconds until the module ends without waiting for its threads any longer.
+_LONGEST_CLEAN_UP = 0.7
 
 T = t.TypeVar("T")
 
 
-class Retries:
-    """Repeats what failed with a retryable error, until the end of the task."""
+class Runner:
+    """Runs the tools of one task, each in its own process group, and repeats what failed with a retryable error."""
 
-    def __init__(self, *, timeout: int, retries: int) -> None:
-        """*timeout* is the longest wait that the registry may request, in seconds."""
+    def __init__(self, *, timeout: int, retries: int, directory: str, redact: t.Callable[[str], str]) -> None:
+        """*timeout* limits one run, and the wait that the registry may request, in seconds.
+
+        *directory* is the working directory of the tools. *redact* removes secrets.
+        """
         self._timeout = timeout
         self._retries = retries
         self._ended = threading.Event()
+        self._directory = directory
+        self._redact = redact
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.RLock()  # reentrant: the signal handler may run in the thread that holds it
 
     def retry(self, action: t.Callable[[], T]) -> T:
         """Return the result of *action*. After a retryable error, wait and call it again.
@@ -65,32 +80,6 @@ class Retries:
         if self._ended.is_set():
             raise ZotError("tool_failed", f"{what}: the task was ended")
 
-
-class Runner(Retries):
-    """Runs the tools of one task, each in its own process group. None outlives the task."""
-
-    def __init__(
-        self,
-        *,
-        timeout: int,
-        retries: int,
-        directory: str,
-        redact: t.Callable[[str], str],
-    ) -> None:
-        """*timeout* limits one run, in seconds. *directory* is the working directory. *redact* removes secrets."""
-        # A core dump of this process or of a tool would contain the credentials.
-        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-        super().__init__(timeout=timeout, retries=retries)
-        self._directory = directory
-        self._redact = redact
-        self._running: set[subprocess.Popen[bytes]] = set()
-        self._ahead: dict[tuple[str, ...], subprocess.Popen[bytes]] = {}
-        self._lock = threading.RLock()  # reentrant: the signal handler may run in the thread that holds it
-
-    def start(self, command: t.Sequence[str], *, what: str, environment: t.Mapping[str, str]) -> None:
-        """Start a command now. The next run() of the same command returns its output. Raises ZotError."""
-        self._ahead[tuple(command)] = self._start(command, what, environment, resource.RLIM_INFINITY)
-
     def run(
         self,
         command: t.Sequence[str],
@@ -108,9 +97,38 @@ class Runner(Retries):
         from standard error. *names* are the references in the command, *values* those of ZotError. *largest* limits the
         size of the files that the tool writes. Raises ZotError.
         """
-        process = self._ahead.pop(tuple(command), None) or self._start(command, what, environment, largest)
+        done = self._done(command, what, environment, largest)
+        if done.returncode == 0:
+            return done.stdout
+        text = done.stderr.decode(errors="replace")
+        # Redact before shortening the text, because a part of a secret would not be recognized.
+        redacted = elide(self._redact(text), _LONGEST_TEXT)
+        raise ZotError(
+            # Classify before secrets are redacted: a short secret can be part of any word.
+            classify(message(elide(text, _LONGEST_TEXT)), names=names),
+            what,
+            values=values,
+            detail=message(redacted) or f"exit status {done.returncode} without output",
+            command=command,
+            rc=done.returncode,
+            stderr=redacted,
+        )
+
+    def end(self) -> None:
+        """Kill all running tools and refuse to start new ones."""
+        with self._lock:
+            self._ended.set()
+            for process in self._running:
+                _kill_group(process)
+
+    def _done(
+        self, command: t.Sequence[str], what: str, environment: t.Mapping[str, str], largest: int
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a command to its end. Raises ZotError if it does not start, takes too long or prints too much."""
+        process = self._start(command, what, environment, largest)
         try:
             stdout, stderr = _output(process, self._timeout)
+            return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
         except subprocess.TimeoutExpired:
             raise ZotError(
                 "unavailable",
@@ -129,28 +147,6 @@ class Runner(Retries):
             _close(process)
             with self._lock:
                 self._running.discard(process)
-        if process.returncode == 0:
-            return stdout
-        text = stderr.decode(errors="replace")
-        # Redact before shortening the text, because a part of a secret would not be recognized.
-        redacted = elide(self._redact(text), _LONGEST_TEXT)
-        raise ZotError(
-            # Classify before secrets are redacted: a short secret can be part of any word.
-            classify(message(elide(text, _LONGEST_TEXT)), names=names),
-            what,
-            values=values,
-            detail=message(redacted) or f"exit status {process.returncode} without output",
-            command=command,
-            rc=process.returncode,
-            stderr=redacted,
-        )
-
-    def end(self) -> None:
-        """Kill all running tools and refuse to start new ones."""
-        with self._lock:
-            self._ended.set()
-            for process in self._running:
-                _kill_group(process)
 
     def _start(
         self, command: t.Sequence[str], what: str, environment: t.Mapping[str, str], largest: int
@@ -217,7 +213,7 @@ def _close(process: subprocess.Popen[bytes]) -> None:
         if pipe:
             pipe.close()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(LONGEST_END)
+        process.wait(_LONGEST_END)
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
@@ -232,3 +228,94 @@ def find_tool(path: str | None, name: str) -> str:
         where = f"{name}_path is {path}, which is not a program" if path else f"{name} is not in PATH"
         raise ZotError("tool_missing", f"cannot find {name}: {where}")
     return os.path.abspath(found)
+
+
+def thread_pool(parallel: int) -> ThreadPool:
+    """The threads for the option parallel. Raises ZotError if it is less than one."""
+    if parallel < 1:
+        raise ZotError("invalid_option", f"parallel is {parallel}, but must be at least 1")
+    return ThreadPool(max_workers=parallel)
+
+
+class ThreadPool(ThreadPoolExecutor):
+    """A pool whose map() waits in short intervals.
+
+    Python runs signal handlers only in the main thread, and only while it executes Python code. If two signals arrive
+    together, as ansible-playbook sends them, Linux can deliver both to another thread while the main thread sleeps.
+    See https://docs.python.org/3/library/signal.html#signals-and-threads
+    """
+
+    def map(
+        self, fn: t.Callable[..., T], *iterables: t.Iterable[t.Any], timeout: float | None = None, chunksize: int = 1
+    ) -> t.Iterator[T]:
+        """The results in the order of the arguments, like ThreadPoolExecutor.map(), but after all have finished."""
+        del timeout, chunksize
+        running = [self.submit(fn, *arguments) for arguments in zip(*iterables)]
+        while wait(running, timeout=_INTERVAL).not_done:
+            pass
+        return iter([each.result() for each in running])
+
+
+class Terminated(BaseException):
+    """A signal ended the task. Not an Exception, so that only clean-up code handles it."""
+
+
+@contextlib.contextmanager
+def delayed_signals() -> t.Iterator[None]:
+    """Deliver signals at the end of the block, for example because a process that is being started cannot be killed.
+
+    Python calls signal handlers only in the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+    before = {number: signal.signal(number, lambda number, _frame: received.append(number)) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for each in received:
+            signal.raise_signal(each)
+
+
+@contextlib.contextmanager
+def ended_by_signals(give_up: t.Callable[[ZotError], None]) -> t.Iterator[list[t.Callable[[], None]]]:
+    """Run the clean-up of the task after SIGTERM, SIGHUP and SIGINT. Only the first signal has an effect.
+
+    Yields a list of functions that the signal handler calls first: threads that wait for a tool would delay the
+    clean-up. If a thread delays it nevertheless, *give_up* is called in another thread.
+    """
+    first: list[t.Callable[[], None]] = []
+    watchdogs: list[threading.Timer] = []
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        if watchdogs:  # a second signal must not interrupt the clean-up
+            return
+        watchdog = threading.Timer(_LONGEST_CLEAN_UP, give_up, [_interrupted(f"signal {number}")])
+        watchdog.daemon = True
+        watchdogs.append(watchdog)
+        watchdog.start()
+        for call in first:
+            call()
+        raise Terminated(f"signal {number}")
+
+    before = {number: signal.signal(number, end) for number in SIGNALS}
+    try:
+        yield first
+    except Terminated as error:
+        raise _interrupted(str(error)) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for watchdog in watchdogs:
+            watchdog.cancel()
+
+
+def _interrupted(by: str) -> ZotError:
+    return ZotError(
+        "tool_failed",
+        f"the task was interrupted by {by}",
+        hint="Run it again: completed writes are not repeated.",
+    )

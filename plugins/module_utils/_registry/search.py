@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest, is_tag
-from ansible_collections.killinit.zot.plugins.module_utils._registry.account import Account
+from ansible_collections.killinit.zot.plugins.module_utils._registry.authfile import Account
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http_session import HttpSession
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http import Http
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer
 
 # The field Vulnerabilities is omitted, because it would start scans.
@@ -43,7 +43,7 @@ T = t.TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Member:
+class ImageMember:
     """A manifest of an index. *size* is the number of bytes of the manifest, its configuration and its layers."""
 
     digest: str
@@ -63,7 +63,7 @@ class TaggedImage:
     tag: str
     digest: str
     media_type: str
-    members: t.Sequence[Member]
+    members: t.Sequence[ImageMember]
     pushed_at: str | None = None
     last_pulled_at: str | None = None
     signed: bool | None = None
@@ -99,7 +99,7 @@ class TaggedImage:
         }
 
 
-def search(http: HttpSession, repository: str) -> list[TaggedImage] | None:
+def search(http: Http, repository: str) -> list[TaggedImage] | None:
     """The images of a repository. None if the extension does not answer, so that the registry itself must be read.
 
     The extension also returns no images for a repository that the user may not read. Raises ZotError.
@@ -136,7 +136,7 @@ class SearchedImage:
 
 
 def search_images(
-    http: HttpSession, references: t.Iterable[Reference], repositories: t.Iterable[str] = ()
+    http: Http, references: t.Iterable[Reference], repositories: t.Iterable[str] = ()
 ) -> tuple[dict[Reference, SearchedImage], dict[str, list[str]]]:
     """The images of tags, and the tags of repositories except for those of signatures, many in one request.
 
@@ -161,7 +161,7 @@ def search_images(
     return found, tags
 
 
-def _run(http: HttpSession, queries: t.Mapping[t.Any, str]) -> t.Iterator[tuple[t.Any, t.Any]]:
+def _run(http: Http, queries: t.Mapping[t.Any, str]) -> t.Iterator[tuple[t.Any, t.Any]]:
     """The result of each query. If Zot cannot answer one query of a request, it answers none of that request."""
     keys = list(queries)
     for start in range(0, len(keys), _QUERIES):
@@ -173,7 +173,7 @@ def _run(http: HttpSession, queries: t.Mapping[t.Any, str]) -> t.Iterator[tuple[
         yield from ((key, data[f"q{number}"]) for number, key in enumerate(some) if f"q{number}" in data)
 
 
-def _answer(http: HttpSession, repository: str, query: str) -> t.Mapping[str, t.Any]:
+def _answer(http: Http, repository: str, query: str) -> t.Mapping[str, t.Any]:
     try:
         document = http.document(repository, f"/v2/_zot/ext/search?query={quote(query, safe=_SAFE)}")
     except ZotError as error:
@@ -209,7 +209,7 @@ def _attached(subject: str, fields: t.Mapping[str, t.Any]) -> Referrer:
 
 def _image(fields: t.Mapping[str, t.Any]) -> TaggedImage:
     members = [
-        Member(
+        ImageMember(
             _digest(each["Digest"]),
             _digest(each["ConfigDigest"]) if each.get("ConfigDigest") else None,
             _platform(each.get("Platform") or {}),

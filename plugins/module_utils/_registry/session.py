@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A session: skopeo and crane, the credentials of one user, and the files that pass the credentials to the tools.
+"""The sessions of a task: one for each registry and user.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -11,30 +11,27 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import shutil
 import sys
 import tempfile
-import threading
 import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, registry_name
-from ansible_collections.killinit.zot.plugins.module_utils._registry import crane
+from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import (
     Credentials,
     disk_errors,
-    environment,
-    policy,
     task_directory,
-    without_plain_http,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Retries, Runner, find_tool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Runner, ended_by_signals, find_tool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import settable
-from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import ended_by_signals
+from ansible_collections.killinit.zot.plugins.module_utils._registry.tls import Trust, without_plain_http
 
-if t.TYPE_CHECKING:
-    from ansible_collections.killinit.zot.plugins.module_utils._registry.workers import Workers
+# Removed from the environment of the tools.
+_OURS = ("ZOT_USERNAME", "ZOT_PASSWORD", "ZOT_AUTHFILE")
 
 
 @dataclass(frozen=True)
@@ -81,6 +78,8 @@ def open_task(tmpdir: str, fail: t.Callable[[ZotError], None] = lambda _error: N
             sys.stdout.flush()
             os._exit(1)
 
+    # A core dump of this process or of a tool would contain the credentials.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     with ended_by_signals(give_up) as first, task_directory(tmpdir) as directory:
         directories.append(directory)
         task = Task(directory)
@@ -116,22 +115,22 @@ class Task:
         """Kill all running processes and refuse to start new tools."""
         for session in self._sessions:
             session.runner.end()
-            if session.workers:
-                session.workers.end()
 
 
-class Access:
-    """The requirements of a request without a tool: registry, credentials of one user, and CA certificates."""
+class Session:
+    """One registry with the credentials and CA certificates of one user, also for the runs of the tools.
 
-    def __init__(self, options: Options, directory: str, runner: Retries, *, for_tools: bool = False) -> None:
-        """*directory* is private. The caller removes it. With *for_tools* it also contains the credentials."""
+    Every method raises ZotError.
+    """
+
+    def __init__(self, options: Options, directory: str) -> None:
+        """*directory* is private. The caller removes it."""
         if options.registry:
             registry_name(options.registry)
         self.name = options.registry
         self.timeout = options.timeout
         self.directory = directory
         self.insecure = not options.validate_certs
-        self.runner = runner
         self.credentials = Credentials(
             directory,
             registry=options.registry,
@@ -139,69 +138,44 @@ class Access:
             password=options.password,
             authfile=options.authfile,
             ambient=options.ambient,
-            for_tools=for_tools,
             username_option=options.names.get("username", "username"),
             foreign_account=options.foreign_account,
         )
-        self._names = options.names
-        self._variables = environment(
-            directory, ca_path=options.ca_path, ca_path_option=options.names.get("ca_path", "ca_path")
+        # The working directory of the tools: crane treats a reference as a file if a file there has that name.
+        empty, certificates = os.path.join(directory, "empty"), os.path.join(directory, "certificates")
+        variables = {name: value for name, value in os.environ.items() if name not in _OURS}
+        self.trust = Trust(options.ca_path, variables, option=options.names.get("ca_path", "ca_path"))
+        with disk_errors(directory):
+            os.mkdir(empty)
+            os.mkdir(certificates)
+            variables.update(self.trust.write(certificates))
+        # With HTTP/2, crane needs half as long again to copy a large image: https://pkg.go.dev/net/http#hdr-HTTP_2
+        variables["GODEBUG"] = ",".join(filter(None, ["http2client=0", variables.get("GODEBUG")]))
+        self._variables = {**variables, "DOCKER_CONFIG": directory}
+        self.runner = Runner(
+            timeout=options.timeout, retries=options.retries, directory=empty, redact=self.credentials.redact
         )
+        self._options = options
 
     @property
     def secrets(self) -> set[str]:
         """Every secret that the tools received so far, in plain text and base64."""
         return self.credentials.secrets
 
-    def explained(self, credentials: str) -> dict[str, str]:
-        """The values for the hint of an error: the origin of the *credentials*, and the options for the certificate."""
-        options = {name: settable(name, self._names.get(name)) for name in ("ca_path", "validate_certs")}
-        return {"credentials": credentials, **options}
+    @property
+    def crane(self) -> str:
+        """The path of crane. Raises ZotError if it is not installed."""
+        return find_tool(self._options.crane_path, "crane")
 
     @property
-    def ca_bundle(self) -> str:
-        """One file with all CA certificates that the tools trust, for libraries that read only one."""
-        path = os.path.join(self.directory, "bundle.pem")
-        if not os.path.exists(path):
-            names = [os.path.join(self._variables["SSL_CERT_DIR"], name) for name in ("system.crt", "ca.crt")]
-            with disk_errors(self.directory):
-                handle, unfinished = tempfile.mkstemp(dir=self.directory)
-                with os.fdopen(handle, "wb") as file:
-                    for each in filter(None, [self._variables.get("SSL_CERT_FILE"), *names]):
-                        with open(each, "rb") as certificates:
-                            shutil.copyfileobj(certificates, file)
-                        file.write(b"\n")
-                os.replace(unfinished, path)
-        return path
-
-
-class Session(Access):
-    """Runs skopeo and crane with the credentials of one user. Every method raises ZotError."""
-
-    runner: Runner
-
-    def __init__(self, options: Options, directory: str) -> None:
-        """*directory* is private. The caller removes it."""
-        # crane treats a reference as a file if the working directory has a file of that name.
-        empty = os.path.join(directory, "empty")
-        os.mkdir(empty)
-        runner = Runner(timeout=options.timeout, retries=options.retries, directory=empty, redact=self._redact)
-        super().__init__(options, directory, runner, for_tools=True)
-        # Set when archives are read.
-        self.workers: Workers | None = None
-        # The image configurations that were read or are expected, by pinned reference, and those that are being read.
-        self.configurations: dict[str, bytes] = {}
-        self.in_flight: dict[str, threading.Event] = {}
-        self.crane = find_tool(options.crane_path, "crane")
-        self.policy = policy(directory)
-        self._skopeo_path = options.skopeo_path
-
-    def _redact(self, text: str) -> str:
-        return self.credentials.redact(text)
-
-    def find_skopeo(self) -> str:
+    def skopeo(self) -> str:
         """The path of skopeo. Raises ZotError if it is not installed."""
-        return find_tool(self._skopeo_path, "skopeo")
+        return find_tool(self._options.skopeo_path, "skopeo")
+
+    def explained(self, credentials: str) -> dict[str, str]:
+        """The values for the hint of an error: the origin of the *credentials*, and the settings of the certificate."""
+        options = {name: settable(name, self._options.names.get(name)) for name in ("ca_path", "validate_certs")}
+        return {"credentials": credentials, **options}
 
     def variables(self, registry: str) -> dict[str, str]:
         """The environment of a tool that uses *registry*."""
@@ -210,13 +184,6 @@ class Session(Access):
     def run_on_files(self, command: t.Sequence[str], what: str, message: t.Callable[[str], str], largest: int) -> None:
         """Run a command that uses no registry. *largest* limits the size of the files that it writes."""
         self.runner.run(command, what=what, environment=self._variables, message=message, largest=largest)
-
-    def start(self, command: t.Sequence[str], reference: Reference) -> None:
-        """Start a command that reads. The next read() of the same command returns its output, or raises its error."""
-        with contextlib.suppress(ZotError):
-            self.credentials.prepare(reference.registry, reference.repository)
-            variables = self.variables(reference.registry)
-            self.runner.start(command, what=f"cannot read {reference}", environment=variables)
 
     def run(
         self,
@@ -243,7 +210,9 @@ class Session(Access):
         *absent* is an additional error text that means the same.
         """
         try:
-            return self.runner.retry(lambda: self.run(command, reference, f"cannot read {reference}", crane.message))
+            return self.runner.retry(
+                lambda: self.run(command, reference, f"cannot read {reference}", tools.crane_message)
+            )
         except ZotError as error:
             if error.error_class == "not_found" or (absent and absent in error.stderr):
                 return None

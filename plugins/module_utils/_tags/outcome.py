@@ -9,11 +9,13 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move, moved_entries
 
 # The maximum number of errors that a message contains.
 _MESSAGES = 5
@@ -55,10 +57,7 @@ class TagOutcome(t.NamedTuple):
 
 
 class Outcome:
-    """The outcome for the tags of one archive or one index.
-
-    As a context manager it catches a ZotError and sets it as the error of all tags that are not settled.
-    """
+    """The outcome for the tags of one archive or one index."""
 
     def __init__(self, references: t.Iterable[Reference]) -> None:
         """*references* are the tags; none is settled."""
@@ -102,26 +101,13 @@ class Outcome:
         """The tags in the order of the references."""
         return list(self._tags.values())
 
-    def __enter__(self) -> Outcome:
-        return self
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
-        if not isinstance(error, ZotError):
-            return False
-        for reference in self._tags.keys() - self._settled:
-            self._tags[reference] = self._tags[reference]._replace(error=error)
-        return True
-
-
-def moved_entry(reference: Reference, before: str | None, after: str | None) -> dict[str, t.Any]:
-    """An entry of C(moved) in the result: a tag with its digest before and after."""
-    return {
-        "reference": str(reference),
-        "repository": reference.repository,
-        "tag": reference.tag,
-        "from": before,
-        "to": after,
-    }
+    @contextlib.contextmanager
+    def catch(self) -> t.Iterator[None]:
+        """Set a ZotError as the error of the tags that are not settled, or of all tags if all are settled."""
+        try:
+            yield
+        except ZotError as error:
+            self.fail(error, *(self._tags.keys() - self._settled))
 
 
 def first_error(errors: t.Sequence[ZotError]) -> ZotError | None:
@@ -136,11 +122,13 @@ def nothing_written(first: ZotError, errors: t.Sequence[ZotError]) -> str:
     return "; ".join([*messages[:_MESSAGES], *more, "nothing was written"])
 
 
-def report(outcomes: t.Sequence[Outcome], *, single: bool, begun: bool = True, **more: t.Any) -> dict[str, t.Any]:
-    """The result of a task: C(image) for a *single* request or C(images) for a list, C(tags), C(diff), and *more*.
+def report(
+    outcomes: t.Sequence[Outcome], *, single: bool, begun: bool = True, moves: t.Sequence[Move] | None = None
+) -> dict[str, t.Any]:
+    """The result of a task: C(image) for a *single* request or C(images) for a list, C(tags) and C(diff).
 
-    Raises ZotError if a tag failed. The error contains the result, which shows the tags that were written. *begun* is
-    false if the task found the errors before its first write.
+    With *moves* also C(moved). Raises ZotError if a tag failed. The error contains the result, which shows the tags
+    that were written. *begun* is false if the task found the errors before its first write.
     """
     images = [outcome.tags[0].after.for_ansible() for outcome in outcomes]
     tags = [tag for outcome in outcomes for tag in outcome.tags]
@@ -152,11 +140,15 @@ def report(outcomes: t.Sequence[Outcome], *, single: bool, begun: bool = True, *
         "tags": [tag.for_ansible(first) for tag in tags],
         "diff": [tag.diff() for tag in tags if tag.changed],
         **({"image": images[0]} if single else {"images": images}),
-        **more,
     }
+    moved = moved_entries(moves or ())
+    if moves is not None:
+        result["moved"] = moved
     if first is None:
         return result
     message = _summary(tags, first) if begun else nothing_written(first, errors)
+    if moved:
+        message = f"{message}; moved: {', '.join(entry['reference'] for entry in moved)}"
     raise first.with_(message=message, result=result) from first
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Move tags only if that is allowed, and check that the written tags still refer to their images.
+"""Write tags safely: read a tag before its write, keep its image, move the tag, and confirm that it did not move again.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -12,10 +12,11 @@ from __future__ import annotations
 import typing as t
 from concurrent.futures import Executor
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry, unread
+from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome
 
 REPLACE_HINT = "To replace the image, set overwrite: true (role zot_publish: zot_publish_overwrite)."
@@ -29,13 +30,6 @@ def occupied(image: Image, other: str) -> ZotError:
     )
 
 
-def move_tag(registry: Registry, reference: Reference, digest: str, read: t.Callable[[], Image] | None = None) -> None:
-    """Move a tag to an image of its repository. Raises ZotError, also if the tag then has another digest."""
-    after = registry.move(reference, digest, read)
-    if after.digest != digest:
-        raise written_by_another(reference, after.digest, f"not {digest}, which was written")
-
-
 def written_by_another(reference: Reference, now: str | None, expected: str) -> ZotError:
     """The error for a tag that another client has written. *expected* is the end of the sentence."""
     return ZotError(
@@ -45,11 +39,52 @@ def written_by_another(reference: Reference, now: str | None, expected: str) -> 
     )
 
 
-def certainly_holds(read: t.Callable[[Reference], str | None], reference: Reference, digest: str | None) -> bool:
-    """Whether *read* certainly still returns *digest* for a tag. False if the tag cannot be read.
+def still_needed(registry: Registry, move: Move) -> bool:
+    """Whether the tag must still move. Raises ZotError if another client has moved it since the task read it."""
+    now = registry.digest(move.tag)
+    if now not in (move.before, move.after):
+        raise written_by_another(move.tag, now, f"not {move.before or 'nothing'} as at the start of the task")
+    return now != move.after
 
-    Moving back a tag that has not moved writes nothing.
+
+def keep(registry: Registry, move: Move) -> None:
+    """Write the keeper of a move, unless it already refers to the image."""
+    if move.keeper and move.keeper.needed:
+        registry.keep(_image(move.tag, move.before), move.keeper.tag)
+        move.keeper.written = True
+
+
+def move_tag(registry: Registry, move: Move, write: t.Callable[[], None] | None = None) -> None:
+    """Move the tag, by default with set_tag(). Raises ZotError.
+
+    The move is recorded before the write: a signal can end the task before the registry responds. After an error the
+    move stays recorded unless the tag certainly did not move, because moving back such a tag writes nothing.
     """
+    move.written = True
+    try:
+        (write or (lambda: set_tag(registry, move.tag, move.after)))()
+    except ZotError:
+        move.written = not certainly_holds(registry.digest, move.tag, move.before)
+        raise
+
+
+def set_tag(registry: Registry, tag: Reference, digest: str | None) -> None:
+    """Move a tag to an image of its repository, or remove it. Raises ZotError, also if it then has another digest."""
+    if digest is None:
+        registry.untag(tag)
+        return
+    # The digest is enough, and Zot counts each read of a manifest as a pull.
+    now = registry.move(tag, digest, lambda: _image(tag, registry.digest(tag))).digest
+    if now != digest:
+        raise written_by_another(tag, now, f"not {digest}, which was written")
+
+
+def _image(reference: Reference, digest: str | None) -> Image:
+    return Image(reference, Manifest(digest, "", {}) if digest else None)
+
+
+def certainly_holds(read: t.Callable[[Reference], str | None], reference: Reference, digest: str | None) -> bool:
+    """Whether *read* certainly still returns *digest* for a tag. False if the tag cannot be read."""
     try:
         return read(reference) == digest
     except ZotError:
@@ -64,12 +99,12 @@ def confirm(registry: Registry, outcomes: t.Sequence[Outcome], pool: Executor) -
     written = [(outcome, tag) for outcome in outcomes for tag in outcome.tags if tag.changed and not tag.error]
     if len(written) < 2:
         return
-    for (outcome, tag), now in zip(written, pool.map(lambda each: _holds(registry, each[1].after), written)):
-        if now:
-            outcome.fail(now, tag.after.reference)
+    for (outcome, tag), error in zip(written, pool.map(lambda each: _moved_again(registry, each[1].after), written)):
+        if error:
+            outcome.fail(error, tag.after.reference)
 
 
-def _holds(registry: Registry, image: Image) -> ZotError | None:
+def _moved_again(registry: Registry, image: Image) -> ZotError | None:
     try:
         now = registry.digest(image.reference)
     except ZotError as error:

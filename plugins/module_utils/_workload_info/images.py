@@ -2,32 +2,33 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Compare one image of a workload with what its pods run.
+"""Compare one image of a workload, or of another pod, with what the pods run.
 
 Private to killinit.zot: it may change at any time.
 """
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pods import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     VOLUMES,
+    ImageUse,
+    Object,
     digest_of,
+    image_uses,
+    is_name,
     recorded_for,
     reported_by,
     started_with,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import ImageUse
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.registry_state import (
-    RegistryState,
-    pinned_of,
-    reference_of,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.registry_images import RegistryImages
+
+_KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class ImageVerdict:
     """Whether the pods run the image that a container names.
 
     *verdict* is C(current), C(mismatched), C(missing), C(pinned), C(not_running) or C(unknown). *expected* is the
-    digest that the pods should run. *old* are the images in *running* that differ. *set_to* is the released reference
-    that replaces another revision. *unverified* is the reason why the digests do not prove the verdict.
+    digest that the pods should run. *old* are the images in *running* that differ. *successor* is the released
+    reference that replaces another revision. *unverified* is the reason why the digests do not prove the verdict.
     """
 
     use: ImageUse
@@ -45,14 +46,23 @@ class ImageVerdict:
     expected: str | None
     running: t.Sequence[str] = ()
     old: t.Sequence[str] = ()
-    set_to: str | None = None
+    successor: Reference | None = None
     unverified: str | None = None
+
+    @property
+    def set_to(self) -> str | None:
+        """The image to set; None for the verdict on an image that stays. A pinned image stays pinned."""
+        reference = self.use.reference()
+        is_pinned = self.expected and reference and reference.digest
+        if self.successor is None:
+            return None
+        return f"{self.successor}@{self.expected}" if is_pinned else str(self.successor)
 
     @property
     def is_unaffected_by_restart(self) -> bool:
         """Whether a new pod would run the same image again, because of its pull policy or of a digest after the tag."""
         reference = self.use.reference()
-        return not self.set_to and (self.use.pull_policy != "Always" or bool(reference and reference.digest))
+        return not self.successor and (self.use.pull_policy != "Always" or bool(reference and reference.digest))
 
     def for_ansible(self) -> dict[str, t.Any]:
         """One of C(images) in a result."""
@@ -73,46 +83,42 @@ def where(use: ImageUse) -> str:
     return f"{use.kind} {use.name}"
 
 
-def compare(use: ImageUse, state: RegistryState, pods: t.Sequence[Object], *, pin: bool) -> ImageVerdict:
+def compare(use: ImageUse, registry: RegistryImages, pods: t.Sequence[Object], *, pin: bool) -> ImageVerdict:
     """Compare the image of a container with the pods. The reference of the image must have been read.
 
     With *pin*, a digest after a tag is outdated when the tag has moved.
     """
-    text = reference_of(use) or ""
-    image = state.image(text) or {"exists": False, "digest": None}
-    reference = use.reference()
-    pinned = reference.digest if reference else None
-    expected: str | None = image["digest"]
+    reference, pinned = use.followed(), use.pinned()
+    exists, expected = registry.exists(reference), registry.digest(reference)
     reported = [(pod, _running(pod, use)) for pod in pods]
     running = sorted({digest for _pod, digest in reported if digest})
-    old = [digest for digest in running if image["exists"] and not state.matches(digest, image)]
+    old = [digest for digest in running if exists and not registry.matches(digest, reference)]
     mismatched = {
         digest
         for pod, digest in reported
-        if digest in old and (state.can_resolve(digest) or started_with(pod, use) != expected)
+        if digest in old and (registry.can_resolve(digest) or started_with(pod, use) != expected)
     }
     unverified = None
     if pinned and not (pin and reference and reference.tag):
-        verdict, reason, expected = "pinned", f"{where(use)}: {use.image} is pinned", pinned
-        if not (state.image(pinned_of(use)) or {"exists": False})["exists"]:
+        verdict, reason, expected = "pinned", f"{where(use)}: {use.image} is pinned", pinned.digest
+        if not registry.exists(pinned):
             verdict = "missing"
             reason += " to a digest that is not in the registry, so that no new pod can pull it: set another image"
-    elif text in state.assumed:
-        verdict, reason = "mismatched" if pods else "not_running", f"{where(use)}: {text} would mean another image"
-        expected = None
-    elif not image["exists"]:
+    elif reference in registry.assumed:
+        verdict, reason = "mismatched" if pods else "not_running", f"{where(use)}: {reference} would mean another image"
+    elif not exists:
         verdict, reason = "missing", f"{where(use)}: {use.image} is not in the registry: publish it first"
     elif mismatched:
         verdict = "mismatched"
-        reason = f"{where(use)} runs {_names(mismatched)}, but {text} means {_short(expected)} now"
+        reason = f"{where(use)} runs {_names(mismatched)}, but {reference} means {_short(expected)} now"
     elif use.kind == "image volume" and any(digest is None for _pod, digest in reported):
         verdict = "mismatched"
         reason = f"{where(use)}: Kubernetes reports no digest of the volume, and no annotation {VOLUMES} records it"
     elif old:
         verdict = "unknown"
         reason = unverified = (
-            f"{where(use)} was started when {text} meant {_short(expected)}, as it does now; it reports {_names(old)},"
-            " which the registry does not have, so the digests do not show which image runs"
+            f"{where(use)} was started when {reference} meant {_short(expected)}, as it does now; it reports"
+            f" {_names(old)}, which the registry does not have, so the digests do not show which image runs"
         )
     elif not running:
         verdict, reason = "not_running", f"{where(use)}: no pod runs it"
@@ -126,21 +132,19 @@ def compare(use: ImageUse, state: RegistryState, pods: t.Sequence[Object], *, pi
     return ImageVerdict(use, verdict, reason, expected, running, old, unverified=unverified)
 
 
-def differing(verdicts: t.Iterable[ImageVerdict], state: RegistryState) -> list[str]:
+def differing(verdicts: t.Iterable[ImageVerdict], registry: RegistryImages) -> list[Reference]:
     """The references of images whose digests differ from the running ones. Their configurations may still be equal.
 
     A runtime may report an image by any name under which it has pulled it, or by the digest of its configuration.
     """
     old = [verdict for verdict in verdicts if verdict.old]
-    expected = [reference_of(verdict.use) or "" for verdict in old]
-    return [*expected, *state.behind(text for verdict in old for text in verdict.old)]
+    expected = filter(None, [verdict.use.followed() for verdict in old])
+    return [*expected, *registry.behind(text for verdict in old for text in verdict.old)]
 
 
-def replace(use: ImageUse, state: RegistryState, successor: Reference, pods: t.Sequence[Object]) -> ImageVerdict:
+def follow(use: ImageUse, registry: RegistryImages, successor: Reference, pods: t.Sequence[Object]) -> ImageVerdict:
     """The verdict on a container that names another revision, which *successor* replaces."""
-    digest = state.digest(str(successor))
-    reference = use.reference()
-    keeps_digest = digest and reference and reference.digest
+    digest = registry.digest(successor)
     running = sorted({digest for digest in (_running(pod, use) for pod in pods) if digest})
     return ImageVerdict(
         use,
@@ -148,20 +152,19 @@ def replace(use: ImageUse, state: RegistryState, successor: Reference, pods: t.S
         f"{where(use)} names {use.image}, but {successor} was released",
         digest,
         running,
-        set_to=f"{successor}@{digest}" if keeps_digest else str(successor),
+        successor=successor,
     )
 
 
-def in_cronjob(use: ImageUse, state: RegistryState, *, pin: bool) -> ImageVerdict:
+def in_cronjob(use: ImageUse, registry: RegistryImages, *, pin: bool) -> ImageVerdict:
     """The verdict on an image of a CronJob, from its template alone, because its pods start later."""
-    verdict = compare(use, state, [], pin=pin)
+    verdict = compare(use, registry, [], pin=pin)
     reference = use.reference()
     if verdict.verdict != "not_running" or not reference:
         return verdict
     if pin and reference.digest and reference.digest != verdict.expected:
-        text = reference_of(use)
         now = f"means {_short(verdict.expected)} now" if verdict.expected else "would mean another image"
-        reason = f"{where(use)} is pinned to {_short(reference.digest)}, but {text} {now}"
+        reason = f"{where(use)} is pinned to {_short(reference.digest)}, but {use.followed()} {now}"
         return ImageVerdict(use, "mismatched", reason, verdict.expected)
     if use.pull_policy == "Always" or reference.digest:
         unverified = f"{where(use)}: its pods start later, and pull {use.image} then"
@@ -183,3 +186,42 @@ def _names(reported: t.Iterable[str]) -> str:
 
 def _short(digest: str | None) -> str:
     return (digest or "")[:19]
+
+
+def assess_other_pods(pods: t.Sequence[Object], registry: RegistryImages) -> tuple[list[str], list[str]]:
+    """The problems and the unverified images, one sentence for each owner with stale pods. Raises ZotError.
+
+    Stale pods of a Job are not a problem, because they end by themselves.
+    """
+    images = [(pod, use) for pod in pods for use in image_uses(pod["spec"]) if registry.holds(use)]
+    first = [
+        (pod, compare(use, registry, [pod], pin=False)) for pod, use in images if use.kind != "ephemeral container"
+    ]
+    registry.read_whole(differing((verdict for _pod, verdict in first), registry))
+    found: dict[str, list[tuple[str, str, bool]]] = {}
+    for pod, verdict in first:
+        now = compare(verdict.use, registry, [pod], pin=False)
+        if now.verdict == "mismatched":
+            kind, owner = _owner_of(pod)
+            certain = bool(now.old) and kind != "Job"
+            found.setdefault(owner, []).append((str(pod["metadata"]["name"]), now.reason, certain))
+    problems: list[str] = []
+    unverified: list[str] = []
+    for owner, pods_of_owner in sorted(found.items()):
+        name, reason, _certain = pods_of_owner[0]
+        count = len({each for each, _reason, _certain in pods_of_owner})
+        more = f" and {count - 1} more" if count > 1 else ""
+        text = f"pod {name}{more} of {owner}: {reason}; this collection does not restart them"
+        (problems if any(certain for _name, _reason, certain in pods_of_owner) else unverified).append(text)
+    return problems, unverified
+
+
+def _owner_of(pod: Object) -> tuple[str, str]:
+    for owner in pod["metadata"].get("ownerReferences") or []:
+        if owner.get("controller"):
+            kind, name = str(owner.get("kind")), str(owner.get("name"))
+            # Every user who may create a pod can write its owner.
+            if _KIND.fullmatch(kind) and is_name(name):
+                return kind, f"{kind}/{name}"
+            return "", f"the owner {kind!r} {name!r}"
+    return "", "no owner"

@@ -12,9 +12,9 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.client import Object
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     ImageUse,
+    Object,
     image_uses,
     name_of,
     template_of,
@@ -24,16 +24,17 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.text import prin
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import (
     ImageVerdict,
     compare,
+    follow,
     in_cronjob,
-    replace,
     where,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.patches import Images, patch_and_undo
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.registry_state import (
-    RegistryState,
-    reference_of,
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.registry_images import RegistryImages
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.release import (
+    Images,
+    Release,
+    manager_of,
+    patch_and_undo,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.revisions import Release, manager_of
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import (
     Rollout,
     paused,
@@ -89,13 +90,13 @@ class WorkloadVerdict:
 
 
 def assess_workload(
-    workload: Object, pods: t.Sequence[Object], state: RegistryState, policy: Policy, waited: int | None
+    workload: Object, pods: t.Sequence[Object], registry: RegistryImages, policy: Policy, waited: int | None
 ) -> WorkloadVerdict | None:
     """The verdict on a workload; None if it uses no image of the registry. *pods* are the pods of the workload.
 
     *waited* is the number of seconds that the task has waited for rollouts; None if it has not waited.
     """
-    uses = [use for use in image_uses(template_of(workload)["spec"]) if state.holds(use)]
+    uses = [use for use in image_uses(template_of(workload)["spec"]) if registry.holds(use)]
     if not uses:
         return None
     is_cronjob = workload["kind"] == "CronJob"
@@ -103,13 +104,13 @@ def assess_workload(
     images = []
     for use in uses:
         reference = use.reference()
-        successor = _successor(reference, state, policy) if reference and policy.set_image != "false" else None
-        if successor and (state.digest(str(successor)) or str(successor) in state.assumed):
-            images.append(replace(use, state, successor, rollout.pods))
+        successor = _successor(reference, registry, policy) if reference and policy.set_image != "false" else None
+        if successor and registry.is_published(successor):
+            images.append(follow(use, registry, successor, rollout.pods))
         elif is_cronjob:
-            images.append(in_cronjob(use, state, pin=policy.pin))
+            images.append(in_cronjob(use, registry, pin=policy.pin))
         else:
-            images.append(compare(use, state, rollout.pods, pin=policy.pin))
+            images.append(compare(use, registry, rollout.pods, pin=policy.pin))
     status, reason, may_patch, problem = _decide(workload, rollout, images, policy, waited)
     images_set = _images_set(workload, images) if may_patch else []
     patch, undo = _patch(workload, images, images_set, policy) if may_patch else (None, None)
@@ -130,13 +131,12 @@ def assess_workload(
     )
 
 
-def _successor(reference: Reference, state: RegistryState, policy: Policy) -> Reference | None:
+def _successor(reference: Reference, registry: RegistryImages, policy: Policy) -> Reference | None:
     """The released reference that replaces another revision, or a digest without a tag of a different image."""
     released = policy.release.named(reference.name)
     if reference.tag or not reference.digest or not released:
         return policy.release.successor(reference)
-    image = state.image(str(released))
-    return released if image and image["exists"] and not state.matches(reference.digest, image) else None
+    return released if registry.exists(released) and not registry.matches(reference.digest, released) else None
 
 
 def _decide(
@@ -214,7 +214,7 @@ def _images_set(workload: Object, images: t.Sequence[ImageVerdict]) -> list[tupl
         elif image.verdict == "mismatched" and (image.is_unaffected_by_restart or workload["kind"] == "CronJob"):
             # Keep the tag before the digest, so that the next release knows which tag to follow.
             # In a dry run the digest may not be known.
-            tagged = reference_of(image.use) or image.use.image
+            tagged = str(image.use.followed() or image.use.image)
             changed.append((image.use, f"{tagged}@{image.expected}" if image.expected else tagged))
     return changed
 

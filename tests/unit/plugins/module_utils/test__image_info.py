@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import typing as t
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._image_info import compile_query, read_images
+from ansible_collections.killinit.zot.plugins.module_utils._image_info import compile_query, run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.modules import zot_image_info
 
 HOST = "127.0.0.1:5000"
 
@@ -20,29 +22,16 @@ def params(**options: t.Any) -> dict[str, t.Any]:
     return {"images": [], "repositories": [], "catalog": False, "query": None, "parallel": 8, **options}
 
 
-def test_a_tag(registry: Registry, fake: t.Any) -> None:
-    digest = fake.put("demo/app", "1")
-    (image,) = read_images(registry, params(images=["demo/app:1"]))["images"]
-    assert (image["digest"], image["exists"], image["platforms"], image["manifests"]) == (
-        digest,
-        True,
-        ["linux/amd64"],
-        [],
-    )
-    assert image["config"]["architecture"] == "amd64"
-    assert image["manifest"]["layers"][0]["size"] == 1000
-
-
 def test_a_digest(registry: Registry, fake: t.Any) -> None:
     digest = fake.put("demo/app", "1")
-    (image,) = read_images(registry, params(images=[f"{HOST}/demo/app@{digest}"]))["images"]
+    (image,) = run(registry, params(images=[f"{HOST}/demo/app@{digest}"]))["images"]
     assert (image["tag"], image["pinned"]) == (None, f"{HOST}/demo/app@{digest}")
 
 
 def test_an_index(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
     amd64, arm64 = fake.put("demo/app", "a"), fake.put("demo/app", "b", docker_config(architecture="arm64"))
     fake.put_index("demo/app", "1", amd64, arm64)
-    (image,) = read_images(registry, params(images=["demo/app:1"]))["images"]
+    (image,) = run(registry, params(images=["demo/app:1"]))["images"]
     assert image["platforms"] == ["linux/amd64", "linux/arm64"]
     assert [(each["platform"], each["digest"]) for each in image["manifests"]] == [
         ("linux/amd64", amd64),
@@ -56,7 +45,7 @@ def test_an_index_whose_child_is_gone(registry: Registry, fake: t.Any) -> None:
     digest = fake.put("demo/app", None)
     fake.put_index("demo/app", "1", digest)
     del fake.manifests["demo/app"][digest]
-    (image,) = read_images(registry, params(images=["demo/app:1"]))["images"]
+    (image,) = run(registry, params(images=["demo/app:1"]))["images"]
     assert image["manifests"] == [{"platform": "linux/amd64", "digest": digest, "size": None, "manifest": None}]
 
 
@@ -64,55 +53,29 @@ def test_an_index_with_a_digest_that_is_none(registry: Registry, fake: t.Any) ->
     """It is the registry's fault, and that of no option."""
     fake.put_manifest("demo/app", "1", {"manifests": [{"digest": "sha512:abc"}]})
     with pytest.raises(ZotError, match=r"response of the registry is invalid: .* is not a valid digest") as raised:
-        read_images(registry, params(images=["demo/app:1"]))
+        run(registry, params(images=["demo/app:1"]))
     assert raised.value.error_class == "tool_failed"
-
-
-@pytest.mark.parametrize("there", [True, False], ids=["tag", "repository"])
-def test_absent(registry: Registry, fake: t.Any, there: bool) -> None:
-    if there:
-        fake.put("demo/app", "2")
-    (image,) = read_images(registry, params(images=["demo/app:1"]))["images"]
-    assert (image["exists"], image["digest"], image["manifest"], image["config"]) == (False, None, None, None)
 
 
 def test_the_order_is_kept_and_each_image_is_read_once(registry: Registry, fake: t.Any) -> None:
     digest = fake.put("demo/app", "1")
-    images = read_images(registry, params(images=["demo/app:2", "demo/app:1", "demo/app:2"]))["images"]
+    images = run(registry, params(images=["demo/app:2", "demo/app:1", "demo/app:2"]))["images"]
     assert [image["digest"] for image in images] == [None, digest, None]
     assert sum(command[1] == "manifest" for command in fake.commands) == 2
-
-
-def test_repositories(registry: Registry, fake: t.Any) -> None:
-    fake.put("demo/app", "1")
-    assert read_images(registry, params(repositories=["demo/app", "demo/none"]))["repositories"] == [
-        {"registry": HOST, "repository": "demo/app", "exists": True, "tags": ["1"]},
-        {"registry": HOST, "repository": "demo/none", "exists": False, "tags": []},
-    ]
 
 
 @pytest.mark.parametrize("scenario", ["bad-password", "status-503", "unknown-authority", "rate-limit"])
 def test_an_error_is_not_absence(registry: Registry, fake: t.Any, scenario: str) -> None:
     fake.fail("manifest", "demo/app:1", scenario, times=99)
     with pytest.raises(ZotError, match="cannot read"):
-        read_images(registry, params(images=["demo/app:1"]))
+        run(registry, params(images=["demo/app:1"]))
 
 
 def test_catalog(registry: Registry, fake: t.Any) -> None:
     for repository in ("demo/web", "demo/app"):
         fake.put(repository, "1")
-    assert read_images(registry, params(catalog=True))["catalog"] == ["demo/app", "demo/web"]
-    assert "catalog" not in read_images(registry, params())
-
-
-def test_query(registry: Registry, fake: t.Any) -> None:
-    fake.put("demo/app", "1")
-    result = read_images(registry, params(images=["demo/app:1"], query="images[].config.os"))
-    assert result["result"] == ["linux"]
-
-
-def test_without_a_query_there_is_no_result(registry: Registry) -> None:
-    assert read_images(registry, params()) == {"changed": False, "images": [], "repositories": []}
+    assert run(registry, params(catalog=True))["catalog"] == ["demo/app", "demo/web"]
+    assert "catalog" not in run(registry, params())
 
 
 @pytest.mark.parametrize(
@@ -121,24 +84,20 @@ def test_without_a_query_there_is_no_result(registry: Registry) -> None:
         pytest.param({"query": "images["}, "is not a JMESPath expression", id="query"),
         pytest.param({"query": "nofunction(@)", "images": []}, "cannot be applied|is not a JMESPath", id="function"),
         pytest.param({"query": "[" * 5000}, "is not a JMESPath expression", id="deep query"),
+        pytest.param({"parallel": 0}, "parallel is 0, but must be at least 1", id="parallel"),
         pytest.param({"images": ["Demo/app:1"]}, "not a valid repository", id="image"),
         pytest.param({"images": ["https://h.example/app"]}, "not a valid", id="address"),
+        pytest.param({"images": [5349]}, r"images\[0\] is the number 5349, not text: quote it", id="number"),
+        pytest.param({"repositories": [5349]}, r"repositories\[0\] is the number 5349, not text", id="number of two"),
         pytest.param({"repositories": ["demo/app:1"]}, "not a valid repository", id="repository"),
     ],
 )
 def test_options_that_cannot_be_used(registry: Registry, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
     """No request is sent before."""
     with pytest.raises(ZotError, match=message) as raised:
-        read_images(registry, params(**options))
+        run(registry, params(**options))
     assert raised.value.error_class == "invalid_option"
     assert fake.commands == []
-
-
-@pytest.mark.parametrize("parallel", [0, -1])
-def test_parallel_below_one(registry: Registry, parallel: int) -> None:
-    with pytest.raises(ZotError) as raised:
-        read_images(registry, params(parallel=parallel))
-    assert raised.value.error_class == "invalid_option"
 
 
 @pytest.mark.parametrize("expression", ["length(changed)", "[]" * 500, "images[::0]"], ids=["kind", "depth", "step"])
@@ -156,9 +115,70 @@ def test_no_jmespath(monkeypatch: pytest.MonkeyPatch) -> None:
     assert raised.value.error_class == "tool_missing"
 
 
-@pytest.mark.parametrize("name", ["images", "repositories"])
-def test_references_are_text(registry: Registry, fake: t.Any, name: str) -> None:
-    """The number would be looked up as a repository, and not be found."""
-    with pytest.raises(ZotError, match=rf"{name}\[0\] is the number 5349, not text: quote it"):
-        read_images(registry, params(**{name: [5349]}))
-    assert fake.commands == []
+@pytest.mark.parametrize("check", [False, True])
+def test_result(run_module: t.Any, fake: t.Any, check: bool) -> None:
+    digest = fake.put("demo/app", "1")
+    manifest = json.loads(fake.manifests["demo/app"][digest])
+    config = json.loads(fake.blobs[manifest["config"]["digest"]])
+    result = run_module(
+        zot_image_info.main, check=check, images=["demo/app:1"], repositories=["demo/app"], query="images[0].tag"
+    )
+    assert result == {
+        "registry": HOST,
+        "changed": False,
+        "images": [
+            {
+                "reference": f"{HOST}/demo/app:1",
+                "registry": HOST,
+                "repository": "demo/app",
+                "tag": "1",
+                "digest": digest,
+                "pinned": f"{HOST}/demo/app@{digest}",
+                "media_type": "application/vnd.oci.image.manifest.v1+json",
+                "platforms": ["linux/amd64"],
+                "size": 1000 + manifest["config"]["size"],
+                "created": "2026-11-23T10:00:00.5Z",
+                "labels": {"org.example.first": "one", "org.example.second": "two"},
+                "exists": True,
+                "manifest": manifest,
+                "config": config,
+                "manifests": [],
+            }
+        ],
+        "repositories": [{"registry": HOST, "repository": "demo/app", "exists": True, "tags": ["1"]}],
+        "result": "1",
+    }
+    assert fake.writes == []
+
+
+def test_lists_of_a_command_line_are_text(run_module: t.Any) -> None:
+    result = run_module(zot_image_info.main, images="demo/app:1 , demo/app", repositories="demo/app, demo/other")
+    assert [image["tag"] for image in result["images"]] == ["1", "latest"]
+    assert [(image["exists"], image["manifest"], image["config"]) for image in result["images"]] == [
+        (False, None, None)
+    ] * 2
+    assert [(each["repository"], each["exists"], each["tags"]) for each in result["repositories"]] == [
+        ("demo/app", False, []),
+        ("demo/other", False, []),
+    ]
+    assert "failed" not in result
+    assert result.keys() == {"registry", "changed", "images", "repositories"}
+
+
+def test_failure(run_module: t.Any, fake: t.Any) -> None:
+    fake.fail("manifest", "demo/app:1", "bad-password", times=9)
+    result = run_module(zot_image_info.main, images=["demo/app:1"])
+    assert (result["failed"], result["error_class"], result["retryable"], result["rc"]) == (
+        True,
+        "unauthorized",
+        False,
+        1,
+    )
+    assert result["cmd"][1:] == ["manifest", f"{HOST}/demo/app:1"]
+    assert "user 'ci' from zot_username (variable) or username (option)" in result["msg"]
+
+
+def test_no_registry_is_needed_for_whole_references(run_module: t.Any) -> None:
+    options = {"registry": None, "username": None, "password": None}
+    result = run_module(zot_image_info.main, images=[f"{HOST}/demo/app:1"], **options)
+    assert result["images"][0]["registry"] == HOST

@@ -97,156 +97,125 @@ def pod(
     return thing("Pod", {"spec": spec(image, section), "status": status}, "app-1", **more)
 
 
-def cronjob(image: str) -> Dict:
-    template = {"template": {"metadata": {}, "spec": spec(image)}}
+def cronjob(image: str, metadata: Dict | None = None) -> Dict:
+    template = {"template": {"metadata": metadata or {}, "spec": spec(image)}}
     return thing("CronJob", {"spec": {"suspend": True, "jobTemplate": {"spec": template}}})
 
 
 REPLICASET_POD = {"labels": {"pod-template-hash": "abc"}, **owned("ReplicaSet", "app-abc")}
+ONCE = owned("Job", "once")
 
-# The kind of use: what is in the cluster, and the reference, the digest, the owner and the use that are found.
 Found = tuple[str, str, str, str]
+
+
+def case(
+    document: t.Callable[[Scene, str], Dict], tag: str, owner: str, use: str, digest: str = "", by_digest: bool = False
+) -> t.Callable[[Scene], tuple[Dict, Found]]:
+    """A use of the image of *tag* by *owner*. The digest is that of the tag *digest*, or of a configuration."""
+
+    def build(s: Scene) -> tuple[Dict, Found]:
+        own = s.config(digest[1:]) if digest.startswith("!") else s.digest(digest or tag)
+        return document(s, f"{s.app}:{tag}"), (f"{s.app}@{own}" if by_digest else f"{s.app}:{tag}", own, owner, use)
+
+    return build
+
+
+def running_pod(s: Scene, image: str, tag: str, **more: t.Any) -> Dict:
+    """A pod that reports the digest of a tag."""
+    return pod(image, f"{s.app}@{s.digest(tag)}", **more)
+
+
+def recorded(s: Scene) -> Dict:
+    return {"annotations": {"zot.killinit.cc/containers": json.dumps({"app": s.digest("cafe123")})}}
+
+
+def template(kind: str, specification: Dict, name: str = "app", **metadata: t.Any) -> Dict:
+    return thing(kind, {"spec": {"template": {"spec": specification}}}, name, **metadata)
+
+
 CASES: dict[str, t.Callable[[Scene], tuple[Dict, Found]]] = {
-    "a pod that reports the index": lambda s: (
-        pod(f"{s.app}:latest", f"{s.app}@{s.digest('3f2c1ab')}", **REPLICASET_POD),
-        (f"{s.app}:latest", s.digest("3f2c1ab"), "deployment/app", "running"),
+    "a pod that reports the index": case(
+        lambda s, image: running_pod(s, image, "3f2c1ab", **REPLICASET_POD), "latest", "deployment/app", "running"
     ),
-    "a pod that reports a member": lambda s: (
-        pod(f"{s.app}:latest", f"{s.app}@{s.digest('3f2c1ab-arm64')}", **owned("StatefulSet", "db")),
-        (f"{s.app}:latest", s.digest("3f2c1ab-arm64"), "statefulset/db", "running"),
+    "a pod that reports a member": case(
+        lambda s, image: running_pod(s, image, "3f2c1ab-arm64", **owned("StatefulSet", "db")),
+        *("latest", "statefulset/db", "running", "3f2c1ab-arm64"),
     ),
-    "a pod that reports a configuration": lambda s: (
-        pod(f"{s.app}:latest", s.config("3f2c1ab-amd64"), **owned("DaemonSet", "agent")),
-        (f"{s.app}:latest", s.config("3f2c1ab-amd64"), "daemonset/agent", "running"),
+    "a pod that reports a configuration": case(
+        lambda s, image: pod(image, s.config("3f2c1ab-amd64"), **owned("DaemonSet", "agent")),
+        *("latest", "daemonset/agent", "running", "!3f2c1ab-amd64"),
     ),
-    "a pod that reports another registry's name": lambda s: (
-        pod(f"{s.app}:latest", f"mirror.example/app@{s.digest('3f2c1ab')}", **owned("Job", "once")),
-        (f"{s.app}:latest", s.digest("3f2c1ab"), "job/once", "running"),
+    "a pod that reports another registry's name": case(
+        lambda s, image: pod(image, f"mirror.example/app@{s.digest('3f2c1ab')}", **ONCE),
+        "latest",
+        "job/once",
+        "running",
     ),
-    "a pod of another registry that reports this one": lambda s: (
-        pod("mirror.example/app:1", f"{s.app}@{s.digest('3f2c1ab')}", **owned("Job", "once")),
-        (f"{s.app}@{s.digest('3f2c1ab')}", s.digest("3f2c1ab"), "job/once", "running"),
+    "a pod of another registry that reports this one": case(
+        lambda s, _image: running_pod(s, "mirror.example/app:1", "3f2c1ab", **ONCE),
+        *("3f2c1ab", "job/once", "running", "", True),
     ),
-    "an init container": lambda s: (
-        pod(f"{s.app}:3f2c1ab", f"{s.app}@{s.digest('3f2c1ab')}", section="initContainers", **owned("Job", "once")),
-        (f"{s.app}:3f2c1ab", s.digest("3f2c1ab"), "job/once", "running"),
+    **{
+        f"a container of the section {section}": case(
+            lambda s, image, section=section: running_pod(s, image, "3f2c1ab", section=section, **ONCE),  # type: ignore[misc]
+            *("3f2c1ab", "job/once", "running"),
+        )
+        for section in ("initContainers", "ephemeralContainers")
+    },
+    "a sidecar that has not started yet": case(
+        lambda _s, image: pod(image, None, section="initContainers", phase="Pending", **owned("DaemonSet", "agent")),
+        *("3f2c1ab", "daemonset/agent", "running"),
     ),
-    "an ephemeral container": lambda s: (
-        pod(
-            f"{s.app}:3f2c1ab", f"{s.app}@{s.digest('3f2c1ab')}", section="ephemeralContainers", **owned("Job", "once")
-        ),
-        (f"{s.app}:3f2c1ab", s.digest("3f2c1ab"), "job/once", "running"),
+    "an image volume": case(
+        lambda _s, image: pod(image, None, section="volumes", **ONCE), "3f2c1ab", "job/once", "running"
     ),
-    "a sidecar that has not started yet": lambda s: (
-        thing(
-            "Pod",
-            {
-                "spec": {
-                    "containers": [],
-                    "initContainers": [{"name": "app", "image": f"{s.app}:3f2c1ab", "restartPolicy": "Always"}],
-                },
-                "status": {"phase": "Pending"},
-            },
-            "app-1",
-            **owned("DaemonSet", "agent"),
-        ),
-        (f"{s.app}:3f2c1ab", s.digest("3f2c1ab"), "daemonset/agent", "running"),
+    "a pod that waits for its image": case(
+        lambda _s, image: pod(image, None, phase="Pending", **REPLICASET_POD), "cafe123", "deployment/app", "running"
     ),
-    "an image volume": lambda s: (
-        pod(f"{s.app}:3f2c1ab", None, section="volumes", **owned("Job", "once")),
-        (f"{s.app}:3f2c1ab", s.digest("3f2c1ab"), "job/once", "running"),
+    "a pod without a controller": case(lambda _s, image: pod(image, None), "stable", "pod/app-1", "template"),
+    "a Deployment": case(lambda _s, image: workload("Deployment", image), "latest", "deployment/app", "template"),
+    "a pinned StatefulSet": case(
+        lambda s, image: workload("StatefulSet", f"{image}@{s.digest('cafe123')}"),
+        *("latest", "statefulset/app", "template", "cafe123", True),
     ),
-    "a pod that waits for its image": lambda s: (
-        pod(f"{s.app}:cafe123", None, phase="Pending", **REPLICASET_POD),
-        (f"{s.app}:cafe123", s.digest("cafe123"), "deployment/app", "running"),
+    **{
+        f"a {kind}": case(
+            lambda _s, image, kind=kind: workload(kind, image),
+            "cafe123",
+            f"{kind.lower()}/app",
+            "template",  # type: ignore[misc]
+        )
+        for kind in ("DaemonSet", "ReplicaSet", "ReplicationController")
+    },
+    "a ReplicaSet of a Deployment, without replicas": case(
+        lambda _s, image: workload("ReplicaSet", image, "app-old", **owned("Deployment", "app")),
+        *("cafe123", "deployment/app", "history"),
     ),
-    "a pod without a controller": lambda s: (
-        pod(f"{s.app}:stable", None),
-        (f"{s.app}:stable", s.digest("cafe123"), "pod/app-1", "template"),
+    "an image volume of a template": case(
+        lambda _s, image: template("DaemonSet", spec(image, "volumes")), "cafe123", "daemonset/app", "template"
     ),
-    "a Deployment": lambda s: (
-        workload("Deployment", f"{s.app}:latest"),
-        (f"{s.app}:latest", s.digest("3f2c1ab"), "deployment/app", "template"),
+    "an init container of a template": case(
+        lambda _s, image: template("Job", spec(image, "initContainers")), "cafe123", "job/app", "template"
     ),
-    "a pinned StatefulSet": lambda s: (
-        workload("StatefulSet", f"{s.app}:latest@{s.digest('cafe123')}"),
-        (f"{s.app}@{s.digest('cafe123')}", s.digest("cafe123"), "statefulset/app", "template"),
-    ),
-    "a DaemonSet": lambda s: (
-        workload("DaemonSet", f"{s.app}:cafe123"),
-        (f"{s.app}:cafe123", s.digest("cafe123"), "daemonset/app", "template"),
-    ),
-    "a ReplicaSet of a Deployment, without replicas": lambda s: (
-        {
-            **(old := workload("ReplicaSet", f"{s.app}:cafe123", "app-old", **owned("Deployment", "app"))),
-            "spec": {**old["spec"], "replicas": 0},
-        },
-        (f"{s.app}:cafe123", s.digest("cafe123"), "deployment/app", "history"),
-    ),
-    "an image volume of a template": lambda s: (
-        thing("DaemonSet", {"spec": {"template": {"spec": spec(f"{s.app}:cafe123", "volumes")}}}),
-        (f"{s.app}:cafe123", s.digest("cafe123"), "daemonset/app", "template"),
-    ),
-    "an init container of a template": lambda s: (
-        thing("Job", {"spec": {"template": {"spec": spec(f"{s.app}:cafe123", "initContainers")}}}),
-        (f"{s.app}:cafe123", s.digest("cafe123"), "job/app", "template"),
-    ),
-    "a ReplicaSet of its own": lambda s: (
-        workload("ReplicaSet", f"{s.app}:cafe123"),
-        (f"{s.app}:cafe123", s.digest("cafe123"), "replicaset/app", "template"),
-    ),
-    "a ControllerRevision": lambda s: (
-        thing(
+    "a ControllerRevision": case(
+        lambda _s, image: thing(
             "ControllerRevision",
-            {"data": {"spec": {"template": {"$patch": "replace", "spec": spec(f"{s.app}:cafe123")}}}, "revision": 1},
+            {"data": {"spec": {"template": {"$patch": "replace", "spec": spec(image)}}}, "revision": 1},
             "db-6c9d",
             **owned("StatefulSet", "db"),
         ),
-        (f"{s.app}:cafe123", s.digest("cafe123"), "statefulset/db", "history"),
+        *("cafe123", "statefulset/db", "history"),
     ),
-    "a ReplicationController": lambda s: (
-        workload("ReplicationController", f"{s.app}:cafe123"),
-        (f"{s.app}:cafe123", s.digest("cafe123"), "replicationcontroller/app", "template"),
+    "a Job": case(
+        lambda _s, image: workload("Job", image, "report-1", **owned("CronJob", "report")),
+        *("cafe123", "cronjob/report", "template"),
     ),
-    "a Job": lambda s: (
-        workload("Job", f"{s.app}:cafe123", "report-1", **owned("CronJob", "report")),
-        (f"{s.app}:cafe123", s.digest("cafe123"), "cronjob/report", "template"),
+    "a suspended CronJob": case(lambda _s, image: cronjob(image), "cafe123", "cronjob/app", "template"),
+    "an annotation of a template": case(
+        lambda s, image: cronjob(image, recorded(s)), "latest", "cronjob/app", "annotation", "cafe123"
     ),
-    "a suspended CronJob": lambda s: (
-        cronjob(f"{s.app}:cafe123"),
-        (f"{s.app}:cafe123", s.digest("cafe123"), "cronjob/app", "template"),
-    ),
-    "an annotation of a template": lambda s: (
-        thing(
-            "CronJob",
-            {
-                "spec": {
-                    "suspend": True,
-                    "jobTemplate": {
-                        "spec": {
-                            "template": {
-                                "metadata": {
-                                    "annotations": {
-                                        "zot.killinit.cc/containers": json.dumps({"app": s.digest("cafe123")})
-                                    }
-                                },
-                                "spec": spec(f"{s.app}:latest"),
-                            }
-                        }
-                    },
-                }
-            },
-        ),
-        (f"{s.app}:latest", s.digest("cafe123"), "cronjob/app", "annotation"),
-    ),
-    "an annotation of a pod": lambda s: (
-        pod(
-            f"{s.app}:latest",
-            None,
-            annotations={"zot.killinit.cc/containers": json.dumps({"app": s.digest("cafe123")})},
-            **owned("Job", "once"),
-        ),
-        (f"{s.app}:latest", s.digest("cafe123"), "job/once", "annotation"),
+    "an annotation of a pod": case(
+        lambda s, image: pod(image, None, **recorded(s), **ONCE), "latest", "job/once", "annotation", "cafe123"
     ),
 }
 
@@ -311,7 +280,14 @@ def test_a_shared_tag_alone(scene: Scene) -> None:
 
 @pytest.mark.parametrize(
     ("tag", "risk"),
-    [("3f2c1ab-amd64", None), ("3f2c1ab-arm-v7", None), ("3f2c1ab-previous", "shared_tag"), ("1.4.2", "shared_tag")],
+    [
+        ("3f2c1ab-amd64", None),
+        ("3f2c1ab-arm-v7", None),
+        ("3f2c1ab-previous", "shared_tag"),
+        ("1.4.2", None),
+        ("v1.4.2-amd64-v2", None),
+        ("1.4", "shared_tag"),
+    ],
 )
 def test_the_tag_of_a_revision(tag: str, risk: str | None, scene: Scene) -> None:
     """The tag of one architecture belongs to it."""

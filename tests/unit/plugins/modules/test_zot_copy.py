@@ -15,10 +15,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import search_images
 from ansible_collections.killinit.zot.plugins.modules import zot_copy
-from ansible_collections.killinit.zot.tests.unit.conftest import FakeRegistry
+from ansible_collections.killinit.zot.tests.unit.conftest import FakeRegistry, replace_tools
 from ansible_collections.killinit.zot.tests.unit.copy_scene import IN_TOTO, NOTARY, SPDX, Crane, End
 from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
 from ansible_collections.killinit.zot.tests.unit.web_registry import CAPTURED
@@ -71,13 +70,9 @@ class Scene:
 
 @pytest.fixture
 def scene(fake: FakeRegistry, run_module: t.Any, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Scene]:
-    ends = [End(fake, attached={}), End(FakeRegistry(deletes_untagged=True), attached={})]
+    ends = [End(fake, attached={}), End(FakeRegistry(), attached={})]
     crane = Crane(ends)
-
-    def run(runner: t.Any, command: t.Sequence[str], **more: t.Any) -> bytes:
-        return crane.run(runner, command, **more)
-
-    monkeypatch.setattr(runner_file.Runner, "run", run)
+    replace_tools(monkeypatch, crane.run)
     with running(ends[0].respond) as source, running(ends[1].respond) as destination:
         ends[0].server, ends[1].server = source, destination
         yield Scene(ends[0], ends[1], crane, run_module)
@@ -99,12 +94,6 @@ def test_everything_is_copied_and_the_tag_is_last(scene: Scene) -> None:
     }
     assert [each["to"] for each in result["moved"]] == [scene.index]
     assert wrong_keys(zot_copy.RETURN, {name: value for name, value in result.items() if name != "diff"}) == []
-
-
-def test_a_dry_run_says_the_same(scene: Scene) -> None:
-    planned = scene(check=True, shared_tags=["latest"])
-    assert (scene.crane.done, scene.destination.fake.manifests) == ([], {})
-    assert planned == scene(shared_tags=["latest"])
 
 
 def test_a_second_run_asks_little(scene: Scene) -> None:
@@ -226,9 +215,8 @@ class TestTags:
         scene.crane.fails.clear()
         scene.crane.done.clear()
         assert scene(images=items)["changed"] is True
-        assert scene.crane.done[0] == f"copy demo/other@{other}"
         # The shared tags move after the others of all images.
-        assert [each.rpartition(":")[2] for each in scene.crane.done[1:]] == ["r1", "r1", "latest", "latest"]
+        assert [each.rpartition(":")[2] for each in scene.crane.done[-4:]] == ["r1", "r1", "latest", "latest"]
 
     @pytest.mark.parametrize("overwrite", [False, "no", ["r2"]])
     def test_another_image_under_the_tag(self, scene: Scene, overwrite: t.Any) -> None:
@@ -242,6 +230,7 @@ class TestTags:
         before = scene.destination.fake.put("demo/app", "latest", salt="before")
         options = {"shared_tags": ["latest"], "overwrite": False, "keep_previous": "{tag}-previous"}
         planned = scene(check=True, **options)
+        assert (scene.crane.done, scene.tags()) == ([], {"latest": before})
         result = scene(**options)
         assert planned == result
         assert scene.tags() == {"r1": scene.index, "latest": scene.index, "latest-previous": before}
@@ -387,28 +376,16 @@ class TestEnds:
         assert scene.source.server
         assert {each for each in scene.source.server.credentials if each} == set()
 
-    def test_one_registry(self, scene: Scene) -> None:
+    @pytest.mark.parametrize("user", ["reader:read-s3cret", "ci:s3cret"], ids=["its own", "of the destination"])
+    def test_one_registry(self, scene: Scene, user: str) -> None:
         """The account of the destination, unless the source has one of its own: crane gets both, by repository."""
-        for source in ({"source_username": None, "source_password": None}, {}):
-            result = scene(
-                source_registry=None,
-                registry=scene.source.host,
-                source_repository="demo/app",
-                repository="prod/app",
-                **source,
-            )
-            assert "msg" not in result, result["msg"]
-        accounts = scene.crane.accounts[0]
-        ci = {"auth": base64.b64encode(b"ci:s3cret").decode()}
-        assert accounts == {f"{scene.source.host}/{name}": ci for name in ("demo/app", "prod/app")}
-
-    def test_two_accounts_at_one_registry(self, scene: Scene) -> None:
-        scene(source_registry=None, registry=scene.source.host, source_repository="demo/app", repository="prod/app")
-        reader, ci = (base64.b64encode(text).decode() for text in (b"reader:read-s3cret", b"ci:s3cret"))
-        assert scene.crane.accounts[0] == {
-            f"{scene.source.host}/demo/app": {"auth": reader},
-            f"{scene.source.host}/prod/app": {"auth": ci},
-        }
+        own = {} if user.startswith("reader") else {"source_username": None, "source_password": None}
+        host = scene.source.host
+        result = scene(source_registry=None, registry=host, source_repository="demo/app", repository="prod/app", **own)
+        assert "msg" not in result, result["msg"]
+        users = {"demo/app": user, "prod/app": "ci:s3cret"}
+        auths = {name: {"auth": base64.b64encode(text.encode()).decode()} for name, text in users.items()}
+        assert scene.crane.accounts[0] == {f"{host}/{name}": auth for name, auth in auths.items()}
 
 
 @pytest.mark.parametrize(

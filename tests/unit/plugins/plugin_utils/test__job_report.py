@@ -116,6 +116,13 @@ def test_variables_of_the_next_job() -> None:
     assert _job_report.as_dotenv(reports) == f'IMAGE={first}\nIMAGES=["{first}","{second}"]\nREVISION=3f2c1ab\n'
 
 
+def test_a_failed_job_names_no_image() -> None:
+    """The images are published, but no cluster runs them."""
+    reports = {"zot_publish_report": PUBLISHED, "zot_release_report": {"ok": False}}
+    assert _job_report.variables(reports) == {"revision": "3f2c1ab"}
+    assert _job_report.pinned_images(reports) == []
+
+
 @pytest.mark.parametrize(
     "pinned", [f"a\nPATH=/tmp\nb@{DIGEST}", f"a@{DIGEST}\n", f"a$(id)@{DIGEST}", "app:latest", "a@sha256:abc", 1]
 )

@@ -189,9 +189,8 @@ def test_hostile_text_is_text_in_markdown(text: str) -> None:
     assert report_file.printable(text).strip() in texts
 
 
-@pytest.mark.parametrize("template", ["report.html.j2", "report.md.j2"])
-def test_a_template_cannot_leave_out_the_escape(template: str) -> None:
-    text = (report_file._TEMPLATES / template).read_text(encoding="utf-8")
+def test_the_template_cannot_leave_out_the_escape() -> None:
+    text = (report_file._TEMPLATES / "report.html.j2").read_text(encoding="utf-8")
     assert not re.search(r"\bsafe\b|autoescape|Markup", text)
 
 
@@ -312,10 +311,10 @@ def test_the_workloads_of_a_cluster() -> None:
         ("2026-10-20T12:00:00Z", "1 month"),
         ("2024-10-20T12:00:00Z", "2 years"),
         ("2027-01-01T00:00:00Z", "now"),
-        ("2026-13-45T00:00:00Z", report_file._UNKNOWN),
-        ("٢٠٢٦-11-25T00:00:00Z", report_file._UNKNOWN),
-        ("", report_file._UNKNOWN),
-        (None, report_file._UNKNOWN),
+        ("2026-13-45T00:00:00Z", report_file.UNKNOWN),
+        ("٢٠٢٦-11-25T00:00:00Z", report_file.UNKNOWN),
+        ("", report_file.UNKNOWN),
+        (None, report_file.UNKNOWN),
     ],
 )
 def test_age(text: str | None, age: str) -> None:
@@ -324,7 +323,7 @@ def test_age(text: str | None, age: str) -> None:
 
 @pytest.mark.parametrize(("part", "text"), [(0, "░" * 20), (1, "█" + "░" * 19), (50, "█" * 10 + "░" * 10)])
 def test_bar(part: int, text: str) -> None:
-    assert report_file._bar(part, 100) == text
+    assert report_file.bar(part, 100) == text
 
 
 def test_what_only_the_search_extension_knows() -> None:

@@ -48,8 +48,8 @@ def arguments(given: Dict, variables: Dict, module: str = "zot_tag") -> Dict:
         ({}, {"zot_registry_aliases": ["a", "b"], "zot_crane_path": "/c", "zot_skopeo_path": "/s", "zot_ca_path": "/p"},
          {"registry_aliases": ["a", "b"], "crane_path": "/c", "skopeo_path": "/s", "ca_path": "/p"}),
         # None, empty and omit are not set, in a task and in a variable.
-        ({"registry": None, "ca_path": "", "repository": ""}, {"zot_registry": "h"},
-         {"registry": "h", "repository": ""}),
+        ({"registry": None, "ca_path": "", "repository": "", "tags": None, "parallel": 0}, {"zot_registry": "h"},
+         {"registry": "h", "parallel": 0}),
         ({}, {"zot_registry": "", "zot_ca_path": None, "zot_timeout": "{{ omit }}"}, {}),
         ({"validate_certs": False}, {"zot_validate_certs": True}, {"validate_certs": False}),
         # The account: all of the task, or what belongs to it.
@@ -63,6 +63,11 @@ def arguments(given: Dict, variables: Dict, module: str = "zot_tag") -> Dict:
 )  # fmt: skip
 def test_the_options_of_a_task(given: Dict, variables: Dict, expected: Dict) -> None:
     assert arguments(given, variables) == expected
+
+
+def test_images_in_use_are_never_omitted() -> None:
+    """Without this option zot_prune also removes what clusters use."""
+    assert arguments({"in_use": ""}, {}, "zot_prune") == {"in_use": ""}
 
 
 @pytest.mark.parametrize(
@@ -116,6 +121,6 @@ def test_every_module_gets_the_settings_that_it_has(name: str) -> None:
               RUNTIME["plugin_routing"]["modules"].items()}  # fmt: skip
     assert routed.get(f"killinit.zot.{name}", f"killinit.zot.{name}") == "killinit.zot.zot_push"
     assert (name in settings.CLUSTER_MODULES) is (name in GROUPS["cluster"])
-    specs = importlib.import_module("ansible_collections.killinit.zot.plugins.module_utils._registry.module")
+    specs = importlib.import_module("ansible_collections.killinit.zot.plugins.module_utils._registry.spec")
     known = specs.CLUSTER_MODULE_OPTIONS if name in GROUPS["cluster"] else specs.Spec({}).for_module()["argument_spec"]
     assert set(settings.options_of(name).values()) == set(known)

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.commands import Commands
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import ImageUse
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import PullFailure
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import ImageUse
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 
 KUBECTL = "kubectl --namespace=openclaw"
@@ -72,6 +72,18 @@ def test_always_pull() -> None:
 def test_only_on() -> None:
     (command,) = commands().only_on("arm64")
     assert patched(command) == {"nodeSelector": {"kubernetes.io/arch": "arm64"}}
+
+
+def test_a_pod_of_its_own_can_get_another_image() -> None:
+    expected = f"{KUBECTL} set image pod/alone first=h.example/r:2"
+    assert commands("pod/alone", uses="first data").set_image(IMAGE) == [expected]
+
+
+@pytest.mark.parametrize("kind", ["job", "replicaset", "widget"])
+def test_what_cannot_be_changed_gets_no_command(kind: str) -> None:
+    """A Job's template is fixed, and what other controllers own is not ours to change."""
+    found = commands(f"{kind}/x")
+    assert [*found.set_image(IMAGE), *found.always_pull(), *found.only_on("arm64"), *found.pull_with("a")] == []
 
 
 @pytest.mark.parametrize(

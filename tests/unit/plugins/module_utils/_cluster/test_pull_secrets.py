@@ -11,8 +11,9 @@ import typing as t
 import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
-    Entry,
+    PullCredentials,
     PullSecret,
+    SecretEntry,
     kubelet_key,
     printable_key,
     service_account_of,
@@ -64,12 +65,12 @@ def test_key_as_kubelet_takes_it(name: str, key: str | None) -> None:
 
 def test_many_stars_take_no_time() -> None:
     """The key of an entry may be anybody's."""
-    assert Entry("", "*a" * 30 + ".cc", "ci", "pass", False).fits("a" * 60 + "b.cc/a") is False
-    assert Entry("", "*a" * 30 + ".cc", "ci", "pass", False).fits("a" * 60 + ".cc/a") is True
+    assert SecretEntry("", "*a" * 30 + ".cc", "ci", "pass", False).fits("a" * 60 + "b.cc/a") is False
+    assert SecretEntry("", "*a" * 30 + ".cc", "ci", "pass", False).fits("a" * 60 + ".cc/a") is True
 
 
 def test_a_key_is_shown_without_the_password_in_it() -> None:
-    assert "hunter2" not in repr(Entry("https://user:hunter2@bad host", "", "", "", False))
+    assert "hunter2" not in repr(SecretEntry("https://user:hunter2@bad host", "", "", "", False))
     assert "hunter2" not in printable_key("https://user:hunter2@bad host")
     assert printable_key("https://user:hunter2@oci.killinit.cc") == "oci.killinit.cc"
     assert printable_key("https://user:hun@ter2@bad host") == "'bad host'"
@@ -95,7 +96,7 @@ def test_a_key_is_shown_without_the_password_in_it() -> None:
     ],
 )
 def test_which_entry_fits(key: str, repository: str, fits: bool) -> None:
-    assert Entry(key, key, "ci", "pass", False).fits(repository) is fits
+    assert SecretEntry(key, key, "ci", "pass", False).fits(repository) is fits
 
 
 def test_the_longest_match_comes_first() -> None:
@@ -199,3 +200,66 @@ def test_the_older_type() -> None:
 )
 def test_service_account(specification: dict[str, str], account: str) -> None:
     assert service_account_of(specification) == account
+
+
+class TestEntryUpdate:
+    """The entry of one registry is set. Everything else in the document stays as it is written."""
+
+    NEW = PullCredentials("ci", "hunter2")
+    TEXT = r""" {"HttpHeaders" : {"a": "\u00e4"},"Auths":{
+        "ghcr.io":{ "auth" : "Y2k6\u0063GFzcw==", "n":1.50, "username":"ci", "username": "ci"},
+        "\u006fci.killinit.cc/part": null ,
+        "https://oci.killinit.cc/v2/":{}, "broken": 1
+    }, "credHelpers":{"x" :  "y"}}"""
+
+    def written(self, text: str, **options: t.Any) -> str:
+        update = PullSecret.read(secret(text)).with_entry("oci.killinit.cc", **options)
+        return base64.b64decode(update.data(self.NEW)).decode()
+
+    def test_what_is_kept_does_not_change_by_a_byte(self) -> None:
+        written = self.written(self.TEXT)
+        for text in (
+            '{"a": "\\u00e4"}',
+            r'{ "auth" : "Y2k6\u0063GFzcw==", "n":1.50, "username":"ci", "username": "ci"}',
+            '{"x" :  "y"}',
+        ):
+            assert text in written
+        read = PullSecret.read(secret(written))
+        assert read.problems == ()
+        assert list(read.auths) == ["ghcr.io", "oci.killinit.cc/part", "oci.killinit.cc"]
+        assert json.loads(read.auths["oci.killinit.cc"]) == self.NEW.entry()
+        # With the same credentials, the document stays as it is.
+        update = read.with_entry("oci.killinit.cc")
+        assert (update.changes(self.NEW), base64.b64decode(update.data(self.NEW)).decode()) == ((), written)
+
+    def test_the_changes_name_no_secret(self) -> None:
+        update = PullSecret.read(secret(self.TEXT)).with_entry("oci.killinit.cc", ["oci.killinit.cc/part"])
+        assert update.changes(self.NEW) == (
+            "entry oci.killinit.cc/part: removed",
+            "entry oci.killinit.cc: credentials updated",
+            "entry broken: removed",
+        )
+        assert "hunter2" not in repr(update) + repr(self.NEW)
+        assert PullSecret.read({}).with_entry("x").changes(None) == ("entry x: added",)
+
+    @pytest.mark.parametrize(
+        ("key", "is_kept"),
+        [
+            ("quay.io", True),
+            ("https://user:secret@quay.io/v2/", True),
+            ("*.killinit.cc", True),
+            ("oci.killinit.cc/a", True),
+            ("oci.killinit.cc/bad", False),
+            ("http://oci.killinit.cc", False),
+            ("bad host", True),
+            ("user:secret@bad host", False),
+        ],
+    )
+    def test_which_entries_are_kept(self, key: str, is_kept: bool) -> None:
+        written = self.written(json.dumps({"auths": {key: ACCOUNT}}), bad=["oci.killinit.cc/bad"])
+        assert (key in PullSecret.read(secret(written)).auths) is is_kept
+
+    def test_the_older_type_becomes_the_current_one(self) -> None:
+        old = PullSecret.read(secret({"quay.io": ACCOUNT}, kind="kubernetes.io/dockercfg", field=".dockercfg"))
+        written = PullSecret.read({"type": CONFIG, "data": {".dockerconfigjson": old.with_entry("x").data(self.NEW)}})
+        assert list(written.auths) == ["quay.io", "x"]

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import (
     image_identity,
-    predicted_oci_configs,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Image,
@@ -36,11 +35,6 @@ REFERENCE = Reference("h.example", "demo/app", "1")
 )
 def test_a_version_of_windows_satisfies_every_request_without_one(wanted: str, satisfied: bool) -> None:
     assert Platform("windows", "amd64", os_version="10.0.20348.2402").satisfies(Platform.parse(wanted)) is satisfied
-
-
-@pytest.mark.parametrize("text", ["linux/amd64", "linux/arm/v7", "windows/amd64"])
-def test_platform_is_printed_as_it_is_read(text: str) -> None:
-    assert str(Platform.parse(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -180,42 +174,6 @@ def test_same_index(other: Manifest, same: bool) -> None:
     assert (BASE.by_platform == other.by_platform) is same
 
 
-def test_image_that_is_absent() -> None:
-    assert Image(REFERENCE).for_ansible() == {
-        "reference": "h.example/demo/app:1",
-        "registry": "h.example",
-        "repository": "demo/app",
-        "tag": "1",
-        "digest": None,
-        "pinned": None,
-        "media_type": None,
-        "platforms": [],
-        "size": None,
-        "created": None,
-        "labels": {},
-        "exists": False,
-    }
-
-
-def test_image() -> None:
-    manifest = Manifest("sha256:" + "a" * 64, MANIFEST, {}, size=5)
-    config = {"os": "linux", "architecture": "arm", "variant": "v7", "created": "now", "config": {"Labels": {"a": "b"}}}
-    assert Image(REFERENCE, manifest, config).for_ansible() == {
-        "reference": "h.example/demo/app:1",
-        "registry": "h.example",
-        "repository": "demo/app",
-        "tag": "1",
-        "digest": manifest.digest,
-        "pinned": f"h.example/demo/app@{manifest.digest}",
-        "media_type": MANIFEST,
-        "platforms": ["linux/arm/v7"],
-        "size": 5,
-        "created": "now",
-        "labels": {"a": "b"},
-        "exists": True,
-    }
-
-
 def test_the_size_of_an_index_is_that_of_its_children() -> None:
     children = (Manifest("sha256:a", MANIFEST, {}, size=5), Manifest("sha256:b", MANIFEST, {}, size=6))
     assert Image(REFERENCE, index(), None, children).for_ansible()["size"] == 11
@@ -245,10 +203,8 @@ def test_content_of_any_json(document: dict[str, t.Any]) -> None:
         found = image_identity(document)
     except InvalidImageError:
         return
-    same = [json.dumps(document), *predicted_oci_configs(document)]
-    assert {json.dumps(image_identity(json.loads(each)), sort_keys=True) for each in same} == {
-        json.dumps(found, sort_keys=True)
-    }
+    again = image_identity(json.loads(json.dumps(document)))
+    assert json.dumps(again, sort_keys=True) == json.dumps(found, sort_keys=True)
 
 
 @given(DOCUMENTS)

@@ -14,12 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import Rules, Use, plan, pushed_at, subject_of
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.search import Member, TaggedImage
-from ansible_collections.killinit.zot.plugins.module_utils._revision_tags import RevisionTags
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import Revisions, subject_of
+from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import (
+    ImagesInUse,
+    PruneRules,
+    plan_removals,
+    pushed_at,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.search import ImageMember, TaggedImage
 
-DEFAULT = RevisionTags("[0-9a-f]{7,40}")
+DEFAULT = Revisions()
 DAY = 86400
 
 
@@ -37,7 +41,7 @@ def when(days: float | None) -> str | None:
 
 def single(tag: str, name: object, day: float | None = 0, **more: t.Any) -> TaggedImage:
     """An image of one platform; its configuration has the digest of its name behind a c."""
-    member = Member(digest(name), digest(f"c{name}"), "linux/amd64", 1000)
+    member = ImageMember(digest(name), digest(f"c{name}"), "linux/amd64", 1000)
     return TaggedImage(tag, digest(name), "manifest", [member], when(day), **more)
 
 
@@ -51,21 +55,21 @@ def revision(name: str, number: int, day: float | None = 0) -> list[TaggedImage]
     return [index(name, f"{number}9", *members, day=day), *members]
 
 
-def rules(**more: t.Any) -> Rules:
+def rules(**more: t.Any) -> PruneRules:
     keep = tuple(re.compile(each) for each in more.pop("keep", ()))
-    return Rules(**{"revisions": DEFAULT, "keep": keep, **more})
+    return PruneRules(**{"revisions": DEFAULT, "keep": keep, **more})
 
 
 def reasons(
     images: t.Sequence[TaggedImage],
-    given_rules: Rules,
-    use: Use | None = None,
+    given_rules: PruneRules,
+    use: ImagesInUse | None = None,
     attached: t.Sequence[str] = (),
     missing: t.Container[str] = (),
 ) -> dict[str, str]:
     """The reason for each tag. The reason to remove a tag begins with a minus."""
     tags = [*(image.tag for image in images), *attached]
-    found = plan(tags, images, given_rules, use or Use(), missing)
+    found = plan_removals(tags, images, given_rules, use or ImagesInUse(), missing)
     return {each.tag: f"{'-' if each.removed else ''}{each.reason}" for each in found}
 
 
@@ -86,22 +90,22 @@ def test_revisions_are_counted_and_not_tags() -> None:
 @pytest.mark.parametrize(
     ("more", "use", "reason"),
     [
-        ({"keep": ["aaaaaa1"]}, Use(), "name"),
-        ({"keep": [".*-arm64"]}, Use(), "name"),
-        ({"keep": ["aaaaaa"]}, Use(), "-old"),
-        ({}, Use(frozenset([digest(19)])), "in_use"),
-        ({}, Use(frozenset([digest(10)])), "in_use"),
-        ({}, Use(frozenset([digest("c11")])), "in_use"),
-        ({}, Use(tags=frozenset(["aaaaaa1-amd64"])), "in_use"),
-        ({}, Use(frozenset([digest(29)]), frozenset(["latest", "aaaaaa2"])), "-old"),
-        ({"newer_than": 0.0}, Use(), "newer"),
-        ({"newer_than": 9e12}, Use(), "-old"),
-        ({"keep_last": None}, Use(), "no_rule"),
-        ({"keep_last": 3}, Use(), "keep_last"),
-        ({"revisions": RevisionTags("v.*")}, Use(), "shared_tag"),
+        ({"keep": ["aaaaaa1"]}, ImagesInUse(), "name"),
+        ({"keep": [".*-arm64"]}, ImagesInUse(), "name"),
+        ({"keep": ["aaaaaa"]}, ImagesInUse(), "-old"),
+        ({}, ImagesInUse(frozenset([digest(19)])), "in_use"),
+        ({}, ImagesInUse(frozenset([digest(10)])), "in_use"),
+        ({}, ImagesInUse(frozenset([digest("c11")])), "in_use"),
+        ({}, ImagesInUse(tags=frozenset(["aaaaaa1-amd64"])), "in_use"),
+        ({}, ImagesInUse(frozenset([digest(29)]), frozenset(["latest", "aaaaaa2"])), "-old"),
+        ({"newer_than": 0.0}, ImagesInUse(), "newer"),
+        ({"newer_than": 9e12}, ImagesInUse(), "-old"),
+        ({"keep_last": None}, ImagesInUse(), "no_rule"),
+        ({"keep_last": 3}, ImagesInUse(), "keep_last"),
+        ({"revisions": Revisions(re.compile("v.*"))}, ImagesInUse(), "shared_tag"),
     ],
 )
-def test_a_rule(more: dict[str, t.Any], use: Use, reason: str) -> None:
+def test_a_rule(more: dict[str, t.Any], use: ImagesInUse, reason: str) -> None:
     """All tags of the oldest revision are kept, or all are removed."""
     found = reasons(THREE, rules(**{"keep_last": 1, **more}), use)
     assert {found[tag] for tag in ("aaaaaa1", "aaaaaa1-amd64", "aaaaaa1-arm64")} == {reason}
@@ -110,7 +114,7 @@ def test_a_rule(more: dict[str, t.Any], use: Use, reason: str) -> None:
 def test_an_index_in_use_keeps_its_members() -> None:
     """Also those whose tags are of another revision."""
     images = [*revision("aaaaaa1", 1), *revision("aaaaaa2", 2, 2), index("stable", 99, *THREE[1:3])]
-    assert reasons(images, rules(keep_last=1), Use(frozenset([digest(99)])))["aaaaaa1-amd64"] == "in_use"
+    assert reasons(images, rules(keep_last=1), ImagesInUse(frozenset([digest(99)])))["aaaaaa1-amd64"] == "in_use"
 
 
 @pytest.mark.parametrize("pushed", [None, "yesterday", "2026-02-30T10:00:00Z"])
@@ -135,37 +139,28 @@ def test_two_builds_of_one_image() -> None:
     assert pushed_at(single("aaaaaa1", 1, 5, tagged_at=when(1))) == pushed_at(single("aaaaaa1", 1, 5))
 
 
-@pytest.mark.parametrize(
-    ("tag", "belongs"),
-    [
-        ("3f2c1ab", "3f2c1ab"),
-        ("3f2c1ab-amd64", "3f2c1ab"),
-        ("3f2c1ab-arm-v7", "3f2c1ab"),
-        ("3f2c1ab-windows-amd64", "3f2c1ab"),
-        ("3f2c1ab-mips64le", "3f2c1ab"),
-        ("0012345", "0012345"),
-        ("3f2c1ab-previous", None),
-        ("3f2c1ab-amd64-previous", None),
-        ("3f2c1ab-", None),
-        ("latest-amd64", None),
-        ("-amd64", None),
-        ("3F2C1AB", None),
-        ("1.4.2", None),
-    ],
-)
-def test_the_revision_of_a_tag(tag: str, belongs: str | None) -> None:
-    assert DEFAULT.revision_of(tag) == belongs
+VERSIONS = [*revision("1.4.2", 5, 1), index("1.4", 59, day=1), *revision("3f2c1ab-alpine", 6, 1)]
 
 
-def test_a_pattern_that_is_none() -> None:
-    with pytest.raises(ZotError, match="is not a regular expression"):
-        RevisionTags("(")
+@pytest.mark.parametrize("more", [{"keep_last": 1}, {"newer_than": 9e12}, {"keep_last": 1, "untag_members": True}])
+def test_only_commits_are_removed(more: dict[str, t.Any]) -> None:
+    """By default. The other revisions do not count, either, so that they displace no commit."""
+    found = reasons([*VERSIONS, *THREE[:3]], rules(only_commits=True, **more))
+    assert {tag: found[tag] for tag in found if not tag.startswith("aaaaaa1")} == {
+        **dict.fromkeys(("1.4.2", "1.4.2-amd64", "1.4.2-arm64"), "not_commit"),
+        **dict.fromkeys(("3f2c1ab-alpine", "3f2c1ab-alpine-amd64", "3f2c1ab-alpine-arm64"), "not_commit"),
+        "1.4": "shared_tag",
+    }
+    assert found["aaaaaa1"] == ("-old" if "newer_than" in more else "keep_last")
+    # An expression for them says that they may be removed.
+    given_pattern = rules(revisions=Revisions(re.compile(r"\d+\.\d+\.\d+")), newer_than=9e12)
+    assert reasons(VERSIONS, given_pattern)["1.4.2-amd64"] == "-old"
 
 
 def test_tags_of_members_are_removed_and_the_index_is_kept() -> None:
     """In every revision that is kept, for whatever reason, also because its age is unknown."""
     images = [*THREE, *revision("aaaaaa4", 4, None), LATEST]
-    found = reasons(images, rules(keep_last=1, untag_members=True), Use(frozenset([digest(29)])))
+    found = reasons(images, rules(keep_last=1, untag_members=True), ImagesInUse(frozenset([digest(29)])))
     assert {tag: found[tag] for tag in found if not tag.startswith("aaaaaa1")} == {
         "aaaaaa2": "in_use",
         "aaaaaa2-amd64": "-member",
@@ -183,13 +178,13 @@ def test_tags_of_members_are_removed_and_the_index_is_kept() -> None:
 @pytest.mark.parametrize(
     ("use", "keep"),
     [
-        (Use(tags=frozenset(["aaaaaa1-amd64"])), ()),
-        (Use(frozenset([digest(10)])), ()),
-        (Use(frozenset([digest("c10")])), ()),
-        (Use(), (".*-amd64",)),
+        (ImagesInUse(tags=frozenset(["aaaaaa1-amd64"])), ()),
+        (ImagesInUse(frozenset([digest(10)])), ()),
+        (ImagesInUse(frozenset([digest("c10")])), ()),
+        (ImagesInUse(), (".*-amd64",)),
     ],
 )
-def test_a_member_in_use_is_kept(use: Use, keep: tuple[str, ...]) -> None:
+def test_a_member_in_use_is_kept(use: ImagesInUse, keep: tuple[str, ...]) -> None:
     found = reasons(revision("aaaaaa1", 1), rules(untag_members=True, keep=keep), use)
     assert found["aaaaaa1-amd64"] in ("in_use", "name")
     assert found["aaaaaa1-arm64"] == "-member"
@@ -214,17 +209,19 @@ def signature(name: object) -> str:
 @pytest.mark.parametrize(
     ("subject", "use", "missing", "reason"),
     [
-        (19, Use(), (), "-attachment"),
-        (11, Use(), (), "-attachment"),
-        (39, Use(), (), "attachment"),
-        (30, Use(), (), "attachment"),
-        (19, Use(frozenset([digest(19)])), (), "in_use"),
-        (77, Use(), (), "attachment"),
-        (77, Use(), (digest(77),), "-attachment"),
-        (77, Use(frozenset([digest(77)])), (digest(77),), "in_use"),
+        (19, ImagesInUse(), (), "-attachment"),
+        (11, ImagesInUse(), (), "-attachment"),
+        (39, ImagesInUse(), (), "attachment"),
+        (30, ImagesInUse(), (), "attachment"),
+        (19, ImagesInUse(frozenset([digest(19)])), (), "in_use"),
+        (77, ImagesInUse(), (), "attachment"),
+        (77, ImagesInUse(), (digest(77),), "-attachment"),
+        (77, ImagesInUse(frozenset([digest(77)])), (digest(77),), "in_use"),
     ],
 )
-def test_an_attachment_is_removed_with_its_image(subject: int, use: Use, missing: tuple[str, ...], reason: str) -> None:
+def test_an_attachment_is_removed_with_its_image(
+    subject: int, use: ImagesInUse, missing: tuple[str, ...], reason: str
+) -> None:
     for tag in (signature(subject), signature(subject)[: -len(".sig")]):
         assert subject_of(tag) == digest(subject)
         assert reasons(THREE, rules(keep_last=1), use, [tag], missing)[tag] == reason
@@ -233,11 +230,14 @@ def test_an_attachment_is_removed_with_its_image(subject: int, use: Use, missing
 
 
 def test_a_tag_that_is_gone_is_not_planned() -> None:
-    assert plan(["aaaaaa1", "aaaaaa2"], [single("aaaaaa2", 2)], rules(keep_last=1), Use())[0].tag == "aaaaaa2"
+    assert (
+        plan_removals(["aaaaaa1", "aaaaaa2"], [single("aaaaaa2", 2)], rules(keep_last=1), ImagesInUse())[0].tag
+        == "aaaaaa2"
+    )
 
 
 TAGS = [f"aaaaaa{number}{suffix}" for number in range(4) for suffix in ("", "-amd64", "-arm64")]
-SHARED = ["latest", "stable", "aaaaaa1-previous"]
+SHARED = ["latest", "stable", "aaaaaa1-previous", "1.4"]
 DAYS = st.one_of(st.none(), st.integers(0, 5))
 
 
@@ -281,13 +281,13 @@ def test_every_needed_image_is_kept(
     own = rules(keep_last=keep_last, newer_than=newer_than, keep=keep, untag_members=untag)
     attached = [signature(name) for name in ("0", "1", "901")]
     tags = [*(image.tag for image in images), *attached]
-    decisions = {each.tag: each for each in plan(tags, images, own, Use(used, named))}
+    decisions = {each.tag: each for each in plan_removals(tags, images, own, ImagesInUse(used, named))}
     assert list(decisions) == tags
     kept = [image for image in images if not decisions[image.tag].removed]
     kept_digests = {digest for image in kept for digest in image.digests}
     for image in images:
         decision = decisions[image.tag]
-        revision_ = DEFAULT.revision_of(image.tag)
+        revision_ = DEFAULT.of(image.tag)
         if decision.removed:
             # Neither the tag nor what it holds is needed by name, by digest or by configuration.
             assert not any(re.fullmatch(each, image.tag) for each in keep)
@@ -295,13 +295,13 @@ def test_every_needed_image_is_kept(
             assert not image.digests & used
             assert revision_ is not None
         if decision.removed and decision.reason == "old":
-            group = [each for each in images if DEFAULT.revision_of(each.tag) == revision_]
+            group = [each for each in images if DEFAULT.of(each.tag) == revision_]
             times = [pushed_at(each) for each in group]
             assert None not in times
             assert all(decisions[each.tag].removed for each in group)
             newest = max(time for time in times if time is not None)
             assert newer_than is None or newest < newer_than
-            others = {DEFAULT.revision_of(each.tag) for each in kept if (pushed_at(each) or 0) > newest} - {
+            others = {DEFAULT.of(each.tag) for each in kept if (pushed_at(each) or 0) > newest} - {
                 None,
                 revision_,
             }
@@ -320,5 +320,5 @@ def test_every_needed_image_is_kept(
         assert not decisions[tag].removed or (was_tagged and subject not in kept_digests | used)
     # The same plan again finds nothing more to remove.
     rest = [tag for tag in tags if not decisions[tag].removed]
-    again = plan(rest, kept, own, Use(used, named))
+    again = plan_removals(rest, kept, own, ImagesInUse(used, named))
     assert not [each.tag for each in again if each.removed]

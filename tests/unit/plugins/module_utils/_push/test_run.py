@@ -5,35 +5,25 @@
 from __future__ import annotations
 
 import datetime
-import re
-import time
 import typing as t
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._index import write_indexes
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import (
-    InvalidArchiveError,
-    MissingLibraryError,
-)
-from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import predicted_oci_configs
-from ansible_collections.killinit.zot.plugins.module_utils._push.request import push_requests, tags_to_read_ahead
-from ansible_collections.killinit.zot.plugins.module_utils._push.run import push as push_archives
-from ansible_collections.killinit.zot.plugins.module_utils._push.state import invalid_archives
-from ansible_collections.killinit.zot.plugins.module_utils._registry.archive_writer import ArchiveWriter
+from ansible_collections.killinit.zot.plugins.module_utils._index import run as run_index
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import MissingLibraryError
+from ansible_collections.killinit.zot.plugins.module_utils._push.pusher import ArchivePusher
+from ansible_collections.killinit.zot.plugins.module_utils._push.run import run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 
 HOST = "127.0.0.1:5000"
 
 
-def push(registry: ArchiveWriter, params: dict[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
-    """As the module calls it."""
-    with registry.reading_archives(min(params["parallel"], len(params["images"] or [None]))):
-        requests = push_requests(registry, params)
-        registry.read_ahead(tags_to_read_ahead(requests, params["parallel"]))
-        return push_archives(registry, requests, params, dry_run=dry_run)
+def push(session: Session, params: dict[str, t.Any], *, dry_run: bool) -> dict[str, t.Any]:
+    return run(session, params, dry_run=dry_run)
 
 
 def item(archive: object, *tags: str, **options: t.Any) -> dict[str, t.Any]:
@@ -69,83 +59,69 @@ def other(tmp_path: Path, write_archive: t.Any, docker_config: t.Any) -> Path:
     return write_archive(tmp_path / "other.tar", docker_config(architecture="arm64"))  # type: ignore[no-any-return]
 
 
-def test_a_new_tag(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
-    result = push(registry, single(app), dry_run=False)
+def test_a_new_tag(session: Session, fake: t.Any, app: Path) -> None:
+    result = push(session, single(app), dry_run=False)
     assert result["changed"] is True
     assert fake.writes == ["copy demo/app:1"]
     assert result["image"]["digest"] == fake.tags["demo/app"]["1"]
 
 
 @pytest.mark.parametrize("salt", ["skopeo", "another gzip"])
-def test_the_same_image_is_not_written(registry: ArchiveWriter, fake: t.Any, app: Path, salt: str) -> None:
+def test_the_same_image_is_not_written(session: Session, fake: t.Any, app: Path, salt: str) -> None:
     fake.put("demo/app", "1", salt=salt)
-    assert push(registry, single(app), dry_run=False)["changed"] is False
+    assert push(session, single(app), dry_run=False)["changed"] is False
     assert fake.writes == []
 
 
-@pytest.mark.parametrize(("guessed", "runs"), [(True, ["manifest"] * 2), (False, ["manifest", "blob", "manifest"])])
-def test_what_skopeo_makes_of_the_configuration_is_known(
-    registry: ArchiveWriter, fake: t.Any, app: Path, docker_config: t.Any, guessed: bool, runs: list[str]
-) -> None:
-    """Once two tags hold it they cost one run each."""
-    for tag in ("1", "2"):
-        fake.put("demo/app", tag, predicted_oci_configs(docker_config())[0] if guessed else None)
-    result = push(registry, single(app, "1", "2"), dry_run=False)
-    assert (result["changed"], result["image"]["platforms"]) == (False, ["linux/amd64"])
-    assert sorted(command[1] for command in fake.commands) == sorted(runs)
-
-
-def test_no_skopeo_is_needed_for_the_same_image(registry: ArchiveWriter, fake: t.Any, app: Path, tools: Path) -> None:
+def test_no_skopeo_is_needed_for_the_same_image(session: Session, fake: t.Any, app: Path, tools: Path) -> None:
     fake.put("demo/app", "1")
     (tools / "skopeo").unlink()
-    assert push(registry, single(app), dry_run=False)["changed"] is False
+    assert push(session, single(app), dry_run=False)["changed"] is False
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_no_skopeo(registry: ArchiveWriter, fake: t.Any, app: Path, tools: Path, dry_run: bool) -> None:
+def test_no_skopeo(session: Session, fake: t.Any, app: Path, tools: Path, dry_run: bool) -> None:
     (tools / "skopeo").unlink()
     with pytest.raises(ZotError, match="skopeo is not in PATH") as raised:
-        push(registry, single(app), dry_run=dry_run)
+        push(session, single(app), dry_run=dry_run)
     assert raised.value.error_class == "tool_missing"
     assert fake.writes == []
 
 
-def test_only_the_tag_that_differs_is_written(
-    registry: ArchiveWriter, fake: t.Any, app: Path, docker_config: t.Any
-) -> None:
+def test_only_the_tag_that_differs_is_written(session: Session, fake: t.Any, app: Path, docker_config: t.Any) -> None:
     fake.put("demo/app", "1")
     fake.put("demo/app", "latest", docker_config(author="somebody"))
-    result = push(registry, single(app, "1", "latest", "new"), dry_run=False)
+    result = push(session, single(app, "1", "latest", "new"), dry_run=False)
     assert fake.writes == ["copy demo/app:latest", "copy demo/app:new"]
     assert [tag["changed"] for tag in result["tags"]] == [False, True, True]
 
 
-def test_a_tag_that_is_named_twice_is_one(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
-    push(registry, single(app, "1", "1"), dry_run=False)
+def test_a_tag_that_is_named_twice_is_one(session: Session, fake: t.Any, app: Path) -> None:
+    push(session, single(app, "1", "1"), dry_run=False)
     assert fake.writes == ["copy demo/app:1"]
 
 
-def test_a_tag_that_holds_an_index_is_written(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
+def test_a_tag_that_holds_an_index_is_written(session: Session, fake: t.Any, app: Path) -> None:
     fake.put_index("demo/app", "1", fake.put("demo/app", "amd64"))
-    assert push(registry, single(app), dry_run=False)["changed"] is True
+    assert push(session, single(app), dry_run=False)["changed"] is True
 
 
-def test_force(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
+def test_force(session: Session, fake: t.Any, app: Path) -> None:
     fake.put("demo/app", "1")
-    assert push(registry, single(app, force=True), dry_run=False)["changed"] is True
+    assert push(session, single(app, force=True), dry_run=False)["changed"] is True
     assert fake.writes == ["copy demo/app:1"]
 
 
-def test_a_dry_run_writes_nothing(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
-    result = push(registry, single(app, "1", "2"), dry_run=True)
+def test_a_dry_run_writes_nothing(session: Session, fake: t.Any, app: Path) -> None:
+    result = push(session, single(app, "1", "2"), dry_run=True)
     assert fake.writes == []
     assert [(tag["changed"], tag["digest"]) for tag in result["tags"]] == [(True, None), (True, None)]
     assert (result["image"]["platforms"], result["image"]["exists"]) == (["linux/amd64"], False)
 
 
-def test_a_dry_run_of_what_is_there(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
+def test_a_dry_run_of_what_is_there(session: Session, fake: t.Any, app: Path) -> None:
     digest = fake.put("demo/app", "1")
-    result = push(registry, single(app), dry_run=True)
+    result = push(session, single(app), dry_run=True)
     assert (result["changed"], result["image"]["digest"]) == (False, digest)
 
 
@@ -155,59 +131,59 @@ def test_a_dry_run_of_what_is_there(registry: ArchiveWriter, fake: t.Any, app: P
 )
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_a_read_error_does_not_mean_absence(
-    registry: ArchiveWriter, fake: t.Any, app: Path, scenario: str, error_class: str, dry_run: bool
+    session: Session, fake: t.Any, app: Path, scenario: str, error_class: str, dry_run: bool
 ) -> None:
     fake.fail("manifest", "demo/app:1", scenario, times=99)
     with pytest.raises(ZotError) as raised:
-        push(registry, single(app), dry_run=dry_run)
+        push(session, single(app), dry_run=dry_run)
     assert raised.value.error_class == error_class
     assert fake.writes == []
 
 
-def test_the_first_tag_lands_and_the_second_is_refused(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
+def test_the_first_tag_lands_and_the_second_is_refused(session: Session, fake: t.Any, app: Path) -> None:
     fake.fail("copy", "demo/app:2", "immutable-tag")
     with pytest.raises(ZotError, match=r"^1 of 2 tags are in place, 1 failed: cannot push .*demo/app:2; ") as raised:
-        push(registry, single(app, "1", "2"), dry_run=False)
+        push(session, single(app, "1", "2"), dry_run=False)
     result = raised.value.for_ansible()
     assert (result["error_class"], result["changed"]) == ("denied", True)
     assert [(tag["changed"], bool(tag["error"])) for tag in result["tags"]] == [(True, False), (False, True)]
 
 
 @pytest.mark.parametrize("applied", [True, False], ids=["only the answer was lost", "nothing was written"])
-def test_the_answer_of_a_push_is_lost(registry: ArchiveWriter, fake: t.Any, app: Path, applied: bool) -> None:
+def test_the_answer_of_a_push_is_lost(session: Session, fake: t.Any, app: Path, applied: bool) -> None:
     fake.fail("copy", "demo/app:1", "connection-reset", applied=applied)
-    result = push(registry, single(app), dry_run=False)
+    result = push(session, single(app), dry_run=False)
     assert result["changed"] is True
     assert result["image"]["digest"] == fake.tags["demo/app"]["1"]
     assert len(fake.writes) == (1 if applied else 2)
 
 
-def test_a_500_that_dropped_the_tag(registry: ArchiveWriter, fake: t.Any, app: Path, docker_config: t.Any) -> None:
+def test_a_500_that_dropped_the_tag(session: Session, fake: t.Any, app: Path, docker_config: t.Any) -> None:
     fake.put("demo/app", "1", docker_config(author="before"))
     fake.fail("copy", "demo/app:1", "status-500", tool="skopeo 1.18.0", drops=True)
-    result = push(registry, single(app), dry_run=False)
+    result = push(session, single(app), dry_run=False)
     assert result["image"]["exists"] is True
     assert result["image"]["digest"] == fake.tags["demo/app"]["1"]
 
 
-def test_another_digest_is_read_back(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
+def test_another_digest_is_read_back(session: Session, fake: t.Any, app: Path) -> None:
     fake.reports = "sha256:" + "0" * 64
     with pytest.raises(ZotError, match="but skopeo reported sha256:0000") as raised:
-        push(registry, single(app), dry_run=False)
+        push(session, single(app), dry_run=False)
     assert raised.value.error_class == "tool_failed"
 
 
-def test_quota(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
+def test_quota(session: Session, fake: t.Any, app: Path) -> None:
     fake.fail("copy", "demo/app:1", "quota", times=99)
     with pytest.raises(ZotError) as raised:
-        push(registry, single(app), dry_run=False)
+        push(session, single(app), dry_run=False)
     assert (raised.value.error_class, len(fake.writes)) == ("quota_exceeded", 1)
 
 
-def test_rate_limit_is_tried_again(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
+def test_rate_limit_is_tried_again(session: Session, fake: t.Any, app: Path) -> None:
     fake.put("demo/app", "old")
     fake.fail("copy", "demo/app:1", "rate-limit", times=2)
-    assert push(registry, single(app), dry_run=False)["changed"] is True
+    assert push(session, single(app), dry_run=False)["changed"] is True
     assert len(fake.writes) == 3
 
 
@@ -218,75 +194,69 @@ class TestKeepPrevious:
     def before(self, fake: t.Any, docker_config: t.Any) -> str:
         return fake.put("demo/app", "1", docker_config(author="before"))  # type: ignore[no-any-return]
 
-    def test_needed(self, registry: ArchiveWriter, fake: t.Any, app: Path, before: str) -> None:
-        result = push(registry, single(app, keep_previous="{tag}-previous"), dry_run=False)
+    def test_needed(self, session: Session, fake: t.Any, app: Path, before: str) -> None:
+        result = push(session, single(app, keep_previous="{tag}-previous"), dry_run=False)
         assert fake.tags["demo/app"]["1-previous"] == before
         assert fake.writes == [f"tag demo/app@{before} 1-previous", "copy demo/app:1"]
         assert result["tags"][0]["previous_tag"] == f"{HOST}/demo/app:1-previous"
 
     @pytest.mark.parametrize("force", [False, True])
-    def test_the_same_image_again(
-        self, registry: ArchiveWriter, fake: t.Any, app: Path, before: str, force: bool
-    ) -> None:
+    def test_the_same_image_again(self, session: Session, fake: t.Any, app: Path, before: str, force: bool) -> None:
         """The keeper keeps what the tag held before, not what it holds now."""
         options = single(app, keep_previous="{tag}-previous")
-        push(registry, options, dry_run=False)
-        result = push(registry, {**options, "force": force}, dry_run=False)
+        push(session, options, dry_run=False)
+        result = push(session, {**options, "force": force}, dry_run=False)
         assert fake.tags["demo/app"]["1-previous"] == before
         assert result["tags"][0]["previous_tag"] is None
 
-    def test_also_with_another_tag(self, registry: ArchiveWriter, fake: t.Any, app: Path, before: str) -> None:
+    def test_also_with_another_tag(self, session: Session, fake: t.Any, app: Path, before: str) -> None:
         """The other tags of the repository are not read."""
         fake.tags["demo/app"] |= {f"r{number}": before for number in range(500)}
-        result = push(registry, single(app, keep_previous="{tag}-previous"), dry_run=False)
+        result = push(session, single(app, keep_previous="{tag}-previous"), dry_run=False)
         assert fake.tags["demo/app"]["1-previous"] == before
         assert result["tags"][0]["previous_tag"] == f"{HOST}/demo/app:1-previous"
         assert not {"ls", "digest"} & {command[1] for command in fake.commands}
 
-    def test_not_asked_for(self, registry: ArchiveWriter, fake: t.Any, app: Path, before: str) -> None:
-        push(registry, single(app), dry_run=False)
+    def test_not_asked_for(self, session: Session, fake: t.Any, app: Path, before: str) -> None:
+        push(session, single(app), dry_run=False)
         assert before not in fake.tags["demo/app"].values()
 
-    def test_nothing_was_there(self, registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
-        push(registry, single(app, keep_previous="previous"), dry_run=False)
+    def test_nothing_was_there(self, session: Session, fake: t.Any, app: Path) -> None:
+        push(session, single(app, keep_previous="previous"), dry_run=False)
         assert list(fake.tags["demo/app"]) == ["1"]
 
-    def test_both_tags_of_the_image_move(self, registry: ArchiveWriter, fake: t.Any, app: Path, before: str) -> None:
+    def test_both_tags_of_the_image_move(self, session: Session, fake: t.Any, app: Path, before: str) -> None:
         """Each tag has its keeper, so that each can be moved back."""
         fake.tags["demo/app"]["2"] = before
-        push(registry, single(app, "1", "2", keep_previous="{tag}-previous"), dry_run=False)
+        push(session, single(app, "1", "2", keep_previous="{tag}-previous"), dry_run=False)
         assert fake.tags["demo/app"]["1-previous"] == fake.tags["demo/app"]["2-previous"] == before
 
-    def test_a_dry_run_says_what_would_be_kept(
-        self, registry: ArchiveWriter, fake: t.Any, app: Path, before: str
-    ) -> None:
-        result = push(registry, single(app, keep_previous="{tag}-previous"), dry_run=True)
+    def test_a_dry_run_says_what_would_be_kept(self, session: Session, fake: t.Any, app: Path, before: str) -> None:
+        result = push(session, single(app, keep_previous="{tag}-previous"), dry_run=True)
         assert result["tags"][0]["previous_tag"] == f"{HOST}/demo/app:1-previous"
         assert fake.tags["demo/app"] == {"1": before}
 
     def test_a_dry_run_says_what_the_push_then_keeps(
-        self, registry: ArchiveWriter, fake: t.Any, app: Path, before: str
+        self, session: Session, fake: t.Any, app: Path, before: str
     ) -> None:
         """Two tags of one image."""
         fake.tags["demo/app"]["2"] = before
         options = single(app, "1", "2", keep_previous="{tag}-previous")
-        planned = push(registry, options, dry_run=True)
-        done = push(registry, options, dry_run=False)
+        planned = push(session, options, dry_run=True)
+        done = push(session, options, dry_run=False)
         assert [tag["previous_tag"] for tag in planned["tags"]] == [tag["previous_tag"] for tag in done["tags"]]
 
-    def test_the_keeper_cannot_be_written(self, registry: ArchiveWriter, fake: t.Any, app: Path, before: str) -> None:
+    def test_the_keeper_cannot_be_written(self, session: Session, fake: t.Any, app: Path, before: str) -> None:
         """Then nothing is pushed over the image."""
         fake.fail("tag", "demo/app:previous", "immutable-tag", tool="crane 0.22.1")
         with pytest.raises(ZotError, match="cannot tag"):
-            push(registry, single(app, keep_previous="previous"), dry_run=False)
+            push(session, single(app, keep_previous="previous"), dry_run=False)
         assert fake.tags["demo/app"]["1"] == before
 
-    def test_a_keeper_that_was_moved_is_reported(
-        self, registry: ArchiveWriter, fake: t.Any, app: Path, before: str
-    ) -> None:
+    def test_a_keeper_that_was_moved_is_reported(self, session: Session, fake: t.Any, app: Path, before: str) -> None:
         """The image that the keeper held until now is not kept: only one step back is kept."""
         fake.put("demo/app", "previous", salt="older")
-        push(registry, single(app, keep_previous="previous"), dry_run=False)
+        push(session, single(app, keep_previous="previous"), dry_run=False)
         assert fake.tags["demo/app"]["previous"] == before
 
     @pytest.mark.parametrize(
@@ -298,29 +268,27 @@ class TestKeepPrevious:
             ("{tag}/x", "not a valid tag"),
         ],
     )
-    def test_a_keeper_that_cannot_be(
-        self, registry: ArchiveWriter, fake: t.Any, app: Path, keep: str, message: str
-    ) -> None:
+    def test_a_keeper_that_cannot_be(self, session: Session, fake: t.Any, app: Path, keep: str, message: str) -> None:
         with pytest.raises(ZotError, match=message) as raised:
-            push(registry, single(app, "1", "2", keep_previous=keep), dry_run=False)
+            push(session, single(app, "1", "2", keep_previous=keep), dry_run=False)
         assert raised.value.error_class == "invalid_option"
         assert fake.commands == []
 
-    def test_one_keeper_for_several_platforms(self, registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
+    def test_one_keeper_for_several_platforms(self, session: Session, fake: t.Any, app: Path) -> None:
         with pytest.raises(ZotError, match=r"has no \{tag\}") as raised:
-            push(registry, single(app, split_platforms=True, keep_previous="previous"), dry_run=False)
+            push(session, single(app, split_platforms=True, keep_previous="previous"), dry_run=False)
         assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
 
 
-def test_several_archives_keep_their_order(registry: ArchiveWriter, app: Path, other: Path) -> None:
-    result = push(registry, several(item(other, "arm64"), item(app, "amd64")), dry_run=False)
+def test_several_archives_keep_their_order(session: Session, app: Path, other: Path) -> None:
+    result = push(session, several(item(other, "arm64"), item(app, "amd64")), dry_run=False)
     assert [image["platforms"] for image in result["images"]] == [["linux/arm64"], ["linux/amd64"]]
     assert "image" not in result
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_all_archives_are_read_before_the_first_push(
-    dry_run: bool, registry: ArchiveWriter, fake: t.Any, app: Path, other: Path, tmp_path: Path
+    dry_run: bool, session: Session, fake: t.Any, app: Path, other: Path, tmp_path: Path
 ) -> None:
     """One error names all that is wrong, and nothing is written."""
     items = [
@@ -332,7 +300,7 @@ def test_all_archives_are_read_before_the_first_push(
         r"none\.tar cannot be read: .*; .*other\.tar is for linux/arm64, not for linux/amd64; nothing was written$"
     )
     with pytest.raises(ZotError, match=message) as raised:
-        push(registry, several(*items), dry_run=dry_run)
+        push(session, several(*items), dry_run=dry_run)
     result = raised.value.for_ansible()
     assert [tag["error"] and tag["error"]["error_class"] for tag in result["tags"]] == [
         None,
@@ -342,13 +310,11 @@ def test_all_archives_are_read_before_the_first_push(
     assert (result["changed"], result["diff"], fake.writes) == (False, [], [])
 
 
-def test_a_push_that_fails_does_not_stop_the_others(
-    registry: ArchiveWriter, fake: t.Any, app: Path, other: Path
-) -> None:
+def test_a_push_that_fails_does_not_stop_the_others(session: Session, fake: t.Any, app: Path, other: Path) -> None:
     fake.fail("copy", "demo/app:broken", "reader-pushes", times=99)
     items = [item(app, "broken"), item(app, "amd64"), item(other, "arm64")]
     with pytest.raises(ZotError, match=r"^2 of 3 tags are in place, 1 failed: cannot push .*app\.tar") as raised:
-        push(registry, several(*items, parallel=1), dry_run=False)
+        push(session, several(*items, parallel=1), dry_run=False)
     result = raised.value.for_ansible()
     assert result["error_class"] == "denied"
     # One text once: the words of the registry and the remedy are in the message of the task alone.
@@ -365,26 +331,26 @@ def test_a_push_that_fails_does_not_stop_the_others(
     assert sorted(fake.tags["demo/app"]) == ["amd64", "arm64"]
 
 
-def test_an_error_that_passes_does_not_hide_one_that_does_not(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
+def test_an_error_that_passes_does_not_hide_one_that_does_not(session: Session, fake: t.Any, app: Path) -> None:
     fake.fail("copy", "demo/app:a", "connection-refused", times=99)
     fake.fail("copy", "demo/app:b", "reader-pushes", times=99)
     with pytest.raises(ZotError) as raised:
-        push(registry, several(item(app, "a"), item(app, "b")), dry_run=False)
+        push(session, several(item(app, "a"), item(app, "b")), dry_run=False)
     assert raised.value.error_class == "denied"
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_two_archives_for_one_tag(registry: ArchiveWriter, fake: t.Any, app: Path, other: Path, dry_run: bool) -> None:
+def test_two_archives_for_one_tag(session: Session, fake: t.Any, app: Path, other: Path, dry_run: bool) -> None:
     with pytest.raises(ZotError, match=r"demo/app:2 is a tag of two archives: .*app\.tar and .*other\.tar") as raised:
-        push(registry, several(item(app, "1", "2"), item(other, "2")), dry_run=dry_run)
+        push(session, several(item(app, "1", "2"), item(other, "2")), dry_run=dry_run)
     assert raised.value.error_class == "invalid_option"
     assert fake.commands == []
 
 
-def test_the_keeper_of_one_is_the_target_of_another(registry: ArchiveWriter, app: Path, other: Path) -> None:
+def test_the_keeper_of_one_is_the_target_of_another(session: Session, app: Path, other: Path) -> None:
     """The last push would win, so this is refused, as two archives for one tag are."""
     with pytest.raises(ZotError) as raised:
-        push(registry, several(item(app, "1", keep_previous="2"), item(other, "2")), dry_run=False)
+        push(session, several(item(app, "1", keep_previous="2"), item(other, "2")), dry_run=False)
     assert raised.value.error_class == "invalid_option"
 
 
@@ -394,30 +360,29 @@ class TestOverwrite:
     @pytest.mark.parametrize("dry_run", [False, True])
     @pytest.mark.parametrize("overwrite", [False, "false", ["latest"], "latest"])
     def test_a_tag_that_holds_another_image(
-        self, registry: ArchiveWriter, fake: t.Any, app: Path, docker_config: t.Any, overwrite: t.Any, dry_run: bool
+        self, session: Session, fake: t.Any, app: Path, docker_config: t.Any, overwrite: t.Any, dry_run: bool
     ) -> None:
         """The error names both, and says what to do; nothing is written, also to the tags that may move."""
         before = fake.put("demo/app", "1", docker_config(author="somebody"))
         with pytest.raises(ZotError) as raised:
-            push(registry, single(app, "1", "latest", overwrite=overwrite), dry_run=dry_run)
+            push(session, single(app, "1", "latest", overwrite=overwrite), dry_run=dry_run)
         error = raised.value
-        assert error.message.startswith(f"{HOST}/demo/app:1 holds another image, {before}, not the image of {app} with")
-        assert len(re.findall(r"sha256:[0-9a-f]{64}", error.message)) == 2
+        assert error.message.startswith(f"{HOST}/demo/app:1 holds another image, {before}, not the image of {app}")
         assert "zot_publish_overwrite" in error.hint
         assert (error.error_class, error.retryable, fake.writes) == ("denied", False, [])
 
     @pytest.mark.parametrize("overwrite", [None, True, "yes", ["1"], "1, latest"])
     def test_may_be_allowed(
-        self, registry: ArchiveWriter, fake: t.Any, app: Path, docker_config: t.Any, overwrite: t.Any
+        self, session: Session, fake: t.Any, app: Path, docker_config: t.Any, overwrite: t.Any
     ) -> None:
         fake.put("demo/app", "1", docker_config(author="somebody"))
-        assert push(registry, single(app, overwrite=overwrite), dry_run=False)["changed"] is True
+        assert push(session, single(app, overwrite=overwrite), dry_run=False)["changed"] is True
 
     @pytest.mark.parametrize("force", [False, True])
-    def test_the_same_image_is_no_other(self, registry: ArchiveWriter, fake: t.Any, app: Path, force: bool) -> None:
+    def test_the_same_image_is_no_other(self, session: Session, fake: t.Any, app: Path, force: bool) -> None:
         """Nor is a tag that does not exist."""
         fake.put("demo/app", "1", salt="another gzip")
-        result = push(registry, single(app, "1", "2", overwrite=False, force=force), dry_run=False)
+        result = push(session, single(app, "1", "2", overwrite=False, force=force), dry_run=False)
         assert [tag["changed"] for tag in result["tags"]] == [force, True]
 
     def revision(self, app: Path, other: Path, **changes: t.Any) -> dict[str, t.Any]:
@@ -425,28 +390,28 @@ class TestOverwrite:
         options = {"overwrite": False, "index": "1", **changes}
         return several(item(app, "1-amd64", **options), item(other, "1-arm64", **options))
 
-    def publish(self, registry: ArchiveWriter, fake: t.Any, app: Path, other: Path) -> str:
-        push(registry, self.revision(app, other), dry_run=False)
-        self.join(registry)
+    def publish(self, session: Session, fake: t.Any, app: Path, other: Path) -> str:
+        push(session, self.revision(app, other), dry_run=False)
+        self.join(session)
         fake.commands.clear()
         return str(fake.tags["demo/app"]["1"])
 
-    def join(self, registry: ArchiveWriter) -> None:
+    def join(self, session: Session) -> None:
         names = ("platforms", "overwrite", "keep_previous")
         index = {"repository": "demo/app", "tags": ["1"], "manifests": ["1-amd64", "1-arm64"], **dict.fromkeys(names)}
         options = {**index, "images": None, "parallel": 1, "assume_pushed": []}
-        write_indexes(registry, options, dry_run=False, warn=lambda _text: None)
+        run_index(Registry(session), options, dry_run=False, warn=lambda _text: None)
 
     def test_until_the_index_exists_a_build_can_be_repeated(
-        self, registry: ArchiveWriter, fake: t.Any, app: Path, other: Path, docker_config: t.Any
+        self, session: Session, fake: t.Any, app: Path, other: Path, docker_config: t.Any
     ) -> None:
         fake.put("demo/app", "1-amd64", docker_config(author="the build that failed"))
-        assert push(registry, self.revision(app, other), dry_run=False)["changed"] is True
+        assert push(session, self.revision(app, other), dry_run=False)["changed"] is True
 
     @pytest.mark.parametrize("dry_run", [False, True])
     def test_once_it_exists_it_is_not_replaced(
         self,
-        registry: ArchiveWriter,
+        session: Session,
         fake: t.Any,
         app: Path,
         other: Path,
@@ -456,21 +421,21 @@ class TestOverwrite:
         dry_run: bool,
     ) -> None:
         """Also where the tags of the architectures are gone, which a prune removes."""
-        index = self.publish(registry, fake, app, other)
+        index = self.publish(session, fake, app, other)
         changed = write_archive(tmp_path / "changed.tar", docker_config(author="somebody"))
-        assert push(registry, self.revision(app, other), dry_run=dry_run)["changed"] is False
+        assert push(session, self.revision(app, other), dry_run=dry_run)["changed"] is False
         for removed in (False, True):
             if removed:
                 del fake.tags["demo/app"]["1-amd64"]
             with pytest.raises(ZotError, match=f"demo/app:1 is published as {index}, which has sha256:") as raised:
-                push(registry, self.revision(changed, other), dry_run=dry_run)
+                push(session, self.revision(changed, other), dry_run=dry_run)
             assert (raised.value.error_class, "zot_publish_overwrite" in raised.value.hint) == ("denied", True)
         assert fake.writes == []
-        assert push(registry, self.revision(changed, other, overwrite=True), dry_run=dry_run)["changed"] is True
+        assert push(session, self.revision(changed, other, overwrite=True), dry_run=dry_run)["changed"] is True
 
     def test_it_loses_no_platform_and_gets_none(
         self,
-        registry: ArchiveWriter,
+        session: Session,
         fake: t.Any,
         app: Path,
         other: Path,
@@ -478,52 +443,52 @@ class TestOverwrite:
         write_archive: t.Any,
         docker_config: t.Any,
     ) -> None:
-        self.publish(registry, fake, app, other)
+        self.publish(session, fake, app, other)
         options: dict[str, t.Any] = {"overwrite": False, "index": "1"}
         with pytest.raises(ZotError, match="also has linux/arm64: its new index would lose that") as raised:
-            push(registry, several(item(app, "1-amd64", **options)), dry_run=False)
+            push(session, several(item(app, "1-amd64", **options)), dry_run=False)
         assert raised.value.error_class == "denied"
         assert raised.value.hint.startswith("Publish all platforms of the revision, or use a new revision. To replace")
         s390x = write_archive(tmp_path / "s390x.tar", docker_config(architecture="s390x"))
         more = [item(path, f"1-{path.stem}", **options) for path in (app, other, s390x)]
         with pytest.raises(ZotError, match="which has nothing for linux/s390x"):
-            push(registry, several(*more), dry_run=False)
+            push(session, several(*more), dry_run=False)
         assert fake.writes == []
 
     def test_one_archive_with_several_platforms(
-        self, registry: ArchiveWriter, fake: t.Any, tmp_path: Path, write_archive: t.Any, docker_config: t.Any
+        self, session: Session, fake: t.Any, tmp_path: Path, write_archive: t.Any, docker_config: t.Any
     ) -> None:
         """Its tag is that of the index."""
         arm64 = docker_config(architecture="arm64")
         built = write_archive(tmp_path / "both.tar", docker_config(), arm64)
         again = write_archive(tmp_path / "again.tar", docker_config(author="somebody"), arm64)
         options: dict[str, t.Any] = {"split_platforms": True, "overwrite": False}
-        push(registry, several(item(again, "1", **options)), dry_run=False)
-        push(registry, several(item(built, "1", **options)), dry_run=False)
-        self.join(registry)
+        push(session, several(item(again, "1", **options)), dry_run=False)
+        push(session, several(item(built, "1", **options)), dry_run=False)
+        self.join(session)
         fake.commands.clear()
-        assert push(registry, several(item(built, "1", **options)), dry_run=False)["changed"] is False
+        assert push(session, several(item(built, "1", **options)), dry_run=False)["changed"] is False
         with pytest.raises(ZotError, match="demo/app:1 is published as sha256:"):
-            push(registry, several(item(again, "1", **options)), dry_run=False)
+            push(session, several(item(again, "1", **options)), dry_run=False)
         assert fake.writes == []
-        assert push(registry, several(item(again, "1", split_platforms=True)), dry_run=False)["changed"] is True
+        assert push(session, several(item(again, "1", split_platforms=True)), dry_run=False)["changed"] is True
 
     @pytest.mark.parametrize("overwrite", [False, True])
     @pytest.mark.parametrize("dry_run", [False, True])
     def test_the_tags_of_architectures_are_not_needed(
-        self, registry: ArchiveWriter, fake: t.Any, app: Path, other: Path, overwrite: bool, dry_run: bool
+        self, session: Session, fake: t.Any, app: Path, other: Path, overwrite: bool, dry_run: bool
     ) -> None:
         """zot_prune removes them. The index has the images; another push could give them other digests."""
-        self.publish(registry, fake, app, other)
+        self.publish(session, fake, app, other)
         digests = [fake.tags["demo/app"].pop(f"1-{name}") for name in ("amd64", "arm64")]
         fake.salt = "another gzip"
-        result = push(registry, self.revision(app, other, overwrite=overwrite), dry_run=dry_run)
+        result = push(session, self.revision(app, other, overwrite=overwrite), dry_run=dry_run)
         assert (result["changed"], [tag["digest"] for tag in result["tags"]], fake.writes) == (False, digests, [])
         assert [tag["error"] for tag in result["tags"]] == [None, None]
 
     def test_an_index_of_other_images_saves_no_push(
         self,
-        registry: ArchiveWriter,
+        session: Session,
         fake: t.Any,
         app: Path,
         other: Path,
@@ -531,35 +496,35 @@ class TestOverwrite:
         write_archive: t.Any,
         docker_config: t.Any,
     ) -> None:
-        self.publish(registry, fake, app, other)
+        self.publish(session, fake, app, other)
         del fake.tags["demo/app"]["1-amd64"]
         changed = write_archive(tmp_path / "changed.tar", docker_config(author="somebody"))
-        result = push(registry, self.revision(changed, other, overwrite=True), dry_run=False)
+        result = push(session, self.revision(changed, other, overwrite=True), dry_run=False)
         assert [tag["changed"] for tag in result["tags"]] == [True, False]
 
     def test_another_tag_and_a_forced_push_are_written(
-        self, registry: ArchiveWriter, fake: t.Any, app: Path, other: Path
+        self, session: Session, fake: t.Any, app: Path, other: Path
     ) -> None:
         """With the digest of the member: another one would change the index."""
-        self.publish(registry, fake, app, other)
+        self.publish(session, fake, app, other)
         digest = fake.tags["demo/app"].pop("1-amd64")
         options: dict[str, t.Any] = {"overwrite": False, "index": "1"}
         more = several(item(app, "1-amd64", "other", **options), item(other, "1-arm64", **options))
-        result = push(registry, more, dry_run=False)
+        result = push(session, more, dry_run=False)
         assert [tag["changed"] for tag in result["tags"]] == [False, True, False]
         assert fake.writes == [f"tag demo/app@{digest} other"]
-        assert push(registry, self.revision(app, other, force=True), dry_run=False)["changed"] is True
+        assert push(session, self.revision(app, other, force=True), dry_run=False)["changed"] is True
         assert "1-amd64" in fake.tags["demo/app"]
 
-    def test_an_index_that_cannot_be_read(self, registry: ArchiveWriter, fake: t.Any, app: Path, other: Path) -> None:
+    def test_an_index_that_cannot_be_read(self, session: Session, fake: t.Any, app: Path, other: Path) -> None:
         fake.fail_with("manifest", "demo/app:1", "Error: 403 Forbidden")
         with pytest.raises(ZotError) as raised:
-            push(registry, self.revision(app, other, overwrite=True), dry_run=False)
+            push(session, self.revision(app, other, overwrite=True), dry_run=False)
         assert (raised.value.error_class, fake.writes) == ("denied", [])
 
 
 def test_a_tag_that_another_client_moves_meanwhile(
-    registry: ArchiveWriter, fake: t.Any, app: Path, other: Path, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
+    session: Session, fake: t.Any, app: Path, other: Path, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each tag was right after its write. The result still reports the image that each tag holds at the end."""
     real = fake._do_copy
@@ -572,36 +537,26 @@ def test_a_tag_that_another_client_moves_meanwhile(
 
     monkeypatch.setattr(fake, "_do_copy", copy)
     with pytest.raises(ZotError, match=r"^1 of 2 tags are in place, 1 failed: .*demo/app:1 holds sha256:") as raised:
-        push(registry, several(item(app, "1"), item(other, "2"), parallel=1), dry_run=False)
+        push(session, several(item(app, "1"), item(other, "2"), parallel=1), dry_run=False)
     assert fake.tags["demo/app"]["1"] in raised.value.message
     assert "Another client wrote this tag" in raised.value.hint
     assert [tag["changed"] for tag in raised.value.result["tags"]] == [True, True]
 
 
 def test_a_tag_that_another_client_moves_while_the_archive_is_read(
-    registry: ArchiveWriter, fake: t.Any, app: Path, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
+    session: Session, fake: t.Any, app: Path, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = registry.open_archive
+    real = OpenArchive.read
 
-    def open_archive(path: str) -> t.Any:
+    def read_archive(*arguments: t.Any) -> t.Any:
         fake.put("demo/app", "1", docker_config(author="somebody"))
-        return real(path)
+        return real(*arguments)
 
-    monkeypatch.setattr(registry, "open_archive", open_archive)
+    monkeypatch.setattr(OpenArchive, "read", read_archive)
     with pytest.raises(ZotError, match="demo/app:1 holds another image") as raised:
-        push(registry, single(app, overwrite=False), dry_run=False)
+        push(session, single(app, overwrite=False), dry_run=False)
     assert raised.value.error_class == "denied"
     assert fake.writes == []
-
-
-def test_an_error_of_the_archive_does_not_wait_for_the_registry(tools: Path, tmp_path: Path) -> None:
-    (tools / "crane").write_text("#!/bin/sh\nexec /bin/sleep 60\n", encoding="utf-8")
-    with open_task(str(tmp_path)) as task:
-        registry = ArchiveWriter(task.session(Options(HOST)))
-        start = time.monotonic()
-        with pytest.raises(ZotError, match=r"absent\.tar"):
-            push(registry, single(tmp_path / "absent.tar"), dry_run=False)
-        assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize(
@@ -619,17 +574,17 @@ def test_an_error_of_the_archive_does_not_wait_for_the_registry(tools: Path, tmp
         ("", "tags is empty"),
     ],
 )
-def test_a_tag_is_text(registry: ArchiveWriter, fake: t.Any, app: Path, tags: t.Any, message: str) -> None:
+def test_a_tag_is_text(session: Session, fake: t.Any, app: Path, tags: t.Any, message: str) -> None:
     with pytest.raises(ZotError, match=message) as raised:
-        push(registry, {**single(app), "tags": tags}, dry_run=False)
+        push(session, {**single(app), "tags": tags}, dry_run=False)
     assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
 
 
 @pytest.mark.parametrize("overwrite", [0, 1, 1.5, "on", "Off", "y", "N"])
-def test_overwrite_is_a_boolean_or_a_list(registry: ArchiveWriter, fake: t.Any, app: Path, overwrite: t.Any) -> None:
+def test_overwrite_is_a_boolean_or_a_list(session: Session, fake: t.Any, app: Path, overwrite: t.Any) -> None:
     """A number would not be a tag if it was quoted, and these words are not meant as tags."""
     with pytest.raises(ZotError, match=f"overwrite is {overwrite}: use true, false or a list of tags") as raised:
-        push(registry, single(app, overwrite=overwrite), dry_run=False)
+        push(session, single(app, overwrite=overwrite), dry_run=False)
     assert (raised.value.error_class, fake.commands) == ("invalid_option", [])
 
 
@@ -637,44 +592,38 @@ def test_overwrite_is_a_boolean_or_a_list(registry: ArchiveWriter, fake: t.Any, 
     ("tags", "expected"),
     [("0012345", ["0012345"]), (["1234567"], ["1234567"]), ("1.10, latest", ["1.10", "latest"]), ("on", ["on"])],
 )
-def test_digits_in_text_are_a_tag(
-    registry: ArchiveWriter, fake: t.Any, app: Path, tags: t.Any, expected: list[str]
-) -> None:
-    push(registry, {**single(app), "tags": tags}, dry_run=False)
+def test_digits_in_text_are_a_tag(session: Session, fake: t.Any, app: Path, tags: t.Any, expected: list[str]) -> None:
+    push(session, {**single(app), "tags": tags}, dry_run=False)
     assert sorted(fake.tags["demo/app"]) == expected
 
 
 @pytest.mark.parametrize("platform", ["linux/amd64", None])
-def test_the_platform_fits(registry: ArchiveWriter, app: Path, platform: str | None) -> None:
-    assert push(registry, single(app, platform=platform), dry_run=False)["changed"] is True
+def test_the_platform_fits(session: Session, app: Path, platform: str | None) -> None:
+    assert push(session, single(app, platform=platform), dry_run=False)["changed"] is True
 
 
-def test_the_platform_does_not_fit(registry: ArchiveWriter, fake: t.Any, other: Path) -> None:
+def test_the_platform_does_not_fit(session: Session, fake: t.Any, other: Path) -> None:
     with pytest.raises(ZotError, match=r"other\.tar is for linux/arm64, not for linux/amd64") as raised:
-        push(registry, single(other, platform="linux/amd64"), dry_run=False)
+        push(session, single(other, platform="linux/amd64"), dry_run=False)
     assert raised.value.error_class == "platform_mismatch"
     assert fake.writes == []
 
 
-def test_no_platform_at_all(
-    registry: ArchiveWriter, tmp_path: Path, write_archive: t.Any, docker_config: t.Any
-) -> None:
+def test_no_platform_at_all(session: Session, tmp_path: Path, write_archive: t.Any, docker_config: t.Any) -> None:
     archive = write_archive(tmp_path / "bare.tar", docker_config(os=None, architecture=None))
     with pytest.raises(ZotError, match="is for an unknown platform, not for linux/amd64"):
-        push(registry, single(archive, platform="linux/amd64"), dry_run=False)
+        push(session, single(archive, platform="linux/amd64"), dry_run=False)
 
 
-def test_one_image_of_several(
-    registry: ArchiveWriter, tmp_path: Path, write_archive: t.Any, docker_config: t.Any
-) -> None:
+def test_one_image_of_several(session: Session, tmp_path: Path, write_archive: t.Any, docker_config: t.Any) -> None:
     archive = write_archive(tmp_path / "two.tar", docker_config(), docker_config(architecture="arm64"))
-    result = push(registry, single(archive, archive_image="localhost/demo:1"), dry_run=False)
+    result = push(session, single(archive, archive_image="localhost/demo:1"), dry_run=False)
     assert result["image"]["platforms"] == ["linux/arm64"]
 
 
-def test_a_compressed_archive(registry: ArchiveWriter, fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
+def test_a_compressed_archive(session: Session, fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
     archive = write_archive(tmp_path / "app.tar.gz")
-    assert push(registry, single(archive, "1", "2"), dry_run=False)["changed"] is True
+    assert push(session, single(archive, "1", "2"), dry_run=False)["changed"] is True
     assert len(fake.writes) == 2
 
 
@@ -682,21 +631,21 @@ def test_a_compressed_archive(registry: ArchiveWriter, fake: t.Any, tmp_path: Pa
     "config", [{"rootfs": {"diff_ids": "x"}}, {"rootfs": 5}, {"history": 5}, {"config": [5]}], ids=str
 )
 def test_a_configuration_that_cannot_be_used(
-    registry: ArchiveWriter,
+    session: Session,
     tmp_path: Path,
     write_archive: t.Any,
     docker_config: t.Any,
     config: dict[str, t.Any],
 ) -> None:
     with pytest.raises(ZotError, match=r"the configuration in .* is invalid") as raised:
-        push(registry, single(write_archive(tmp_path / "app.tar", docker_config(**config))), dry_run=False)
+        push(session, single(write_archive(tmp_path / "app.tar", docker_config(**config))), dry_run=False)
     assert raised.value.error_class == "archive_invalid"
 
 
 @pytest.mark.parametrize("config", [{"os": 5}, {"variant": ["x"]}, {"architecture": [1]}], ids=str)
 @pytest.mark.parametrize("platform", [None, "linux/amd64"])
 def test_a_platform_that_is_no_text_ends_in_no_traceback(
-    registry: ArchiveWriter,
+    session: Session,
     tmp_path: Path,
     write_archive: t.Any,
     docker_config: t.Any,
@@ -705,15 +654,13 @@ def test_a_platform_that_is_no_text_ends_in_no_traceback(
 ) -> None:
     archive = write_archive(tmp_path / "app.tar", docker_config(**config))
     with pytest.raises(ZotError) as raised:
-        push(registry, single(archive, platform=platform), dry_run=True)
+        push(session, single(archive, platform=platform), dry_run=True)
     assert raised.value.error_class in ("archive_invalid", "platform_mismatch")
 
 
-def test_a_damaged_configuration_in_the_registry_is_written_over(
-    registry: ArchiveWriter, fake: t.Any, app: Path
-) -> None:
+def test_a_damaged_configuration_in_the_registry_is_written_over(session: Session, fake: t.Any, app: Path) -> None:
     fake.put("demo/app", "1", {"rootfs": {"diff_ids": "x"}})
-    assert push(registry, single(app), dry_run=False)["changed"] is True
+    assert push(session, single(app), dry_run=False)["changed"] is True
 
 
 @pytest.mark.parametrize(
@@ -727,34 +674,30 @@ def test_a_damaged_configuration_in_the_registry_is_written_over(
     ],
 )
 def test_options_that_cannot_be_used(
-    registry: ArchiveWriter, fake: t.Any, app: Path, options: dict[str, t.Any], message: str
+    session: Session, fake: t.Any, app: Path, options: dict[str, t.Any], message: str
 ) -> None:
     with pytest.raises(ZotError, match=message) as raised:
-        push(registry, single(app, **options), dry_run=False)
+        push(session, single(app, **options), dry_run=False)
     assert raised.value.error_class == "invalid_option"
     assert fake.commands == []
 
 
 @pytest.mark.parametrize("parallel", [0, -1])
-def test_parallel_below_one(registry: ArchiveWriter, fake: t.Any, app: Path, parallel: int) -> None:
+def test_parallel_below_one(session: Session, fake: t.Any, app: Path, parallel: int) -> None:
     with pytest.raises(ZotError) as raised:
-        push(registry, several(item(app, "1", "2"), parallel=parallel), dry_run=False)
+        push(session, several(item(app, "1", "2"), parallel=parallel), dry_run=False)
     assert raised.value.error_class == "invalid_option"
     assert fake.commands == []
 
 
-@pytest.mark.parametrize(
-    ("error", "error_class", "message"),
-    [
-        (InvalidArchiveError("it is cut"), "archive_invalid", "it is cut"),
-        (MissingLibraryError("zstandard"), "tool_missing", "the Python library zstandard is required"),
-    ],
-    ids=["archive", "library"],
-)
-def test_invalid_archives(error: Exception, error_class: str, message: str) -> None:
-    with pytest.raises(ZotError, match=message) as raised, invalid_archives():
-        raise error
-    assert raised.value.error_class == error_class
+def test_a_library_is_missing(session: Session, fake: t.Any, app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object) -> t.NoReturn:
+        raise MissingLibraryError("zstandard")
+
+    monkeypatch.setattr(OpenArchive, "read", fail)
+    with pytest.raises(ZotError, match="the Python library zstandard is required") as raised:
+        push(session, single(app), dry_run=False)
+    assert (raised.value.error_class, fake.writes) == ("tool_missing", [])
 
 
 @pytest.fixture
@@ -764,10 +707,10 @@ def oci(tmp_path: Path, write_oci: t.Any, docker_config: t.Any) -> Path:
     return write_oci(tmp_path / "oci.tar", [docker_config(), arm], layer=b"layer one")  # type: ignore[no-any-return]
 
 
-def test_one_platform_of_an_oci_archive(registry: ArchiveWriter, fake: t.Any, oci: Path, tmp_path: Path) -> None:
+def test_one_platform_of_an_oci_archive(session: Session, fake: t.Any, oci: Path, tmp_path: Path) -> None:
     """It is converted once for all tags, and not at all if there is nothing to push."""
     options = single(oci, "1", "2", platform="linux/arm/v7")
-    result = push(registry, options, dry_run=False)
+    result = push(session, options, dry_run=False)
     assert (result["changed"], result["image"]["platforms"]) == (True, ["linux/arm/v7"])
     converted, *copied = [command for command in fake.commands if "copy" in command]
     assert [part.partition(":")[0] for part in converted[-2:]] == ["oci", "docker-archive"]
@@ -776,21 +719,21 @@ def test_one_platform_of_an_oci_archive(registry: ArchiveWriter, fake: t.Any, oc
     assert max(fake.largest) > 256 << 20
     fake.commands.clear()
     for dry_run in (False, True):
-        assert push(registry, options, dry_run=dry_run)["changed"] is False
+        assert push(session, options, dry_run=dry_run)["changed"] is False
     assert not [command for command in fake.commands if "copy" in command]
     assert not list(tmp_path.rglob("layout"))
 
 
 def test_the_same_image_in_a_docker_archive(
-    registry: ArchiveWriter, tmp_path: Path, oci: Path, write_archive: t.Any, docker_config: t.Any
+    session: Session, tmp_path: Path, oci: Path, write_archive: t.Any, docker_config: t.Any
 ) -> None:
-    push(registry, single(write_archive(tmp_path / "docker.tar", docker_config())), dry_run=False)
-    assert push(registry, single(oci, platform="linux/amd64"), dry_run=False)["changed"] is False
+    push(session, single(write_archive(tmp_path / "docker.tar", docker_config())), dry_run=False)
+    assert push(session, single(oci, platform="linux/amd64"), dry_run=False)["changed"] is False
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_each_platform(registry: ArchiveWriter, fake: t.Any, oci: Path, dry_run: bool) -> None:
-    result = push(registry, several(item(oci, "1", "latest", split_platforms=True)), dry_run=dry_run)
+def test_each_platform(session: Session, fake: t.Any, oci: Path, dry_run: bool) -> None:
+    result = push(session, several(item(oci, "1", "latest", split_platforms=True)), dry_run=dry_run)
     assert [(tag["tag"], tag["platforms"], tag["changed"]) for tag in result["tags"]] == [
         ("1-amd64", ["linux/amd64"], True),
         ("latest-amd64", ["linux/amd64"], True),
@@ -801,16 +744,16 @@ def test_each_platform(registry: ArchiveWriter, fake: t.Any, oci: Path, dry_run:
     assert len(fake.writes) == (0 if dry_run else 4)
 
 
-def test_the_only_platform(registry: ArchiveWriter, fake: t.Any, app: Path) -> None:
+def test_the_only_platform(session: Session, fake: t.Any, app: Path) -> None:
     """It needs no name of its own."""
-    result = push(registry, several(item(app, split_platforms=True)), dry_run=False)
+    result = push(session, several(item(app, split_platforms=True)), dry_run=False)
     assert [tag["tag"] for tag in result["tags"]] == ["1"]
     assert fake.writes == ["copy demo/app:1"]
 
 
-def test_each_platform_and_one(registry: ArchiveWriter, oci: Path) -> None:
+def test_each_platform_and_one(session: Session, oci: Path) -> None:
     with pytest.raises(ZotError, match="platform and split_platforms are both set"):
-        push(registry, several(item(oci, split_platforms=True, platform="linux/amd64")), dry_run=False)
+        push(session, several(item(oci, split_platforms=True, platform="linux/amd64")), dry_run=False)
 
 
 @pytest.mark.parametrize(
@@ -821,70 +764,70 @@ def test_each_platform_and_one(registry: ArchiveWriter, oci: Path) -> None:
     ],
 )
 def test_no_platform_of_an_oci_archive(
-    registry: ArchiveWriter, fake: t.Any, oci: Path, platform: str | None, message: str
+    session: Session, fake: t.Any, oci: Path, platform: str | None, message: str
 ) -> None:
     with pytest.raises(ZotError) as raised:
-        push(registry, single(oci, platform=platform), dry_run=False)
+        push(session, single(oci, platform=platform), dry_run=False)
     assert raised.value.error_class == "platform_mismatch"
     assert message in raised.value.for_ansible()["msg"]
     assert fake.writes == []
 
 
 def test_a_version_of_windows_need_not_be_requested(
-    registry: ArchiveWriter, fake: t.Any, tmp_path: Path, write_archive: t.Any, docker_config: t.Any
+    session: Session, fake: t.Any, tmp_path: Path, write_archive: t.Any, docker_config: t.Any
 ) -> None:
     windows = docker_config(os="windows", **{"os.version": "10.0.20348.2402"})
     path = write_archive(tmp_path / "windows.tar", windows)
-    assert push(registry, single(path, platform="windows/amd64"), dry_run=False)["changed"] is True
+    assert push(session, single(path, platform="windows/amd64"), dry_run=False)["changed"] is True
     assert fake.writes == ["copy demo/app:1"]
 
 
 def test_an_archive_that_is_replaced_by_another_platform(
-    registry: ArchiveWriter, fake: t.Any, app: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+    session: Session, fake: t.Any, app: Path, other: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After it was read. skopeo reads the file that was open."""
-    image = registry.image
+    image = Registry.image
 
     def replaced(*arguments: t.Any) -> t.Any:
         if other.exists():
             other.replace(app)
         return image(*arguments)
 
-    monkeypatch.setattr(registry, "image", replaced)
-    result = push(registry, {**single(app), "platform": "linux/amd64"}, dry_run=False)
+    monkeypatch.setattr(Registry, "image", replaced)
+    result = push(session, {**single(app), "platform": "linux/amd64"}, dry_run=False)
     assert result["image"]["platforms"] == ["linux/amd64"]
     assert fake.writes == ["copy demo/app:1"]
 
 
 def test_an_archive_that_is_replaced_before_it_is_opened_again(
-    registry: ArchiveWriter, fake: t.Any, app: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+    session: Session, fake: t.Any, app: Path, other: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With more archives than workers, each archive is opened to read it and to push it."""
-    image = registry.image
+    image = Registry.image
 
     def replaced(*arguments: t.Any) -> t.Any:
         if other.exists():
             other.replace(app)
         return image(*arguments)
 
-    monkeypatch.setattr(registry, "image", replaced)
+    monkeypatch.setattr(Registry, "image", replaced)
     first, second = item(app, "1", platform="linux/amd64"), item(app, "2", platform="linux/amd64")
     with pytest.raises(ZotError, match=r"was changed after it was read|is for linux/arm64"):
-        push(registry, several(first, second, parallel=1), dry_run=False)
+        push(session, several(first, second, parallel=1), dry_run=False)
     assert fake.writes == []
 
 
 def test_another_image_than_the_one_that_was_read(
-    registry: ArchiveWriter, fake: t.Any, app: Path, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
+    session: Session, fake: t.Any, app: Path, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was written is compared with the archive, not only with what skopeo reports."""
 
-    def copy(_self: object, _worker: object, _path: str, _archive: object, _reference: object) -> t.Any:
+    def copy(*_arguments: object) -> t.Any:
         return fake.put("demo/app", "1", docker_config(architecture="arm64"))
 
-    monkeypatch.setattr(ArchiveWriter, "copy", copy)
+    monkeypatch.setattr(ArchivePusher, "push", copy)
     with pytest.raises(ZotError, match="which is not the image that was read from the archive") as raised:
-        push(registry, single(app), dry_run=False)
+        push(session, single(app), dry_run=False)
     assert raised.value.error_class == "archive_invalid"
 
 
@@ -898,11 +841,11 @@ def test_another_image_than_the_one_that_was_read(
     ],
 )
 def test_a_conversion_that_fails(
-    registry: ArchiveWriter, fake: t.Any, oci: Path, stderr: str, error_class: str, hint: str
+    session: Session, fake: t.Any, oci: Path, stderr: str, error_class: str, hint: str
 ) -> None:
     fake.fail_with("convert", "archive.tar", f'time="2026-11-25" level=fatal msg="{stderr}"')
     with pytest.raises(ZotError, match="cannot convert") as raised:
-        push(registry, single(oci, platform="linux/amd64"), dry_run=False)
+        push(session, single(oci, platform="linux/amd64"), dry_run=False)
     assert raised.value.error_class == error_class
     assert hint in raised.value.hint
     assert fake.writes == []

@@ -15,15 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._registry import credentials
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import (
     Credentials,
-    environment,
-    is_loopback,
-    policy,
     private_directory,
     task_directory,
-    without_plain_http,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 
@@ -68,8 +63,10 @@ def authfile(path: Path, auths: t.Any = None, **more: t.Any) -> str:
     return str(path)
 
 
-def test_nothing_is_written_before_it_is_needed(make: Make) -> None:
-    assert written(make(username="me", password="s3cret")) == {"auths": {}, "credHelpers": {}}
+def test_nothing_is_written_before_a_tool_needs_it(make: Make) -> None:
+    credentials = make(username="me", password="s3cret")
+    assert credentials.account(HOST, "demo/app").basic
+    assert os.listdir(credentials.directory) == []
 
 
 def test_username(make: Make) -> None:
@@ -394,132 +391,3 @@ def test_private_directory_is_gone_after_an_exception(tmp_path: Path, error: typ
         (Path(path) / "config.json").write_text("s3cret")
         raise error
     assert list(tmp_path.iterdir()) == []
-
-
-def test_environment_has_no_secret_of_ours(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ZOT_USERNAME", "ZOT_PASSWORD", "ZOT_AUTHFILE"):
-        monkeypatch.setenv(name, "s3cret")
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
-    found = environment(directory, ca_path=None)
-    assert "s3cret" not in found.values()
-    assert (found["DOCKER_CONFIG"], found["HTTPS_PROXY"]) == (directory, "http://proxy.example")
-
-
-def test_ca_beside_the_others(directory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    certificates = [f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n" for name in ("one", "two")]
-    (tmp_path / "bundle").write_text(certificates[0])
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "two.pem").write_text("".join(certificates))
-    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nours")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "bundle"))
-    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "own"))
-    found = environment(directory, ca_path=str(tmp_path / "ca.pem"))
-    ours = Path(found["SSL_CERT_DIR"])
-    assert found["SSL_CERT_FILE"] == str(tmp_path / "bundle")
-    assert sorted(path.read_text() for path in ours.iterdir()) == [
-        "-----BEGIN CERTIFICATE-----\nours",
-        certificates[1],
-    ]
-    assert ours.parent == Path(directory)
-
-
-def test_http_1_unless_the_user_wants_http_2(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """crane copies a large image faster with it. Go uses the last setting of a name."""
-    monkeypatch.setenv("GODEBUG", "netdns=go,http2client=1")
-    assert environment(directory, ca_path=None)["GODEBUG"] == "http2client=0,netdns=go,http2client=1"
-
-
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("none.pem", "cannot be read: No such file"),
-        ("a\0b", "cannot be read: embedded null byte"),
-        ("key.pem", "has no certificate"),
-    ],
-    ids=["none", "a zero", "another file"],
-)
-def test_ca_that_cannot_be_used(directory: str, tmp_path: Path, name: str, reason: str) -> None:
-    (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----")
-    with pytest.raises(ZotError, match=rf"ca_path .* {reason}") as raised:
-        environment(directory, ca_path=str(tmp_path / name))
-    assert (raised.value.error_class, raised.value.hint) == (
-        "invalid_option",
-        "Set zot_ca_path (variable), ca_path (option) or ZOT_CA_PATH (environment) to a PEM file.",
-    )
-
-
-@pytest.mark.parametrize(
-    "registry", ["192.168.7.7", "192.168.7.7:5000", "10.0.0.1:443", "172.16.0.1", "zot.local", "zot.local:5000"]
-)
-def test_plain_http_is_kept_from_private_addresses(registry: str) -> None:
-    found = without_plain_http({"HTTPS_PROXY": "http://proxy.example"}, registry)
-    assert {name: found[name] for name in ("HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy")} == {
-        "HTTP_PROXY": "http://127.0.0.1:1",
-        "http_proxy": "http://127.0.0.1:1",
-        "NO_PROXY": "",
-        "no_proxy": "",
-    }
-    assert found["HTTPS_PROXY"] == "http://proxy.example"
-
-
-@pytest.mark.parametrize("registry", ["oci.killinit.cc", "127.0.0.1:5000", "localhost:5000", "[::1]:5000", "8.8.8.8"])
-def test_other_addresses_keep_their_environment(registry: str) -> None:
-    before = {"HTTP_PROXY": "http://proxy.example", "NO_PROXY": "x"}
-    assert without_plain_http(before, registry) == before
-
-
-def test_a_registry_that_no_proxy_is_for_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """NO_PROXY has to go, so the proxy for HTTPS has to go with it."""
-    monkeypatch.setenv("no_proxy", "192.168.7.7")
-    monkeypatch.setenv("https_proxy", "http://proxy.example")
-    found = without_plain_http(dict(os.environ), "192.168.7.7:5000")
-    assert "https_proxy" not in found
-
-
-@pytest.mark.parametrize(
-    ("registry", "expected"),
-    [
-        ("127.0.0.1:5000", True),
-        ("127.9.9.9", True),
-        ("localhost", True),
-        ("localhost:5000", True),
-        ("[::1]:5000", True),
-        ("[::1]", True),
-        ("192.168.7.7:5000", False),
-        ("localhost.example:5000", False),
-        ("127.example", False),
-    ],
-)
-def test_is_loopback(registry: str, expected: bool) -> None:
-    assert is_loopback(registry) is expected
-
-
-@pytest.fixture
-def no_policy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    path = tmp_path / "etc/policy.json"
-    path.parent.mkdir()
-    monkeypatch.setattr(credentials, "_POLICIES", (str(path),))
-    return path
-
-
-def test_policy_where_there_is_none(directory: str, no_policy: Path) -> None:
-    assert not no_policy.exists()
-    path = policy(directory)
-    assert path is not None
-    assert json.loads(Path(path).read_text()) == {
-        "default": [{"type": "reject"}],
-        "transports": {name: {"": [{"type": "insecureAcceptAnything"}]} for name in ("docker-archive", "oci")},
-    }
-
-
-def test_policy_of_the_machine(directory: str, no_policy: Path) -> None:
-    no_policy.write_text("{}")
-    assert policy(directory) is None
-
-
-def test_policy_of_the_user(directory: str, no_policy: Path) -> None:
-    assert not no_policy.exists()
-    own = Path.home() / ".config/containers/policy.json"
-    own.parent.mkdir(parents=True)
-    own.write_text("{}")
-    assert policy(directory) is None

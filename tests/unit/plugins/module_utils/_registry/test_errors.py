@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._registry import crane, errors, skopeo
+from ansible_collections.killinit.zot.plugins.module_utils._registry import errors, tools
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
 
 OUTPUTS: list[dict[str, t.Any]] = json.loads((Path(__file__).parents[3] / "captured.json").read_text(encoding="utf-8"))[
@@ -33,8 +33,8 @@ def outputs(*, fooling: bool) -> list[t.Any]:
 
 def message(output: dict[str, t.Any]) -> str:
     """What the runner finds in it, and has classified."""
-    tool = skopeo if output["tools"][0].startswith("skopeo") else crane
-    return tool.message(output["stderr"])
+    of_tool = tools.skopeo_message if output["tools"][0].startswith("skopeo") else tools.crane_message
+    return of_tool(output["stderr"])
 
 
 @pytest.mark.parametrize("output", outputs(fooling=False))
@@ -52,6 +52,15 @@ def test_a_connection_that_broke_in_the_middle_of_a_blob() -> None:
     """skopeo 1.9.3, after the registry has reset it."""
     text = 'writing blob: Patch "https://h/v2/a/blobs/uploads/1": use of closed network connection'
     assert classify(text, names=["h/a:1"]) == "unavailable"
+
+
+def test_a_layer_that_another_client_pushes_at_the_same_time() -> None:
+    """skopeo 1.9.3 and CNCF Distribution 2.8.2, whose link to the layer is empty for a moment."""
+    text = (
+        "writing manifest: uploading manifest 1 to h/a: errors: digest invalid manifest blob unknown: blob unknown to"
+        " registry"
+    )
+    assert classify(text, names=["h/a:1", "h/a"]) == "unavailable"
 
 
 def test_a_layer_that_is_damaged() -> None:

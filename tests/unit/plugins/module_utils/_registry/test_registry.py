@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import typing as t
@@ -14,6 +15,7 @@ import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry import registry as registry_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
@@ -101,6 +103,7 @@ def test_image_of_an_index_has_no_configuration(registry: Registry, fake: t.Any)
 def test_image_whose_tag_moves_meanwhile(registry: Registry, fake: t.Any, monkeypatch: t.Any) -> None:
     """The configuration is that of the manifest."""
     before = fake.put("demo/app", "1")
+    fake.put("demo/app", "another tag of the image")
     real = fake._do_blob
 
     def move(reference: str) -> bytes:
@@ -152,21 +155,6 @@ def test_two_that_need_a_configuration_at_the_same_time(
     errors = [each.exception() for each in pending if each.exception()]
     assert [error.error_class for error in errors if isinstance(error, ZotError)] == ["unauthorized"] * fails
     assert blobs(fake) in ((2, 3) if fails else (1,))
-
-
-def test_a_configuration_that_is_expected_is_not_read(registry: Registry, fake: t.Any) -> None:
-    raw = b'{"os": "linux", "architecture": "s390x"}'
-    fake.put("demo/app", "1", raw)
-    registry.prime_config_cache(APP, [b"{}", raw])
-    assert registry.image(APP).platforms == ["linux/s390x"]
-    assert blobs(fake) == 0
-
-
-def test_a_configuration_that_is_not_the_expected_one_is_read(registry: Registry, fake: t.Any) -> None:
-    fake.put("demo/app", "1")
-    registry.prime_config_cache(APP, [b'{"os": "linux", "architecture": "s390x"}'])
-    assert registry.image(APP).platforms == ["linux/amd64"]
-    assert blobs(fake) == 1
 
 
 def test_labels_that_are_not_an_object(registry: Registry, fake: t.Any, docker_config: t.Any) -> None:
@@ -268,7 +256,7 @@ def test_reference_with_the_registry_in_the_repository(registry: Registry) -> No
 
 
 class TestOverHttp:
-    """Once the HTTP session is open, crane is not started to read."""
+    """crane does only the first reads."""
 
     @pytest.fixture
     def host(self, fake: t.Any) -> t.Iterator[str]:
@@ -276,11 +264,24 @@ class TestOverHttp:
             yield server.host
 
     @pytest.fixture
-    def reader(self, host: str, tmp_path: Path) -> t.Iterator[Registry]:
+    def reader(self, host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Registry]:
+        monkeypatch.setattr(registry_file, "_FEW", 0)
         with open_task(str(tmp_path)) as task:
-            reader = Registry(task.session(Options(host, retries=0)))
-            reader.http()
-            yield reader
+            yield Registry(task.session(Options(host, retries=0)))
+
+    @pytest.mark.parametrize("installed", [True, False])
+    def test_many_reads(
+        self, reader: Registry, host: str, fake: t.Any, monkeypatch: pytest.MonkeyPatch, installed: bool
+    ) -> None:
+        """Without the library requests, crane does all of them."""
+        monkeypatch.setattr(registry_file, "_FEW", 3)
+        if not installed:
+            monkeypatch.setitem(sys.modules, "requests", None)
+        digests = [fake.put("demo/app", str(number), salt=str(number)) for number in range(10)]
+        references = [Reference(host, "demo/app", str(number)) for number in range(10)]
+        assert [reader.digest(each) for each in references] == digests
+        assert reader.tags(references[0]) == [str(number) for number in range(10)]
+        assert len(fake.commands) == (3 if installed else 11)
 
     def test_image(self, reader: Registry, host: str, fake: t.Any) -> None:
         digest = fake.put("demo/app", "1")

@@ -16,8 +16,12 @@ import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Runner, find_tool
-from ansible_collections.killinit.zot.plugins.module_utils._registry.signals import ended_by_signals
+from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import (
+    Runner,
+    ended_by_signals,
+    find_tool,
+    thread_pool,
+)
 
 
 @pytest.fixture
@@ -57,28 +61,6 @@ def wait_until_dead(file: Path) -> None:
 
 def test_standard_output(runner: Runner) -> None:
     assert run(runner, "printf 'a\\000b\\n'; echo noise >&2") == b"a\0b\n"
-
-
-def test_started_before_its_output_is_needed(runner: Runner, tmp_path: Path) -> None:
-    """The next run of the same command returns it, and the one after that runs again."""
-    script = "echo run >>runs; echo $WORD; grep -c run runs"
-    runner.start(["/bin/sh", "-c", script], what="cannot try", environment={**os.environ, "WORD": "ahead"})
-    wait_until((tmp_path / "runs").exists)
-    assert run(runner, "echo other") == b"other\n"
-    assert run(runner, script, environment={**os.environ, "WORD": "later"}) == b"ahead\n1\n"
-    assert run(runner, script, environment={**os.environ, "WORD": "later"}) == b"later\n2\n"
-
-
-def test_end_kills_what_was_started(runner: Runner, tmp_path: Path) -> None:
-    runner.start(["/bin/sh", "-c", "echo $$ >pid; sleep 60"], what="cannot try", environment=os.environ)
-    wait_until(lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text()))
-    runner.end()
-    wait_until_dead(tmp_path / "pid")
-
-
-def test_no_core_dump(runner: Runner) -> None:
-    """It would hold the credentials."""
-    assert run(runner, "ulimit -c") == b"0\n"
 
 
 def test_nothing_on_standard_input(runner: Runner) -> None:
@@ -384,3 +366,79 @@ def test_no_tool(tools: Path, path: str | None, message: str) -> None:
     with pytest.raises(ZotError) as raised:
         find_tool(path, "regctl")
     assert (raised.value.error_class, raised.value.message) == ("tool_missing", message)
+
+
+def test_results_are_in_the_order_of_the_arguments() -> None:
+    with thread_pool(3) as pool:
+        assert list(pool.map(lambda seconds: time.sleep(seconds) or seconds, [0.2, 0.0, 0.1])) == [0.2, 0.0, 0.1]
+        assert list(pool.map(str, [])) == []
+
+
+def test_an_error_is_raised_when_all_have_ended() -> None:
+    ended = []
+
+    def work(number: int) -> None:
+        time.sleep(number / 20)
+        ended.append(number)
+        if number == 0:
+            raise ValueError
+
+    with thread_pool(2) as pool, pytest.raises(ValueError):  # noqa: PT011
+        list(pool.map(work, [0, 1]))
+    assert ended == [0, 1]
+
+
+def test_at_least_one_thread() -> None:
+    with pytest.raises(ZotError, match="parallel is 0"):
+        thread_pool(0)
+
+
+def test_a_signal_that_another_thread_receives() -> None:
+    """The thread of the pool receives it, as Linux may decide, and the main thread must still end the task."""
+    end = threading.Event()
+
+    def work(_none: None) -> None:
+        time.sleep(0.3)  # until the main thread waits
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        end.wait(10)
+
+    start = time.monotonic()
+    with pytest.raises(ZotError, match="signal 15"), ended_by_signals(pytest.fail) as first:  # noqa: PT012
+        first.append(end.set)
+        with thread_pool(1) as pool:
+            list(pool.map(work, [None]))
+    assert time.monotonic() - start < 5
+
+
+def test_a_thread_that_cannot_be_ended_does_not_delay_the_end() -> None:
+    """The clean-up waits for it, so another thread ends the process."""
+    given_up = threading.Event()
+    released = threading.Event()
+
+    def give_up(error: ZotError) -> None:
+        assert "interrupted by signal 15" in str(error)
+        given_up.set()
+        released.set()
+
+    started = time.monotonic()
+    with pytest.raises(ZotError, match="interrupted by signal 15"), ended_by_signals(give_up):  # noqa: PT012
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        try:
+            time.sleep(10)
+        finally:
+            released.wait(10)
+    assert given_up.is_set()
+    assert time.monotonic() - started < 5
+
+
+def test_a_second_signal_does_not_interrupt_the_clean_up() -> None:
+    cleaned = False
+    with pytest.raises(ZotError, match="interrupted by signal 15"), ended_by_signals(lambda _error: None):  # noqa: PT012
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
+            cleaned = True
+    assert cleaned

@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session, open_task
 
 HOST = "127.0.0.1:5000"
 APP = Reference(HOST, "demo/app", "1")
@@ -47,6 +47,12 @@ def test_the_hint_names_the_options_of_the_module(fake: t.Any, tmp_path: Path, p
 def test_crane_cannot_fall_back_to_plain_http(registry: Registry, fake: t.Any) -> None:
     registry.digest(Reference("192.168.7.7:5000", "demo/app", "1"))
     assert fake.environments[0]["HTTP_PROXY"] == "http://127.0.0.1:1"
+
+
+def test_no_core_dump(tmp_path: Path) -> None:
+    """It would contain the credentials."""
+    with open_task(str(tmp_path)):
+        assert subprocess.run(["/bin/sh", "-c", "ulimit -c"], stdout=subprocess.PIPE, check=True).stdout == b"0\n"
 
 
 def test_a_full_disk_is_an_error_of_the_task(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -80,3 +86,44 @@ with open_task(sys.argv[1], print):
     done = subprocess.run(command, env=buffered, stdout=subprocess.PIPE, timeout=30, check=False)
     assert (done.returncode, done.stdout) == (1, b"the task was interrupted by signal 15\n")
     assert list(tmp_path.iterdir()) == []
+
+
+class TestEnvironment:
+    """The environment of the tools."""
+
+    @pytest.fixture
+    def variables(self, tmp_path: Path) -> t.Callable[..., dict[str, str]]:
+        (tmp_path / "private").mkdir()
+
+        def variables(**options: t.Any) -> dict[str, str]:
+            return Session(Options(HOST, **options), str(tmp_path / "private")).variables(HOST)
+
+        return variables
+
+    def test_no_secret_of_ours(self, variables: t.Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("ZOT_USERNAME", "ZOT_PASSWORD", "ZOT_AUTHFILE"):
+            monkeypatch.setenv(name, "s3cret")
+        monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
+        found = variables()
+        assert "s3cret" not in found.values()
+        assert (found["DOCKER_CONFIG"], found["HTTPS_PROXY"]) == (str(tmp_path / "private"), "http://proxy.example")
+
+    def test_ca_beside_the_others(self, variables: t.Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        certificates = [f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n" for name in ("one", "two")]
+        (tmp_path / "bundle").write_text(certificates[0])
+        (tmp_path / "own").mkdir()
+        (tmp_path / "own" / "two.pem").write_text("".join(certificates))
+        (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nours")
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "bundle"))
+        monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "own"))
+        found = variables(ca_path=str(tmp_path / "ca.pem"))
+        assert found["SSL_CERT_FILE"] == str(tmp_path / "bundle")
+        assert sorted(path.read_text() for path in Path(found["SSL_CERT_DIR"]).iterdir()) == [
+            "-----BEGIN CERTIFICATE-----\nours",
+            certificates[1],
+        ]
+
+    def test_http_1_unless_the_user_wants_http_2(self, variables: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """crane copies a large image faster with it. Go uses the last setting of a name."""
+        monkeypatch.setenv("GODEBUG", "netdns=go,http2client=1")
+        assert variables()["GODEBUG"] == "http2client=0,netdns=go,http2client=1"

@@ -20,7 +20,8 @@ def image(reference: Reference, digit: str) -> Image:
 
 
 def test_only_what_changed_is_in_the_diff() -> None:
-    with Outcome([ONE, TWO]) as outcome:
+    outcome = Outcome([ONE, TWO])
+    with outcome.catch():
         outcome.found(image(ONE, "a"), settled=True)
         outcome.found(image(TWO, "a"), settled=False)
         outcome.wrote(image(TWO, "b"))
@@ -29,35 +30,41 @@ def test_only_what_changed_is_in_the_diff() -> None:
 
 
 def test_the_order_of_the_tags_is_that_of_the_references() -> None:
-    with Outcome([TWO, ONE]) as outcome:
+    outcome = Outcome([TWO, ONE])
+    with outcome.catch():
         outcome.wrote(image(ONE, "a"))
         outcome.wrote(image(TWO, "a"))
     assert [tag["reference"] for tag in report([outcome], single=True)["tags"]] == [str(TWO), str(ONE)]
 
 
 def test_an_error_is_that_of_the_tags_that_are_not_settled() -> None:
-    with Outcome([ONE, TWO]) as outcome:
+    outcome = Outcome([ONE, TWO])
+    with outcome.catch():
         outcome.found(image(ONE, "a"), settled=True)
         raise ZotError("denied", "no")
     assert [tag.error is not None for tag in outcome.tags] == [False, True]
 
 
+def test_an_error_is_not_lost_if_all_tags_are_settled() -> None:
+    outcome = Outcome([ONE])
+    with outcome.catch():
+        outcome.found(image(ONE, "a"), settled=True)
+        raise ZotError("denied", "no")
+    assert outcome.failed
+
+
 def test_another_exception_is_let_through() -> None:
-    with pytest.raises(KeyError), Outcome([ONE]):
+    with pytest.raises(KeyError), Outcome([ONE]).catch():
         raise KeyError
 
 
 def test_report_raises_with_the_result() -> None:
-    with Outcome([ONE]) as outcome:
+    outcome = Outcome([ONE])
+    with outcome.catch():
         raise ZotError("denied", "no", rc=1, stderr="DENIED", command=["crane"], hint="Ask.")
     with pytest.raises(ZotError, match=r"^no$") as raised:
         report([outcome], single=True)
     error = raised.value
-    assert (error.error_class, error.rc, error.stderr, error.command, error.hint) == (
-        "denied",
-        1,
-        "DENIED",
-        ("crane",),
-        "Ask.",
-    )
+    assert (error.error_class, error.rc, error.stderr) == ("denied", 1, "DENIED")
+    assert (error.command, error.hint) == (("crane",), "Ask.")
     assert error.result["image"]["exists"] is False

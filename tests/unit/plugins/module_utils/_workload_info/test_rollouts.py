@@ -8,12 +8,12 @@ import typing as t
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.workloads import name_of
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.cluster_state import read_cluster
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Selection
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import name_of
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import (
     RESTARTED_AT,
     Rollout,
+    read_workloads,
     rollout_of,
 )
 from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster
@@ -36,7 +36,7 @@ def captured(scenario: str, *workloads: Dict) -> dict[str, Rollout]:
     state = CLUSTER[scenario]
     own = workloads or state["workloads"]
     pods = with_templates(own, state.get("pods", CLUSTER["fresh"]["pods"]))
-    cluster = read_cluster(FakeCluster(*own, *pods), Selection(NAMESPACE))
+    cluster = read_workloads(FakeCluster(*own, *pods), Selection(NAMESPACE))
     return {name_of(each): rollout_of(each, cluster.pods_of(each)) for each in own}
 
 
@@ -77,23 +77,19 @@ class TestCaptured:
         }
 
     @pytest.mark.parametrize(
-        ("name", "state", "reason"),
+        ("name", "state", "reason", "delayed"),
         [
-            ("badname", "failed", "cannot pull: InvalidImageName: Failed to apply default image tag"),
-            ("never", "failed", "cannot pull: ErrImageNeverPull: Container image"),
-            ("nopull", "failed", "cannot pull: ImagePullBackOff: Back-off pulling image"),
-            ("novolume", "progressing", "ErrImagePull: rpc error: code = NotFound"),
-            ("deadline", "failed", 'ReplicaSet "deadline-7794b97548" has timed out progressing.'),
-            ("zero", "done", "0 of 0 pods are updated and available"),
+            ("badname", "failed", "cannot pull: InvalidImageName: Failed to apply default image tag", False),
+            ("never", "failed", "cannot pull: ErrImageNeverPull: Container image", False),
+            ("nopull", "failed", "cannot pull: ImagePullBackOff: Back-off pulling image", True),
+            ("novolume", "progressing", "ErrImagePull: rpc error: code = NotFound", True),
+            ("deadline", "failed", 'ReplicaSet "deadline-7794b97548" has timed out progressing.', False),
+            ("zero", "done", "0 of 0 pods are updated and available", False),
         ],
     )
-    def test_what_cannot_start(self, name: str, state: str, reason: str) -> None:
+    def test_what_cannot_start(self, name: str, state: str, reason: str, delayed: bool) -> None:
         found = captured("odd")[f"deployment/{name}"]
-        assert (found.state, reason in found.reason) == (state, True)
-
-    @pytest.mark.parametrize(("name", "delayed"), [("nopull", True), ("never", False), ("badname", False)])
-    def test_which_pull_is_delayed(self, name: str, delayed: bool) -> None:
-        assert bool(captured("odd")[f"deployment/{name}"].waiting_to_pull) is delayed
+        assert (found.state, reason in found.reason, bool(found.waiting_to_pull)) == (state, True, delayed)
 
     def test_a_deadline_exceeded_before_the_restart_is_no_failure_of_it(self) -> None:
         """What the API answered to the patch: generation 2, a status of generation 1, and its condition."""
@@ -124,7 +120,7 @@ def new_pod(reason: str, message: str | None = None, *, init: bool = False, stam
 def far(current: Dict, *pods: Dict) -> tuple[str, str]:
     """State and reason of the rollout, to whose template new_pod() belongs."""
     current["spec"]["template"]["metadata"] = {"annotations": {RESTARTED_AT: STAMP}}
-    cluster = read_cluster(FakeCluster(current, *with_templates([current], pods)), Selection(NAMESPACE))
+    cluster = read_workloads(FakeCluster(current, *with_templates([current], pods)), Selection(NAMESPACE))
     found = rollout_of(current, cluster.pods_of(current))
     return found.state, found.reason
 
@@ -152,49 +148,37 @@ class TestState:
 
     @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet"])
     @pytest.mark.parametrize(
-        ("changes", "state", "why"),
+        ("changes", "why"),
         [
-            pytest.param({}, "done", "2 of 2 pods are updated and available", id="done"),
-            pytest.param({"wanted": 0}, "done", "0 of 0 pods are updated and available", id="no replicas"),
-            pytest.param(
-                {"wanted": 0, "updated": None, "whole": None, "ready": None},
-                "done",
-                "0 of 0 pods are updated and available",
-                id="no replicas and no counts",
-            ),
-            pytest.param({"observed": 3}, "done", "2 of 2 pods are updated and available", id="observed, and more"),
-            pytest.param({"observed": 1}, "progressing", "0 of 2 pods are updated, 2 available", id="not observed"),
-            pytest.param(
-                {"observed": None}, "progressing", "0 of 2 pods are updated, 2 available", id="never observed"
-            ),
-            pytest.param({"updated": 1}, "progressing", "1 of 2 pods are updated, 2 available", id="one old"),
-            pytest.param({"updated": None}, "progressing", "0 of 2 pods are updated, 2 available", id="none updated"),
-            pytest.param(
-                {"whole": 3},
-                "progressing",
-                "2 of 2 pods are updated, 2 available; 1 old pod remains",
-                id="an old one is ending",
-            ),
-            pytest.param(
-                {"whole": 3, "updated": 1},
-                "progressing",
-                "1 of 2 pods are updated, 2 available; 2 old pods remain",
-                id="a surge",
-            ),
-            pytest.param({"ready": 1}, "progressing", "2 of 2 pods are updated, 1 available", id="one not ready"),
-            pytest.param({"ready": None}, "progressing", "2 of 2 pods are updated, 0 available", id="none ready"),
+            ({}, "2 of 2 pods are updated and available"),
+            ({"wanted": 0}, "0 of 0 pods are updated and available"),
+            ({"wanted": 0, "updated": None, "whole": None, "ready": None}, "0 of 0 pods are updated and available"),
+            ({"observed": 3}, "2 of 2 pods are updated and available"),
+            ({"observed": 1}, "0 of 2 pods are updated, 2 available"),
+            ({"observed": None}, "0 of 2 pods are updated, 2 available"),
+            ({"updated": 1}, "1 of 2 pods are updated, 2 available"),
+            ({"updated": None}, "0 of 2 pods are updated, 2 available"),
+            ({"whole": 3}, "2 of 2 pods are updated, 2 available; 1 old pod remains"),
+            ({"whole": 3, "updated": 1}, "1 of 2 pods are updated, 2 available; 2 old pods remain"),
+            ({"ready": 1}, "2 of 2 pods are updated, 1 available"),
+            ({"ready": None}, "2 of 2 pods are updated, 0 available"),
         ],
     )
-    def test_rolled(self, kind: str, changes: Dict, state: str, why: str) -> None:
-        assert far(rolled(kind, **changes)) == (state, why)
+    def test_rolled(self, kind: str, changes: Dict, why: str) -> None:
+        assert far(rolled(kind, **changes)) == ("done" if why.endswith("and available") else "progressing", why)
 
-    def test_one_replica_where_none_is_given(self) -> None:
-        current = rolled(wanted=1)
+    @pytest.mark.parametrize(
+        ("status", "expected"),
+        [
+            (rolled_out("Deployment", 1), ("done", "1 of 1 pods are updated and available")),
+            ({}, ("progressing", "0 of 1 pods are updated, 0 available")),
+        ],
+    )
+    def test_one_replica_where_none_is_given(self, status: Dict, expected: tuple[str, str]) -> None:
+        """Also without a status yet."""
+        current = {**rolled(wanted=1), "status": status}
         del current["spec"]["replicas"]
-        assert far(current)[0] == "done"
-
-    def test_no_status_yet(self) -> None:
-        assert far({**workload(), "status": {}}) == ("progressing", "0 of 1 pods are updated, 0 available")
+        assert far(current) == expected
 
     @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet"])
     @pytest.mark.parametrize("reason", ["ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"])
@@ -296,51 +280,31 @@ class TestState:
         suffix = f"; {message}" if observed == 2 else ""
         assert far(current) == ("progressing", f"0 of 2 pods are updated, 1 available{suffix}")
 
-    def test_paused_meanwhile(self) -> None:
-        current = rolled(updated=0)
-        current["spec"]["paused"] = True
-        assert far(current) == ("failed", RESUME)
-
-    @pytest.mark.parametrize(("observed", "state"), [(2, "done"), (1, "progressing")])
-    def test_paused_when_it_had_finished(self, observed: int, state: str) -> None:
+    @pytest.mark.parametrize(
+        ("changes", "state"),
+        [({"updated": 0}, "failed"), ({}, "done"), ({"observed": 1}, "progressing")],
+    )
+    def test_paused(self, changes: Dict, state: str) -> None:
         """A pause is a new generation, too; until the controller has observed it, the counts are old."""
-        current = rolled(observed=observed)
+        current = rolled(**changes)
         current["spec"]["paused"] = True
-        assert far(current)[0] == state
+        found = far(current)
+        assert (found[0], found[1] == RESUME) == (state, state == "failed")
 
     @pytest.mark.parametrize(
-        ("condition", "state", "why"),
+        ("condition", "why"),
         [
-            pytest.param(
-                {"type": "Progressing", "reason": "ProgressDeadlineExceeded", "message": "it has timed out."},
-                "failed",
-                "it has timed out.; pod p: CrashLoopBackOff",
-                id="deadline",
-            ),
-            pytest.param(
-                {"type": "Progressing", "reason": "ProgressDeadlineExceeded"},
-                "failed",
-                "ProgressDeadlineExceeded; pod p: CrashLoopBackOff",
-                id="deadline without words",
-            ),
-            pytest.param(
-                {"type": "Progressing", "reason": "ReplicaSetUpdated"},
-                "progressing",
-                "1 of 2 pods are updated, 1 available; pod p: CrashLoopBackOff",
-                id="it continues",
-            ),
-            pytest.param(
-                {"type": "Available"},
-                "progressing",
-                "1 of 2 pods are updated, 1 available; pod p: CrashLoopBackOff",
-                id="another condition",
-            ),
+            ({"reason": "ProgressDeadlineExceeded", "message": "it has timed out."}, "it has timed out."),
+            ({"reason": "ProgressDeadlineExceeded"}, "ProgressDeadlineExceeded"),
+            ({"reason": "ReplicaSetUpdated"}, None),
+            ({"type": "Available"}, None),
         ],
     )
-    def test_conditions(self, condition: Dict, state: str, why: str) -> None:
+    def test_conditions(self, condition: Dict, why: str | None) -> None:
         current = rolled(updated=1, ready=1)
-        current["status"]["conditions"] = [condition]
-        assert far(current, new_pod("CrashLoopBackOff")) == (state, why)
+        current["status"]["conditions"] = [{"type": "Progressing", **condition}]
+        text = f"{why or '1 of 2 pods are updated, 1 available'}; pod p: CrashLoopBackOff"
+        assert far(current, new_pod("CrashLoopBackOff")) == ("failed" if why else "progressing", text)
 
     @pytest.mark.parametrize(
         "strategy",

@@ -1,0 +1,338 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Connect to the Kubernetes API as kubernetes.core does, and read objects. No other file imports kubernetes.core.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import os
+import typing as t
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
+    RESOURCES,
+    Object,
+    WorkloadName,
+    namespace_name,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import words
+from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as kubernetes_core
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
+
+# Seconds for one request. kubernetes.core sets no limit, so that a task would never end if the API server hangs.
+_TIMEOUT = 60
+# Seconds for a request before the API server has answered any: a server that does not exist may accept connections.
+_FIRST_TIMEOUT = 15
+# urllib3 repeats a request without an answer three times: a server that hangs would be waited for four times as long.
+_RETRIES = 1
+# The longest pause before that in seconds. urllib3 waits as long as the header Retry-After says, even for hours.
+_RETRY_AFTER = 5
+# Objects of one answer: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
+_PAGE = 500
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+def cluster_module(options: t.Mapping[str, t.Any], **rules: t.Any) -> AnsibleK8SModule:
+    """The module of a task that reads a cluster. *options* are added to those of the connection."""
+    module = AnsibleK8SModule(
+        argument_spec={**copy.deepcopy(AUTH_ARG_SPEC), **options}, supports_check_mode=True, check_pyyaml=False, **rules
+    )
+    # The content of a kubeconfig is secret. A path is not, and commands in a result contain it.
+    if isinstance(module.params["kubeconfig"], str):
+        module._module.no_log_values.discard(module.params["kubeconfig"])
+    return module
+
+
+def connection_options(params: t.Mapping[str, t.Any]) -> dict[str, str]:
+    """The options C(kubeconfig) and C(context) of a task, or their variables in the environment, if they are set.
+
+    A kubeconfig is an absolute path, or several with the separator of C(KUBECONFIG). The content of a kubeconfig, which
+    contains credentials, is omitted.
+    """
+    given = {name: params.get(name) or os.environ.get(f"K8S_AUTH_{name.upper()}") for name in ("kubeconfig", "context")}
+    found = {name: value for name, value in given.items() if value and isinstance(value, str)}
+    if "kubeconfig" in found:
+        paths = found["kubeconfig"].split(os.pathsep)
+        found["kubeconfig"] = os.pathsep.join(os.path.abspath(os.path.expanduser(path)) for path in paths if path)
+    return found
+
+
+def connect(module: AnsibleK8SModule) -> ApiClient:
+    """The API of the cluster in the options of a task. No request is sent. Raises ClusterError for unusable options."""
+    # kubernetes.core reads the version and the groups of the API when it creates its own client. The modules read only
+    # resources with a known path, and do not need both.
+    from kubernetes.client import ApiClient as HttpClient
+    from kubernetes.dynamic import DynamicClient
+
+    try:
+        configuration = kubernetes_core._create_configuration(kubernetes_core._create_auth_spec(module))
+        for path in filter(None, (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)):
+            # The error of the first request would not name the file.
+            with open(path, "rb"):
+                pass
+        configuration.retries = _retries()
+        client = HttpClient(configuration)
+        for name, value in kubernetes_core._create_headers(module).items():
+            kubernetes_core._set_header(client, name, value)
+        return ApiClient(DynamicClient(client, discoverer=lambda *_arguments: None), configuration.host)
+    except Exception as error:  # the libraries below raise errors of a dozen unrelated classes
+        # The message of the library names no file. With a host and credentials it does not read the kubeconfig.
+        kubeconfig = connection_options(module.params).get("kubeconfig")
+        is_unreadable = type(error).__name__ == "ConfigException"
+        if is_unreadable and kubeconfig and not any(map(os.path.exists, kubeconfig.split(os.pathsep))):
+            raise ClusterError(f"the kubeconfig {kubeconfig} does not exist") from error
+        raise ClusterError(_first_line(error)) from error
+
+
+def _retries() -> t.Any:
+    """The retries of urllib3, with a limit for the pause between them."""
+    from urllib3 import Retry
+
+    class LimitedRetry(Retry):
+        def get_retry_after(self, response: t.Any) -> float:
+            return min(super().get_retry_after(response) or 0, _RETRY_AFTER)
+
+    return LimitedRetry(_RETRIES, redirect=False)
+
+
+class Client(t.Protocol):
+    """The Kubernetes API with the credentials of one user. Every method raises ClusterError."""
+
+    # The address of the API server.
+    server: str
+
+    def list(
+        self,
+        resource: str,
+        namespace: str | None = None,
+        *,
+        labels: t.Sequence[str] = (),
+        fields: t.Sequence[str] = (),
+        metadata_only: bool = False,
+    ) -> t.List[Object]:  # noqa: UP006 - within the class, list is this method
+        """All objects of a resource, in one namespace or in all, that match every selector.
+
+        With *metadata_only* the API sends only C(metadata) of each object.
+        """
+
+    def pages(self, resource: str, namespace: str | None = None) -> t.Iterator[t.List[Object]]:  # noqa: UP006
+        """The same objects page by page, to limit the use of memory. An object may be in two pages."""
+
+    def get(self, resource: str, namespace: str, name: str) -> Object | None:
+        """One object; None when it does not exist."""
+
+
+class ApiClient:
+    """A Client on the dynamic client of the Kubernetes library."""
+
+    def __init__(self, client: t.Any, server: str) -> None:
+        self.server = server
+        self._client = client
+        self._has_answered = False
+
+    def list(
+        self,
+        resource: str,
+        namespace: str | None = None,
+        *,
+        labels: t.Sequence[str] = (),
+        fields: t.Sequence[str] = (),
+        metadata_only: bool = False,
+    ) -> t.List[Object]:  # noqa: UP006 - within the class, list is this method
+        """All objects of a resource. Raises ClusterError."""
+        selectors = [("labelSelector", labels), ("fieldSelector", fields)]
+        query = [(name, ",".join(parts)) for name, parts in selectors if parts]
+        accept = _METADATA if metadata_only else "application/json"
+        try:
+            return [item for page in self._pages(resource, namespace, query, accept, _PAGE) for item in page]
+        except _ExpiredError:
+            # The pages expired during the read. Like client-go, read the whole list with one request.
+            return [item for page in self._pages(resource, namespace, query, accept, None) for item in page]
+
+    def pages(self, resource: str, namespace: str | None = None) -> t.Iterator[t.List[Object]]:  # noqa: UP006
+        """All objects of a resource, page by page. Raises ClusterError."""
+        try:
+            yield from self._pages(resource, namespace, [], "application/json", _PAGE)
+        except _ExpiredError:
+            yield from self._pages(resource, namespace, [], "application/json", None)
+
+    def _pages(
+        self,
+        resource: str,
+        namespace: str | None,
+        query: t.Sequence[tuple[str, str]],
+        accept: str,
+        limit: int | None,
+    ) -> t.Iterator[t.List[Object]]:  # noqa: UP006
+        version, kind = RESOURCES[resource]
+        paging = [("limit", str(limit))] if limit else []
+        while True:
+            try:
+                document = self._request("list", resource, namespace, None, [*query, *paging], accept)
+            except ClusterError as error:
+                raise _ExpiredError if error.status == 410 and len(paging) > 1 else error from error
+            found: t.List[Object] = []  # noqa: UP006
+            for item in document.get("items") or []:
+                # managedFields is half of the size of an object, and no verdict needs it.
+                item["metadata"].pop("managedFields", None)
+                found.append({**item, "apiVersion": version, "kind": kind})
+            yield found
+            page = (document.get("metadata") or {}).get("continue")
+            if not page:
+                return
+            paging = [("limit", str(limit)), ("continue", page)]
+
+    def get(self, resource: str, namespace: str, name: str) -> Object | None:
+        """One object; None when it does not exist. Raises ClusterError."""
+        try:
+            return self._request("get", resource, namespace, name, [], "application/json")
+        except ClusterError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def _request(
+        self,
+        verb: str,
+        resource: str,
+        namespace: str | None,
+        name: str | None,
+        query: t.Sequence[tuple[str, str]],
+        accept: str,
+    ) -> dict[str, t.Any]:
+        version = RESOURCES[resource][0]
+        parts = ["apis" if "/" in version else "api", version]
+        parts += ["namespaces", quote(namespace, safe="")] if namespace else []
+        parts += [resource, *([quote(name, safe="")] if name else [])]
+        where: dict[str, t.Any] = {
+            "verb": verb,
+            "resource": f"{resource}/{name}" if name else resource,
+            "namespace": namespace,
+        }
+        try:
+            answer = self._client.request(
+                "get",
+                "/" + "/".join(parts),
+                query_params=list(query),
+                header_params={"Accept": accept},
+                serialize=False,
+                _request_timeout=_TIMEOUT if self._has_answered else _FIRST_TIMEOUT,
+            )
+            data = answer.data
+        except Exception as error:
+            status = getattr(error, "status", None)
+            if status:
+                self._has_answered = True
+                selector = ", ".join(text for option, text in query if option.endswith("Selector"))
+                raise ClusterError.from_answer(error, selector, **where) from error
+            raise ClusterError(_first_line(error), **where if self._has_answered else {}) from error
+        self._has_answered = True
+        with contextlib.suppress(ValueError, RecursionError):
+            document = json.loads(data)
+            if isinstance(document, dict) and ("metadata" if name else "items") in document:
+                return document
+        # For example the login page of a proxy.
+        content_type = answer.headers.get("Content-Type") or "no content type"
+        raise ClusterError(f"the answer ({content_type}) is not that of a Kubernetes API", status=200, **where)
+
+
+class _ExpiredError(Exception):
+    """The pages of a list expired during the read."""
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+class Readings:
+    """Reads the resources for one verdict. A resource that cannot be read is recorded in *unreadable*."""
+
+    def __init__(self, client: Client, *, raise_temporary: bool = False) -> None:
+        """With *raise_temporary*, an error that a retry can correct is raised instead of recorded."""
+        self.client = client
+        self._raise_temporary = raise_temporary
+        self.unreadable: list[dict[str, t.Any]] = []
+
+    def list(self, resource: str, namespace: str | None = None, **query: t.Any) -> t.List[Object] | None:  # noqa: UP006
+        """Like Client.list(); None if the resource cannot be read. Raises ClusterError if the connection fails."""
+        try:
+            return self.client.list(resource, namespace, **query)
+        except ClusterError as error:
+            self._note(error)
+            return None
+
+    def get(self, resource: str, namespace: str, name: str) -> Object | None:
+        """Like Client.get(); also None if the object cannot be read. *unreadable* then lists it."""
+        try:
+            return self.client.get(resource, namespace, name)
+        except ClusterError as error:
+            self._note(error)
+            return None
+
+    def _note(self, error: ClusterError) -> None:
+        # No response, a response of another server, a malformed selector, or no credentials: all requests would fail.
+        if error.status in (None, 200, 400, 401) or (self._raise_temporary and error.retryable):
+            raise error
+        self.unreadable.append(error.unreadable())
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The options C(namespace), C(workloads), C(label_selectors) and C(allow_empty) of a task."""
+
+    namespace: str
+    names: t.Sequence[WorkloadName] = ()
+    labels: t.Sequence[str] = ()
+    allow_empty: bool = False
+
+    @classmethod
+    def of(cls, params: t.Mapping[str, t.Any]) -> Selection:
+        """The selection of a task. A module may lack some of the four options. Raises InvalidNameError."""
+        return cls(
+            namespace_name(params["namespace"]),
+            tuple(dict.fromkeys(map(WorkloadName.parse, words(params.get("workloads", ()))))),
+            # The API refuses an empty selector in a list of selectors.
+            tuple(text.strip() for text in params["label_selectors"] if text.strip()),
+            params.get("allow_empty", False),
+        )
+
+    @property
+    def with_labels(self) -> str:
+        """The label selectors as a part of a sentence; empty if there are none."""
+        return f" with the labels {', '.join(self.labels)}" if self.labels else ""
+
+    def nothing(self, message: str, resource: str = "workloads", *, hint: str | None = None) -> ClusterError:
+        """The error for a selection that finds no *resource*."""
+        return ClusterError(
+            message,
+            verb="find",
+            resource=resource,
+            namespace=self.namespace,
+            status=404,
+            hint=hint,
+        )
+
+    def require_namespace(self, client: Client, resource: str = "workloads") -> None:
+        """Raise ClusterError if the namespace does not exist."""
+        if not has_namespace(client, self.namespace):
+            raise self.nothing("the namespace does not exist", resource)
+
+
+def has_namespace(client: Client, namespace: str) -> bool:
+    """Whether a namespace exists; true if the user may not read it, because this permission is optional."""
+    try:
+        return client.get("namespaces", "", namespace) is not None
+    except ClusterError as error:
+        if error.status != 403:
+            raise
+        return True

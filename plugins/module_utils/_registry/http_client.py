@@ -1,0 +1,258 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""HTTP requests to a registry, each limited in time and in size, and parts of their responses.
+
+Private to killinit.zot: it may change at any time.
+
+The library requests handles proxies and certificates.
+"""
+
+from __future__ import annotations
+
+import http.cookiejar
+import json
+import os
+import re
+import socket
+import tempfile
+import threading
+import time
+import typing as t
+import warnings
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from urllib.parse import urljoin, urlsplit
+
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError, json_object
+from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import disk_errors
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.tls import is_loopback
+
+# The search extension describes a tag in about 600 bytes.
+_LONGEST_ANSWER = 32 * 1024 * 1024
+_PIECE = 64 * 1024
+_CONNECTIONS = 16
+# A thread that waits for a response checks at this interval, in seconds, whether the task has ended.
+_OFTEN = 0.2
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS = 3
+# The errors of OpenSSL for a server that does not support TLS.
+_NOT_TLS = re.compile(r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNKNOWN_PROTOCOL|HTTP_REQUEST|PACKET_LENGTH_TOO_LONG")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response of the registry. *url* is the address that sent it."""
+
+    status: int
+    headers: t.Mapping[str, str]
+    body: bytes
+    url: str
+
+
+class TooLongError(Exception):
+    """The answer exceeds the limit."""
+
+
+class Client:
+    """Sends requests to one registry. Threads may share it. Every method raises ZotError."""
+
+    def __init__(self, session: Session) -> None:
+        if not session.name:
+            raise missing_registry()
+        self.name = session.name
+        self._session = session
+        self._loopback = is_loopback(session.name)
+        self.may_be_plain = session.insecure or self._loopback
+        self._scheme = "https"
+        with disk_errors(session.directory):
+            handle, self._ca_bundle = tempfile.mkstemp(suffix=".pem", dir=session.directory)
+            with os.fdopen(handle, "wb") as file:
+                file.write(session.trust.whole())
+        self._requests, self._client = self._open()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def send(self, method: str, path: str, what: str, accept: str, authorization: str) -> Answer:
+        """Follow redirects and return the last response. Only the host of the registry receives *authorization*."""
+        url = f"{self._scheme}://{self.name}{path}"
+        for _attempt in range(_MOST_REDIRECTS + 1):
+            credentials = authorization if self.is_ours(url) else ""
+            answer = self._bounded(lambda end: self._try(method, url, accept, credentials, end), what)  # noqa: B023
+            location = answer.headers.get("Location")
+            # A redirect must not choose what a DELETE removes.
+            if answer.status not in _REDIRECTS or not location or method == "DELETE":
+                return answer
+            url = joined(answer.url, location, what)
+            if urlsplit(url).scheme not in ("https", self._scheme):
+                raise invalid_answer(what, f"it redirects to {url!r}, which is not an address with https")
+        raise invalid_answer(what, f"it redirects more than {_MOST_REDIRECTS} times")
+
+    def send_once(self, method: str, url: str, what: str, authorization: str, **more: t.Any) -> Answer:
+        """The response of any address, without redirects. *more* are arguments of requests."""
+        return self._bounded(lambda end: self._exchange(method, url, "*/*", authorization, end, **more), what)
+
+    def is_ours(self, url: str) -> bool:
+        """Whether an address belongs to the registry: the same host and port, and an allowed scheme."""
+        schemes = ("https", "http") if self.may_be_plain else ("https",)
+        return origin(url) in [origin(f"{scheme}://{self.name}") for scheme in schemes]
+
+    def _try(self, method: str, url: str, accept: str, authorization: str, end: float) -> Answer:
+        """Send one request. Like crane, use plain HTTP if that is allowed and the registry does not support TLS."""
+        try:
+            return self._exchange(method, url, accept, authorization, end)
+        except self._requests.exceptions.SSLError as error:
+            if not (self.may_be_plain and self.is_ours(url) and _NOT_TLS.search(str(error).upper())):
+                raise
+        self._scheme = "http"
+        return self._exchange(method, f"http:{url.partition(':')[2]}", accept, authorization, end)
+
+    def _exchange(self, method: str, url: str, accept: str, authorization: str, end: float, **more: t.Any) -> Answer:
+        left = max(end - time.monotonic(), 0.001)
+        with self._client.request(
+            method,
+            url,
+            headers={"Accept": accept, "Accept-Encoding": "identity"},
+            auth=lambda request: authorize(request, authorization),
+            allow_redirects=False,
+            stream=True,
+            timeout=left,
+            # Set for each request, because REQUESTS_CA_BUNDLE would override the setting of the client.
+            verify=False if self._session.insecure else self._ca_bundle,
+            **more,
+        ) as response:
+            body = bytearray()
+            for piece in response.iter_content(_PIECE):
+                body += piece
+                if len(body) > _LONGEST_ANSWER:
+                    raise TooLongError
+            return Answer(response.status_code, response.headers, bytes(body), response.url)
+
+    def _bounded(self, exchange: t.Callable[[float], Answer], what: str) -> Answer:
+        """Run *exchange* with a time limit for the whole response, and convert its errors to ZotError.
+
+        The timeout of requests applies to each read, so a response that sends one byte at a time would never end.
+        """
+        failed, timeout = self._requests.exceptions, self._session.timeout
+        found: list[Answer | BaseException] = []
+
+        def run() -> None:
+            try:
+                found.append(exchange(time.monotonic() + timeout))
+            except BaseException as error:
+                found.append(error)
+
+        end, thread = time.monotonic() + timeout, threading.Thread(target=run, daemon=True)
+        thread.start()
+        while thread.is_alive() and time.monotonic() < end:
+            thread.join(min(end - time.monotonic(), _OFTEN))
+            self._session.runner.require_running(what)
+        result = found[0] if found else failed.Timeout()
+        if isinstance(result, Answer):
+            return result
+        if isinstance(result, TooLongError):
+            raise invalid_answer(what, f"it is longer than {_LONGEST_ANSWER >> 20} MiB") from result
+        # The libraries wrap the reason several times, and each wrapper makes the message longer.
+        reason: BaseException = result
+        while reason.__cause__ or reason.__context__:
+            reason = t.cast("BaseException", reason.__cause__ or reason.__context__)
+        # While a body is read, requests calls a timeout a ConnectionError: https://github.com/psf/requests/issues/5430
+        if isinstance(result, failed.Timeout) or (isinstance(reason, socket.timeout) and reason.errno is None):
+            raise ZotError(
+                "unavailable",
+                f"cannot read {what}: no complete answer within {timeout} seconds",
+                hint="Check the registry and the network, or increase the timeout.",
+            ) from result
+        if not isinstance(result, (failed.RequestException, OSError, ValueError)):
+            raise result
+        text = self._session.credentials.redact(f"cannot read {what}: {reason or type(reason).__name__}")
+        is_tls = isinstance(result, failed.SSLError) and "EOF" not in str(reason)
+        raise ZotError("tls" if is_tls else "unavailable", text, values=self._session.explained("")) from result
+
+    def _open(self) -> tuple[t.Any, t.Any]:
+        try:
+            import requests  # imported late: only some modules use HTTP themselves
+            import requests.adapters
+        except ImportError as error:
+            raise ZotError(
+                "tool_missing",
+                "the Python library requests is required and cannot be imported",
+                hint="Install requests for the Python that runs the module.",
+            ) from error
+        client: t.Any = requests.Session()
+        client.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS, pool_block=True))
+        client.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS, pool_block=True))
+        client.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        # _send() follows redirects. The library would read the bodies of redirects without a limit.
+        client.get_redirect_target = lambda _response: None
+        # Like crane, use no proxy for a loopback address.
+        client.trust_env = not self._loopback
+        if self._session.insecure:
+            warnings.filterwarnings("ignore", message="Unverified HTTPS request")
+        return requests, client
+
+
+def joined(base: str, location: str, what: str) -> str:
+    """The absolute address of a link in a response. Raises ZotError for a malformed address."""
+    try:
+        url = urljoin(base, location)
+        origin(url)
+    except ValueError as error:
+        raise invalid_answer(what, f"it names the address {location!r}: {error}") from error
+    return url
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port of an address."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443)
+
+
+def authorize(request: t.Any, authorization: str) -> t.Any:
+    """Set the header of one request. Always passed as the argument auth, because requests reads ~/.netrc without it."""
+    request.headers.pop("Authorization", None)
+    if authorization:
+        request.headers["Authorization"] = authorization
+    return request
+
+
+def object_of(answer: Answer, what: str) -> dict[str, t.Any]:
+    """The JSON object in an answer. Raises ZotError for anything else."""
+    try:
+        return json_object(answer.body, "the answer")
+    except InvalidImageError as error:
+        kind = answer.headers.get("Content-Type", "")
+        raise invalid_answer(what, f"{error}{f' ({kind})' if 'json' not in kind else ''}") from error
+
+
+def codes_of(body: bytes) -> set[str]:
+    """The error codes of a response. Zot wraps them in a list, except for wrong credentials."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return set()
+    errors = document.get("errors") if isinstance(document, dict) else None
+    found = [each.get("code") for each in errors if isinstance(each, dict)] if isinstance(errors, list) else []
+    return {code for code in found if isinstance(code, str) and re.fullmatch("[A-Z_]{1,40}", code)}
+
+
+def date_seconds(date: str) -> float | None:
+    """Seconds since 1970 of a header Date; None for any other text."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (OverflowError, TypeError, ValueError):  # Python 3.9 raises TypeError
+        return None
+
+
+def invalid_answer(what: str, reason: str) -> ZotError:
+    """The error for a response that is not a response of a registry."""
+    return ZotError(
+        "tool_failed",
+        f"{what}: the answer of the registry is invalid: {reason}",
+        hint="Check that the address is that of a registry. If the error remains, ask its operator.",
+    )

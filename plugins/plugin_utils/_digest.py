@@ -1,0 +1,64 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Resolve tags to digests in the process of Ansible itself: without signal handlers, processes and remaining threads.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http import Http
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import most_similar
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
+    at_least,
+    invalid_options,
+    text_option,
+)
+
+_PARALLEL = 8
+
+
+def pin(options: Options, terms: t.Iterable[t.Any]) -> list[str]:
+    """The pinned reference of each term, in their order. Raises ZotError, also for an image that does not exist."""
+    at_least(1, timeout=options.timeout)
+    at_least(0, retries=options.retries)
+    with invalid_options():
+        references = [Reference.parse(text_option("the reference", each), registry=options.registry) for each in terms]
+    found: dict[Reference, str] = {}
+    for registry in dict.fromkeys(each.registry for each in references):
+        with _http(options, registry) as http:
+            some = list(dict.fromkeys(each for each in references if each.registry == registry))
+            with ThreadPoolExecutor(max_workers=min(len(some), _PARALLEL)) as pool:
+                found.update(zip(some, pool.map(lambda each: _digest(http, each), some)))
+    return [str(each.pinned(found[each])) for each in references]
+
+
+@contextlib.contextmanager
+def _http(options: Options, registry: str) -> t.Iterator[Http]:
+    # The directory contains CA certificates and no credentials, which are only written for the tools.
+    with tempfile.TemporaryDirectory(prefix="zot-") as directory:
+        session = Session(options, directory)
+        session.name = registry
+        http = Http(session)
+        try:
+            yield http
+        finally:
+            http.close()
+
+
+def _digest(http: Http, reference: Reference) -> str:
+    digest = http.digest(reference)
+    if digest is None:
+        hint = "" if reference.digest else most_similar(reference, http.tags(reference.repository))
+        raise ZotError("not_found", f"{reference} does not exist", hint=hint or None)
+    return digest

@@ -1,0 +1,135 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The report of a registry and its clusters as Markdown.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import size_text
+from ansible_collections.killinit.zot.plugins.plugin_utils._markdown import Bold, escaped, heading, markdown_table
+from ansible_collections.killinit.zot.plugins.plugin_utils._report import UNKNOWN, Cluster, Dict, Page, bar, shown
+
+
+def lines(page: Page) -> t.Iterator[str]:
+    """The lines of the page."""
+    yield from heading(1, f"Images of {_cell(page.registry)}")
+    yield from (f"Read at {_cell(page.created)}. Ages count from then.", "")
+    if page.problems:
+        yield from heading(2, "This report is not complete")
+        yield from (*(f"- {_cell(text)}" for text in page.problems), "")
+    totals = {
+        "Repositories": len(page.repositories),
+        "Images": page.image_count,
+        "Tags": page.tag_count,
+        "Size": size_text(page.size),
+        "Used by clusters": size_text(page.used_size),
+        "Workloads": page.workload_count,
+        "Stale": page.stale_count,
+        "At risk": page.at_risk_count,
+    }
+    yield from markdown_table([*totals], [[*totals.values()]], right=totals)
+    for cluster in page.clusters:
+        yield from _cluster(cluster, page.registry)
+    if not page.repositories:
+        return
+    yield from heading(2, "Repositories")
+    yield from markdown_table(
+        ("Repository", "Images", "Tags", "In use", "Signed", "Newest push", "Space", "Size"),
+        [
+            (
+                shown(each.name),
+                len(each.images),
+                each.tags,
+                each.used,
+                shown(each.signed),
+                page.age(each.pushed_at),
+                bar(each.size, page.largest),
+                size_text(each.size),
+            )
+            for each in page.repositories
+        ],
+        right=("Images", "Tags", "In use", "Signed", "Size"),
+    )
+    yield from ("A layer that several images share is stored once, but counts for each of them.", "")
+    if page.from_registry:
+        names = _cell(", ".join(page.from_registry))
+        unknown = "when an image was pushed or pulled, and some signatures, are not known"
+        yield from (f"The registry has no search extension for {names}: {unknown}.", "")
+    for repository in page.repositories:
+        if repository.images:
+            yield from heading(3, _cell(repository.name))
+            yield from markdown_table(
+                ("Tags", "Digest", "Platforms", "Size", "Pushed", "Last pull", "Signed", "Used by"),
+                [
+                    (
+                        shown(", ".join(image.tags + image.member_tags)),
+                        shown(image.digest[7:19]),
+                        shown(", ".join(image.platforms)),
+                        size_text(image.size),
+                        page.age(image.pushed_at),
+                        page.age(image.last_pulled_at),
+                        UNKNOWN if image.signed is None else image.signed,
+                        [shown(", ".join(image.used_by)), *([Bold("at risk")] if image.risk else [])],
+                    )
+                    for image in repository.images
+                ],
+                right=("Size",),
+            )
+
+
+def _cluster(cluster: Cluster, registry: str) -> t.Iterator[str]:
+    yield from heading(2, f"Cluster {_cell(cluster.name)}")
+    if cluster.server:
+        yield from (_cell(cluster.server), "")
+    if cluster.problems:
+        yield from ("Unreadable:", "", *(f"- {_cell(text)}" for text in cluster.problems), "")
+    yield from markdown_table(
+        ("Namespace", "Workload", "Status", "Images"),
+        [
+            (
+                shown(each.namespace),
+                shown(each.name),
+                ": ".join(filter(None, (each.status or "not compared", each.reason))),
+                [
+                    cell
+                    for image in each.images
+                    for cell in (
+                        f"{image['reference']} {_digest(image)} ({', '.join([*image['tags'], *image['uses']])})",
+                        *([Bold("at risk")] if image["risk"] else []),
+                    )
+                ],
+            )
+            for each in cluster.workloads
+        ],
+    )
+    if not cluster.workloads and not cluster.problems:
+        where = _cell(", ".join(cluster.namespaces)) if cluster.namespaces else "this cluster"
+        yield from (f"Nothing in {where} uses an image of {_cell(registry)}.", "")
+    if cluster.at_risk:
+        yield from heading(3, f"Images of {_cell(cluster.name)} that can be lost")
+        yield from markdown_table(
+            ("Image", "Digest", "Why", "Used by"),
+            [
+                (
+                    shown(image["reference"]),
+                    _digest(image),
+                    shown(image["reason"]),
+                    [f"{namespace}/{name} ({', '.join(uses)})" for (namespace, name), uses in image["users"].items()],
+                )
+                for image in cluster.at_risk
+            ],
+        )
+
+
+def _cell(value: object) -> str:
+    return escaped(shown(value))
+
+
+def _digest(image: Dict) -> str:
+    return shown(image["digest"] and image["digest"][7:19])

@@ -1,0 +1,68 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The names of the variables that roles and playbooks of this collection know.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import typing as t
+from pathlib import Path
+
+from ansible.module_utils.common.yaml import yaml_load
+
+_ROLES = Path(__file__).resolve().parents[2] / "roles"
+
+# What the playbooks read, beside the variables of the roles. The key is the common beginning of the names.
+_OF_PLAYBOOKS = {
+    "zot_awx": (
+        *("organization", "credentials", "credential_types", "execution_environment", "execution_environment_image"),
+        *("project", "project_timeout", "inventory", "images", "questions", "job_templates", "workflows"),
+    ),
+    "zot_promote": (
+        *("images", "revision", "tags", "overwrite", "keep_previous", "referrers", "require", "verify_key"),
+        *(f"source_{name}" for name in ("registry", "username", "password", "authfile", "ca_path", "validate_certs")),
+    ),
+    "zot_publish": ("host",),
+    "zot_release": ("serial", "on_failure", "set_image"),
+    "zot_report": ("file", "repositories", "namespaces", "revisions", "registry_only"),
+    "zot_rollback": ("rollout",),
+    "zot_verify": ("at_risk", "revisions"),
+}
+
+
+def unknown_variables(names: t.Iterable[str], prefixes: t.Iterable[str]) -> dict[str, str]:
+    """A sentence for each name that begins with one of *prefixes* and that no role and no playbook reads or sets.
+
+    A prefix is the name of a role or of a playbook, for example C(zot_prune).
+    """
+    given = sorted(set(names))
+    found = {}
+    for prefix in prefixes:
+        read, ours = _read(prefix), f"{prefix}_"
+        for name in given:
+            if name.startswith(ours) and name not in (*read, *_set(prefix)):
+                nearest = difflib.get_close_matches(name[len(ours) :], [each[len(ours) :] for each in read], 1, 0.5)
+                hint = f"did you mean {ours}{nearest[0]}?" if nearest else f"its variables are {', '.join(read)}."
+                found[name] = f"{name} is not a variable of {prefix}: {hint}"
+    return found
+
+
+@functools.cache
+def _read(prefix: str) -> tuple[str, ...]:
+    found = {f"{prefix}_{name}" for name in _OF_PLAYBOOKS.get(prefix, ())}
+    path = _ROLES / prefix / "meta" / "argument_specs.yml"
+    if path.exists():
+        entries = yaml_load(path.read_text(encoding="utf-8"))["argument_specs"].values()
+        found |= {name for entry in entries for name in entry["options"] if name.startswith(f"{prefix}_")}
+    return tuple(sorted(found))
+
+
+def _set(prefix: str) -> tuple[str, ...]:
+    """The variables that a role or a playbook sets for others. AWX passes them to later jobs."""
+    return (f"{prefix}_report", "zot_prune_cluster")

@@ -1,0 +1,178 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The roles and playbooks with variables that are not theirs: misspelt ones, and the reports of earlier jobs of AWX."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+from cluster.support import pull_secret, workload
+from integration.patchable_cluster import PatchableCluster
+from integration.support import Bare, Module
+from unit.api_server import running
+
+from environment.images import Images
+from environment.registry import Registry
+
+Playbook = Callable[..., CompletedProcess[str]]
+OLD, NEW = "0a1b2c3", "4d5e6f7"
+EMPTY = (
+    "problems",
+    "images",
+    "references",
+    "written",
+    "workloads",
+    "unverified",
+    "unreadable",
+    "undo",
+    "moved",
+    "runs",
+)
+EMPTY += ("checks", "findings", "deleted", "kept", "clusters", "repositories", "stale", "at_risk")
+REPORT = {**{name: [] for name in EMPTY}, "changed": False, "images_set": {}, "freeable": 0, "revision": "earlier"}
+NAMES = ("publish", "pull_secret", "rollout", "rollback", "release", "promote", "prune", "diagnose", "verify")
+GOOD, BAD = {**REPORT, "ok": True}, {**REPORT, "ok": False, "problems": ["an earlier job has failed"]}
+
+ROLES = {
+    "zot_publish": ("zot_publish_tag", "zot_publish_tags"),
+    "zot_pull_secret": ("zot_pull_secret_user", "zot_pull_secret_username"),
+    "zot_rollout": ("zot_rollout_timeout", "zot_rollout_wait_timeout"),
+    "zot_rollback": ("zot_rollback_tag", "zot_rollback_tags"),
+    "zot_prune": ("zot_prune_keep_newer", "zot_prune_keep_newer_than"),
+    "zot_diagnose": ("zot_diagnose_timeout", "zot_diagnose_pull_timeout"),
+}
+PLAYBOOKS = {
+    "publish": ("zot_publish_tag", "zot_publish_tags"),
+    "release": ("zot_release_set_images", "zot_release_set_image"),
+    "rollback": ("zot_rollback_rollouts", "zot_rollback_rollout"),
+    "verify": ("zot_verify_risk", "zot_verify_at_risk"),
+    "diagnose": ("zot_diagnose_timeout", "zot_diagnose_pull_timeout"),
+    "report": ("zot_report_repository", "zot_report_repositories"),
+    "promote": ("zot_promote_tag", "zot_promote_tags"),
+    "prune": ("zot_prune_keep_newer", "zot_prune_keep_newer_than"),
+    "restart": ("zot_rollout_timeout", "zot_rollout_wait_timeout"),
+    "event": ("zot_report_files", "zot_report_file"),
+    "awx": ("zot_awx_image", "zot_awx_images"),
+}
+# The required arguments of the roles, which ansible-core checks first.
+REQUIRED = {
+    "zot_namespace": "apps",
+    "zot_publish_revision": NEW,
+    "zot_publish_images": [{"repository": "app", "archive": "none.tar"}],
+    "zot_prune_repositories": ["app"],
+}
+
+
+def _refused(done: CompletedProcess[str], names: tuple[str, str], registry: Registry, before: int) -> None:
+    misspelt, name = names
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert re.search(rf"{misspelt} is not a variable of \w+: did you mean {name}\?", done.stdout + done.stderr)
+    assert "failed=1" in done.stdout
+    assert len(registry.requests()) == before
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_misspelt_variable_of_a_role(role: str, playbook: Playbook, registry: Registry, tmp_path: Path) -> None:
+    play = [{"hosts": "localhost", "gather_facts": False, "roles": [f"killinit.zot.{role}"]}]
+    (tmp_path / "play.yml").write_text(json.dumps(play))
+    before = len(registry.requests())
+    done = playbook(tmp_path / "play.yml", **REQUIRED, **{ROLES[role][0]: []})
+    _refused(done, ROLES[role], registry, before)
+
+
+@pytest.mark.parametrize("name", PLAYBOOKS)
+def test_a_misspelt_variable_of_a_playbook(name: str, playbook: Playbook, registry: Registry) -> None:
+    before = len(registry.requests())
+    done = playbook(f"killinit.zot.{name}", **REQUIRED, **{PLAYBOOKS[name][0]: []})
+    _refused(done, PLAYBOOKS[name], registry, before)
+
+
+def test_a_registered_result_is_no_misspelt_variable(playbook: Playbook, tmp_path: Path) -> None:
+    tasks = [
+        {"ansible.builtin.command": "true", "register": "zot_prune_output"},
+        {"ansible.builtin.import_role": {"name": "killinit.zot.zot_prune"}},
+    ]
+    (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+    done = playbook(tmp_path / "play.yml", zot_prune_repositories=["app"], zot_prune_without_clusters=True)
+    assert "zot_prune_output" not in done.stdout + done.stderr
+
+
+@pytest.fixture
+def variables(
+    registry: Registry,
+    repository: str,
+    images: Images,
+    module: Module,
+    bare: Bare,
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> Iterator[dict[str, Any]]:
+    """Two revisions of an image, and a cluster that runs the newer one: the variables of all playbooks."""
+    for revision, archive in ((OLD, "buildah-amd64"), (NEW, "changed-layer")):
+        pushed = module(
+            "zot_push",
+            archive=str(images[archive]),
+            repository=f"{repository}/app",
+            tags=[revision, "latest"],
+            keep_previous="{tag}-previous",
+        )
+        assert not pushed["failed"], pushed
+    image = f"{registry.host}/{repository}/app"
+
+    def resolve(text: str) -> str:
+        return text.partition("@")[2] or bare("crane", "digest", f"{image}:{text.rpartition(':')[2]}").stdout.strip()
+
+    objects = (workload(f"{image}:latest", name="app"), pull_secret(registry, registry.reader))
+    environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
+    pushed_event = {"name": f"{repository}/app", "reference": "latest", "digest": f"sha256:{'0' * 64}"}
+    with running(PatchableCluster("apps", resolve, *objects)) as server:
+        environment["K8S_AUTH_KUBECONFIG"] = str(server.kubeconfig(tmp_path / "kubeconfig"))
+        yield {
+            "zot_namespace": "apps",
+            "zot_retries": 0,
+            "zot_publish_revision": NEW,
+            "zot_publish_images": [{"repository": f"{repository}/app", "archive": str(images["changed-layer"])}],
+            "zot_promote_revision": NEW,
+            "zot_promote_images": [{"repository": f"{repository}/copy", "source_repository": f"{repository}/app"}],
+            "zot_prune_repositories": [f"{repository}/app"],
+            "zot_prune_keep_last": 5,
+            "zot_report_repositories": [f"{repository}/app"],
+            "zot_report_file": str(tmp_path / "report.json"),
+            "zot_rollout_wait_timeout": 10,
+            "zot_rollout_wait_sleep": 1,
+            "ansible_eda": {"event": {"payload": pushed_event}},
+        }
+
+
+@pytest.mark.parametrize("name", sorted(PLAYBOOKS.keys() - {"awx"}))
+@pytest.mark.parametrize("earlier", [BAD, GOOD], ids=["success after a failure", "failure after a success"])
+def test_the_report_of_an_earlier_job_is_no_result(
+    name: str, earlier: dict[str, Any], variables: dict[str, Any], playbook: Playbook
+) -> None:
+    """AWX passes it as an extra variable, which overrides facts and registered results."""
+    given = dict(variables)
+    if earlier["ok"]:
+        # Nothing listens there. The playbook diagnose reads no registry if all pods run.
+        given |= {"zot_registry": "127.0.0.1:1", "zot_context": "typo"}
+    old = {f"zot_{each}_report": earlier for each in NAMES}
+    old |= {"zot_report": earlier, "zot_prune_cluster": {"cluster": "https://earlier", "registry": "x", "in_use": []}}
+
+    def outcome(**more: Any) -> tuple[int, Any]:
+        done = playbook(f"killinit.zot.{name}", "--check", **given, **more)
+        found = re.search(r"RUN: (\{.*\})", done.stdout)
+        text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "now", found[1]) if found else "null"
+        text = re.sub(r'"age": \d+', '"age": 0', text)
+        return done.returncode, json.loads(text)
+
+    code, report = outcome()
+    assert (code == 0) is not earlier["ok"], report
+    # The playbook prune ends before it has a report if it cannot read a cluster.
+    assert report or (name == "prune" and earlier["ok"])
+    assert outcome(**old) == (code, report)

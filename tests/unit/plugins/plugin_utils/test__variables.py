@@ -1,0 +1,58 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Misspelt variables of each role and playbook."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.killinit.zot.plugins.plugin_utils import _variables
+from ansible_collections.killinit.zot.plugins.plugin_utils._variables import unknown_variables
+
+ROOT = Path(_variables.__file__ or "").parents[2]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "name", "nearest"),
+    [
+        ("zot_prune", "zot_prune_keep_newer", "zot_prune_keep_newer_than"),
+        ("zot_publish", "zot_publish_tag", "zot_publish_tags"),
+        ("zot_publish", "zot_publish_hosts", "zot_publish_host"),
+        ("zot_rollout", "zot_rollout_wait_timout", "zot_rollout_wait_timeout"),
+        ("zot_rollback", "zot_rollback_image", "zot_rollback_images"),
+        ("zot_pull_secret", "zot_pull_secret_user", "zot_pull_secret_username"),
+        ("zot_diagnose", "zot_diagnose_selectors", "zot_diagnose_label_selectors"),
+        ("zot_release", "zot_release_set_images", "zot_release_set_image"),
+        ("zot_promote", "zot_promote_source_user", "zot_promote_source_username"),
+        ("zot_report", "zot_report_files", "zot_report_file"),
+        ("zot_verify", "zot_verify_risk", "zot_verify_at_risk"),
+        ("zot_awx", "zot_awx_organisation", "zot_awx_organization"),
+    ],
+)
+def test_the_nearest_name(prefix: str, name: str, nearest: str) -> None:
+    problem = f"{name} is not a variable of {prefix}: did you mean {nearest}?"
+    assert unknown_variables([name, nearest, f"{prefix}_report", "zot_registry"], [prefix]) == {name: problem}
+
+
+def test_a_name_that_is_near_to_none() -> None:
+    (problem,) = unknown_variables(["zot_verify_xyz"], ["zot_verify"]).values()
+    assert problem.endswith(": its variables are zot_verify_at_risk, zot_verify_revisions.")
+
+
+def test_variables_of_something_else_are_not_checked() -> None:
+    assert unknown_variables(["zot_pruned", "zot_rollout_x", "prune"], ["zot_prune"]) == {}
+
+
+def test_the_names_of_the_playbooks_are_complete() -> None:
+    """Every name that a playbook reads or asks for, and every variable of the file for AWX, is known."""
+    files = [*ROOT.glob("playbooks/*.yml"), *ROOT.glob("playbooks/tasks/*.yml"), *ROOT.glob("playbooks/vars/*.yml")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    names = set(re.findall(r"(?<![\w.])zot_[a-z_]+", text))
+    prefixes = [path.name for path in ROOT.glob("roles/*")]
+    prefixes += ["zot_awx", "zot_promote", "zot_release", "zot_report", "zot_verify"]
+    assert len(names) > 60
+    assert unknown_variables(names, prefixes) == {}
