@@ -269,7 +269,7 @@ def test_tags_that_hold_another_image(ends: Ends, module: Module) -> None:
     [
         ({"require": ["attestation"]}, "denied", "has no attestation"),
         ({"tags": ["r2"]}, "not_found", "does not exist"),
-        ({"source_password": "wrong"}, "unauthorized", "the option source_username"),
+        ({"source_password": "wrong"}, "unauthorized", "source_username (option)"),
         ({"username": "reader-of-nothing"}, "unauthorized", "reader-of-nothing"),
         ({"source_repository": "team/none"}, "not_found", "has no tags"),
     ],
