@@ -24,18 +24,9 @@ from environment.registry import Registry
 Playbook = Callable[..., CompletedProcess[str]]
 OLD, NEW = "0a1b2c3", "4d5e6f7"
 EMPTY = (
-    "problems",
-    "images",
-    "references",
-    "written",
-    "workloads",
-    "unverified",
-    "unreadable",
-    "undo",
-    "moved",
-    "runs",
+    *("problems", "images", "references", "written", "workloads", "unverified", "unreadable", "undo", "moved", "runs"),
+    *("checks", "findings", "deleted", "kept", "clusters", "repositories", "stale", "at_risk"),
 )
-EMPTY += ("checks", "findings", "deleted", "kept", "clusters", "repositories", "stale", "at_risk")
 REPORT = {**{name: [] for name in EMPTY}, "changed": False, "images_set": {}, "freeable": 0, "revision": "earlier"}
 NAMES = ("publish", "pull_secret", "rollout", "rollback", "release", "promote", "prune", "diagnose", "verify")
 GOOD, BAD = {**REPORT, "ok": True}, {**REPORT, "ok": False, "problems": ["an earlier job has failed"]}
