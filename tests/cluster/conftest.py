@@ -7,17 +7,16 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cluster.support import Kubectl
-from integration.support import Module
+from cluster.support import Kubectl, Site
+from integration.support import Module, Playbook
 
 from environment import cluster as clusters
 from environment.cluster import Cluster
-from environment.images import Images, relabelled
+from environment.images import Images
 from environment.registry import Registry
 
 # The registry, and ways to run the collection against it, are those of the integration tests.
@@ -36,27 +35,34 @@ def kubectl(cluster: Cluster) -> Iterator[Kubectl]:
     """kubectl in a namespace that no other test uses, with its service account `default`."""
     run = Kubectl(cluster, f"test-{secrets.token_hex(4)}")
     run("create", "namespace", run.namespace)
-    deadline = time.monotonic() + 30
-    while not run("get", "serviceaccount", "default", "--ignore-not-found", "--output=name"):
-        assert time.monotonic() < deadline, "the namespace gets no service account"
-        time.sleep(0.1)
+    run("wait", "serviceaccount/default", "--for=create", "--timeout=30s")
     yield run
     run("delete", "namespace", run.namespace, "--wait=false")
 
 
 @pytest.fixture
-def push(images: Images, repository: str, module: Module, tmp_path: Path) -> Callable[..., str]:
-    """Push an archive to a repository of this test, tag latest; returns the reference.
+def environment(environment: dict[str, str], cluster: Cluster) -> dict[str, str]:
+    """That of an engineer who administers the cluster; runs end with the reports of the roles."""
+    return {**environment, "K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_SHOW_CUSTOM_STATS": "true"}
 
-    With *own* it is an image that this node has under no other name: one of that name in this test is the same.
-    """
 
-    def run(archive: str, name: str = "app", *, own: bool = False) -> str:
-        path = tmp_path / f"{archive}.tar" if own else images[archive]
-        if own and not path.exists():
-            relabelled(images[archive], path)
-        result = module("zot_push", archive=str(path), repository=f"{repository}/{name}", tags=["latest"])
-        assert not result["failed"], result
-        return str(result["image"]["reference"])
+@pytest.fixture
+def site(
+    registry: Registry,
+    repository: str,
+    images: Images,
+    module: Module,
+    environment: dict[str, str],
+    playbook: Playbook,
+    kubectl: Kubectl,
+    cluster: Cluster,
+    tmp_path: Path,
+) -> Site:
+    """What most tests need."""
+    return Site(registry, repository, images, module, environment, playbook, kubectl, cluster, tmp_path)
 
-    return run
+
+@pytest.fixture
+def push(site: Site) -> Callable[..., str]:
+    """Push an archive to a repository of this test."""
+    return site.push

@@ -22,9 +22,10 @@ from typing import Any
 
 import kubernetes
 import yaml
-from integration.support import tar_of
+from integration.support import Module, Playbook, tar_of
 
 from environment.cluster import Cluster
+from environment.images import Images, relabelled
 from environment.registry import Account, Registry
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +56,37 @@ class Kubectl:
         """Create objects, or change them."""
         for each in objects:
             self("apply", "--filename=-", given=each)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A namespace of a cluster, a registry, and ways to run the collection for both."""
+
+    registry: Registry
+    repository: str
+    images: Images
+    module: Module
+    environment: dict[str, str]
+    playbook: Playbook
+    kubectl: Kubectl
+    cluster: Cluster
+    directory: Path
+
+    def push(self, archive: str, name: str = "app", *, own: bool = False) -> str:
+        """Push an archive to a repository of this test, tag latest; returns the reference.
+
+        With *own* it is an image that this node has under no other name: one of that name in this test is the same.
+        """
+        path = self.directory / f"{archive}.tar" if own else self.images[archive]
+        if own and not path.exists():
+            relabelled(self.images[archive], path)
+        result = self.module("zot_push", archive=str(path), repository=f"{self.repository}/{name}", tags=["latest"])
+        assert not result["failed"], result
+        return str(result["image"]["reference"])
+
+    def deploy(self, name: str, image: str, **changes: Any) -> None:
+        """Create a workload."""
+        self.kubectl.apply(workload(image, name=name, **changes))
 
 
 def auth(username: str, password: str) -> str:

@@ -7,35 +7,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
-from cluster.support import Kubectl, pods, pull_secret, ready, workload
-from integration.support import Module
+from cluster.support import Site, pods, pull_secret, ready, workload
 
 from environment import awx_jobs
 from environment import registry as registries
-from environment.cluster import Cluster
-from environment.images import Images
-from environment.registry import Registry
 
 FIRST, SECOND, THIRD = "0a1b2c3", "4d5e6f7", "8d9e0f1"
 
 
-def test_every_job_template_with_its_default_answers(
-    registry: Registry,
-    repository: str,
-    images: Images,
-    kubectl: Kubectl,
-    cluster: Cluster,
-    environment: dict[str, str],
-    playbook: Callable[..., CompletedProcess[str]],
-    module: Module,
-    tmp_path: Path,
-) -> None:
+def test_every_job_template_with_its_default_answers(site: Site, tmp_path: Path) -> None:
     """From the first revision to the second one and back."""
-    environment["K8S_AUTH_KUBECONFIG"] = str(cluster.kubeconfig)
+    registry, repository, images, kubectl = site.registry, site.repository, site.images, site.kubectl
+    environment, playbook, module = site.environment, site.playbook, site.module
     for revision, archive in ((FIRST, "buildah-amd64"), (SECOND, "changed-layer")):
         (tmp_path / f"{revision}.tar").symlink_to(images[archive])
     templates = awx_jobs.job_templates([{"repository": f"{repository}/app", "archive": f"{tmp_path}/REVISION.tar"}])

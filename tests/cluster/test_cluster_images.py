@@ -7,17 +7,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
-from cluster.support import Kubectl, pull_secret, ready, workload
+from cluster.support import Site, pull_secret, ready, workload
 from integration.support import Module
 
-from environment.cluster import Cluster
 from environment.images import Images
-from environment.registry import Registry
 
 
 def _index(module: Module, images: Images, repository: str, tag: str, amd64: str) -> set[str]:
@@ -32,18 +28,10 @@ def _index(module: Module, images: Images, repository: str, tag: str, amd64: str
     return members | {each["manifest"]["config"]["digest"] for each in described[1:]}
 
 
-def test_what_a_cluster_uses(
-    images: Images,
-    registry: Registry,
-    repository: str,
-    module: Module,
-    kubectl: Kubectl,
-    cluster: Cluster,
-    environment: dict[str, str],
-    playbook: Callable[..., CompletedProcess[str]],
-    tmp_path: Path,
-) -> None:
+def test_what_a_cluster_uses(site: Site, tmp_path: Path) -> None:
     """Containers of each kind that run, an image volume, the history of two kinds, and a suspended CronJob."""
+    images, registry, repository, module = site.images, site.registry, site.repository, site.module
+    kubectl, playbook = site.kubectl, site.playbook
     old = _index(module, images, f"{repository}/app", "0a1b2c3", "buildah-amd64")
     new = _index(module, images, f"{repository}/app", "4d5e6f7", "changed-layer")
     side = _index(module, images, f"{repository}/side", "0a1b2c3", "changed-env")
@@ -82,7 +70,6 @@ def test_what_a_cluster_uses(
     status = "jsonpath={.status.ephemeralContainerStatuses[0].state.running}"
     kubectl("wait", name, f"--for={status}", "--timeout=60s")
 
-    environment["K8S_AUTH_KUBECONFIG"] = str(cluster.kubeconfig)
     path = tmp_path / "used.json"
     tasks = [
         {"killinit.zot.zot_cluster_image_info": {"namespaces": [kubectl.namespace]}, "register": "used"},

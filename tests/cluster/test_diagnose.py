@@ -21,11 +21,10 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from cluster.support import Kubectl, auth, pull_secret, ready, restricted, secret, workload
+from cluster.support import Kubectl, Site, auth, pull_secret, ready, restricted, secret, stats
 from integration.support import Module
 from reliability.support import archive, wait_until
 
-from environment.cluster import Cluster
 from environment.images import Images
 from environment.registry import Account, Registry
 
@@ -35,16 +34,10 @@ WRONG = "wr0ng-s3cret"
 
 
 @pytest.fixture
-def diagnose(
-    playbook: Callable[..., CompletedProcess[str]],
-    environment: dict[str, str],
-    cluster: Cluster,
-    kubectl: Kubectl,
-    tmp_path: Path,
-) -> Diagnose:
+def diagnose(site: Site, tmp_path: Path) -> Diagnose:
     """Run killinit.zot.diagnose in the namespace of the test, with the least rights; returns the run and the report."""
+    playbook, environment, cluster, kubectl = site.playbook, site.environment, site.cluster, site.kubectl
     environment["K8S_AUTH_KUBECONFIG"] = str(restricted(kubectl, cluster, "zot_diagnose", tmp_path))
-    environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
     # A login of the person who runs the playbook is of no use to a pod.
     login = Path(environment["HOME"]) / ".docker/config.json"
     login.parent.mkdir()
@@ -53,22 +46,10 @@ def diagnose(
 
     def run(*options: str, **variables: Any) -> tuple[CompletedProcess[str], dict[str, Any]]:
         done = playbook("killinit.zot.diagnose", *options, zot_namespace=kubectl.namespace, **variables)
-        stats = re.search(r"RUN: (\{.*\})", done.stdout)
-        assert stats, done.stdout + done.stderr
-        found: dict[str, Any] = json.loads(stats[1])["zot_diagnose_report"]
+        found = stats(done, "zot_diagnose_report")
         assert done.returncode == (0 if found["ok"] else 2)
         assert "changed=0" in done.stdout
         return done, found
-
-    return run
-
-
-@pytest.fixture
-def deploy(kubectl: Kubectl) -> Callable[..., None]:
-    """Create a Deployment."""
-
-    def run(name: str, image: str, **changes: Any) -> None:
-        kubectl.apply(workload(image, name=name, **changes))
 
     return run
 
@@ -86,17 +67,13 @@ def released(images: Images, repository: str, module: Module, registry: Registry
 
 def until_they_fail(kubectl: Kubectl, count: int) -> None:
     """Wait until kubelet has tried to pull every image."""
-    deadline = time.monotonic() + 120
-    while True:
-        pods = kubectl.get("pods")["items"]
-        statuses = [(pod["status"].get("containerStatuses") or [{}])[0] for pod in pods]
-        waiting = [((status.get("state") or {}).get("waiting") or {}).get("reason") for status in statuses]
-        crashed = [bool(status.get("restartCount")) for status in statuses]
-        settled = [crash or reason not in (None, "ContainerCreating") for crash, reason in zip(crashed, waiting)]
-        if len(pods) == count and all(settled):
-            return
-        assert time.monotonic() < deadline, dict(zip([pod["metadata"]["name"] for pod in pods], waiting))
-        time.sleep(0.5)
+
+    def settled(pod: dict[str, Any]) -> bool:
+        status = (pod["status"].get("containerStatuses") or [{}])[0]
+        reason = status.get("state", {}).get("waiting", {}).get("reason")
+        return bool(status.get("restartCount")) or reason not in (None, "ContainerCreating")
+
+    wait_until(lambda: [*map(settled, kubectl.get("pods")["items"])] == [True] * count, "every pull fails", 120)
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -127,17 +104,9 @@ def answering(status: int, body: bytes = b"") -> Iterator[str]:
         server.shutdown()
 
 
-def test_every_cause(
-    released: str,
-    deploy: Callable[..., None],
-    diagnose: Diagnose,
-    kubectl: Kubectl,
-    cluster: Cluster,
-    registry: Registry,
-    module: Module,
-    images: Images,
-) -> None:
+def test_every_cause(site: Site, released: str, diagnose: Diagnose) -> None:
     """Everything that one node can produce, at once; each pod gets exactly its causes."""
+    kubectl, cluster, registry, module, images = site.kubectl, site.cluster, site.registry, site.module, site.images
     reader, host, name = registry.reader, registry.host, released.partition("/")[2]
     private = module("zot_push", archive=str(images["buildah-amd64"]), repository=f"private/{name}", tags=["1"])
     assert not private["failed"], private
@@ -205,9 +174,9 @@ def test_every_cause(
             ),
         }
         for each, (image, changes, _causes) in broken.items():
-            deploy(each, image, **changes)
+            site.deploy(each, image, **changes)
         until_they_fail(kubectl, len(broken))
-        deploy("good", tag)
+        site.deploy("good", tag)
         ready(kubectl, "deployment/good")
         run, report = diagnose("-vvv")
 
@@ -256,18 +225,9 @@ FIXED: dict[str, dict[str, list[str]]] = {
 
 
 @pytest.mark.parametrize("scene", FIXED)
-def test_the_commands_fix_it(
-    scene: str,
-    released: str,
-    deploy: Callable[..., None],
-    diagnose: Diagnose,
-    kubectl: Kubectl,
-    cluster: Cluster,
-    registry: Registry,
-    environment: dict[str, str],
-    tmp_path: Path,
-) -> None:
+def test_the_commands_fix_it(site: Site, scene: str, released: str, diagnose: Diagnose, tmp_path: Path) -> None:
     """After the commands that the terminal shows, one by one and nothing else, the pods run."""
+    kubectl, cluster, registry, environment = site.kubectl, site.cluster, site.registry, site.environment
     tag = f"{released}:1"
     if scene == "wrong password, wrong tag":
         kubectl.apply(pull_secret(registry, Account(registry.reader.username, WRONG)))
@@ -286,7 +246,7 @@ def test_the_commands_fix_it(
         },
     }[scene]
     for name, (image, changes) in workloads.items():
-        deploy(name, image, **changes)
+        site.deploy(name, image, **changes)
     until_they_fail(kubectl, len(workloads))
     run, report = diagnose()
     assert {name.partition("/")[2]: causes for name, causes in causes_of(report).items()} == FIXED[scene]
@@ -295,10 +255,7 @@ def test_the_commands_fix_it(
 
     # The commands name the kubeconfig of the diagnosis, whose user may only read.
     shutil.copyfile(cluster.kubeconfig, environment["K8S_AUTH_KUBECONFIG"])
-    engineer = {
-        **environment,
-        "PATH": f"{cluster.kubectl.parent}:{environment['PATH']}",
-    }
+    engineer = {**environment, "PATH": f"{cluster.kubectl.parent}:{environment['PATH']}"}
     reader = registry.reader
     account = {"zot_pull_secret_username": reader.username, "zot_pull_secret_password": reader.password}
     (tmp_path / "pull-secret.yml").write_text(json.dumps(account))
@@ -312,18 +269,11 @@ def test_the_commands_fix_it(
     assert diagnose()[1]["ok"]
 
 
-def test_only_waiting_for_the_next_try(
-    released: str,
-    deploy: Callable[..., None],
-    diagnose: Diagnose,
-    kubectl: Kubectl,
-    registry: Registry,
-    module: Module,
-    images: Images,
-) -> None:
+def test_only_waiting_for_the_next_try(site: Site, released: str, diagnose: Diagnose) -> None:
     """The cause is fixed: the finding says so, and when kubelet pulls again."""
+    kubectl, registry, module, images = site.kubectl, site.registry, site.module, site.images
     kubectl.apply(pull_secret(registry, registry.reader))
-    deploy("openclaw", f"{released}:3")
+    site.deploy("openclaw", f"{released}:3")
     until_they_fail(kubectl, 1)
     time.sleep(20)  # after two tries the next one is not soon
     pushed = module("zot_push", archive=str(images["buildah-amd64"]), repository=released.partition("/")[2], tags=["3"])
@@ -334,28 +284,17 @@ def test_only_waiting_for_the_next_try(
     assert re.search(r"in about \d+ s", finding["remedy"])
 
 
-def test_a_full_disk(
-    released: str,
-    deploy: Callable[..., None],
-    diagnose: Diagnose,
-    kubectl: Kubectl,
-    cluster: Cluster,
-    registry: Registry,
-    module: Module,
-    tmp_path: Path,
-) -> None:
+def test_a_full_disk(site: Site, released: str, diagnose: Diagnose, tmp_path: Path) -> None:
     """The image is larger than the free space of the node."""
+    kubectl, cluster, registry, module = site.kubectl, site.cluster, site.registry, site.module
     kubectl.apply(pull_secret(registry, registry.reader))
-    deploy("openclaw", f"{released}:3")
+    site.deploy("openclaw", f"{released}:3")
     until_they_fail(kubectl, 1)
     large = str(archive(tmp_path / "large.tar", size=500_000))
     with cluster.without_room():
         pushed = module("zot_push", archive=large, repository=released.partition("/")[2], tags=["3"])
         assert not pushed["failed"], pushed
-        deadline = time.monotonic() + 120
-        while "no space left" not in kubectl("get", "pods", "--output=json"):
-            assert time.monotonic() < deadline, kubectl("get", "pods", "--output=json")
-            time.sleep(0.5)
+        wait_until(lambda: "no space left" in kubectl("get", "pods", "--output=json"), "the disk is full", 120)
         _run, report = diagnose()
     (finding,) = report["findings"]
     assert finding["cause"] == "disk_full"
@@ -373,19 +312,14 @@ def until_it_pulls(kubectl: Kubectl) -> None:
     wait_until(pulls, "kubelet pulls", 60)
 
 
-def test_a_registry_that_does_not_answer(
-    deploy: Callable[..., None],
-    diagnose: Diagnose,
-    kubectl: Kubectl,
-    cluster: Cluster,
-    environment: dict[str, str],
-) -> None:
+def test_a_registry_that_does_not_answer(site: Site, diagnose: Diagnose) -> None:
     """The node's first pull does not end; the diagnosis does, whatever the time zone of the host."""
+    kubectl, cluster, environment = site.kubectl, site.cluster, site.environment
     environment["TZ"] = "Europe/Berlin"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         cluster.trust(host, None, f"http://{host}")
-        deploy("openclaw", f"{host}/openclaw/app:1", secret=None)
+        site.deploy("openclaw", f"{host}/openclaw/app:1", secret=None)
         until_it_pulls(kubectl)
         began = time.monotonic()
         _run, report = diagnose(zot_registry=host, zot_diagnose_pull_timeout=1)
@@ -401,37 +335,29 @@ def test_a_registry_that_does_not_answer(
     assert [each["resource"] for each in report["unreadable"]] == [f"{host}/openclaw/app"]
 
 
-def test_an_ephemeral_container(
-    released: str, deploy: Callable[..., None], diagnose: Diagnose, kubectl: Kubectl, registry: Registry
-) -> None:
+def test_an_ephemeral_container(site: Site, released: str, diagnose: Diagnose) -> None:
     """The failure is found, and no command ends the running pod."""
+    kubectl, registry = site.kubectl, site.registry
     kubectl.apply(pull_secret(registry, registry.reader))
-    deploy("openclaw", f"{released}:1")
+    site.deploy("openclaw", f"{released}:1")
     ready(kubectl, "deployment/openclaw")
     (pod,) = kubectl.get("pods")["items"]
     kubectl("debug", pod["metadata"]["name"], f"--image={released}:3", "--container=debugger", "--attach=false")
-    deadline = time.monotonic() + 60
-    while "PullBackOff" not in kubectl("get", "pods", "--output=json"):
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+    wait_until(lambda: "PullBackOff" in kubectl("get", "pods", "--output=json"), "the pull fails", 60)
     _run, report = diagnose()
     (finding,) = report["findings"]
     assert finding["containers"] == ["ephemeral container debugger"]
     assert (finding["cause"], finding["commands"]) == ("tag_missing", [])
 
 
-def test_the_scope(
-    released: str, deploy: Callable[..., None], diagnose: Diagnose, kubectl: Kubectl, registry: Registry
-) -> None:
+def test_the_scope(site: Site, released: str, diagnose: Diagnose) -> None:
     """Without labels every pod of the namespace counts, with labels only theirs."""
+    kubectl, registry = site.kubectl, site.registry
     kubectl.apply(pull_secret(registry, registry.reader))
-    deploy("good", f"{released}:1")
-    deploy("web", f"{released}:3")
+    site.deploy("good", f"{released}:1")
+    site.deploy("web", f"{released}:3")
     ready(kubectl, "deployment/good")
-    until = time.monotonic() + 60
-    while "PullBackOff" not in kubectl("get", "pods", "--output=json"):
-        assert time.monotonic() < until
-        time.sleep(0.5)
+    wait_until(lambda: "PullBackOff" in kubectl("get", "pods", "--output=json"), "the pull fails", 60)
     _run, report = diagnose()
     assert (report["pods"], causes_of(report)) == (2, {"deployment/web": ["tag_missing"]})
     # The module changes nothing, so check mode makes no difference.
@@ -441,49 +367,29 @@ def test_the_scope(
 
 
 @pytest.mark.parametrize("selectors", [[], ["a=b=c"]], ids=["empty", "malformed"])
-def test_an_error_of_the_scope(
-    selectors: list[str],
-    kubectl: Kubectl,
-    playbook: Callable[..., CompletedProcess[str]],
-    environment: dict[str, str],
-    cluster: Cluster,
-) -> None:
+def test_an_error_of_the_scope(site: Site, selectors: list[str]) -> None:
     """No pod, and a selector that the API refuses, are errors with a report."""
-    environment["K8S_AUTH_KUBECONFIG"] = str(cluster.kubeconfig)
-    environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
+    kubectl, playbook = site.kubectl, site.playbook
     done = playbook("killinit.zot.diagnose", zot_namespace=kubectl.namespace, zot_diagnose_label_selectors=selectors)
     assert done.returncode == 2
-    stats = re.search(r"RUN: (\{.*\})", done.stdout)
-    assert stats, done.stdout
-    report = json.loads(stats[1])["zot_diagnose_report"]
+    report = stats(done, "zot_diagnose_report")
     (problem,) = report["problems"]
     assert not report["ok"]
     assert kubectl.namespace in problem
     assert all(each in problem for each in selectors)
 
 
-def test_a_missing_right(
-    released: str,
-    deploy: Callable[..., None],
-    diagnose: Diagnose,
-    kubectl: Kubectl,
-    cluster: Cluster,
-    registry: Registry,
-    environment: dict[str, str],
-    tmp_path: Path,
-) -> None:
+def test_a_missing_right(site: Site, released: str, diagnose: Diagnose, tmp_path: Path) -> None:
     """The report has the API server's message; the rest is found without the object."""
+    kubectl, cluster, registry, environment = site.kubectl, site.cluster, site.registry, site.environment
     kubectl.apply(pull_secret(registry, Account(registry.reader.username, WRONG)))
-    deploy("openclaw", f"{released}:3")
+    site.deploy("openclaw", f"{released}:3")
     until_they_fail(kubectl, 1)
     path = restricted(kubectl, cluster, "zot_diagnose", tmp_path, without=[("get", "secrets")])
     environment["K8S_AUTH_KUBECONFIG"] = str(path)
     _run, report = diagnose()
     (unreadable,) = report["unreadable"]
-    assert (unreadable["verb"], unreadable["resource"], unreadable["namespace"]) == (
-        "get",
-        "secrets/zot-pull-secret",
-        kubectl.namespace,
-    )
+    found = [unreadable[name] for name in ("verb", "resource", "namespace")]
+    assert found == ["get", "secrets/zot-pull-secret", kubectl.namespace]
     assert "forbidden" in unreadable["message"]
     assert causes_of(report) == {"deployment/openclaw": ["unknown", "tag_missing"]}

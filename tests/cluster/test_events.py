@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from cluster.support import Kubectl, pods, pull_secret, ready, report, workload
+from cluster.support import Site, pods, pull_secret, ready, report, workload
 from integration import receiver as receivers
 from integration.receiver import Receiver
-from integration.support import Module, recap
+from integration.support import recap
 from reliability.support import wait_until
 
 from environment import registry as registries
-from environment.cluster import Cluster
-from environment.images import Images, relabelled
+from environment.images import relabelled
 from environment.registry import ZOT_LOG, Registry
 from environment.zot_program import NEEDED, find_zot
 
@@ -38,17 +35,10 @@ def put_time(registry: Registry, repository: str) -> float:
     return datetime.fromisoformat(times[-1].replace("Z", "+00:00")).timestamp()
 
 
-def test_pushes_reach_the_pods(
-    images: Images,
-    cluster: Cluster,
-    kubectl: Kubectl,
-    module: Module,
-    environment: dict[str, str],
-    playbook: Callable[..., CompletedProcess[str]],
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-) -> None:
+def test_pushes_reach_the_pods(site: Site, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """A publish of two images is one run, of 20 pushes none is lost, and a scheduled restart follows lost events."""
+    images, cluster, kubectl, module = site.images, site.cluster, site.kubectl, site.module
+    environment, playbook = site.environment, site.playbook
     if find_zot() is None:
         pytest.skip(NEEDED)
     if cluster.directory is None:

@@ -14,13 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster.support import Kubectl, pods, report
+from cluster.support import Kubectl, Site, pods, report
 from integration.blocks import blocks
-from integration.support import Module, recap
+from integration.support import recap
 
 from environment.cluster import Cluster
-from environment.images import Images
-from environment.registry import Registry
 
 PROVISION = "ansible-playbook provision.yml --extra-vars zot_publish_revision=3f2c1ab --extra-vars @pull-account.yml"
 INCLUDE = "ansible-playbook site.yml"
@@ -39,16 +37,9 @@ def empty_namespace(cluster: Cluster, tmp_path: Path) -> Iterator[Kubectl]:
     run("delete", "namespace", run.namespace, "--wait=false", "--ignore-not-found")
 
 
-def test_guide_to_releases(
-    images: Images,
-    registry: Registry,
-    empty_namespace: Kubectl,
-    cluster: Cluster,
-    environment: dict[str, str],
-    module: Module,
-    tmp_path: Path,
-) -> None:
+def test_guide_to_releases(site: Site, empty_namespace: Kubectl, tmp_path: Path) -> None:
     """Provision, provision again without a change, release out of another playbook, and once more."""
+    images, registry, environment, module = site.images, site.registry, site.environment, site.module
     (tmp_path / "dist").mkdir()
     for architecture in ("amd64", "arm64"):
         shutil.copyfile(images[f"buildah-{architecture}"], tmp_path / f"dist/openclaw-{architecture}.tar")
@@ -66,7 +57,6 @@ def test_guide_to_releases(
     )
     (tmp_path / "release.yml").write_text(variables)
     commands = [command for block in blocks(PAGE) for command in block.commands if block.language == "console"]
-    environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_SHOW_CUSTOM_STATS": "true"}
 
     def run(command: str, *options: str) -> subprocess.CompletedProcess[str]:
         assert command in commands

@@ -6,35 +6,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from cluster.support import Kubectl, pull_secret, ready, restricted, stats, workload
-from integration.support import Module
-
-from environment.cluster import Cluster
-from environment.images import Images
-from environment.registry import Registry
+from cluster.support import Site, pull_secret, ready, restricted, stats, workload
 
 OLD, MIDDLE, NEW = "aaa0001", "aaa0002", "aaa0003"
 
 
 @pytest.mark.usefixtures("zot")
-def test_what_runs_and_what_ran_before_stay(
-    registry: Registry,
-    repository: str,
-    images: Images,
-    module: Module,
-    cluster: Cluster,
-    kubectl: Kubectl,
-    playbook: Callable[..., CompletedProcess[str]],
-    environment: dict[str, str],
-    tmp_path: Path,
-) -> None:
+def test_what_runs_and_what_ran_before_stay(site: Site, tmp_path: Path) -> None:
     """With the least rights in the cluster and in the registry."""
+    registry, repository, images, module = site.registry, site.repository, site.images, site.module
+    cluster, kubectl, playbook, environment = site.cluster, site.kubectl, site.playbook, site.environment
     archives = {OLD: "buildah-amd64", MIDDLE: "changed-env", NEW: "changed-layer"}
     for tag, name in archives.items():
         assert not module("zot_push", archive=str(images[name]), repository=repository, tags=[tag])["failed"]
@@ -45,7 +30,6 @@ def test_what_runs_and_what_ran_before_stay(
     kubectl("set", "image", "deployment/app", f"app={app}:{MIDDLE}")
     ready(kubectl, "deployment/app")
     environment["K8S_AUTH_KUBECONFIG"] = str(restricted(kubectl, cluster, "zot_prune", tmp_path))
-    environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
     environment["ZOT_USERNAME"], environment["ZOT_PASSWORD"] = registry.janitor.username, registry.janitor.password
 
     def prune() -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import socket
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from cluster.support import Kubectl, auth, restricted, role_of, secret
+from cluster.support import Kubectl, auth, restricted, role_of, secret, stats, workload
 from integration.support import Module, recap
 
 from environment.cluster import Cluster
@@ -59,12 +58,10 @@ class Scene:
 
     def deploy(self, name: str = "openclaw", image: str = "", replicas: int = 0, **pod: Any) -> None:
         """A Deployment; further fields go into the pod's specification."""
-        labels = {"app": name}
-        pod = {"hostNetwork": True, "terminationGracePeriodSeconds": 0, **pod}
-        pod["containers"] = [{"name": "app", "image": image or self.image}]
-        template = {"metadata": {"labels": labels}, "spec": pod}
-        spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
-        self.kubectl.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec})
+        deployment = workload(
+            image or self.image, name=name, replicas=replicas, policy="IfNotPresent", secret=None, pod=pod
+        )
+        self.kubectl.apply(deployment)
 
     def add_to_service_account(self) -> None:
         """Add the pull secret to the service account `default`."""
@@ -116,7 +113,6 @@ def account(environment: dict[str, str], kubectl: Kubectl, cluster: Cluster, tmp
 @pytest.fixture
 def run(playbook: Run, environment: dict[str, str], registry: Registry, kubectl: Kubectl, tmp_path: Path) -> Run:
     """Run the role in the namespace of the test."""
-    environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
     # The account that pushes stays in the environment: the role must not use it.
     assert environment["ZOT_USERNAME"] == registry.writer.username
     path = tmp_path / "role.yml"
@@ -151,11 +147,7 @@ def repair(run: Run, account: Account) -> Run:
 
 
 def _report(run: CompletedProcess[str]) -> dict[str, Any]:
-    """What set_stats passed on, from the end of the output."""
-    found = re.search(r"RUN: (\{.*\})", run.stdout)
-    assert found, run.stdout + run.stderr
-    report: dict[str, Any] = json.loads(found.group(1))["zot_pull_secret_report"]
-    return report
+    return stats(run, "zot_pull_secret_report")
 
 
 def _checks(run: CompletedProcess[str]) -> dict[str, str]:

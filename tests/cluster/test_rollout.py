@@ -11,34 +11,27 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from cluster.support import Kubectl, pods, pull_secret, ready, report, restricted, stats, workload
-from integration.support import Module, recap
-
-from environment.cluster import Cluster
-from environment.registry import Registry
+from cluster.support import Kubectl, Site, pods, pull_secret, ready, report, restricted, stats, workload
+from integration.support import recap
+from reliability.support import wait_until
 
 Playbook = Callable[..., CompletedProcess[str]]
 Restart = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture
-def restart(
-    playbook: Playbook,
-    environment: dict[str, str],
-    cluster: Cluster,
-    kubectl: Kubectl,
-    registry: Registry,
-    tmp_path: Path,
-) -> Restart:
+def restart(site: Site, tmp_path: Path) -> Restart:
     """Run killinit.zot.restart in the namespace of the test, with the least rights."""
+    playbook, environment, cluster, kubectl = site.playbook, site.environment, site.cluster, site.kubectl
+    registry = site.registry
     kubectl.apply(pull_secret(registry, registry.reader))
     environment["K8S_AUTH_KUBECONFIG"] = str(restricted(kubectl, cluster, "zot_rollout", tmp_path))
-    environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
 
     def run(*options: str, **variables: Any) -> CompletedProcess[str]:
         return playbook("killinit.zot.restart", *options, zot_namespace=kubectl.namespace, **variables)
@@ -113,15 +106,9 @@ def _program_in_volume(kubectl: Kubectl) -> list[tuple[str, int]]:
     raise AssertionError(f"no process of {container}")
 
 
-def test_digest_that_the_registry_has_lost(
-    push: Callable[..., str],
-    restart: Restart,
-    kubectl: Kubectl,
-    registry: Registry,
-    repository: str,
-    module: Module,
-) -> None:
+def test_digest_that_the_registry_has_lost(site: Site, restart: Restart) -> None:
     """The runtime names an image by another repository's index. It is restarted once, and unknown from then on."""
+    push, kubectl, registry, repository, module = site.push, site.kubectl, site.registry, site.repository, site.module
     first, second = push("buildah-amd64", "a", own=True), push("buildah-amd64", "b", own=True)
     index = module("zot_index", repository=f"{repository}/a", manifests=["latest"], tags=["index"])["image"]["digest"]
     kubectl.apply(workload(first.replace(":latest", ":index"), name="first"))
@@ -175,10 +162,9 @@ def test_absent_tag_is_left_alone(push: Callable[..., str], restart: Restart, ku
 
 
 @pytest.mark.parametrize("case", ["credentials", "paused", "deadline"])
-def test_rollout_that_cannot_finish(
-    case: str, push: Callable[..., str], restart: Restart, kubectl: Kubectl, registry: Registry
-) -> None:
+def test_rollout_that_cannot_finish(site: Site, case: str, restart: Restart) -> None:
     """The wait ends early with the reason and the state of the workload; the old pod keeps running."""
+    push, kubectl, registry = site.push, site.kubectl, site.registry
     image = push("buildah-amd64")
     probe = {"exec": {"command": ["/no/such/program"]}, "periodSeconds": 1}
     spec = {"progressDeadlineSeconds": 6} if case == "deadline" else {}
@@ -187,8 +173,7 @@ def test_rollout_that_cannot_finish(
     before = pods(kubectl)
     push("changed-layer")
     if case == "credentials":
-        account = type(registry.reader)(registry.reader.username, "wrong")
-        kubectl.apply(pull_secret(registry, account))
+        kubectl.apply(pull_secret(registry, replace(registry.reader, password="wrong")))
         reason = "cannot pull: ImagePullBackOff"
     elif case == "paused":
         kubectl("rollout", "pause", "deployment/openclaw")
@@ -207,10 +192,9 @@ def test_rollout_that_cannot_finish(
     assert before.keys() <= pods(kubectl).keys()
 
 
-def test_an_interrupted_run_is_continued(
-    push: Callable[..., str], restart: Restart, kubectl: Kubectl, environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_an_interrupted_run_is_continued(site: Site, restart: Restart, tmp_path: Path) -> None:
     """The same command waits for the rollout in progress, and restarts nothing twice."""
+    push, kubectl, environment = site.push, site.kubectl, site.environment
     image = push("buildah-amd64")
     # A new pod counts as available after 20 seconds, so that the rollout is in progress for that long.
     kubectl.apply(workload(image, spec={"minReadySeconds": 20}))
@@ -220,10 +204,7 @@ def test_an_interrupted_run_is_continued(
     command = ["ansible-playbook", "killinit.zot.restart", f"--extra-vars=zot_namespace={kubectl.namespace}"]
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, env=environment, cwd=tmp_path, start_new_session=True, **quiet) as interrupted:
-        deadline = time.monotonic() + 60
-        while kubectl.get("deployment", "openclaw")["metadata"]["generation"] == 1:
-            assert time.monotonic() < deadline, "nothing was restarted"
-            time.sleep(0.2)
+        wait_until(lambda: kubectl.get("deployment", "openclaw")["metadata"]["generation"] > 1, "the restart", 60)
         interrupted.send_signal(signal.SIGTERM)
         assert interrupted.wait(timeout=30) != 0
     done = restart(zot_rollout_wait_sleep=1)

@@ -7,33 +7,19 @@
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 
-from cluster.support import Kubectl, auth, pull_secret, ready, secret, workload
+from cluster.support import Site, auth, pull_secret, ready, secret, workload
 from integration.secret_leaks import Watched, assert_no_leak, forms, verbose_settings
-
-from environment.cluster import Cluster
-from environment.images import Images
-from environment.registry import Registry
+from reliability.support import wait_until
 
 OLD, OTHER = "an-old-password-0815", "that-of-another-registry-4711"
 
 
-def test_secrets_are_nowhere(
-    images: Images,
-    registry: Registry,
-    repository: str,
-    kubectl: Kubectl,
-    cluster: Cluster,
-    environment: dict[str, str],
-    playbook: Callable[..., CompletedProcess[str]],
-    push: Callable[[str, str], str],
-    tmp_path: Path,
-) -> None:
+def test_secrets_are_nowhere(site: Site, tmp_path: Path) -> None:
     """release, which repairs a pull secret with an old password and restarts what is stale; then the others."""
+    images, registry, repository, kubectl = site.images, site.registry, site.repository, site.kubectl
+    environment, playbook, push = site.environment, site.playbook, site.push
     writer, reader = registry.writer, registry.reader
     kubectl.apply(pull_secret(registry, reader), workload(push("buildah-amd64", "app")))
     ready(kubectl, "deployment/openclaw")
@@ -55,7 +41,7 @@ def test_secrets_are_nowhere(
     }
     secrets = [*forms(writer.username, writer.password), *forms(reader.username, reader.password)]
     secrets += [*forms(reader.username, OLD), *forms("other", OTHER)]
-    environment |= {**verbose_settings(tmp_path), "K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig)}
+    environment |= verbose_settings(tmp_path)
     # Ansible puts a socket into it, whose path may not be long.
     with tempfile.TemporaryDirectory() as temporary:
         environment["TMPDIR"] = temporary
@@ -68,21 +54,10 @@ def test_secrets_are_nowhere(
             if name == "diagnose":
                 kubectl.apply(secret("old", {"auths": entries}))
                 kubectl.apply(workload(f"{registry.host}/{repository}/app:none", name="broken", secret="old"))
-                _wait_until_it_fails(kubectl, "broken")
+                wait_until(lambda: "PullBackOff" in kubectl("get", "pods"), "the pull fails", 60)
             with Watched(Path(environment["HOME"])) as watched:
                 run = playbook(f"killinit.zot.{name}", "-vvvv", "--diff", **variables, **more)
             assert run.returncode == ends, run.stdout + run.stderr
             places = [tmp_path, Path(temporary)]
             ours = [tmp_path / "variables.json"]
             assert_no_leak(secrets, watched, run, places, ours=ours)
-
-
-def _wait_until_it_fails(kubectl: Kubectl, app: str) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        pods = kubectl.get("pods", f"--selector=app={app}")["items"]
-        states = [each["state"] for pod in pods for each in pod["status"].get("containerStatuses", [])]
-        if any("PullBackOff" in state.get("waiting", {}).get("reason", "") for state in states):
-            return
-        assert time.monotonic() < deadline, states
-        time.sleep(0.2)

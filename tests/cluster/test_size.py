@@ -7,15 +7,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from subprocess import CompletedProcess
 
-from cluster.support import Kubectl, create_workloads, report
-from integration.support import Module, recap
-
-from environment.cluster import Cluster
-from environment.images import Images
-from environment.registry import Registry
+from cluster.support import Kubectl, Site, create_workloads, report
+from integration.support import recap
 
 WORKLOADS, PODS, IMAGES = 100, 10, 20
 
@@ -28,18 +22,10 @@ def _lists(kubectl: Kubectl) -> int:
     return sum(int(found.group(2)) for found in (re.match(pattern, line) for line in lines) if found)
 
 
-def test_thousand_pods(
-    images: Images,
-    registry: Registry,
-    repository: str,
-    kubectl: Kubectl,
-    cluster: Cluster,
-    environment: dict[str, str],
-    playbook: Callable[..., CompletedProcess[str]],
-    module: Module,
-) -> None:
+def test_thousand_pods(site: Site) -> None:
     """Five lists of the cluster; each image once; the one stale workload is found."""
-    environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_SHOW_CUSTOM_STATS": "true"}
+    images, registry, repository, kubectl = site.images, site.registry, site.repository, site.kubectl
+    playbook, module = site.playbook, site.module
     tags = [f"tag-{number}" for number in range(IMAGES)]
     pushed = module("zot_push", archive=str(images["buildah-amd64"]), repository=repository, tags=tags)
     assert not pushed["failed"], pushed

@@ -15,12 +15,10 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from cluster.support import Kubectl, pull_secret, ready, workload
+from cluster.support import Kubectl, Site, pull_secret, ready, workload
 from cluster.test_diagnose import WRONG, until_they_fail
 from integration.fixtures import Bare
 
-from environment.cluster import Cluster
-from environment.images import Images
 from environment.registry import Account, Registry
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/docsite/rst/guide_troubleshooting.rst"
@@ -69,16 +67,9 @@ def _between(run: CompletedProcess[str], start: str, end: str) -> str:
     return f"…\n{found[1].strip()}"
 
 
-def test_manifest_invalid(
-    assert_documented: AssertDocumented,
-    images: Images,
-    registry: Registry,
-    repository: str,
-    bare: Bare,
-    environment: dict[str, str],
-    tmp_path: Path,
-) -> None:
+def test_manifest_invalid(site: Site, assert_documented: AssertDocumented, bare: Bare, tmp_path: Path) -> None:
     """What crane gets, and what the module gets."""
+    images, registry, repository, environment = site.images, site.registry, site.repository, site.environment
     shutil.copyfile(images["buildah-amd64"], tmp_path / "openclaw.tar")
     refused = bare("crane", "push", str(tmp_path / "openclaw.tar"), f"{registry.host}/{repository}/openclaw:1")
     assert refused.returncode
@@ -96,16 +87,10 @@ def test_manifest_invalid(
     assert_documented(command, done.stdout)
 
 
-def test_image_pull_back_off(
-    assert_documented: AssertDocumented,
-    push: Callable[..., str],
-    registry: Registry,
-    kubectl: Kubectl,
-    cluster: Cluster,
-    environment: dict[str, str],
-    playbook: Callable[..., CompletedProcess[str]],
-) -> None:
+def test_image_pull_back_off(site: Site, assert_documented: AssertDocumented) -> None:
     """Two causes, in the order in which they have to be fixed."""
+    push, registry, kubectl, cluster = site.push, site.registry, site.kubectl, site.cluster
+    environment, playbook = site.environment, site.playbook
     latest = push("buildah-amd64", "openclaw")
     kubectl.apply(pull_secret(registry, Account(registry.reader.username, WRONG)))
     kubectl.apply(workload(latest.replace(":latest", ":1")))
@@ -116,20 +101,14 @@ def test_image_pull_back_off(
     assert_documented(DIAGNOSE, _between(run, "Action failed: ", r"\nOrigin: "))
 
 
-def test_stale_image(
-    assert_documented: AssertDocumented,
-    push: Callable[..., str],
-    registry: Registry,
-    kubectl: Kubectl,
-    cluster: Cluster,
-    environment: dict[str, str],
-    playbook: Callable[..., CompletedProcess[str]],
-) -> None:
+def test_stale_image(site: Site, assert_documented: AssertDocumented) -> None:
     """What was restarted, and why."""
+    push, registry, kubectl, environment = site.push, site.registry, site.kubectl, site.environment
+    playbook = site.playbook
     latest = push("buildah-amd64", "openclaw")
     kubectl.apply(pull_secret(registry, registry.reader), workload(latest, labels=LABELS))
     ready(kubectl, "deployment/openclaw")
     push("changed-env", "openclaw")
-    environment |= {"K8S_AUTH_KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"}
+    environment["ANSIBLE_CALLBACK_RESULT_FORMAT"] = "yaml"
     run = playbook("killinit.zot.restart", zot_namespace=kubectl.namespace)
     assert_documented(RESTART, _between(run, r"Restart stale workloads\] \*+\n", r"\n\n"))

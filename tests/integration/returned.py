@@ -78,11 +78,3 @@ def _shape(value: Any) -> str:
     if isinstance(value, str):
         return next((shape for shape in SHAPES if re.fullmatch(shape, value)), "text")
     return type(value).__name__
-
-
-def all_samples(keys: Returned) -> Iterator[tuple[Returned, Any]]:
-    """Each key that has a sample, and the sample."""
-    for key in keys.values():
-        if "sample" in key:
-            yield key, key["sample"]
-        yield from all_samples(key.get("contains", {}))

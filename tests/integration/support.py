@@ -26,6 +26,7 @@ from environment.registry import Registry
 
 Module = Callable[..., dict[str, Any]]
 Bare = Callable[..., subprocess.CompletedProcess[str]]
+Playbook = Callable[..., subprocess.CompletedProcess[str]]
 ReadsOnly = Callable[[], AbstractContextManager[None]]
 
 

@@ -15,11 +15,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-import pytest
-from integration.fixtures import writes
 from integration.support import Module, ReadsOnly, recap
-
-from environment.registry import Registry
 
 BUILDERS = Path(__file__).parent / "builders"
 LINUX, WINDOWS, THREE = ["linux/amd64"], ["windows/amd64"], ["linux/amd64", "linux/arm64", "linux/arm/v7"]
@@ -59,19 +55,7 @@ PUSHED: dict[str, list[str]] = {
     "v-uppercase-keys.tar": LINUX,
     "v2-manifest-newline.tar": LINUX,
 }
-# By file: what the error says.
-REFUSED = {
-    "docker20-classic.tar.lz4": "is compressed with lz4, which is not supported",
-    "docker20-classic.zip": "is a zip file, which is not supported",
-    "hardlinks.tar": "tar --hard-dereference",
-}
-# Refused if skopeo reads the layer. If its cache knows a blob with the digest in the configuration, it pushes that.
-OTHER_LAYER = "v-wrong-diffid.tar"
 LAYOUTS = {"buildkit-mp-oci.tar": ["linux/amd64", "linux/arm64"], "jib-oci.tar": LINUX, "podman-ociarchive.tar": LINUX}
-
-
-def test_every_sample_is_in_a_table() -> None:
-    assert sorted(path.name for path in BUILDERS.iterdir()) == sorted([*PUSHED, *REFUSED, OTHER_LAYER])
 
 
 def _items(paths: dict[Path, list[str]], repository: str) -> list[dict[str, Any]]:
@@ -109,27 +93,6 @@ def test_pushed_once(repository: str, module: Module, reads_only: ReadsOnly) -> 
     _require_pushed_once(paths, repository, module, reads_only)
 
 
-@pytest.mark.parametrize("check", [True, False], ids=["check mode", "push"])
-def test_refused(check: bool, repository: str, module: Module) -> None:
-    items = _items({BUILDERS / name: [] for name in REFUSED}, repository)
-    result = module("zot_push", images=items, check=check)
-    assert result["failed"] is True
-    for (name, message), tag in zip(REFUSED.items(), result["tags"]):
-        assert (tag["changed"], tag["error"]["error_class"]) == (False, "archive_invalid"), tag
-        assert name in tag["error"]["msg"]
-        assert message in tag["error"]["msg"]
-
-
-def test_layer_of_another_image(repository: str, module: Module) -> None:
-    options = {"archive": str(BUILDERS / OTHER_LAYER), "repository": repository, "tags": ["1"]}
-    result = module("zot_push", **options)
-    if result["failed"]:
-        assert result["error_class"] == "archive_invalid"
-        assert "Digest did not match" in result["msg"]
-    else:
-        assert module("zot_push", **options)["changed"] is False
-
-
 def test_oci_layouts(repository: str, module: Module, reads_only: ReadsOnly, tmp_path: Path) -> None:
     """As ko, podman and Bazel write them."""
     paths = {}
@@ -156,23 +119,6 @@ def test_another_builder_wrote_the_same_image(repository: str, module: Module, r
         assert module("zot_push", archive=str(BUILDERS / first), **options)["changed"] is True
         with reads_only():
             assert module("zot_push", archive=str(BUILDERS / second), **options)["changed"] is False
-
-
-@pytest.mark.parametrize("name", ["buildkit-mp-oci.tar", "ctr24-mp-all.tar", "docker29c-multiplatform.tar"])
-def test_one_of_several_platforms(name: str, repository: str, module: Module, registry: Registry) -> None:
-    """Without a platform nothing is pushed, and the error lists the platforms."""
-    options = {"archive": str(BUILDERS / name), "repository": repository, "tags": ["1"]}
-    before = len(registry.requests())
-    refused = module("zot_push", **options)
-    assert "linux/amd64, linux/arm64" in refused["msg"]
-    assert "Select one of them with platform." in refused["hint"]
-    absent = module("zot_push", platform="linux/s390x", **options)
-    assert "has no image for linux/s390x. It has linux/" in absent["msg"]
-    assert (refused["error_class"], absent["error_class"]) == ("platform_mismatch", "platform_mismatch")
-    assert not writes(registry.requests()[before:])
-    pushed = module("zot_push", platform="linux/arm64", **options)
-    assert (pushed["changed"], pushed["image"]["platforms"]) == (True, ["linux/arm64"])
-    assert module("zot_push", platform="linux/arm64", **options)["changed"] is False
 
 
 def test_publish_every_platform_of_one_archive(repository: str, playbook: Any, module: Module) -> None:

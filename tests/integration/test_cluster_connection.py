@@ -115,23 +115,3 @@ def test_no_cluster_says_what_to_set(tmp_path: Path) -> None:
     for result in results:
         assert "zot_kubeconfig" in result["msg"]
         assert "K8S_AUTH_KUBECONFIG" in result["msg"]
-
-
-OPTIONS: t.Sequence[tuple[Dict, str]] = (
-    ({"workloads": ["openclaw"]}, "write it as deployment/openclaw"),
-    ({"workloads": ["pod/openclaw"]}, "'pod' in 'pod/openclaw' is not one of the kinds"),
-    ({"namespace": "Typo!"}, "'Typo!' is not a valid name of a namespace"),
-    ({"images": ["UPPER:1"]}, "'UPPER' is not a valid repository"),
-    ({"registry": None}, "ZOT_REGISTRY"),
-)
-
-
-def test_an_option_that_cannot_be_used(tmp_path: Path) -> None:
-    """Before anything is read."""
-    with running(answer) as server:
-        connection = {"kubeconfig": str(server.kubeconfig(tmp_path / "config"))}
-        results, printed = run(tmp_path, *({**connection, **task} for task, _message in OPTIONS))
-    assert len(results) == len(OPTIONS), printed
-    for result, (_task, message) in zip(results, OPTIONS):
-        assert message in result["msg"]
-    assert server.requests == []

@@ -19,11 +19,9 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from integration.blocks import PAGES, ROOT, Block, blocks, comparable, pattern
+from integration.blocks import ROOT, Block, blocks, comparable, pattern
 from integration.support import Bare, Module, recap
 
-from ansible_collections.killinit.zot.plugins.filter._prune_table import _WHY as WHY
-from ansible_collections.killinit.zot.plugins.filter._prune_table import _prune_table as prune_table
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec
 from ansible_collections.killinit.zot.plugins.modules import zot_copy
 from environment.images import Images
@@ -54,20 +52,6 @@ ELSEWHERE = {
     "ansible-builder build --file decision-environment.yml --tag killinit-zot-de",
     "ansible-playbook killinit.zot.awx --extra-vars @awx.yml",
 }
-RUNBOOK = (
-    "skopeo copy docker-archive:",
-    "crane manifest REF",
-    "crane digest REF",
-    "crane ls REPOSITORY",
-    "skopeo inspect docker://",
-    "crane index append",
-    "crane auth login",
-    "--creds",
-    "--authfile",
-    "kubectl get secret zot-pull-secret",
-    "kubectl describe pod",
-    "kubectl rollout restart deployment",
-)
 # The plugins and playbooks that need no cluster.
 WITHOUT_CLUSTER = {
     "publish",
@@ -274,22 +258,6 @@ def test_pipeline(block: Block, shell: Shell, registry: Registry, tmp_path: Path
         assert "## Publish: ok" in (tmp_path / "summary").read_text()
 
 
-@pytest.mark.parametrize("block", _of_kind("rights"), ids=str)
-def test_rights(block: Block) -> None:
-    """The tests of the role run with no more than these."""
-    role = Path(block.page).parent.name
-    name = block.content["metadata"]["name"]
-    assert re.search(rf'restricted\([^)]*"{role}"', CLUSTER_TESTS)
-    assert name == role.replace("_", "-") or f'"{name}"' in CLUSTER_TESTS
-
-
-@pytest.mark.parametrize("block", _of_kind("variables"), ids=str)
-def test_variables(block: Block) -> None:
-    """A command of the same page reads them; it is run above, or by tests/cluster."""
-    texts = [each.text for each in blocks(block.page) if each.text != block.text]
-    assert any(f"{option}{block.file}" in text for option in ("@", "--vars ") for text in texts)
-
-
 @pytest.mark.parametrize("block", _of_kind("inventory"), ids=str)
 def test_inventory(block: Block, shell: Shell) -> None:
     """A command of the same page reads it, and each host has what the roles need to find its cluster."""
@@ -320,21 +288,6 @@ def test_configuration(block: Block, zot: Registry, tmp_path: Path) -> None:
     assert program
     run = subprocess.run([program, "verify", str(path)], capture_output=True, text=True, check=False)
     assert (run.returncode, "config file is valid" in run.stdout + run.stderr) == (0, True), run.stdout + run.stderr
-
-
-@pytest.mark.parametrize("block", _of_kind("table of zot_prune"), ids=str)
-def test_table_of_zot_prune(block: Block) -> None:
-    """The filter prints the tags like this."""
-    *lines, last = block.text.strip().splitlines()
-    units = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "d": 86400}
-    result: dict[str, Any] = {"deleted": [], "kept": [], "freeable": 412.3 * (1 << 20)}
-    why = {text: reason for reason, text in WHY.items()}
-    for line in lines[1:]:
-        repository, tag, age, size, action, reason = re.split(r"  +", line)
-        number, unit = size.split()
-        entry = {"repository": repository, "tag": tag, "age": int(age[:-1]) * units[age[-1]], "reason": why[reason]}
-        result["deleted" if action == "remove" else "kept"].append({**entry, "size": float(number) * units[unit]})
-    assert prune_table(result) == [*lines, last]
 
 
 def test_tasks_of_plugins(shell: Shell) -> None:
@@ -371,15 +324,6 @@ def test_tasks_in_tables() -> None:
         assert yaml.safe_load(options).keys() <= known.keys() | aliases
 
 
-@pytest.mark.parametrize("command", RUNBOOK)
-def test_runbook(command: str) -> None:
-    """Every command of the runbook has its line in the table of the README."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = re.search(r"^## Commands and their tasks\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)
-    assert table
-    assert [line for line in table[1].splitlines() if command in line.rpartition(" | ")[0]]
-
-
 def test_environment() -> None:
     """What the modules read there is what the guide has, and what the other pages link to."""
     spec = Spec({}).for_module()["argument_spec"]
@@ -388,15 +332,6 @@ def test_environment() -> None:
     assert re.findall(r"^\.\. envvar:: (.*)", guide, re.MULTILINE) == read
     linked = yaml.safe_load((ROOT / "docs/docsite/config.yml").read_text(encoding="utf-8"))
     assert linked == {"envvar_directives": read}
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_names(page: str) -> None:
-    """What a page calls by its full name is there."""
-    names = set(re.findall(r"killinit\.zot\.(?!docsite)(\w+)", (ROOT / page).read_text(encoding="utf-8")))
-    patterns = ("plugins/*/*.py", "playbooks/*.yml", "roles/*", "extensions/eda/**/*.yml", "extensions/eda/**/*.py")
-    there = {path.stem for pattern in patterns for path in ROOT.glob(pattern)}
-    assert names - {"registry", "cluster"} <= there  # the action groups
 
 
 def _examples(plugin: Path) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import hashlib
 import io
@@ -21,17 +20,9 @@ from typing import Any
 
 import pytest
 import zstandard
-from integration.support import Module
+from integration.support import Module, tar_of
 
 GIB = 1 << 30
-
-
-def _tar(*members: tuple[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, content in members:
-            _add(tar, name, content)
-    return buffer.getvalue()
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes = b"", kind: bytes = tarfile.REGTYPE, link: str = "") -> None:
@@ -40,7 +31,7 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes = b"", kind: bytes = ta
     tar.addfile(member, io.BytesIO(content))
 
 
-LAYER = _tar(("text", b"one\n"))
+LAYER = tar_of({"text": b"one\n"})
 CONFIG = {
     "architecture": "amd64",
     "os": "linux",
@@ -84,30 +75,23 @@ def _with(*first: tuple[Any, ...], **changes: Any) -> Callable[[Path], None]:
     return write
 
 
-def _hole(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> Callable[[Path], None]:
-    """A member of nothing but a hole, which costs no disk, before a good archive."""
-
-    def write(path: Path) -> None:
-        member = tarfile.TarInfo(name)
-        member.size, member.type = size, kind
-        with path.open("wb") as file:
-            file.write(member.tobuf(tarfile.GNU_FORMAT))
-            file.seek(size, os.SEEK_CUR)
-            file.write(Archive().raw())
-
-    return write
+def _hole(path: Path) -> None:
+    """A member of 4 GiB of nothing but a hole, which costs no disk, before a good archive."""
+    member = tarfile.TarInfo("hole")
+    member.size = 4 * GIB
+    with path.open("wb") as file:
+        file.write(member.tobuf(tarfile.GNU_FORMAT))
+        file.seek(member.size, os.SEEK_CUR)
+        file.write(Archive().raw())
 
 
-def _bomb(compress: Callable[[bytes], bytes]) -> Callable[[Path], None]:
-    """384 MiB of zeros as a layer; all compressors let their outputs be joined."""
-
-    def write(path: Path) -> None:
-        member = tarfile.TarInfo("layer.tar")
-        member.size = GIB * 3 // 8
-        block = compress(bytes(GIB // 64))
-        path.write_bytes(compress(member.tobuf(tarfile.GNU_FORMAT)) + block * 24 + compress(Archive().raw()))
-
-    return write
+def _bomb(path: Path) -> None:
+    """384 MiB of zeros as a layer; gzip lets outputs be joined."""
+    member = tarfile.TarInfo("layer.tar")
+    member.size = GIB * 3 // 8
+    parts = (member.tobuf(tarfile.GNU_FORMAT), bytes(GIB // 64), Archive().raw())
+    start, block, end = map(gzip.compress, parts)
+    path.write_bytes(start + block * 24 + end)
 
 
 def _xz_of_much_memory(path: Path) -> None:
@@ -136,39 +120,6 @@ def _sparse(path: Path) -> None:
     path.write_bytes(bytes(header) + Archive().raw())
 
 
-def _layer_bomb(*, oci: bool) -> Callable[[Path], None]:
-    """A layer of 384 MiB of zeros in an archive that is not compressed. Its end declares 64 KiB."""
-
-    def write(path: Path) -> None:
-        member = tarfile.TarInfo("zeros")
-        member.size = GIB * 3 // 8
-        layer = gzip.compress(member.tobuf(tarfile.GNU_FORMAT)) + gzip.compress(bytes(GIB // 64)) * 24
-        layer += gzip.compress(bytes(1 << 16))
-        if not oci:
-            path.write_bytes(
-                _tar(("layer.tar", layer), ("c.json", json.dumps(CONFIG).encode()), ("manifest.json", ONE))
-            )
-            return
-        files: dict[str, bytes] = {}
-
-        def add(content: bytes, **more: str) -> dict[str, Any]:
-            digest = hashlib.sha256(content).hexdigest()
-            files[f"blobs/sha256/{digest}"] = content
-            return {"digest": f"sha256:{digest}", "size": len(content), **more}
-
-        manifest = {
-            "schemaVersion": 2,
-            "config": add(json.dumps(CONFIG).encode(), mediaType="application/vnd.oci.image.config.v1+json"),
-            "layers": [add(layer, mediaType="application/vnd.oci.image.layer.v1.tar+gzip")],
-        }
-        entry = add(json.dumps(manifest).encode(), mediaType="application/vnd.oci.image.manifest.v1+json")
-        index = json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode()
-        path.write_bytes(_tar(("index.json", index), *files.items()))
-
-    return write
-
-
-ONE = json.dumps([{"Config": "c.json", "RepoTags": [], "Layers": ["layer.tar"]}]).encode()
 ESCAPES = "\x1b[2J\x1b[31m\nok: [localhost]\u202e"
 OTHER = json.dumps({**CONFIG, "author": "somebody else"}).encode()
 LISTED = json.dumps([{"Config": "c.json", "RepoTags": [f"demo:{ESCAPES}"], "Layers": ["layer.tar"]}] * 2).encode()
@@ -186,30 +137,11 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "layer upwards": (_with(Layers=["../../../../etc/passwd"]), "layer"),
     "layer absolute": (_with(Layers=["/etc/passwd"]), "layer"),
     "layer is a link": (_with(("layer.tar", b"", tarfile.SYMTYPE, "/etc/passwd")), "which is missing"),
-    "layer is a link upwards": (
-        _with(("layer.tar", b"", tarfile.SYMTYPE, "../../../../etc/passwd")),
-        "which is missing",
-    ),
     "layer is a link to itself": (_with(("layer.tar", b"", tarfile.SYMTYPE, "layer.tar")), "not a regular file"),
-    "layer is a device": (_with(("layer.tar", b"", tarfile.BLKTYPE)), "not a regular file"),
-    "layer is a FIFO": (_with(("layer.tar", b"", tarfile.FIFOTYPE)), "not a regular file"),
-    "manifest of 1 GiB": (_hole("manifest.json", GIB), "has 1073741824 bytes, more than the limit"),
-    "name of 1 GiB": (_hole("x", GIB, tarfile.GNUTYPE_LONGNAME), "headers exceed the limit"),
-    "link of 1 GiB": (_hole("x", GIB, tarfile.GNUTYPE_LONGLINK), "headers exceed the limit"),
-    "pax header of 1 GiB": (_hole("x", GIB, tarfile.XHDTYPE), "headers exceed the limit"),
-    "deep manifest": (_with(manifest=b"[" * 100_000), "not valid JSON"),
     "deep config": (_with(config=b'{"a":' * 100_000), "not valid JSON"),
     "config too deep to be printed": (_with(config=DEEP), "more than 64 levels"),
-    "config with NaN": (_with(config=b'{"a": NaN}'), "not valid JSON"),
-    "labels that are a list": (_with(config=json.dumps({**CONFIG, "config": {"Labels": ["a"]}}).encode()), "Labels is"),
-    "number of 5000 digits": (_with(config=b'{"a": ' + b"9" * 5000 + b"}"), "not valid JSON"),
     "tags with escapes": (_with(manifest=LISTED), r"\x1b[2J\x1b[31m"),
-    "bomb of gzip": (_bomb(gzip.compress), "expands to more than 200 times its size"),
-    "bomb of bzip2": (_bomb(bz2.compress), "expands to more than 200 times its size"),
-    "bomb of xz": (_bomb(lzma.compress), "expands to more than 200 times its size"),
-    "bomb of zstd": (_bomb(zstandard.ZstdCompressor().compress), "expands to more than 200 times its size"),
-    "layer that is a bomb": (_layer_bomb(oci=False), "expands to more than 200 times its size"),
-    "layer of an OCI archive that is a bomb": (_layer_bomb(oci=True), "expands to more than 200 times its size"),
+    "bomb of gzip": (_bomb, "expands to more than 200 times its size"),
     "zstd of much memory": (_zstd_of_much_memory, "too much memory"),
 }
 # By name: what writes it. It is pushed as the good archive that it also is.
@@ -223,7 +155,7 @@ HARMLESS: dict[str, Callable[[Path], None]] = {
     "escapes in a name": _with((ESCAPES, b"x"), (f"{ESCAPES}.json", b"{}")),
     "escapes in the tags": _with(RepoTags=[ESCAPES, "--help", "a b"]),
     "empty name": _with(("", b"x"), (".", b"x"), ("/", b"x")),
-    "hole of 4 GiB": _hole("hole", 4 * GIB),
+    "hole of 4 GiB": _hole,
     "sparse member of 8 GiB": _sparse,
     "config twice": _with(("c.json", json.dumps(CONFIG).encode()), ("c.json", OTHER)),
     "config twice in two spellings": _with(("./c.json", json.dumps(CONFIG).encode()), ("c.json", OTHER)),

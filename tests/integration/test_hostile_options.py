@@ -15,24 +15,18 @@ from integration.support import Module
 from environment.images import Images
 
 DIGEST = f"sha256:{'0' * 64}"
-# No part of a reference anywhere.
+# No part of a reference anywhere. The unit tests have all that the grammar refuses.
 TEXTS = (
-    *("-x", "--help", "--insecure=true", "-", " ", "a b", " a", "a ", "a\n", "\na", "a\nb", "a\r\nb", "a\tb", "a\0b"),
-    *("@", "a@", "@a", "a@b", "a@@b", f"a@{DIGEST}@{DIGEST}", f"a@{DIGEST}0", f"a@{DIGEST.upper()}", "a@sha512:0"),
-    *("a:b:c", "::", "a::b", "a:b@c:d", "a/b:1:2@", "user:password@a/b"),
-    *("..", "../a", "a/../b", "/a", "a//b", "//a/b", "file:///etc/passwd", "docker://a/b", "https://a/b:1"),
-    *(
-        "\u0430pp",
-        "\uff41pp",
-        "app\u200b",
-        "\u202eppa",
-        "app\u0301",
-        "\u212aapp",
-        "a\u2215b",
-        "a\uff1ab",
-    ),
-    *("a;id", "a|id", "a&id", "$(id)", "`id`", "a'b", 'a"b', "a\\b", "a*b", "a?b=c", "a#b", "a%2fb", "{{ a }}"),
-    *("\x1b[31m", "a\x7fb", "a\x9bb", "a" * 300, "a/" * 200, "a." * 150 + "b/c:1"),
+    "--help",
+    "a b",
+    "a\n",
+    "\0",
+    "../a",
+    "https://a/b:1",
+    "$(id)",
+    "\x1b[31m",
+    "\u202eppa",
+    f"a@{DIGEST}@{DIGEST}",
 )
 # By option: the module, and what it is given beside that option.
 PLACES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -56,9 +50,6 @@ OTHERS: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "archive with escapes": ("zot_push", {**PUSH, "archive": "\x1b[2J\nok"}, "archive_invalid", r"\x1b[2J ok cannot"),
     "archive that is an option": ("zot_push", {**PUSH, "archive": "--help"}, "archive_invalid", "cannot be read"),
     "archive that is a device": ("zot_push", {**PUSH, "archive": "/dev/null"}, "archive_invalid", "is a device"),
-    "archive of a long name": ("zot_push", {**PUSH, "archive": "a" * 5000}, "archive_invalid", "cannot be read"),
-    "archive_image of many digits": ("zot_push", {**PUSH, "archive_image": "9" * 5000}, "archive_invalid", "no image"),
-    "archive_image in other digits": ("zot_push", {**PUSH, "archive_image": "\u0663"}, "archive_invalid", "no image"),
     "archive_image with escapes": ("zot_push", {**PUSH, "archive_image": "\x1b[2J"}, "archive_invalid", r"\x1b[2J"),
     "ca_path with a zero": ("zot_image_info", {"ca_path": "a\0b"}, "invalid_option", "cannot be read"),
     "ca_path of a device": ("zot_image_info", {"ca_path": "/proc/self/mem"}, "invalid_option", "cannot be read"),
@@ -66,15 +57,6 @@ OTHERS: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "crane_path that is an option": ("zot_image_info", {"crane_path": "--help"}, "tool_missing", "is not a program"),
     "crane_path with arguments": ("zot_image_info", {"crane_path": "sh -c id"}, "tool_missing", "is not a program"),
     "query that is deep": ("zot_image_info", {"query": "[" * 5000}, "invalid_option", "not a JMESPath expression"),
-    "query with escapes": ("zot_image_info", {"query": "\x1b[2J"}, "invalid_option", "not a JMESPath expression"),
-    "parallel below one": ("zot_image_info", {"parallel": -1}, "invalid_option", "at least 1"),
-    "tags of nothing": ("zot_push", {**PUSH, "tags": []}, "invalid_option", "tags is empty"),
-    "tag of no letter": ("zot_push", {**PUSH, "tags": [""]}, "invalid_option", "not a valid tag"),
-    "images of nothing": ("zot_tag", {"images": []}, "invalid_option", "images is empty"),
-    "source of no letter": ("zot_tag", {**PUSH, "source": ""}, "invalid_option", "source is missing"),
-    "tag that is a digest": ("zot_tag", {**PUSH, "tags": [DIGEST], "state": "absent"}, "invalid_option", "is a digest"),
-    "repository of no letter": ("zot_push", {**PUSH, "repository": ""}, "invalid_option", "not a valid repository"),
-    "repository in capitals": ("zot_push", {**PUSH, "repository": "A/b"}, "invalid_option", "not a valid repository"),
 }
 
 

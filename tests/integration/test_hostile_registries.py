@@ -44,7 +44,6 @@ class Answer:
     body: bytes = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    endless: bool = False  # the body again and again
 
 
 # What is answered to a path, by somebody with this Authorization.
@@ -60,14 +59,11 @@ def _serving(answers: Answers) -> Iterator[str]:
             self.send_response(answer.status)
             for name, value in {"Content-Type": "application/json", **answer.headers}.items():
                 self.send_header(name, value)
-            if not answer.endless:
-                self.send_header("Content-Length", str(len(answer.body)))
+            self.send_header("Content-Length", str(len(answer.body)))
             self.end_headers()
-            with contextlib.suppress(ConnectionError):
-                while self.command != "HEAD":
+            if self.command != "HEAD":
+                with contextlib.suppress(ConnectionError):
                     self.wfile.write(answer.body)
-                    if not answer.endless:
-                        break
 
         do_HEAD = do_GET  # noqa: N815 - the names of the library
 
@@ -144,33 +140,19 @@ REGISTRIES: dict[str, tuple[Answers, str | None]] = {
     "label like a template": (_labelled(a="{{ lookup('pipe', 'id') }}", b="{% raw %}", c="$(id)"), None),
     "label of half a pair": (_labelled(**{"\ud800": "\udfff"}), None),
     "label of 1 MiB": (_labelled(a="a" * (1 << 20)), None),
-    "labels that are a list": (_image(config=_config(config={"Labels": ["a"]})), "tool_failed"),
     "time that is an object": (_image(config=_config(created={"a": ESCAPES})), None),
-    "config of another digest": (_image(manifest=_manifest(b"{}")), "tool_failed"),
-    "config that is a list": (_image(config=b"[]"), "tool_failed"),
     "config that is deep": (_image(config=b'{"a":' * 100_000), "tool_failed"),
     "config too deep to be printed": (_image(config=DEEP), "tool_failed"),
-    "config with NaN": (_image(config=b'{"architecture": NaN}'), "tool_failed"),
     "manifest that is HTML": (_image(manifest=b"<html>\x1b[2J"), "tool_failed"),
-    "manifest of nothing": (_image(manifest=b""), "tool_failed"),
-    "manifest that is a list": (_image(manifest=b"[]"), "tool_failed"),
     "manifest that is deep": (_image(manifest=b'{"a":' * 100_000), "tool_failed"),
-    "manifest of half a text": (_image(manifest=b'{"mediaType": "\xff'), "tool_failed"),
     "media type with escapes": (_image(manifest=_manifest(_config(), mediaType=ESCAPES)), None),
     "media type in the header with escapes": (_image(media_type="\x1b[2J"), "tool_failed"),
     "media type of nobody": (_image(media_type="text/plain"), None),
-    "layers that are a text": (_image(manifest=_manifest(_config(), layers="a")), "tool_failed"),
-    "size that is a text": (_image(manifest=_manifest(_config(), layers=[_entry(size="1")])), "tool_failed"),
     "size of 5000 digits": (
         _image(manifest=_manifest(_config()).replace(b'"size": 68', b'"size": ' + b"9" * 5000)),
         "tool_failed",
     ),
-    "digest with a path": (
-        _image(manifest=json.dumps({"config": _entry(digest="../../etc/passwd")}).encode()),
-        "tool_failed",
-    ),
     "entry with a path": (_image(manifest=_index(_entry(digest="../../etc/passwd")), media_type=INDEX), "tool_failed"),
-    "entry with an option": (_image(manifest=_index(_entry(digest="--help")), media_type=INDEX), "tool_failed"),
     "entry that is a number": (_image(manifest=_index(1), media_type=INDEX), "tool_failed"),
     "entries that are an object": (_image(manifest=b'{"manifests": {"a": 1}}', media_type=INDEX), "tool_failed"),
     "platform with escapes": (
@@ -178,21 +160,14 @@ REGISTRIES: dict[str, tuple[Answers, str | None]] = {
         None,
     ),
     "tag with escapes": (_image(tags=[ESCAPES]), "tool_failed"),
-    "tag that is an option": (_image(tags=["--help"]), "tool_failed"),
     "tag with a path": (_image(tags=["../../etc/passwd"]), "tool_failed"),
-    "tag with a line end": (_image(tags=["a\n\nb"]), "tool_failed"),
-    "tag of 300 letters": (_image(tags=["a" * 300]), "tool_failed"),
-    "tag of no letter": (_image(tags=[""]), "tool_failed"),
     "tags that are numbers": (_image(tags=[1]), "tool_failed"),
-    "tags that are null": (_image(tags=b'{"tags": null}'), None),
-    "tags that are no JSON": (_image(tags=b"<html>\x1b[2J"), "tool_failed"),
     "tags without end": (_image(tags=[f"tag-{number}" for number in range(50_000)]), None),
     "repository with escapes": (_image(repository=ESCAPES), "tool_failed"),
     "repository with a path": (_image(repository="../../etc/passwd"), "tool_failed"),
     "error with escapes": (_refusal(403, ESCAPES), "denied"),
     "error of 50 KiB": (_refusal(403, "TOOMANYREQUESTS: " * 1500), "rate_limited"),
     "error of 1 MiB": (_refusal(403, "TOOMANYREQUESTS: " * 60_000), "tool_failed"),
-    "error with the words of another": (_refusal(403, "MANIFEST_UNKNOWN: manifest unknown"), "denied"),
     "error in a success": (_refusal(200, ESCAPES), "tool_failed"),
     "challenge with escapes": (_refusal(401, "no", **{"WWW-Authenticate": 'Basic realm="\x1b[2J"'}), "tool_failed"),
     "challenge to a file": (
@@ -202,7 +177,6 @@ REGISTRIES: dict[str, tuple[Answers, str | None]] = {
         "tool_failed",
     ),
     "redirect to a file": (lambda _path, _authorization: Answer(b"", 302, {"Location": "file:///etc/passwd"}), "tls"),
-    "redirect to itself": (lambda path, _authorization: Answer(b"", 302, {"Location": path}), "tls"),
 }
 
 
@@ -231,24 +205,6 @@ def test_registry(name: str, images: Images, module: Module) -> None:
             assert "root:" not in result["msg"]
             assert len(result["msg"]) < 50_000
     assert results[0].get("error_class") == error_class, results[0]
-
-
-def test_configuration_without_end(images: Images, module: Module) -> None:
-    """crane prints the body until its digest proves wrong, which never happens here."""
-    answers = _image()
-
-    def endless(path: str, authorization: str) -> Answer:
-        return Answer(bytes(1 << 16), endless=True) if "/blobs/" in path else answers(path, authorization)
-
-    given = {"username": None, "password": None, "ca_path": None, "validate_certs": False, "timeout": 60}
-    archive = {"archive": str(images["buildah-amd64"]), "repository": "a", "tags": ["1"]}
-    with _serving(endless) as host:
-        for result in (
-            module("zot_image_info", registry=host, images=["a:1"], **given),
-            module("zot_push", registry=host, **archive, **given),
-        ):
-            assert result["error_class"] == "tool_failed"
-            assert "crane printed more than 32 MiB and was killed" in result["msg"]
 
 
 def _echo(_path: str, authorization: str) -> Answer:

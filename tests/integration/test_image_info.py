@@ -76,20 +76,6 @@ def _details(module: Module, repository: str) -> dict[str, Any]:
     return found
 
 
-def test_details(released: str, registry: Registry, module: Module, reads_only: ReadsOnly) -> None:
-    """Every tag, with what crane knows of it, from the search extension or without it."""
-    with reads_only():
-        found = _details(module, released)
-    single = {each["tag"]: each for each in module("zot_image_info", images=_names(released, found["tags"]))["images"]}
-    assert found["source"] == ("search" if registry.kind == "zot" else "registry")
-    assert [image["tag"] for image in found["images"]] == found["tags"]
-    for image in found["images"]:
-        for key in ("digest", "media_type", "platforms"):
-            assert image[key] == single[image["tag"]][key]
-        # Its manifests are stored, too.
-        assert image["size"] > single[image["tag"]]["size"]
-
-
 def _names(repository: str, tags: list[str]) -> list[str]:
     return [f"{repository}:{tag}" for tag in tags]
 
@@ -151,50 +137,6 @@ def test_referrers(released: str, zot: Registry, module: Module) -> None:
         "application/spdx+json",
     )
     assert found["annotations"] == {"org.example.of": "sbom"}
-
-
-def test_index_of_arm_alone(tools: Tools, images: Images, repository: str, module: Module) -> None:
-    """crane alone would search for linux/amd64 in it."""
-    module("zot_push", archive=str(images["buildah-arm-v7"]), repository=repository, tags=["arm"])
-    module("zot_index", repository=repository, manifests=["arm"], tags=["1"])
-    described = module("zot_image_info", images=[f"{repository}:1"], **tools.options())["images"][0]
-    assert (described["platforms"], described["config"]) == (["linux/arm/v7"], None)
-
-
-def test_two_hundred_references(released: str, module: Module) -> None:
-    """In one task, in their order, also if one is repeated."""
-    references = [f"{released}:{tag}" for tag in ("r1-amd64", "none", "r1", "r1-arm64")] * 50
-    result = module("zot_image_info", images=references)
-    assert [described["reference"].partition("/")[2] for described in result["images"]] == references
-    assert [described["exists"] for described in result["images"]] == [True, False, True, True] * 50
-
-
-def test_catalog(released: str, module: Module) -> None:
-    """What the account may see; with a wrong one it is an error, not an empty list."""
-    assert released in module("zot_image_info", catalog=True)["catalog"]
-    refused = module("zot_image_info", catalog=True, username="writer", password="wrong")
-    assert (refused["error_class"], "cannot list the repositories" in refused["msg"]) == ("unauthorized", True)
-
-
-def test_query(released: str, module: Module) -> None:
-    """As `| jq` in the runbook."""
-    query = "images[].{tag: tag, platforms: platforms[]} | [?tag == 'r1'].platforms | [0]"
-    result = module("zot_image_info", images=[f"{released}:r1"], query=query)
-    assert result["result"] == ["linux/amd64", "linux/arm64"]
-
-
-@pytest.mark.parametrize(
-    ("query", "message"),
-    [("images[", "is not a JMESPath expression"), ("to_number(images)", None), ("sum(images)", "cannot be applied")],
-)
-def test_query_that_cannot_be_applied(query: str, message: str | None, released: str, module: Module) -> None:
-    """A wrong expression is an error; one that finds nothing is not."""
-    result = module("zot_image_info", images=[f"{released}:r1"], query=query)
-    if message is None:
-        assert (result["failed"], result["result"]) == (False, None)
-    else:
-        assert result["error_class"] == "invalid_option"
-        assert message in result["msg"]
 
 
 def test_a_directory_of_certificates(

@@ -7,19 +7,17 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
-import os
 import re
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.archives import archive
 from environment.registry import Registry
 
 MIB = 1 << 20
@@ -53,8 +51,8 @@ def measure(registry: Registry, repository: str, tmp_path: Path) -> Measure:
         "_ansible_tmpdir": str(tmp_path),
     }
 
-    def run(archive: Path, *, changed: bool) -> int:
-        given = {**options, "archive": str(archive), "tags": [archive.stem]}
+    def run(path: Path, *, changed: bool) -> int:
+        given = {**options, "archive": str(path), "tags": [path.stem]}
         command = [sys.executable, "-c", PROGRAM]
         done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=False)
         result: dict[str, Any] = json.loads(done.stdout)
@@ -64,36 +62,9 @@ def measure(registry: Registry, repository: str, tmp_path: Path) -> Measure:
     return run
 
 
-def _write(path: Path, size: int) -> Path:
-    """An archive whose one layer is a tar of one file of zeros, with that hole in it."""
-    inner = tarfile.TarInfo("zeros")
-    inner.size = size
-    header, end = inner.tobuf(tarfile.USTAR_FORMAT), bytes(1024)
-    digest = hashlib.sha256(header)
-    for _piece in range(size // MIB):
-        digest.update(bytes(MIB))
-    digest.update(end)
-    config = {"architecture": "amd64", "os": "linux"}
-    config |= {"rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest.hexdigest()}"]}}  # type: ignore[dict-item]
-    layer = tarfile.TarInfo("layer.tar")
-    layer.size = len(header) + size + len(end)
-    with path.open("wb") as file:
-        file.write(layer.tobuf(tarfile.GNU_FORMAT) + header)
-        file.seek(size, os.SEEK_CUR)
-        file.write(end)
-        images = [{"Config": "c.json", "RepoTags": [], "Layers": ["layer.tar"]}]
-        for name, content in (("c.json", config), ("manifest.json", images)):
-            raw = json.dumps(content).encode()
-            member = tarfile.TarInfo(name)
-            member.size = len(raw)
-            file.write(member.tobuf(tarfile.GNU_FORMAT) + raw + bytes(-len(raw) % 512))
-        file.write(end)
-    return path
-
-
 def test_push_and_nothing_to_do(measure: Measure, tmp_path: Path) -> None:
     """Pushed, and found to be there already: 40 MiB, and 4 GiB of which the disk has next to nothing."""
-    small, large = _write(tmp_path / "small.tar", SMALL), _write(tmp_path / "large.tar", LARGE)
+    small, large = (archive(tmp_path / f"{size}.tar", layers=1, size=size, sparse=True) for size in (SMALL, LARGE))
     assert large.stat().st_size > LARGE
     assert large.stat().st_blocks * 512 < MIB
     for changed in (True, False):
@@ -104,9 +75,9 @@ def test_compressed(measure: Measure, tmp_path: Path) -> None:
     """Read to its end, and expanded to be pushed: 4 MiB and 200 MiB."""
     archives = []
     for name, size in (("small", 4 * MIB), ("large", 200 * MIB)):
-        plain = _write(tmp_path / f"{name}.tar", size)
+        plain = archive(tmp_path / f"{name}.tar", layers=1, size=size, sparse=True)
         archives.append(tmp_path / f"{name}.gz")
         archives[-1].write_bytes(gzip.compress(plain.read_bytes(), compresslevel=1))
     for changed in (True, False):
-        small, large = (measure(archive, changed=changed) for archive in archives)
+        small, large = (measure(path, changed=changed) for path in archives)
         assert large - small < FLAT

@@ -6,20 +6,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import io
 import json
-import os
 import re
 import subprocess
-import tarfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from reliability.support import archive, tools_of, wait_until
 
 from environment.registry import Registry
 from environment.relay import slow
@@ -64,26 +61,6 @@ class Run:
         return began, ended
 
 
-def archive(path: Path, *sizes: int) -> Path:
-    """A docker archive with a layer of random bytes, which nothing can compress, for each size."""
-    layers = [os.urandom(size) for size in sizes]
-    config = {
-        "architecture": "amd64",
-        "os": "linux",
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]},
-        "history": [{"created_by": "a test"} for _layer in layers],
-    }
-    members = {f"{number}/layer.tar": layer for number, layer in enumerate(layers)}
-    manifest = [{"Config": "config.json", "RepoTags": None, "Layers": list(members)}]
-    members |= {"config.json": json.dumps(config).encode(), "manifest.json": json.dumps(manifest).encode()}
-    with tarfile.open(path, "w") as tar:
-        for name, content in members.items():
-            header = tarfile.TarInfo(name)
-            header.size = len(content)
-            tar.addfile(header, io.BytesIO(content))
-    return path
-
-
 def push(environment: dict[str, str], images: list[dict[str, Any]], host: str, *options: str, **variables: Any) -> Run:
     """Run the playbook as a terminal or a job page would show it: without -v."""
     lines = []
@@ -116,9 +93,9 @@ def test_lines_while_it_pushes(
     environment: dict[str, str], registry: Registry, repository: str, tmp_path: Path
 ) -> None:
     """They come before the end, name the image, and grow; the result is the one without them."""
-    sizes = {"large": (MB, 28 * MB), "small": (24 * MB,)}
+    sizes = {"large": 28 * MB, "small": 24 * MB}
     images = [
-        {"archive": str(archive(tmp_path / f"{name}.tar", *sizes[name])), "repository": repository, "tag": name}
+        {"archive": str(archive(tmp_path / f"{name}.tar", size=sizes[name])), "repository": repository, "tag": name}
         for name in sizes
     ]
     with slow(registry.host, 2 * MB) as host:
@@ -130,7 +107,7 @@ def test_lines_while_it_pushes(
         assert all(began < at < ended - 1 for at, *_rest in lines[:2])
         done = [line[2] for line in lines]
         assert done == sorted(done)
-        assert done[0] < done[1] <= lines[0][3] == sum(sizes[name]) / MB
+        assert done[0] < done[1] <= lines[0][3] == sizes[name] / MB
         assert (tag["reference"], tag["changed"], tag["error"]) == (f"{host}/{repository}:{name}", True, None)
 
     elsewhere = [{**image, "repository": f"{repository}/elsewhere"} for image in images]
@@ -144,7 +121,7 @@ def test_lines_while_it_pushes(
 @pytest.mark.parametrize("why", ["off", "no log", "check mode", "nothing to do"])
 def test_silence(why: str, environment: dict[str, str], registry: Registry, repository: str, tmp_path: Path) -> None:
     """In tasks that take long enough for a line."""
-    images = [{"archive": str(archive(tmp_path / "a.tar", 16 * MB)), "repository": repository, "tags": ["1", "2"]}]
+    images = [{"archive": str(archive(tmp_path / "a.tar", size=16 * MB)), "repository": repository, "tags": ["1", "2"]}]
     if why == "nothing to do":
         # The tags of a single archive are read at the same time.
         images.append({**images[0], "tags": ["3"]})
@@ -167,23 +144,12 @@ def test_the_end_of_a_task_ends_everything(
 
     The lines are on stderr alone: a callback plugin, as ansible.posix.json, may write JSON to stdout.
     """
-    images = [{"archive": str(archive(tmp_path / "a.tar", 48 * MB)), "repository": repository, "tag": "1"}]
+    images = [{"archive": str(archive(tmp_path / "a.tar", size=48 * MB)), "repository": repository, "tag": "1"}]
     with slow(registry.host, 2 * MB) as host:
         with playbook(environment, images, host, stderr=subprocess.PIPE) as process:
             next(line for line in process.stderr or () if LINE.fullmatch(line.rstrip("\n")))
-            assert _processes(host)
+            assert tools_of(host)
             process.terminate()
             assert "pushing" not in (process.stdout or io.StringIO()).read()
-        deadline = time.monotonic() + 15
-        while _processes(host) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert not _processes(host)
+        wait_until(lambda: not tools_of(host), "the end of the tools", 15)
     assert not list(tmp_path.rglob("zot-*"))
-
-
-def _processes(word: str) -> list[str]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            found.append(path.read_bytes().decode(errors="replace"))
-    return [arguments for arguments in found if word in arguments]

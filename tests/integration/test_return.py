@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from integration.returned import TYPES, Returned, all_samples, documented, faults
+from integration.returned import Returned, documented, faults
 from integration.support import Module
 
 from environment.images import Images
@@ -73,10 +73,3 @@ def test_returned_asdocumented(name: str, runs: Callable[[str], list[tuple[str, 
     assert [kind for kind, result in results if result["failed"] != (kind == "failure")] == []
     assert [fault for kind, result in results for fault in faults(keys, result, kind)] == []
     assert keys.keys() - {key for _kind, result in results for key in result} == set()
-
-
-@pytest.mark.parametrize("name", ["zot_push", "zot_index", "zot_tag", "zot_image_info"])
-def test_samples_are_of_their_type(name: str) -> None:
-    """Those of keys that no run returns included."""
-    for key, sample in all_samples(documented(name)):
-        assert isinstance(sample, TYPES[key["type"]])

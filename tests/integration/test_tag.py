@@ -11,14 +11,13 @@ from functools import partial
 from typing import Any
 
 import pytest
-from integration.support import Bare, Module, ReadsOnly
+from integration.support import Module, ReadsOnly
 
 from environment import registry as registries
 from environment.images import Images
 from environment.registry import Registry
 
 GC_DELAY = 2  # seconds
-ABSENT = f"sha256:{'0' * 64}"
 Holds = Callable[[str], dict[str, str]]
 
 
@@ -97,81 +96,6 @@ def test_an_immutable_repository(
     archive = {"archive": str(images["changed-env"]), "repository": repository, "tags": ["latest"]}
     assert module("zot_push", keep_previous="{tag}-old", **archive)["error_class"] == "denied"
     assert holds(repository) == before
-
-
-def test_the_second_of_three_images_is_denied(images: Images, repository: str, module: Module, holds: Holds) -> None:
-    """The result lists the tags that moved, and the undo puts them back."""
-    names = [f"{repository}/a", f"immutable/{repository}/b", f"{repository}/c"]
-    for name in names:
-        _push(module, name, r1=images["buildah-amd64"], latest=images["buildah-amd64"], r2=images["changed-env"])
-    before = {name: holds(name) for name in names}
-    result = module("zot_tag", images=[{"repository": name, "source": "r2", "tags": ["latest"]} for name in names])
-    assert (result["failed"], result["error_class"]) == (True, "denied")
-    assert "2 of 3 tags are in place, 1 failed" in result["msg"]
-    assert [each["repository"] for each in result["moved"]] == [names[0], names[2]]
-    assert {name: holds(name)["latest"] == before[name]["r2"] for name in names} == dict(
-        zip(names, (True, False, True))
-    )
-    _undo(module, result["moved"])
-    assert {name: holds(name) for name in names} == before
-
-
-@pytest.mark.parametrize("source", ["r2", "latest-previous", ABSENT])
-def test_a_source_that_is_absent(
-    images: Images, repository: str, module: Module, reads_only: ReadsOnly, source: str
-) -> None:
-    """Nothing is written, also for the other image of the list."""
-    _push(module, repository, r1=images["buildah-amd64"])
-    given = [("r1", "added"), (source, "latest")]
-    items = [{"repository": repository, "source": name, "tags": [tag]} for name, tag in given]
-    with reads_only():
-        result = module("zot_tag", images=items)
-    assert (result["error_class"], result["moved"]) == ("not_found", [])
-    assert f"{repository} has 1 tags" in result["hint"]
-
-
-def test_a_repository_that_is_absent(repository: str, module: Module, reads_only: ReadsOnly) -> None:
-    with reads_only():
-        tagged = module("zot_tag", repository=repository, source="r1", tags=["latest"])
-        removed = module("zot_tag", repository=repository, tags=["latest"], state="absent")
-    assert (tagged["error_class"], tagged["moved"]) == ("not_found", [])
-    assert f"{repository} has no tags" in tagged["msg"]
-    assert (removed["failed"], removed["changed"]) == (False, False)
-
-
-def test_removing_what_vanished_meanwhile(
-    repository: str, images: Images, registry: Registry, bare: Bare, module: Module
-) -> None:
-    """The registry answers 404 for an absent tag, and 400 for an absent repository."""
-    _push(module, repository, r1=images["buildah-amd64"])
-    before = len(registry.requests())
-    for name in (repository, f"{repository}/none"):
-        error = bare("crane", "delete", f"{registry.host}/{name}:absent").stderr
-        assert "_UNKNOWN: " in error
-    statuses = [request.status for request in registry.requests()[before:] if request.method == "DELETE"]
-    assert statuses == [404, 400]
-
-
-def test_requests_of_keep_previous(images: Images, registry: Registry, repository: str, module: Module) -> None:
-    """Two for each tag that moves, with any number of tags in the repository."""
-    archives = {"a": str(images["buildah-amd64"]), "b": str(images["changed-env"])}
-    _push(module, repository, **archives)
-
-    def count(name: str, source: str, **options: Any) -> int:
-        given = {"archive": archives[source]} if name == "zot_push" else {"manifests": [source]}
-        before = len(registry.requests())
-        result = module(name, repository=repository, tags=["m1", "m2"], **given, **options)
-        assert [tag["changed"] for tag in result["tags"]] == [True, True], result
-        # crane begins with a request for /v2/ that shows it how to log in.
-        return len([request for request in registry.requests()[before:] if request.path != "/v2/"])
-
-    for tags in (10, 500):
-        registries.add_tags(registry, repository, "a", [f"r{number}" for number in range(tags)])
-        for name in ("zot_push", "zot_index"):
-            count(name, "a")
-            plain = count(name, "b")
-            kept = count(name, "a", keep_previous="{tag}-previous")
-            assert kept - plain == 2 * 2, (name, tags)
 
 
 @pytest.fixture

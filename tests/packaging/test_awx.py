@@ -430,19 +430,6 @@ def test_other_changes_are_corrected(done: Controller) -> None:
     assert [done.get(template["url"])[name] for name in ("limit", "job_tags")] == ["", ""]
 
 
-def test_guide_has_every_job_and_every_credential(done: Controller) -> None:
-    guide = (ROOT / GUIDE).read_text(encoding="utf-8")
-    for template in ours(done, "job_templates"):
-        questions = ", ".join(question["question_name"] for question in survey(done, template))
-        row = rf"\* - {re.escape(template['name'])}(?:, .*)?\n     - ``{template['playbook']}``\n     - {questions}\n"
-        assert re.search(row, guide), row
-    for name in ("Zot registry", "Zot source registry"):
-        credential_type = done.named("credential_types", name)
-        assert [each for each in credential_type["injectors"]["env"] if f"``{each}``" not in guide] == []
-    for workflow in ours(done, "workflow_job_templates"):
-        assert f'"{workflow["name"]}"' in guide
-
-
 def _refused(server: Controller, **variables: Any) -> str:
     refused = set_up(server, **variables)
     assert refused.returncode == 2
