@@ -106,7 +106,7 @@ def tagged_referrers(registry: Registry, subject: Reference, tags: t.Collection[
     found = []
     for suffix in _TAGGED:
         tag = attachment_tag(str(subject.digest), suffix)
-        attached = registry.http().digest(subject.tagged(tag)) if tag in tags else None
+        attached = registry.digest(subject.tagged(tag)) if tag in tags else None
         if attached:
             found.append(Referrer(str(subject.digest), attached, tag=tag))
     return found

@@ -127,12 +127,6 @@ def test_an_error_of_the_push_is_not_one_of_the_disk(
         raise FileNotFoundError("the digest file")
 
 
-def test_copy(pusher: ArchivePusher, fake: t.Any, tmp_path: Path, write_archive: t.Any) -> None:
-    path = write_archive(tmp_path / "app.tar")
-    digest = push(pusher, path)
-    assert fake.tags == {"demo/app": {"1": digest}}
-
-
 @pytest.mark.parametrize("report", ["", "rubbish\n"])
 def test_copy_that_names_no_digest(
     pusher: ArchivePusher, fake: t.Any, tmp_path: Path, write_archive: t.Any, report: str
