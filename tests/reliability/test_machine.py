@@ -9,17 +9,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.support import Module
-from reliability.support import Publisher, archive, require_correct_result, tags_in, wait_until
+from reliability.support import Site, archive, require_correct_result, tags_in, wait_until
 
 from environment.images import Images
-from environment.registry import Registry
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 
@@ -44,16 +41,9 @@ def _mounted(script: str) -> list[str]:
 
 @needs_root
 @pytest.mark.parametrize("room", ["nr_inodes=2", "nr_inodes=3", "size=4k", "size=64k"])
-def test_disk_full(
-    room: str,
-    work: dict[str, Any],
-    images: Images,
-    start: Callable[..., Publisher],
-    registry: Registry,
-    repository: str,
-    tmp_path: Path,
-) -> None:
+def test_disk_full(site: Site, room: str, work: dict[str, Any], images: Images, tmp_path: Path) -> None:
     """In the temporary directory: for the first file, for the next, for an archive that has to be expanded."""
+    start, registry, repository = site.start, site.registry, site.repository
     work["archive"] = str(images["gzip"])
     place = tmp_path / "ansible"
     prefix = _mounted(f"mkdir -p {place}; mount -t tmpfs -o {room} none {place}; mkdir -p {place}/ansible-tmp-full")
@@ -69,15 +59,9 @@ def test_disk_full(
 
 @needs_root
 @pytest.mark.parametrize("what", ["no policy.json", "HOME cannot be written to", "root cannot be written to"])
-def test_execution_environment(
-    what: str,
-    work: dict[str, Any],
-    start: Callable[..., Publisher],
-    registry: Registry,
-    repository: str,
-    tmp_path: Path,
-) -> None:
+def test_execution_environment(site: Site, what: str, work: dict[str, Any], tmp_path: Path) -> None:
     """As in a container: not even an XDG_RUNTIME_DIR. Nothing of it matters."""
+    start, registry, repository = site.start, site.registry, site.repository
     (tmp_path / "ansible").mkdir()
     empty = "for each in /etc/containers /usr/share/containers; do [ ! -e $each ] || mount -t tmpfs none $each; done"
     script = {
@@ -115,17 +99,10 @@ def _program(path: Path, script: str, mode: int = 0o755) -> str:
     ],
 )
 def test_tool(
-    tool: str,
-    what: str,
-    error_class: str,
-    message: str,
-    work: dict[str, Any],
-    module: Module,
-    registry: Registry,
-    repository: str,
-    tmp_path: Path,
+    site: Site, tool: str, what: str, error_class: str, message: str, work: dict[str, Any], tmp_path: Path
 ) -> None:
     """The error names the tool, and where to get it."""
+    module, registry, repository = site.module, site.registry, site.repository
     rubbish = r"printf 'a\000\377\033[31m{\n'; printf '\000\377\033[31m{\n' >&2"
     path = tmp_path / "tool"
     options = {
@@ -154,15 +131,9 @@ def test_tool(
 
 
 @pytest.mark.parametrize("tool", ["skopeo", "crane"])
-def test_stalled_tool(
-    tool: str,
-    work: dict[str, Any],
-    module: Module,
-    registry: Registry,
-    repository: str,
-    tmp_path: Path,
-) -> None:
+def test_stalled_tool(site: Site, tool: str, work: dict[str, Any], tmp_path: Path) -> None:
     """At the time limit it ends, with all that it has started."""
+    module, registry, repository = site.module, site.registry, site.repository
     children = tmp_path / "children"
     path = _program(tmp_path / "tool", f"sleep 1000 & echo $$ $! >>{children}; wait")
     for name, given in [("zot_push", work), *(_others(repository) if tool == "crane" else ())]:
