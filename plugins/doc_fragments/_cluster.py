@@ -68,7 +68,7 @@ options:
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
 notes:
-  - If O(kubeconfig) or O(context) is not set, and O(host) is not set either, the variables C(zot_kubeconfig) and
+  - If C(kubeconfig) or C(context) is not set, and C(host) is not set either, the variables C(zot_kubeconfig) and
     C(zot_context) are used.
   - The program crane runs where the module runs. Environment variables and files are read there.
   - Every request has a time limit.

@@ -130,7 +130,7 @@ def run(client: Client, registry: Registry, query: ClusterImageQuery) -> dict[st
         tagged = _TaggedImages.read(registry, query, repositories, pool)
         # If a tag has moved, a template that names it and a pod that reports the old digest use two images.
         tags = list(dict.fromkeys(reference for reference, use in used if not use.digest))
-        current = dict(zip(tags, pool.map(registry.http().digest, tags)))
+        current = dict(zip(tags, pool.map(registry.digest, tags)))
         found: dict[tuple[Reference, str | None], list[ImageInUse]] = {}
         for reference, use in used:
             found.setdefault((reference, use.digest or current[reference]), []).append(use)
@@ -194,7 +194,7 @@ class _TaggedImages:
     def __init__(
         self, registry: Registry, query: ClusterImageQuery, images: t.Mapping[str, t.Sequence[TaggedImage]]
     ) -> None:
-        self._http = registry.http()
+        self._registry = registry
         self._query = query
         self._images = images
 
@@ -235,7 +235,7 @@ class _TaggedImages:
                 str(each.tag) if each.repository == reference.repository else f"{each.repository}:{each.tag}"
                 for each, expected in tagged.items()
                 if (self._query.revisions.of(str(each.tag)) is not None) is of_revisions
-                and self._http.digest(each) == expected
+                and self._registry.digest(each) == expected
             ]
             if tags:
                 # If every use names only the tag, the move of the tag loses nothing.
@@ -243,7 +243,7 @@ class _TaggedImages:
         pinned = [place.pinned(digest) for place in by_repository.values()]
         # If a container runtime reports no repository, the digest is that of the configuration.
         is_config = any(use.reported and "@" not in use.reported for use in uses)
-        exists = self._http.has_blob if is_config else self._http.digest
+        exists = self._registry.http().has_blob if is_config else self._registry.digest
         return [], "untagged" if any(map(exists, pinned)) else "missing"
 
 

@@ -117,8 +117,8 @@ def _referrers(
     """The attachments of each image and of its members."""
     from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import referrers
 
-    names = list(dict.fromkeys(image.reference.repository for image in images if image.manifest))
-    tags = dict(zip(names, map(frozenset, pool.map(lambda name: registry.http().tags(name) or (), names))))
+    repositories = {image.reference.repository: image.reference for image in images if image.manifest}
+    tags = dict(zip(repositories, (frozenset(found or ()) for found in pool.map(registry.tags, repositories.values()))))
 
     def read(image: Image) -> list[Referrer]:
         reference, manifest = image.reference, image.manifest

@@ -47,9 +47,7 @@ def pin(options: Options, terms: t.Iterable[t.Any]) -> list[str]:
 def _http(options: Options, registry: str) -> t.Iterator[Http]:
     # The directory contains CA certificates and no credentials, which are only written for the tools.
     with tempfile.TemporaryDirectory(prefix="zot-") as directory:
-        session = Session(options, directory)
-        session.name = registry
-        http = Http(session)
+        http = Http(Session(options, directory), registry)
         try:
             yield http
         finally:

@@ -97,13 +97,14 @@ def pytest_cache(session: str) -> Path:
 
 def repeat(result: Result) -> Result:
     """Run the failed tests of a session again, if they are few. The session has passed if each of them passes now."""
-    # With another exit status, pytest has not run all tests.
+    # With another exit status than 1, pytest has not run all tests.
     ended = re.search(r"^nox > Command python -m pytest .* failed with exit code 1$", result.output, re.MULTILINE)
-    if result.passed or result.name not in REPEATABLE or not ended:
-        return result
     listing = pytest_cache(result.name) / "v" / "cache" / "lastfailed"
+    if result.passed or result.name not in REPEATABLE or not ended or not listing.exists():
+        return result
     failed = tuple(json.loads(listing.read_text(encoding="utf-8")))
-    if not 1 <= len(failed) <= FEW:
+    # A name without `::` is a file that pytest could not read.
+    if not 1 <= len(failed) <= FEW or not all("::" in name for name in failed):
         return result
     print(f"\nRepeating the failed tests of the session {result.name}: {' '.join(failed)}", flush=True)
     again = _run(result.name, ["nox", "--session", result.name, "--", "--numprocesses=0", *failed], capture=True)

@@ -88,7 +88,7 @@ def fitting_entries(state: State, secret: PullSecret) -> dict[str, list[SecretEn
 
 def _secret_checks(state: State, probes: Probes) -> t.Iterator[Check]:
     scope, resource = state.scope, f"secret/{state.scope.secret}"
-    secret = PullSecret.read(state.secret) if state.secret else None
+    secret = state.content
     exists = Check("exists", resource, "ok", f"the {scope.title} exists") if secret else _absent(state)
     kind = _type(scope, secret) if secret else _follows("type", resource, exists)
     yield from (exists, kind)

@@ -132,13 +132,13 @@ def run(
 
 
 def _checks(state: State, task: Task, options: Options) -> list[Check]:
-    secret = PullSecret.read(state.secret) if state.secret else None
-    return check_pull_secret(state, probe_images(task, options, secret, state.needed) if secret else {})
+    content = state.content
+    return check_pull_secret(state, probe_images(task, options, content, state.needed) if content else {})
 
 
 def _first_user(state: State) -> str | None:
     """The user name that kubelet tries first."""
-    entries = fitting_entries(state, PullSecret.read(state.secret)) if state.secret else {}
+    entries = fitting_entries(state, state.content) if state.content else {}
     names = [entry.username for found in entries.values() for entry in found if entry.is_complete]
     return printable(names[0]) if names else None
 
@@ -152,7 +152,7 @@ def plan_repair(state: State, checks: t.Sequence[Check], credentials: PullCreden
     accounts = _account_updates(state)
     if not wrong:
         return Repair(accounts)
-    old = PullSecret.read(state.secret or {})
+    old = state.content or PullSecret.read({})
     update = old.with_entry(state.scope.registry, {key for check in wrong for key in check.entries})
     changes = update.changes(credentials)
     if state.secret is None:

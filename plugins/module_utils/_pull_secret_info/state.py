@@ -94,6 +94,11 @@ class State:
     broken: t.Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def content(self) -> PullSecret | None:
+        """The content of the secret, as kubelet reads it."""
+        return PullSecret.read(self.secret) if self.secret else None
+
+    @property
     def needed(self) -> dict[str, list[Reference]]:
         """The images that must be pullable, by C(registry/repository)."""
         found: dict[str, dict[Reference, None]] = {}

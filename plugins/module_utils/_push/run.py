@@ -34,7 +34,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.registry im
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome, report
-from ansible_collections.killinit.zot.plugins.module_utils._tags.write import confirm
+from ansible_collections.killinit.zot.plugins.module_utils._tags.write import confirm, set_tag
 
 if t.TYPE_CHECKING:
     from ansible_collections.killinit.zot.plugins.module_utils._push.pusher import ArchivePusher
@@ -164,7 +164,8 @@ def _write(registry: Registry, pusher: ArchivePusher, opened: _OpenedArchive, *,
                     # Another push could have another digest, and would change the index.
                     for image in each.stale:
                         _keep(registry, image, each)
-                        after = registry.move(image.reference, each.member.digest)
+                        set_tag(registry, image.reference, each.member.digest)
+                        after = each.member._replace(reference=image.reference)
                         each.outcome.wrote(after, previous_tag=each.keeper(image))
                 else:
                     if opened.file is None:

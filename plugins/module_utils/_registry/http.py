@@ -43,8 +43,9 @@ _PARAMETER = re.compile(r"(\w+)=(?:\"([^\"]*)\"|([^\s,\"]+))")
 class Http:
     """Reads one registry with the credentials of a session. Threads may share it. Every method raises ZotError."""
 
-    def __init__(self, session: Session) -> None:
-        self._client = Client(session)
+    def __init__(self, session: Session, registry: str | None = None) -> None:
+        """*registry* is that of the session by default."""
+        self._client = Client(session, registry or session.name)
         self.name = self._client.name
         self._session = session
         # The header Date of the last response.

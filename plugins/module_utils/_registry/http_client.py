@@ -11,7 +11,6 @@ The library requests handles proxies and certificates.
 
 from __future__ import annotations
 
-import http.cookiejar
 import json
 import os
 import re
@@ -22,7 +21,6 @@ import time
 import typing as t
 import warnings
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError, json_object
@@ -60,23 +58,27 @@ class TooLongError(Exception):
 class Client:
     """Sends requests to one registry. Threads may share it. Every method raises ZotError."""
 
-    def __init__(self, session: Session) -> None:
-        if not session.name:
+    def __init__(self, session: Session, registry: str | None) -> None:
+        if not registry:
             raise missing_registry()
-        self.name = session.name
+        self.name = registry
         self._session = session
-        self._loopback = is_loopback(session.name)
+        self._loopback = is_loopback(registry)
         self.may_be_plain = session.insecure or self._loopback
         self._scheme = "https"
         with disk_errors(session.directory):
             handle, self._ca_bundle = tempfile.mkstemp(suffix=".pem", dir=session.directory)
             with os.fdopen(handle, "wb") as file:
                 file.write(session.trust.whole())
-        self._requests, self._client = self._open()
+        self._requests = self._library()
+        # Requests are sent without a session of the library, which takes cookies, ~/.netrc and REQUESTS_CA_BUNDLE into
+        # account, reads the bodies of redirects without a limit, and takes half as long again for each request.
+        self._adapter = self._requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS, pool_block=True)
+        self._proxies_of: dict[str, dict[str, str]] = {}
 
     def close(self) -> None:
         """Close all connections."""
-        self._client.close()
+        self._adapter.close()
 
     def send(self, method: str, path: str, what: str, accept: str, authorization: str) -> Answer:
         """Follow redirects and return the last response. Only the host of the registry receives *authorization*."""
@@ -113,18 +115,16 @@ class Client:
         return self._exchange(method, f"http:{url.partition(':')[2]}", accept, authorization, end)
 
     def _exchange(self, method: str, url: str, accept: str, authorization: str, end: float, **more: t.Any) -> Answer:
-        left = max(end - time.monotonic(), 0.001)
-        with self._client.request(
-            method,
-            url,
-            headers={"Accept": accept, "Accept-Encoding": "identity"},
-            auth=lambda request: authorize(request, authorization),
-            allow_redirects=False,
+        headers = {"Accept": accept, "Accept-Encoding": "identity"}
+        # Without auth, the library would take credentials from the address.
+        auth = lambda request: authorize(request, authorization)  # noqa: E731
+        request = self._requests.Request(method, url, headers, auth=auth, **more).prepare()
+        with self._adapter.send(
+            request,
             stream=True,
-            timeout=left,
-            # Set for each request, because REQUESTS_CA_BUNDLE would override the setting of the client.
+            timeout=max(end - time.monotonic(), 0.001),
             verify=False if self._session.insecure else self._ca_bundle,
-            **more,
+            proxies=self._proxies(url),
         ) as response:
             body = bytearray()
             for piece in response.iter_content(_PIECE):
@@ -174,7 +174,16 @@ class Client:
         is_tls = isinstance(result, failed.SSLError) and "EOF" not in str(reason)
         raise ZotError("tls" if is_tls else "unavailable", text, values=self._session.explained("")) from result
 
-    def _open(self) -> tuple[t.Any, t.Any]:
+    def _proxies(self, url: str) -> dict[str, str]:
+        """The proxies for an address. Like crane, use none if the registry has a loopback address."""
+        if self._loopback:
+            return {}
+        host = urlsplit(url).netloc
+        if host not in self._proxies_of:
+            self._proxies_of[host] = self._requests.utils.get_environ_proxies(url)
+        return self._proxies_of[host]
+
+    def _library(self) -> t.Any:
         try:
             import requests  # imported late: only some modules use HTTP themselves
             import requests.adapters
@@ -184,17 +193,9 @@ class Client:
                 "the Python library requests is required and cannot be imported",
                 hint="Install requests for the Python that runs the module.",
             ) from error
-        client: t.Any = requests.Session()
-        client.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS, pool_block=True))
-        client.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS, pool_block=True))
-        client.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-        # _send() follows redirects. The library would read the bodies of redirects without a limit.
-        client.get_redirect_target = lambda _response: None
-        # Like crane, use no proxy for a loopback address.
-        client.trust_env = not self._loopback
         if self._session.insecure:
             warnings.filterwarnings("ignore", message="Unverified HTTPS request")
-        return requests, client
+        return requests
 
 
 def joined(base: str, location: str, what: str) -> str:
@@ -214,7 +215,7 @@ def origin(url: str) -> tuple[str, str, int]:
 
 
 def authorize(request: t.Any, authorization: str) -> t.Any:
-    """Set the header of one request. Always passed as the argument auth, because requests reads ~/.netrc without it."""
+    """Set the header of one request."""
     request.headers.pop("Authorization", None)
     if authorization:
         request.headers["Authorization"] = authorization
@@ -239,14 +240,6 @@ def codes_of(body: bytes) -> set[str]:
     errors = document.get("errors") if isinstance(document, dict) else None
     found = [each.get("code") for each in errors if isinstance(each, dict)] if isinstance(errors, list) else []
     return {code for code in found if isinstance(code, str) and re.fullmatch("[A-Z_]{1,40}", code)}
-
-
-def date_seconds(date: str) -> float | None:
-    """Seconds since 1970 of a header Date; None for any other text."""
-    try:
-        return parsedate_to_datetime(date).timestamp()
-    except (OverflowError, TypeError, ValueError):  # Python 3.9 raises TypeError
-        return None
 
 
 def invalid_answer(what: str, reason: str) -> ZotError:

@@ -38,9 +38,8 @@ _OURS = ("ZOT_USERNAME", "ZOT_PASSWORD", "ZOT_AUTHFILE")
 class Options:
     """The options that all modules share. *registry* is the default registry of references.
 
-    With *ambient*, the default auth files of skopeo and crane are also searched for credentials. *foreign_account* says
-    that the account in the environment is not used, and why. *names* are the names of these options in the module, if
-    it has other ones.
+    With *ambient*, the default auth files of skopeo and crane are also searched for credentials. *names* are the names
+    of these options in the module, if it has other ones.
     """
 
     registry: str | None

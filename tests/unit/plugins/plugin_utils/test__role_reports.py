@@ -35,7 +35,7 @@ def test_a_revision_is_published_if_all_three_tasks_have_ended() -> None:
 
 @pytest.mark.parametrize("task", ["pushed", "indexed", "moved"])
 def test_a_failed_task_is_a_problem_of_the_revision(task: str) -> None:
-    results = {"pushed": {"tags": []}, "indexed": {"tags": []}, "moved": {"tags": []}}
+    results: Dict = {"pushed": {"tags": []}, "indexed": {"tags": []}, "moved": {"tags": []}}
     report = publish(**{**results, task: FAILED})
     assert (report["ok"], report["problems"]) == (False, ["no route to host"])
 
@@ -83,13 +83,13 @@ def workload(name: str, status: str, *, patch: bool = False) -> Dict:
 
 
 def rollout(before: Dict, restarted: Dict, after: Dict, *, check_mode: bool = False) -> Dict:
-    given = {"may_restart": True, "check_mode": check_mode, "namespace": "apps", "registry": None}
+    given: Dict = {"may_restart": True, "check_mode": check_mode, "namespace": "apps", "registry": None}
     return reports.rollout(before=before, restarted=restarted, after=after, **given)
 
 
-STALE = {"workloads": [workload("a", "stale", patch=True)], "problems": ["a is stale"], "namespace": "apps"}
-CURRENT = {"workloads": [workload("a", "current")], "problems": []}
-RESTARTED = {"results": [{"changed": True, "item": STALE["workloads"][0]}]}
+STALE: Dict = {"workloads": [workload("a", "stale", patch=True)], "problems": ["a is stale"], "namespace": "apps"}
+CURRENT: Dict = {"workloads": [workload("a", "current")], "problems": []}
+RESTARTED: Dict = {"results": [{"changed": True, "item": STALE["workloads"][0]}]}
 
 
 def test_the_last_comparison_decides() -> None:

@@ -379,7 +379,8 @@ class TestOptions:
 
     def test_proxy(self) -> None:
         with running(answer_nothing) as server:
-            options = {"proxy": server.address, "proxy_headers": {"proxy_basic_auth": "a:b"}}
+            certificate = str(Path(__file__).parents[3] / "ca.pem")
+            options = {"proxy": server.address, "proxy_headers": {"proxy_basic_auth": "a:b"}, "ca_cert": certificate}
             assert client(host="http://cluster.example", api_key="k", **options).list("pods") == []
         headers = server.requests[0].headers
         assert (headers["Host"], headers["Proxy-Authorization"]) == ("cluster.example", "Basic YTpi")

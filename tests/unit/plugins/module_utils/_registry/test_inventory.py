@@ -13,6 +13,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.killinit.zot.plugins.module_utils._registry import registry as registry_file
 from ansible_collections.killinit.zot.plugins.modules import zot_image_info
 from ansible_collections.killinit.zot.tests.unit.web_registry import CAPTURED, WebRegistry
 from ansible_collections.killinit.zot.tests.unit.web_server import Reply, Request, WebServer, running
@@ -219,6 +220,7 @@ def test_requests_is_not_installed(scene: Scene, monkeypatch: pytest.MonkeyPatch
 
 def test_many_images_are_read_over_http(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """The result is that of crane, which also reads them if the library is missing."""
+    monkeypatch.setattr(registry_file, "_FEW", 0)
     fake = scene.web.fake
     tags = ["r1", "none", *(f"t{number}" for number in range(20))]
     for number in range(20):
@@ -230,7 +232,7 @@ def test_many_images_are_read_over_http(scene: Scene, monkeypatch: pytest.Monkey
     assert [image["exists"] for image in found] == [tag != "none" for tag in tags]
     monkeypatch.setitem(sys.modules, "requests", None)
     assert scene(images=names)["images"] == found
-    assert len(fake.commands) > len(names)
+    assert len(fake.commands) >= len(names)
 
 
 def test_few_images_are_read_with_crane(scene: Scene) -> None:
