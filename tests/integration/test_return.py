@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The results of the modules match their RETURN: the keys, the types, and the form of the samples."""
+"""The results of the modules match their RETURN: the keys and the types."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def runs(images: Images, repository: str, module: Module) -> Callable[[str], lis
 
 
 @pytest.mark.parametrize("name", ["zot_push", "zot_index", "zot_tag", "zot_image_info"])
-def test_returned_asdocumented(name: str, runs: Callable[[str], list[tuple[str, Returned]]]) -> None:
+def test_returned_as_documented(name: str, runs: Callable[[str], list[tuple[str, Returned]]]) -> None:
     """In success and in failure; and every documented key occurs."""
     keys = documented(name)
     results = runs(name)
