@@ -159,11 +159,7 @@ def test_every_cause(site: Site, released: str, diagnose: Diagnose) -> None:
             "unknown": (f"nowhere.invalid/{name}:1", {}, ["host_unknown"]),
             "malformed": (f"{host}/{name.replace('app', 'App')}:1", {}, ["reference_malformed"]),
             "mount": (tag, {"volume": f"{host}/{name.replace('app', 'App')}:1"}, ["reference_malformed"]),
-            "first": (
-                tag,
-                {"pod": {"initContainers": [{"name": "first", "image": f"{released}:3"}]}},
-                ["tag_missing"],
-            ),
+            "first": (tag, {"pod": {"initContainers": [{"name": "first", "image": f"{released}:3"}]}}, ["tag_missing"]),
             "never": (f"{released}:new", {"policy": "Never"}, ["pull_policy_never"]),
             # Two causes: the first hides the second from kubelet.
             "both": (f"{released}:3", {"secret": "wrong"}, ["credentials_refused", "tag_missing"]),

@@ -155,10 +155,7 @@ REGISTRIES: dict[str, tuple[Answers, str | None]] = {
     "entry with a path": (_image(manifest=_index(_entry(digest="../../etc/passwd")), media_type=INDEX), "tool_failed"),
     "entry that is a number": (_image(manifest=_index(1), media_type=INDEX), "tool_failed"),
     "entries that are an object": (_image(manifest=b'{"manifests": {"a": 1}}', media_type=INDEX), "tool_failed"),
-    "platform with escapes": (
-        _image(config=_config(os=ESCAPES, architecture="--help", variant="../..")),
-        None,
-    ),
+    "platform with escapes": (_image(config=_config(os=ESCAPES, architecture="--help", variant="../..")), None),
     "tag with escapes": (_image(tags=[ESCAPES]), "tool_failed"),
     "tag with a path": (_image(tags=["../../etc/passwd"]), "tool_failed"),
     "tags that are numbers": (_image(tags=[1]), "tool_failed"),
