@@ -76,32 +76,12 @@ def test_nothing_to_do_for_every_field_of_a_configuration(
     assert {each.method for each in requests} == {"GET"}
 
 
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ("labels", "labels-reordered"),
-        ("buildah-amd64", "healthcheck"),
-        ("buildah-amd64", "onbuild"),
-        ("buildah-amd64", "gzip"),
-        ("buildah-amd64", "docker-25"),
-        ("docker-25", "docker-29"),
-    ],
-)
-def test_another_form_is_the_same_image(
-    first: str, second: str, images: Images, repository: str, module: Module, reads_only: ReadsOnly
-) -> None:
-    """What OCI does not keep, and how the archive was written, makes no difference."""
-    module("zot_push", archive=str(images[first]), repository=repository, tags=["1"])
-    with reads_only():
-        assert module("zot_push", archive=str(images[second]), repository=repository, tags=["1"])["changed"] is False
-
-
 @pytest.mark.parametrize("other", PAIRS, ids=str)
 def test_another_version_is_the_same_image(
     other: Tools, tools: Tools, images: Images, repository: str, module: Module, reads_only: ReadsOnly
 ) -> None:
     """What one version of the tools pushed, another one recognises."""
-    options = {"archive": str(images["empty-layers"]), "repository": repository, "tags": ["1"]}
+    options = {"archive": str(images["changed-layer"]), "repository": repository, "tags": ["1"]}
     module("zot_push", **options, **other.options())
     with reads_only():
         assert module("zot_push", **options, **tools.options())["changed"] is False
@@ -126,5 +106,5 @@ def test_a_relative_path(
 ) -> None:
     """It starts where the module does, and skopeo, which does not run there, finds the same file."""
     monkeypatch.chdir(tmp_path)
-    shutil.copyfile(images["buildah-amd64"], "app.tar")
-    assert module("zot_push", archive="app.tar", repository=repository, tags=["1"])["changed"]
+    shutil.copyfile(images["buildah-amd64"], "with:colon.tar")
+    assert module("zot_push", archive="with:colon.tar", repository=repository, tags=["1"])["changed"]

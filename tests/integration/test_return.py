@@ -18,7 +18,7 @@ from environment.images import Images
 @pytest.fixture
 def runs(images: Images, repository: str, module: Module) -> Callable[[str], list[tuple[str, Returned]]]:
     """Run a module in every way in which it returns something else; each result with "success" or "failure"."""
-    target = {"repository": f"{repository}/app", "archive": str(images["labels"])}
+    target = {"repository": f"{repository}/app", "archive": str(images["changed-layer"])}
     amd64 = {**target, "archive": str(images["buildah-amd64"]), "tags": ["1-amd64"]}
     arm64 = {**target, "archive": str(images["buildah-arm64"]), "tags": ["1-arm64"]}
     moved = {**target, "archive": str(images["changed-env"]), "tags": ["latest"], "keep_previous": "{tag}-previous"}
