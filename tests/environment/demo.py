@@ -15,8 +15,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from cluster.support import pull_secret, workload
-
 from environment import cluster
 from environment.images import build, write_archive
 from environment.registry import Registry, running
@@ -115,12 +113,32 @@ def roll_out(registry: Registry, archives: Archives, directory: Path, environmen
 
 def objects(registry: Registry) -> list[dict[str, Any]]:
     """A namespace, the pull secret of the account that may only read, and a deployment of latest."""
-    latest = f"{registry.host}/{REPOSITORY}:latest"
-    deployment = workload(latest, replicas=2, labels={"app.kubernetes.io/name": "openclaw"})
-    there = [pull_secret(registry, registry.reader), deployment]
-    for each in there:
-        each["metadata"]["namespace"] = "openclaw"
-    return [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "openclaw"}}, *there]
+    auths = registry.auths(registry.reader)
+    labels = {"app.kubernetes.io/name": "openclaw"}
+    pod = {
+        "hostNetwork": True,
+        "terminationGracePeriodSeconds": 1,
+        "imagePullSecrets": [{"name": "zot-pull-secret"}],
+        "containers": [{"name": "openclaw", "image": f"{registry.host}/{REPOSITORY}:latest"}],
+    }
+    specification = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
+    here = {"namespace": "openclaw"}
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "openclaw"}},
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "zot-pull-secret", **here},
+            "type": "kubernetes.io/dockerconfigjson",
+            "stringData": {".dockerconfigjson": json.dumps(auths)},
+        },
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "openclaw", "labels": labels, **here},
+            "spec": {"replicas": 2, **specification},
+        },
+    ]
 
 
 def main(*, with_cluster: bool) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The machine that publishes: a full disk, a root that cannot be written to, tools that are not what they should be."""
+"""The machine that publishes: a full disk, and a root that cannot be written to."""
 
 from __future__ import annotations
 
