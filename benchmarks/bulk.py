@@ -105,9 +105,7 @@ def tag_of(number: int) -> str:
 @contextmanager
 def uploading(registry: Registry, repository: str) -> Iterator[Callable[[int, Sequence[str]], str]]:
     """A function that puts an image under tags; its manifest has a number as an annotation. It returns the digest."""
-    with requests.Session() as session:
-        session.auth = (registry.writer.username, registry.writer.password)
-        session.verify, session.trust_env = str(registry.ca), False
+    with registry.session(registry.writer) as session:
         config = _blob(session, registry, json.dumps(CONFIG).encode(), repository)
         layer = _blob(session, registry, b"layer", repository)
 

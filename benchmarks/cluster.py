@@ -199,12 +199,7 @@ def cluster_of(bench: Bench) -> Iterator[tuple[Kubectl, dict[str, str]]]:
         path = f"{cluster.kubectl.parent}:{os.environ['PATH']}"
         yield (
             kubectl,
-            {
-                "ANSIBLE_SHOW_CUSTOM_STATS": "true",
-                "K8S_AUTH_KUBECONFIG": config,
-                "KUBECONFIG": config,
-                "PATH": path,
-            },
+            {"ANSIBLE_SHOW_CUSTOM_STATS": "true", "K8S_AUTH_KUBECONFIG": config, "KUBECONFIG": config, "PATH": path},
         )
 
 

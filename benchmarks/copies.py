@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import base64
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -101,9 +100,7 @@ def _with_both(bench: Bench, lines: Sequence[str], *, ours: bool) -> list[str]:
     shutil.copyfile(bench.registry.ca, bench.directory / "source.pem")
     if ours:
         return ["cat certificates/ca.pem source.pem >both.pem", *lines]
-    reader = bench.registry.reader
-    auth = base64.b64encode(f"{reader.username}:{reader.password}".encode()).decode()
-    entry = f'"{bench.registry.host}": {{"auth": "{auth}"}}'
+    entry = f'"{bench.registry.host}": {{"auth": "{bench.registry.reader.basic}"}}'
     return [
         "cp source.pem certificates/source.pem",
         "mkdir -p both",

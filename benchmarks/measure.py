@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -104,10 +103,9 @@ def variables(registry: Registry, directory: Path, *, ours: bool) -> dict[str, s
     if ours:
         own = {"ZOT_USERNAME": account.username, "ZOT_PASSWORD": account.password, "ZOT_CA_PATH": str(registry.ca)}
         return common | own
-    auth = base64.b64encode(f"{account.username}:{account.password}".encode()).decode()
     config = directory / "config.json"
     config.touch(mode=0o600)
-    config.write_text(json.dumps({"auths": {registry.host: {"auth": auth}}}))
+    config.write_text(json.dumps(registry.auths(account)))
     return common | {
         "DOCKER_CONFIG": str(directory),
         "REGISTRY_AUTH_FILE": str(config),

@@ -190,6 +190,13 @@ def workload(image: str, *, kind: str = "Deployment", name: str = "openclaw", **
     return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "labels": labels}, "spec": specification}
 
 
+def cronjob(name: str, pod: dict[str, Any]) -> dict[str, Any]:
+    """A CronJob that is suspended."""
+    template = {"spec": {**pod, "restartPolicy": "Never"}}
+    spec = {"schedule": "0 0 1 1 *", "suspend": True, "jobTemplate": {"spec": {"template": template}}}
+    return {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": name}, "spec": spec}
+
+
 def crashing(archive: Path, target: Path) -> Path:
     """A copy of a docker archive whose program does not exist, so that no container starts."""
     with tarfile.open(archive) as tar:

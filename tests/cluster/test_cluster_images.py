@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cluster.support import Site, pull_secret, ready, workload
+from cluster.support import Site, cronjob, pull_secret, ready, workload
 from integration.support import Module
 
 from environment.images import Images
@@ -44,23 +44,9 @@ def test_what_a_cluster_uses(site: Site, tmp_path: Path) -> None:
         # No pod of the old revision runs beside one of the new.
         "spec": {"strategy": {"type": "Recreate"}},
     }
-    cronjob = {
-        "apiVersion": "batch/v1",
-        "kind": "CronJob",
-        "metadata": {"name": "report"},
-        "spec": {
-            "schedule": "0 0 1 1 *",
-            "suspend": True,
-            "jobTemplate": {
-                "spec": {
-                    "template": {
-                        "spec": {"restartPolicy": "Never", "containers": [{"name": "report", "image": other}]},
-                    }
-                }
-            },
-        },
-    }
-    kubectl.apply(pull_secret(registry, registry.reader), cronjob)
+    kubectl.apply(
+        pull_secret(registry, registry.reader), cronjob("report", {"containers": [{"name": "report", "image": other}]})
+    )
     for tag in ("0a1b2c3", "4d5e6f7"):
         image = f"{app}:{tag}"
         kubectl.apply(workload(image, name="web", **web), workload(image, kind="StatefulSet", name="db"))

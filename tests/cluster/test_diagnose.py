@@ -159,11 +159,7 @@ def test_every_cause(site: Site, released: str, diagnose: Diagnose) -> None:
             "unknown": (f"nowhere.invalid/{name}:1", {}, ["host_unknown"]),
             "malformed": (f"{host}/{name.replace('app', 'App')}:1", {}, ["reference_malformed"]),
             "mount": (tag, {"volume": f"{host}/{name.replace('app', 'App')}:1"}, ["reference_malformed"]),
-            "first": (
-                tag,
-                {"pod": {"initContainers": [{"name": "first", "image": f"{released}:3"}]}},
-                ["tag_missing"],
-            ),
+            "first": (tag, {"pod": {"initContainers": [{"name": "first", "image": f"{released}:3"}]}}, ["tag_missing"]),
             "never": (f"{released}:new", {"policy": "Never"}, ["pull_policy_never"]),
             # Two causes: the first hides the second from kubelet.
             "both": (f"{released}:3", {"secret": "wrong"}, ["credentials_refused", "tag_missing"]),
@@ -269,21 +265,6 @@ def test_the_commands_fix_it(site: Site, scene: str, released: str, diagnose: Di
     assert diagnose()[1]["ok"]
 
 
-def test_only_waiting_for_the_next_try(site: Site, released: str, diagnose: Diagnose) -> None:
-    """The cause is fixed: the finding says so, and when kubelet pulls again."""
-    kubectl, registry, module, images = site.kubectl, site.registry, site.module, site.images
-    kubectl.apply(pull_secret(registry, registry.reader))
-    site.deploy("openclaw", f"{released}:3")
-    until_they_fail(kubectl, 1)
-    time.sleep(20)  # after two tries the next one is not soon
-    pushed = module("zot_push", archive=str(images["buildah-amd64"]), repository=released.partition("/")[2], tags=["3"])
-    assert not pushed["failed"], pushed
-    _run, report = diagnose()
-    (finding,) = report["findings"]
-    assert finding["cause"] == "works_now"
-    assert re.search(r"in about \d+ s", finding["remedy"])
-
-
 def test_a_full_disk(site: Site, released: str, diagnose: Diagnose, tmp_path: Path) -> None:
     """The image is larger than the free space of the node."""
     kubectl, cluster, registry, module = site.kubectl, site.cluster, site.registry, site.module
@@ -333,63 +314,3 @@ def test_a_registry_that_does_not_answer(site: Site, diagnose: Diagnose) -> None
     assert took < 40
     assert causes_of(report) == {"deployment/openclaw": ["pulling"]}
     assert [each["resource"] for each in report["unreadable"]] == [f"{host}/openclaw/app"]
-
-
-def test_an_ephemeral_container(site: Site, released: str, diagnose: Diagnose) -> None:
-    """The failure is found, and no command ends the running pod."""
-    kubectl, registry = site.kubectl, site.registry
-    kubectl.apply(pull_secret(registry, registry.reader))
-    site.deploy("openclaw", f"{released}:1")
-    ready(kubectl, "deployment/openclaw")
-    (pod,) = kubectl.get("pods")["items"]
-    kubectl("debug", pod["metadata"]["name"], f"--image={released}:3", "--container=debugger", "--attach=false")
-    wait_until(lambda: "PullBackOff" in kubectl("get", "pods", "--output=json"), "the pull fails", 60)
-    _run, report = diagnose()
-    (finding,) = report["findings"]
-    assert finding["containers"] == ["ephemeral container debugger"]
-    assert (finding["cause"], finding["commands"]) == ("tag_missing", [])
-
-
-def test_the_scope(site: Site, released: str, diagnose: Diagnose) -> None:
-    """Without labels every pod of the namespace counts, with labels only theirs."""
-    kubectl, registry = site.kubectl, site.registry
-    kubectl.apply(pull_secret(registry, registry.reader))
-    site.deploy("good", f"{released}:1")
-    site.deploy("web", f"{released}:3")
-    ready(kubectl, "deployment/good")
-    wait_until(lambda: "PullBackOff" in kubectl("get", "pods", "--output=json"), "the pull fails", 60)
-    _run, report = diagnose()
-    assert (report["pods"], causes_of(report)) == (2, {"deployment/web": ["tag_missing"]})
-    # The module changes nothing, so check mode makes no difference.
-    assert diagnose("--check")[1] == report
-    _run, report = diagnose(zot_diagnose_label_selectors=["app=good"])
-    assert (report["ok"], report["pods"], report["findings"]) == (True, 1, [])
-
-
-@pytest.mark.parametrize("selectors", [[], ["a=b=c"]], ids=["empty", "malformed"])
-def test_an_error_of_the_scope(site: Site, selectors: list[str]) -> None:
-    """No pod, and a selector that the API refuses, are errors with a report."""
-    kubectl, playbook = site.kubectl, site.playbook
-    done = playbook("killinit.zot.diagnose", zot_namespace=kubectl.namespace, zot_diagnose_label_selectors=selectors)
-    assert done.returncode == 2
-    report = stats(done, "zot_diagnose_report")
-    (problem,) = report["problems"]
-    assert not report["ok"]
-    assert kubectl.namespace in problem
-    assert all(each in problem for each in selectors)
-
-
-def test_a_missing_right(site: Site, released: str, diagnose: Diagnose, tmp_path: Path) -> None:
-    """The report has the API server's message; the rest is found without the object."""
-    kubectl, cluster, registry, environment = site.kubectl, site.cluster, site.registry, site.environment
-    kubectl.apply(pull_secret(registry, Account(registry.reader.username, WRONG)))
-    site.deploy("openclaw", f"{released}:3")
-    until_they_fail(kubectl, 1)
-    path = restricted(kubectl, cluster, "zot_diagnose", tmp_path, without=[("get", "secrets")])
-    environment["K8S_AUTH_KUBECONFIG"] = str(path)
-    _run, report = diagnose()
-    (unreadable,) = report["unreadable"]
-    found = [unreadable[name] for name in ("verb", "resource", "namespace")]
-    assert found == ["get", "secrets/zot-pull-secret", kubectl.namespace]
-    assert "forbidden" in unreadable["message"]
-    assert causes_of(report) == {"deployment/openclaw": ["unknown", "tag_missing"]}

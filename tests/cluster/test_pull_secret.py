@@ -8,24 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from cluster.support import Kubectl, auth, restricted, role_of, secret, stats, workload
-from integration.support import Module, recap
-
-from environment.cluster import Cluster
-from environment.images import Images
-from environment.registry import Registry
-
-Run = Callable[..., CompletedProcess[str]]
-Account = Callable[..., None]
+from cluster.support import Kubectl, Site, auth, restricted, role_of, secret, stats, workload
+from integration.support import recap
 
 NAME = "zot-pull-secret"
 CHECK, REPAIR = "zot-pull-secret-check", "zot-pull-secret-repair"
@@ -48,13 +38,40 @@ PLAYBOOK = """
 """
 
 
-@dataclass
 class Scene:
-    """A namespace, an image in the registry, and what is done with them."""
+    """A namespace with nothing in it, an image in the registry, and what is done with them."""
 
-    kubectl: Kubectl
-    registry: Registry
-    image: str
+    def __init__(self, site: Site) -> None:
+        self.site, self.kubectl, self.registry = site, site.kubectl, site.registry
+        # The account that pushes stays in the environment: the role must not use it.
+        assert site.environment["ZOT_USERNAME"] == site.registry.writer.username
+        pushed = site.module(
+            "zot_push", archive=str(site.images["buildah-amd64"]), repository="openclaw/openclaw", tags=["1"]
+        )
+        assert not pushed["failed"], pushed
+        self.image = str(pushed["image"]["reference"])
+        self.role = site.directory / "role.yml"
+        self.role.write_text(PLAYBOOK, encoding="utf-8")
+
+    def account(self, name: str, **more: Any) -> None:
+        """Choose the rights of the runs to come: account(CHECK)."""
+        site = self.site
+        path = restricted(site.kubectl, site.cluster, "zot_pull_secret", site.directory, name=name, **more)
+        site.environment["K8S_AUTH_KUBECONFIG"] = str(path)
+
+    def run(self, *options: str, name: str | Path = "", **variables: Any) -> CompletedProcess[str]:
+        """Run the role, or a playbook, in the namespace of the test."""
+        return self.site.playbook(name or self.role, *options, zot_namespace=self.kubectl.namespace, **variables)
+
+    def verify(self, *options: str, **variables: Any) -> CompletedProcess[str]:
+        """Run killinit.zot.verify with the least rights."""
+        self.account(CHECK)
+        return self.run(*options, name="killinit.zot.verify", **variables)
+
+    def repair(self, *options: str, **variables: Any) -> CompletedProcess[str]:
+        """Run the role to repair, with the least rights."""
+        self.account(REPAIR)
+        return self.run(*options, zot_pull_secret_repair=True, **variables)
 
     def deploy(self, name: str = "openclaw", image: str = "", replicas: int = 0, **pod: Any) -> None:
         """A Deployment; further fields go into the pod's specification."""
@@ -92,58 +109,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene(kubectl: Kubectl, registry: Registry, module: Module, images: Images) -> Scene:
-    """A namespace with nothing in it, and an image in the registry."""
-    pushed = module("zot_push", archive=str(images["buildah-amd64"]), repository="openclaw/openclaw", tags=["1"])
-    assert not pushed["failed"], pushed
-    return Scene(kubectl, registry, str(pushed["image"]["reference"]))
-
-
-@pytest.fixture
-def account(environment: dict[str, str], kubectl: Kubectl, cluster: Cluster, tmp_path: Path) -> Account:
-    """Choose the rights of the runs to come: account(CHECK)."""
-
-    def choose(name: str, **more: Any) -> None:
-        path = restricted(kubectl, cluster, "zot_pull_secret", tmp_path, name=name, **more)
-        environment["K8S_AUTH_KUBECONFIG"] = str(path)
-
-    return choose
-
-
-@pytest.fixture
-def run(playbook: Run, environment: dict[str, str], registry: Registry, kubectl: Kubectl, tmp_path: Path) -> Run:
-    """Run the role in the namespace of the test."""
-    # The account that pushes stays in the environment: the role must not use it.
-    assert environment["ZOT_USERNAME"] == registry.writer.username
-    path = tmp_path / "role.yml"
-    path.write_text(PLAYBOOK, encoding="utf-8")
-
-    def start(*options: str, name: str | Path = path, **variables: Any) -> CompletedProcess[str]:
-        return playbook(name, *options, zot_namespace=kubectl.namespace, **variables)
-
-    return start
-
-
-@pytest.fixture
-def verify(run: Run, account: Account) -> Run:
-    """Run killinit.zot.verify with the least rights."""
-
-    def start(*options: str, **variables: Any) -> CompletedProcess[str]:
-        account(CHECK)
-        return run(*options, name="killinit.zot.verify", **variables)
-
-    return start
-
-
-@pytest.fixture
-def repair(run: Run, account: Account) -> Run:
-    """Run the role to repair, with the least rights."""
-
-    def start(*options: str, **variables: Any) -> CompletedProcess[str]:
-        account(REPAIR)
-        return run(*options, zot_pull_secret_repair=True, **variables)
-
-    return start
+def scene(site: Site) -> Scene:
+    return Scene(site)
 
 
 def _report(run: CompletedProcess[str]) -> dict[str, Any]:
@@ -200,7 +167,7 @@ BROKEN: dict[str, tuple[Callable[[Scene], None], str, str]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_each_fault_has_its_verdict_and_is_repaired(name: str, scene: Scene, verify: Run, repair: Run) -> None:
+def test_each_fault_has_its_verdict_and_is_repaired(name: str, scene: Scene) -> None:
     """verify fails; check mode predicts the repair and writes nothing; the repair is made, and made once."""
     breaks, check, action = BROKEN[name]
     breaks(scene)
@@ -208,15 +175,15 @@ def test_each_fault_has_its_verdict_and_is_repaired(name: str, scene: Scene, ver
     scene.add_to_service_account()
     before = scene.state()
 
-    checked = verify("-vvv", "--diff")
+    checked = scene.verify("-vvv", "--diff")
     assert checked.returncode == 2, checked.stdout + checked.stderr
     assert _checks(checked)[check] == "failed"
     assert _report(checked)["ok"] is False
     assert _report(checked)["repair"]["action"] == action
-    planned = repair("-vvv", "--check", "--diff", **scene.credentials())
+    planned = scene.repair("-vvv", "--check", "--diff", **scene.credentials())
     assert scene.state() == before
-    done = repair("-vvv", "--diff", **scene.credentials())
-    again = repair(**scene.credentials())
+    done = scene.repair("-vvv", "--diff", **scene.credentials())
+    again = scene.repair(**scene.credentials())
 
     for each in (planned, done, again):
         assert each.returncode == 0, each.stdout + each.stderr
@@ -232,128 +199,96 @@ def test_each_fault_has_its_verdict_and_is_repaired(name: str, scene: Scene, ver
         assert scene.auths()["other.example"] == OTHER
 
 
-def test_service_accounts_get_the_secret(scene: Scene, verify: Run, repair: Run) -> None:
+def test_service_accounts_get_the_secret(scene: Scene) -> None:
     """Where neither the workload nor its service account names it; the service account keeps its other secrets."""
     scene.kubectl.apply(secret(NAME, {"auths": {scene.registry.host: scene.entry()}}))
     name, others = "own", [{"name": "other"}]
     own = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}, "imagePullSecrets": others}
     scene.kubectl.apply(own)
     scene.deploy(serviceAccountName=name)
-    checked = verify()
+    checked = scene.verify()
     assert checked.returncode == 2
     assert _checks(checked)["named"] == "failed"
 
     before = scene.state()
-    planned = repair("--check", "--diff")
+    planned = scene.repair("--check", "--diff")
     assert scene.state() == before
-    done = repair("--diff")
-    again = repair()
+    done = scene.repair("--diff")
+    again = scene.repair()
     assert [each.returncode for each in (planned, done, again)] == [0, 0, 0], done.stdout
     assert [recap(each)["changed"] for each in (planned, done, again)] == [1, 1, 0]
     assert scene.kubectl.get("serviceaccount", name)["imagePullSecrets"] == [*others, {"name": NAME}]
 
 
-def test_pod_templates_are_not_changed(scene: Scene, verify: Run, repair: Run) -> None:
+def test_pod_templates_are_not_changed(scene: Scene) -> None:
     """A workload that names other secrets does not get those of its service account, and belongs to its owner."""
     scene.kubectl.apply(secret(NAME, {"auths": {scene.registry.host: scene.entry()}}))
     scene.deploy("itself", imagePullSecrets=[{"name": NAME}])
     scene.deploy("others", imagePullSecrets=[{"name": "other"}])
     scene.add_to_service_account()
-    refused = repair()
+    refused = scene.repair()
     assert refused.returncode == 2
     assert recap(refused)["changed"] == 0
     assert "deployment/others" in _reason(refused, "named")
     # As a command line or a survey passes it.
-    only = verify(zot_pull_secret_workloads="Deployment/itself")
+    only = scene.verify(zot_pull_secret_workloads="Deployment/itself")
     assert only.returncode == 0, only.stdout + only.stderr
 
 
-def test_secret_in_another_namespace(scene: Scene, run: Run, environment: dict[str, str]) -> None:
+def test_secret_in_another_namespace(scene: Scene) -> None:
     """With the right to list secrets in all namespaces the check names the namespace."""
     name = f"pull-{scene.kubectl.namespace}"
     elsewhere = Kubectl(scene.kubectl.cluster, "default")
     elsewhere.apply(secret(name, {"auths": {}}))
     scene.deploy()
-    environment["K8S_AUTH_KUBECONFIG"] = str(scene.kubectl.cluster.kubeconfig)
-    checked = run(zot_pull_secret_name=name)
+    scene.site.environment["K8S_AUTH_KUBECONFIG"] = str(scene.kubectl.cluster.kubeconfig)
+    checked = scene.run(zot_pull_secret_name=name)
     elsewhere("delete", "secret", name)
     assert checked.returncode == 2
     assert "exists in default" in _reason(checked, "exists")
 
 
-def test_kubelet_agrees(scene: Scene, verify: Run, repair: Run) -> None:
+def test_kubelet_agrees(scene: Scene) -> None:
     """A pod whose secret has a glob for a key pulls, and so does one whose secret was repaired."""
     port = scene.registry.host.partition(":")[2]
     scene.kubectl.apply(secret(NAME, {"auths": {f"127.0.*.1:{port}": scene.entry()}}))
     scene.add_to_service_account()
     scene.deploy(replicas=1)
-    good = verify()
+    good = scene.verify()
     assert good.returncode == 0, good.stdout + good.stderr
     scene.kubectl("rollout", "status", "deployment/openclaw", "--timeout=60s")
 
     scene.kubectl("delete", "deployment", "openclaw")
     scene.kubectl.apply(secret(NAME, {"auths": {"other.example": OTHER}}))
-    done = repair(**scene.credentials(), zot_pull_secret_images=[scene.image])
+    done = scene.repair(**scene.credentials(), zot_pull_secret_images=[scene.image])
     assert done.returncode == 0, done.stdout + done.stderr
     scene.deploy("again", replicas=1)
     scene.kubectl("rollout", "status", "deployment/again", "--timeout=60s")
 
 
-def test_a_registry_that_hangs_is_an_answer(scene: Scene, verify: Run) -> None:
-    """However many images the workloads need, and however long the time limit of the role."""
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
-        host = f"127.0.0.1:{server.getsockname()[1]}"
-        scene.kubectl.apply(secret(NAME, {"auths": {host: scene.entry()}}))
-        scene.add_to_service_account()
-        pod = {"initContainers": [{"name": f"i{n}", "image": f"{host}/app-{n}:1"} for n in range(40)]}
-        scene.deploy(image=f"{host}/openclaw/openclaw:1", **pod)
-        begin = time.monotonic()
-        checked = verify(zot_registry=host, zot_timeout=600)
-        seconds = time.monotonic() - begin
-    assert checked.returncode == 2
-    found = [check for check in _report(checked)["checks"] if check["check"] == "read"]
-    assert len(found) == 41
-    assert {(check["verdict"], check["error_class"]) for check in found} == {("unknown", "unavailable")}
-    # All probes end within 30 seconds; the rest is for Ansible.
-    assert seconds < 50
-
-
-def test_only_the_account_for_pods_is_written(scene: Scene, repair: Run) -> None:
+def test_only_the_account_for_pods_is_written(scene: Scene) -> None:
     """The account that pushes is in the environment and in the play, and is no substitute."""
     scene.deploy()
     before = scene.state()
     writer = scene.registry.writer
-    refused = repair(zot_username=writer.username, zot_password=writer.password)
+    refused = scene.repair(zot_username=writer.username, zot_password=writer.password)
     assert refused.returncode == 2
     assert "zot_pull_secret_username" in refused.stdout
     assert _report(refused)["ok"] is False
     assert scene.state() == before
 
 
-def test_a_mistyped_namespace_is_an_error(scene: Scene, run: Run, account: Account) -> None:
-    """The report is set, and is not green."""
-    account(CHECK)
-    failed = run(zot_pull_secret_label_selectors=["app=opneclaw"])
-    assert failed.returncode == 2
-    assert _report(failed)["ok"] is False
-    for fact in (scene.kubectl.namespace, "app=opneclaw", scene.registry.host):
-        assert fact in _report(failed)["problems"][0]
-    malformed = run(zot_pull_secret_label_selectors=["app=="])
-    assert malformed.returncode == 2
-    assert _report(malformed)["ok"] is False
-
-
-def test_values_that_are_null_are_not_given(scene: Scene, verify: Run) -> None:
+def test_values_that_are_null_are_not_given(scene: Scene) -> None:
     """AWX makes null of an empty answer."""
     scene.kubectl.apply(secret(NAME, {"auths": {scene.registry.host: scene.entry()}}))
     scene.deploy(imagePullSecrets=[{"name": NAME}])
     names = ("name", "workloads", "label_selectors", "images", "username", "password")
     nothing = {f"zot_pull_secret_{name}": None for name in names}
-    checked = verify(**nothing, zot_validate_certs=None, zot_timeout=None, zot_kubeconfig=None, zot_context=None)
+    checked = scene.verify(**nothing, zot_validate_certs=None, zot_timeout=None, zot_kubeconfig=None, zot_context=None)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_rights_to_check(scene: Scene, account: Account, run: Run) -> None:
+def test_rights_to_check(scene: Scene) -> None:
     """Without any right each that the README lists is reported: the list is neither too long nor too short."""
     scene.deploy()
     rules = {
@@ -362,8 +297,8 @@ def test_rights_to_check(scene: Scene, account: Account, run: Run) -> None:
         for resource in rule["resources"]
         for verb in rule["verbs"]
     }
-    account(CHECK, without=rules)
-    refused = run()
+    scene.account(CHECK, without=rules)
+    refused = scene.run()
     assert refused.returncode == 2
     unreadable = _report(refused)["unreadable"]
     assert {(each["verb"], each["resource"].partition("/")[0]) for each in unreadable} == rules
@@ -380,14 +315,12 @@ def test_rights_to_check(scene: Scene, account: Account, run: Run) -> None:
         (_missing, "get", "serviceaccounts"),
     ],
 )
-def test_rights_to_repair(
-    breaks: Callable[[Scene], None], verb: str, resource: str, scene: Scene, account: Account, run: Run
-) -> None:
+def test_rights_to_repair(breaks: Callable[[Scene], None], verb: str, resource: str, scene: Scene) -> None:
     """A missing right is named, although the tasks that write a secret have no log."""
     breaks(scene)
     scene.deploy()
-    account(REPAIR, without=[(verb, resource)])
-    refused = run("-vvv", "--diff", zot_pull_secret_repair=True, **scene.credentials())
+    scene.account(REPAIR, without=[(verb, resource)])
+    refused = scene.run("-vvv", "--diff", zot_pull_secret_repair=True, **scene.credentials())
     assert refused.returncode == 2
     reason = _report(refused)["problems"][0]
     assert f'cannot {verb} resource "{resource}"' in reason
@@ -395,10 +328,10 @@ def test_rights_to_repair(
     _assert_silent(refused, scene)
 
 
-def test_verify_never_writes(scene: Scene, run: Run, account: Account) -> None:
+def test_verify_never_writes(scene: Scene) -> None:
     """Although a variable asks for a repair."""
-    account(REPAIR)
-    refused = run(name="killinit.zot.verify", zot_pull_secret_repair="true", **scene.credentials())
+    scene.account(REPAIR)
+    refused = scene.run(name="killinit.zot.verify", zot_pull_secret_repair="true", **scene.credentials())
     assert refused.returncode == 2
     assert "zot_pull_secret_repair" in refused.stdout + refused.stderr
     assert scene.kubectl.get("secrets")["items"] == []

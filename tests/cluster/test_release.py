@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster.support import Kubectl, Site, crashing, pods, pull_secret, ready, report, stats, workload
+from cluster.support import Kubectl, Site, crashing, cronjob, pods, pull_secret, ready, report, stats, workload
 from integration.support import recap
 from reliability.support import wait_until
 
@@ -114,10 +114,8 @@ def test_workloads_that_name_another_revision(site: Site, release: Callable[...,
     first = release("0a1b2c3", "buildah-amd64", first=True)
     assert ["no selected workload uses" in text for text in report(first)["unverified"]] == [True]
     argo = workload(old, name="argo", labels={"argocd.argoproj.io/instance": "app"})
-    job = {**workload(old)["spec"]["template"]["spec"], "restartPolicy": "Never"}
-    schedule = {"schedule": "0 0 1 1 *", "suspend": True, "jobTemplate": {"spec": {"template": {"spec": job}}}}
-    cronjob = {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "nightly"}, "spec": schedule}
-    kubectl.apply(workload(old, volume=old), argo, cronjob)
+    job = cronjob("nightly", workload(old)["spec"]["template"]["spec"])
+    kubectl.apply(workload(old, volume=old), argo, job)
     ready(kubectl, "deployment/openclaw", "deployment/argo")
 
     refused = release("4d5e6f7", "changed-layer")

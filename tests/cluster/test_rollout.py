@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,9 +15,8 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from cluster.support import Kubectl, Site, pods, pull_secret, ready, report, restricted, stats, workload
+from cluster.support import Kubectl, Site, cronjob, pods, pull_secret, ready, report, restricted, workload
 from integration.support import recap
-from reliability.support import wait_until
 
 Playbook = Callable[..., CompletedProcess[str]]
 Restart = Callable[..., CompletedProcess[str]]
@@ -152,15 +149,6 @@ def test_pull_policy_that_a_restart_cannot_cure(push: Callable[..., str], restar
         assert recap(restart(zot_rollout_pin=True))["changed"] == 0
 
 
-def test_absent_tag_is_left_alone(push: Callable[..., str], restart: Restart, kubectl: Kubectl) -> None:
-    """A restart would only break what runs."""
-    image = push("buildah-amd64")
-    kubectl.apply(workload(image.replace(":latest", ":gone")))
-    refused = restart()
-    assert refused.returncode == 2
-    assert f"{image.replace(':latest', ':gone')} is not in the registry: publish it first" in refused.stdout
-
-
 @pytest.mark.parametrize("case", ["credentials", "paused", "deadline"])
 def test_rollout_that_cannot_finish(site: Site, case: str, restart: Restart) -> None:
     """The wait ends early with the reason and the state of the workload; the old pod keeps running."""
@@ -192,67 +180,16 @@ def test_rollout_that_cannot_finish(site: Site, case: str, restart: Restart) -> 
     assert before.keys() <= pods(kubectl).keys()
 
 
-def test_an_interrupted_run_is_continued(site: Site, restart: Restart, tmp_path: Path) -> None:
-    """The same command waits for the rollout in progress, and restarts nothing twice."""
-    push, kubectl, environment = site.push, site.kubectl, site.environment
-    image = push("buildah-amd64")
-    # A new pod counts as available after 20 seconds, so that the rollout is in progress for that long.
-    kubectl.apply(workload(image, spec={"minReadySeconds": 20}))
-    ready(kubectl, "deployment/openclaw")
-    before = pods(kubectl)
-    push("changed-layer")
-    command = ["ansible-playbook", "killinit.zot.restart", f"--extra-vars=zot_namespace={kubectl.namespace}"]
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, env=environment, cwd=tmp_path, start_new_session=True, **quiet) as interrupted:
-        wait_until(lambda: kubectl.get("deployment", "openclaw")["metadata"]["generation"] > 1, "the restart", 60)
-        interrupted.send_signal(signal.SIGTERM)
-        assert interrupted.wait(timeout=30) != 0
-    done = restart(zot_rollout_wait_sleep=1)
-    assert recap(done)["changed"] == 0
-    assert (report(done)["restarted"], report(done)["verified"]) == ([], ["deployment/openclaw"])
-    assert kubectl.get("deployment", "openclaw")["metadata"]["generation"] == 2
-    assert not pods(kubectl).keys() & before.keys()
-
-
-def test_a_partial_restart_has_a_report(push: Callable[..., str], restart: Restart, kubectl: Kubectl) -> None:
-    """It names what was restarted and what was not; the same command finishes it. No pod's environment is shown."""
-    image, password = push("buildah-amd64"), "environment-of-the-pods-4711"
-    container = {"env": [{"name": "PASSWORD", "value": password}]}
-    names = ["deployment/one", "deployment/two"]
-    kubectl.apply(*(workload(image, name=name, container=container) for name in ("one", "two")))
-    ready(kubectl, *names)
-    push("changed-layer")
-    role = kubectl.get("role", "least")
-    role = {**{key: role[key] for key in ("apiVersion", "kind", "rules")}, "metadata": {"name": "least"}}
-    rules = [rule for rule in role["rules"] if rule["verbs"] != ["patch"]]
-    one = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["patch"], "resourceNames": ["one"]}
-    kubectl.apply({**role, "rules": [*rules, one]})
-    partial = restart("-vvv", "--diff")
-    assert partial.returncode == 2
-    found = stats(partial)
-    assert (found["ok"], found["changed"], found["restarted"]) == (False, True, ["deployment/one"])
-    assert found["not_verified"] == names
-    assert found["problems"][0].startswith("deployment/two: cannot be restarted: ")
-    assert 'cannot patch resource "deployments"' in found["problems"][0].replace("\\", "")
-    kubectl.apply(role)
-    finished = restart("-vvv", "--diff")
-    assert report(finished)["restarted"] == ["deployment/two"]
-    assert report(finished)["verified"] == names
-    for run in (partial, finished):
-        assert password not in run.stdout + run.stderr
-
-
 def test_cronjob(push: Callable[..., str], restart: Restart, kubectl: Kubectl) -> None:
     """Its template is compared; with zot_rollout_pin a digest behind the tag follows the tag, and the rest stays."""
     image = push("buildah-amd64")
     pod = workload(image)["spec"]["template"]["spec"]
-    pod = {**pod, "restartPolicy": "Never", "containers": [*pod["containers"], {"name": "other", "image": image}]}
-    spec = {"schedule": "0 0 1 1 *", "suspend": True, "jobTemplate": {"spec": {"template": {"spec": pod}}}}
-    kubectl.apply({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "nightly"}, "spec": spec})
+    pod["containers"].append({"name": "other", "image": image})
+    kubectl.apply(cronjob("nightly", pod))
     assert recap(restart())["changed"] == 0
     digest = report(restart())["workloads"][0]["images"][0]["expected"]
     pod["containers"][0]["image"] = f"{image}@{digest}"
-    kubectl.apply({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "nightly"}, "spec": spec})
+    kubectl.apply(cronjob("nightly", pod))
     push("changed-layer")
     done, again = restart(zot_rollout_pin=True), restart(zot_rollout_pin=True)
     assert [recap(run)["changed"] for run in (done, again)] == [1, 0]
@@ -281,18 +218,3 @@ def test_selection_by_the_server(push: Callable[..., str], restart: Restart, kub
         refused = restart(**variables)
         assert refused.returncode == 2
         assert message in refused.stdout + refused.stderr
-
-
-def test_missing_right_is_named(push: Callable[..., str], restart: Restart, kubectl: Kubectl) -> None:
-    """By verb, resource and namespace."""
-    kubectl.apply(workload(push("buildah-amd64")))
-    role = kubectl.get("role", "least")
-    rules = [rule for rule in role["rules"] if rule["resources"] != ["pods"]]
-    kubectl.apply({"apiVersion": role["apiVersion"], "kind": "Role", "metadata": {"name": "least"}, "rules": rules})
-    refused = restart()
-    assert refused.returncode == 2
-    found = stats(refused)
-    assert [(each["verb"], each["resource"], each["namespace"]) for each in found["unreadable"]] == [
-        ("list", "pods", kubectl.namespace)
-    ]
-    assert 'cannot list resource "pods"' in found["problems"][0]

@@ -36,22 +36,10 @@ from typing import Any
 import trustme
 
 from environment import cluster_node, cluster_parts
-from environment.cluster_parts import ClusterError, build, is_built
+from environment.cluster_parts import ClusterError as ClusterError
+from environment.cluster_parts import build as build
+from environment.cluster_parts import is_built
 from environment.registry import Registry, free_port, write_private
-
-__all__ = [
-    "Cluster",
-    "ClusterError",
-    "build",
-    "clear_away",
-    "is_built",
-    "is_running",
-    "load",
-    "logs",
-    "running",
-    "start",
-    "stop",
-]
 
 EXISTING = "ZOT_TEST_KUBECONFIG"
 PREFIX = "zot-cluster-"

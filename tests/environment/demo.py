@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -80,9 +79,7 @@ def release(revision: str, archives: Archives, amd64: str) -> dict[str, Any]:
 
 def refuse(registry: Registry, archives: Archives, directory: Path, environment: dict[str, str]) -> None:
     """Show what the registry answers to `crane push` of the same file; raise DemoError if it takes it."""
-    account = f"{registry.writer.username}:{registry.writer.password}".encode()
-    auths = {"auths": {registry.host: {"auth": base64.b64encode(account).decode()}}}
-    (directory / "config.json").write_text(json.dumps(auths))
+    (directory / "config.json").write_text(json.dumps(registry.auths(registry.writer)))
     run = show(
         ["crane", "push", str(archives["amd64"]), f"{registry.host}/{REPOSITORY}:by-crane"],
         {**environment, "DOCKER_CONFIG": str(directory), "SSL_CERT_FILE": str(registry.ca)},
@@ -116,8 +113,7 @@ def roll_out(registry: Registry, archives: Archives, directory: Path, environmen
 
 def objects(registry: Registry) -> list[dict[str, Any]]:
     """A namespace, the pull secret of the account that may only read, and a deployment of latest."""
-    account = registry.reader
-    auths = {"auths": {registry.host: {"username": account.username, "password": account.password}}}
+    auths = registry.auths(registry.reader)
     labels = {"app.kubernetes.io/name": "openclaw"}
     pod = {
         "hostNetwork": True,

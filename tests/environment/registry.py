@@ -17,26 +17,22 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
-import http.client
 import json
 import os
 import secrets
 import shutil
 import signal
 import socket
-import ssl
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import bcrypt
+import requests
 import trustme
 
 from environment.zot_program import find_zot
@@ -53,6 +49,7 @@ OWN_PATH = "/v2/environment-own/"
 
 STATE_FILE = "state.json"
 PROCESSES_FILE = "processes.json"
+ACCOUNTS = ("writer", "reader", "janitor")
 ZOT_LOG = "zot.log"
 NGINX_LOG = "requests.log"
 
@@ -72,6 +69,11 @@ class _PortTaken(RegistryError):
 class Account:
     username: str
     password: str = field(repr=False)
+
+    @property
+    def basic(self) -> str:
+        """The username and the password, as an auth file and the header Authorization have them."""
+        return base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,17 @@ class Registry:
     reader: Account
     janitor: Account
     tls: bool = True
+
+    def session(self, account: Account | None = None) -> requests.Session:
+        """Plain requests, with an account or without one."""
+        session = requests.Session()
+        session.auth = account and (account.username, account.password)
+        session.verify, session.trust_env = str(self.ca), False  # loopback is not for a proxy
+        return session
+
+    def auths(self, account: Account) -> dict[str, dict[str, dict[str, str]]]:
+        """An auth file with an account for the registry."""
+        return {"auths": {self.host: {"auth": account.basic}}}
 
     def forget(self, repository: str, digest: str) -> None:
         """Remove a manifest and its tags, as Zot does by itself once the last of them has moved."""
@@ -118,27 +131,30 @@ class Registry:
         raise RegistryError(f"{self.kind} did not log {marker}\n{_logs(self.directory)}")
 
 
-def start(
-    directory: Path | None = None,
-    *,
-    rate: int | None = None,
-    quota: int | None = None,
-    tls: bool = True,
-    gc_delay: int | None = None,
-    events: dict[str, Any] | None = None,
-) -> Registry:
-    """Starts a registry and returns when it answers.
+@dataclass(frozen=True)
+class Settings:
+    """How a registry differs from the usual one.
 
-    directory: for all files; it must be new or empty. rate: how many requests a second the registry answers for
-    one path; the others get a 429. quota: how many repositories it takes; a manifest for one more gets a 429.
-    gc_delay: the age in seconds from which Zot's garbage collection removes what nothing holds; see sweep().
-    events: the configuration of Zot's extension of that name, which the stand-in does not have.
+    rate: how many requests a second the registry answers for one path; the others get a 429. quota: how many
+    repositories it takes; a manifest for one more gets a 429. gc_delay: the age in seconds from which Zot's garbage
+    collection removes what nothing holds; see sweep(). events: the configuration of Zot's extension of that name, which
+    the stand-in does not have.
     """
+
+    rate: int | None = None
+    quota: int | None = None
+    tls: bool = True
+    gc_delay: int | None = None
+    events: dict[str, Any] | None = None
+
+
+def start(directory: Path | None = None, **settings: Any) -> Registry:
+    """Starts a registry and returns when it answers. directory: for all files; it must be new or empty."""
     attempts = PORT_ATTEMPTS
     while True:
         made = _prepare(directory)
         try:
-            return _launch(made, rate=rate, quota=quota, tls=tls, gc_delay=gc_delay, events=events)
+            return _launch(made, Settings(**settings))
         except BaseException as error:
             clear_away(made)
             attempts -= 1
@@ -175,33 +191,6 @@ def revive(registry: Registry) -> None:
     _wait_until_it_answers(registry)
 
 
-def add_tags(registry: Registry, repository: str, source: str, tags: Sequence[str]) -> None:
-    """Gives an image many tags."""
-    context = ssl.create_default_context(cafile=str(registry.ca))
-    account = f"{registry.writer.username}:{registry.writer.password}"
-    headers = {"Authorization": f"Basic {base64.b64encode(account.encode()).decode()}"}
-    connection = http.client.HTTPSConnection(registry.host, context=context, timeout=START_SECONDS)
-
-    def ask(method: str, target: str, body: bytes | None = None) -> http.client.HTTPResponse:
-        connection.request(method, f"/v2/{repository}/manifests/{target}", body, headers)
-        return connection.getresponse()
-
-    with contextlib.closing(connection):
-        answer = ask("GET", source)
-        manifest = answer.read()
-        headers["Content-Type"] = answer.headers["Content-Type"]
-        digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
-        targets = list(tags)
-        if registry.kind == "zot":  # it writes the list of all tags for each request, but takes several tags in one
-            groups = [tags[start : start + 10] for start in range(0, len(tags), 10)]
-            targets = [f"{digest}?{'&'.join(f'tag={tag}' for tag in group)}" for group in groups]
-        for target in targets:
-            answer = ask("PUT", target, manifest)
-            answer.read()
-            if answer.status != 201:
-                raise RegistryError(f"{repository}:{target} was not written: {answer.status}")
-
-
 def sweep(registry: Registry, *repositories: str, gc_delay: int) -> bool:
     """Waits until Zot's garbage collection has swept the repositories, with what they hold now older than gc_delay.
 
@@ -232,17 +221,9 @@ def _is_swept(log: str, path: str) -> bool:
 
 
 @contextlib.contextmanager
-def running(
-    directory: Path | None = None,
-    *,
-    rate: int | None = None,
-    quota: int | None = None,
-    tls: bool = True,
-    gc_delay: int | None = None,
-    events: dict[str, Any] | None = None,
-) -> Iterator[Registry]:
+def running(directory: Path | None = None, **settings: Any) -> Iterator[Registry]:
     """A registry for the time of a `with` block."""
-    registry = start(directory, rate=rate, quota=quota, tls=tls, gc_delay=gc_delay, events=events)
+    registry = start(directory, **settings)
     try:
         yield registry
     finally:
@@ -255,16 +236,8 @@ def load(directory: Path) -> Registry | None:
         state = json.loads((directory / STATE_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    return Registry(
-        kind=state["kind"],
-        host=state["host"],
-        ca=Path(state["ca"]),
-        directory=directory,
-        writer=Account(**state["writer"]),
-        reader=Account(**state["reader"]),
-        janitor=Account(**state["janitor"]),
-        tls=state["tls"],
-    )
+    accounts = {name: Account(**state[name]) for name in ACCOUNTS}
+    return Registry(**{**state, **accounts, "ca": Path(state["ca"]), "directory": directory})
 
 
 def is_running(registry: Registry) -> bool:
@@ -285,32 +258,22 @@ def _prepare(directory: Path | None) -> Path:
     return directory
 
 
-def _launch(
-    directory: Path,
-    *,
-    rate: int | None,
-    quota: int | None,
-    tls: bool,
-    gc_delay: int | None,
-    events: dict[str, Any] | None,
-) -> Registry:
+def _launch(directory: Path, settings: Settings) -> Registry:
     zot = find_zot()
     registry = Registry(
         kind="zot" if zot else "stand-in",
         host=f"127.0.0.1:{free_port()}",
         ca=directory / "ca.pem",
         directory=directory,
-        writer=Account("writer", secrets.token_urlsafe(24)),
-        reader=Account("reader", secrets.token_urlsafe(24)),
-        janitor=Account("janitor", secrets.token_urlsafe(24)),
-        tls=tls,
+        tls=settings.tls,
+        **{name: Account(name, secrets.token_urlsafe(24)) for name in ACCOUNTS},
     )
     _write_certificates(registry)
     _write_htpasswd(registry)
     if zot:
-        _launch_zot(registry, zot, rate, quota, gc_delay, events)
+        _launch_zot(registry, zot, settings)
     else:
-        _launch_stand_in(registry, rate, quota)
+        _launch_stand_in(registry, settings)
     _wait_until_it_answers(registry)
     write_private(directory / STATE_FILE, json.dumps(asdict(registry), default=str, indent=2))
     return registry
@@ -355,14 +318,7 @@ def _write_htpasswd(registry: Registry) -> None:
     write_private(registry.directory / "htpasswd", "".join(lines))
 
 
-def _launch_zot(
-    registry: Registry,
-    zot: str,
-    rate: int | None,
-    quota: int | None,
-    gc_delay: int | None,
-    events: dict[str, Any] | None,
-) -> None:
+def _launch_zot(registry: Registry, zot: str, settings: Settings) -> None:
     directory = registry.directory
     address, port = registry.host.split(":")
 
@@ -385,24 +341,25 @@ def _launch_zot(
     storage: dict[str, Any] = {"rootDirectory": str(directory / "storage")}
     if registry.tls:
         http["tls"] = {"cert": str(directory / "server.pem"), "key": str(directory / "server.key")}
-    if rate is not None:
-        http["ratelimit"] = {"rate": rate}
-    if quota is not None:
-        storage["maxRepos"] = quota
-    if gc_delay is not None:
-        storage |= {"gc": True, "gcDelay": f"{gc_delay}s", "gcInterval": "1s", "gcMaxSchedulerDelay": "1s"}
+    if settings.rate is not None:
+        http["ratelimit"] = {"rate": settings.rate}
+    if settings.quota is not None:
+        storage["maxRepos"] = settings.quota
+    if settings.gc_delay is not None:
+        storage |= {"gc": True, "gcDelay": f"{settings.gc_delay}s", "gcInterval": "1s", "gcMaxSchedulerDelay": "1s"}
     config = {
         "distSpecVersion": "1.1.1",
         "storage": storage,
         "http": http,
         "log": {"level": "info", "output": str(directory / ZOT_LOG)},
-        "extensions": {"search": {"enable": True}, **({"events": events} if events else {})},
+        "extensions": {"search": {"enable": True}, **({"events": settings.events} if settings.events else {})},
     }
     write_private(directory / "zot.json", json.dumps(config, indent=2))
     _spawn(directory, [zot, "serve", str(directory / "zot.json")], "zot-output.log")
 
 
-def _launch_stand_in(registry: Registry, rate: int | None, quota: int | None) -> None:
+def _launch_stand_in(registry: Registry, settings: Settings) -> None:
+    rate, quota = settings.rate, settings.quota
     directory = registry.directory
     distribution = _find_program("docker-registry", "docker-registry")
     nginx = _find_program("nginx", "nginx")
@@ -487,22 +444,11 @@ def _own_path() -> str:
 
 def _ask(registry: Registry, path: str, account: Account | None = None, *, method: str = "GET") -> int | None:
     """The status that a request is answered with, or None without an answer."""
-    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]  # loopback is not for a proxy
-    if registry.tls:
-        handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(registry.ca))))
     address = f"{'https' if registry.tls else 'http'}://{registry.host}{path}"
-    request = urllib.request.Request(address, method=method)
-    if account is not None:
-        credentials = base64.b64encode(f"{account.username}:{account.password}".encode()).decode()
-        request.add_header("Authorization", f"Basic {credentials}")
     try:
-        with urllib.request.build_opener(*handlers).open(request, timeout=5) as response:
-            status: int = response.status
-            return status
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code
-    except OSError:
+        with registry.session(account) as session:
+            return session.request(method, address, timeout=5).status_code
+    except requests.RequestException:
         return None
 
 

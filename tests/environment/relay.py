@@ -31,16 +31,8 @@ def slow(host: str, rate: int) -> Iterator[str]:
                 _pass_on(self.request, there, rate)
                 back.join()
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay, bind_and_activate=False) as server:
-        server.daemon_threads = True
-        server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-        server.server_bind()
-        server.server_activate()
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
+    with _serving(Relay, BUFFER) as relay:
+        yield relay
 
 
 @contextlib.contextmanager
@@ -62,8 +54,19 @@ def delayed(host: str, round_trip: float) -> Iterator[str]:
                 for thread in threads:
                     thread.join()
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay) as server:
+    with _serving(Relay) as relay:
+        yield relay
+
+
+@contextlib.contextmanager
+def _serving(handler: type[socketserver.BaseRequestHandler], buffer: int = 0) -> Iterator[str]:
+    """The address of a relay, whose kernel takes *buffer* bytes at once."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler, bind_and_activate=False) as server:
         server.daemon_threads = True
+        if buffer:
+            server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        server.server_bind()
+        server.server_activate()
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield f"127.0.0.1:{server.server_address[1]}"

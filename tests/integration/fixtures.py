@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import importlib
 import io
@@ -154,11 +153,9 @@ def playbook(environment: dict[str, str], tmp_path: Path) -> Callable[..., subpr
 @pytest.fixture
 def bare(registry: Registry, tmp_path: Path) -> Bare:
     """Run skopeo or crane as somebody else would, as the writer: bare("crane", "tag", …)."""
-    account = f"{registry.writer.username}:{registry.writer.password}".encode()
-    config = {"auths": {registry.host: {"auth": base64.b64encode(account).decode()}}}
     authfile = tmp_path / "docker" / "config.json"
     authfile.parent.mkdir()
-    authfile.write_text(json.dumps(config))
+    authfile.write_text(json.dumps(registry.auths(registry.writer)))
     variables = {
         **os.environ,
         "DOCKER_CONFIG": str(authfile.parent),

@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from environment.registry import Registry
 
 Module = Callable[..., dict[str, Any]]
@@ -93,9 +91,7 @@ def attach(registry: Registry, repository: str, digest: str, size: int) -> str:
             "annotations": {"org.example.of": "sbom"},
         }
     )
-    account = (registry.writer.username, registry.writer.password)
-    with requests.Session() as session:
-        session.auth, session.verify, session.trust_env = account, str(registry.ca), False
+    with registry.session(registry.writer) as session:
         address = f"https://{registry.host}/v2/{repository}"
         binary = {"Content-Type": "application/octet-stream"}
         place = session.post(f"{address}/blobs/uploads/", headers=binary).headers["Location"]

@@ -104,14 +104,3 @@ def test_a_module_that_dies_shows_no_password(tmp_path: Path, verbose: str) -> N
     )
     assert "MODULE FAILURE" in printed or "failed" in printed
     assert secret not in printed
-
-
-def test_no_cluster_says_what_to_set(tmp_path: Path) -> None:
-    """Without a kubeconfig, with one that does not exist, and with one whose server does not."""
-    results, printed = run(
-        tmp_path, {}, {"kubeconfig": "/nonexistent/config"}, {"host": "http://127.0.0.1:1", "api_key": "a-key"}
-    )
-    assert len(results) == 3, printed
-    for result in results:
-        assert "zot_kubeconfig" in result["msg"]
-        assert "K8S_AUTH_KUBECONFIG" in result["msg"]

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
@@ -97,10 +96,7 @@ def ends(tmp_path_factory: pytest.TempPathFactory, images: Images) -> Iterator[E
     with registries.running() as source, registries.running(gc_delay=GC_DELAY) as destination:
         if source.kind != "zot":
             pytest.skip(zot_program.NEEDED)
-        auths = {
-            each.host: {"auth": base64.b64encode(f"{each.writer.username}:{each.writer.password}".encode()).decode()}
-            for each in (source, destination)
-        }
+        auths = {each.host: {"auth": each.writer.basic} for each in (source, destination)}
         (directory / "config.json").write_text(json.dumps({"auths": auths}))
         (directory / "certificates").mkdir()
         both = directory / "certificates" / "both.pem"
@@ -285,7 +281,7 @@ def test_no_end_gets_the_account_of_the_other(ends: Ends, module: Module, end: s
             own = ends.destination.writer
         result = module("zot_copy", tags=["r1"], **{**ends.options(ca="both"), **given})
     received = {each for each in recorder.credentials if each}
-    assert received == {f"Basic {base64.b64encode(f'{own.username}:{own.password}'.encode()).decode()}"}
+    assert received == {f"Basic {own.basic}"}
     assert any(each.path == "/v2/" for each in recorder.requests), "crane did not run"
     assert result["failed"] is (end == "destination"), result.get("msg")
     other = ends.destination.writer if end == "source" else ends.source.reader

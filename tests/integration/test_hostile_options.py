@@ -45,6 +45,7 @@ LISTS = ("tags", "manifests", "platforms", "images", "repositories")
 
 # Further options: what is given, the class of the error, and words of the message.
 PUSH: dict[str, Any] = {"repository": "a/b", "tags": ["1"]}
+READ: dict[str, Any] = {"images": ["a/b:1"]}
 OTHERS: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "archive with a zero": ("zot_push", {**PUSH, "archive": "a\0b"}, "archive_invalid", "cannot be read"),
     "archive with escapes": ("zot_push", {**PUSH, "archive": "\x1b[2J\nok"}, "archive_invalid", r"\x1b[2J ok cannot"),
@@ -54,8 +55,18 @@ OTHERS: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "ca_path with a zero": ("zot_image_info", {"ca_path": "a\0b"}, "invalid_option", "cannot be read"),
     "ca_path of a device": ("zot_image_info", {"ca_path": "/proc/self/mem"}, "invalid_option", "cannot be read"),
     "skopeo_path with a zero": ("zot_push", {**PUSH, "crane_path": "a\0b"}, "tool_missing", "is not a program"),
-    "crane_path that is an option": ("zot_image_info", {"crane_path": "--help"}, "tool_missing", "is not a program"),
-    "crane_path with arguments": ("zot_image_info", {"crane_path": "sh -c id"}, "tool_missing", "is not a program"),
+    "crane_path that is an option": (
+        "zot_image_info",
+        {**READ, "crane_path": "--help"},
+        "tool_missing",
+        "is not a program",
+    ),
+    "crane_path with arguments": (
+        "zot_image_info",
+        {**READ, "crane_path": "sh -c id"},
+        "tool_missing",
+        "is not a program",
+    ),
     "query that is deep": ("zot_image_info", {"query": "[" * 5000}, "invalid_option", "not a JMESPath expression"),
 }
 

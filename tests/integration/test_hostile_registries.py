@@ -155,10 +155,7 @@ REGISTRIES: dict[str, tuple[Answers, str | None]] = {
     "entry with a path": (_image(manifest=_index(_entry(digest="../../etc/passwd")), media_type=INDEX), "tool_failed"),
     "entry that is a number": (_image(manifest=_index(1), media_type=INDEX), "tool_failed"),
     "entries that are an object": (_image(manifest=b'{"manifests": {"a": 1}}', media_type=INDEX), "tool_failed"),
-    "platform with escapes": (
-        _image(config=_config(os=ESCAPES, architecture="--help", variant="../..")),
-        None,
-    ),
+    "platform with escapes": (_image(config=_config(os=ESCAPES, architecture="--help", variant="../..")), None),
     "tag with escapes": (_image(tags=[ESCAPES]), "tool_failed"),
     "tag with a path": (_image(tags=["../../etc/passwd"]), "tool_failed"),
     "tags that are numbers": (_image(tags=[1]), "tool_failed"),
@@ -205,43 +202,6 @@ def test_registry(name: str, images: Images, module: Module) -> None:
             assert "root:" not in result["msg"]
             assert len(result["msg"]) < 50_000
     assert results[0].get("error_class") == error_class, results[0]
-
-
-def _echo(_path: str, authorization: str) -> Answer:
-    """Gives back what it is sent, as an image."""
-    if not authorization:
-        return Answer(b"", 401, {"WWW-Authenticate": "Basic realm=a"})
-    account = base64.b64decode(authorization.partition(" ")[2]).decode()
-    sent = [authorization, account, account.partition(":")[2]]
-    config = _config(author=sent[2], config={"Labels": dict(zip("abc", sent)), "Env": sent})
-    return _image(_manifest(config, annotations=dict(zip("abc", sent))), config)(_path, authorization)
-
-
-def _echo_in_error(path: str, authorization: str) -> Answer:
-    """Gives back what it is sent, as an error."""
-    if not authorization:
-        return Answer(b"", 401, {"WWW-Authenticate": "Basic realm=a"})
-    account = base64.b64decode(authorization.partition(" ")[2]).decode()
-    return _refusal(403, f"{authorization} {account}")("/v2/a" if path == "/v2/" else path, authorization)
-
-
-@pytest.mark.parametrize("place", ["options", "authfile"])
-@pytest.mark.parametrize("answers", [_echo, _echo_in_error], ids=["image", "error"])
-def test_registry_that_gives_credentials_back(answers: Answers, place: str, module: Module, tmp_path: Path) -> None:
-    """They are hidden in the result."""
-    pair = base64.b64encode(b"ci:hunter2-hunter2").decode()
-    authfile = tmp_path / "auth.json"
-    with _serving(answers) as host:
-        authfile.write_text(json.dumps({"auths": {host: {"auth": pair}}}))
-        account: dict[str, Any] = {"username": "ci", "password": "hunter2-hunter2"}
-        if place == "authfile":
-            account = {"username": None, "password": None, "authfile": str(authfile)}
-        result = module("zot_image_info", registry=host, ca_path=None, images=["a:1"], **account)
-    assert result["failed"] is (answers is _echo_in_error), result
-    text = json.dumps(result)
-    assert "****" in text
-    assert pair not in text
-    assert "hunter2" not in text
 
 
 def test_nothing_of_it_reaches_the_terminal(

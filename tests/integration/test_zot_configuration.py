@@ -145,13 +145,3 @@ def test_a_push_by_the_account_of_the_pipeline(
     )
     assert refused["failed"] is True
     assert refused["error_class"] == "denied"
-
-
-def test_every_account_of_the_configuration_is_in_the_table() -> None:
-    config = json.loads((ROOT / "docs/examples/zot/config.json").read_text(encoding="utf-8"))["http"]["accessControl"]
-    policies = [*config["repositories"]["**"]["policies"], config["adminPolicy"]]
-    users = {user for policy in policies for user in policy.get("users", [])} | set(config["groups"]["people"]["users"])
-    assert users == set(rights())
-    created = re.search(r"for user in ([\w ]+);", GUIDE)
-    assert created
-    assert set(created[1].split()) == users

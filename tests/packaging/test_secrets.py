@@ -23,10 +23,7 @@ PLAYBOOKS = sorted(f"playbooks/{path.name}" for path in ROOT.glob("playbooks/*.y
 
 @pytest.mark.parametrize(
     ("token", "ends"),
-    [
-        pytest.param(awx.TOKEN, 0, id="accepted"),
-        pytest.param("a-token-of-somebody-else-0815", 2, id="refused"),
-    ],
+    [pytest.param(awx.TOKEN, 0, id="accepted"), pytest.param("a-token-of-somebody-else-0815", 2, id="refused")],
 )
 def test_token_is_nowhere(token: str, ends: int, tmp_path: Path) -> None:
     """At -vvvv, with logs, callbacks and a diff."""

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.support import Module
-from reliability.support import Publisher
+from integration.support import Module, Playbook
+from reliability.support import Publisher, Site, Start
 
 from environment import faults
+from environment import registry as registries
 from environment.faults import Proxy
 from environment.registry import Registry
 
@@ -88,3 +89,26 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Publisher]]:
     for publisher in started:
         publisher.process.kill()
         publisher.process.wait()
+
+
+@pytest.fixture
+def site(
+    registry: Registry,
+    repository: str,
+    proxy: Proxy,
+    module: Module,
+    through: Module,
+    start: Start,
+    playbook: Playbook,
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> Site:
+    """What most tests need."""
+    return Site(registry, repository, proxy, module, through, start, playbook, environment, tmp_path)
+
+
+@pytest.fixture
+def own_registry() -> Iterator[tuple[Registry, Proxy]]:
+    """A registry that only this test uses and may kill, and a proxy in front of it."""
+    with registries.running() as registry, faults.between(registry) as proxy:
+        yield registry, proxy

@@ -6,43 +6,31 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import secrets
-import ssl
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from integration.support import tar_of
+from integration.support import Module, Playbook
 
+from environment.faults import Fault, Proxy
+from environment.images import write_archive
 from environment.registry import Registry
+
+Start = Callable[..., "Publisher"]
 
 
 def archive(path: Path, *, architecture: str = "amd64", size: int = 1000) -> Path:
     """Write an archive of an image with one layer of *size* random bytes: no registry and no cache has it yet."""
-    layer = tar_of({"data": secrets.token_bytes(size)})
-    digest = hashlib.sha256(layer).hexdigest()
-    config = {
-        "architecture": architecture,
-        "os": "linux",
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
-    }
-    manifest = [{"Config": "config.json", "RepoTags": ["localhost/demo:1"], "Layers": ["layer.tar"]}]
-    files = {"config.json": _json(config), "layer.tar": layer, "manifest.json": _json(manifest)}
-    path.write_bytes(tar_of(files))
+    write_archive(path, architecture, {"data": secrets.token_bytes(size)})
     return path
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value).encode()
 
 
 def tools_of(address: str) -> list[str]:
@@ -68,24 +56,22 @@ def wait_until(condition: Any, what: str, seconds: float = 30) -> None:
 
 def tags_in(registry: Registry, repository: str) -> dict[str, str]:
     """The tags of a repository and their digests, read from the registry without the tools."""
-    tags = _get(registry, f"/v2/{repository}/tags/list")
-    names = json.loads(tags.read())["tags"] or [] if tags else []
-    manifests = {name: _get(registry, f"/v2/{repository}/manifests/{name}") for name in names}
-    return {name: f"sha256:{hashlib.sha256(body.read()).hexdigest()}" for name, body in manifests.items() if body}
+    address = f"https://{registry.host}/v2/{repository}"
+    with registry.session(registry.reader) as session:
+        found = session.get(f"{address}/tags/list", timeout=20)
+        assert found.status_code in (200, 404), found.text
+        names = found.json()["tags"] or [] if found.ok else []
+        manifests = {name: session.get(f"{address}/manifests/{name}", timeout=20) for name in names}
+    # A tag may vanish meanwhile.
+    assert {answer.status_code for answer in manifests.values()} <= {200, 404}
+    return {
+        name: f"sha256:{hashlib.sha256(answer.content).hexdigest()}" for name, answer in manifests.items() if answer.ok
+    }
 
 
-def _get(registry: Registry, path: str) -> Any:
-    request = urllib.request.Request(f"https://{registry.host}{path}")
-    account = f"{registry.reader.username}:{registry.reader.password}"
-    request.add_header("Authorization", f"Basic {base64.b64encode(account.encode()).decode()}")
-    context = ssl.create_default_context(cafile=str(registry.ca))
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
-    try:
-        return opener.open(request, timeout=20)
-    except urllib.error.HTTPError as error:
-        if error.code != 404:
-            raise
-        return None
+def wait_until_held(proxy: Proxy, fault: Fault) -> None:
+    """Wait until the fault holds a request."""
+    wait_until(proxy.recorded_requests, f"a request for {fault.where}")
 
 
 def require_correct_result(result: dict[str, Any], before: dict[str, str], after: dict[str, str]) -> None:
@@ -102,6 +88,21 @@ def require_correct_result(result: dict[str, Any], before: dict[str, str], after
         assert result["error_class"]
         assert result["hint"].strip()
         assert result["hint"] in result["msg"]
+
+
+@dataclass(frozen=True)
+class Site:
+    """A registry, a proxy in front of it, and ways to run the collection by both."""
+
+    registry: Registry
+    repository: str
+    proxy: Proxy
+    module: Module  # at the registry
+    through: Module  # by way of the proxy
+    start: Start
+    playbook: Playbook
+    environment: dict[str, str]
+    directory: Path
 
 
 class Publisher:

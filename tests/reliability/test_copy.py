@@ -12,13 +12,12 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from integration.support import Module, attach
-from reliability.support import Publisher, archive, tags_in, tools_of, wait_until
+from reliability.support import Site, Start, archive, tags_in, tools_of, wait_until
 
 from environment.faults import Fault, Proxy
 from environment.registry import Registry
@@ -32,7 +31,6 @@ FAULTS = (
     Fault("half"),
     Fault("lost"),
 )
-START = Callable[..., Publisher]
 
 
 class Scene:
@@ -113,10 +111,9 @@ def _both(proxy: Proxy, directory: Path) -> str:
 
 
 @pytest.mark.parametrize("end", ["source", "destination"])
-def test_wire_faults(
-    end: str, scene: Scene, proxy: Proxy, chance: random.Random, module: Module, tmp_path: Path
-) -> None:
+def test_wire_faults(site: Site, end: str, scene: Scene, chance: random.Random, tmp_path: Path) -> None:
     """Two requests of one end meet a fault, which crane may overcome, or all from that point on."""
+    proxy, module = site.proxy, site.module
     both = {"ca_path": _both(proxy, tmp_path), "source_ca_path": _both(proxy, tmp_path)}
     source, at = (proxy, scene.registry) if end == "source" else (scene.registry, proxy)
     failed = 0
@@ -143,7 +140,7 @@ def test_wire_faults(
     assert failed or POINTS < 10
 
 
-def test_kills(scene: Scene, proxy: Proxy, chance: random.Random, start: START, module: Module, tmp_path: Path) -> None:
+def test_kills(scene: Scene, proxy: Proxy, chance: random.Random, start: Start, module: Module, tmp_path: Path) -> None:
     """With SIGKILL while one request to the destination is held."""
     both = {"ca_path": _both(proxy, tmp_path), "source_ca_path": _both(proxy, tmp_path)}
     for number in range(POINTS):

@@ -19,10 +19,9 @@ from typing import Any
 
 import pytest
 from integration.support import Module, Tools, recap
-from reliability.support import archive, require_correct_result, tags_in, tools_of
+from reliability.support import Site, archive, require_correct_result, tags_in, tools_of
 
-from environment.faults import Fault, Proxy
-from environment.registry import Registry
+from environment.faults import Fault
 
 Result = dict[str, Any]
 
@@ -181,21 +180,10 @@ class Work:
 
 
 @pytest.mark.parametrize(("who", "place", "name", "lasting"), CASES)
-def test_fault(
-    who: str,
-    place: str,
-    name: str,
-    lasting: bool,
-    registry: Registry,
-    repository: str,
-    proxy: Proxy,
-    module: Module,
-    through: Module,
-    environment: dict[str, str],
-    playbook: Callable[..., CompletedProcess[str]],
-    tmp_path: Path,
-) -> None:
+def test_fault(site: Site, who: str, place: str, name: str, lasting: bool, tmp_path: Path) -> None:
     """The run ends as expected, with a right result; the next run does the rest of the work, and nothing else."""
+    registry, repository, proxy, module, through = site.registry, site.repository, site.proxy, site.module, site.through
+    environment, playbook = site.environment, site.playbook
     environment |= {"ZOT_REGISTRY": proxy.host, "ZOT_CA_PATH": str(proxy.ca)}
     kind = KINDS[name]
     work = Work(who, repository, tmp_path, playbook)
@@ -234,19 +222,10 @@ def test_fault(
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "lasting"])
 @pytest.mark.parametrize("place", ["write", "additional"])
 @pytest.mark.parametrize("who", ["zot_push", "zot_index"])
-def test_lost_answer_where_no_tag_may_move(
-    who: str,
-    place: str,
-    lasting: bool,
-    registry: Registry,
-    repository: str,
-    proxy: Proxy,
-    module: Module,
-    through: Module,
-    playbook: Callable[..., CompletedProcess[str]],
-    tmp_path: Path,
-) -> None:
+def test_lost_answer_where_no_tag_may_move(site: Site, who: str, place: str, lasting: bool, tmp_path: Path) -> None:
     """crane repeats the write, and the registry denies it. The tag exists nevertheless."""
+    registry, repository, proxy, module, through = site.registry, site.repository, site.proxy, site.module, site.through
+    playbook = site.playbook
     repository = f"immutable/{repository}"
     work = Work(who, repository, tmp_path, playbook)
     work.prepare(module)
@@ -263,15 +242,9 @@ def test_lost_answer_where_no_tag_may_move(
 
 
 @pytest.mark.parametrize("place", ["GET .*/manifests/", "GET .*/blobs/", "PUT .*/manifests/", "POST .*/blobs/"])
-def test_credentials_do_not_follow_a_redirect(
-    place: str,
-    tools: Tools,
-    proxy: Proxy,
-    through: Module,
-    repository: str,
-    tmp_path: Path,
-) -> None:
+def test_credentials_do_not_follow_a_redirect(site: Site, place: str, tools: Tools, tmp_path: Path) -> None:
     """With every version of the tools."""
+    proxy, through, repository = site.proxy, site.through, site.repository
     path = str(archive(tmp_path / "1.tar"))
     options = {"archive": path, "repository": repository, "tags": ["1"], **tools.options()}
     if place.startswith("GET"):
@@ -286,10 +259,9 @@ def test_credentials_do_not_follow_a_redirect(
     assert not [each for each in requests if each.what == "elsewhere" and each.credentials]
 
 
-def test_registry_redirects_a_blob_to_another_host(
-    proxy: Proxy, through: Module, repository: str, tmp_path: Path
-) -> None:
+def test_registry_redirects_a_blob_to_another_host(site: Site, tmp_path: Path) -> None:
     """skopeo 1.9.3 sends the credentials to that host; other versions may not. The error is right in both cases."""
+    proxy, through, repository = site.proxy, site.through, site.repository
     proxy.set(Fault("redirect", "POST .*/blobs/", status=202))
     path = str(archive(tmp_path / "1.tar"))
     result = through("zot_push", archive=path, repository=repository, tags=["1"])

@@ -6,23 +6,28 @@
 
 from __future__ import annotations
 
-import base64
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from reliability.support import Publisher, archive, require_correct_result, tags_in, tools_of, wait_until
+from reliability.support import (
+    Site,
+    Start,
+    archive,
+    require_correct_result,
+    tags_in,
+    tools_of,
+    wait_until,
+    wait_until_held,
+)
 
-from environment import faults
 from environment import registry as registries
 from environment.faults import Fault, Proxy
 from environment.registry import Registry
 
 BLOB = Fault("hold", "PATCH .*/blobs/", size=300_000, times=1)
-START = Callable[..., Publisher]
 
 
 @pytest.fixture
@@ -30,18 +35,6 @@ def work(repository: str, tmp_path: Path) -> dict[str, Any]:
     """A push of an image that nobody has."""
     path = archive(tmp_path / "amd64.tar", size=2_000_000)
     return {"archive": str(path), "repository": repository, "tags": ["1", "latest"], "retries": 1}
-
-
-def _wait_until_held(proxy: Proxy, fault: Fault) -> None:
-    """Wait until the fault holds a request."""
-    wait_until(proxy.recorded_requests, f"a request for {fault.where}")
-
-
-@pytest.fixture
-def own_registry() -> Iterator[tuple[Registry, Proxy]]:
-    """A registry that only this test uses and may kill, and a proxy in front of it."""
-    with registries.running() as registry, faults.between(registry) as proxy:
-        yield registry, proxy
 
 
 @pytest.mark.parametrize(
@@ -59,7 +52,7 @@ def test_registry_is_killed(
     fault: Fault,
     own_registry: tuple[Registry, Proxy],
     work: dict[str, Any],
-    start: START,
+    start: Start,
     repository: str,
     tmp_path: Path,
 ) -> None:
@@ -74,7 +67,7 @@ def test_registry_is_killed(
     before = tags_in(registry, repository)
     proxy.set(fault)
     running = start(who, proxy, **work)
-    _wait_until_held(proxy, fault)
+    wait_until_held(proxy, fault)
     registries.crash(registry)
     proxy.release()
     result = running.result()
@@ -92,24 +85,18 @@ def test_registry_is_killed(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
-def test_module_is_killed(
-    number: signal.Signals,
-    proxy: Proxy,
-    registry: Registry,
-    work: dict[str, Any],
-    start: START,
-    repository: str,
-) -> None:
+def test_module_is_killed(site: Site, number: signal.Signals, work: dict[str, Any]) -> None:
     """In the middle of a blob. It says so, unless that was SIGKILL, and cleans up, at the latest in the next run."""
+    proxy, registry, start, repository = site.proxy, site.registry, site.start, site.repository
     proxy.set(BLOB)
     running = start("zot_push", proxy, **work)
-    _wait_until_held(proxy, BLOB)
+    wait_until_held(proxy, BLOB)
     running.process.send_signal(number)
     if number == signal.SIGKILL:
         running.process.wait()
         left = list(running.temporary.glob("ansible-*/zot-*"))
         assert [path.stat().st_mode & 0o777 for path in left] == [0o700]
-        login = base64.b64encode(f"{registry.writer.username}:{registry.writer.password}".encode())
+        login = registry.writer.basic.encode()
         secret = [path for each in left for path in each.rglob("*") if path.is_file() and login in path.read_bytes()]
         assert [(path.name, path.stat().st_mode & 0o777) for path in secret] == [("config.json", 0o600)]
     else:
@@ -137,16 +124,9 @@ PLAY = """\
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_ansible_is_killed(
-    number: signal.Signals,
-    proxy: Proxy,
-    registry: Registry,
-    work: dict[str, Any],
-    repository: str,
-    environment: dict[str, str],
-    tmp_path: Path,
-) -> None:
+def test_ansible_is_killed(site: Site, number: signal.Signals, work: dict[str, Any], tmp_path: Path) -> None:
     """In the middle of a blob. The module ends with Ansible; after SIGKILL it finishes, and then cleans up."""
+    proxy, registry, repository, environment = site.proxy, site.registry, site.repository, site.environment
     environment |= {"ZOT_REGISTRY": proxy.host, "ZOT_CA_PATH": str(proxy.ca)}
     play = tmp_path / "play.yml"
     play.write_text(PLAY)
@@ -162,7 +142,7 @@ def test_ansible_is_killed(
 
     proxy.set(BLOB)
     killed = run()
-    _wait_until_held(proxy, BLOB)
+    wait_until_held(proxy, BLOB)
     killed.send_signal(number)
     if number != signal.SIGKILL:
         wait_until(lambda: not left(), "everything ends, though the registry does not answer")

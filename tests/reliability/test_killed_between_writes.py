@@ -7,17 +7,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from integration.support import Bare, Module
-from reliability.support import Publisher, archive, tags_in
-
-from environment.registry import Registry
-
-START = Callable[..., Publisher]
+from reliability.support import Site, archive, tags_in
 
 # A tool that kills the module, which has started it, instead of the write with that number.
 TOOL = """\
@@ -54,10 +49,9 @@ def template(repository: str, module: Module, tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_point(
-    case: str, template: str, registry: Registry, bare: Bare, module: Module, start: START, tmp_path: Path
-) -> None:
+def test_every_point(site: Site, case: str, template: str, bare: Bare, tmp_path: Path) -> None:
     """The last point is after the last write: nothing is left to do."""
+    registry, module, start = site.registry, site.module, site.start
     name, options, writes = CASES[case]
     if name == "zot_push":
         options = {**options, "archive": str(archive(tmp_path / "new.tar"))}

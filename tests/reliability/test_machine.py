@@ -2,24 +2,18 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The machine that publishes: a full disk, a root that cannot be written to, tools that are not what they should be."""
+"""The machine that publishes: a full disk, and a root that cannot be written to."""
 
 from __future__ import annotations
 
 import os
-import re
-import shutil
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.support import Module
-from reliability.support import Publisher, archive, require_correct_result, tags_in, wait_until
+from reliability.support import Site, archive, require_correct_result, tags_in
 
 from environment.images import Images
-from environment.registry import Registry
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 
@@ -44,16 +38,9 @@ def _mounted(script: str) -> list[str]:
 
 @needs_root
 @pytest.mark.parametrize("room", ["nr_inodes=2", "nr_inodes=3", "size=4k", "size=64k"])
-def test_disk_full(
-    room: str,
-    work: dict[str, Any],
-    images: Images,
-    start: Callable[..., Publisher],
-    registry: Registry,
-    repository: str,
-    tmp_path: Path,
-) -> None:
+def test_disk_full(site: Site, room: str, work: dict[str, Any], images: Images, tmp_path: Path) -> None:
     """In the temporary directory: for the first file, for the next, for an archive that has to be expanded."""
+    start, registry, repository = site.start, site.registry, site.repository
     work["archive"] = str(images["gzip"])
     place = tmp_path / "ansible"
     prefix = _mounted(f"mkdir -p {place}; mount -t tmpfs -o {room} none {place}; mkdir -p {place}/ansible-tmp-full")
@@ -69,15 +56,9 @@ def test_disk_full(
 
 @needs_root
 @pytest.mark.parametrize("what", ["no policy.json", "HOME cannot be written to", "root cannot be written to"])
-def test_execution_environment(
-    what: str,
-    work: dict[str, Any],
-    start: Callable[..., Publisher],
-    registry: Registry,
-    repository: str,
-    tmp_path: Path,
-) -> None:
+def test_execution_environment(site: Site, what: str, work: dict[str, Any], tmp_path: Path) -> None:
     """As in a container: not even an XDG_RUNTIME_DIR. Nothing of it matters."""
+    start, registry, repository = site.start, site.registry, site.repository
     (tmp_path / "ansible").mkdir()
     empty = "for each in /etc/containers /usr/share/containers; do [ ! -e $each ] || mount -t tmpfs none $each; done"
     script = {
@@ -93,96 +74,3 @@ def test_execution_environment(
             assert (result["failed"], result["changed"]) == (False, changed and name != "zot_image_info"), result
     assert result["images"][0]["platforms"] == ["linux/amd64"]
     assert sorted(tags_in(registry, repository)) == ["1", "2"]
-
-
-def _program(path: Path, script: str, mode: int = 0o755) -> str:
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(mode)
-    return str(path)
-
-
-@pytest.mark.parametrize("tool", ["skopeo", "crane"])
-@pytest.mark.parametrize(
-    ("what", "error_class", "message"),
-    [
-        ("missing", "tool_missing", "which is not a program"),
-        ("not executable", "tool_missing", "which is not a program"),
-        ("no program", "tool_missing", "cannot start"),
-        ("too old", "tool_missing", "unknown"),
-        ("printing rubbish", "tool_failed", "invalid|digest|holds nothing"),
-        ("failing with rubbish", "tool_failed", "�"),
-        ("failing in silence", "tool_failed", "exit status 3 without output"),
-    ],
-)
-def test_tool(
-    tool: str,
-    what: str,
-    error_class: str,
-    message: str,
-    work: dict[str, Any],
-    module: Module,
-    registry: Registry,
-    repository: str,
-    tmp_path: Path,
-) -> None:
-    """The error names the tool, and where to get it."""
-    rubbish = r"printf 'a\000\377\033[31m{\n'; printf '\000\377\033[31m{\n' >&2"
-    path = tmp_path / "tool"
-    options = {
-        "missing": lambda: str(path),
-        "not executable": lambda: _program(path, "exit", 0o644),
-        "no program": lambda: str(path),
-        # crane does not know the options of skopeo, and says so as every program does that is made with cobra.
-        "too old": lambda: (
-            shutil.which("crane")
-            if tool == "skopeo"
-            else _program(path, """echo 'Error: unknown command "manifest" for "crane"' >&2; exit 1""")
-        ),
-        "printing rubbish": lambda: _program(path, rubbish),
-        "failing with rubbish": lambda: _program(path, f"{rubbish}; exit 1"),
-        "failing in silence": lambda: _program(path, "exit 3"),
-    }
-    if what == "no program":
-        path.write_bytes(b"\x7fELF and nothing else")
-        path.chmod(0o755)
-    for name, given in [("zot_push", work), *(_others(repository) if tool == "crane" else ())]:
-        result = module(name, **given, **{f"{tool}_path": options[what]()})
-        assert (result["failed"], result["error_class"]) == (True, error_class), result
-        assert re.search(message, result["msg"]), result["msg"]
-        require_correct_result(result, {}, tags_in(registry, repository))
-    assert module("zot_push", **work)["changed"] is True
-
-
-@pytest.mark.parametrize("tool", ["skopeo", "crane"])
-def test_stalled_tool(
-    tool: str,
-    work: dict[str, Any],
-    module: Module,
-    registry: Registry,
-    repository: str,
-    tmp_path: Path,
-) -> None:
-    """At the time limit it ends, with all that it has started."""
-    children = tmp_path / "children"
-    path = _program(tmp_path / "tool", f"sleep 1000 & echo $$ $! >>{children}; wait")
-    for name, given in [("zot_push", work), *(_others(repository) if tool == "crane" else ())]:
-        result = module(name, timeout=2, **given, **{f"{tool}_path": path})
-        assert (result["failed"], result["error_class"]) == (True, "unavailable"), result
-        assert "did not finish within 2 seconds" in result["msg"]
-        pids = children.read_text().split()
-        assert len(pids) >= 2
-        wait_until(partial(_have_ended, pids), "the tool and its children end", 5)
-        require_correct_result(result, {}, tags_in(registry, repository))
-        children.unlink()
-    assert module("zot_push", **work)["changed"] is True
-
-
-def _have_ended(pids: list[str]) -> bool:
-    return not any(_runs(pid) for pid in pids)
-
-
-def _runs(pid: str) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False

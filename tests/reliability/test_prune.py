@@ -14,16 +14,15 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from integration.support import Module
-from reliability.support import Publisher, archive, tags_in, wait_until
+from reliability.support import Start, archive, tags_in, wait_until_held
 
-from environment import faults
 from environment import registry as registries
 from environment.faults import Fault, Proxy
 from environment.registry import Registry
@@ -33,7 +32,6 @@ OLD, ARCHITECTURES = 8, ("amd64", "arm64")
 USED, KEPT, NEWEST, PUBLISHED = "cafe001", "cafe002", "fff0001", "fff0002"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
-START = Callable[..., Publisher]
 
 pytestmark = pytest.mark.usefixtures("zot")
 
@@ -47,7 +45,7 @@ class Scene:
         for name in ("amd64", "arm64"):
             path = archive(folder / f"{name}.tar", architecture=name)
             assert not module("zot_push", archive=str(path), repository=repository, tags=[f"base-{name}"])["failed"]
-        with self._session() as session:
+        with self.registry.session(self.registry.writer) as session:
             for name in names:
                 self._write(session, name)
             for name in ARCHITECTURES:
@@ -61,12 +59,6 @@ class Scene:
             "parallel": 3,
         }
         self.needed = {tag: digest for tag, digest in self.before.items() if not tag.startswith("aaa")}
-
-    def _session(self) -> requests.Session:
-        session = requests.Session()
-        session.auth = (self.registry.writer.username, self.registry.writer.password)
-        session.verify, session.trust_env = str(self.registry.ca), False
-        return session
 
     def _url(self, reference: str) -> str:
         return f"https://{self.registry.host}/v2/{self.repository}/manifests/{reference}"
@@ -90,7 +82,7 @@ class Scene:
         now = tags_in(self.registry, self.repository)
         missing = [tag for tag, digest in self.before.items() if now.get(tag) != digest and not tag.startswith(NEWEST)]
         newest = [tag for tag in self.before if tag.startswith(NEWEST)]
-        with self._session() as session:
+        with self.registry.session(self.registry.writer) as session:
             content = {tag: session.get(self._url(self.before[tag])) for tag in (*missing, *newest)}
             for tag in set(newest) & now.keys():
                 session.delete(self._url(tag)).raise_for_status()
@@ -114,15 +106,12 @@ class Scene:
 
 
 @pytest.fixture
-def own_scene(module: Module, tmp_path: Path) -> Iterator[tuple[Scene, Proxy]]:
+def own_scene(own_registry: tuple[Registry, Proxy], module: Module, tmp_path: Path) -> tuple[Scene, Proxy]:
     """A scene in a registry that only this test uses and may kill, and a proxy in front of the registry."""
-    with registries.running() as registry, faults.between(registry) as proxy:
-
-        def run(name: str, **options: Any) -> dict[str, Any]:
-            account = {"username": registry.writer.username, "password": registry.writer.password}
-            return module(name, **{"registry": registry.host, "ca_path": str(registry.ca), **account, **options})
-
-        yield Scene(registry, "demo/app", run, tmp_path), proxy
+    registry, proxy = own_registry
+    account = {"username": registry.writer.username, "password": registry.writer.password}
+    own = partial(module, **account, registry=registry.host, ca_path=str(registry.ca))
+    return Scene(registry, "demo/app", own, tmp_path), proxy
 
 
 @pytest.fixture
@@ -134,7 +123,7 @@ def removals(registry: Registry, since: int) -> int:
     return sum(request.method == "DELETE" for request in registry.requests()[since:])
 
 
-def test_killed_at_any_moment(scene: Scene, start: START) -> None:
+def test_killed_at_any_moment(scene: Scene, start: Start) -> None:
     """With SIGKILL, after a random number of removals, from none to all."""
     removable, partly = 3 * OLD, 0
     for attempt in range(TIMES):
@@ -152,7 +141,7 @@ def test_killed_at_any_moment(scene: Scene, start: START) -> None:
     assert partly > 0
 
 
-def test_two_at_once(scene: Scene, start: START) -> None:
+def test_two_at_once(scene: Scene, start: Start) -> None:
     """Each tag is removed by one of them, and none of them fails."""
     for _attempt in range(TIMES):
         both = [start("zot_prune", scene.registry, **scene.options) for _number in range(2)]
@@ -164,7 +153,7 @@ def test_two_at_once(scene: Scene, start: START) -> None:
         scene.restore()
 
 
-def test_beside_a_publish(scene: Scene, start: START, module: Module, tmp_path: Path) -> None:
+def test_beside_a_publish(scene: Scene, start: Start, module: Module, tmp_path: Path) -> None:
     """A publish to the same repository, as by the role, while the tags of single architectures are also removed."""
     options = {**scene.options, "untag_members": True, "in_use": [*scene.options["in_use"], scene.before[NEWEST]]}
     for attempt in range(TIMES):
@@ -196,7 +185,7 @@ def test_beside_a_publish(scene: Scene, start: START, module: Module, tmp_path: 
         scene.restore()
 
 
-def test_the_registry_is_killed(own_scene: tuple[Scene, Proxy], start: START) -> None:
+def test_the_registry_is_killed(own_scene: tuple[Scene, Proxy], start: Start) -> None:
     """With SIGKILL, before a removal. The result says what was removed, and the next run removes the rest.
 
     Not during one: Zot 2.1.20 then empties index.json before it writes it, so a kill between both loses all tags.
@@ -208,7 +197,7 @@ def test_the_registry_is_killed(own_scene: tuple[Scene, Proxy], start: START) ->
         fault = Fault("hold", f"DELETE .*/manifests/{tag}$")
         proxy.set(fault)
         running = start("zot_prune", proxy, **{**scene.options, "parallel": 1})
-        wait_until(proxy.recorded_requests, f"a request for {fault.where}")
+        wait_until_held(proxy, fault)
         registries.crash(scene.registry)
         proxy.release()
         done = running.result()

@@ -6,24 +6,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.support import Module
-from reliability.support import Publisher, archive, tags_in
+from reliability.support import Site, archive, tags_in
 
-from environment.registry import Registry
-
-START = Callable[..., Publisher]
 MANY = pytest.mark.parametrize("many", [2, 8])
 
 
-def _whole(module: Module, repository: str) -> dict[str, dict[str, Any]]:
+def _whole(site: Site) -> dict[str, dict[str, Any]]:
     """Every tag of the repository with all that it needs: manifest, configuration, and what an index lists."""
-    tags = module("zot_image_info", repositories=[repository])["repositories"][0]["tags"]
-    there = module("zot_image_info", images=[f"{repository}:{tag}" for tag in tags])
+    repository = site.repository
+    tags = site.module("zot_image_info", repositories=[repository])["repositories"][0]["tags"]
+    there = site.module("zot_image_info", images=[f"{repository}:{tag}" for tag in tags])
     assert there["failed"] is False, there
     for image in there["images"]:
         assert all(entry["manifest"] for entry in image["manifests"])
@@ -31,33 +26,31 @@ def _whole(module: Module, repository: str) -> dict[str, dict[str, Any]]:
     return {image["tag"]: image for image in there["images"]}
 
 
-def _pushed_pair(module: Module, repository: str, folder: Path, revision: str) -> list[str]:
+def _pushed_pair(site: Site, repository: str, revision: str) -> list[str]:
     """The tags of two architectures of a revision, each of which is there now."""
     pair = []
     for architecture in ("amd64", "arm64"):
         tag = f"{revision}-{architecture}"
-        path = archive(folder / f"{tag}.tar", architecture=architecture)
-        assert module("zot_push", archive=str(path), repository=repository, tags=[tag])["changed"]
+        path = archive(site.directory / f"{tag}.tar", architecture=architecture)
+        assert site.module("zot_push", archive=str(path), repository=repository, tags=[tag])["changed"]
         pair.append(tag)
     return pair
 
 
+def _at_once(site: Site, name: str, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The results of these tasks in the repository of the test, which run at the same time."""
+    where = {"repository": site.repository, "retries": 3}
+    running = [site.start(name, site.registry, **{**where, **task}) for task in tasks]
+    return [publisher.result() for publisher in running]
+
+
 @MANY
-def test_same_tag(
-    many: int,
-    registry: Registry,
-    repository: str,
-    start: START,
-    module: Module,
-    tmp_path: Path,
-) -> None:
+def test_same_tag(many: int, site: Site) -> None:
     """Different images to one tag: it holds one of them, and who lost it to another says so or had it for a while."""
-    archives = [archive(tmp_path / f"{number}.tar", size=200_000) for number in range(many)]
-    options = {"repository": repository, "tags": ["1"], "retries": 3}
-    running = [start("zot_push", registry, archive=str(path), **options) for path in archives]
-    results = [publisher.result() for publisher in running]
+    archives = [archive(site.directory / f"{number}.tar", size=200_000) for number in range(many)]
+    results = _at_once(site, "zot_push", [{"archive": str(path), "tags": ["1"]} for path in archives])
     pushed = {result["image"]["digest"] for result in results if not result["failed"]}
-    there = _whole(module, repository)
+    there = _whole(site)
     assert there.keys() == {"1"}
     assert len(pushed) == len([result for result in results if not result["failed"]])
     for result in results:
@@ -69,89 +62,50 @@ def test_same_tag(
 
 
 @MANY
-def test_same_image(
-    many: int,
-    registry: Registry,
-    repository: str,
-    start: START,
-    module: Module,
-    tmp_path: Path,
-) -> None:
+def test_same_image(many: int, site: Site) -> None:
     """One image to one tag, as two runs of the same pipeline do it."""
-    path = archive(tmp_path / "1.tar", size=200_000)
-    options = {"archive": str(path), "repository": repository, "tags": ["1"], "retries": 3}
-    results = [publisher.result() for publisher in [start("zot_push", registry, **options) for _number in range(many)]]
-    there = _whole(module, repository)
+    task = {"archive": str(archive(site.directory / "1.tar", size=200_000)), "tags": ["1"]}
+    results = _at_once(site, "zot_push", [task] * many)
+    there = _whole(site)
     assert {result["image"]["digest"] for result in results if not result["failed"]} == {there["1"]["digest"]}
     assert [result for result in results if result["changed"]]
-    assert module("zot_push", **options)["changed"] is False
+    assert site.module("zot_push", repository=site.repository, **task)["changed"] is False
 
 
 @MANY
-def test_different_tags(
-    many: int,
-    registry: Registry,
-    repository: str,
-    start: START,
-    module: Module,
-    tmp_path: Path,
-) -> None:
+def test_different_tags(many: int, site: Site) -> None:
     """In one repository, publishers of different tags do not affect each other."""
-    running = []
-    for number in range(many):
-        path = archive(tmp_path / f"{number}.tar", size=200_000)
-        running.append(
-            start("zot_push", registry, archive=str(path), repository=repository, tags=[f"r{number}"], retries=3)
-        )
-    results = [publisher.result() for publisher in running]
+    archives = [archive(site.directory / f"{number}.tar", size=200_000) for number in range(many)]
+    tasks = [{"archive": str(path), "tags": [f"r{number}"]} for number, path in enumerate(archives)]
+    results = _at_once(site, "zot_push", tasks)
     assert [(result["failed"], result["changed"]) for result in results] == [(False, True)] * many, results
     reported = {result["image"]["tag"]: result["image"]["digest"] for result in results}
-    assert (
-        {tag: image["digest"] for tag, image in _whole(module, repository).items()}
-        == reported
-        == tags_in(registry, repository)
-    )
+    there = {tag: image["digest"] for tag, image in _whole(site).items()}
+    assert there == reported == tags_in(site.registry, site.repository)
 
 
 @MANY
-def test_same_index(
-    many: int,
-    registry: Registry,
-    repository: str,
-    start: START,
-    module: Module,
-    tmp_path: Path,
-) -> None:
+def test_same_index(many: int, site: Site) -> None:
     """The same architectures joined under the same tags, as two runs of the same pipeline do it."""
-    pair = _pushed_pair(module, repository, tmp_path, "1")
-    options = {"repository": repository, "manifests": pair, "tags": ["1", "latest"], "retries": 3}
-    results = [publisher.result() for publisher in [start("zot_index", registry, **options) for _number in range(many)]]
-    there = _whole(module, repository)
+    pair = _pushed_pair(site, site.repository, "1")
+    task = {"manifests": pair, "tags": ["1", "latest"]}
+    results = _at_once(site, "zot_index", [task] * many)
+    there = _whole(site)
     assert [result["failed"] for result in results] == [False] * many, results
     assert {tag["digest"] for result in results for tag in result["tags"]} == {there["1"]["digest"]}
     assert there["1"]["digest"] == there["latest"]["digest"]
     assert {entry["digest"] for entry in there["1"]["manifests"]} == {there[tag]["digest"] for tag in pair}
     assert [result for result in results if result["changed"]]
-    assert module("zot_index", **options)["changed"] is False
+    assert site.module("zot_index", repository=site.repository, **task)["changed"] is False
 
 
 @MANY
-def test_different_indexes(
-    many: int,
-    registry: Registry,
-    repository: str,
-    start: START,
-    module: Module,
-    tmp_path: Path,
-) -> None:
+def test_different_indexes(many: int, site: Site) -> None:
     """Each pushes its own two architectures and joins them under the tag that all share."""
-    members = [_pushed_pair(module, repository, tmp_path, f"r{number}") for number in range(many)]
-    running = [
-        start("zot_index", registry, repository=repository, manifests=pair, tags=[f"r{number}", "latest"], retries=3)
-        for number, pair in enumerate(members)
-    ]
-    results = [publisher.result() for publisher in running]
-    there = _whole(module, repository)
+    members = [_pushed_pair(site, site.repository, f"r{number}") for number in range(many)]
+    tasks = [{"manifests": pair, "tags": [f"r{number}", "latest"]} for number, pair in enumerate(members)]
+    results = _at_once(site, "zot_index", tasks)
+    there = _whole(site)
     indexes = [{there[tag]["digest"] for tag in pair} for pair in members]
     for number, result in enumerate(results):
         own, latest = result["tags"]
@@ -164,23 +118,16 @@ def test_different_indexes(
     assert there["latest"]["digest"] in winners
 
 
-def test_two_releases_of_the_same_images(
-    registry: Registry, repository: str, start: START, module: Module, tmp_path: Path
-) -> None:
+def test_two_releases_of_the_same_images(site: Site) -> None:
     """Each shared tag ends with one of them, and who lost one says so: the tags are read again after the last write."""
-    repositories = [f"{repository}/{name}" for name in ("one", "two", "three")]
+    registry, repositories = site.registry, [f"{site.repository}/{name}" for name in ("one", "two", "three")]
+    tasks = []
     for number in range(2):
-        for name in repositories:
-            _pushed_pair(module, name, tmp_path, f"r{number}")
-    running = []
-    for number in range(2):
-        pair = [f"r{number}-amd64", f"r{number}-arm64"]
-        images = [
-            {"repository": name, "manifests": pair, "tags": [f"r{number}", "latest"], "overwrite": ["latest"]}
-            for name in repositories
-        ]
-        running.append(start("zot_index", registry, images=images, retries=3))
-    results = [publisher.result() for publisher in running]
+        pairs = [(name, _pushed_pair(site, name, f"r{number}")) for name in repositories]
+        tags = {"tags": [f"r{number}", "latest"], "overwrite": ["latest"]}
+        images = [{"repository": name, "manifests": pair, **tags} for name, pair in pairs]
+        tasks.append({"repository": None, "images": images})
+    results = _at_once(site, "zot_index", tasks)
     for name in repositories:
         there = tags_in(registry, name)
         (winner,) = (number for number in range(2) if there["latest"] == there[f"r{number}"])

@@ -16,11 +16,9 @@ import time
 from pathlib import Path
 
 import pytest
-from integration.support import Module
-from reliability.support import archive, require_correct_result, tags_in
+from reliability.support import Site, archive, require_correct_result, tags_in
 
-from environment.faults import Fault, Proxy
-from environment.registry import Registry
+from environment.faults import Fault
 
 PUBLISHES = int(os.environ.get("ZOT_TEST_SOAK", "500"))
 SECONDS = PUBLISHES  # several times the duration on two cores
@@ -35,16 +33,9 @@ FAULTS = (
 )
 
 
-def test_soak(
-    registry: Registry,
-    repository: str,
-    proxy: Proxy,
-    module: Module,
-    through: Module,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
+def test_soak(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Twenty at a time, as a release of so many images is."""
+    registry, repository, proxy, module, through = site.registry, site.repository, site.proxy, site.module, site.through
     # Other tests cover the waiting times.
     monkeypatch.setattr("ansible_collections.killinit.zot.plugins.module_utils._registry.runner._FIRST_WAIT", 0.05)
     chance = random.Random(os.environ["ZOT_TEST_SEED"])
