@@ -43,15 +43,20 @@ _value:
   type: str
 """
 
+import json
 import typing as t
 
 
 def _report_page(report: t.Mapping[str, t.Any], kind: str) -> str:
     """Return the text of the page."""
     # Imported late: Ansible loads every filter of the collection for each task.
-    from ansible_collections.killinit.zot.plugins.plugin_utils._report import render
+    from ansible_collections.killinit.zot.plugins.plugin_utils._report import page_of
+    from ansible_collections.killinit.zot.plugins.plugin_utils._report_html import html
+    from ansible_collections.killinit.zot.plugins.plugin_utils._report_markdown import markdown
 
-    return render(report, kind)
+    if kind == "json":
+        return json.dumps(report, indent=2) + "\n"
+    return html(page_of(report)) if kind == "html" else markdown(page_of(report))
 
 
 class FilterModule:

@@ -2,31 +2,19 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The report of a registry and its clusters, as one HTML page, as Markdown, or as JSON.
+"""The content of the page about images, repositories and clusters, for each format.
 
 Private to killinit.zot: it may change at any time.
-
-Tags, labels and messages come from a registry or a cluster, and may be hostile. Therefore every value that the template
-prints is escaped, and the filter C(safe) does not exist.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import typing as t
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, size_text
 from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_time
 
 Dict = t.Mapping[str, t.Any]
-_TEMPLATES = Path(__file__).resolve().parents[2] / "playbooks" / "templates"
 UNKNOWN = "\N{EN DASH}"
 _STEPS = ((86400 * 365, "year"), (86400 * 30, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
 # The risks, the worst first. Only the worst risk of an image is shown.
@@ -142,37 +130,16 @@ class Page:
 
     def age(self, text: str | None) -> str:
         """The age of a time of the registry, in words."""
-        return _age(text, _seconds(self.created) or 0)
+        return _age(text, seconds(self.created) or 0)
 
 
-def render(report: Dict, kind: str) -> str:
-    """The text of the page. *kind* is C(html), C(md) or C(json)."""
-    if kind == "json":
-        return json.dumps(report, indent=2) + "\n"
+def page_of(report: Dict) -> Page:
+    """The page of a report of the playbook report."""
     uses = _uses(report["clusters"])
     repositories = [_repository(each, uses) for each in report["repositories"]]
     repositories.sort(key=lambda each: (-each.size, each.name))
     clusters = [_cluster(each, report["registry"]) for each in report["clusters"]]
-    page = Page(report["registry"], report["created"], report["problems"], clusters, repositories)
-    if kind == "html":
-        return _html(page)
-    from ansible_collections.killinit.zot.plugins.plugin_utils._report_markdown import lines
-
-    return "\n".join(lines(page))
-
-
-def _html(page: Page) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        finalize=_printed,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    del environment.filters["safe"]
-    environment.filters.update(age=page.age, csp_hash=_csp_hash, seconds=_seconds, size=size_text)
-    return environment.get_template("report.html.j2").render(vars(page))
+    return Page(report["registry"], report["created"], report["problems"], clusters, repositories)
 
 
 def _repository(found: Dict, uses: t.Mapping[str, list[tuple[str, str | None]]]) -> Repository:
@@ -199,7 +166,7 @@ def _repository(found: Dict, uses: t.Mapping[str, list[tuple[str, str | None]]])
         row.risk = _worst(*(risk for _user, risk in found_uses))
     # The newest first; an unknown age is last.
     ordered = sorted(rows.values(), key=lambda each: each.tags)
-    ordered.sort(key=lambda each: _seconds(each.pushed_at) or 0, reverse=True)
+    ordered.sort(key=lambda each: seconds(each.pushed_at) or 0, reverse=True)
     return Repository(found["repository"], found["source"], ordered, len(found["images"]))
 
 
@@ -269,13 +236,13 @@ def _worst(*risks: str | None) -> str | None:
     return next((risk for risk in _RISKS if risk in risks), None)
 
 
-def _seconds(text: str | None) -> int | None:
+def seconds(text: str | None) -> int | None:
     found = parse_time(text)
     return found.seconds if found else None
 
 
 def _age(text: str | None, now: int) -> str:
-    then = _seconds(text)
+    then = seconds(text)
     if then is None:
         return UNKNOWN
     for length, unit in _STEPS:
@@ -289,16 +256,6 @@ def bar(part: int, whole: int, width: int = 20) -> str:
     """A bar of characters. A size above zero has at least one character."""
     count = max(round(width * part / whole), 1) if part else 0
     return "█" * count + "░" * (width - count)
-
-
-def _csp_hash(script: str) -> str:
-    """The hash of an inline script for a content security policy, so that a browser runs no other script."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
-
-
-def _printed(value: object) -> object:
-    """The text of a value, which Jinja then escapes, unless a part of the template has created it."""
-    return value if isinstance(value, Markup) else printable(shown(value))
 
 
 def shown(value: object) -> str:

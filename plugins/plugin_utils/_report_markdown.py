@@ -16,7 +16,12 @@ from ansible_collections.killinit.zot.plugins.plugin_utils._markdown import Bold
 from ansible_collections.killinit.zot.plugins.plugin_utils._report import UNKNOWN, Cluster, Dict, Page, bar, shown
 
 
-def lines(page: Page) -> t.Iterator[str]:
+def markdown(page: Page) -> str:
+    """The text of the page."""
+    return "\n".join(_lines(page))
+
+
+def _lines(page: Page) -> t.Iterator[str]:
     """The lines of the page."""
     yield from heading(1, f"Images of {_cell(page.registry)}")
     yield from (f"Read at {_cell(page.created)}. Ages count from then.", "")

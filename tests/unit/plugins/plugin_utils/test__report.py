@@ -17,6 +17,8 @@ import pytest
 
 pytest.importorskip("jinja2")
 report_file = pytest.importorskip("ansible_collections.killinit.zot.plugins.plugin_utils._report")
+html_file = pytest.importorskip("ansible_collections.killinit.zot.plugins.plugin_utils._report_html")
+render = pytest.importorskip("ansible_collections.killinit.zot.plugins.filter._report_page")._report_page
 
 Dict = dict[str, t.Any]
 HOSTILE = (
@@ -149,9 +151,9 @@ class Page(HTMLParser):
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_is_text_in_html(text: str) -> None:
     """It makes no element and no attribute, and a reader sees it."""
-    harmless, page = Page(report_file.render(filled("x"), "html")), Page(report_file.render(filled(text), "html"))
+    harmless, page = Page(render(filled("x"), "html")), Page(render(filled(text), "html"))
     assert page.elements == harmless.elements
-    printable = report_file.printable(text)
+    printable = html_file.printable(text)
     texts = page.text + "".join(value for _name, value in page.values)
     numbers = set(re.findall(r"x(\d+)", harmless.text + "".join(value for _name, value in harmless.values)))
     # Times that are none, and the digests of members, are not shown.
@@ -182,20 +184,20 @@ def test_hostile_text_is_text_in_markdown(text: str) -> None:
         return [kind.strip() for kind in kinds if kind.split()[0] not in ("text", "text_special")]
 
     (harmless, _text), (hostile, texts) = (
-        parsed(report_file.render(filled("x"), "md")),
-        parsed(report_file.render(filled(text), "md")),
+        parsed(render(filled("x"), "md")),
+        parsed(render(filled(text), "md")),
     )
     assert elements(hostile) == elements(harmless)
-    assert report_file.printable(text).strip() in texts
+    assert html_file.printable(text).strip() in texts
 
 
 def test_the_template_cannot_leave_out_the_escape() -> None:
-    text = (report_file._TEMPLATES / "report.html.j2").read_text(encoding="utf-8")
+    text = (html_file.TEMPLATES / "report.html.j2").read_text(encoding="utf-8")
     assert not re.search(r"\bsafe\b|autoescape|Markup", text)
 
 
 def test_the_page_loads_nothing_and_runs_its_own_script_alone() -> None:
-    page = report_file.render(filled("x"), "html")
+    page = render(filled("x"), "html")
     (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     (policy,) = [value for name, value in Page(page).values if name == "content" and "default-src" in value]
@@ -208,15 +210,15 @@ def test_the_page_loads_nothing_and_runs_its_own_script_alone() -> None:
 
 
 def test_json_is_the_report() -> None:
-    assert json.loads(report_file.render(filled(HOSTILE[0]), "json")) == filled(HOSTILE[0])
+    assert json.loads(render(filled(HOSTILE[0]), "json")) == filled(HOSTILE[0])
 
 
 @pytest.mark.parametrize("kind", ["html", "md"])
 def test_a_registry_without_images(kind: str) -> None:
-    text = report_file.render(report(repository(name="demo/empty")), kind)
+    text = render(report(repository(name="demo/empty")), kind)
     assert "demo/empty" in text
     assert "not complete" not in text
-    assert "oci.example" in report_file.render(report(), kind)
+    assert "oci.example" in render(report(), kind)
 
 
 def only(*images: Dict, clusters: t.Sequence[Dict] = ()) -> t.Any:
@@ -318,7 +320,7 @@ def test_the_workloads_of_a_cluster() -> None:
     ],
 )
 def test_age(text: str | None, age: str) -> None:
-    assert report_file._age(text, report_file._seconds("2026-11-25T12:00:00Z")) == age
+    assert report_file._age(text, report_file.seconds("2026-11-25T12:00:00Z")) == age
 
 
 @pytest.mark.parametrize(("part", "text"), [(0, "░" * 20), (1, "█" + "░" * 19), (50, "█" * 10 + "░" * 10)])
@@ -329,5 +331,5 @@ def test_bar(part: int, text: str) -> None:
 def test_what_only_the_search_extension_knows() -> None:
     """The page says why it is missing."""
     for kind in ("html", "md"):
-        text = report_file.render(report(repository(image("r1", "a"), source="registry")), kind)
+        text = render(report(repository(image("r1", "a"), source="registry")), kind)
         assert "has no search extension for demo/app" in text
