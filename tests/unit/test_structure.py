@@ -92,6 +92,17 @@ def test_imports_have_no_cycle() -> None:
         graph = {name: needs for name, needs in graph.items() if name not in free}
 
 
+def test_a_name_has_one_meaning() -> None:
+    """Except for run, by which each room is entered."""
+    places: dict[str, list[str]] = {}
+    for path in UTILS:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name_of(path))
+    del places["run"]
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
 @pytest.mark.parametrize("path", UTILS, ids=ids(UTILS))
 def test_only_the_edge_knows_ansible(path: Path) -> None:
     knows = {name for name in imports(path) if name.split(".")[0] == "ansible"}

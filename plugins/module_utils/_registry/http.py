@@ -20,7 +20,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.authfile im
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify_response
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_client import (
     Answer,
-    Client,
+    HttpClient,
     codes_of,
     invalid_answer,
     joined,
@@ -45,7 +45,7 @@ class Http:
 
     def __init__(self, session: Session, registry: str | None = None) -> None:
         """*registry* is that of the session by default."""
-        self._client = Client(session, registry or session.name)
+        self._client = HttpClient(session, registry or session.name)
         self.name = self._client.name
         self._session = session
         # The header Date of the last response.

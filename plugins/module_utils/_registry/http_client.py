@@ -55,7 +55,7 @@ class TooLongError(Exception):
     """The answer exceeds the limit."""
 
 
-class Client:
+class HttpClient:
     """Sends requests to one registry. Threads may share it. Every method raises ZotError."""
 
     def __init__(self, session: Session, registry: str | None) -> None:
