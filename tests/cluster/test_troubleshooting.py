@@ -96,6 +96,7 @@ def test_image_pull_back_off(site: Site, assert_documented: AssertDocumented) ->
     kubectl.apply(workload(latest.replace(":latest", ":1")))
     until_they_fail(kubectl, 1)
     # With K8S_AUTH_KUBECONFIG, which kubectl does not read, the commands would name the kubeconfig.
+    del environment["K8S_AUTH_KUBECONFIG"]
     environment |= {"KUBECONFIG": str(cluster.kubeconfig), "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"}
     run = playbook("killinit.zot.diagnose", zot_namespace=kubectl.namespace)
     assert_documented(DIAGNOSE, _between(run, "Action failed: ", r"\nOrigin: "))
