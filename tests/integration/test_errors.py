@@ -235,7 +235,8 @@ def test_tool_that_is_not_there(tool: str, name: str, images: Images, repository
     for check in (True, False):
         result = module(name, check=check, **{f"{tool}_path": "/no/such/program"}, **options)
         assert (result["error_class"], result["retryable"]) == ("tool_missing", False)
-        assert f"{tool}_path names /no/such/program" in result["msg"]
+        assert f"zot_{tool}_path" in result["msg"]
+        assert "/no/such/program" in result["msg"]
 
 
 @pytest.mark.parametrize(
@@ -251,7 +252,7 @@ def test_tool_that_is_not_there(tool: str, name: str, images: Images, repository
         ({"registry": None}, "no registry is given"),
         ({"platform": "amd64"}, "is not a platform"),
         ({"keep_previous": "1"}, "is also a tag to write"),
-        ({"password": None}, "without a password"),
+        ({"password": None}, "has no password"),
         ({"ca_path": "/no/such/file"}, "cannot be read"),
     ],
     ids=lambda value: value if isinstance(value, str) else str(next(iter(value.items()))),
