@@ -39,8 +39,8 @@ def _pushed_pair(site: Site, repository: str, revision: str) -> list[str]:
 
 def _at_once(site: Site, name: str, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The results of these tasks in the repository of the test, which run at the same time."""
-    where = {"repository": site.repository, "retries": 3}
-    running = [site.start(name, site.registry, **{**where, **task}) for task in tasks]
+    where = {} if "images" in tasks[0] else {"repository": site.repository}
+    running = [site.start(name, site.registry, retries=3, **where, **task) for task in tasks]
     return [publisher.result() for publisher in running]
 
 
@@ -126,7 +126,7 @@ def test_two_releases_of_the_same_images(site: Site) -> None:
         pairs = [(name, _pushed_pair(site, name, f"r{number}")) for name in repositories]
         tags = {"tags": [f"r{number}", "latest"], "overwrite": ["latest"]}
         images = [{"repository": name, "manifests": pair, **tags} for name, pair in pairs]
-        tasks.append({"repository": None, "images": images})
+        tasks.append({"images": images})
     results = _at_once(site, "zot_index", tasks)
     for name in repositories:
         there = tags_in(registry, name)
