@@ -21,7 +21,7 @@ from benchmarks.archives import MB
 from benchmarks.measure import Run, Side, measure
 from benchmarks.registry import Bench, Costs, Ratio, image_of, shown
 from environment import cluster as clusters
-from environment import images
+from environment import cluster_parts, images
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMESPACE = "openclaw"
@@ -190,7 +190,7 @@ def _wait_until_it_cannot_pull(kubectl: Kubectl, seconds: float = 60) -> None:
 @contextmanager
 def cluster_of(bench: Bench) -> Iterator[tuple[Kubectl, dict[str, str]]]:
     """A cluster with the namespace and its pull secret, and the variables by which both sides find it."""
-    clusters.build(lambda text: print(text, flush=True))
+    cluster_parts.build(lambda text: print(text, flush=True))
     with clusters.running(bench.registry) as cluster:
         kubectl = Kubectl(cluster, NAMESPACE)
         kubectl("create", "namespace", NAMESPACE)

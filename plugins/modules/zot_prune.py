@@ -71,8 +71,8 @@ options:
         https://github.com/killinit/zot/blob/main/docs/docsite/rst/guide_prune.rst) lists, and only commits (tags of 7
         to 40 hexadecimal digits) are removed. A version, for example C(1.4.2), is kept, and O(keep_last) does not count
         it.
-      - For example V([0-9a-f]{7,40}|v?\d+\.\d+\.\d+) also removes versions. An expression that matches C(1.4) removes
-        a tag that moves with C(1.4.2).
+      - For example V([0-9a-f]{7,40}|v?[0-9]+[.][0-9]+[.][0-9]+) also removes versions. An expression that matches
+        C(1.4) removes a tag that moves with C(1.4.2).
     type: str
   untag_members:
     description:

@@ -252,7 +252,7 @@ def _age(text: str | None, now: int) -> str:
     return "now"
 
 
-def bar(part: int, whole: int, width: int = 20) -> str:
+def bar_text(part: int, whole: int, width: int = 20) -> str:
     """A bar of characters. A size above zero has at least one character."""
     count = max(round(width * part / whole), 1) if part else 0
     return "█" * count + "░" * (width - count)

@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import size_text
 from ansible_collections.killinit.zot.plugins.plugin_utils._markdown import Bold, escaped, heading, markdown_table
-from ansible_collections.killinit.zot.plugins.plugin_utils._report import UNKNOWN, Cluster, Dict, Page, bar, shown
+from ansible_collections.killinit.zot.plugins.plugin_utils._report import UNKNOWN, Cluster, Dict, Page, bar_text, shown
 
 
 def markdown(page: Page) -> str:
@@ -54,7 +54,7 @@ def _lines(page: Page) -> t.Iterator[str]:
                 each.used,
                 shown(each.signed),
                 page.age(each.pushed_at),
-                bar(each.size, page.largest),
+                bar_text(each.size, page.largest),
                 size_text(each.size),
             )
             for each in page.repositories

@@ -19,6 +19,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from environment import cluster as clusters  # noqa: E402
+from environment import cluster_parts  # noqa: E402
 from environment import registry as registries  # noqa: E402
 from environment.zot_program import ZotProgramError  # noqa: E402
 
@@ -57,7 +58,7 @@ def start_cluster(directory: Path, registry: registries.Registry) -> clusters.Cl
         running.trust(registry.host, registry.ca)  # it may be another registry than when the cluster started
         print("A cluster is already running.", file=sys.stderr)
         return running
-    clusters.build(lambda text: print(text, file=sys.stderr, flush=True))
+    cluster_parts.build(lambda text: print(text, file=sys.stderr, flush=True))
     running = clusters.start(registry, directory, detached=True)
     print("A cluster is running.", file=sys.stderr)
     return running
@@ -85,7 +86,7 @@ def main() -> int:
             start(directory, cluster=arguments.cluster)
         else:
             stop(directory)
-    except (registries.RegistryError, clusters.ClusterError, ZotProgramError) as error:
+    except (registries.RegistryError, cluster_parts.ClusterError, ZotProgramError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -36,9 +36,7 @@ from typing import Any
 import trustme
 
 from environment import cluster_node, cluster_parts
-from environment.cluster_parts import ClusterError as ClusterError
-from environment.cluster_parts import build as build
-from environment.cluster_parts import is_built
+from environment.cluster_parts import ClusterError, is_built
 from environment.registry import Registry, free_port, write_private
 
 EXISTING = "ZOT_TEST_KUBECONFIG"

@@ -456,6 +456,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tools: Path) -> FakeRegistry:
     """The registry in memory, in place of every run of a tool. No read is an HTTP request, and no retry waits."""
     assert tools.is_dir()
     fake = FakeRegistry()
+    # pylint: disable-next=unnecessary-lambda
     replace_tools(monkeypatch, lambda *arguments: fake.run(*arguments))  # a test can replace fake.run
     monkeypatch.setattr(registry_file, "_FEW", 1_000_000)
     monkeypatch.setattr(runner_file, "_FIRST_WAIT", 0.0)

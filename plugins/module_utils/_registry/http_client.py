@@ -21,6 +21,7 @@ import time
 import typing as t
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urljoin, urlsplit
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError, json_object
@@ -117,7 +118,7 @@ class HttpClient:
     def _exchange(self, method: str, url: str, accept: str, authorization: str, end: float, **more: t.Any) -> Answer:
         headers = {"Accept": accept, "Accept-Encoding": "identity"}
         # Without auth, the library would take credentials from the address.
-        auth = lambda request: authorize(request, authorization)  # noqa: E731
+        auth = partial(authorize, authorization=authorization)
         request = self._requests.Request(method, url, headers, auth=auth, **more).prepare()
         with self._adapter.send(
             request,

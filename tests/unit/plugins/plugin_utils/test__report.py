@@ -325,7 +325,7 @@ def test_age(text: str | None, age: str) -> None:
 
 @pytest.mark.parametrize(("part", "text"), [(0, "░" * 20), (1, "█" + "░" * 19), (50, "█" * 10 + "░" * 10)])
 def test_bar(part: int, text: str) -> None:
-    assert report_file.bar(part, 100) == text
+    assert report_file.bar_text(part, 100) == text
 
 
 def test_what_only_the_search_extension_knows() -> None:

@@ -39,7 +39,7 @@ def test_the_nearest_name(prefix: str, name: str, nearest: str) -> None:
 
 
 def test_a_name_that_is_near_to_none() -> None:
-    (problem,) = unknown_variables(["zot_verify_xyz"], ["zot_verify"]).values()
+    problem = unknown_variables(["zot_verify_xyz"], ["zot_verify"])["zot_verify_xyz"]
     assert problem.endswith(": its variables are zot_verify_at_risk, zot_verify_revisions.")
 
 

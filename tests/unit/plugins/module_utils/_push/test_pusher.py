@@ -40,7 +40,8 @@ def opened(path: Path) -> t.Iterator[tuple[OpenArchive, Archive]]:
 
 
 def push(pusher: ArchivePusher, path: Path, reference: Reference = APP) -> str:
-    with opened(path) as (file, archive), pusher.readable(file, archive) as readable:
+    with opened(path) as found, pusher.readable(*found) as readable:
+        file, archive = found
         return pusher.push(file, readable, archive, reference)
 
 
