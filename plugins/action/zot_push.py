@@ -69,9 +69,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         try:
             paths = [self._find_needle("files", path) for path in kubeconfig.split(os.pathsep)]
             found = [self._loader.get_real_file(path, decrypt=True) for path in paths]
-        except AnsibleError as error:
+        except AnsibleError:  # its text advises on options that this module does not have
             raise AnsibleActionFail(
                 f"cannot read the kubeconfig {kubeconfig!r} on the controller. Correct zot_kubeconfig (variable),"
                 " kubeconfig (option) or K8S_AUTH_KUBECONFIG (environment)."
-            ) from error
+            ) from None
         arguments["kubeconfig"] = os.pathsep.join(found)
