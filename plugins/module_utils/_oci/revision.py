@@ -87,13 +87,8 @@ def keeper_tag(template: str, tag: str) -> str:
     return template.replace("{tag}", tag)
 
 
-def upload_tag(config_digest: str, tag: str) -> str:
-    """The tag of an image that is uploaded, and whose tags do not refer to it yet. *tag* is the first of them."""
-    return f"upload-{config_digest.partition(':')[2][:12]}-{tag}"
-
-
 def is_upload(tag: str) -> bool:
-    """Whether upload_tag() has made a tag."""
+    """Whether a tag only holds an image until the other tags refer to it, for example C(upload-3f2c1ab03f2c-1.4.2)."""
     return bool(_UPLOAD.fullmatch(tag))
 
 
