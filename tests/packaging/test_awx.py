@@ -25,7 +25,7 @@ import pytest
 import yaml
 from integration.blocks import blocks
 
-from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec
+from ansible_collections.killinit.zot.plugins.module_utils._registry import settings
 from environment import awx
 from environment.awx import Controller, Fields, StandIn
 
@@ -463,8 +463,7 @@ def test_a_credential_type_in_use(done: Controller) -> None:
 
 
 def test_injectors_are_what_the_modules_read(done: Controller, tmp_path: Path) -> None:
-    spec = Spec({}).for_module()["argument_spec"]
-    option_of = {option["fallback"][1][0]: name for name, option in spec.items() if "fallback" in option}
+    option_of = {settings.environment_variable(name): name for name in settings.SETTINGS}
     credential_type = done.named("credential_types", "Zot registry")
     fields = {each["id"]: each for each in credential_type["inputs"]["fields"]}
     assert [name for name, each in fields.items() if each.get("secret")] == ["password"]
