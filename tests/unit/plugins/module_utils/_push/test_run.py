@@ -758,10 +758,8 @@ def test_a_version_of_windows_need_not_be_requested(
     assert fake.writes == ["copy demo/app:1"]
 
 
-def test_an_archive_that_is_replaced_by_another_platform(
-    session: Session, fake: t.Any, app: Path, other: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After it was read. skopeo reads the file that was open."""
+def replace_while_the_tag_is_read(monkeypatch: pytest.MonkeyPatch, app: Path, other: Path) -> None:
+    """Replace an archive once, after it was read."""
     image = Registry.image
 
     def replaced(*arguments: t.Any) -> t.Any:
@@ -770,6 +768,13 @@ def test_an_archive_that_is_replaced_by_another_platform(
         return image(*arguments)
 
     monkeypatch.setattr(Registry, "image", replaced)
+
+
+def test_an_archive_that_is_replaced_by_another_platform(
+    session: Session, fake: t.Any, app: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After it was read. skopeo reads the file that was open."""
+    replace_while_the_tag_is_read(monkeypatch, app, other)
     result = push(session, {**single(app), "platform": "linux/amd64"}, dry_run=False)
     assert result["image"]["platforms"] == ["linux/amd64"]
     assert fake.writes == ["copy demo/app:1"]
@@ -779,14 +784,7 @@ def test_an_archive_that_is_replaced_before_it_is_opened_again(
     session: Session, fake: t.Any, app: Path, other: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With more archives than workers, each archive is opened to read it and to push it."""
-    image = Registry.image
-
-    def replaced(*arguments: t.Any) -> t.Any:
-        if other.exists():
-            other.replace(app)
-        return image(*arguments)
-
-    monkeypatch.setattr(Registry, "image", replaced)
+    replace_while_the_tag_is_read(monkeypatch, app, other)
     first, second = item(app, "1", platform="linux/amd64"), item(app, "2", platform="linux/amd64")
     with pytest.raises(ZotError, match=r"was changed after it was read|is for linux/arm64"):
         push(session, several(first, second, parallel=1), dry_run=False)
