@@ -50,10 +50,15 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core has no typ
         given = variables or {}
         registry = Variables(self._templar, given).get("registry")
         if registry is not None:
-            return [f"{registry} (zot_registry)"]
+            return [f"{_host(registry)} (zot_registry)"]
         host = given.get("inventory_hostname")
         is_local = given.get("ansible_connection") == "local" or (
             host == "localhost" and "ansible_connection" not in given
         )
         registry = os.environ.get("ZOT_REGISTRY") if is_local else None
-        return [f"{registry} (ZOT_REGISTRY)" if registry else f"the registry in ZOT_REGISTRY on {host}"]
+        return [f"{_host(registry)} (ZOT_REGISTRY)" if registry else f"the registry in ZOT_REGISTRY on {host}"]
+
+
+def _host(registry: object) -> str:
+    """The registry without what is before it, which may be a password. The modules refuse such a registry later."""
+    return str(registry).rpartition("@")[2]
