@@ -87,6 +87,11 @@ def keeper_tag(template: str, tag: str) -> str:
     return template.replace("{tag}", tag)
 
 
+def upload_tag(config_digest: str, tag: str) -> str:
+    """The tag that holds an image until *tag* and its other tags may move to it. A tag has at most 128 characters."""
+    return f"upload-{config_digest.partition(':')[2][:12]}-{tag}"[:128]
+
+
 def is_upload(tag: str) -> bool:
     """Whether a tag only holds an image until the other tags refer to it, for example C(upload-3f2c1ab03f2c-1.4.2)."""
     return bool(_UPLOAD.fullmatch(tag))

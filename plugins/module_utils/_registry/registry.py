@@ -123,6 +123,12 @@ class Registry:
             pinned = [reference.pinned(entry.digest) for entry in image.manifest.entries]
         return image._replace(children=tuple(filter(None, map(self.manifest, pinned))))
 
+    def missing(self, reference: Reference, manifest: Manifest) -> list[str]:
+        """The digests of the members of an index that the registry does not have. An index without any is whole."""
+        with self.valid_response(reference):
+            pinned = [reference.pinned(entry.digest) for entry in manifest.entries] if manifest.is_index else []
+        return [str(each.digest) for each in pinned if self.digest(each) is None]
+
     def configured(self, reference: Reference, manifest: Manifest | None) -> Image:
         """The image of a manifest that was read, with its configuration."""
         if manifest is None or manifest.is_index:

@@ -23,6 +23,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import 
     is_upload,
     keeper_tag,
     subject_of,
+    upload_tag,
     without_architecture,
 )
 
@@ -135,6 +136,9 @@ def test_special_tags() -> None:
     assert keeper_tag("before-{tag}", "latest") == "before-latest"
     assert is_upload("upload-3f2c1ab03f2c-3f2c1ab-amd64")
     assert not any(map(is_upload, ("upload", "upload-3f2c1ab", "upload-3f2c1ab03f2c-")))
+    assert upload_tag(DIGEST, "3f2c1ab-amd64") == f"upload-{DIGEST[7:19]}-3f2c1ab-amd64"
+    assert len(upload_tag(DIGEST, "a" * 128)) == 128
+    assert is_upload(upload_tag(DIGEST, "a" * 128))
     for kind in ("", "sig", "att"):
         assert is_attachment(attachment_tag(DIGEST, kind))
         assert subject_of(attachment_tag(DIGEST, kind)) == DIGEST

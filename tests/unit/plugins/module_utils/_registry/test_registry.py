@@ -100,6 +100,21 @@ def test_image_of_an_index_has_no_configuration(registry: Registry, fake: t.Any)
     assert [command[1] for command in fake.commands] == ["manifest"]
 
 
+def test_members_that_an_index_lost(registry: Registry, fake: t.Any) -> None:
+    amd64 = fake.put("demo/app", "amd64")
+    gone = fake.put("demo/app", "arm64", salt="1")
+    fake.put_index("demo/app", "whole", amd64)
+    fake.put_index("demo/app", "broken", amd64, gone)
+    fake.put("demo/app", "arm64", salt="2")
+    lost = {}
+    for tag in ("whole", "broken", "amd64"):
+        reference = Reference(HOST, "demo/app", tag)
+        manifest = registry.manifest(reference)
+        assert manifest
+        lost[tag] = registry.missing(reference, manifest)
+    assert lost == {"whole": [], "broken": [gone], "amd64": []}
+
+
 def test_image_whose_tag_moves_meanwhile(registry: Registry, fake: t.Any, monkeypatch: t.Any) -> None:
     """The configuration is that of the manifest."""
     before = fake.put("demo/app", "1")
