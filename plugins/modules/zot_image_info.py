@@ -160,7 +160,26 @@ images:
       returned: always
       sample:
         io.buildah.version: 1.28.2
-    exists: {description: Whether it exists in the registry., type: bool, returned: always, sample: true}
+    exists:
+      description:
+        - Whether the image exists in the registry and is whole. An index that has lost a member does not count as
+          existing, because nodes of that platform cannot pull it. It still has a RV(images[].digest).
+      type: bool
+      returned: always
+      sample: true
+    whole:
+      description: >-
+        Whether the registry has each member of an index; V(true) for an image that is not an index, V(null) if the
+        reference does not exist.
+      type: bool
+      returned: always
+      sample: true
+    missing:
+      description: The digests of the members of an index that the registry has lost. Publish the same archives again.
+      type: list
+      elements: str
+      returned: always
+      sample: []
     manifest:
       description: The document of the manifest or index; V(null) if it does not exist.
       type: dict
@@ -249,7 +268,9 @@ repositories:
     repository: {description: The repository., type: str, returned: always, sample: openclaw/openclaw}
     exists: {description: Whether it exists in the registry., type: bool, returned: always, sample: true}
     tags:
-      description: The tags, in the order of the registry.
+      description: >-
+        The tags, in the order of the registry, without upload tags, for example C(upload-3f2c1ab03f2c-3f2c1ab-amd64),
+        which hold an image until M(killinit.zot.zot_publish) has moved its tags.
       type: list
       elements: str
       returned: always
@@ -263,7 +284,7 @@ repositories:
       returned: when O(details) is true
       sample: search
     images:
-      description: The image of each tag, except for the tags of attachments.
+      description: The image of each tag, except for upload tags and the tags of attachments.
       type: list
       elements: dict
       returned: when O(details) is true

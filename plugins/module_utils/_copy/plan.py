@@ -146,8 +146,8 @@ def _find_parts(
     lost: list[str] = []
     if not present:
         source.require_members(contents, contents.members)
-    elif digests - {contents.digest}:
-        # Zot deletes a member whose last tag moves, and no tag may move to an index without its members.
+    else:
+        # Zot deletes a member whose last tag is overwritten, although an index lists the member.
         lost = [each for each in contents.members if destination.digest(pinned.pinned(each)) is None]
         source.require_members(contents, lost)
     attached = {each.digest for tag in job.tags if tag in at_destination for each in at_destination[tag].referrers}
