@@ -93,6 +93,7 @@ def run(registry: Registry, params: t.Mapping[str, t.Any], moves: list[Move], *,
     present = params["state"] == "present"
     requests = [TagRequest.from_params(registry, item, present=present) for item in images_option(params)]
     sources = dict.fromkeys(request.source for request in requests if request.source)
+    registry.expect(sum(1 + len(request.references) for request in requests))
     owners = require_distinct(requests, "images", sources)
     for request in requests:
         if request.source and owners.get(request.source, request) is not request:

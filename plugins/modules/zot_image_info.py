@@ -161,25 +161,16 @@ images:
       sample:
         io.buildah.version: 1.28.2
     exists:
-      description:
-        - Whether the image exists in the registry and is whole. An index that has lost a member does not count as
-          existing, because nodes of that platform cannot pull it. It still has a RV(images[].digest).
-      type: bool
-      returned: always
-      sample: true
-    whole:
       description: >-
-        Whether the registry has each member of an index; V(true) for an image that is not an index, V(null) if the
-        reference does not exist.
+        Whether the image exists and is whole. An index that has lost a member has a RV(images[].digest), but does not
+        count as existing, because nodes of that platform cannot pull it. Publish the same archives again.
       type: bool
       returned: always
-      sample: true
-    missing:
-      description: The digests of the members of an index that the registry has lost. Publish the same archives again.
-      type: list
-      elements: str
+    whole:
+      description: Whether the registry has all members of an index; V(null) if the reference does not exist.
+      type: bool
       returned: always
-      sample: []
+    missing: {description: The digests of the members that it has lost., type: list, elements: str, returned: always}
     manifest:
       description: The document of the manifest or index; V(null) if it does not exist.
       type: dict

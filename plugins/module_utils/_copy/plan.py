@@ -107,7 +107,7 @@ def make_plans(
     at_destination, _tags = search_images(destination.http(), tags)
     searched = source.search(requests, at_destination)
     others = [request for request in requests if request not in searched]
-    list(pool.map(source.read_tags, dict.fromkeys(request.source.repository for request in others)))
+    list(pool.map(source.read_tags, {request.source.repository: request.source for request in others}.values()))
     found = {**searched, **dict(zip(others, _all(pool, source.read, others)))}
     distinct = list({contents.source: contents for contents in found.values()}.values())
     _raise_all(pool.map(gate.problem, distinct))

@@ -168,11 +168,9 @@ class Source:
             listed += tagged_referrers(self._reader, subject, [attachment_tag(digest, "sig")])
         return listed
 
-    def read_tags(self, repository: str) -> None:
+    def read_tags(self, image: Reference) -> None:
         """Read all tags of a repository, because a tag can attach a signature. Must be called before read()."""
-        self._tags[repository] = (
-            frozenset(self._reader.http().tags(repository) or ()) if self._attached else frozenset()
-        )
+        self._tags[image.repository] = frozenset(self._reader.tags(image) or ()) if self._attached else frozenset()
 
     def read(self, request: CopyRequest) -> Contents:
         """Read an image from the registry itself."""

@@ -147,7 +147,11 @@ def _tagged_digests(inventory: Inventory) -> set[str]:
 
 def _broken(tags: t.Iterable[PlannedTag]) -> list[ZotError]:
     """An error for each index that has lost a member. Several tags can refer to it."""
-    indexes = {(each.reference.name, each.digest): each for each in tags if each.decision.missing}
+    indexes: dict[tuple[str, str | None], PlannedTag] = {}
+    # A revision says more than a shared tag.
+    for each in sorted(tags, key=lambda tag: tag.decision.revision is None):
+        if each.decision.missing:
+            indexes.setdefault((each.reference.name, each.digest), each)
     found = []
     for each in indexes.values():
         members = each.decision.image.members if each.decision.image else ()

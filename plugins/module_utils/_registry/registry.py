@@ -48,8 +48,8 @@ _IMAGES = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.c
 class Registry:
     """Reads and writes a registry, with retries. Every method raises ZotError.
 
-    crane does the first reads of a task, and those of other registries. All further reads are HTTP requests, if the
-    library requests is installed. A tag is read before its write is repeated.
+    crane does the first reads of a task, and those of other registries. All further reads, and all reads of a task that
+    expects many, are HTTP requests, if the library requests is installed. A tag is read before its write is repeated.
     """
 
     def __init__(self, session: Session) -> None:
@@ -72,6 +72,11 @@ class Registry:
             if self._http is None:
                 self._http = Http(self._session)
             return self._http
+
+    def expect(self, reads: int) -> None:
+        """Use HTTP from the first read on, if a task is going to read more than a few times."""
+        if reads > _FEW:
+            self._crane_reads = _FEW
 
     def _http_for(self, reference: Reference) -> Http | None:
         """The HTTP session for a read. None if crane reads it."""
