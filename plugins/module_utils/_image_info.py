@@ -34,7 +34,7 @@ def run(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         _require_one_registry(registry, images)
     repositories = [registry.reference(text, "latest") for text in texts_option("repositories", params["repositories"])]
     distinct = list(dict.fromkeys(images))
-    registry.expect(2 * len(distinct) + len(repositories))  # a manifest and its configuration
+    registry.expect(len(distinct) + len(repositories))
     with thread_pool(params["parallel"]) as pool:
         read = list(pool.map(registry.image, distinct))
         # Several tags often refer to one index, and several indexes can have a member in common.

@@ -167,6 +167,7 @@ def _find_previous(registry: Registry, pool: Executor, plan: _Rollback) -> None:
             " previous release: set the revision"
         )
         return
+    registry.expect(len(plan.repositories) * len(revisions))
     every = _fitting_revisions(registry, pool, plan.repositories, revisions)
     of_tags = {
         each.tags[0].tagged(tag): digests[0]

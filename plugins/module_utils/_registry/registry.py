@@ -74,7 +74,7 @@ class Registry:
             return self._http
 
     def expect(self, reads: int) -> None:
-        """Use HTTP from the first read on, if a task is going to read more than a few times."""
+        """Use HTTP from the first read on, if a task is going to read more than a few times. *reads* is the minimum."""
         if reads > _FEW:
             self._crane_reads = _FEW
 
