@@ -46,6 +46,7 @@ _WHY = {
     "unknown_age": "its age is not known",
     "keep_last": "zot_prune_keep_last",
     "newer": "zot_prune_keep_newer_than",
+    "broken": "zot_prune_keep_last has too few newer revisions",
     "moved": "another client has moved it",
     "denied": "the user may not remove it",
     "max_deletes": "more tags than zot_prune_max_deletes",
@@ -63,8 +64,12 @@ def _prune_table(result: t.Mapping[str, t.Any]) -> list[str]:
     def row(tag: t.Mapping[str, t.Any], action: str) -> tuple[str, ...]:
         if tag["reason"] == "attachment":
             why = f"attached to an image that is {'removed' if action == 'remove' else 'kept'}"
+        elif tag["reason"] == "upload":
+            why = "a publish needs it no more" if action == "remove" else "a publish may need it"
         else:
             why = _WHY[tag["reason"]]
+        if tag["missing"]:
+            why = f"{why}; not whole: it has lost {len(tag['missing'])} of its images"
         size = "-" if tag["size"] is None else size_text(tag["size"])
         return tag["repository"], tag["tag"], _age(tag["age"]), size, action, why
 

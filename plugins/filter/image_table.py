@@ -13,7 +13,8 @@ author:
 description:
   - Returns a heading and one line for each image, in aligned columns.
   - A digest is shortened to its first twelve digits. Instead of a digest, the table has C(absent) for a tag that does
-    not exist, C(new) for a tag that check mode would write, and C(unknown) for a tag with an error.
+    not exist, C(not whole) for an index that has lost a member, C(new) for a tag that check mode would write, and
+    C(unknown) for a tag with an error.
 options:
   _input:
     description: RV(killinit.zot.zot_image_info#module:images), or RV(killinit.zot.zot_push#module:tags).
@@ -54,11 +55,11 @@ def image_table(images: list[dict[str, t.Any]]) -> list[str]:
 
     def row(image: t.Mapping[str, t.Any]) -> tuple[str, ...]:
         digest = image["digest"]
-        missing = "new" if image.get("changed") else "unknown" if image.get("error") else "absent"
+        absent = "new" if image.get("changed") else "unknown" if image.get("error") else "absent"
         return (
             image["repository"],
             image["tag"] or "-",
-            digest.partition(":")[2][:12] if digest else missing,
+            "not whole" if image.get("missing") else digest.partition(":")[2][:12] if digest else absent,
             ", ".join(image["platforms"]) or "-",
             "-" if image["size"] is None else size_text(image["size"]),
         )

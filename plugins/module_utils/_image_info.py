@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import is_upload
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
@@ -33,8 +34,14 @@ def run(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         _require_one_registry(registry, images)
     repositories = [registry.reference(text, "latest") for text in texts_option("repositories", params["repositories"])]
     distinct = list(dict.fromkeys(images))
+    registry.expect(len(distinct) + len(repositories))
     with thread_pool(params["parallel"]) as pool:
-        found = dict(zip(distinct, pool.map(registry.with_children, distinct)))
+        read = list(pool.map(registry.image, distinct))
+        # Several tags often refer to one index, and several indexes can have a member in common.
+        listed_members = (registry.members(image.reference, image.manifest) for image in read)
+        members = list(dict.fromkeys(each for some in listed_members for each in some))
+        manifests = dict(zip(members, pool.map(registry.manifest, members)))
+        found = {image.reference: registry.completed(image, manifests.get) for image in read}
         entries = {reference: {**image.for_ansible(), **_details(image)} for reference, image in found.items()}
         for reference, referrers in _referrers(registry, found.values(), pool) if attached else ():
             entries[reference]["referrers"] = [each.for_ansible() for each in referrers]
@@ -93,7 +100,7 @@ def _listed(repository: Reference, tags: t.Sequence[str] | None) -> dict[str, t.
         "registry": repository.registry,
         "repository": repository.repository,
         "exists": tags is not None,
-        "tags": list(tags or ()),
+        "tags": [tag for tag in tags or () if not is_upload(tag)],
     }
 
 
@@ -134,7 +141,8 @@ def _details(image: Image) -> dict[str, t.Any]:
     manifest = image.manifest
     children = {child.digest: child for child in image.children}
     return {
-        **image.for_ansible(),
+        "whole": not image.missing if manifest else None,
+        "missing": list(image.missing),
         "manifest": manifest.document if manifest else None,
         "config": image.config,
         "manifests": [

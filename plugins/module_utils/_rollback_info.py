@@ -14,6 +14,7 @@ import typing as t
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import (
     form_of,
@@ -123,10 +124,29 @@ def _revision(given: t.Any, repositories: t.Sequence[_Repository]) -> str | None
 
 def _find_revision(registry: Registry, pool: Executor, plan: _Rollback) -> None:
     references = [registry.reference(each.name, plan.revision or "") for each in plan.repositories]
-    for each, reference, digest in zip(plan.repositories, references, pool.map(registry.digest, references)):
-        each.target = [digest] * len(each.tags)
-        if digest is None:
+    digests = dict(zip(references, pool.map(registry.digest, references)))
+    broken = _broken(registry, pool, digests)
+    for each, reference in zip(plan.repositories, references):
+        each.target = [digests[reference]] * len(each.tags)
+        if digests[reference] is None:
             plan.problems.append(f"{reference} does not exist: {_known_revisions(registry, pool, each)}")
+        elif reference in broken:
+            plan.problems.append(f"{broken[reference]}; {_known_revisions(registry, pool, each)}")
+
+
+def _broken(registry: Registry, pool: Executor, digests: t.Mapping[Reference, str | None]) -> dict[Reference, str]:
+    """The tags whose index has lost a member, with the reason: its nodes could not pull the image."""
+    pinned = {tag: tag.pinned(digest) for tag, digest in digests.items() if digest}
+    tags = {image: tag for tag, image in pinned.items()}
+    errors = dict(
+        zip(tags, pool.map(lambda each: registry.incomplete(Image(tags[each], registry.manifest(each))), tags))
+    )
+    return {
+        tag: f"{error.message}. Publish the same archives again, or set another revision"
+        for tag, image in pinned.items()
+        for error in [errors[image]]
+        if error
+    }
 
 
 def _find_previous(registry: Registry, pool: Executor, plan: _Rollback) -> None:
@@ -147,7 +167,19 @@ def _find_previous(registry: Registry, pool: Executor, plan: _Rollback) -> None:
             " previous release: set the revision"
         )
         return
-    fitting = _fitting_revisions(registry, pool, plan.repositories, revisions)
+    registry.expect(len(plan.repositories) * len(revisions))
+    every = _fitting_revisions(registry, pool, plan.repositories, revisions)
+    of_tags = {
+        each.tags[0].tagged(tag): digests[0]
+        for tag, found in every.items()
+        for each, digests in zip(plan.repositories, found)
+    }
+    broken = _broken(registry, pool, of_tags)
+    fitting = {
+        tag: found
+        for tag, found in every.items()
+        if broken.keys().isdisjoint(each.tags[0].tagged(tag) for each in plan.repositories)
+    }
     targets = set(fitting.values())
     if len(targets) == 1:
         # If several revisions have the same images, use the last one in the list of the registry.
@@ -159,9 +191,13 @@ def _find_previous(registry: Registry, pool: Executor, plan: _Rollback) -> None:
             "the previous release can be one of several revisions with different images,"
             f" {', '.join(fitting)}: set the revision"
         )
+    elif every:
+        known = _known_revisions(registry, pool, kept[0])
+        plan.problems += [f"{each}; {known}" for each in dict.fromkeys(broken.values())]
     elif len(plan.repositories) == 1 and all(kept[0].previous):
         # No tag of a revision refers to the image, for example because it was pruned. Only the keeper does.
         kept[0].target = kept[0].previous
+        plan.problems += _broken(registry, pool, dict(zip(kept[0].keepers, kept[0].previous))).values()
     else:
         plan.problems.append(
             "no revision has only the current or previous images of the tags, so the previous release is not known:"
@@ -246,19 +282,22 @@ def _known_revisions(registry: Registry, pool: Executor, repository: _Repository
         return f"{repository.name} has no revision"
     found = _probable_revisions(tags)
     read = found[-_DATED:]
-    built = dict(zip(read, pool.map(lambda tag: _built(registry, repository.tags[0].tagged(tag)), read)))
-    newest = sorted(read, key=lambda tag: built[tag], reverse=True)[:_LISTED]
+    images = list(pool.map(lambda tag: registry.image(repository.tags[0].tagged(tag)), read))
+    built = zip(pool.map(lambda image: _built(registry, image), images), images)
+    newest: list[str] = []
+    for _time, image in sorted(built, key=lambda each: each[0], reverse=True):
+        if len(newest) < _LISTED and not registry.incomplete(image):
+            newest.append(str(image.reference.tag))
+    if not newest:
+        return f"no revision of {repository.name} is whole"
     return f"the newest of {len(found)} revisions of {repository.name} are {', '.join(newest)}"
 
 
-def _built(registry: Registry, reference: Reference) -> Time:
+def _built(registry: Registry, image: Image) -> Time:
     """The build time. An index has none, so the build time of a member is used."""
-    image = registry.image(reference)
-    if image.manifest and image.manifest.is_index and image.manifest.entries:
-        with registry.valid_response(reference):
-            member = reference.pinned(image.manifest.entries[0].digest)
-        image = registry.image(member)
-    return parse_time((image.config or {}).get("created")) or _UNKNOWN_TIME
+    members = registry.members(image.reference, image.manifest)
+    config = registry.image(members[0]).config if members else image.config
+    return parse_time((config or {}).get("created")) or _UNKNOWN_TIME
 
 
 def _result(registry: Registry, plan: _Rollback) -> dict[str, t.Any]:

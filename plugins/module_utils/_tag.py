@@ -27,7 +27,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
 )
 from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move, only_tag, require_distinct
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome, report
-from ansible_collections.killinit.zot.plugins.module_utils._tags.write import keep, move_tag
+from ansible_collections.killinit.zot.plugins.module_utils._tags.write import keep, move_tag, still_needed
 
 # The maximum number of references that a task reads at the same time.
 _PARALLEL_READS = 8
@@ -93,13 +93,14 @@ def run(registry: Registry, params: t.Mapping[str, t.Any], moves: list[Move], *,
     present = params["state"] == "present"
     requests = [TagRequest.from_params(registry, item, present=present) for item in images_option(params)]
     sources = dict.fromkeys(request.source for request in requests if request.source)
+    registry.expect(sum(1 + len(request.references) for request in requests))
     owners = require_distinct(requests, "images", sources)
     for request in requests:
         if request.source and owners.get(request.source, request) is not request:
             raise ZotError("invalid_option", f"{request.source} is both a source and a tag of another image")
     with ThreadPoolExecutor(max_workers=_PARALLEL_READS) as readers, thread_pool(params["parallel"]) as pool:
         images = list(pool.map(lambda request: registry.image(request.source) if request.source else None, requests))
-        _require_sources(registry, images)
+        _require_sources(registry, images, pool)
         taggings = list(pool.map(lambda *each: _read(registry, readers, *each), requests, images))
         moves += [move for each in taggings for move in each.moves]
         _require_held_sources(sources, moves)
@@ -107,14 +108,18 @@ def run(registry: Registry, params: t.Mapping[str, t.Any], moves: list[Move], *,
     return report([each.outcome for each in taggings], single=single, moves=moves)
 
 
-def _require_sources(registry: Registry, sources: t.Iterable[Image | None]) -> None:
-    missing = [source.reference for source in sources if source and not source.digest]
+def _require_sources(registry: Registry, images: t.Iterable[Image | None], pool: Executor) -> None:
+    sources = {image.reference: image for image in images if image}
+    missing = [reference for reference, source in sources.items() if not source.digest]
     if missing:
         raise ZotError(
             "not_found",
             f"cannot tag images that do not exist: {', '.join(map(str, missing))}",
             hint=f"{registry.nearest_tags(missing[0])} Nothing was written.",
         )
+    for error in pool.map(registry.incomplete, sources.values()):
+        if error:
+            raise error.with_(hint=f"{error.hint} Nothing was written.")
 
 
 def _read(registry: Registry, readers: Executor, request: TagRequest, source: Image | None) -> _Tagging:
@@ -154,11 +159,14 @@ def _write(registry: Registry, tagging: _Tagging, *, dry_run: bool) -> None:
                 continue
             if dry_run:
                 move.assume_written()
-            else:
+            elif still_needed(registry, move):
                 keep(registry, move)
                 if move.keeps:
                     outcome.kept(move.tag, move.previous_tag)
                 move_tag(registry, move)
+            else:  # another client has done the same meanwhile
+                outcome.found(source._replace(reference=move.tag) if source else Image(move.tag), settled=True)
+                continue
             if source:
                 outcome.wrote(source._replace(reference=move.tag), previous_tag=move.previous_tag)
             else:

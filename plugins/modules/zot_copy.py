@@ -18,7 +18,8 @@ description:
     C(crane copy) and C(skopeo copy) alone do not copy them.
   - No tag is written before the contents of all images are at the destination, so a tag never refers to an incomplete
     image, even if the task is killed. The next run continues, and does not send blobs again that the destination has.
-  - An image is compared by its digest, and then by the set of its attachments.
+  - An image is compared by its digest, and then by the set of its attachments. A member that the destination has lost
+    is copied again. If the source has lost it, too, the task fails before it writes.
 extends_documentation_fragment:
   - killinit.zot._registry
   - killinit.zot._registry.source

@@ -160,7 +160,17 @@ images:
       returned: always
       sample:
         io.buildah.version: 1.28.2
-    exists: {description: Whether it exists in the registry., type: bool, returned: always, sample: true}
+    exists:
+      description: >-
+        Whether the image exists and is whole. An index that has lost a member has a RV(images[].digest), but does not
+        count as existing, because nodes of that platform cannot pull it. Publish the same archives again.
+      type: bool
+      returned: always
+    whole:
+      description: Whether the registry has all members of an index; V(null) if the reference does not exist.
+      type: bool
+      returned: always
+    missing: {description: The digests of the members that it has lost., type: list, elements: str, returned: always}
     manifest:
       description: The document of the manifest or index; V(null) if it does not exist.
       type: dict
@@ -249,7 +259,9 @@ repositories:
     repository: {description: The repository., type: str, returned: always, sample: openclaw/openclaw}
     exists: {description: Whether it exists in the registry., type: bool, returned: always, sample: true}
     tags:
-      description: The tags, in the order of the registry.
+      description: >-
+        The tags, in the order of the registry, without upload tags, for example C(upload-3f2c1ab03f2c-3f2c1ab-amd64),
+        which hold an image until M(killinit.zot.zot_publish) has moved its tags.
       type: list
       elements: str
       returned: always
@@ -263,7 +275,7 @@ repositories:
       returned: when O(details) is true
       sample: search
     images:
-      description: The image of each tag, except for the tags of attachments.
+      description: The image of each tag, except for upload tags and the tags of attachments.
       type: list
       elements: dict
       returned: when O(details) is true

@@ -22,6 +22,16 @@ description:
   - Each tag is read right before it is removed. A tag that has moved since the plan was made is kept.
   - A signature or another attachment that has its own tag, for example C(sha256-….sig), is removed together with its
     image, and only then.
+  - A revision whose index is not whole, because the registry has lost one of its images, is broken. O(keep_last) does
+    not count it, so that it displaces no other revision, and it is kept until O(keep_last) newer revisions exist. The
+    task warns of it and returns it in RV(broken). Until it is repaired or removed, the garbage collection of Zot fails
+    for the repository.
+  - Upload tags, for example C(upload-3f2c1ab03f2c-3f2c1ab-amd64), hold images until M(killinit.zot.zot_publish) has
+    moved their tags. They are removed a day after their creation, and together with their revision, but not as long as
+    O(in_use) has an image that no other tag keeps. If the age of an upload tag is not known, it is kept.
+  - If Zot 2.1.20 is stopped while it removes a tag, the repository can lose all its tags. Do not restart Zot during the
+    task. The L(guide to pruning, https://github.com/killinit/zot/blob/main/docs/docsite/rst/guide_prune.rst) says how
+    to see and repair that.
   - All repositories are planned before the first tag is removed. If a repository cannot be read or does not exist,
     nothing is removed.
 requirements:
@@ -186,14 +196,15 @@ deleted:
     reason:
       description:
         - Why the tag is removed. V(old) means that no rule keeps its revision, V(member) that the index of its revision
-          lists the image (see O(untag_members)), V(attachment) that it is attached to an image that is removed or does
-          not exist.
+          lists the image (see O(untag_members)), V(upload) that it is an upload tag that no publish needs any more,
+          V(attachment) that it is attached to an image that is removed or does not exist.
         - Why the tag is kept. V(name) means that O(keep) matches it or a tag of its revision, V(in_use) that it or a
           tag of its revision is in O(in_use), V(shared_tag) that it does not belong to a revision, V(not_commit) that
           its revision is not a commit and O(revisions) is not set, V(no_rule) that neither O(keep_last) nor
           O(keep_newer_than) is set, V(unknown_age) that the age of a tag of its revision is not known, V(keep_last)
-          that O(keep_last) keeps its revision, V(newer) that O(keep_newer_than) keeps it, V(attachment) that it is
-          attached to an image that is kept or still exists.
+          that O(keep_last) keeps its revision, V(newer) that O(keep_newer_than) keeps it, V(broken) that its revision
+          is broken and fewer than O(keep_last) other revisions are newer, V(upload) that it is an upload tag that a
+          publish may still need, V(attachment) that it is attached to an image that is kept or still exists.
         - Why the tag is kept although the plan was to remove it. V(moved) means that another client has moved it or the
           index that lists its image, V(denied) that the user has no permission to remove tags, V(max_deletes) that
           the task would remove more tags than O(max_deletes), V(failed) that the removal failed, V(not_tried) that
@@ -201,6 +212,12 @@ deleted:
       type: str
       returned: always
       sample: old
+    missing:
+      description: The digests of the images of an index that the registry has lost.
+      type: list
+      elements: str
+      returned: always
+      sample: []
 kept:
   description: The tags that are kept. A tag that another client has removed is in neither list.
   type: list
@@ -242,6 +259,12 @@ freeable:
   type: int
   returned: always
   sample: 2574608
+broken:
+  description: The kept tags whose index is not whole. To repair a revision, publish the same archives again.
+  type: list
+  elements: str
+  returned: always
+  sample: []
 registry:
   description: The registry that the task used; V(null) if none is set.
   type: str
@@ -304,7 +327,7 @@ def main() -> None:
         with open_session(module) as session:
             result = run(Registry(session), module.params, dry_run=module.check_mode, warn=module.warn)
     except ZotError as error:
-        nothing = {"deleted": [], "kept": [], "undo": [], "freeable": 0}
+        nothing = {"deleted": [], "kept": [], "undo": [], "freeable": 0, "broken": []}
         module.fail_json(registry=module.params["registry"], **{**nothing, **error.for_ansible()})
     module.exit_json(registry=module.params["registry"], **result)
 

@@ -13,7 +13,8 @@ author:
   - killinit.zot contributors (@killinit)
 description:
   - Finds the image that each shared tag would have after a rollback to O(revision), or to the previous release,
-    and checks that all images exist and have all platforms.
+    and checks that all images exist, are whole and have all platforms. An index is not whole if the registry has lost
+    one of its members. Such a revision is not offered, and O(revision) must not name it.
   - Changes nothing. The role P(killinit.zot.zot_rollback#role) moves the tags.
   - Without O(revision), the module finds the previous release with the tags of O(keep_previous). A release that does
     not change an image does not move its tags, so its O(keep_previous) tag is older than those of the other images.

@@ -15,7 +15,9 @@ description:
   - Adds tags to an existing image or index of a repository, with C(crane tag), or removes tags, with
     C(crane delete REPOSITORY:TAG).
   - A tag that already refers to the image is not written, so the module also works with immutable tags.
-  - All sources are read before a tag is written. If one of them does not exist, nothing is written.
+  - All sources are read before a tag is written. If one of them does not exist, or is an index of which the registry
+    has lost a member, nothing is written.
+  - Each tag is read again right before it moves. A tag that another client has moved meanwhile is an error.
   - Removing a tag keeps the other tags of the same image, unlike C(skopeo delete).
 extends_documentation_fragment:
   - killinit.zot._registry

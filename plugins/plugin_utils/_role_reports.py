@@ -81,6 +81,7 @@ def prune(*, clusters: t.Sequence[Result], used: Result, pruned: Result) -> Repo
         "kept": pruned.get("kept") or [],
         "undo": pruned.get("undo") or [],
         "freeable": pruned.get("freeable") or 0,
+        "broken": pruned.get("broken") or [],
         "problems": [] if ok else [reason],
     }
 

@@ -28,6 +28,7 @@ from environment.zot_program import find_zot
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs/docsite/rst/guide_zot.rst").read_text(encoding="utf-8")
+UPLOAD_SECONDS = 3
 ACTIONS = ("Read", "New tag", "Move tag", "Delete tag")
 
 
@@ -67,7 +68,10 @@ def guide_zot(zot: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     lines = [f"{name}:{each}\n\n" for name, each in hashes.items()]
     (directory / "htpasswd").write_text("".join(lines))
     port = free_port()
-    config["storage"]["rootDirectory"] = str(directory / "storage")
+    config["storage"] |= {"rootDirectory": str(directory / "storage"), "gcInterval": "1s", "gcMaxSchedulerDelay": "1s"}
+    (uploads, _others) = config["storage"]["retention"]["policies"][0]["keepTags"]
+    assert uploads["pushedWithin"] == "24h"
+    uploads["pushedWithin"] = f"{UPLOAD_SECONDS}s"
     del config["http"]["tls"]
     config["http"] |= {"address": "127.0.0.1", "port": str(port)}
     config["http"]["auth"]["htpasswd"]["path"] = str(directory / "htpasswd")
@@ -126,6 +130,20 @@ def test_account(account: str, guide_zot: GuideZot, images: Images, module: Modu
     assert r1["exists"] is not rights()[account]["Delete tag"]
     assert (latest["digest"] == r2["digest"]) is rights()[account]["Move tag"]
     assert new["exists"] is rights()[account]["New tag"]
+
+
+def test_upload_tags_are_removed(guide_zot: GuideZot, images: Images, module: Module, repository: str) -> None:
+    """Only they are, after the time in the configuration."""
+    options = guide_zot.options("ci")
+    upload, others = f"{repository}:upload-0123456789ab-r1", [f"{repository}:r1", f"{repository}:latest"]
+    for reference in (upload, *others):
+        archive = {"archive": str(images["buildah-amd64"]), "repository": repository}
+        assert not module("zot_push", **options, **archive, tag=reference.rpartition(":")[2])["failed"]
+    deadline = time.monotonic() + 60
+    while module("zot_image_info", **options, images=[upload])["images"][0]["exists"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert [each["exists"] for each in module("zot_image_info", **options, images=others)["images"]] == [True, True]
 
 
 def test_a_push_by_the_account_of_the_pipeline(

@@ -36,6 +36,8 @@ class WebRegistry:
     pushed: dict[str, str] = field(default_factory=dict)
     tagged: dict[str, str] = field(default_factory=dict)
     deletable: bool = True
+    # Members that the registry has lost, which the search extension still lists.
+    lost: set[str] = field(default_factory=set)
 
     def respond(self, request: Request) -> Reply:
         """The answer to a request."""
@@ -61,7 +63,7 @@ class WebRegistry:
             known = rest in b"".join(self.fake.manifests[repository].values()).decode()
             return Reply(self.fake.blobs[rest]) if known and rest in self.fake.blobs else NOT_FOUND
         digest = rest if rest.startswith("sha256:") else self.fake.tags.get(repository, {}).get(rest)
-        if digest not in self.fake.manifests[repository]:
+        if digest not in self.fake.manifests[repository] or digest in self.lost:
             return NOT_FOUND
         if request.method == "DELETE":
             assert not rest.startswith("sha256:"), "the registry would remove all tags of the digest"

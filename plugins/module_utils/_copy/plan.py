@@ -107,7 +107,7 @@ def make_plans(
     at_destination, _tags = search_images(destination.http(), tags)
     searched = source.search(requests, at_destination)
     others = [request for request in requests if request not in searched]
-    list(pool.map(source.read_tags, dict.fromkeys(request.source.repository for request in others)))
+    list(pool.map(source.read_tags, {request.source.repository: request.source for request in others}.values()))
     found = {**searched, **dict(zip(others, _all(pool, source.read, others)))}
     distinct = list({contents.source: contents for contents in found.values()}.values())
     _raise_all(pool.map(gate.problem, distinct))
@@ -146,8 +146,8 @@ def _find_parts(
     lost: list[str] = []
     if not present:
         source.require_members(contents, contents.members)
-    elif digests - {contents.digest}:
-        # Zot deletes a member whose last tag moves, and no tag may move to an index without its members.
+    else:
+        # Zot deletes a member whose last tag is overwritten, although an index lists the member.
         lost = [each for each in contents.members if destination.digest(pinned.pinned(each)) is None]
         source.require_members(contents, lost)
     attached = {each.digest for tag in job.tags if tag in at_destination for each in at_destination[tag].referrers}

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import INDEX_TYPES, Manifest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import attachment_tag
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, not_whole
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import (
     Referrer,
     all_referrers,
@@ -168,11 +168,9 @@ class Source:
             listed += tagged_referrers(self._reader, subject, [attachment_tag(digest, "sig")])
         return listed
 
-    def read_tags(self, repository: str) -> None:
+    def read_tags(self, image: Reference) -> None:
         """Read all tags of a repository, because a tag can attach a signature. Must be called before read()."""
-        self._tags[repository] = (
-            frozenset(self._reader.http().tags(repository) or ()) if self._attached else frozenset()
-        )
+        self._tags[image.repository] = frozenset(self._reader.tags(image) or ()) if self._attached else frozenset()
 
     def read(self, request: CopyRequest) -> Contents:
         """Read an image from the registry itself."""
@@ -195,13 +193,11 @@ class Source:
 
     def require_members(self, contents: Contents, members: t.Iterable[str]) -> None:
         """Raise ZotError unless these members of an index exist."""
-        for digest in members:
-            if self._reader.digest(contents.source.pinned(digest)) is None:
-                raise ZotError(
-                    "not_found",
-                    f"cannot copy {contents.source}: it lists {digest}, which does not exist",
-                    hint="Push the image of this platform again, and write the index again.",
-                )
+        lost = [each for each in members if self._reader.digest(contents.source.pinned(each)) is None]
+        if lost:
+            platforms = dict(zip(contents.images, contents.platforms))
+            names = ", ".join(f"{platforms.get(each, '')} {each}".strip() for each in lost)
+            raise not_whole(str(contents.source), names)
 
     def _members(self, index: Reference, manifest: Manifest) -> list[str]:
         """The digests of the members of an index, including those of nested indexes."""

@@ -109,6 +109,11 @@ class Manifest(t.NamedTuple):
         """Whether it lists manifests instead of layers."""
         return self.media_type in INDEX_TYPES
 
+    def names(self, digests: t.Iterable[str]) -> str:
+        """Entries with these *digests* as text, with their platforms."""
+        platforms = {entry.digest: entry.platform for entry in self.entries}
+        return ", ".join(" ".join(map(str, filter(None, (platforms.get(each), each)))) for each in digests)
+
     @property
     def by_platform(self) -> list[tuple[Platform, str]]:
         """The platform and the digest of each entry that has a platform, sorted.
@@ -141,7 +146,8 @@ class Manifest(t.NamedTuple):
 class Image(t.NamedTuple):
     """The image of a reference. *manifest* is None if it does not exist, *config* is None for an index.
 
-    *children* are the manifests of an index. *planned* are the platforms of an index that has not been written.
+    *children* are the manifests of an index, and *missing* the digests of those that the registry has lost. *planned*
+    are the platforms of an index that has not been written.
     """
 
     reference: Reference
@@ -149,6 +155,7 @@ class Image(t.NamedTuple):
     config: t.Mapping[str, t.Any] | None = None
     children: tuple[Manifest, ...] = ()
     planned: tuple[Platform, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str | None:
@@ -186,7 +193,8 @@ class Image(t.NamedTuple):
             "size": self.size,
             "created": config.get("created"),
             "labels": dict(object_field(container, "Labels")),
-            "exists": manifest is not None,
+            # An index without a member cannot be pulled on that platform, so it does not count as existing.
+            "exists": manifest is not None and not self.missing,
         }
 
 

@@ -97,6 +97,11 @@ def is_upload(tag: str) -> bool:
     return bool(_UPLOAD.fullmatch(tag))
 
 
+def uploaded_tag(tag: str) -> str:
+    """The tag that the image of an upload tag is meant for."""
+    return tag.split("-", 2)[2]
+
+
 def is_attachment(tag: str) -> bool:
     """Whether a tag is the tag of an attachment, and not of an image."""
     return bool(_ATTACHMENT.fullmatch(tag))

@@ -14,22 +14,25 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import (
     Revisions,
     is_attachment,
     is_commit,
+    is_upload,
     subject_of,
+    uploaded_tag,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_time
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import TaggedImage
 
 # Why a tag is kept.
 NAME, IN_USE, SHARED, NOT_COMMIT = "name", "in_use", "shared_tag", "not_commit"
-NO_RULE, UNKNOWN_AGE, KEEP_LAST, NEWER = "no_rule", "unknown_age", "keep_last", "newer"
-# Why a tag is removed. ATTACHMENT is also the reason to keep an attachment of an image that is kept.
-OLD, MEMBER, ATTACHMENT = "old", "member", "attachment"
+NO_RULE, UNKNOWN_AGE, KEEP_LAST, NEWER, BROKEN = "no_rule", "unknown_age", "keep_last", "newer", "broken"
+# Why a tag is removed. ATTACHMENT is also the reason to keep an attachment of an image that is kept, and UPLOAD the
+# reason to keep an upload tag that a publish may still need.
+OLD, MEMBER, ATTACHMENT, UPLOAD = "old", "member", "attachment", "upload"
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class PruneRules:
     """The options of a task. Without *keep_last* and *newer_than* (seconds since 1970), no revision is removed.
 
     With *only_commits*, other revisions are always kept, because a release such as 1.4.2 seldom loses its tag by age.
+    Upload tags that were created before *uploaded_before* (seconds since 1970) are removed.
     """
 
     revisions: Revisions
@@ -45,6 +49,7 @@ class PruneRules:
     keep: tuple[re.Pattern[str], ...] = ()
     untag_members: bool = False
     only_commits: bool = False
+    uploaded_before: float = 0.0
 
     @property
     def removes_revisions(self) -> bool:
@@ -71,6 +76,7 @@ class Decision:
     """Whether a tag is *removed*, and why. *pushed* is in seconds since 1970; None if it is not known.
 
     *index* is set for the tag of a member: the member's tag is removed only while this tag still has the same digest.
+    *missing* are the digests of the members that an index has lost.
     """
 
     tag: str
@@ -80,6 +86,7 @@ class Decision:
     image: TaggedImage | None = None
     pushed: float | None = None
     index: TaggedImage | None = None
+    missing: t.Sequence[str] = ()
 
 
 def pushed_at(image: TaggedImage) -> float | None:
@@ -98,37 +105,49 @@ def plan_removals(
     images: t.Sequence[TaggedImage],
     rules: PruneRules,
     use: ImagesInUse,
-    missing_subjects: t.Container[str] = (),
+    missing: t.Container[str] = (),
 ) -> list[Decision]:
     """The decision for each of the *tags* of a repository, in their order. A tag without an image does not exist.
 
-    *missing_subjects* are digests of which the registry has reported that they do not exist.
+    *missing* are the digests of members and of subjects of which the registry has reported that they do not exist.
     """
-    by_tag = {image.tag: image for image in images}
+    by_tag = {image.tag: image for image in images if not is_upload(image.tag)}
     groups: dict[str, list[TaggedImage]] = {}
-    for image in images:
+    for image in by_tag.values():
         revision = rules.revisions.of(image.tag)
         if revision is not None and not rules.reason_to_keep(revision):
             groups.setdefault(revision, []).append(image)
-    reasons = _reasons(groups, rules, _used(images, use))
+    lost = {image.tag: _lost_members(image, missing) for image in images}
+    broken = {revision for revision, group in groups.items() if any(lost[image.tag] for image in group)}
+    reasons = _reasons(groups, rules, _used(images, use), broken)
     decisions: dict[str, Decision] = {}
     for tag in tags:
         if tag in by_tag and not is_attachment(tag):
-            decisions[tag] = _of_image(by_tag[tag], by_tag, rules, use, reasons)
-    kept_digests = {
-        digest for each in decisions.values() if not each.removed and each.image for digest in each.image.digests
-    }
-    removed_digests = {
-        digest for each in decisions.values() if each.removed and each.image for digest in each.image.digests
-    }
+            decided = _of_image(by_tag[tag], by_tag, rules, use, reasons, broken)
+            decisions[tag] = replace(decided, missing=lost[tag])
+    kept_digests = _digests(decisions.values(), removed=False)
+    for image in filter(lambda each: is_upload(each.tag), images):
+        decisions[image.tag] = _of_upload(image, rules, use, groups, reasons, kept_digests)
+    kept_digests, removed_digests = (_digests(decisions.values(), removed=each) for each in (False, True))
     for tag in filter(is_attachment, tags):
         subject = subject_of(tag)
-        gone = subject not in kept_digests and (subject in removed_digests or subject in missing_subjects)
+        gone = subject not in kept_digests and (subject in removed_digests or subject in missing)
         checks = (NAME, _named(tag, rules)), (IN_USE, tag in use.tags or subject in use.digests), (ATTACHMENT, not gone)
         reason = next((name for name, applies in checks if applies), None)
         removed = reason is None and rules.removes_revisions
         decisions[tag] = Decision(tag, removed, reason or ATTACHMENT)
     return [decisions[tag] for tag in tags if tag in decisions]
+
+
+def _digests(decisions: t.Iterable[Decision], *, removed: bool) -> set[str]:
+    """All digests of the tags that are removed, or of those that are kept."""
+    images = [each.image for each in decisions if each.removed is removed and each.image]
+    return {digest for image in images for digest in image.digests}
+
+
+def _lost_members(image: TaggedImage, missing: t.Container[str]) -> list[str]:
+    """The members that an index has lost. A single manifest is its own member, and exists."""
+    return [each.digest for each in image.members if each.digest != image.digest and each.digest in missing]
 
 
 def _named(tag: str, rules: PruneRules) -> bool:
@@ -146,23 +165,34 @@ def _used(images: t.Iterable[TaggedImage], use: ImagesInUse) -> ImagesInUse:
 
 
 def _reasons(
-    groups: t.Mapping[str, t.Sequence[TaggedImage]], rules: PruneRules, use: ImagesInUse
+    groups: t.Mapping[str, t.Sequence[TaggedImage]],
+    rules: PruneRules,
+    use: ImagesInUse,
+    broken: t.Container[str],
 ) -> dict[str, str | None]:
-    """Why each revision is kept; None for a revision that is removed."""
+    """Why each revision is kept; None for a revision that is removed.
+
+    A *broken* revision does not count as one of keep_last. It is kept, to be repaired or removed, until there are
+    enough newer ones.
+    """
     times = {revision: _time(images) for revision, images in groups.items()}
-    newest = sorted((time for time in times.values() if time is not None), reverse=True)
+    intact = [time for revision, time in times.items() if time is not None and revision not in broken]
+    newest = sorted(intact, reverse=True)
     # Revisions with the same time as the oldest of keep_last are kept, too.
     last = newest[: rules.keep_last][-1:] if rules.keep_last else []
+    too_few = rules.keep_last is not None and len(newest) < rules.keep_last
     found: dict[str, str | None] = {}
     for revision, images in groups.items():
         time = times[revision]
+        is_last = time is not None and any(time >= each for each in last)
         applies = (
             (NAME, any(_named(image.tag, rules) for image in images)),
             (IN_USE, any(_uses(image, use) for image in images)),
             (NO_RULE, not rules.removes_revisions),
             (UNKNOWN_AGE, time is None),
-            (KEEP_LAST, time is not None and any(time >= each for each in last)),
+            (KEEP_LAST, is_last and revision not in broken),
             (NEWER, time is not None and rules.newer_than is not None and time >= rules.newer_than),
+            (BROKEN, revision in broken and (is_last or too_few)),
         )
         found[revision] = next((name for name, is_so in applies if is_so), None)
     return found
@@ -181,6 +211,7 @@ def _of_image(
     rules: PruneRules,
     use: ImagesInUse,
     reasons: t.Mapping[str, str | None],
+    broken: t.Container[str],
 ) -> Decision:
     tag, revision, pushed = image.tag, rules.revisions.of(image.tag), pushed_at(image)
     always = rules.reason_to_keep(revision)
@@ -194,6 +225,37 @@ def _of_image(
     index = by_tag.get(revision)
     # Only the index of the same revision counts: until it exists, a publish still needs the tag of the member.
     is_member = tag != revision and index is not None and index.digest != image.digest and image.digest in index.digests
-    if rules.untag_members and is_member and not _named(tag, rules) and not _uses(image, use):
+    is_held = is_member and revision not in broken
+    if rules.untag_members and is_held and not _named(tag, rules) and not _uses(image, use):
         return Decision(tag, True, MEMBER, revision, image, pushed, index)
     return Decision(tag, False, reason_of_revision, revision, image, pushed)
+
+
+def _of_upload(
+    image: TaggedImage,
+    rules: PruneRules,
+    use: ImagesInUse,
+    groups: t.Mapping[str, t.Sequence[TaggedImage]],
+    reasons: t.Mapping[str, str | None],
+    kept: t.Container[str],
+) -> Decision:
+    """The decision for an upload tag. *kept* are the digests that other tags keep.
+
+    A publish that ended needs it no more. Zot keeps an image that loses its last tag while an index lists it.
+    """
+    revision = rules.revisions.of(uploaded_tag(image.tag))
+    # The image can be older than the tag, so the time of the push alone says nothing about the tag.
+    created = pushed_at(image) if image.tagged_at else None
+    # A publish of the revision that runs now has a newer upload tag than the revision.
+    is_removed = revision is not None and reasons.get(revision, SHARED) is None
+    since = _time(groups[revision or ""]) if is_removed else None
+    needed = created is not None and created >= rules.uploaded_before and (since is None or created > since)
+    is_used = image.tag in use.tags or (_uses(image, use) and image.digest not in kept)
+    checks = (
+        (NAME, _named(image.tag, rules)),
+        (IN_USE, is_used),
+        (UNKNOWN_AGE, created is None),
+        (UPLOAD, needed),
+    )
+    reason = next((name for name, applies in checks if applies), None)
+    return Decision(image.tag, reason is None, reason or UPLOAD, revision, image, created)

@@ -28,6 +28,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
 )
 
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+# A publish takes less time. After it, an upload tag is not needed.
+_UPLOAD_SECONDS = 86400
 _IN_NO_TAG = re.compile(r"[\s,]")
 _REPETITION_OR_SET = re.compile(r"\{[\d,]*\}|\[[^\]]*\]")
 
@@ -68,7 +70,8 @@ class PruneRequest:
     def at(self, now: float) -> PruneRequest:
         """The same request at the time *now*, in seconds since 1970."""
         age = self.keep_newer_than
-        return self if age is None else replace(self, rules=replace(self.rules, newer_than=now - age))
+        newer_than = None if age is None else now - age
+        return replace(self, rules=replace(self.rules, newer_than=newer_than, uploaded_before=now - _UPLOAD_SECONDS))
 
     def use_of(self, repository: Reference) -> ImagesInUse:
         """The images of a repository that are in use. A digest counts in every repository."""

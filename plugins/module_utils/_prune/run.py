@@ -20,7 +20,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_http_date
 from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import UNKNOWN_AGE, Decision, plan_removals
 from ansible_collections.killinit.zot.plugins.module_utils._prune.request import PruneRequest
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, not_whole
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http import Http
 from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import Inventory, read_inventory
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
@@ -64,6 +64,7 @@ class PlannedTag:
             "age": None if pushed is None else max(0, int(now - pushed)),
             "size": sum(each.size for each in image.members) if image else None,
             "reason": self.reason,
+            "missing": list(self.decision.missing),
         }
 
 
@@ -80,7 +81,7 @@ def run(
         found = dict(
             zip(
                 request.repositories,
-                pool.map(lambda each: read_inventory(registry, each, more), request.repositories),
+                pool.map(lambda each: read_inventory(registry, each, more, uploads=True), request.repositories),
             )
         )
         inventories = {repository: _existing(repository, each) for repository, each in found.items()}
@@ -94,6 +95,8 @@ def run(
                 f"The age of the tags of {', '.join(sorted(unknown.intersection(not_searched)))} is not known, so their"
                 " revisions are kept: the search extension of Zot does not answer."
             )
+        for each in _broken(tags):
+            warn(f"{each.message}. {each.hint}")
         try:
             _require_allowed(tags, request.max_deletes)
             if not dry_run:
@@ -121,15 +124,18 @@ def _existing(repository: Reference, inventory: Inventory | None) -> Inventory:
 def _planned(
     registry: Registry, request: PruneRequest, repository: Reference, inventory: Inventory, pool: Executor
 ) -> list[PlannedTag]:
-    """The plan of a repository. The inventory has no attachments, so their subjects and digests are read here."""
-    http = registry.http()
-    orphans = list({subject_of(tag) for tag in inventory.tags if is_attachment(tag)} - _tagged_digests(inventory))
-    digests = pool.map(lambda each: http.digest(repository.pinned(each)), orphans)
-    missing = {subject for subject, digest in zip(orphans, digests) if digest is None}
+    """The plan of a repository. The inventory has no attachments, so their subjects and digests are read here.
+
+    The search extension also lists the members that the registry has lost, so all members are read.
+    """
+    orphans = {subject_of(tag) for tag in inventory.tags if is_attachment(tag)} - _tagged_digests(inventory)
+    members = {each.digest for image in inventory.images for each in image.members if each.digest != image.digest}
+    read = [repository.pinned(digest) for digest in sorted(orphans | members)]
+    missing = {str(each.digest) for each, digest in zip(read, pool.map(registry.digest, read)) if digest is None}
     decisions = plan_removals(inventory.tags, inventory.images, request.rules, request.use_of(repository), missing)
     found = [PlannedTag(repository.tagged(each.tag), each) for each in decisions]
     attachments = [each for each in found if each.removed and not each.decision.image]
-    for each, digest in zip(attachments, pool.map(lambda one: http.digest(one.reference), attachments)):
+    for each, digest in zip(attachments, pool.map(lambda one: registry.digest(one.reference), attachments)):
         each.digest, each.exists = digest, digest is not None
     return [each for each in found if each.exists]
 
@@ -137,6 +143,21 @@ def _planned(
 def _tagged_digests(inventory: Inventory) -> set[str]:
     """All digests that are tagged in the repository, members and configurations included."""
     return {digest for image in inventory.images for digest in image.digests}
+
+
+def _broken(tags: t.Iterable[PlannedTag]) -> list[ZotError]:
+    """An error for each index that has lost a member. Several tags can refer to it."""
+    indexes: dict[tuple[str, str | None], PlannedTag] = {}
+    # A revision says more than a shared tag.
+    for each in sorted(tags, key=lambda tag: tag.decision.revision is None):
+        if each.decision.missing:
+            indexes.setdefault((each.reference.name, each.digest), each)
+    found = []
+    for each in indexes.values():
+        members = each.decision.image.members if each.decision.image else ()
+        names = [f"{one.platform or ''} {one.digest}".strip() for one in members if one.digest in each.decision.missing]
+        found.append(not_whole(str(each.reference), ", ".join(names)))
+    return found
 
 
 def _require_allowed(tags: t.Sequence[PlannedTag], max_deletes: int | None) -> None:
@@ -173,7 +194,7 @@ class _Removal:
     def __init__(
         self, registry: Registry, tags: t.Sequence[PlannedTag], pool: Executor, more: ThreadPoolExecutor
     ) -> None:
-        self._reader = registry
+        self._registry = registry
         self._http: Http = registry.http()
         self._removals = [each for each in tags if each.removed]
         self._pool, self._more = pool, more
@@ -199,7 +220,9 @@ class _Removal:
         """Keep the attachments of images that still have a tag, because another client has moved a tag."""
         attachments = [each for each in self._removals if not each.decision.image]
         for repository in dict.fromkeys(each.reference.tagged("latest") for each in attachments):
-            inventory = None if self._stopped.is_set() else read_inventory(self._reader, repository, self._more)
+            inventory = None
+            if not self._stopped.is_set():
+                inventory = read_inventory(self._registry, repository, self._more, uploads=True)
             tagged = _tagged_digests(inventory) if inventory else set()
             for each in attachments:
                 if each.reference.name == repository.name and subject_of(str(each.reference.tag)) in tagged:
@@ -211,12 +234,12 @@ class _Removal:
             return
         index = tag.decision.index
         try:
-            holds = index is None or self._http.digest(tag.reference.tagged(index.tag)) == index.digest
+            holds = index is None or self._registry.digest(tag.reference.tagged(index.tag)) == index.digest
             outcome = self._http.remove_tag(tag.reference, str(tag.digest)) if holds else "moved"
         except ZotError as error:
             tag.keep("failed")
             # The failed request may have removed the tag.
-            tag.unsure = error.retryable and not certainly_holds(self._http.digest, tag.reference, tag.digest)
+            tag.unsure = error.retryable and not certainly_holds(self._registry.digest, tag.reference, tag.digest)
             self._fail(error)
             return
         if outcome == "moved":
@@ -240,6 +263,7 @@ def _result(tags: t.Sequence[PlannedTag], now: float) -> dict[str, t.Any]:
         "kept": [each.for_ansible(now) for each in kept],
         "undo": _undo([*removed, *(each for each in kept if each.unsure)]),
         "freeable": _freeable(removed, kept),
+        "broken": [str(each.reference) for each in kept if each.decision.missing],
         "diff": _diff(tags),
     }
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import SecretEntry
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import is_attachment, is_upload
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.cluster import FailingPods
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
@@ -78,7 +79,7 @@ class RegistryAnswers:
 
     def nearest_tags(self, reference: Reference, answers: t.Iterable[RepositoryAnswer]) -> list[Reference]:
         """The most similar tags, the newest image first."""
-        tags = [tag for tag in self.tags(reference, answers) or () if not tag.startswith("sha256-")]
+        tags = [tag for tag in self.tags(reference, answers) or () if not is_attachment(tag) and not is_upload(tag)]
         nearest = [reference.tagged(tag) for tag in _nearest(reference.tag or "latest", tags)]
         known = [each for each in self.candidates if each in nearest]
         return [*known, *(each for each in nearest if each not in known)]

@@ -62,6 +62,7 @@ def run(session: Session, params: t.Mapping[str, t.Any], *, dry_run: bool) -> di
     registry, single = Registry(session), params["images"] is None
     with contextlib.ExitStack() as stack, thread_pool(params["parallel"]) as pool:
         requests = push_requests(registry, params)
+        registry.expect(sum(len(each.references) for each in requests))
         # A compressed archive is read to its end. To avoid a second read, few archives stay open.
         kept = stack if len(requests) <= params["parallel"] else None
         archives = list(pool.map(lambda each: _read(registry, each, kept), requests))

@@ -86,7 +86,7 @@ class Copier:
             is_source = f"//{source.registry}/v2/{source.repository}/" in error.stderr
             session, reference = (self._source, source) if is_source else (self._destination, destination)
             origin = session.credentials.prepare(reference.registry, reference.repository)
-            raise error.with_(values=session.explained(origin)) from error
+            raise _collected(error.with_(values=session.explained(origin))) from error
 
     def _prepare(self, session: Session, reference: Reference) -> None:
         """Write the credentials of a repository for crane. They can differ between repositories of one registry."""
@@ -120,7 +120,21 @@ class Copier:
         # Pushes the only entry of the layout. With --index crane would push its index.json instead.
         insecure = self._destination.insecure
         command = tools.crane(self._destination.crane, "push", layout, str(destination), insecure=insecure)
-        self._destination.run(command, destination, _what(source, destination), tools.crane_message)
+        try:
+            self._destination.run(command, destination, _what(source, destination), tools.crane_message)
+        except ZotError as error:
+            raise _collected(error) from error
+
+
+def _collected(error: ZotError) -> ZotError:
+    """The hint for a manifest whose blobs are missing: crane has just sent them, or found them at the destination."""
+    if error.error_class != "manifest_invalid":
+        return error
+    return error.with_(
+        hint="If a blob of the image is missing, the garbage collection of the registry has removed it during the copy:"
+        " run the task again, and make its delay (Zot: gcDelay) longer than a copy takes. If the image is not an OCI"
+        " image, Zot needs http.compat."
+    )
 
 
 def _what(source: Reference, destination: Reference) -> str:

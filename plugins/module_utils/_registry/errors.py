@@ -41,6 +41,9 @@ _HINTS: t.Mapping[str, str] = {
     "invalid_option": "Correct the option and run the task again.",
 }
 
+# The hint for a tag that the user may not remove.
+NO_DELETE = "The user may not remove tags of this repository: {credentials}. In Zot this is the action delete."
+
 # Messages of skopeo, crane, Zot and CNCF Distribution. The first match wins, so specific patterns precede general ones.
 # https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
 # They are compiled when they are needed: most tasks have no error.
@@ -204,6 +207,15 @@ def classify_response(status: int, codes: t.Collection[str], text: str, *, remov
         return "quota_exceeded"
     classes = {**_STATUSES, **(_NOT_REMOVED if removes else {})}
     return classes.get(status, "unavailable" if status >= 500 else "tool_failed")
+
+
+def not_whole(index: str, lost: str) -> ZotError:
+    """The error of an *index* that must not be used. *lost* are the platforms and digests of its lost members."""
+    return ZotError(
+        "not_found",
+        f"{index} is not whole: the registry has lost its member {lost}",
+        hint="Publish the same archives again, which restores the member, or choose another revision.",
+    )
 
 
 def missing_registry() -> ZotError:

@@ -15,7 +15,11 @@ from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Manifest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import attachment_tag, is_attachment
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import (
+    attachment_tag,
+    is_attachment,
+    is_upload,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import ImageMember, TaggedImage, search
 
@@ -29,20 +33,25 @@ class Inventory:
     source: str
 
 
-def read_inventory(registry: Registry, repository: Reference, pool: ThreadPoolExecutor) -> Inventory | None:
+def read_inventory(
+    registry: Registry, repository: Reference, pool: ThreadPoolExecutor, *, uploads: bool = False
+) -> Inventory | None:
     """The inventory of a repository; None only if it does not exist. Raises ZotError, also if it may not be read.
+
+    It has no upload tags, except with *uploads*.
 
     The list of tags is read from the registry itself. The search extension hides a repository that the user may not
     read, and can lack a new tag or list a deleted one. *pool* must not be the pool that runs this function.
     """
     http = registry.http()
-    tags = http.tags(repository.repository)
-    if tags is None:
+    listed = registry.tags(repository)
+    if listed is None:
         return None
+    tags = [tag for tag in listed if uploads or not is_upload(tag)]
     names = [tag for tag in tags if not is_attachment(tag)]
     found = {each.tag: each for each in (search(http, repository.repository) if names else None) or ()}
     missing = [repository.tagged(tag) for tag in names if tag not in found]
-    digests = dict(zip(missing, pool.map(http.digest, missing)))
+    digests = dict(zip(missing, pool.map(registry.digest, missing)))
     distinct = [repository.pinned(digest) for digest in dict.fromkeys(digests.values()) if digest]
     members = dict(zip(distinct, pool.map(lambda each: _read(registry, each), distinct)))
     for reference, digest in digests.items():
@@ -65,7 +74,9 @@ def _read(registry: Registry, reference: Reference) -> tuple[str, t.Sequence[Ima
         entries = [(entry, reference.pinned(entry.digest)) for entry in manifest.entries]
     read = [(entry, registry.manifest(pinned)) for entry, pinned in entries]
     return manifest.media_type, [
-        _member(child, str(entry.platform) if entry.platform else None) for entry, child in read if child
+        _member(child, platform) if child else ImageMember(entry.digest, None, platform, 0)
+        for entry, child in read
+        for platform in [str(entry.platform) if entry.platform else None]
     ]
 
 

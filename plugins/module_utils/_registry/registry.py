@@ -26,8 +26,14 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
     repository_name,
     tag_name,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import is_upload
 from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import (
+    NO_DELETE,
+    ZotError,
+    missing_registry,
+    not_whole,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import invalid_options
 
@@ -42,8 +48,8 @@ _IMAGES = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.c
 class Registry:
     """Reads and writes a registry, with retries. Every method raises ZotError.
 
-    crane does the first reads of a task, and those of other registries. All further reads are HTTP requests, if the
-    library requests is installed. A tag is read before its write is repeated.
+    crane does the first reads of a task, and those of other registries. All further reads, and all reads of a task that
+    expects many, are HTTP requests, if the library requests is installed. A tag is read before its write is repeated.
     """
 
     def __init__(self, session: Session) -> None:
@@ -66,6 +72,11 @@ class Registry:
             if self._http is None:
                 self._http = Http(self._session)
             return self._http
+
+    def expect(self, reads: int) -> None:
+        """Use HTTP from the first read on, if a task is going to read more than a few times. *reads* is the minimum."""
+        if reads > _FEW:
+            self._crane_reads = _FEW
 
     def _http_for(self, reference: Reference) -> Http | None:
         """The HTTP session for a read. None if crane reads it."""
@@ -115,19 +126,29 @@ class Registry:
         return self.configured(reference, self.manifest(reference))
 
     def with_children(self, reference: Reference) -> Image:
-        """The image of a reference with the manifests of an index. Those that the registry has lost are omitted."""
-        image = self.image(reference)
-        if image.manifest is None or not image.manifest.is_index:
-            return image
+        """The image of a reference with the manifests of an index."""
+        return self.completed(self.image(reference), self.manifest)
+
+    def completed(self, image: Image, read: t.Callable[[Reference], Manifest | None]) -> Image:
+        """An image with the manifests of an index, which *read* returns, and the digests of those that are gone."""
+        found = [(each, read(each)) for each in self.members(image.reference, image.manifest)]
+        missing = tuple(str(each.digest) for each, manifest in found if manifest is None)
+        return image._replace(children=tuple(manifest for _each, manifest in found if manifest), missing=missing)
+
+    def members(self, reference: Reference, manifest: Manifest | None) -> list[Reference]:
+        """The members of an index by digest. A manifest that is not an index has none."""
         with self.valid_response(reference):
-            pinned = [reference.pinned(entry.digest) for entry in image.manifest.entries]
-        return image._replace(children=tuple(filter(None, map(self.manifest, pinned))))
+            entries = manifest.entries if manifest and manifest.is_index else ()
+            return list(dict.fromkeys(reference.pinned(entry.digest) for entry in entries))
 
     def missing(self, reference: Reference, manifest: Manifest) -> list[str]:
         """The digests of the members of an index that the registry does not have. An index without any is whole."""
-        with self.valid_response(reference):
-            pinned = [reference.pinned(entry.digest) for entry in manifest.entries] if manifest.is_index else []
-        return [str(each.digest) for each in pinned if self.digest(each) is None]
+        return [str(each.digest) for each in self.members(reference, manifest) if self.digest(each) is None]
+
+    def incomplete(self, image: Image) -> ZotError | None:
+        """The error of an index that has lost a member; None if it is whole."""
+        missing = self.missing(image.reference, image.manifest) if image.manifest else []
+        return not_whole(str(image.reference), image.manifest.names(missing)) if image.manifest and missing else None
 
     def configured(self, reference: Reference, manifest: Manifest | None) -> Image:
         """The image of a manifest that was read, with its configuration."""
@@ -229,6 +250,9 @@ class Registry:
             try:
                 self._session.run(command, reference, what, tools.crane_message)
             except ZotError as error:
+                if error.error_class == "denied":
+                    origin = self._session.credentials.origin(reference.registry, reference.repository)
+                    raise error.with_(hint=NO_DELETE, values=self._session.explained(origin)) from error
                 # The tag was removed by a request whose response was lost, or by another client.
                 if error.error_class != "not_found":
                     raise
@@ -356,6 +380,7 @@ def _unknown(error: ZotError, reference: Reference) -> ZotError:
 
 def most_similar(reference: Reference, tags: t.Sequence[str] | None) -> str:
     """A sentence that lists those of all *tags* of a repository that are the most similar to *reference*."""
+    tags = [tag for tag in tags or () if not is_upload(tag)]
     if not tags:
         return f"{reference.name} has no tags: push the image first."
     import difflib  # imported only here: most tasks have no error

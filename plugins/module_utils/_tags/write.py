@@ -72,6 +72,14 @@ def set_tag(registry: Registry, tag: Reference, digest: str | None) -> None:
     """Move a tag to an image of its repository, or remove it. Raises ZotError, also if it then has another digest."""
     if digest is None:
         registry.untag(tag)
+        again = registry.digest(tag)
+        if again:
+            raise ZotError(
+                "tool_failed",
+                f"{tag} was removed, and the registry has it again as {again}",
+                hint="A mirror copies a tag again from its source (Zot: extensions.sync): remove the tag there first."
+                " If the registry is not a mirror, another client wrote the tag at the same time.",
+            )
         return
     # The digest is enough, and Zot counts each read of a manifest as a pull.
     now = registry.move(tag, digest, lambda: _image(tag, registry.digest(tag))).digest

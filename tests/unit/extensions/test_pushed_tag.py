@@ -133,9 +133,14 @@ def test_repositories_pass(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "reference", [PUSH["payload"]["digest"], f"sha256-{'a' * 64}.sig", f"sha256-{'a' * 64}.att", f"sha256-{'a' * 64}"]
+    "reference",
+    [
+        PUSH["payload"]["digest"],
+        *(f"sha256-{'a' * 64}{suffix}" for suffix in (".sig", ".att", "")),
+        "upload-0123456789ab-3f2c1ab-amd64",
+    ],
 )
-def test_manifests_without_a_tag_are_ignored(reference: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_manifests_without_a_tag_of_a_release_are_ignored(reference: str, caplog: pytest.LogCaptureFixture) -> None:
     assert MAIN(event(reference=reference)) == []
     assert caplog.records == []
 

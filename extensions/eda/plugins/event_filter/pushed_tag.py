@@ -16,7 +16,8 @@ short_description: Reduce events of Zot to the repository, the tag and the diges
 description:
   - Reduces an event of the type C(zotregistry.image.updated) to C(payload.name), C(payload.reference) and
     C(payload.digest), and drops all other fields and headers.
-  - Drops events of other types, manifests that were pushed without a tag, and signatures.
+  - Drops events of other types, manifests that were pushed without a tag, signatures, and the upload tags of
+    C(killinit.zot.zot_publish), which hold images until their tags move.
   - Refuses an event whose fields are not a valid repository, tag and digest, and logs a warning with the reason.
   - Refuses a repository whose first part could be a registry, for example C(docker.io/library/nginx).
 options: {}
@@ -45,8 +46,8 @@ _FIELDS = (
     ("digest", "a digest", re.compile(r"sha256:[0-9a-f]{64}")),
 )
 _REGISTRY = re.compile(r"(?:localhost|[^/]*\.[^/]*)/.*")
-# A manifest that was pushed by digest, for example a member of an index, and the tags of signatures.
-_NO_TAG = re.compile(r"sha256:[0-9a-f]{64}|sha256-[0-9a-f]{64}(?:\.[a-z]+)?")
+# A manifest that was pushed by digest, for example a member of an index, the tags of signatures, and upload tags.
+_NO_TAG = re.compile(r"sha256:[0-9a-f]{64}|sha256-[0-9a-f]{64}(?:\.[a-z]+)?|upload-[0-9a-f]{12}-.+")
 
 
 def main(event: dict[str, t.Any]) -> dict[str, t.Any] | list[t.Any]:
@@ -59,7 +60,7 @@ def main(event: dict[str, t.Any]) -> dict[str, t.Any] | list[t.Any]:
         return _refuse("the body", payload, "is not a JSON object")
     reference = payload.get("reference")
     if isinstance(reference, str) and _NO_TAG.fullmatch(reference):
-        _LOG.info("Ignored %s, which is not a tag", reference)
+        _LOG.info("Ignored %s, which is not a tag of a release", _printable(reference))
         return []
     for name, noun, pattern in _FIELDS:
         value = payload.get(name)

@@ -31,6 +31,7 @@ def test_table() -> None:
         image(digest=None, platforms=[], size=None),
         image(digest=None, size=None, changed=True),
         image(digest=None, size=None, error={"error_class": "unauthorized"}),
+        image(missing=["sha256:ba9876543210"]),
     ]
     assert image_table(images) == [
         "REPOSITORY   TAG  DIGEST        PLATFORMS                 SIZE",
@@ -39,6 +40,7 @@ def test_table() -> None:
         "demo/app     1    absent        -                         -",
         "demo/app     1    new           linux/amd64               -",
         "demo/app     1    unknown       linux/amd64               -",
+        "demo/app     1    not whole     linux/amd64               1.0 KiB",
     ]
 
 

@@ -41,12 +41,32 @@ def test_an_index(registry: Registry, fake: t.Any, docker_config: t.Any) -> None
     assert image["manifests"][0]["manifest"]["layers"]
 
 
-def test_an_index_whose_child_is_gone(registry: Registry, fake: t.Any) -> None:
-    digest = fake.put("demo/app", None)
-    fake.put_index("demo/app", "1", digest)
+def test_an_index_that_lost_a_member_does_not_exist(registry: Registry, fake: t.Any) -> None:
+    """Two tags refer to it. Each of its members is read once."""
+    digest, other = fake.put("demo/app", None), fake.put("demo/app", "other", salt="other")
+    index = fake.put_index("demo/app", "1", digest, other)
+    fake.put_index("demo/app", "latest", digest, other)
     del fake.manifests["demo/app"][digest]
-    (image,) = run(registry, params(images=["demo/app:1"]))["images"]
-    assert image["manifests"] == [{"platform": "linux/amd64", "digest": digest, "size": None, "manifest": None}]
+    references = [f"demo/app:{tag}" for tag in ("1", "latest", "other", "none")]
+    images = run(registry, params(images=references))["images"]
+    assert [(each["digest"], each["exists"], each["whole"], each["missing"]) for each in images] == [
+        *[(index, False, False, [digest])] * 2,
+        (other, True, True, []),
+        (None, False, None, []),
+    ]
+    assert images[0]["manifests"][0] == {
+        "platform": "linux/amd64",
+        "digest": digest,
+        "size": None,
+        "manifest": None,
+    }
+    assert sum(f"@{digest}" in command[-1] for command in fake.commands) == 1
+
+
+def test_upload_tags_are_not_listed(registry: Registry, fake: t.Any) -> None:
+    for tag in ("upload-0123456789ab-1", "1"):
+        fake.put("demo/app", tag)
+    assert run(registry, params(repositories=["demo/app"]))["repositories"][0]["tags"] == ["1"]
 
 
 def test_an_index_with_a_digest_that_is_none(registry: Registry, fake: t.Any) -> None:
@@ -140,6 +160,8 @@ def test_result(run_module: t.Any, fake: t.Any, check: bool) -> None:
                 "created": "2026-11-23T10:00:00.5Z",
                 "labels": {"org.example.first": "one", "org.example.second": "two"},
                 "exists": True,
+                "whole": True,
+                "missing": [],
                 "manifest": manifest,
                 "config": config,
                 "manifests": [],

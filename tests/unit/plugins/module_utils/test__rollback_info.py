@@ -279,3 +279,39 @@ def test_more_revisions_than_can_be_compared(find: t.Any, publish: t.Any, fake: 
     assert (result["ok"], result["moves"]) == (False, [])
     assert "more than the 1000 that are compared" in result["problems"][0]
     assert find(APP, revision="r10")["moves"] == [{"repository": APP, "source": old, "tags": ["latest"]}]
+
+
+class TestBroken:
+    """A revision whose index has lost a member is not the one to go back to."""
+
+    @pytest.fixture
+    def lost(self, publish: t.Any, fake: t.Any) -> str:
+        """The member for arm64 of r10, the previous release."""
+        for day in ("09", "10", "11"):
+            publish(APP, f"r{day}", day, "latest", platforms=("amd64", "arm64"))
+        digest: str = fake.tags[APP].pop("r10-arm64")
+        del fake.manifests[APP][digest]
+        return digest
+
+    @pytest.mark.parametrize("revision", [None, "r10"])
+    def test_a_revision(self, find: t.Any, lost: str, revision: str | None) -> None:
+        result = find(revision=revision)
+        (problem,) = result["problems"]
+        assert f"{HOST}/{APP}:r10 is not whole: the registry has lost its member linux/arm64 {lost}" in problem
+        assert "the newest of 3 revisions of demo/app are r11, r09" in problem
+        assert (result["ok"], result["moves"]) == (False, [])
+
+    def test_an_image_that_only_the_keeper_holds(self, find: t.Any, fake: t.Any, lost: str) -> None:
+        for tag in ("r10", "r10-amd64"):
+            del fake.tags[APP][tag]
+        (problem,) = find()["problems"]
+        assert "latest-previous is not whole" in problem
+        assert lost in problem
+
+    def test_the_current_image(self, find: t.Any, publish: t.Any, fake: t.Any) -> None:
+        """Going back from it is the remedy."""
+        old, new = (publish(APP, f"r{day}", day, "latest", platforms=("amd64", "arm64")) for day in ("10", "11"))
+        del fake.manifests[APP][fake.tags[APP].pop("r11-arm64")]
+        result = find()
+        assert (result["problems"], result["revision"]) == ([], "r10")
+        assert [(each["from"], each["to"]) for each in result["images"]] == [(new, old)]

@@ -96,8 +96,51 @@ def test_an_index(tag: Tag, fake: t.Any, digests: dict[str, str]) -> None:
     assert (result["image"]["platforms"], result["image"]["size"]) == (["linux/amd64"], None)
 
 
+def test_an_index_that_lost_a_member(tag: Tag, fake: t.Any, digests: dict[str, str], docker_config: t.Any) -> None:
+    """Nothing is written, whatever else the task has to do."""
+    lost = fake.put("demo/app", None, docker_config(architecture="arm64"))
+    fake.put_index("demo/app", "multi", digests["new"], lost)
+    del fake.manifests["demo/app"][lost]
+    images = [image("added"), image(source="multi")]
+    with pytest.raises(ZotError, match=rf"multi is not whole: .* linux/arm64 {lost}") as raised:
+        tag(images=images)
+    assert (raised.value.error_class, fake.writes) == ("not_found", [])
+    assert "Publish the same archives again" in raised.value.hint
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_another_client_moves_the_tag_meanwhile(tag: Tag, fake: t.Any, docker_config: t.Any, state: str) -> None:
+    """Its image is not lost."""
+    other = fake.put("demo/app", "other", docker_config(author="other"))
+    run_command = fake.run
+
+    def meanwhile(command: t.Sequence[str], *more: t.Any) -> t.Any:
+        result = run_command(command, *more)
+        if command[1:] == ["manifest", f"{HOST}/demo/app:latest"]:
+            fake.tags["demo/app"]["latest"] = other
+        return result
+
+    fake.run = meanwhile
+    with pytest.raises(ZotError, match="at the start of the task") as raised:
+        tag(state=state, source="new" if state == "present" else None)
+    assert (fake.tags["demo/app"]["latest"], fake.writes, raised.value.result["moved"]) == (other, [], [])
+
+
 class TestAbsent:
     """A tag is removed, and no other one."""
+
+    def test_a_mirror_that_brings_the_tag_back(self, tag: Tag, fake: t.Any, digests: dict[str, str]) -> None:
+        """As on-demand sync of Zot does with the next read. Otherwise each run would be changed."""
+        run_command = fake.run
+
+        def sync(command: t.Sequence[str], *more: t.Any) -> t.Any:
+            fake.tags["demo/app"].setdefault("latest", digests["old"])
+            return run_command(command, *more)
+
+        fake.run = sync
+        with pytest.raises(ZotError, match="the registry has it again") as raised:
+            tag(state="absent", source=None)
+        assert (raised.value.result["changed"], "source" in raised.value.hint) == (False, True)
 
     def test_a_tag(self, tag: Tag, fake: t.Any, digests: dict[str, str]) -> None:
         before = tags_of(fake)
@@ -131,6 +174,7 @@ class TestAbsent:
         with pytest.raises(ZotError, match="cannot remove the tag") as raised:
             tag("latest", "stable", source=None, state="absent")
         assert (raised.value.error_class, raised.value.result["moved"]) == ("denied", [])
+        assert "the action delete" in raised.value.hint
         assert fake.tags["demo/app"] == digests
 
 

@@ -202,6 +202,68 @@ def test_a_publish_that_has_not_finished() -> None:
     assert reasons(alone, rules(untag_members=True))["aaaaaa3-amd64"] == "no_rule"
 
 
+BROKEN = frozenset([digest(30)])
+
+
+def test_a_broken_revision_does_not_count() -> None:
+    """It displaces no intact one, is kept until there are enough newer ones, and is never counted as intact."""
+    found = reasons(THREE, rules(keep_last=2), missing=BROKEN)
+    assert [found[f"aaaaaa{number}"] for number in (1, 2, 3)] == ["keep_last", "keep_last", "broken"]
+    found = reasons([*THREE, *revision("aaaaaa4", 4, 4)], rules(keep_last=1), missing=BROKEN)
+    assert [found[f"aaaaaa{number}"] for number in (1, 2, 3, 4)] == ["-old", "-old", "-old", "keep_last"]
+    found = reasons(THREE[6:], rules(keep_last=1), missing=BROKEN)
+    assert set(found.values()) == {"broken"}
+    assert set(reasons(THREE[6:], rules(keep_last=1, untag_members=True), missing=BROKEN).values()) == {"broken"}
+
+
+def test_a_broken_index_is_reported_under_each_of_its_tags() -> None:
+    images = [*THREE, LATEST]
+    plan = plan_removals([each.tag for each in images], images, rules(keep_last=2), ImagesInUse(), BROKEN)
+    lost = [digest(30)]
+    assert {each.tag: each.missing for each in plan if each.missing} == {"aaaaaa3": lost, "latest": lost}
+
+
+LIMIT = datetime(2026, 1, 5, tzinfo=timezone.utc).timestamp()
+
+
+def upload(of: str, name: object, day: float | None, tagged: float | None) -> TaggedImage:
+    return single(f"upload-0123456789ab-{of}", name, day, tagged_at=when(tagged))
+
+
+@pytest.mark.parametrize(
+    ("image", "use", "reason"),
+    [
+        pytest.param(upload("aaaaaa3-amd64", 30, 3, 3), ImagesInUse(), "-upload", id="old"),
+        pytest.param(upload("aaaaaa3-amd64", 30, 3, 5), ImagesInUse(), "upload", id="adopted today"),
+        pytest.param(upload("aaaaaa3-amd64", 30, 5, 3), ImagesInUse(), "upload", id="pushed again today"),
+        pytest.param(upload("aaaaaa3-amd64", 30, 3, None), ImagesInUse(), "unknown_age", id="an older Zot"),
+        pytest.param(upload("aaaaaa3-amd64", 30, None, None), ImagesInUse(), "unknown_age", id="no search"),
+        pytest.param(upload("latest", 77, 3, 3), ImagesInUse(), "-upload", id="a publish that was killed"),
+        pytest.param(upload("latest", 77, 3, 3), ImagesInUse(frozenset([digest(77)])), "in_use", id="alone in use"),
+        pytest.param(upload("latest", 77, 3, 3), ImagesInUse(frozenset([digest("c77")])), "in_use", id="configuration"),
+        pytest.param(upload("latest", 30, 3, 3), ImagesInUse(frozenset([digest(30)])), "-upload", id="in use and held"),
+    ],
+)
+def test_an_upload_tag(image: TaggedImage, use: ImagesInUse, reason: str) -> None:
+    """It is needed for a day, or if it is the only tag of an image in use. It is no revision."""
+    found = reasons([*THREE, image], rules(keep_last=3, uploaded_before=LIMIT), use)
+    assert found.pop(image.tag) == reason
+    assert set(found.values()) <= {"keep_last", "in_use"}
+
+
+@pytest.mark.parametrize(("tagged", "reason"), [(1, "-upload"), (1.1, "upload")])
+def test_an_upload_tag_is_removed_with_its_revision(tagged: float, reason: str) -> None:
+    """But not that of a publish of the revision that runs now."""
+    images = [*THREE, upload("aaaaaa1-amd64", 10, 1, tagged)]
+    assert reasons(images, rules(keep_last=2, uploaded_before=0.0))[images[-1].tag] == reason
+    assert reasons(images, rules(keep_last=3, uploaded_before=0.0))[images[-1].tag] == "upload"
+
+
+def test_an_upload_tag_keeps_neither_a_revision_nor_a_place() -> None:
+    images = [*THREE, upload("aaaaaa9-amd64", 91, 9, 9)]
+    assert reasons(images, rules(keep_last=1))["aaaaaa3"] == "keep_last"
+
+
 def signature(name: object) -> str:
     return f"{digest(name).replace(':', '-')}.sig"
 
@@ -238,6 +300,7 @@ def test_a_tag_that_is_gone_is_not_planned() -> None:
 
 TAGS = [f"aaaaaa{number}{suffix}" for number in range(4) for suffix in ("", "-amd64", "-arm64")]
 SHARED = ["latest", "stable", "aaaaaa1-previous", "1.4"]
+UPLOADS = [f"upload-0123456789ab-{tag}" for tag in ("aaaaaa1", "aaaaaa2-amd64", "latest")]
 DAYS = st.one_of(st.none(), st.integers(0, 5))
 
 
@@ -246,7 +309,7 @@ def repositories(draw: t.Callable[..., t.Any]) -> list[TaggedImage]:
     """Any tags, each of which holds one of a few images or indexes."""
     singles = [single("", number) for number in range(4)]
     images = []
-    for tag in draw(st.lists(st.sampled_from(TAGS + SHARED), unique=True)):
+    for tag in draw(st.lists(st.sampled_from(TAGS + SHARED + UPLOADS), unique=True)):
         members = draw(st.lists(st.sampled_from(singles), max_size=2, unique_by=id))
         name = draw(st.integers(0, 3)) if len(members) < 2 else f"9{''.join(each.digest[-1] for each in members)}"
         found = single(tag, name) if len(members) < 2 else index(tag, name, *members)
@@ -265,6 +328,7 @@ def repositories(draw: t.Callable[..., t.Any]) -> list[TaggedImage]:
     used=st.frozensets(st.sampled_from([digest(name) for name in ("0", "1", "c2", "c3", "901", "923")]), max_size=2),
     named=st.frozensets(st.sampled_from(TAGS), max_size=2),
     untag=st.booleans(),
+    lost=st.frozensets(st.sampled_from([digest(name) for name in range(4)]), max_size=2),
 )
 def test_every_needed_image_is_kept(
     images: list[TaggedImage],
@@ -274,14 +338,16 @@ def test_every_needed_image_is_kept(
     used: frozenset[str],
     named: frozenset[str],
     untag: bool,
+    lost: frozenset[str],
 ) -> None:
     """In any repository, under any rules."""
     start = datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()
     newer_than = None if newer is None else start + newer * DAY
-    own = rules(keep_last=keep_last, newer_than=newer_than, keep=keep, untag_members=untag)
+    limits = {"newer_than": newer_than, "uploaded_before": start + 3 * DAY}
+    own = rules(keep_last=keep_last, keep=keep, untag_members=untag, **limits)
     attached = [signature(name) for name in ("0", "1", "901")]
     tags = [*(image.tag for image in images), *attached]
-    decisions = {each.tag: each for each in plan_removals(tags, images, own, ImagesInUse(used, named))}
+    decisions = {each.tag: each for each in plan_removals(tags, images, own, ImagesInUse(used, named), lost)}
     assert list(decisions) == tags
     kept = [image for image in images if not decisions[image.tag].removed]
     kept_digests = {digest for image in kept for digest in image.digests}
@@ -292,18 +358,24 @@ def test_every_needed_image_is_kept(
             # Neither the tag nor what it holds is needed by name, by digest or by configuration.
             assert not any(re.fullmatch(each, image.tag) for each in keep)
             assert image.tag not in named
-            assert not image.digests & used
-            assert revision_ is not None
-        if decision.removed and decision.reason == "old":
+            assert not image.digests & used or image.digest in kept_digests
+            assert revision_ is not None or image.tag in UPLOADS
+        if decision.removed and decision.reason == "upload":
+            assert image.tagged_at
+            assert image.pushed_at
+        elif decision.removed and decision.reason == "old":
             group = [each for each in images if DEFAULT.of(each.tag) == revision_]
+            assert not any(each.digests & used for each in group)
             times = [pushed_at(each) for each in group]
             assert None not in times
             assert all(decisions[each.tag].removed for each in group)
             newest = max(time for time in times if time is not None)
             assert newer_than is None or newest < newer_than
+            broken = {DEFAULT.of(each.tag) for each in kept if decisions[each.tag].missing}
             others = {DEFAULT.of(each.tag) for each in kept if (pushed_at(each) or 0) > newest} - {
                 None,
                 revision_,
+                *broken,
             }
             assert keep_last is None or len(others) >= keep_last
         elif decision.removed:
@@ -317,8 +389,9 @@ def test_every_needed_image_is_kept(
     for tag in attached:
         subject = subject_of(tag)
         was_tagged = any(subject in image.digests for image in images)
-        assert not decisions[tag].removed or (was_tagged and subject not in kept_digests | used)
+        known = was_tagged or subject in lost
+        assert not decisions[tag].removed or (known and subject not in kept_digests | used)
     # The same plan again finds nothing more to remove.
     rest = [tag for tag in tags if not decisions[tag].removed]
-    again = plan_removals(rest, kept, own, ImagesInUse(used, named))
+    again = plan_removals(rest, kept, own, ImagesInUse(used, named), lost)
     assert not [each.tag for each in again if each.removed]

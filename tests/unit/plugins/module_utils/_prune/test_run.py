@@ -118,6 +118,7 @@ def test_removed_and_then_unchanged(scene: Scene) -> None:
         "age": True,
         "size": done["deleted"][1]["size"] + done["deleted"][2]["size"],
         "reason": "old",
+        "missing": [],
     }
     assert {each["tag"]: each["reason"] for each in done["kept"]} == {
         tag: "shared_tag" if tag == "latest" else "keep_last" for tag in before if tag not in OLD_TAGS
@@ -491,3 +492,30 @@ def test_an_older_zot_does_not_know_every_field(scene: Scene) -> None:
     scene.server.respond = older
     assert tags_of(scene.prune()["deleted"]) == OLD_TAGS
     assert "unknown" not in str(scene.prune())
+
+
+def test_a_broken_revision_and_upload_tags(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The intact revisions are kept, the broken one is named, and the upload tag of a day ago is removed."""
+    warnings: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _module, text: warnings.append(text))
+    web = scene.web
+    lost, amd64 = scene.tags[f"{NEW}-arm64"], scene.tags[f"{NEW}-amd64"]
+    old, young = f"upload-0123456789ab-{NEW}-amd64", "upload-ba9876543210-latest"
+    for tag, pushed in ((old, "2026-03-01T10:00:00Z"), (young, "2999-01-01T10:00:00Z")):
+        scene.tags[tag] = amd64
+        web.pushed[tag] = web.tagged[tag] = pushed
+    del scene.tags[f"{NEW}-arm64"]
+    web.lost = {lost}
+    done = scene.prune()
+    assert tags_of(done["deleted"]) == [old]
+    host = scene.server.host
+    assert done["broken"] == [f"{host}/{REPOSITORY}:{tag}" for tag in (NEW, "latest")]
+    (warning,) = warnings
+    assert all(word in warning for word in ("linux/arm64", lost, "Publish the same archives again"))
+    kept = {each["tag"]: (each["reason"], each["missing"]) for each in done["kept"]}
+    assert (kept[OLD], kept[MIDDLE], kept[NEW]) == (("keep_last", []), ("keep_last", []), ("broken", [lost]))
+    assert kept[young] == ("upload", [])
+    table = _prune_table(done)
+    assert [line for line in table if NEW in line and "not whole" in line]
+    heads = [each.path for each in scene.server.requests if each.method == "HEAD" and "sha256:" in each.path]
+    assert len(heads) == len(set(heads)) == 6

@@ -298,6 +298,17 @@ class TestOverHttp:
         assert reader.tags(references[0]) == [str(number) for number in range(10)]
         assert len(fake.commands) == (3 if installed else 11)
 
+    @pytest.mark.parametrize(("reads", "runs"), [(3, 1), (4, 0)])
+    def test_many_expected_reads(
+        self, reader: Registry, host: str, fake: t.Any, monkeypatch: pytest.MonkeyPatch, reads: int, runs: int
+    ) -> None:
+        """crane would be started for the first ones in vain."""
+        monkeypatch.setattr(registry_file, "_FEW", 3)
+        digest = fake.put("demo/app", "1")
+        reader.expect(reads)
+        assert reader.digest(Reference(host, "demo/app", "1")) == digest
+        assert len(fake.commands) == runs
+
     def test_image(self, reader: Registry, host: str, fake: t.Any) -> None:
         digest = fake.put("demo/app", "1")
         image = reader.image(Reference(host, "demo/app", "1"))
