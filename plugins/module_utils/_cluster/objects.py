@@ -37,6 +37,8 @@ RESOURCES: t.Mapping[str, tuple[str, str]] = {
     "replicasets": ("apps/v1", "ReplicaSet"),
     "controllerrevisions": ("apps/v1", "ControllerRevision"),
     "replicationcontrollers": ("v1", "ReplicationController"),
+    "podtemplates": ("v1", "PodTemplate"),
+    "customresourcedefinitions": ("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
     "cronjobs": ("batch/v1", "CronJob"),
     "jobs": ("batch/v1", "Job"),
 }
@@ -84,6 +86,19 @@ CANNOT_PULL_REASONS = frozenset(
 GIVEN_UP_REASONS = CANNOT_PULL_REASONS - {"ErrImagePull", "RegistryUnavailable"}
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def api_of(resource: str) -> tuple[str, str, str | None]:
+    """The API, the name in a path and the kind of a resource.
+
+    A resource that is not in RESOURCES has the form of kubectl, C(scaledjobs.v1alpha1.keda.sh). Its objects name their
+    kind.
+    """
+    if resource in RESOURCES:
+        version, kind = RESOURCES[resource]
+        return version, resource, kind
+    plural, version, group = resource.split(".", 2)
+    return f"{group}/{version}", plural, None
 
 
 def is_name(text: object) -> bool:
