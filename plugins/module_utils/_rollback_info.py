@@ -279,6 +279,8 @@ def _result(registry: Registry, plan: _Rollback, names: t.Sequence[t.Mapping[str
     for each, revisions in zip(plan.repositories, names):
         for tag, now, target in zip(each.tags, each.current, each.target or [None] * len(each.tags)):
             found = {"from_revision": revisions.get(now or ""), "to_revision": revisions.get(target or "")}
+            if target and plan.revision:
+                found["to_revision"] = plan.revision
             images.append({"reference": str(tag), "from": now, "to": target, **found})
             if target and target != now:
                 moves.setdefault((each.name, target), []).append(str(tag.tag))

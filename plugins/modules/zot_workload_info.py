@@ -254,7 +254,7 @@ workloads:
           description: The name of the container or volume.
           type: str
           returned: always
-            image:
+        image:
           description: The image in the template.
           type: str
           returned: always

@@ -24,11 +24,15 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
 
 @dataclass(frozen=True)
 class Move:
-    """A shared tag with its digest before the rollback, which may be unknown, and after it."""
+    """A shared tag with its digest before the rollback, which may be unknown, and after it.
+
+    *revision* is the revision of the digest before.
+    """
 
     tag: Reference
     before: str | None
     after: str
+    revision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ class Rollback:
             before, after = each.get("from"), each.get("to")
             if not isinstance(after, str) or not is_digest(after):
                 raise ZotError("invalid_option", f"rollback.images has no digest in to for {tag}")
-            moves.append(Move(tag, before if isinstance(before, str) and is_digest(before) else None, after))
+            before = before if isinstance(before, str) and is_digest(before) else None
+            moves.append(Move(tag, before, after, each.get("from_revision")))
         return cls(moves, revision or None, bool(option.get("exact")) and bool(revision))
 
     @property
@@ -90,7 +95,11 @@ class Rollback:
         if image.name not in self.names or self.is_done(record):
             return False
         lost, after = self.lost(image.name), self.after(image.name)
-        if lost or image.runs in after:
+        if image.runs in after:
+            # The release has the same image as the one before it, but it has set its own revision.
+            moved = {each.revision for each in self.moves if each.before != each.after}
+            return image.before != image.after and record.revision is not None and record.revision in moved
+        if lost:
             return image.runs in lost
         # The tags were moved by a rollback that did not finish. It restored what has the digest of the tags.
         return self.is_exact or image.ran in after or any(image.before.endswith(f"@{each}") for each in after)

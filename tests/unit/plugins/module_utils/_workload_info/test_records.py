@@ -330,6 +330,19 @@ class TestRollback:
         assert world.rollback(A)["ok"]
         assert (world.image("web", 1), world.runs["web"]["app"]) == (f"{OTHER_APP}:v1", DIGESTS[A])
 
+    def test_a_release_with_the_same_image(self) -> None:
+        """Its tag did not move, but that of another repository: the workload gets its revision back."""
+        world = World(workload(container(f"{APP}:{A}"), name="web"))
+        world.tags[f"{APP}:{C}"] = DIGESTS[A]
+        world.rollout(images=[f"{APP}:{C}", f"{APP}:latest"], set_image="true")
+        assert world.image("web") == f"{APP}:{C}"
+        still = {"reference": f"{APP}:latest", "from": DIGESTS[A], "to": DIGESTS[A], "from_revision": C}
+        moved = {"reference": f"{OTHER_APP}:v1", "from": digest(90), "to": digest(91), "from_revision": C}
+        report: Dict = {"ok": True, "revision": A, "images": [still, moved]}
+        world.tags[f"{OTHER_APP}:v1"] = digest(91)
+        assert world.rollout(rollback=report, set_image="true")["ok"]
+        assert world.image("web") == f"{APP}:{A}"
+
     @pytest.mark.parametrize(
         "option",
         [
