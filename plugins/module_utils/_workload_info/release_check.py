@@ -62,12 +62,13 @@ def unused_images(release: Release, registry: RegistryImages) -> list[str]:
 
 
 def _concerns(verdict: ImageVerdict, name: str, references: t.Sequence[Reference], registry: RegistryImages) -> bool:
-    """Whether a container follows the release, or runs one of its images by another tag."""
+    """Whether a container follows the release, or runs one of its images by another tag, now or after its restart."""
     if verdict.follows:
         return verdict.follows.name == name
     own = verdict.use.reference()
-    return (
-        own is not None
-        and own.name == name
-        and any(registry.matches(each, reference) for each in verdict.running for reference in references)
+    if own is None or own.name != name:
+        return False
+    images = [*verdict.running, *([verdict.expected] if verdict.expected else [])]
+    return verdict.use.followed() in registry.assumed or any(
+        registry.matches(each, reference) for each in images for reference in references
     )

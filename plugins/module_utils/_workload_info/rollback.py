@@ -23,7 +23,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
 
 
 @dataclass(frozen=True)
-class Move:
+class MovedTag:
     """A shared tag with its digest before the rollback, which may be unknown, and after it.
 
     *revision* is the revision of the digest before.
@@ -39,7 +39,7 @@ class Move:
 class Rollback:
     """The report of the role zot_rollback. *is_exact* is true if the user has named the *revision*."""
 
-    moves: t.Sequence[Move]
+    moves: t.Sequence[MovedTag]
     revision: str | None
     is_exact: bool
 
@@ -63,7 +63,7 @@ class Rollback:
             if not isinstance(after, str) or not is_digest(after):
                 raise ZotError("invalid_option", f"rollback.images has no digest in to for {tag}")
             before = before if isinstance(before, str) and is_digest(before) else None
-            moves.append(Move(tag, before, after, each.get("from_revision")))
+            moves.append(MovedTag(tag, before, after, each.get("from_revision")))
         return cls(moves, revision or None, bool(option.get("exact")) and bool(revision))
 
     @property
@@ -71,7 +71,7 @@ class Rollback:
         """The repositories of the rollback, with their registry."""
         return frozenset(each.tag.name for each in self.moves)
 
-    def move(self, reference: Reference) -> Move | None:
+    def move(self, reference: Reference) -> MovedTag | None:
         """The move of the tag that a reference names."""
         tagged = reference.tagged(reference.tag) if reference.tag else None
         return next((each for each in self.moves if each.tag == tagged), None)

@@ -1347,6 +1347,12 @@ class TestRelease:
         own = workload(container(f"{APP}:{OLD}"))
         assert info([own], [pod(f"{APP}@{OTHER}")], [image(f"{APP}:{NEW}"), again], released=[f"{APP}:{NEW}"])["ok"]
 
+    @pytest.mark.parametrize("pods", [[pod(f"{APP}@{OTHER}")], []], ids=["stale", "no pods yet"])
+    def test_a_tag_that_the_release_does_not_list(self, pods: list[Dict]) -> None:
+        """Its restart starts the release, also in check mode."""
+        found = info([workload()], pods, RELEASE_IMAGES, released=[f"{APP}:{NEW}"])
+        assert found["problems"] == [each["problem"] for each in found["workloads"] if each["problem"]]
+
     def test_the_remedy(self) -> None:
         own = workload(container(f"{APP}:{OLD}"))
         found = info([own], [pod(f"{APP}@{OTHER}")], RELEASE_IMAGES, released=[f"{APP}:{NEW}"])
