@@ -14,7 +14,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import ImageUse, Object, image_uses
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.release_records import (
     RecordedImage,
     ReleaseRecord,
@@ -29,7 +29,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images
     where,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.registry_images import RegistryImages
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollback import Rollback
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollback import MovedTag, Rollback
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,17 @@ def restore(
     return Restoration(images, "the rollback does not change it, because the rolled back release did not")
 
 
+def runs_lost_image(pod: Object, registry: RegistryImages, rollback: Rollback) -> bool:
+    """Whether a pod runs an image that a tag has lost, and names this tag. Only its owner can replace such a pod."""
+    return any(
+        _old_images(use, [pod], move, registry, rollback)
+        for use in image_uses(pod["spec"])
+        for reference in [registry.held(use)]
+        for move in [rollback.move(reference) if reference and not reference.digest else None]
+        if move
+    )
+
+
 def _restored(
     container: Container,
     record: ReleaseRecord,
@@ -136,13 +147,7 @@ def _moved_back(
     use, move = container.use, rollback.move(container.reference)
     if move is None or container.reference.digest or container.later:
         return None
-    lost = [move.tag.pinned(digest) for digest in rollback.lost(move.tag.name)]
-    running = running_images(use, pods)
-    old = [
-        text
-        for text in running
-        if not registry.matches(text, move.tag) and (not lost or any(registry.matches(text, each) for each in lost))
-    ]
+    old = _old_images(use, pods, move, registry, rollback)
     if not old:
         return None
     return ImageVerdict(
@@ -150,11 +155,23 @@ def _moved_back(
         "mismatched",
         f"{where(use)} runs {', '.join(map(_digest, old))}, but {move.tag} is rolled back to {short(move.after)}",
         move.after,
-        running,
+        running_images(use, pods),
         old,
         change=None if container.pulls_tag else f"{move.tag}@{move.after}",
         our_pin=not container.pulls_tag,
     )
+
+
+def _old_images(
+    use: ImageUse, pods: t.Sequence[Object], move: MovedTag, registry: RegistryImages, rollback: Rollback
+) -> list[str]:
+    """The images of the pods that the tag has lost. If that is not known: those that are not the image of the tag."""
+    lost = [move.tag.pinned(digest) for digest in rollback.lost(move.tag.name)]
+    return [
+        text
+        for text in running_images(use, pods)
+        if not registry.matches(text, move.tag) and (not lost or any(registry.matches(text, each) for each in lost))
+    ]
 
 
 def _digest(running: str) -> str:

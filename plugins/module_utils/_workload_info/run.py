@@ -43,6 +43,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._workload_info.releas
     release_problems,
     unused_images,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.restore import runs_lost_image
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollback import Rollback
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import Workloads, read_workloads
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.verdicts import (
@@ -160,7 +161,9 @@ def _assess(
         # An image of the release may run by another digest, so compare the configurations, too.
         if missing and registry.read_whole(registry.references):
             missing = release_problems(policy.release, registry, found)
-        others = [] if policy.rollback else cluster.other_pods
+        others = cluster.other_pods
+        if policy.rollback:
+            others = [pod for pod in others if runs_lost_image(pod, registry, policy.rollback)]
         other_problems, other_unverified = assess_other_pods(others, registry)
         if not (uses or selection.allow_empty or unreadable):
             images = " or ".join(f"{registry.name}/{each}" for each in query.repositories) or registry.name
@@ -189,7 +192,7 @@ def _assess_workloads(
     found = []
     for workload in cluster.workloads:
         verdict = assess_workload(workload, cluster.pods_of(workload), registry, policy, waited)
-        if verdict is None and selection.names:
+        if verdict is None and selection.names and not policy.rollback:
             reason = f"it uses no image of {registry.name}"
             verdict = _unknown(workload, reason, problem=reason)
         if verdict:

@@ -330,6 +330,20 @@ class TestRollback:
         assert world.rollback(A)["ok"]
         assert (world.image("web", 1), world.runs["web"]["app"]) == (f"{OTHER_APP}:v1", DIGESTS[A])
 
+    @pytest.mark.parametrize(("revision", "ok"), [(C, False), (A, True), (D, True)])
+    def test_a_pod_without_a_workload(self, revision: str, ok: bool) -> None:
+        """It is a problem if it runs the image that is rolled back, because the collection does not restart it."""
+        world = World(workload(name="web"))
+        world.release(C)
+        alone = pod(f"{APP}@{DIGESTS[revision]}", name="alone")
+        alone["metadata"]["ownerReferences"] = []
+        alone["spec"] = {"containers": [container()]}
+        own = world.pods
+        world.pods = lambda: [*own(), alone]  # type: ignore[method-assign]
+        found = world.rollback(A)
+        assert (found["ok"], found["workloads"][0]["status"]) == (ok, "current")
+        assert ok or "pod alone of no owner: container app runs" in found["problems"][0]
+
     def test_a_release_with_the_same_image(self) -> None:
         """Its tag did not move, but that of another repository: the workload gets its revision back."""
         world = World(workload(container(f"{APP}:{A}"), name="web"))
