@@ -199,21 +199,30 @@ def rollout(
         *([patches["msg"]] if patches.get("failed") and not refused else []),
         *(each for each in _problems(verdict) if each not in pending),
     ]
+    images_set = {each["name"]: each["changes"] for each in restarts if each["changes"]}
+    theirs, unverified = verdict.get("theirs") or [], verdict.get("unverified") or []
     return {
         "ok": not problems,
         "changed": bool(restarts),
+        "summary": [
+            *(f"{each['name']}: {each['status']}: {each['reason']}" for each in workloads),
+            # The diff of a patch hides the pod template, whose environment may hold secrets.
+            *(f"{name}: set {change}" for name, changes in images_set.items() for change in changes),
+            *(f"not changed: {text}" for text in theirs),
+            *(f"unverified: {text}" for text in unverified),
+        ],
         "namespace": before.get("namespace", namespace),
         "registry": before.get("registry", registry),
         "cluster": before.get("cluster"),
         "workloads": workloads,
         "restarted": [each["name"] for each in restarts],
-        "images_set": {each["name"]: each["changes"] for each in restarts if each["changes"]},
+        "images_set": images_set,
         "runs": sorted({text for each in workloads for image in each["images"] for text in image["running"]}),
         "verified": current,
         "not_verified": sorted({each["name"] for each in workloads if each["status"] != "untouched"} - set(current)),
-        "theirs": verdict.get("theirs") or [],
+        "theirs": theirs,
         "problems": problems,
-        "unverified": verdict.get("unverified") or [],
+        "unverified": unverified,
         "unreadable": verdict.get("unreadable") or [],
     }
 

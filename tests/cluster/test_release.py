@@ -137,7 +137,7 @@ def test_workloads_that_name_another_revision(site: Site, release: Callable[...,
     set_on_openclaw = {"deployment/openclaw": [change, change.replace("container app", "image volume workspace")]}
     expected = {**set_on_openclaw, "cronjob/nightly": [change], "deployment/argo": [change]}
     assert report(planned)["images_set"] == expected
-    assert f'"{change}"' in planned.stdout.partition("Show the images that are set")[2]
+    assert f"deployment/openclaw: set {change}" in planned.stdout.partition("Show the status of each workload")[2]
     assert done.returncode == 2
     problem = f"deployment/argo: container app names {old}, but {new} was released; the image was not set"
     assert f"{problem}, since Argo CD reverts it" in done.stdout + done.stderr

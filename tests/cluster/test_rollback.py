@@ -98,7 +98,7 @@ def test_a_rollback_touches_nothing_else(shop: Shop, tmp_path: Path) -> None:
     """
     site, kubectl = shop.site, shop.kubectl
     shop.digests[A] = shop.push("web", shop.archives[A], A, "latest", "stable")
-    database = shop.push("db", shop.archive("db-1"), "latest", "v1")
+    database = shop.push("db", shop.archive("db-1"), "latest", "v1", "v0")
     latest, old = f"{shop.web}:latest", f"{shop.web}:{A}"
     ours = {"labels": {"tier": "web"}}
     followers = ("web", "cached", "setup", "stateful", "daemon")

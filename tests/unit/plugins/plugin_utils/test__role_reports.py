@@ -77,6 +77,7 @@ def workload(name: str, status: str, *, patch: bool = False) -> Dict:
     return {
         "name": name,
         "status": status,
+        "reason": "its image",
         "problem": problem,
         "patch": {"spec": {}} if patch else None,
         "by_hand": None,
