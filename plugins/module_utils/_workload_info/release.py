@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import ImageUse, Object, record
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.release_records import RECORD
-from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import form_of, is_revision
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import RESTARTED_AT
 
@@ -32,7 +32,6 @@ class Release:
     """The references that a release published."""
 
     def __init__(self, references: t.Iterable[Reference]) -> None:
-        """Raises InvalidReferenceError if two of the references are different revisions of one repository."""
         self.references = tuple(dict.fromkeys(references))
         self._tags = {(each.name, each.tag) for each in self.references}
         self._revisions: dict[tuple[str, str], Reference] = {}
@@ -40,11 +39,7 @@ class Release:
         for each in self.references:
             form = self._form(each)
             if form:
-                first = self._revisions.setdefault((each.name, form), each)
-                if first != each:
-                    raise InvalidReferenceError(
-                        f"images names two revisions of {each.name}, {first.tag} and {each.tag}: name one"
-                    )
+                self._revisions.setdefault((each.name, form), each)
 
     @property
     def revision(self) -> str | None:

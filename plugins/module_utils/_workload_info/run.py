@@ -30,7 +30,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     at_least,
-    invalid_options,
     references_option,
     registry_option,
     repositories_option,
@@ -91,8 +90,7 @@ class WorkloadQuery:
         registry = registry_option(params["registry"])
         at_least(0, wait_timeout=params["wait_timeout"])
         at_least(1, wait_sleep=params["wait_sleep"])
-        with invalid_options():
-            release = Release(references_option("images", params["images"], registry))
+        release = Release(references_option("images", params["images"], registry))
         rollback = Rollback.of(params["rollback"], registry)
         if rollback and release.references:
             raise ZotError("invalid_option", "images and rollback are mutually exclusive")

@@ -1425,7 +1425,6 @@ class TestRelease:
         ("released", "message"),
         [
             (["ghcr.io/a/b:1"], "ghcr.io/a/b:1 is not an image of oci.killinit.cc"),
-            ([f"{APP}:{NEW}", f"{APP}:{OLD}"], "images names two revisions of oci.killinit.cc/openclaw/openclaw"),
             (["UPPER:1"], "'UPPER' is not a valid repository"),
             ([5349], "images[0] is the number 5349, not text: quote it"),
         ],
