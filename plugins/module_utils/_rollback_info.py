@@ -85,7 +85,7 @@ def run(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             _find_revision(registry, pool, plan)
         if params["require_platforms"] and not plan.problems:
             _compare_platforms(registry, pool, plan)
-        return _result(registry, plan)
+        return _result(registry, plan, [_named_revisions(registry, pool, each) for each in repositories])
 
 
 def _repositories(registry: Registry, params: t.Mapping[str, t.Any]) -> list[_Repository]:
@@ -300,22 +300,37 @@ def _built(registry: Registry, image: Image) -> Time:
     return parse_time((config or {}).get("created")) or _UNKNOWN_TIME
 
 
-def _result(registry: Registry, plan: _Rollback) -> dict[str, t.Any]:
+def _named_revisions(registry: Registry, pool: Executor, repository: _Repository) -> dict[str, str]:
+    """The revision of each image, by digest. Empty if there are too many to read."""
+    tags = _tags_of_revisions(registry, repository)
+    if len(tags) > _COMPARED:
+        return {}
+    digests = dict(zip(tags, pool.map(lambda tag: registry.digest(repository.tags[0].tagged(tag)), tags)))
+    by_digest: dict[str, list[str]] = {}
+    for tag, digest in digests.items():
+        by_digest.setdefault(digest or "", []).append(tag)
+    return {digest: _probable_revisions(found)[-1] for digest, found in by_digest.items()}
+
+
+def _result(registry: Registry, plan: _Rollback, names: t.Sequence[t.Mapping[str, str]]) -> dict[str, t.Any]:
     moves: dict[tuple[str, str], list[str]] = {}
     images = []
-    for each in plan.repositories:
+    for each, revisions in zip(plan.repositories, names):
         for tag, now, target in zip(each.tags, each.current, each.target or [None] * len(each.tags)):
-            images.append({"reference": str(tag), "from": now, "to": target})
+            found = {"from_revision": revisions.get(now or ""), "to_revision": revisions.get(target or "")}
+            if target and plan.revision:
+                found["to_revision"] = plan.revision
+            images.append({"reference": str(tag), "from": now, "to": target, **found})
             if target and target != now:
                 moves.setdefault((each.name, target), []).append(str(tag.tag))
-    names = [registry.reference(each.name, plan.revision or str(each.tags[0].tag)) for each in plan.repositories]
+    references = [registry.reference(each.name, plan.revision or str(each.tags[0].tag)) for each in plan.repositories]
     return {
         "changed": False,
         "ok": not plan.problems,
         "problems": plan.problems,
         "revision": plan.revision,
         "images": images,
-        "references": [str(name) for name in names],
+        "references": [str(each) for each in references],
         "moves": [
             {"repository": repository, "source": source, "tags": tags} for (repository, source), tags in moves.items()
         ]

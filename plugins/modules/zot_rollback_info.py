@@ -122,6 +122,16 @@ images:
       type: str
       returned: always
       sample: sha256:0c249ffe57e7db3839671e14594453bf360a5a96a6a83b555b55578e17f15c00
+    from_revision:
+      description: The revision of the current image; V(null) if no tag of a revision refers to it.
+      type: str
+      returned: always
+      sample: "9d0e4f7"
+    to_revision:
+      description: The revision of the image to roll back to; V(null) if no tag of a revision refers to it.
+      type: str
+      returned: always
+      sample: "3f2c1ab"
 references:
   description: The image of RV(revision) in each repository; the first shared tag if RV(revision) is null.
   type: list

@@ -46,20 +46,25 @@ options:
     default: []
   images:
     description:
-      - References that a release published. The digest of each must run in at least one selected workload.
+      - References that a release published, its revision and its shared tags. Every container that follows the release
+        must run it, and each repository must have such a container.
+      - A container follows the release if it names a repository of this list by a tag of this list, by such a tag with
+        a digest, by another revision, or by a digest alone. It does not follow if it names another shared tag.
       - A container names another revision if this list has a reference of the same repository whose tag is different
         but has the same form. All tags of 7 to 40 hexadecimal digits, for example C(3f2c1ab), have the same form. Other
         tags have the same form if only their numbers differ, for example C(1.4.1) and C(1.4.2). A tag without digits,
-        for example C(stable), is never a revision, and beside C(1.4.2) in this list C(1.4) is none. A digest without a
-        tag names another revision if it is a different image.
+        for example C(stable), is never a revision, and beside C(1.4.2) in this list C(1.4) is none.
+      - A workload with zero replicas and a CronJob are assessed by their template.
     type: list
     elements: raw
     default: []
   set_image:
     description:
-      - Whether the patch changes the image of a container that names another revision to the revision in O(images). If
-        O(images) has only shared tags of the repository, there is none to set, and such a container is a problem unless
-        it runs one of O(images).
+      - Whether the patch sets the released image in a container that follows the release and that a restart would not
+        update. A container that names another revision gets the revision of O(images). A container whose
+        C(imagePullPolicy) is not C(Always) gets the digest behind its tag.
+      - A digest that such a patch has added belongs to this collection. The next release replaces it also without this
+        option, and removes it where the pull policy is C(Always).
       - V(force) also changes workloads that Argo CD, Flux or Helm manages. These tools may set the image back.
     type: str
     choices: ['false', 'true', force]
@@ -67,11 +72,20 @@ options:
   pin:
     description:
       - Whether the patch adds the digest to the tag (C(tag@digest)) where a restart would start the same image again
-        because of C(imagePullPolicy).
-      - Such a digest is updated when the tag moves.
+        because of C(imagePullPolicy). Such a digest is updated when the tag moves.
       - In workloads that Argo CD, Flux or Helm manages, this needs O(set_image=force), too.
     type: bool
     default: false
+  rollback:
+    description:
+      - The report of the role P(killinit.zot.zot_rollback#role). The patches then restore the workloads that the rolled
+        back release has changed, and no others. O(images) must be empty.
+      - A workload whose record (RV(workloads[].record)) says that a release started an image that is rolled back gets
+        the image that it had before, or the image of the revision if the user has named one. The record counts only
+        while the template has the image that the release wrote. Otherwise RV(theirs) names the workload.
+      - A workload without such a record that runs such an image because its tag had moved is restarted, or gets the
+        digest behind its tag where a restart would not pull.
+    type: dict
   assume_pushed:
     description:
       - References that a dry run would have moved, for example RV(ignore:zot_publish_report.written) in check mode.
@@ -117,8 +131,6 @@ EXAMPLES = r"""
     definition: "{{ item.patch }}"
     hidden_fields: [spec.template.spec, status]
   loop: "{{ compared.workloads | selectattr('patch') }}"
-  loop_control:
-    label: "{{ item.name }}: {{ item.reason }}"
 
 - name: Wait for the rollouts and verify the running digests
   killinit.zot.zot_workload_info:
@@ -133,10 +145,7 @@ EXAMPLES = r"""
   killinit.zot.zot_workload_info:
     registry: oci.killinit.cc
     namespace: openclaw
-    workloads:
-      - deployment/openclaw
-    images:
-      - openclaw/openclaw:3f2c1ab
+    images: [openclaw/openclaw:3f2c1ab, openclaw/openclaw:latest]
 """
 
 RETURN = r"""
@@ -144,7 +153,6 @@ ok:
   description: Whether there are no RV(problems).
   type: bool
   returned: success
-  sample: false
 problems:
   description: >-
     A sentence for each workload that is not current, for each image of O(images) that does not run, and for each
@@ -153,8 +161,7 @@ problems:
   elements: str
   returned: success
   sample:
-    - "deployment/openclaw: container openclaw runs sha256:88d37ded802a, but oci.killinit.cc/openclaw/openclaw:latest
-      means sha256:4c553b9ea325 now"
+    - "deployment/openclaw: container openclaw runs sha256:88d37ded802a, but …/openclaw:latest means sha256:4c553b9"
 unverified:
   description: >-
     A sentence for each image that cannot be verified by its digest, for example of an image volume, of a CronJob, or of
@@ -174,24 +181,29 @@ unreadable:
       description: The verb of the request.
       type: str
       returned: always
-      sample: list
     resource:
       description: The resource.
       type: str
       returned: always
-      sample: pods
     namespace:
       description: The namespace.
       type: str
       returned: always
-      sample: openclaw
     message:
       description: The error message of the API server.
       type: str
       returned: always
-      sample: 'pods is forbidden: User "ops" cannot list resource "pods" in API group "" in the namespace "openclaw"'
+theirs:
+  description: >-
+    A sentence for each workload that a rollback leaves as it is, because somebody has changed the image that a release
+    had set. These are not RV(problems).
+  type: list
+  elements: str
+  returned: success
 workloads:
-  description: The selected workloads that use an image of the registry, and all workloads that O(workloads) names.
+  description: >-
+    The selected workloads that use an image of the registry, or with O(rollback) of its repositories, and all workloads
+    that O(workloads) names.
   type: list
   elements: dict
   returned: success
@@ -200,12 +212,10 @@ workloads:
       description: The name, in the form that kubectl accepts.
       type: str
       returned: always
-      sample: deployment/openclaw
     kind:
       description: The kind.
       type: str
       returned: always
-      sample: Deployment
     status:
       description:
         - V(current) means that all pods run the current images of the tags.
@@ -214,25 +224,22 @@ workloads:
         - V(progressing) means that a rollout is in progress.
         - V(failed) means that the rollout cannot finish, or that an image is not in the registry.
         - V(unknown) means that the digests do not show which image runs.
+        - V(untouched) means that O(rollback) does not change the workload.
       type: str
       returned: always
-      sample: stale
     reason:
       description: The reason for the status.
       type: str
       returned: always
-      sample: "container openclaw runs sha256:88d37ded802a, but oci.killinit.cc/openclaw/openclaw:latest means
-        sha256:4c553b9ea325 now"
+      sample: "container openclaw runs sha256:88d37ded802a, but …/openclaw:latest means sha256:4c553b9ea325 now"
     problem:
       description: The sentence of this workload in RV(problems); null if it has no problem.
       type: str
       returned: always
-      sample: null
     pods:
       description: The number of pods that have not ended.
       type: int
       returned: always
-      sample: 2
     images:
       description: The images of the registry that the template names.
       type: list
@@ -243,45 +250,35 @@ workloads:
           description: V(container), V(init container) or V(image volume).
           type: str
           returned: always
-          sample: container
         name:
           description: The name of the container or volume.
           type: str
           returned: always
-          sample: openclaw
         image:
           description: The image in the template.
           type: str
           returned: always
-          sample: oci.killinit.cc/openclaw/openclaw:latest
         pull_policy:
           description: The pull policy.
           type: str
           returned: always
-          sample: Always
         expected:
           description: The digest that the pods should run; null if it is not known.
           type: str
           returned: always
-          sample: sha256:4c553b9ea325a14b0e5ee5afaabf53ae2b4f3b186155d197ae400809bb5c8dfd
         running:
           description: The images that the pods report. While a rollout is in progress, only its new pods count.
           type: list
           elements: str
           returned: always
-          sample:
-            - oci.killinit.cc/openclaw/openclaw@sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
         verdict:
           description: V(current), V(mismatched), V(missing) (in the registry), V(pinned), V(not_running) or V(unknown).
           type: str
           returned: always
-          sample: mismatched
         reason:
           description: The reason for the verdict.
           type: str
           returned: always
-          sample: "container openclaw runs sha256:88d37ded802a, but oci.killinit.cc/openclaw/openclaw:latest means
-            sha256:4c553b9ea325 now"
     patch:
       description: >-
         A strategic merge patch that makes the workload current, as a definition for M(kubernetes.core.k8s) with
@@ -291,12 +288,8 @@ workloads:
       sample:
         apiVersion: apps/v1
         kind: Deployment
-        metadata: {name: openclaw, namespace: openclaw}
-        spec:
-          template:
-            metadata:
-              annotations:
-                kubectl.kubernetes.io/restartedAt: "2026-11-25T12:00:00Z"
+        metadata: {name: openclaw, namespace: openclaw, annotations: {killinit.zot/release: '{"revision": …}'}}
+        spec: {template: {metadata: {annotations: {kubectl.kubernetes.io/restartedAt: "2026-11-25T12:00:00Z"}}}}
     changes:
       description: The images that RV(workloads[].patch) sets, one sentence each.
       type: list
@@ -304,54 +297,61 @@ workloads:
       returned: always
       sample:
         - "container openclaw: oci.killinit.cc/openclaw/openclaw:9a8b7c6 -> oci.killinit.cc/openclaw/openclaw:3f2c1ab"
-    undo:
+    by_hand:
+      description: What the user must do after RV(workloads[].patch) was applied; null if nothing.
+      type: str
+      returned: always
+    record:
       description: >-
-        The patch that restores the images and annotations that RV(workloads[].patch) replaces; null if it replaces no
-        image.
+        The annotation C(killinit.zot/release) of the workload, which each patch of this module writes; null if there is
+        none. C(holds) is whether the template still has the images in C(after). C(ran) and C(runs) are the digests of
+        the pods before and after the patch.
       type: dict
       returned: always
-      sample: null
+      sample:
+        revision: "3f2c1ab"
+        time: "2026-11-25T12:00:00Z"
+        rollback: false
+        holds: true
+        images:
+          - container: container openclaw
+            before: oci.killinit.cc/openclaw/openclaw:latest
+            ran: sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
+            after: oci.killinit.cc/openclaw/openclaw:latest
+            runs: sha256:4c553b9ea325a14b0e5ee5afaabf53ae2b4f3b186155d197ae400809bb5c8dfd
 namespace:
   description: The namespace.
   type: str
   returned: success
-  sample: openclaw
 registry:
   description: The registry.
   type: str
   returned: success
-  sample: oci.killinit.cc
 cluster:
   description: The address of the API server.
   type: str
   returned: success
-  sample: https://10.0.0.1:6443
 error_class:
   description: The class of the error, as M(killinit.zot.zot_image_info) returns it.
   type: str
   returned: failure
-  sample: not_found
 retryable:
   description: Whether the same task can succeed later without a change.
   type: bool
   returned: failure
-  sample: false
 hint:
   description: How to correct the error.
   type: str
   returned: failure
-  sample: Correct the name, the namespace or the selector.
 cmd:
   description: The command of the tool that failed, without secrets.
   type: list
   elements: str
   returned: if crane failed
-  sample: [crane, manifest, "oci.example.com/openclaw/openclaw:latest"]
 rc:
   description: The exit status of the tool; V(null) if the tool was killed.
   type: int
   returned: if crane failed
-  sample: 1
 """
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import cluster_module, connect
@@ -374,6 +374,7 @@ OPTIONS = {
     "images": {"type": "list", "elements": "raw", "default": []},
     "set_image": {"type": "str", "choices": ["false", "true", "force"], "default": "false"},
     "pin": {"type": "bool", "default": False},
+    "rollback": {"type": "dict"},
     "assume_pushed": {"type": "list", "elements": "str", "default": []},
     "allow_empty": {"type": "bool", "default": False},
     "wait": {"type": "bool", "default": False},
@@ -387,7 +388,7 @@ def main() -> None:
     module = cluster_module(OPTIONS)
     try:
         with open_registries(module._module) as task:
-            query = WorkloadQuery.of(module.params)
+            query = WorkloadQuery.of(module.params, check_mode=module.check_mode)
             registry = Registry(task.session(options_beside_a_cluster(module.params)))
             result = run(connect(module), registry, query)
     except (ZotError, ClusterError, InvalidNameError) as error:

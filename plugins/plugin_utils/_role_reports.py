@@ -24,12 +24,16 @@ def publish(*, plan: Result, pushed: Result, indexed: Result, moved: Result, rev
     problems = [*plan["problems"], *(each["msg"] for each in results if each.get("failed"))]
     written = [tag["reference"] for each in results for tag in each.get("tags") or () if tag["changed"]]
     single = [image for image in pushed.get("images") or () if image["tag"] == revision]
+    images = [*(indexed.get("images") or ()), *single]
+    shared = [tag for each in (indexed, moved) for tag in each.get("tags") or ()]
     return {
         "ok": len(results) == 3 and not problems,
         "changed": bool(written),
         "registry": pushed.get("registry"),
         "revision": revision,
-        "images": [*(indexed.get("images") or ()), *single],
+        "images": images,
+        # The tags of the release, without those of the architectures: workloads that name one of them follow it.
+        "references": list(dict.fromkeys(each["reference"] for each in (*images, *shared))),
         "written": written,
         "problems": problems,
     }
@@ -52,20 +56,34 @@ def promote(*, invalid: t.Sequence[str], result: Result, revision: t.Any) -> Rep
     }
 
 
-def rollback(*, found: Result, tagged: Result) -> Report:
-    """The report of the role zot_rollback."""
+def rollback(*, found: Result, tagged: Result, revision: t.Any = None) -> Report:
+    """The report of the role zot_rollback. *revision* is the revision that the user has named."""
     done = tagged if found.get("ok") else {}
     problems = [*_problems(found), *([done["msg"]] if done.get("failed") else [])]
+    images = found.get("images") or []
     return {
         "ok": not problems,
         "changed": bool(done.get("changed")),
         "registry": found.get("registry"),
         "revision": found.get("revision"),
-        "images": found.get("images") or [],
+        "exact": revision not in (None, ""),
+        "images": images,
+        "summary": [_moved(each) for each in images],
         "references": found.get("references") or [],
         "moved": done.get("moved") or [],
         "problems": problems,
     }
+
+
+def _moved(tag: Result) -> str:
+    """What happens to a shared tag, by the revisions: C(oci.example/app:latest: 9d0e4f7 → 3f2c1ab)."""
+    before, after = (_revision(tag, key) for key in ("from", "to"))
+    what = f"stays at {after}" if tag["from"] == tag["to"] else f"{before} → {after}"
+    return f"{tag['reference']}: {what}"
+
+
+def _revision(tag: Result, key: str) -> str:
+    return str(tag.get(f"{key}_revision") or (tag[key] or "absent")[:19])
 
 
 def prune(*, clusters: t.Sequence[Result], used: Result, pruned: Result) -> Report:
@@ -164,39 +182,50 @@ def rollout(
     """The report of the role zot_rollout."""
     patches = {} if before.get("failed") else restarted
     # Without a restart or a rollout in progress, nothing is compared again.
-    again = not (before.get("failed") or patches.get("failed") or after.get("skipped"))
+    again = bool(after) and not (before.get("failed") or after.get("skipped"))
     verdict = after if again else before
     workloads = verdict.get("workloads", before.get("workloads")) or []
     changed = [each for each in patches.get("results") or () if each.get("changed")]
     refused = [each for each in patches.get("results") or () if each.get("failed")]
     restarts = [each["item"] for each in changed]
     current = [each["name"] for each in verdict.get("workloads") or () if each["status"] == "current"]
-    # In check mode a restart and a wait would solve these problems.
+    refusals = {each["item"]["name"]: f"{each['item']['name']}: the patch failed: {each['msg']}" for each in refused}
+    # In check mode a patch and a wait would solve these problems.
     pending = [
         each["problem"]
         for each in workloads
-        if check_mode and may_restart and (each["patch"] or each["status"] == "progressing")
+        if each["name"] in refusals
+        or (check_mode and may_restart and not each["by_hand"] and (each["patch"] or each["status"] == "progressing"))
     ]
     problems = [
-        *(f"{each['item']['name']}: cannot be restarted: {each['msg']}" for each in refused),
+        *refusals.values(),
         *([patches["msg"]] if patches.get("failed") and not refused else []),
         *(each for each in _problems(verdict) if each not in pending),
     ]
+    images_set = {each["name"]: each["changes"] for each in restarts if each["changes"]}
+    theirs, unverified = verdict.get("theirs") or [], verdict.get("unverified") or []
     return {
         "ok": not problems,
         "changed": bool(restarts),
+        "summary": [
+            *(f"{each['name']}: {each['status']}: {each['reason']}" for each in workloads),
+            # The diff of a patch hides the pod template, whose environment may hold secrets.
+            *(f"{name}: set {change}" for name, changes in images_set.items() for change in changes),
+            *(f"not changed: {text}" for text in theirs),
+            *(f"unverified: {text}" for text in unverified),
+        ],
         "namespace": before.get("namespace", namespace),
         "registry": before.get("registry", registry),
         "cluster": before.get("cluster"),
         "workloads": workloads,
         "restarted": [each["name"] for each in restarts],
-        "images_set": {each["name"]: each["changes"] for each in restarts if each["changes"]},
+        "images_set": images_set,
         "runs": sorted({text for each in workloads for image in each["images"] for text in image["running"]}),
-        "undo": [each["undo"] for each in restarts if each["undo"]],
         "verified": current,
-        "not_verified": sorted({each["name"] for each in workloads} - set(current)),
+        "not_verified": sorted({each["name"] for each in workloads if each["status"] != "untouched"} - set(current)),
+        "theirs": theirs,
         "problems": problems,
-        "unverified": verdict.get("unverified") or [],
+        "unverified": unverified,
         "unreadable": verdict.get("unreadable") or [],
     }
 

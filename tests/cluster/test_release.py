@@ -115,15 +115,17 @@ def test_workloads_that_name_another_revision(site: Site, release: Callable[...,
     assert ["no selected workload uses" in text for text in report(first)["unverified"]] == [True]
     argo = workload(old, name="argo", labels={"argocd.argoproj.io/instance": "app"})
     job = cronjob("nightly", workload(old)["spec"]["template"]["spec"])
-    kubectl.apply(workload(old, volume=old), argo, job)
-    ready(kubectl, "deployment/openclaw", "deployment/argo")
+    # A workload that runs the release does not hide those that do not.
+    kubectl.apply(workload(old, volume=old), argo, job, workload(f"{image}:latest", name="front"))
+    ready(kubectl, "deployment/openclaw", "deployment/argo", "deployment/front")
 
     refused = release("4d5e6f7", "changed-layer")
     assert refused.returncode == 2
     output = refused.stdout + refused.stderr
-    assert f"{new} was released, but no selected workload runs it; " in output
-    for name in ("openclaw: container app", "openclaw: image volume workspace", "nightly: container app"):
-        assert f"/{name} names {old}, another revision: set its image" in output
+    assert stats(refused)["verified"] == ["deployment/front"]
+    for name in ("openclaw: container app", "image volume workspace", "nightly: container app"):
+        assert f"{name} names {old}, but {new} was released; " in output
+    assert "set its image, let zot_release_set_image or zot_rollout_set_image set it, or leave the workload" in output
     template = kubectl.get("deployment", "openclaw")["spec"]["template"]["spec"]
     assert (template["containers"][0]["image"], template["volumes"][0]["image"]["reference"]) == (old, old)
 
@@ -135,12 +137,17 @@ def test_workloads_that_name_another_revision(site: Site, release: Callable[...,
     set_on_openclaw = {"deployment/openclaw": [change, change.replace("container app", "image volume workspace")]}
     expected = {**set_on_openclaw, "cronjob/nightly": [change], "deployment/argo": [change]}
     assert report(planned)["images_set"] == expected
-    assert f'"{change}"' in planned.stdout.partition("Show the images that are set")[2]
+    assert f"deployment/openclaw: set {change}" in planned.stdout.partition("Show the status of each workload")[2]
     assert done.returncode == 2
     problem = f"deployment/argo: container app names {old}, but {new} was released; the image was not set"
     assert f"{problem}, since Argo CD reverts it" in done.stdout + done.stderr
     assert report(forced)["restarted"] == ["deployment/argo"]
-    assert sorted(report(again)["verified"]) == ["cronjob/nightly", "deployment/argo", "deployment/openclaw"]
+    assert sorted(report(again)["verified"]) == [
+        "cronjob/nightly",
+        "deployment/argo",
+        "deployment/front",
+        "deployment/openclaw",
+    ]
     unverified = " ".join(report(again)["unverified"])
     assert "cronjob/nightly: container app: its pods start later" in unverified
     assert "deployment/openclaw: image volume workspace: Kubernetes reports no digest" in unverified

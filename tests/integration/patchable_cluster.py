@@ -56,6 +56,7 @@ class PatchableCluster(FakeCluster):
             deployment = self._deployment(name)
         except StopIteration:
             return status(404, "NotFound", f'deployments.apps "{name}" not found')
+        deployment["metadata"].setdefault("annotations", {}).update(request.body["metadata"].get("annotations", {}))
         self._patch(deployment, request.body["spec"]["template"])
         answer = copy.deepcopy(deployment)
         if "dryRun" in request.query:

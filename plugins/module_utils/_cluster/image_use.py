@@ -25,6 +25,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     reported_by,
     template_of,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.release_records import recorded_images
 
 # Every resource with a pod, a pod template, or the history of one.
 RESOURCES_WITH_IMAGES = (
@@ -86,6 +87,9 @@ def images_in_use(document: Object) -> t.Iterator[ImageInUse]:
     is_history = document["kind"] in _HISTORY and owner != name_of(document)
     yield from _template_uses(document, template, owner, "history" if is_history else "template")
     yield from _recorded(document, template, owner)
+    # What a release has replaced, which a rollback starts again.
+    for image, digest in recorded_images(document):
+        yield ImageInUse(document["metadata"].get("namespace") or "", owner, "annotation", image, digest)
 
 
 def _pod_uses(pod: Object, owner: str) -> t.Iterator[ImageInUse]:

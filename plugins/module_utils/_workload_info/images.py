@@ -36,8 +36,11 @@ class ImageVerdict:
     """Whether the pods run the image that a container names.
 
     *verdict* is C(current), C(mismatched), C(missing), C(pinned), C(not_running) or C(unknown). *expected* is the
-    digest that the pods should run. *old* are the images in *running* that differ. *successor* is the released
-    reference that replaces another revision. *unverified* is the reason why the digests do not prove the verdict.
+    digest that the pods should run. *old* are the images in *running* that differ. *change* is the image that a patch
+    sets so that new pods run *expected*; None if a restart is enough. *refusal* is why no patch may do that, with the
+    remedy. *follows* is the reference of the release that the container follows. *our_pin* is true if a release added
+    the digest in *change*, or the digest in the template if that stays. *unverified* is the reason why the digests do
+    not prove the verdict.
     """
 
     use: ImageUse
@@ -46,23 +49,11 @@ class ImageVerdict:
     expected: str | None
     running: t.Sequence[str] = ()
     old: t.Sequence[str] = ()
-    successor: Reference | None = None
+    change: str | None = None
+    refusal: str | None = None
+    follows: Reference | None = None
+    our_pin: bool = False
     unverified: str | None = None
-
-    @property
-    def set_to(self) -> str | None:
-        """The image to set; None for the verdict on an image that stays. A pinned image stays pinned."""
-        reference = self.use.reference()
-        is_pinned = self.expected and reference and reference.digest
-        if self.successor is None:
-            return None
-        return f"{self.successor}@{self.expected}" if is_pinned else str(self.successor)
-
-    @property
-    def is_unaffected_by_restart(self) -> bool:
-        """Whether a new pod would run the same image again, because of its pull policy or of a digest after the tag."""
-        reference = self.use.reference()
-        return not self.successor and (self.use.pull_policy != "Always" or bool(reference and reference.digest))
 
     def for_ansible(self) -> dict[str, t.Any]:
         """One of C(images) in a result."""
@@ -91,7 +82,7 @@ def compare(use: ImageUse, registry: RegistryImages, pods: t.Sequence[Object], *
     reference, pinned = use.followed(), use.pinned()
     exists, expected = registry.exists(reference), registry.digest(reference)
     reported = [(pod, _running(pod, use)) for pod in pods]
-    running = sorted({digest for _pod, digest in reported if digest})
+    running = running_images(use, pods)
     old = [digest for digest in running if exists and not registry.matches(digest, reference)]
     mismatched = {
         digest
@@ -110,14 +101,14 @@ def compare(use: ImageUse, registry: RegistryImages, pods: t.Sequence[Object], *
         verdict, reason = "missing", f"{where(use)}: {use.image} is not in the registry: publish it first"
     elif mismatched:
         verdict = "mismatched"
-        reason = f"{where(use)} runs {_names(mismatched)}, but {reference} means {_short(expected)} now"
+        reason = f"{where(use)} runs {_names(mismatched)}, but {reference} means {short(expected)} now"
     elif use.kind == "image volume" and any(digest is None for _pod, digest in reported):
         verdict = "mismatched"
         reason = f"{where(use)}: Kubernetes reports no digest of the volume, and no annotation {VOLUMES} records it"
     elif old:
         verdict = "unknown"
         reason = unverified = (
-            f"{where(use)} was started when {reference} meant {_short(expected)}, as it does now; it reports"
+            f"{where(use)} was started when {reference} meant {short(expected)}, as it does now; it reports"
             f" {_names(old)}, which the registry does not have, so the digests do not show which image runs"
         )
     elif not running:
@@ -126,7 +117,7 @@ def compare(use: ImageUse, registry: RegistryImages, pods: t.Sequence[Object], *
         verdict, reason = "current", f"{where(use)}: current"
         if use.kind == "image volume" and any(reported_by(pod, use) is None for pod in pods):
             unverified = (
-                f"{where(use)}: Kubernetes reports no digest of the volume; the digest {_short(expected)} is from the"
+                f"{where(use)}: Kubernetes reports no digest of the volume; the digest {short(expected)} is from the"
                 f" annotation {VOLUMES}, which a restart wrote before the pods were started"
             )
     return ImageVerdict(use, verdict, reason, expected, running, old, unverified=unverified)
@@ -137,41 +128,32 @@ def differing(verdicts: t.Iterable[ImageVerdict], registry: RegistryImages) -> l
 
     A runtime may report an image by any name under which it has pulled it, or by the digest of its configuration.
     """
-    old = [verdict for verdict in verdicts if verdict.old]
-    expected = filter(None, [verdict.use.followed() for verdict in old])
-    return [*expected, *registry.behind(text for verdict in old for text in verdict.old)]
+    found = [verdict for verdict in verdicts if verdict.old or (verdict.follows and verdict.change)]
+    named = [
+        reference for each in found for reference in (each.use.followed(), each.use.pinned(), each.follows) if reference
+    ]
+    return [*named, *registry.behind(text for verdict in found for text in verdict.old)]
 
 
-def follow(use: ImageUse, registry: RegistryImages, successor: Reference, pods: t.Sequence[Object]) -> ImageVerdict:
-    """The verdict on a container that names another revision, which *successor* replaces."""
-    digest = registry.digest(successor)
-    running = sorted({digest for digest in (_running(pod, use) for pod in pods) if digest})
-    return ImageVerdict(
-        use,
-        "mismatched",
-        f"{where(use)} names {use.image}, but {successor} was released",
-        digest,
-        running,
-        successor=successor,
-    )
+def running_images(use: ImageUse, pods: t.Iterable[Object]) -> list[str]:
+    """The images that the pods report for a container or volume, each once."""
+    return sorted({found for found in (_running(pod, use) for pod in pods) if found})
 
 
-def in_cronjob(use: ImageUse, registry: RegistryImages, *, pin: bool) -> ImageVerdict:
-    """The verdict on an image of a CronJob, from its template alone, because its pods start later."""
+def in_template(use: ImageUse, registry: RegistryImages, why: str, *, pin: bool) -> ImageVerdict:
+    """The verdict on an image from the template alone. *why* is the reason, for example that it is of a CronJob."""
     verdict = compare(use, registry, [], pin=pin)
     reference = use.reference()
     if verdict.verdict != "not_running" or not reference:
         return verdict
     if pin and reference.digest and reference.digest != verdict.expected:
-        now = f"means {_short(verdict.expected)} now" if verdict.expected else "would mean another image"
-        reason = f"{where(use)} is pinned to {_short(reference.digest)}, but {use.followed()} {now}"
+        now = f"means {short(verdict.expected)} now" if verdict.expected else "would mean another image"
+        reason = f"{where(use)} is pinned to {short(reference.digest)}, but {use.followed()} {now}"
         return ImageVerdict(use, "mismatched", reason, verdict.expected)
     if use.pull_policy == "Always" or reference.digest:
-        unverified = f"{where(use)}: its pods start later, and pull {use.image} then"
+        unverified = f"{where(use)}: {why}, and pull {use.image} then"
     else:
-        unverified = (
-            f"{where(use)}: its pods start later, and its pull policy {use.pull_policy} takes the image of the node"
-        )
+        unverified = f"{where(use)}: {why}, and its pull policy {use.pull_policy} takes the image of the node"
     return ImageVerdict(use, "not_running", unverified, verdict.expected, unverified=unverified)
 
 
@@ -181,10 +163,11 @@ def _running(pod: Object, use: ImageUse) -> str | None:
 
 
 def _names(reported: t.Iterable[str]) -> str:
-    return ", ".join(_short(digest_of(text)) for text in sorted(reported))
+    return ", ".join(short(digest_of(text)) for text in sorted(reported))
 
 
-def _short(digest: str | None) -> str:
+def short(digest: str | None) -> str:
+    """The beginning of a digest, as a part of a sentence."""
     return (digest or "")[:19]
 
 

@@ -29,9 +29,13 @@ _PARALLEL = 8
 class RegistryImages:
     """The images of one registry, by reference and by digest. *assumed* are references that a dry run would move."""
 
-    def __init__(self, registry: Registry, assumed: t.Iterable[Reference] = ()) -> None:
+    def __init__(
+        self, registry: Registry, assumed: t.Iterable[Reference] = (), moved: t.Mapping[Reference, str] | None = None
+    ) -> None:
+        """*moved* are the digests of tags that a dry run would move."""
         self.name = registry.name
         self.assumed = frozenset(assumed)
+        self._moved = moved or {}
         self._registry = registry
         self._digests: dict[Reference, str | None] = {}
         self._whole: dict[Reference, Image] = {}
@@ -45,23 +49,31 @@ class RegistryImages:
         new = [each for each in dict.fromkeys(references) if each not in self._digests]
         if new:
             with thread_pool(_PARALLEL) as pool:
-                self._digests.update(zip(new, pool.map(self._registry.digest, new)))
+                self._digests.update(zip(new, pool.map(self._registry.digest, map(self._now, new))))
 
     def read_whole(self, references: t.Iterable[Reference]) -> bool:
         """Read the manifests and configurations of references. False if all have been read before. Raises ZotError."""
         new = [each for each in dict.fromkeys(references) if each not in self._whole]
         if new:
             with thread_pool(_PARALLEL) as pool:
-                images = dict(zip(new, pool.map(self._registry.with_children, new)))
+                images = dict(zip(new, pool.map(self._registry.with_children, map(self._now, new))))
             self._whole.update(images)
             self._digests.update((reference, image.digest) for reference, image in images.items())
             self._by_digest.update((image.digest, image) for image in images.values() if image.digest)
         return bool(new)
 
+    def _now(self, reference: Reference) -> Reference:
+        digest = self._moved.get(reference)
+        return reference.pinned(digest) if digest else reference
+
+    def held(self, use: ImageUse) -> Reference | None:
+        """The reference of an image of this registry, by its name; None for another image."""
+        reference = use.reference()
+        return reference if reference and reference.registry == self.name else None
+
     def holds(self, use: ImageUse) -> bool:
         """Whether the image is in this registry, by its name."""
-        reference = use.reference()
-        return bool(reference and reference.registry == self.name)
+        return self.held(use) is not None
 
     def is_used_by(self, workload: Object) -> bool:
         """Whether the template of the workload names an image of this registry."""

@@ -52,7 +52,7 @@ class Rollout:
 def rollout_of(workload: Object, pods: t.Sequence[Object]) -> Rollout:
     """The rollout of a Deployment, StatefulSet or DaemonSet. *pods* are the pods of the workload."""
     new = [pod for pod in pods if _is_of_template(pod, workload)]
-    specification, status = workload["spec"], workload.get("status") or {}
+    status = workload.get("status") or {}
     waiting = [(pod, *each) for pod in new for each in _waiting(pod)]
     failed = [
         (pod, reason, message)
@@ -77,14 +77,18 @@ def rollout_of(workload: Object, pods: t.Sequence[Object]) -> Rollout:
             text = "; ".join([condition.get("message") or "ProgressDeadlineExceeded", *details])
             return Rollout("failed", text, new, delayed)
     if workload["kind"] == "DaemonSet":
-        expected = status.get("desiredNumberScheduled", 0)
+        expected = replicas_of(workload)
         updated, available = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
         total = status.get("currentNumberScheduled", 0)
     else:
-        expected = specification.get("replicas", 1)
+        expected = replicas_of(workload)
         updated, total = status.get("updatedReplicas", 0), status.get("replicas", 0)
         available = status.get("availableReplicas", 0)
-    if is_observed and expected == total == available and (expected == updated or updates_by_hand(workload)):
+    if (
+        is_observed
+        and expected == total == available
+        and (expected == updated or replaces_pods_by_hand(workload) or has_partition(workload))
+    ):
         return Rollout("done", f"{available} of {expected} pods are updated and available", pods)
     if is_observed and paused(workload):
         return Rollout("failed", paused(workload), new)
@@ -108,14 +112,33 @@ def recreate_waiting_pods(workload: Object, rollout: Rollout) -> str:
     return " ".join([_kubectl(workload), "delete pod", *(pod["metadata"]["name"] for pod in waiting)])
 
 
-def updates_by_hand(workload: Object) -> str | None:
+def replaces_pods_by_hand(workload: Object) -> str | None:
+    """Why the controller replaces no pod after its template has changed, and the remedy; None if it does."""
+    if (workload["spec"].get("updateStrategy") or {}).get("type") != "OnDelete":
+        return None
+    return "its update strategy is OnDelete: delete its pods"
+
+
+def delete_old_pods(workload: Object, pods: t.Iterable[Object]) -> str:
+    """The command that replaces the pods of an earlier template."""
+    old = [pod["metadata"]["name"] for pod in pods if not _is_of_template(pod, workload)]
+    reason = replaces_pods_by_hand(workload)
+    return f"{reason}: {' '.join([_kubectl(workload), 'delete pod', *old])}" if old else f"{reason}"
+
+
+def has_partition(workload: Object) -> str | None:
     """Why the controller does not replace all pods of a changed template, and the remedy; None if it does."""
     strategy = workload["spec"].get("updateStrategy") or {}
-    if strategy.get("type") == "OnDelete":
-        return "its update strategy is OnDelete: delete its pods"
-    if (strategy.get("rollingUpdate") or {}).get("partition"):
-        return "its update strategy has a partition, below which no pod is updated: set it to 0"
-    return None
+    if strategy.get("type") == "OnDelete" or not (strategy.get("rollingUpdate") or {}).get("partition"):
+        return None
+    return "its update strategy has a partition, below which no pod is updated: set it to 0"
+
+
+def replicas_of(workload: Object) -> int:
+    """The number of pods that a Deployment, StatefulSet or DaemonSet should have."""
+    if workload["kind"] == "DaemonSet":
+        return int((workload.get("status") or {}).get("desiredNumberScheduled", 0))
+    return int(workload["spec"].get("replicas", 1))
 
 
 def _kubectl(workload: Object) -> str:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Decide whether a workload is current, and create the patch that makes it current.
+"""Decide whether a workload is current, and create the patch that makes it current. Pure functions.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -15,50 +15,51 @@ from dataclasses import dataclass
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     ImageUse,
     Object,
+    digest_of,
     image_uses,
     name_of,
     template_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.release_records import (
+    RecordedImage,
+    ReleaseRecord,
+    key_of,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.containers import (
+    Container,
+    Policy,
+    assess_container,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import (
     ImageVerdict,
-    compare,
-    follow,
-    in_cronjob,
+    running_images,
     where,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.registry_images import RegistryImages
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.release import (
-    Images,
-    Release,
-    manager_of,
-    patch_and_undo,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.release import Images, manager_of, patch_of
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.restore import restore
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import (
     Rollout,
+    delete_old_pods,
+    has_partition,
     paused,
     recreate_waiting_pods,
+    replaces_pods_by_hand,
+    replicas_of,
     rollout_of,
-    updates_by_hand,
 )
 
-
-@dataclass(frozen=True)
-class Policy:
-    """The changes that the task allows. *set_image* is C(false), C(true) or C(force), *stamp* the time of a restart."""
-
-    release: Release
-    set_image: str
-    pin: bool
-    stamp: str
+# The number of restarts with the same result after which the next one would not change anything, either.
+_RESTARTS = 2
 
 
 @dataclass(frozen=True)
 class WorkloadVerdict:
     """An entry of C(workloads) in a result. *problem* is None if the workload has none.
 
-    *changes* are sentences, one for each image that the patch sets.
+    *changes* are sentences, one for each image that the patch sets. *by_hand* is what the user must do after the patch.
+    *theirs* is why a rollback leaves a workload of a release as it is.
     """
 
     name: str
@@ -68,13 +69,15 @@ class WorkloadVerdict:
     pods: int = 0
     images: t.Sequence[ImageVerdict] = ()
     patch: dict[str, t.Any] | None = None
-    undo: dict[str, t.Any] | None = None
     problem: str | None = None
     changes: t.Sequence[str] = ()
+    by_hand: str | None = None
+    theirs: str | None = None
+    record: dict[str, t.Any] | None = None
     unverified: t.Sequence[str] = ()
 
     def for_ansible(self) -> dict[str, t.Any]:
-        """The entry. C(patch) and C(undo) are not escaped, because they are data for the API and not for a terminal."""
+        """The entry. C(patch) is not escaped, because it is data for the API and not for a terminal."""
         return {
             "name": self.name,
             "kind": self.kind,
@@ -84,36 +87,89 @@ class WorkloadVerdict:
             "pods": self.pods,
             "images": [image.for_ansible() for image in self.images],
             "changes": [printable(text) for text in self.changes],
+            "by_hand": None if self.by_hand is None else printable(self.by_hand),
+            "record": self.record,
             "patch": self.patch,
-            "undo": self.undo,
         }
+
+
+@dataclass(frozen=True)
+class _Situation:
+    """A workload with what its verdict depends on. *pods* are all its pods."""
+
+    workload: Object
+    pods: t.Sequence[Object]
+    rollout: Rollout
+    images: t.Sequence[ImageVerdict]
+    record: ReleaseRecord | None
+    policy: Policy
+    waited: int | None
+
+    @property
+    def mismatched(self) -> list[ImageVerdict]:
+        """The images that the pods do not run."""
+        return [image for image in self.images if image.verdict == "mismatched"]
+
+    @property
+    def images_set(self) -> Images:
+        """The images that the patch sets."""
+        return [(image.use, image.change) for image in self.mismatched if image.change]
+
+    def planned(self) -> ReleaseRecord:
+        """The record of the patch. A patch that is repeated keeps what was there before the first one."""
+        changes = {key_of(use): text for use, text in self.images_set}
+        images = {}
+        for image in self.images:
+            use = image.use
+            digests = {digest_of(text) for text in running_images(use, self.pods)}
+            ran = digests.pop() if len(digests) == 1 else None
+            after = changes.get(key_of(use), use.image)
+            images[key_of(use)] = RecordedImage(use.image, ran, after, image.expected, image.our_pin)
+        is_rollback = self.policy.rollback is not None
+        new = ReleaseRecord(self.policy.stamp, images, self.policy.revision, is_rollback)
+        old = self.record
+        if old is None or not self._holds(old) or _result(old) != _result(new):
+            return new
+        return ReleaseRecord(new.time, old.images, new.revision, is_rollback, old.restarts + 1)
+
+    def _holds(self, record: ReleaseRecord) -> bool:
+        return all(record.image(image.use) for image in self.images)
+
+    @property
+    def repeats(self) -> int:
+        """The number of patches so far that had the same result as the next one."""
+        return self.planned().restarts - 1
 
 
 def assess_workload(
     workload: Object, pods: t.Sequence[Object], registry: RegistryImages, policy: Policy, waited: int | None
 ) -> WorkloadVerdict | None:
-    """The verdict on a workload; None if it uses no image of the registry. *pods* are the pods of the workload.
+    """The verdict on a workload; None if it uses no image of the registry or of the rollback. *pods* are its pods.
 
     *waited* is the number of seconds that the task has waited for rollouts; None if it has not waited.
     """
-    uses = [use for use in image_uses(template_of(workload)["spec"]) if registry.holds(use)]
+    uses = [(use, reference) for use in image_uses(template_of(workload)["spec"]) if (reference := registry.held(use))]
     if not uses:
         return None
     is_cronjob = workload["kind"] == "CronJob"
     rollout = Rollout("done", "", []) if is_cronjob else rollout_of(workload, pods)
-    images = []
-    for use in uses:
-        reference = use.reference()
-        successor = _successor(reference, registry, policy) if reference and policy.set_image != "false" else None
-        if successor and registry.is_published(successor):
-            images.append(follow(use, registry, successor, rollout.pods))
-        elif is_cronjob:
-            images.append(in_cronjob(use, registry, pin=policy.pin))
-        else:
-            images.append(compare(use, registry, rollout.pods, pin=policy.pin))
-    status, reason, may_patch, problem = _decide(workload, rollout, images, policy, waited)
-    images_set = _images_set(workload, images) if may_patch else []
-    patch, undo = _patch(workload, images, images_set, policy) if may_patch else (None, None)
+    record = ReleaseRecord.of(workload)
+    later = "its pods start later" if is_cronjob else None
+    if not is_cronjob and not pods and replicas_of(workload) == 0:
+        later = "the workload has no replicas, so only its template counts; its pods start later"
+    containers = [Container(use, reference, rollout.pods, record, later) for use, reference in uses]
+    untouched = theirs = None
+    if policy.rollback:
+        restoration = restore(containers, pods, record, registry, policy.rollback)
+        if restoration is None:
+            return None
+        images, untouched = restoration.images, restoration.untouched
+        theirs = untouched if restoration.is_theirs else None
+    else:
+        images = [assess_container(each, registry, policy) for each in containers]
+    now = _Situation(workload, pods, rollout, images, record, policy, waited)
+    status, reason, may_patch, problem = ("untouched", untouched, False, None) if untouched else _decide(now)
+    images_set = now.images_set if may_patch else []
     # Without a pod, for example with zero replicas, there is no digest to verify.
     unverified = [image.unverified or (image.reason if image.verdict == "not_running" else "") for image in images]
     return WorkloadVerdict(
@@ -123,44 +179,37 @@ def assess_workload(
         reason=reason,
         pods=len(pods),
         images=images,
-        patch=patch,
-        undo=undo,
+        patch=_patch(now) if may_patch else None,
         problem=problem,
         changes=[f"{where(use)}: {use.image} -> {image}" for use, image in images_set],
-        unverified=[f"{name_of(workload)}: {text}" for text in unverified if text],
+        by_hand=replaces_pods_by_hand(workload) if may_patch else None,
+        theirs=theirs,
+        record=record.for_ansible(use for use, _reference in uses) if record else None,
+        unverified=[f"{name_of(workload)}: {text}" for text in unverified if text and not untouched],
     )
 
 
-def _successor(reference: Reference, registry: RegistryImages, policy: Policy) -> Reference | None:
-    """The released reference that replaces another revision, or a digest without a tag of a different image."""
-    released = policy.release.named(reference.name)
-    if reference.tag or not reference.digest or not released:
-        return policy.release.successor(reference)
-    return released if registry.exists(released) and not registry.matches(reference.digest, released) else None
-
-
-def _decide(
-    workload: Object, rollout: Rollout, images: t.Sequence[ImageVerdict], policy: Policy, waited: int | None
-) -> tuple[str, str, bool, str | None]:
+def _decide(now: _Situation) -> tuple[str, str, bool, str | None]:
     """Status, reason, whether a patch helps, and the problem."""
-    missing = [image for image in images if image.verdict == "missing"]
-    mismatched = [image for image in images if image.verdict == "mismatched"]
+    missing = [image for image in now.images if image.verdict == "missing"]
     if missing:
         reason = "; ".join(image.reason for image in missing)
         return "failed", reason, False, reason
-    if mismatched:
-        reason = "; ".join(image.reason for image in mismatched)
-        obstacle = _obstacle(workload, mismatched, policy)
+    if now.mismatched:
+        reason = "; ".join(image.reason for image in now.mismatched)
+        obstacle = _obstacle(now)
         if obstacle:
             return "stale", f"{reason}; {obstacle}", False, f"{reason}; {obstacle}"
-        if _images_set(workload, mismatched) and manager_of(workload):
-            reason = f"{reason}; set_image is force, but {manager_of(workload)}"
-        return "stale", reason, True, reason
-    pulls_again = _pulls_again(rollout, images)
+        if now.images_set and manager_of(now.workload):
+            reason = f"{reason}; set_image is force, but {manager_of(now.workload)}"
+        by_hand = replaces_pods_by_hand(now.workload)
+        return "stale", reason, True, f"{reason}; {by_hand}" if by_hand else reason
+    workload, rollout, waited = now.workload, now.rollout, now.waited
+    pulls_again = _pulls_again(rollout, now.images)
     # A StatefulSet creates no new pod before the old one is ready:
     # https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
     by_hand = workload["kind"] == "StatefulSet"
-    retry = pulls_again and not by_hand and not _obstacle(workload, [], policy)
+    retry = pulls_again and not by_hand and not (paused(workload) or has_partition(workload))
     # During a wait, the second try of kubelet may succeed.
     if rollout.state == "failed" or (retry and waited is None):
         reason = rollout.reason
@@ -175,27 +224,29 @@ def _decide(
         reason = rollout.reason
         late = "a rollout is in progress" if waited is None else f"the rollout did not finish within {waited} seconds"
         return "progressing", reason, False, f"{late}: {reason}"
-    reason = "; ".join(image.reason for image in images)
-    return "unknown" if any(image.verdict == "unknown" for image in images) else "current", reason, False, None
+    reason = "; ".join(image.reason for image in now.images)
+    return "unknown" if any(image.verdict == "unknown" for image in now.images) else "current", reason, False, None
 
 
-def _obstacle(workload: Object, mismatched: t.Sequence[ImageVerdict], policy: Policy) -> str | None:
+def _obstacle(now: _Situation) -> str | None:
     """Why no patch makes the workload current, with the remedy; None if a patch does."""
-    by_hand = paused(workload) or updates_by_hand(workload)
-    if by_hand:
-        return by_hand
-    never = [image for image in mismatched if image.use.pull_policy == "Never"]
-    if never:
-        return f"{_listed(never)} is never pulled, since its pull policy is Never: set Always"
-    unaffected = [image for image in mismatched if image.is_unaffected_by_restart]
-    if unaffected and not policy.pin:
-        return (
-            f"a restart cannot update {_listed(unaffected)}, since its pull policy {unaffected[0].use.pull_policy}"
-            " takes the image of the node: set Always, or let zot_rollout_pin set the digest"
-        )
+    workload = now.workload
+    stopped = paused(workload) or has_partition(workload)
+    if stopped:
+        return stopped
+    refusals = [image.refusal for image in now.mismatched if image.refusal]
+    if refusals:
+        return "; ".join(dict.fromkeys(refusals))
     effect = manager_of(workload)
-    if effect and policy.set_image != "force" and _images_set(workload, mismatched):
+    if effect and now.policy.set_image != "force" and now.images_set:
         return f"the image was not set, since {effect}: change it in the source of the workload, or set_image: force"
+    if now.repeats and replaces_pods_by_hand(workload):
+        return delete_old_pods(workload, now.pods)
+    if now.repeats >= _RESTARTS and now.rollout.state == "done":
+        return (
+            f"{now.repeats} restarts did not change that, so the pods differ from their template: look for an admission"
+            " policy or a webhook that sets the images of pods"
+        )
     return None
 
 
@@ -205,26 +256,16 @@ def _pulls_again(rollout: Rollout, images: t.Sequence[ImageVerdict]) -> bool:
     return bool(rollout.waiting_to_pull) and rollout.waiting_to_pull <= ours
 
 
-def _images_set(workload: Object, images: t.Sequence[ImageVerdict]) -> list[tuple[ImageUse, str]]:
-    """The images that the patch of a workload sets."""
-    changed = []
-    for image in images:
-        if image.set_to:
-            changed.append((image.use, image.set_to))
-        elif image.verdict == "mismatched" and (image.is_unaffected_by_restart or workload["kind"] == "CronJob"):
-            # Keep the tag before the digest, so that the next release knows which tag to follow.
-            # In a dry run the digest may not be known.
-            tagged = str(image.use.followed() or image.use.image)
-            changed.append((image.use, f"{tagged}@{image.expected}" if image.expected else tagged))
-    return changed
+def _patch(now: _Situation) -> dict[str, t.Any]:
+    digests: list[tuple[ImageUse, str | None]] = [(image.use, image.expected) for image in now.images]
+    patch = patch_of(now.workload, digests, now.images_set, now.planned().annotation(), now.policy.stamp)
+    version = now.workload["metadata"].get("resourceVersion")
+    # The API server then refuses the patch if somebody has changed the workload since. While a rollout is in progress,
+    # the controller changes its status all the time.
+    if version and now.images_set and now.rollout.state == "done":
+        patch["metadata"]["resourceVersion"] = version
+    return patch
 
 
-def _patch(
-    workload: Object, images: t.Sequence[ImageVerdict], images_set: Images, policy: Policy
-) -> tuple[dict[str, t.Any], dict[str, t.Any] | None]:
-    recorded = [] if workload["kind"] == "CronJob" else [(image.use, image.expected) for image in images]
-    return patch_and_undo(workload, recorded, images_set, policy.stamp)
-
-
-def _listed(images: t.Iterable[ImageVerdict]) -> str:
-    return ", ".join(where(image.use) for image in images)
+def _result(record: ReleaseRecord) -> dict[str, tuple[str, str | None]]:
+    return {name: (image.after, image.runs) for name, image in record.images.items()}

@@ -55,10 +55,11 @@ def test_previous_release(find: t.Any, publish: t.Any) -> None:
     tool = [publish(TOOL, f"r{day}", day, "latest") for day in ("10", "11")]
     result = find(APP, TOOL, images=[{"repository": APP, "tags": "latest, stable"}, {"repository": TOOL}])
     assert (result["ok"], result["problems"], result["revision"]) == (True, [], "r10")
+    revisions = {"from_revision": "r11", "to_revision": "r10"}
     assert result["images"] == [
-        {"reference": f"{HOST}/{APP}:latest", "from": new, "to": old},
-        {"reference": f"{HOST}/{APP}:stable", "from": new, "to": old},
-        {"reference": f"{HOST}/{TOOL}:latest", "from": tool[1], "to": tool[0]},
+        {"reference": f"{HOST}/{APP}:latest", "from": new, "to": old, **revisions},
+        {"reference": f"{HOST}/{APP}:stable", "from": new, "to": old, **revisions},
+        {"reference": f"{HOST}/{TOOL}:latest", "from": tool[1], "to": tool[0], **revisions},
     ]
     assert result["moves"] == [
         {"repository": APP, "source": old, "tags": ["latest", "stable"]},
@@ -78,7 +79,8 @@ def test_an_image_that_the_last_release_did_not_change(find: t.Any, publish: t.A
     result = find(first, *({APP, TOOL} - {first}))
     assert (result["problems"], result["revision"]) == ([], "r10")
     assert result["moves"] == [{"repository": APP, "source": old, "tags": ["latest"]}]
-    assert {"reference": f"{HOST}/{TOOL}:latest", "from": tool, "to": tool} in result["images"]
+    (unchanged,) = (each for each in result["images"] if each["reference"] == f"{HOST}/{TOOL}:latest")
+    assert (unchanged["from"], unchanged["to"], unchanged["to_revision"]) == (tool, tool, "r10")
 
 
 def test_rolled_back_already(find: t.Any, publish: t.Any, fake: t.Any) -> None:

@@ -73,11 +73,11 @@ def test_a_tag_that_moved(info: Info, fake: t.Any, docker_config: t.Any, check: 
 
     current = info(*scene(own, pod(f"{APP}@{new}")), check=check)
     assert (current["ok"], current["problems"], current["unreadable"]) == (True, [], [])
-    assert {key: current["workloads"][0][key] for key in ("name", "status", "patch", "undo", "pods")} == {
+    assert {key: current["workloads"][0][key] for key in ("name", "status", "patch", "record", "pods")} == {
         "name": "deployment/app",
         "status": "current",
         "patch": None,
-        "undo": None,
+        "record": None,
         "pods": 1,
     }
     assert (current["namespace"], current["registry"], current["cluster"]) == ("openclaw", HOST, FakeCluster.server)

@@ -26,9 +26,12 @@ def publish(**results: t.Any) -> Dict:
 
 def test_a_revision_is_published_if_all_three_tasks_have_ended() -> None:
     pushed = {"registry": "oci.example", "tags": [tag("r1-amd64", changed=True)], "images": [{"tag": "r1-amd64"}]}
-    indexed = {"tags": [tag("r1", changed=True), tag("latest", changed=False)], "images": [{"tag": "r1"}]}
+    index = {"tag": "r1", "reference": "oci.example/app:r1"}
+    indexed = {"tags": [tag("r1", changed=True), tag("latest", changed=False)], "images": [index]}
     report = publish(pushed=pushed, indexed=indexed, moved={"skipped": True})
-    assert (report["ok"], report["changed"], report["images"]) == (True, True, [{"tag": "r1"}])
+    assert (report["ok"], report["changed"], report["images"]) == (True, True, [index])
+    # The tags that workloads follow: without those of the architectures, also if a tag did not move.
+    assert report["references"] == ["oci.example/app:r1", "oci.example/app:latest"]
     assert report["written"] == ["oci.example/app:r1-amd64", "oci.example/app:r1"]
     assert publish(pushed=pushed, indexed=indexed)["ok"] is False
 
@@ -74,9 +77,10 @@ def workload(name: str, status: str, *, patch: bool = False) -> Dict:
     return {
         "name": name,
         "status": status,
+        "reason": "its image",
         "problem": problem,
         "patch": {"spec": {}} if patch else None,
-        "undo": None,
+        "by_hand": None,
         "changes": [],
         "images": [{"running": running}],
     }
@@ -108,10 +112,35 @@ def test_an_earlier_result_is_not_read_after_a_failure() -> None:
     report = rollout(FAILED, RESTARTED, CURRENT)
     assert (report["ok"], report["changed"], report["workloads"]) == (False, False, [])
     assert report["problems"] == ["no route to host"]
-    refused = {"failed": True, "msg": "items failed", "results": [{**FAILED, "item": {"name": "a"}}]}
-    report = rollout(STALE, refused, CURRENT)
-    assert report["problems"] == ["a: cannot be restarted: no route to host", "a is stale"]
-    assert rollout(STALE, FAILED, CURRENT)["problems"] == ["no route to host", "a is stale"]
+    assert rollout(STALE, FAILED, {"skipped": True})["problems"] == ["no route to host", "a is stale"]
+
+
+def test_a_refused_patch_is_one_problem_and_the_others_are_verified() -> None:
+    both = [workload("a", "stale", patch=True), workload("b", "stale", patch=True)]
+    before: Dict = {"workloads": both, "problems": ["a is stale", "b is stale"]}
+    after = {"workloads": [both[0], workload("b", "current")], "problems": ["a is stale"]}
+    results = [{**FAILED, "item": both[0]}, {"changed": True, "item": both[1]}]
+    report = rollout(before, {"failed": True, "msg": "items failed", "results": results}, after)
+    assert report["problems"] == ["a: the patch failed: no route to host"]
+    assert (report["verified"], report["not_verified"], report["restarted"]) == (["b"], ["a"], ["b"])
+
+
+def test_check_mode_does_not_expect_what_the_user_must_do() -> None:
+    own = {**workload("a", "stale", patch=True), "by_hand": "delete its pods"}
+    report = rollout({**STALE, "workloads": [own]}, {"results": []}, {"skipped": True}, check_mode=True)
+    assert report["problems"] == ["a is stale"]
+
+
+def test_a_rollback_names_the_revisions() -> None:
+    tag = {"reference": "oci.example/app:latest", "from_revision": "9d0e4f7", "to_revision": "3f2c1ab"}
+    tags = [{**tag, "from": "sha256:9", "to": "sha256:3"}, {**tag, "from": "sha256:3", "to": "sha256:3"}]
+    tags.append({**tag, "from": None, "to": f"sha256:{'a' * 64}", "from_revision": None, "to_revision": None})
+    report = reports.rollback(found={"ok": True, "problems": [], "images": tags}, tagged={})
+    assert report["summary"] == [
+        "oci.example/app:latest: 9d0e4f7 → 3f2c1ab",
+        "oci.example/app:latest: stays at 3f2c1ab",
+        "oci.example/app:latest: absent → sha256:aaaaaaaaaaaa",
+    ]
 
 
 CHECKED = {"ok": False, "checks": [{"check": "exists"}], "problems": ["the secret does not exist"], "repair": {"x": 1}}

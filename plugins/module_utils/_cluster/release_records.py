@@ -1,0 +1,154 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The record that a release leaves on a workload that it changes: the annotation C(killinit.zot/release).
+
+Private to killinit.zot: it may change at any time.
+
+The annotation is on the workload and not on its pods: it does not start a rollout, and every machine can read it.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import ImageUse, Object
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import (
+    InvalidReferenceError,
+    Reference,
+    is_digest,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+
+RECORD = "killinit.zot/release"
+
+
+@dataclass(frozen=True)
+class RecordedImage:
+    """What a release did to one container or volume.
+
+    *before* and *after* are the image in the template, *ran* is the digest that the pods reported before, and *runs* is
+    the digest that they were to run after. *our_pin* is true if a release has added the digest in *after*.
+    """
+
+    before: str
+    ran: str | None
+    after: str
+    runs: str | None
+    our_pin: bool = False
+
+    @property
+    def name(self) -> str:
+        """The registry and the repository of the image."""
+        return Reference.parse(self.after).name
+
+    def for_ansible(self, container: str) -> dict[str, t.Any]:
+        """One of C(images) of a record in a result."""
+        return {
+            "container": printable(container),
+            "before": printable(self.before),
+            "ran": self.ran,
+            "after": printable(self.after),
+            "runs": self.runs,
+        }
+
+    def for_annotation(self) -> dict[str, t.Any]:
+        """One of C(images) of the annotation."""
+        found = {
+            "before": {"image": self.before, "digest": self.ran},
+            "after": {"image": self.after, "digest": self.runs},
+        }
+        return {**found, "pin": True} if self.our_pin else found
+
+
+@dataclass(frozen=True)
+class ReleaseRecord:
+    """The last change that this collection made to a workload.
+
+    *images* are by the kind and the name of the container or volume. *restarts* is the number of patches that wrote the
+    same *after*. *is_rollback* is true if a rollback to *revision* wrote the record.
+    """
+
+    time: str
+    images: t.Mapping[str, RecordedImage]
+    revision: str | None = None
+    is_rollback: bool = False
+    restarts: int = 1
+
+    @classmethod
+    def of(cls, workload: Object) -> ReleaseRecord | None:
+        """The record of a workload; None if it has none that this collection could have written."""
+        text = (workload["metadata"].get("annotations") or {}).get(RECORD)
+        try:
+            found = json.loads(text or "null")
+            return cls(
+                _text(found["time"]),
+                {_text(name): _image(each) for name, each in found["images"].items()},
+                None if found.get("revision") is None else _text(found["revision"]),
+                found.get("rollback") is True,
+                int(found.get("restarts", 1)),
+            )
+        # Every user who may change a workload can write the annotation.
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return None
+
+    def image(self, use: ImageUse) -> RecordedImage | None:
+        """What the record says about a container or volume, as long as the template still holds what was written."""
+        found = self.images.get(key_of(use))
+        return found if found and found.after == use.image else None
+
+    def annotation(self) -> str:
+        """The value of the annotation."""
+        found = {"revision": self.revision, "time": self.time, "restarts": self.restarts}
+        images = {name: each.for_annotation() for name, each in self.images.items()}
+        return json.dumps({**found, **({"rollback": True} if self.is_rollback else {}), "images": images})
+
+    def for_ansible(self, uses: t.Iterable[ImageUse]) -> dict[str, t.Any]:
+        """The record in a result. *uses* are the images in the template."""
+        own = {key_of(use): use.image for use in uses}
+        return {
+            "revision": None if self.revision is None else printable(self.revision),
+            "time": printable(self.time),
+            "rollback": self.is_rollback,
+            "holds": all(own.get(name) == each.after for name, each in self.images.items()),
+            "images": [each.for_ansible(name) for name, each in self.images.items()],
+        }
+
+
+def key_of(use: ImageUse) -> str:
+    """The name of a container or volume in a record. An init container and a container may have the same name."""
+    return f"{use.kind} {use.name}"
+
+
+def recorded_images(document: Object) -> list[tuple[str, str | None]]:
+    """The images that the record of an object names, with their digests: a rollback may start all of them again."""
+    record = ReleaseRecord.of(document)
+    images = record.images.values() if record else ()
+    return list(dict.fromkeys(pair for each in images for pair in ((each.before, each.ran), (each.after, each.runs))))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _image(found: t.Any) -> RecordedImage:
+    before, after = found["before"], found["after"]
+    image = RecordedImage(
+        _text(before["image"]), _digest(before), _text(after["image"]), _digest(after), found.get("pin") is True
+    )
+    # A rollback writes the image into the template. A release changes the tag or the digest, but no repository.
+    if Reference.parse(image.before).name != image.name:
+        raise InvalidReferenceError("another repository")
+    return image
+
+
+def _digest(found: t.Mapping[str, t.Any]) -> str | None:
+    digest = found.get("digest")
+    if digest is not None and not (isinstance(digest, str) and is_digest(digest)):
+        raise ValueError(digest)
+    return digest
