@@ -24,7 +24,7 @@ from ansible_collections.killinit.zot.plugins.plugin_utils._settings import (
     with_settings,
 )
 
-_SHOW_PROGRESS = ("zot_push",)
+_SHOW_PROGRESS = ("zot_push", "zot_publish")
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types

@@ -27,12 +27,19 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
     text_option,
     texts_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._tags.move import keeper_of, only_tag, require_distinct
-from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome, report
+from ansible_collections.killinit.zot.plugins.module_utils._tags.move import (
+    UNWRITTEN,
+    Move,
+    keeper_of,
+    only_tag,
+    require_distinct,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import NOTHING_WRITTEN, Outcome, report
 from ansible_collections.killinit.zot.plugins.module_utils._tags.write import (
     confirm,
+    look_again,
+    move_tag,
     occupied,
-    set_tag,
     written_by_another,
 )
 
@@ -90,7 +97,7 @@ class _Index:
     @property
     def stale(self) -> list[Image]:
         """The tags to write."""
-        return [image for image in self.tags if self.missing or not _is_index_of(image, self.entries)]
+        return [image for image in self.tags if self.missing or not is_index_of(image.manifest, self.entries)]
 
     @property
     def planned(self) -> tuple[Platform, ...]:
@@ -115,9 +122,8 @@ def run(
     for member in members:
         if member in targets:
             raise ZotError("invalid_option", f"{member} is both a tag to write and a member of an index")
-    assumed = frozenset(registry.parse(text) for text in params["assume_pushed"]) if dry_run else frozenset()
     with ThreadPoolExecutor(max_workers=_PARALLEL_READS) as readers, thread_pool(params["parallel"]) as pool:
-        indexes = list(pool.map(lambda each: _read(registry, readers, each, assumed, dry_run=dry_run), requests))
+        indexes = list(pool.map(lambda each: _read(registry, readers, each, dry_run=dry_run), requests))
         _require_held_members(indexes)
         outcomes = [index.outcome for index in indexes]
         begun = not any(outcome.failed for outcome in outcomes)
@@ -126,14 +132,13 @@ def run(
         if begun and not dry_run:
             confirm(registry, outcomes, pool)
     for request, index in zip(requests, indexes):
-        unexpected = [str(reference) for reference in index.missing if reference not in assumed]
-        if unexpected:
+        missing = [str(reference) for reference in index.missing]
+        if missing:
             warn(
-                f"{', '.join(unexpected)} {_verb(unexpected)} not exist yet. Check mode assumes that an earlier task"
-                f" would push {'it' if len(unexpected) == 1 else 'them'} before the index {request.references[0]} is"
-                " written."
+                f"{', '.join(missing)} {_verb(missing)} not exist yet. Check mode assumes that an earlier task would"
+                f" push {'it' if len(missing) == 1 else 'them'} before the index {request.references[0]} is written."
             )
-    result = report(outcomes, single=single, begun=begun)
+    result = report(outcomes, single=single, unmoved=None if begun else NOTHING_WRITTEN)
     if single:
         entries = indexes[0].entries
         result["manifests"] = [{"platform": str(platform), "digest": digest} for platform, digest in entries]
@@ -165,35 +170,35 @@ def _require_held_members(indexes: t.Sequence[_Index]) -> None:
                 index.outcome.fail(only_tag(image.reference, "member", member, hint), image.reference)
 
 
-def _read(
-    registry: Registry, readers: Executor, request: IndexRequest, assumed: t.Container[Reference], *, dry_run: bool
-) -> _Index:
+def _read(registry: Registry, readers: Executor, request: IndexRequest, *, dry_run: bool) -> _Index:
     index = _Index(request, Outcome(request.references))
     outcome = index.outcome
     with outcome.catch():
         pending_tags = [readers.submit(registry.manifest, reference) for reference in request.references]
         members = list(readers.map(registry.image, request.members))
         tags = [Image(reference, found.result()) for reference, found in zip(request.references, pending_tags)]
-        present = [each for each in members if each.manifest and each.reference not in assumed]
-        missing = [each.reference for each in members if each not in present]
+        present = [each for each in members if each.manifest]
+        missing = [each.reference for each in members if not each.manifest]
         if missing and not dry_run:
             raise _missing_members(registry, missing)
-        index.entries = entries = sorted(_entries(present))
+        index.entries = entries = index_entries(present)
         _require_platforms(request, {platform for platform, _digest in entries}, complete=not missing)
         if not missing:
             index.children = _children(registry, request.references[0], members, entries)
         index.missing, index.members, index.tags = missing, members, tags
         for image in tags:
-            is_written = not missing and _is_index_of(image, entries)
+            is_written = not missing and is_index_of(image.manifest, entries)
             outcome.found(image._replace(children=index.children) if is_written else image, settled=is_written)
             if image.manifest and not is_written and not missing and image.reference not in request.overwrite:
-                outcome.fail(occupied(image, f"an index of {_differences(image, entries)}"), image.reference)
+                outcome.fail(
+                    occupied(image, f"an index of {index_differences(image.manifest, entries)}"), image.reference
+                )
     return index
 
 
-def _differences(image: Image, entries: t.Sequence[tuple[Platform, str]]) -> str:
-    """The entries of an index as text, and the platforms of *image* that the index lacks."""
-    current = image.manifest.by_platform if image.manifest else []
+def index_differences(manifest: Manifest | None, entries: t.Sequence[tuple[Platform, str]]) -> str:
+    """The entries of an index as text, and the platforms of *manifest* that the index lacks."""
+    current = manifest.by_platform if manifest else []
     lost = sorted({platform for platform, _digest in current} - {platform for platform, _digest in entries})
     new = [f"{digest} for {platform}" for platform, digest in entries if (platform, digest) not in current]
     text = ", ".join(new or [str(platform) for platform, _digest in entries])
@@ -201,32 +206,54 @@ def _differences(image: Image, entries: t.Sequence[tuple[Platform, str]]) -> str
 
 
 def _write(registry: Registry, index: _Index, *, dry_run: bool) -> None:
-    outcome = index.outcome
-    with outcome.catch():
-        current = next((image for image in index.tags if _is_index_of(image, index.entries)), None)
+    with index.outcome.catch():
+        current = next((image for image in index.tags if is_index_of(image.manifest, index.entries)), None)
         for image in index.stale:
-            keeper = index.request.keeper(image)
             if dry_run:
-                after = Image(image.reference, planned=index.planned)
+                planned = Image(image.reference, planned=index.planned)
+                index.outcome.wrote(planned, previous_tag=index.request.keeper(image))
             else:
-                registry.keep(image, keeper)
-                outcome.kept(image.reference, keeper)
-                if current and current.digest:
-                    set_tag(registry, image.reference, current.digest)
-                else:
-                    current = _append(registry, index, image.reference)
-                after = current._replace(reference=image.reference, children=index.children)
-            outcome.wrote(after, previous_tag=keeper)
+                current = _move(registry, index, image, current)
 
 
-def _append(registry: Registry, index: _Index, reference: Reference) -> Image:
-    """Write the index to its first tag. The additional tags get its digest."""
+def _move(registry: Registry, index: _Index, image: Image, current: Image | None) -> Image:
+    """Move one tag to the index, which the registry has if it is *current*. Return the index."""
+    request, reference = index.request, image.reference
+
+    def is_same(digest: str) -> bool:
+        return is_index_of(registry.manifest(reference.pinned(digest)), index.entries)
+
+    after = (current.digest if current else None) or UNWRITTEN
+    move = Move.plan(reference, image.digest, after, request.keep_previous, registry.digest)
+    if look_again(
+        registry,
+        move,
+        request.keep_previous,
+        may_replace=reference in request.overwrite,
+        is_same=is_same,
+        outcome=index.outcome,
+    ):
+        if current:
+            move_tag(registry, move)
+        else:
+            # The additional tags get the digest of the first one.
+            current = append_index(registry, index.members, index.entries, reference)
+    elif current is None or current.digest != move.after:
+        current = registry.image(reference)
+    index.outcome.wrote(current._replace(reference=reference, children=index.children), previous_tag=move.previous_tag)
+    return current
+
+
+def append_index(
+    registry: Registry, members: t.Sequence[Image], entries: t.Sequence[tuple[Platform, str]], reference: Reference
+) -> Image:
+    """Write the index of *members*, with the *entries* of index_entries(), to a tag."""
     # The members are sorted, so that the same members give the same bytes, and pinned to the digests that were checked.
-    sources = [member.reference.pinned(member.digest) for member in sorted(index.members, key=_listed) if member.digest]
+    sources = [member.reference.pinned(member.digest) for member in sorted(members, key=_listed) if member.digest]
     after = registry.write(
-        reference, lambda: registry.append(sources, reference), lambda now: _is_index_of(now, index.entries)
+        reference, lambda: registry.append(sources, reference), lambda now: is_index_of(now.manifest, entries)
     )
-    if not _is_index_of(after, index.entries):
+    if not is_index_of(after.manifest, entries):
         raise written_by_another(reference, after.digest, "not the index that was written")
     return after
 
@@ -244,8 +271,8 @@ def _verb(names: t.Sequence[str]) -> str:
     return "does" if len(names) == 1 else "do"
 
 
-def _entries(members: t.Sequence[Image]) -> list[tuple[Platform, str]]:
-    """The platform and the digest of each entry. A member that is an index contributes its own entries.
+def index_entries(members: t.Sequence[Image]) -> list[tuple[Platform, str]]:
+    """The platform and the digest of each entry, sorted. A member that is an index contributes its own entries.
 
     Raises ZotError for a member without a platform, and for two members of one platform.
     """
@@ -268,7 +295,7 @@ def _entries(members: t.Sequence[Image]) -> list[tuple[Platform, str]]:
                 )
             owners[platform] = member.reference
             entries.append((platform, digest))
-    return entries
+    return sorted(entries)
 
 
 def _listed(member: Image) -> list[tuple[Platform, str]]:
@@ -310,5 +337,6 @@ def _children(
     return tuple(found)
 
 
-def _is_index_of(image: Image, entries: t.Sequence[tuple[Platform, str]]) -> bool:
-    return image.manifest is not None and image.manifest.is_index and image.manifest.by_platform == entries
+def is_index_of(manifest: Manifest | None, entries: t.Sequence[tuple[Platform, str]]) -> bool:
+    """Whether a manifest of the registry is the index with these entries."""
+    return manifest is not None and manifest.is_index and manifest.by_platform == entries

@@ -102,15 +102,6 @@ options:
     description: The maximum number of O(images) to write at the same time.
     type: int
     default: 4
-  assume_pushed:
-    description:
-      - References that an earlier task would have pushed in check mode, for example the changed RV(tags) of
-        M(killinit.zot.zot_push). In check mode such a manifest counts as missing, without a warning, because the index
-        would list its future digest and not its current one.
-      - Ignored outside check mode.
-    type: list
-    elements: str
-    default: []
 seealso:
   - module: killinit.zot.zot_push
   - module: killinit.zot.zot_image_info
@@ -354,7 +345,6 @@ SPEC = Spec(
         **_IMAGE,
         "images": {"type": "list", "elements": "dict", "options": {**_IMAGE, **_REQUIRED}},
         "parallel": {"type": "int", "default": 4},
-        "assume_pushed": {"type": "list", "elements": "str", "default": []},
     },
     {
         "required_one_of": [("repository", "images")],

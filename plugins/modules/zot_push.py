@@ -76,12 +76,6 @@ options:
       - Whether tags that refer to another image may be moved, or a list of such tags. The default is V(true).
       - If a tag may not be moved, the task fails, names both images, and writes nothing.
     type: raw
-  index:
-    description:
-      - The tag of the index that will list the image. Until it exists, tags may be moved despite O(overwrite).
-      - Once it exists, it must list the images of all archives with this O(index), and no other platform. A missing tag
-        that begins with its name, for example C(3f2c1ab-amd64), is not written again if the index lists the image.
-    type: raw
   images:
     description:
       - Several archives, instead of O(archive).
@@ -125,9 +119,6 @@ options:
         type: raw
       overwrite:
         description: See O(overwrite).
-        type: raw
-      index:
-        description: See O(index).
         type: raw
   parallel:
     description: The maximum number of O(images) to push, and of tags of one archive to read, at the same time.
@@ -344,7 +335,6 @@ _TARGET = {
     "archive_image": {"type": "str"},
     "platform": {"type": "str"},
     "keep_previous": {"type": "raw"},
-    "index": {"type": "raw"},
     # Without a default, like force, so that mutually_exclusive can detect it.
     "overwrite": {"type": "raw"},
 }

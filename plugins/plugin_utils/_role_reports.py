@@ -14,28 +14,28 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import without_architecture
+
 Result = t.Mapping[str, t.Any]
 Report = t.Dict[str, t.Any]  # noqa: UP006 - Python 3.9 evaluates it
 
 
-def publish(*, plan: Result, pushed: Result, indexed: Result, moved: Result, revision: t.Any) -> Report:
+def publish(*, result: Result, revision: t.Any) -> Report:
     """The report of the role zot_publish."""
-    results = [each for each in (pushed, indexed, moved) if each]
-    problems = [*plan["problems"], *(each["msg"] for each in results if each.get("failed"))]
-    written = [tag["reference"] for each in results for tag in each.get("tags") or () if tag["changed"]]
-    single = [image for image in pushed.get("images") or () if image["tag"] == revision]
-    images = [*(indexed.get("images") or ()), *single]
-    shared = [tag for each in (indexed, moved) for tag in each.get("tags") or ()]
+    ok = "images" in result and not result.get("failed")
+    written = [tag["reference"] for tag in result.get("tags") or () if tag["changed"]]
     return {
-        "ok": len(results) == 3 and not problems,
-        "changed": bool(written),
-        "registry": pushed.get("registry"),
+        "ok": ok,
+        "changed": bool(result.get("changed")),
+        "registry": result.get("registry"),
         "revision": revision,
-        "images": images,
+        "images": result.get("images") or [],
         # The tags of the release, without those of the architectures: workloads that name one of them follow it.
-        "references": list(dict.fromkeys(each["reference"] for each in (*images, *shared))),
+        "references": [
+            each["reference"] for each in result.get("tags") or () if without_architecture(each["tag"]) != revision
+        ],
         "written": written,
-        "problems": problems,
+        "problems": [] if ok else [result.get("msg") or "The task did not run."],
     }
 
 

@@ -31,6 +31,8 @@ _ABSENT_BESIDE_A_CLUSTER = ("retries", "skopeo_path")
 _CLUSTER = ("kubeconfig", "context")
 # Without in_use a task prunes without a cluster. The error of an empty namespace says more than that of a missing one.
 _NEVER_ABSENT = ("in_use", "namespace")
+# Options whose empty text is no missing option: no revision is an error that names it, and no shared tags are no tags.
+_MAY_BE_EMPTY = {"zot_publish": ("revision", "tags", "keep_previous")}
 
 
 def options_of(module: str) -> dict[str, str]:
@@ -83,7 +85,11 @@ def with_settings(
     options = options_of(module)
     # A role passes its variables unchanged, and an empty answer in AWX is null.
     given = {
-        name: value for name, value in arguments.items() if name in _NEVER_ABSENT or not is_absent(value, variables)
+        name: value
+        for name, value in arguments.items()
+        if name in _NEVER_ABSENT
+        or (value == "" and name in _MAY_BE_EMPTY.get(module, ()))
+        or not is_absent(value, variables)
     }
     for setting, option in options.items():
         if setting not in ACCOUNT and option not in given:

@@ -20,7 +20,9 @@ import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import Archive
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
+from ansible_collections.killinit.zot.plugins.module_utils._push.archives import ArchivedImage, OpenedArchive
 from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import disk_errors, private_directory
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
@@ -82,6 +84,41 @@ class ArchivePusher:
                 raise error.with_(error_class="archive_invalid", hint=_DAMAGED) from error
             raise
         shutil.rmtree(layout)
+
+    def upload(self, opened: OpenedArchive, image: ArchivedImage, before: Image) -> Image:
+        """Push an image to the tag of *before*. Return the image of the tag."""
+        with opened.file() as file, self.readable(file, image.archive) as path:
+            return self.write(file, path, image, before)
+
+    def write(
+        self, opened: OpenArchive, path: str, image: ArchivedImage, before: Image, *, force: bool = False
+    ) -> Image:
+        """Push an image from the *path* of readable() to the tag of *before*. Return the image of the tag.
+
+        With *force* another digest of the same image must be written.
+        """
+        reported = []
+
+        def action() -> None:
+            reported.append(self.push(opened, path, image.archive, before.reference))
+
+        def is_written(now: Image) -> bool:
+            return image.held_by(now) and not (force and now.digest == before.digest)
+
+        after = self._registry.write(before.reference, action, is_written)
+        if reported and after.digest != reported[-1]:
+            raise ZotError(
+                "tool_failed",
+                f"{before.reference} holds {after.digest or 'nothing'}, but skopeo reported {reported[-1]}",
+                hint="Another client pushed this tag at the same time. Use one job per tag, and run the task again.",
+            )
+        if not image.held_by(after):
+            raise ZotError(
+                "archive_invalid",
+                f"{before.reference} holds {after.digest}, which is not the image that was read from the archive",
+                hint="The archive was changed during the push. Run the task again when the build has finished.",
+            )
+        return after
 
     def push(self, opened: OpenArchive, path: str, archive: Archive, reference: Reference) -> str:
         """Push the image of an archive from the *path* of readable(). Return the digest that skopeo reports."""

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The archives that a task pushes, with the tags that are requested and those that the registry has.
+"""The archives that a task pushes, and the tags that are requested.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -11,11 +11,8 @@ from __future__ import annotations
 
 import os
 import typing as t
-from dataclasses import dataclass, field
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import Archive
-from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import image_identity
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, InvalidImageError, Platform
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import architecture_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
@@ -29,15 +26,13 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
     text_option,
     texts_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._tags.move import keeper_of, require_distinct
-from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome
+from ansible_collections.killinit.zot.plugins.module_utils._tags.move import require_distinct
 
 
 class PushRequest(t.NamedTuple):
     """One archive and its tags. The references are valid; the archive has not been read.
 
-    *overwrite* are the tags that may be moved to another image. The index *member_of* will list the image: until that
-    index exists, all tags may be moved.
+    *overwrite* are the tags that may be moved to another image.
     """
 
     archive: str
@@ -48,7 +43,6 @@ class PushRequest(t.NamedTuple):
     keep_previous: str | None
     split: bool
     overwrite: frozenset[Reference]
-    member_of: Reference | None
 
     @classmethod
     def from_params(cls, registry: Registry, params: t.Mapping[str, t.Any]) -> PushRequest:
@@ -60,7 +54,6 @@ class PushRequest(t.NamedTuple):
         if not tags:
             raise ZotError("invalid_option", f"tags is empty for {params['archive']}")
         references = registry.references(repository, tags)
-        index = optional_text("index", params["index"])
         request = cls(
             # skopeo runs in another working directory.
             os.path.abspath(params["archive"]),
@@ -71,7 +64,6 @@ class PushRequest(t.NamedTuple):
             optional_text("keep_previous", params["keep_previous"]),
             bool(params.get("split_platforms")),
             overwrite_option(params["overwrite"], references),
-            None if index is None else registry.reference(repository, index),
         )
         if request.split and request.platform:
             raise ZotError("invalid_option", f"platform and split_platforms are both set for {params['archive']}")
@@ -80,10 +72,7 @@ class PushRequest(t.NamedTuple):
         return request
 
     def part(self, platform: Platform) -> PushRequest:
-        """The request for one platform of an archive with several: TAG-ARCHITECTURE instead of TAG.
-
-        The index with the tag TAG will list it.
-        """
+        """The request for one platform of an archive with several: TAG-ARCHITECTURE instead of TAG."""
         with invalid_options():
             parts = {
                 reference: reference.tagged(architecture_tag(reference.tag or "", platform.normalized))
@@ -94,41 +83,7 @@ class PushRequest(t.NamedTuple):
             platform=platform,
             split=False,
             overwrite=frozenset(parts[reference] for reference in self.overwrite),
-            member_of=self.member_of or self.references[0],
         )
-
-
-@dataclass
-class Push:
-    """A request whose archive and tags were read, and the remaining writes.
-
-    *wanted* is the identity of the image, *stale* are the tags to write. *member* is the image for the platform in the
-    index that is published.
-    """
-
-    request: PushRequest
-    outcome: Outcome
-    archive: Archive
-    wanted: t.Mapping[str, t.Any]
-    platform: Platform | None
-    tags: list[Image] = field(default_factory=list)
-    stale: list[Image] = field(default_factory=list)
-    member: Image | None = None
-
-    def held_by(self, image: Image) -> bool:
-        """Whether *image* is the image of the archive."""
-        if image.config is None:
-            return False
-        try:
-            return image_identity(image.config) == self.wanted
-        except InvalidImageError:
-            return False
-
-    def keeper(self, image: Image) -> Reference | None:
-        """The reference that keeps *image* when its tag moves; None if *image* does not exist or is pushed again."""
-        if not image.digest or self.held_by(image):
-            return None
-        return keeper_of(image.reference, self.request.keep_previous)
 
 
 def push_requests(registry: Registry, params: t.Mapping[str, t.Any]) -> list[PushRequest]:

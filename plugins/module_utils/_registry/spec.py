@@ -169,7 +169,7 @@ def open_registries(module: AnsibleModule, result: t.Callable[[], dict[str, t.An
 
 # The options whose values appear as names in results.
 _NAMES = (
-    *("registry", "repository", "repositories", "images", "tags", "source", "manifests", "index", "keep_previous"),
+    *("registry", "repository", "repositories", "images", "tags", "source", "manifests", "keep_previous"),
     *("source_registry", "source_repository", "shared_tags", "digests", "revision", "in_use", "assume_pushed"),
     *("namespace", "namespaces", "workloads", "label_selectors", "name"),
 )
@@ -267,10 +267,11 @@ def optional_text(name: str, value: t.Any) -> str | None:
 
 
 def texts_option(name: str, value: t.Any) -> list[str]:
-    """The items of a list or of a comma-separated text. Raises ZotError for an item that is not text."""
+    """The items of a list, or of a text with commas or lines. Raises ZotError for an item that is not text."""
     if isinstance(value, (list, tuple)):
         return [text_option(f"{name}[{index}]", item) for index, item in enumerate(value)]
-    return words([text_option(name, value)])
+    # A blank is no separator: "1.4 2" is more often a typing error than two tags.
+    return [item for item in map(str.strip, re.split(r"[,\n]", text_option(name, value))) if item]
 
 
 def images_option(params: t.Mapping[str, t.Any]) -> list[t.Mapping[str, t.Any]]:

@@ -19,11 +19,15 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import invalid_options
 
+# The digest of an index that the registry does not have yet.
+UNWRITTEN = ""
+
 
 @dataclass
 class Move:
     """A tag with its digest *before* and *after*. A tag without a digest does not exist.
 
+    *after* is UNWRITTEN until the registry has an image whose digest is known only then.
     *keeper* is the move of the tag that keeps the image *before*. *written* means that this task has moved the tag, or
     may have moved it, or in check mode would move it.
     """
@@ -75,7 +79,7 @@ class Move:
             "repository": self.tag.repository,
             "tag": self.tag.tag,
             "from": self.before,
-            "to": self.after,
+            "to": self.after or None,
         }
 
 

@@ -57,10 +57,11 @@ class TagOutcome(t.NamedTuple):
 
 
 class Outcome:
-    """The outcome for the tags of one archive or one index."""
+    """The outcome for the tags of one archive, one index or one published image."""
 
-    def __init__(self, references: t.Iterable[Reference]) -> None:
-        """*references* are the tags; none is settled."""
+    def __init__(self, references: t.Iterable[Reference], image: Reference | None = None) -> None:
+        """*references* are the tags; none is settled. *image* is the one whose image the result shows, or the first."""
+        self._image = image
         self._tags = {reference: TagOutcome(Image(reference), Image(reference)) for reference in references}
         self._settled: set[Reference] = set()
 
@@ -97,6 +98,11 @@ class Outcome:
         return any(tag.error for tag in self._tags.values())
 
     @property
+    def image(self) -> Image:
+        """The image that the result shows."""
+        return self._tags[self._image].after if self._image else self.tags[0].after
+
+    @property
     def tags(self) -> list[TagOutcome]:
         """The tags in the order of the references."""
         return list(self._tags.values())
@@ -115,22 +121,34 @@ def first_error(errors: t.Sequence[ZotError]) -> ZotError | None:
     return min(errors, key=lambda error: error.retryable, default=None)
 
 
+NOTHING_WRITTEN = "nothing was written"
+
+
 def nothing_written(first: ZotError, errors: t.Sequence[ZotError]) -> str:
     """The message of a task that found *errors* before its first write. It begins with the one of *first*."""
+    return _joined(first, errors, NOTHING_WRITTEN)
+
+
+def _joined(first: ZotError, errors: t.Sequence[ZotError], end: str) -> str:
     messages = list(dict.fromkeys([first.message, *(error.message for error in errors)]))
     more = [f"and {len(messages) - _MESSAGES} more"] if len(messages) > _MESSAGES else []
-    return "; ".join([*messages[:_MESSAGES], *more, "nothing was written"])
+    return "; ".join([*messages[:_MESSAGES], *more, end])
 
 
 def report(
-    outcomes: t.Sequence[Outcome], *, single: bool, begun: bool = True, moves: t.Sequence[Move] | None = None
+    outcomes: t.Sequence[Outcome],
+    *,
+    single: bool,
+    moves: t.Sequence[Move] | None = None,
+    unmoved: str | None = None,
 ) -> dict[str, t.Any]:
     """The result of a task: C(image) for a *single* request or C(images) for a list, C(tags) and C(diff).
 
     With *moves* also C(moved). Raises ZotError if a tag failed. The error contains the result, which shows the tags
-    that were written. *begun* is false if the task found the errors before its first write.
+    that were written. *unmoved* is the end of the message of a task that has stopped: it moved no tag after an error,
+    so that tags without an error may not be in place either.
     """
-    images = [outcome.tags[0].after.for_ansible() for outcome in outcomes]
+    images = [outcome.image.for_ansible() for outcome in outcomes]
     tags = [tag for outcome in outcomes for tag in outcome.tags]
     errors = [tag.error for tag in tags if tag.error]
     first = first_error(errors)
@@ -146,9 +164,10 @@ def report(
         result["moved"] = moved
     if first is None:
         return result
-    message = _summary(tags, first) if begun else nothing_written(first, errors)
-    if moved:
-        message = f"{message}; moved: {', '.join(entry['reference'] for entry in moved)}"
+    end = f"moved: {', '.join(entry['reference'] for entry in moved)}" if moved else unmoved
+    if end and unmoved:
+        raise first.with_(message=_joined(first, errors, end), result=result) from first
+    message = "; ".join(filter(None, (_summary(tags, first), end)))
     raise first.with_(message=message, result=result) from first
 
 

@@ -19,6 +19,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.registry im
 from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome
 
+# A tag that other clients move faster than this task can keep its images is not moved.
+_MOST_LOOKS = 5
+
 REPLACE_HINT = "To replace the image, set overwrite: true (role zot_publish: zot_publish_overwrite)."
 OVERWRITE_HINT = f"Publish under a new revision. {REPLACE_HINT}"
 
@@ -45,6 +48,55 @@ def still_needed(registry: Registry, move: Move) -> bool:
     if now not in (move.before, move.after):
         raise written_by_another(move.tag, now, f"not {move.before or 'nothing'} as at the start of the task")
     return now != move.after
+
+
+def look_again(
+    registry: Registry,
+    move: Move,
+    keep_previous: str | None = None,
+    *,
+    may_replace: bool = True,
+    is_same: t.Callable[[str], bool] = lambda _digest: False,
+    outcome: Outcome | None = None,
+    refusal: t.Callable[[str | None], ZotError] | None = None,
+) -> bool:
+    """Read the tag again right before its move, and keep the image that it holds now. False if it needs no move.
+
+    Most tasks have read the tag before they have sent an image, which can take minutes. The tag is read once more after
+    its image was kept. Then only the request that moves it is left. *is_same* is whether an image that has appeared is
+    the image to write, with another digest: then that is the digest *after*. *outcome* gets the tag that keeps it.
+
+    Raises ZotError if another client has moved the tag since it was read, unless this task *may_replace* any image.
+    *refusal* returns this error for the digest that the tag holds now.
+    """
+    kept: str | None = None
+    for _look in range(_MOST_LOOKS):
+        now = registry.digest(move.tag)
+        if now == move.after:
+            return False
+        if now != move.before:
+            if now and is_same(now):
+                move.after = now
+                return False
+            if not may_replace and refusal:
+                raise refusal(now)
+            if not may_replace:
+                raise written_by_another(move.tag, now, f"not {move.before or 'nothing'} as at the start of the task")
+            again = Move.plan(move.tag, now, move.after, keep_previous, registry.digest)
+            move.before, move.keeper = now, again.keeper
+        if not move.keeps or kept == now:
+            return True
+        try:
+            keep(registry, move)
+        except ZotError as error:
+            # Another client has moved the tag, and the registry has deleted the image.
+            if error.error_class != "not_found":
+                raise
+            continue
+        kept = now
+        if outcome:
+            outcome.kept(move.tag, move.previous_tag)
+    raise written_by_another(move.tag, registry.digest(move.tag), "and other clients move it all the time")
 
 
 def keep(registry: Registry, move: Move) -> None:

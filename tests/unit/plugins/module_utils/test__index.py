@@ -43,7 +43,7 @@ def write(registry: Registry) -> Write:
         *manifests: str, dry_run: bool = False, warnings: list[str] | None = None, **more: t.Any
     ) -> dict[str, t.Any]:
         found: list[str] = []
-        params = {"images": None, "parallel": 4, "assume_pushed": [], **index(*manifests, **more)}
+        params = {"images": None, "parallel": 4, **index(*manifests, **more)}
         try:
             return run(registry, params, dry_run=dry_run, warn=found.append)
         finally:
@@ -277,7 +277,6 @@ def test_two_versions_of_windows(write: Write, fake: t.Any, docker_config: t.Any
         pytest.param({"parallel": 0}, "parallel is 0, but must be at least 1", id="none at a time"),
         pytest.param({"tags": [5349]}, r"tags\[0\] is the number 5349, not text: quote it", id="a number"),
         pytest.param({"manifests": [5349]}, r"manifests\[0\] is the number 5349", id="a number as a member"),
-        pytest.param({"assume_pushed": ["demo/app:-"], "dry_run": True}, "not a valid tag", id="nothing to assume"),
     ],
 )
 def test_options_that_cannot_be_used(write: Write, fake: t.Any, options: dict[str, t.Any], message: str) -> None:
@@ -358,19 +357,6 @@ def test_a_member_of_another_platform_in_a_dry_run(write: Write) -> None:
     """A missing member does not excuse the wrong platform of another one."""
     with pytest.raises(ZotError, match="would be for linux/amd64, not for linux/arm64, linux/s390x"):
         write("1-amd64", "absent", platforms=["linux/arm64", "linux/s390x"], dry_run=True)
-
-
-def test_a_member_that_a_dry_run_would_have_pushed(write: Write, fake: t.Any) -> None:
-    """The tag holds the index of the current members, but one of them is about to move. That needs no warning."""
-    write()
-    writes = list(fake.writes)
-    for pushed in (f"{HOST}/demo/app:1-arm64", "demo/app:1-arm64"):
-        result = write(platforms=PLATFORMS, assume_pushed=[pushed], dry_run=True)
-        assert (result["changed"], result["image"]["platforms"]) == (True, PLATFORMS)
-    other = [f"{HOST}/demo/other:1-arm64"]
-    assert write(assume_pushed=other, dry_run=True)["changed"] is False
-    assert write(assume_pushed=[pushed])["changed"] is False
-    assert fake.writes == writes
 
 
 def test_several_indexes(write: Write, fake: t.Any, docker_config: t.Any) -> None:

@@ -123,9 +123,9 @@ def test_failure_after_the_previous_image_was_kept(
     run_module: t.Any, fake: t.Any, app: str, docker_config: t.Any
 ) -> None:
     before = fake.put("demo/app", "1", docker_config(architecture="arm64"))
-    fake.fail("copy", "demo/app:1", "reader-pushes", tool="skopeo 1.18.0")
+    fake.fail("tag", "demo/app:1", "immutable-tag", tool="crane 0.22.1")
     result = run_module(zot_push.main, archive=app, repository="demo/app", tags=["1"], keep_previous="{tag}-previous")
-    assert fake.tags["demo/app"] == {"1": before, "1-previous": before}
+    assert (fake.tags["demo/app"]["1"], fake.tags["demo/app"]["1-previous"]) == (before, before)
     (of_tag,) = result["tags"]
     assert (result["error_class"], result["changed"], of_tag["changed"]) == ("denied", True, False)
     assert of_tag["previous_tag"] == f"{HOST}/demo/app:1-previous"

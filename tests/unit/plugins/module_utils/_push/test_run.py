@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._index import run as run_index
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import MissingLibraryError
 from ansible_collections.killinit.zot.plugins.module_utils._push.pusher import ArchivePusher
@@ -32,7 +31,6 @@ def item(archive: object, *tags: str, **options: t.Any) -> dict[str, t.Any]:
         "force": False,
         "keep_previous": None,
         "overwrite": None,
-        "index": None,
         **options,
     }
 
@@ -173,7 +171,13 @@ class TestKeepPrevious:
     def test_needed(self, session: Session, fake: t.Any, app: Path, before: str) -> None:
         result = push(session, single(app, keep_previous="{tag}-previous"), dry_run=False)
         assert fake.tags["demo/app"]["1-previous"] == before
-        assert fake.writes == [f"tag demo/app@{before} 1-previous", "copy demo/app:1"]
+        after = fake.tags["demo/app"]["1"]
+        upload = next(tag for tag in fake.tags["demo/app"] if tag.startswith("upload-"))
+        assert fake.writes == [
+            f"copy demo/app:{upload}",
+            f"tag demo/app@{before} 1-previous",
+            f"tag demo/app@{after} 1",
+        ]
         assert result["tags"][0]["previous_tag"] == f"{HOST}/demo/app:1-previous"
 
     @pytest.mark.parametrize("force", [False, True])
@@ -186,12 +190,12 @@ class TestKeepPrevious:
         assert result["tags"][0]["previous_tag"] is None
 
     def test_also_with_another_tag(self, session: Session, fake: t.Any, app: Path, before: str) -> None:
-        """The other tags of the repository are not read."""
+        """The tags of the repository are not listed."""
         fake.tags["demo/app"] |= {f"r{number}": before for number in range(500)}
         result = push(session, single(app, keep_previous="{tag}-previous"), dry_run=False)
         assert fake.tags["demo/app"]["1-previous"] == before
         assert result["tags"][0]["previous_tag"] == f"{HOST}/demo/app:1-previous"
-        assert not {"ls", "digest"} & {command[1] for command in fake.commands}
+        assert "ls" not in {command[1] for command in fake.commands}
 
     def test_not_asked_for(self, session: Session, fake: t.Any, app: Path, before: str) -> None:
         push(session, single(app), dry_run=False)
@@ -199,7 +203,7 @@ class TestKeepPrevious:
 
     def test_nothing_was_there(self, session: Session, fake: t.Any, app: Path) -> None:
         push(session, single(app, keep_previous="previous"), dry_run=False)
-        assert list(fake.tags["demo/app"]) == ["1"]
+        assert "previous" not in fake.tags["demo/app"]
 
     def test_both_tags_of_the_image_move(self, session: Session, fake: t.Any, app: Path, before: str) -> None:
         """Each tag has its keeper, so that each can be moved back."""
@@ -361,142 +365,26 @@ class TestOverwrite:
         result = push(session, single(app, "1", "2", overwrite=False, force=force), dry_run=False)
         assert [tag["changed"] for tag in result["tags"]] == [force, True]
 
-    def revision(self, app: Path, other: Path, **changes: t.Any) -> dict[str, t.Any]:
-        """A release of two architectures whose index is the tag 1."""
-        options = {"overwrite": False, "index": "1", **changes}
-        return several(item(app, "1-amd64", **options), item(other, "1-arm64", **options))
-
-    def publish(self, session: Session, fake: t.Any, app: Path, other: Path) -> str:
-        push(session, self.revision(app, other), dry_run=False)
-        self.join(session)
-        fake.commands.clear()
-        return str(fake.tags["demo/app"]["1"])
-
-    def join(self, session: Session) -> None:
-        names = ("platforms", "overwrite", "keep_previous")
-        index = {"repository": "demo/app", "tags": ["1"], "manifests": ["1-amd64", "1-arm64"], **dict.fromkeys(names)}
-        options = {**index, "images": None, "parallel": 1, "assume_pushed": []}
-        run_index(Registry(session), options, dry_run=False, warn=lambda _text: None)
-
-    def test_until_the_index_exists_a_build_can_be_repeated(
-        self, session: Session, fake: t.Any, app: Path, other: Path, docker_config: t.Any
+    def test_an_image_that_appears_during_the_push(
+        self, session: Session, fake: t.Any, app: Path, docker_config: t.Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        fake.put("demo/app", "1-amd64", docker_config(author="the build that failed"))
-        assert push(session, self.revision(app, other), dry_run=False)["changed"] is True
+        """The tag moves only after the push, and was read again right before."""
+        real = fake._do_copy
 
-    @pytest.mark.parametrize("dry_run", [False, True])
-    def test_once_it_exists_it_is_not_replaced(
-        self,
-        session: Session,
-        fake: t.Any,
-        app: Path,
-        other: Path,
-        tmp_path: Path,
-        write_archive: t.Any,
-        docker_config: t.Any,
-        dry_run: bool,
-    ) -> None:
-        """Also where the tags of the architectures are gone, which a prune removes."""
-        index = self.publish(session, fake, app, other)
-        changed = write_archive(tmp_path / "changed.tar", docker_config(author="somebody"))
-        assert push(session, self.revision(app, other), dry_run=dry_run)["changed"] is False
-        for removed in (False, True):
-            if removed:
-                del fake.tags["demo/app"]["1-amd64"]
-            with pytest.raises(ZotError, match=f"demo/app:1 is published as {index}, which has sha256:") as raised:
-                push(session, self.revision(changed, other), dry_run=dry_run)
-            assert (raised.value.error_class, "zot_publish_overwrite" in raised.value.hint) == ("denied", True)
-        assert fake.writes == []
-        assert push(session, self.revision(changed, other, overwrite=True), dry_run=dry_run)["changed"] is True
+        def copy(*arguments: str) -> bytes:
+            output: bytes = real(*arguments)
+            fake.put("demo/app", "1", docker_config(author="somebody"))
+            return output
 
-    def test_it_loses_no_platform_and_gets_none(
-        self,
-        session: Session,
-        fake: t.Any,
-        app: Path,
-        other: Path,
-        tmp_path: Path,
-        write_archive: t.Any,
-        docker_config: t.Any,
-    ) -> None:
-        self.publish(session, fake, app, other)
-        options: dict[str, t.Any] = {"overwrite": False, "index": "1"}
-        with pytest.raises(ZotError, match="also has linux/arm64: its new index would lose that") as raised:
-            push(session, several(item(app, "1-amd64", **options)), dry_run=False)
-        assert raised.value.error_class == "denied"
-        assert raised.value.hint.startswith("Publish all platforms of the revision, or use a new revision. To replace")
-        s390x = write_archive(tmp_path / "s390x.tar", docker_config(architecture="s390x"))
-        more = [item(path, f"1-{path.stem}", **options) for path in (app, other, s390x)]
-        with pytest.raises(ZotError, match="which has nothing for linux/s390x"):
-            push(session, several(*more), dry_run=False)
-        assert fake.writes == []
-
-    def test_one_archive_with_several_platforms(
-        self, session: Session, fake: t.Any, tmp_path: Path, write_archive: t.Any, docker_config: t.Any
-    ) -> None:
-        """Its tag is that of the index."""
-        arm64 = docker_config(architecture="arm64")
-        built = write_archive(tmp_path / "both.tar", docker_config(), arm64)
-        again = write_archive(tmp_path / "again.tar", docker_config(author="somebody"), arm64)
-        options: dict[str, t.Any] = {"split_platforms": True, "overwrite": False}
-        push(session, several(item(again, "1", **options)), dry_run=False)
-        push(session, several(item(built, "1", **options)), dry_run=False)
-        self.join(session)
-        fake.commands.clear()
-        assert push(session, several(item(built, "1", **options)), dry_run=False)["changed"] is False
-        with pytest.raises(ZotError, match="demo/app:1 is published as sha256:"):
-            push(session, several(item(again, "1", **options)), dry_run=False)
-        assert fake.writes == []
-        assert push(session, several(item(again, "1", split_platforms=True)), dry_run=False)["changed"] is True
-
-    @pytest.mark.parametrize("overwrite", [False, True])
-    @pytest.mark.parametrize("dry_run", [False, True])
-    def test_the_tags_of_architectures_are_not_needed(
-        self, session: Session, fake: t.Any, app: Path, other: Path, overwrite: bool, dry_run: bool
-    ) -> None:
-        """zot_prune removes them. The index has the images; another push could give them other digests."""
-        self.publish(session, fake, app, other)
-        digests = [fake.tags["demo/app"].pop(f"1-{name}") for name in ("amd64", "arm64")]
-        fake.salt = "another gzip"
-        result = push(session, self.revision(app, other, overwrite=overwrite), dry_run=dry_run)
-        assert (result["changed"], [tag["digest"] for tag in result["tags"]], fake.writes) == (False, digests, [])
-        assert [tag["error"] for tag in result["tags"]] == [None, None]
-
-    def test_an_index_of_other_images_saves_no_push(
-        self,
-        session: Session,
-        fake: t.Any,
-        app: Path,
-        other: Path,
-        tmp_path: Path,
-        write_archive: t.Any,
-        docker_config: t.Any,
-    ) -> None:
-        self.publish(session, fake, app, other)
-        del fake.tags["demo/app"]["1-amd64"]
-        changed = write_archive(tmp_path / "changed.tar", docker_config(author="somebody"))
-        result = push(session, self.revision(changed, other, overwrite=True), dry_run=False)
-        assert [tag["changed"] for tag in result["tags"]] == [True, False]
-
-    def test_another_tag_and_a_forced_push_are_written(
-        self, session: Session, fake: t.Any, app: Path, other: Path
-    ) -> None:
-        """With the digest of the member: another one would change the index."""
-        self.publish(session, fake, app, other)
-        digest = fake.tags["demo/app"].pop("1-amd64")
-        options: dict[str, t.Any] = {"overwrite": False, "index": "1"}
-        more = several(item(app, "1-amd64", "other", **options), item(other, "1-arm64", **options))
-        result = push(session, more, dry_run=False)
-        assert [tag["changed"] for tag in result["tags"]] == [False, True, False]
-        assert fake.writes == [f"tag demo/app@{digest} other"]
-        assert push(session, self.revision(app, other, force=True), dry_run=False)["changed"] is True
-        assert "1-amd64" in fake.tags["demo/app"]
-
-    def test_an_index_that_cannot_be_read(self, session: Session, fake: t.Any, app: Path, other: Path) -> None:
-        fake.fail_with("manifest", "demo/app:1", "Error: 403 Forbidden")
-        with pytest.raises(ZotError) as raised:
-            push(session, self.revision(app, other, overwrite=True), dry_run=False)
-        assert (raised.value.error_class, fake.writes) == ("denied", [])
+        monkeypatch.setattr(fake, "_do_copy", copy)
+        with pytest.raises(ZotError, match=r"demo/app:1 holds sha256:\w+, not nothing as at the start") as raised:
+            push(session, single(app, overwrite=False), dry_run=False)
+        assert "Another client wrote this tag" in raised.value.hint
+        other = fake.tags["demo/app"]["1"]
+        result = push(session, single(app, keep_previous="{tag}-previous"), dry_run=False)
+        assert (fake.tags["demo/app"]["1-previous"], result["changed"]) == (other, True)
+        # The image of the first push is still under its upload tag.
+        assert [write.partition(" ")[0] for write in fake.writes].count("copy") == 1
 
 
 def test_a_tag_that_another_client_moves_meanwhile(
