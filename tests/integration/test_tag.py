@@ -6,16 +6,22 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from integration.support import Module, ReadsOnly
+from reliability.support import wait_until
 
 from environment import registry as registries
 from environment.images import Images
-from environment.registry import Registry
+from environment.registry import Registry, free_port
+from environment.zot_program import find_zot
 
 GC_DELAY = 2  # seconds
 Holds = Callable[[str], dict[str, str]]
@@ -138,3 +144,45 @@ def test_an_index_keeps_its_members(images: Images, sweeping: tuple[Registry, Mo
         references = [f"{repository}:{tag}", *(f"{repository}@{digest}" for digest in members)]
         found = run("zot_image_info", images=references)["images"]
         assert [image["digest"] for image in found] == [first["image"]["digest"], *members]
+
+
+@pytest.fixture
+def mirror(zot: Registry, tmp_path: Path) -> Iterator[str]:
+    """A Zot that copies a tag from the registry of the tests as soon as somebody reads it."""
+    port, account = free_port(), {"username": zot.reader.username, "password": zot.reader.password}
+    (tmp_path / "accounts.json").write_text(json.dumps({zot.host: account}))
+    source = {"urls": [f"https://{zot.host}"], "onDemand": True, "tlsVerify": False, "content": [{"prefix": "**"}]}
+    config = {
+        "storage": {"rootDirectory": str(tmp_path / "mirror")},
+        "http": {"address": "127.0.0.1", "port": str(port)},
+        "extensions": {"sync": {"credentialsFile": str(tmp_path / "accounts.json"), "registries": [source]}},
+    }
+    (tmp_path / "mirror.json").write_text(json.dumps(config))
+    program = find_zot()
+    assert program
+    with (tmp_path / "mirror.log").open("wb") as log:
+        server = subprocess.Popen([program, "serve", str(tmp_path / "mirror.json")], stdout=log, stderr=log)
+    try:
+        wait_until(lambda: _listens(port), "the mirror answers")
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_mirror_brings_a_tag_back(mirror: str, images: Images, repository: str, module: Module) -> None:
+    """Each run would remove it again, and would be changed."""
+    _push(module, repository, r1=images["buildah-amd64"])
+    options = {"registry": mirror, "validate_certs": False, "ca_path": None, "username": None, "password": None}
+    assert module("zot_image_info", images=[f"{repository}:r1"], **options)["images"][0]["exists"]
+    found = module("zot_tag", repository=repository, tags=["r1"], state="absent", **options)
+    assert (found["failed"], found["error_class"], found["changed"]) == (True, "tool_failed", False)
+    assert "remove the tag there first" in found["hint"]
+    assert module("zot_tag", repository=repository, tags=["r1"], state="absent")["changed"]
+    assert module("zot_tag", repository=repository, tags=["r1"], state="absent", **options)["changed"]
+    assert module("zot_tag", repository=repository, tags=["r1"], state="absent", **options)["changed"] is False

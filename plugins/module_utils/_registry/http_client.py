@@ -67,14 +67,11 @@ class HttpClient:
         self._loopback = is_loopback(registry)
         self.may_be_plain = session.insecure or self._loopback
         self._scheme = "https"
-        with disk_errors(session.directory):
-            handle, self._ca_bundle = tempfile.mkstemp(suffix=".pem", dir=session.directory)
-            with os.fdopen(handle, "wb") as file:
-                file.write(session.trust.whole())
         self._requests = self._library()
         # Requests are sent without a session of the library, which takes cookies, ~/.netrc and REQUESTS_CA_BUNDLE into
         # account, reads the bodies of redirects without a limit, and takes half as long again for each request.
-        self._adapter = self._requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS, pool_block=True)
+        adapter = self._requests.adapters.HTTPAdapter if session.insecure else self._verifying_adapter()
+        self._adapter = adapter(pool_maxsize=_CONNECTIONS, pool_block=True)
         self._proxies_of: dict[str, dict[str, str]] = {}
 
     def close(self) -> None:
@@ -124,7 +121,7 @@ class HttpClient:
             request,
             stream=True,
             timeout=max(end - time.monotonic(), 0.001),
-            verify=False if self._session.insecure else self._ca_bundle,
+            verify=not self._session.insecure,
             proxies=self._proxies(url),
         ) as response:
             body = bytearray()
@@ -183,6 +180,36 @@ class HttpClient:
         if host not in self._proxies_of:
             self._proxies_of[host] = self._requests.utils.get_environ_proxies(url)
         return self._proxies_of[host]
+
+    def _verifying_adapter(self) -> t.Any:
+        """An adapter whose connections share one TLS context.
+
+        The library would load the certificates for each connection. Those of a system take as long as 30 requests.
+        """
+        from urllib3.util.ssl_ import create_urllib3_context
+
+        context = create_urllib3_context()
+        with disk_errors(self._session.directory):
+            handle, bundle = tempfile.mkstemp(suffix=".pem", dir=self._session.directory)
+            with os.fdopen(handle, "wb") as file:
+                file.write(self._session.trust.whole())
+        try:
+            context.load_verify_locations(bundle)
+        except OSError as error:  # ssl.SSLError
+            reason = f"cannot read the certificates for {self.name}: {error}"
+            raise ZotError("tls", reason, values=self._session.explained("")) from error
+
+        class Adapter(self._requests.adapters.HTTPAdapter):  # type: ignore[misc]
+            def init_poolmanager(self, *arguments: t.Any, **more: t.Any) -> None:
+                super().init_poolmanager(*arguments, ssl_context=context, **more)
+
+            def proxy_manager_for(self, *arguments: t.Any, **more: t.Any) -> t.Any:
+                return super().proxy_manager_for(*arguments, ssl_context=context, **more)
+
+            def cert_verify(self, conn: t.Any, *_arguments: t.Any) -> None:
+                conn.cert_reqs = "CERT_REQUIRED"
+
+        return Adapter
 
     def _library(self) -> t.Any:
         try:
