@@ -25,7 +25,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.sta
 
 template = pytest.importorskip("ansible.template")
 if not hasattr(template, "trust_as_template"):
-    pytest.skip("ansible-core before 2.19, which is not supported", allow_module_level=True)
+    pytest.skip("ansible-core before 2.19", allow_module_level=True)
 
 REGISTRY = "oci.killinit.cc"
 ACCOUNT = PullCredentials("puller", "new-p\u00e4ssword{{ 1 }}")
