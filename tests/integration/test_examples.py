@@ -40,6 +40,7 @@ SETTINGS |= {"CONTROLLER_HOST", "CONTROLLER_OAUTH_TOKEN"}
 # test_zot_configuration.py; and the Zot of test_quick_start.py.
 ELSEWHERE = {
     "umask 077",
+    *(command for _page, command in COMMANDS if command.startswith("openssl req ")),
     (
         "for user in ci cluster janitor alice bob admin; do openssl rand -base64 24 >$user.password; "
         "htpasswd -niB $user <$user.password; done >htpasswd"
