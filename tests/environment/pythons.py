@@ -15,10 +15,10 @@ from pathlib import Path
 from environment.collection_path import CACHE, ROOT, fetch_collection, link_collection
 
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
-# Modules run from Python 3.9 on; up to 3.10 there is no ansible-core that is supported.
-CORES = {"3.9": "2.15", "3.10": "2.17", "3.11": "2.19", "3.12": "2.20", "3.13": "2.21"}
-# The versions of ansible-core that the collection supports.
-SUPPORTED = ("2.19", "2.20", "2.21")
+# Modules run from Python 3.9 on, for which there is no ansible-core that is supported.
+CORES = {"3.9": "2.15", "3.10": "2.16", "3.11": "2.19", "3.12": "2.20", "3.13": "2.21"}
+# The versions of ansible-core that are tested here as a controller. The collection supports 2.16 to 2.21.
+SUPPORTED = ("2.16", "2.19", "2.20", "2.21")
 
 
 def find_python(version: str) -> str | None:

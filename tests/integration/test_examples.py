@@ -34,16 +34,27 @@ BLOCKS = blocks()
 COMMANDS = dict.fromkeys(
     (block.page, command) for block in BLOCKS if block.language in ("sh", "console") for command in block.commands
 )
-SETTINGS = {"ZOT_REGISTRY", "ZOT_USERNAME", "ZOT_PASSWORD", "K8S_AUTH_KUBECONFIG"}
+SETTINGS = {"ZOT_REGISTRY", "ZOT_VALIDATE_CERTS", "ZOT_USERNAME", "ZOT_PASSWORD", "K8S_AUTH_KUBECONFIG"}
 SETTINGS |= {"CONTROLLER_HOST", "CONTROLLER_OAUTH_TOKEN"}
-# What tests/packaging does with the tarball, without Galaxy and without an engine for containers; and the accounts of
-# test_zot_configuration.py.
+# What tests/packaging does with the tarball, without Galaxy and without an engine for containers; the accounts of
+# test_zot_configuration.py; and the Zot of test_quick_start.py.
 ELSEWHERE = {
     "umask 077",
+    *(command for _page, command in COMMANDS if command.startswith("openssl req ")),
     (
         "for user in ci cluster janitor alice bob admin; do openssl rand -base64 24 >$user.password; "
         "htpasswd -niB $user <$user.password; done >htpasswd"
     ),
+    "release=https://github.com/google/go-containerregistry/releases/download/v0.22.1",
+    (
+        "curl --fail --location --remote-name $release/checksums.txt "
+        "--remote-name $release/go-containerregistry_Linux_x86_64.tar.gz"
+    ),
+    (
+        "sha256sum --check --ignore-missing checksums.txt && "
+        "sudo tar -C /usr/local/bin -xzf go-containerregistry_Linux_x86_64.tar.gz crane"
+    ),
+    *(command for page, command in COMMANDS if page.endswith("guide_start.rst") and "ansible" not in command),
     "ansible-galaxy collection install killinit.zot",
     "ansible-galaxy collection install killinit.zot --no-deps",
     "ansible-galaxy collection install --no-deps killinit-zot-*.tar.gz",
@@ -67,6 +78,7 @@ WITHOUT_CLUSTER = {
 }
 PLAYBOOKS = ("release", "rollback", "prune", "verify", "restart", "event", "diagnose", "report")
 WITH_A_CLUSTER = [f"killinit.zot.{name}" for name in PLAYBOOKS]
+COMMAND_TABLE = "docs/docsite/rst/guide_commands.rst"
 PROMOTE = "docs/docsite/rst/guide_promote.rst"
 CLUSTER_TESTS = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("tests/cluster/*.py")))
 # test_events.py runs the commands that receive and send an event, with the files of their page.
@@ -314,8 +326,8 @@ def test_options_of_zot_copy() -> None:
 
 
 def test_tasks_in_tables() -> None:
-    """What the README gives for a command of the runbook is a task, with options that the module has."""
-    found = re.findall(r"`(zot_\w+): (\{.*?\})`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    """What the guide gives for a command of the runbook is a task, with options that the module has."""
+    found = re.findall(r"`(zot_\w+): (\{.*?\})`", (ROOT / COMMAND_TABLE).read_text(encoding="utf-8"))
     assert len(found) > 3
     for name, options in found:
         module = importlib.import_module(f"ansible_collections.killinit.zot.plugins.modules.{name}")

@@ -203,7 +203,9 @@ def test_a_variable_that_cannot_be_read(settings: dict[str, Any], run: Run, tmp_
     assert "the variable zot_registry cannot be evaluated: 'nowhere' is undefined" in found[1]["result"]["msg"]
     (tmp_path / "vault").write_text("another password\n")
     (found_encrypted,) = run(image_info(images=["app:1"]))
-    assert "the variable zot_password cannot be evaluated" in found_encrypted["result"]["msg"]
+    # Before ansible-core 2.19 Ansible itself decrypts the variables of a task, and names none of them.
+    refused = found_encrypted["result"]["msg"]
+    assert "the variable zot_password cannot be evaluated" in refused or "Decryption failed" in refused
 
 
 def test_a_password_in_a_name_is_refused(run: Run, registry: Registry, images: Images) -> None:

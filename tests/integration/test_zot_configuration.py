@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -34,13 +35,14 @@ ACTIONS = ("Read", "New tag", "Move tag", "Delete tag")
 
 @dataclass(frozen=True)
 class GuideZot:
-    """Zot with the configuration of the guide, on loopback and without TLS."""
+    """Zot with the configuration and the certificates of the guide, on loopback."""
 
     host: str
     passwords: dict[str, str]
+    ca: Path
 
     def options(self, account: str) -> dict[str, Any]:
-        shared = {"registry": self.host, "validate_certs": False, "ca_path": None, "retries": 0}
+        shared = {"registry": self.host, "validate_certs": True, "ca_path": str(self.ca), "retries": 0}
         return {**shared, "username": account, "password": self.passwords[account]}
 
 
@@ -72,7 +74,8 @@ def guide_zot(zot: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     (uploads, _others) = config["storage"]["retention"]["policies"][0]["keepTags"]
     assert uploads["pushedWithin"] == "24h"
     uploads["pushedWithin"] = f"{UPLOAD_SECONDS}s"
-    del config["http"]["tls"]
+    _make_certificate(directory)
+    config["http"]["tls"] = {name: str(directory / Path(path).name) for name, path in config["http"]["tls"].items()}
     config["http"] |= {"address": "127.0.0.1", "port": str(port)}
     config["http"]["auth"]["htpasswd"]["path"] = str(directory / "htpasswd")
     config["extensions"]["events"]["sinks"][0]["address"] = f"http://127.0.0.1:{free_port()}/zot"
@@ -83,21 +86,32 @@ def guide_zot(zot: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         server = subprocess.Popen([program, "serve", str(directory / "config.json")], stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 30
-        while "429" not in _status(port) and "401" not in _status(port):
+        while "429" not in _status(port, directory) and "401" not in _status(port, directory):
             assert server.poll() is None, (directory / "log").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        yield GuideZot(f"127.0.0.1:{port}", passwords)
+        yield GuideZot(f"localhost:{port}", passwords, directory / "ca.pem")
     finally:
         server.terminate()
         server.wait(timeout=20)
 
 
-def _status(port: int) -> str:
+def _make_certificate(directory: Path) -> None:
+    """Run the commands of the guide, for localhost."""
+    commands = [line.removeprefix("    $ ") for line in GUIDE.splitlines() if line.startswith("    $ openssl req ")]
+    assert len(commands) == 2
+    script = "\n".join(commands).replace("oci.killinit.cc", "localhost")
+    subprocess.run(["sh", "-euc", script], cwd=directory, check=True, capture_output=True)
+
+
+def _status(port: int, directory: Path) -> str:
     """The status of a request without credentials; empty without an answer."""
     try:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"http://127.0.0.1:{port}/v2/_catalog", timeout=5) as response:
+        context = ssl.create_default_context(cafile=directory / "ca.pem")
+        context.verify_flags |= ssl.VERIFY_X509_STRICT  # the default of Python 3.13
+        handlers = urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        opener = urllib.request.build_opener(*handlers)
+        with opener.open(f"https://localhost:{port}/v2/_catalog", timeout=5) as response:
             return str(response.status)
     except urllib.error.HTTPError as error:
         return str(error.code)
@@ -106,7 +120,7 @@ def _status(port: int) -> str:
 
 
 def test_nobody_reads_without_an_account(guide_zot: GuideZot) -> None:
-    assert _status(int(guide_zot.host.rpartition(":")[2])) == "401"
+    assert _status(int(guide_zot.host.rpartition(":")[2]), guide_zot.ca.parent) == "401"
 
 
 @pytest.mark.parametrize("account", rights())

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -107,3 +109,21 @@ def test_the_first_minute(
         assert f"changed={changed} " in done.stdout
         documented = code_blocks("text")[0].replace("openclaw/", f"{repository}/")
         assert re.search(pattern(documented), comparable(done.stdout)), done.stdout
+
+
+def test_crane_by_its_released_file(tmp_path: Path) -> None:
+    """The lines of the README and of the quick start, with a release on this machine."""
+    release, archive = tmp_path / "release", "go-containerregistry_Linux_x86_64.tar.gz"
+    release.mkdir()
+    crane = shutil.which("crane")
+    assert crane
+    with tarfile.open(release / archive, "w:gz") as tar:
+        tar.add(crane, "crane")
+    checksum = hashlib.sha256((release / archive).read_bytes()).hexdigest()
+    (release / "checksums.txt").write_text(f"{checksum}  {archive}\n{'0' * 64}  another.tar.gz\n")
+    lines = next(each for each in code_blocks("sh") if each.startswith("release="))
+    start = (ROOT / "docs/docsite/rst/guide_start.rst").read_text(encoding="utf-8")
+    assert all(f"$ {line}\n" in start for line in lines.splitlines())
+    lines = re.sub(r"https://\S+", release.as_uri(), lines, count=1).replace("sudo ", "")
+    subprocess.run(["sh", "-euc", lines.replace("/usr/local/bin", ".")], cwd=tmp_path, check=True)
+    assert (tmp_path / "crane").read_bytes() == Path(crane).read_bytes()

@@ -26,6 +26,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry import regi
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session, open_task
+from ansible_collections.killinit.zot.tests.unit.module_arguments import module_arguments
 
 # A slow machine is no failure.
 settings.register_profile("unit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -484,7 +485,6 @@ RunModule = t.Callable[..., t.Dict[str, t.Any]]  # noqa: UP006 - Python 3.9 eval
 def run_module(fake: FakeRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> RunModule:
     """Runs main() of a module and returns its result, without the invocation; an option that is None is not given."""
     assert fake.commands == []
-    testing = pytest.importorskip("ansible.module_utils.testing", reason="ansible-core before 2.17")
     temporary = tmp_path / "remote"
     temporary.mkdir()
 
@@ -500,7 +500,7 @@ def run_module(fake: FakeRegistry, tmp_path: Path, capsys: pytest.CaptureFixture
             **options,
         }
         arguments = {name: value for name, value in arguments.items() if value is not None}
-        with testing.patch_module_args(arguments), pytest.raises(SystemExit) as exit_:
+        with module_arguments(arguments), pytest.raises(SystemExit) as exit_:
             main()
         output = capsys.readouterr().out
         assert "s3cret" not in output

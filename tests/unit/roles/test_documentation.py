@@ -22,7 +22,7 @@ ROOT = Path(api_server.__file__ or "").parents[2]
 COLLECTIONS = ROOT.parents[2]
 ROLES = [f"killinit.zot.{path.name}" for path in sorted(ROOT.glob("roles/*"))]
 pytestmark = pytest.mark.skipif(
-    tuple(map(int, __version__.split(".")[:2])) < (2, 19), reason="an ansible-core that is not supported"
+    tuple(map(int, __version__.split(".")[:2])) < (2, 16), reason="an ansible-core that is not supported"
 )
 PROGRAM = shutil.which("ansible-doc", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
 

@@ -27,9 +27,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import (
 )
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
 from ansible_collections.killinit.zot.tests.unit.api_server import ApiServer, Request, kubeconfig, running, status
+from ansible_collections.killinit.zot.tests.unit.module_arguments import module_arguments
 from ansible_collections.killinit.zot.tests.unit.workload_objects import CLUSTER
-
-testing = pytest.importorskip("ansible.module_utils.testing", reason="ansible-core before 2.17")
 
 Dict = dict[str, t.Any]
 POD = CLUSTER["fresh"]["pods"][1]
@@ -60,7 +59,7 @@ def _no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 def client(**options: t.Any) -> ApiClient:
     """What a module with these options connects to."""
     arguments = {"_ansible_tmpdir": "/nonexistent", "_ansible_remote_tmp": "/nonexistent", **options}
-    with testing.patch_module_args(arguments):
+    with module_arguments(arguments):
         return connect(cluster_module({}))
 
 
