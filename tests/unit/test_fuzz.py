@@ -102,7 +102,7 @@ def pull_secret(data: bytes) -> None:
             update = found.with_entry("h.example")
             content = {".dockerconfigjson": update.data(PullCredentials("a", "b"))}
             auths = PullSecret.read({"type": "kubernetes.io/dockerconfigjson", "data": content}).auths
-            assert all(auths[entry.name] == found.auths[entry.name] for entry in update.kept)
+            assert all(auths[name] == found.auths[name] for name in update.kept)
 
 
 def authfile(data: bytes) -> None:
