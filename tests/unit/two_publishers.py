@@ -189,7 +189,7 @@ class Explorer:
     def explore(
         self, first: Publisher, second: Publisher, start: State, switches: int
     ) -> t.Iterator[tuple[State, Result | None, Result | None]]:
-        """Every state that up to so many *switches* between the publishers lead to, with their results if they ended."""
+        """Each state that up to so many *switches* between the publishers lead to, and the results if they ended."""
         publishers = (first, second)
         for each in publishers:
             each.run(each.start, start)

@@ -17,7 +17,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest, is_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.authfile import Account
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify_response
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import (
+    MAY_NOT_REMOVE,
+    ZotError,
+    classify_response,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_client import (
     Answer,
     HttpClient,
@@ -182,9 +186,7 @@ class Http:
         raise ZotError(
             error_class,
             f"cannot {'remove' if method == 'DELETE' else 'read'} {what}: {message}",
-            hint="The user may not remove tags of this repository: {credentials}. In Zot this is the action delete."
-            if denied
-            else None,
+            hint=MAY_NOT_REMOVE if denied else None,
             values=self._session.explained(account),
             # Redact before shortening the text, because a part of a secret would not be recognized.
             stderr=f"{message}\nRetry-After: {wait}\n{self._session.credentials.redact(text)[:4096]}",

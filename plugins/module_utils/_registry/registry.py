@@ -27,7 +27,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
     tag_name,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import (
+    MAY_NOT_REMOVE,
+    ZotError,
+    missing_registry,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import invalid_options
 
@@ -229,6 +233,9 @@ class Registry:
             try:
                 self._session.run(command, reference, what, tools.crane_message)
             except ZotError as error:
+                if error.error_class == "denied":
+                    origin = self._session.credentials.origin(reference.registry, reference.repository)
+                    raise error.with_(hint=MAY_NOT_REMOVE.replace("{credentials}", origin)) from error
                 # The tag was removed by a request whose response was lost, or by another client.
                 if error.error_class != "not_found":
                     raise
