@@ -75,6 +75,8 @@ options:
     description:
       - Whether tags that refer to another image may be moved, or a list of such tags. The default is V(true).
       - If a tag may not be moved, the task fails, names both images, and writes nothing.
+      - A tag that may not be moved to another image, or whose image O(keep_previous) keeps, is read again after the
+        push. For that, the image is first pushed to an upload tag, for example C(upload-5f1c0e9d2b7a-3f2c1ab).
     type: raw
   images:
     description:
@@ -136,6 +138,7 @@ requirements:
   - skopeo 1.9 or later
   - Python library zstandard, for archives that are compressed with zstd
 seealso:
+  - module: killinit.zot.zot_publish
   - module: killinit.zot.zot_index
   - module: killinit.zot.zot_image_info
 """

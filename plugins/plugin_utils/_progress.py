@@ -30,6 +30,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image im
 _READ_INTERVAL = 1.0
 _READS_PER_LINE = 5
 # The end of the command line that skopeo_push() builds.
+_UPLOAD = re.compile(":upload-[0-9a-f]{12}-")
 _COMMAND = re.compile(r"\0docker-archive:([^\0]*?)(?::@([0-9]+))?\0docker://([^\0]+)\0\Z")
 
 
@@ -109,7 +110,9 @@ class Copies:
                 command = _COMMAND.search(_read(process, "cmdline"))
                 if command:
                     path = os.path.join(f"/proc/{process}/cwd", command[1])
-                    copy = self._known.get(process) or Copy(command[3], layers(path, int(command[2] or 0)))
+                    copy = self._known.get(process) or Copy(
+                        _UPLOAD.sub(":", command[3]), layers(path, int(command[2] or 0))
+                    )
                     copy.update(_positions(process, path))
                     running[process] = copy
         self._known = running

@@ -182,7 +182,7 @@ class FakeRegistry:
         """The commands that wrote, in short: verb and target."""
         found = []
         for command in self.commands:
-            verb, arguments = _verb(command)
+            verb, arguments = split_command(command)
             if verb in ("copy", "append"):
                 found.append(f"{verb} {arguments[-1].partition(HOST + '/')[2]}")
             elif verb == "tag":
@@ -251,7 +251,7 @@ class FakeRegistry:
         self.largest.append(largest)
         self.commands.append(list(command))
         self.environments.append(dict(environment))
-        verb, arguments = _verb(command)
+        verb, arguments = split_command(command)
         fault = self._fault(verb, arguments)
         try:
             if fault and not fault.applied:
@@ -261,14 +261,14 @@ class FakeRegistry:
                 raise _ToolError(fault.stderr, fault.rc)
         except _ToolError as error:
             if fault and fault.drops:
-                repository, tag = _split(_target(verb, arguments))
+                repository, tag = _split(target_of(verb, arguments))
                 self.tags.get(repository, {}).pop(tag, None)
             return subprocess.CompletedProcess(command, error.rc, b"", error.stderr.encode())
         return subprocess.CompletedProcess(command, 0, output)
 
     def _fault(self, verb: str, arguments: t.Sequence[str]) -> Fault | None:
         for fault in self.faults:
-            if fault.verb == verb and fault.times and _target(verb, arguments).endswith(fault.target):
+            if fault.verb == verb and fault.times and target_of(verb, arguments).endswith(fault.target):
                 fault.times -= 1
                 return fault
         return None
@@ -367,7 +367,8 @@ class _ToolError(Exception):
         self.rc = rc
 
 
-def _verb(command: t.Sequence[str]) -> tuple[str, list[str]]:
+def split_command(command: t.Sequence[str]) -> tuple[str, list[str]]:
+    """The verb of a command of skopeo or crane, and its other arguments."""
     arguments = [each for each in command[1:] if each != "--insecure"]
     if os.path.basename(command[0]) == "skopeo":
         verb = "copy" if arguments[-1].startswith("docker://") else "convert"
@@ -377,7 +378,8 @@ def _verb(command: t.Sequence[str]) -> tuple[str, list[str]]:
     return arguments[0], arguments[1:]
 
 
-def _target(verb: str, arguments: t.Sequence[str]) -> str:
+def target_of(verb: str, arguments: t.Sequence[str]) -> str:
+    """The reference that a command reads or writes."""
     if verb == "tag":
         return f"{arguments[0].rpartition('@')[0] or arguments[0].rpartition(':')[0]}:{arguments[1]}"
     return arguments[-1].partition("://")[2] or arguments[-1]

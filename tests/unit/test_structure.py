@@ -123,7 +123,8 @@ def test_a_module_is_documentation_spec_and_main(path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "late"),
     [
-        ("zot_push", "_push.pusher _push.published _registry.authfile _registry.http"),
+        ("zot_push", "_push.pusher _registry.authfile _registry.http"),
+        ("zot_publish", "_publish.write _push.pusher _registry.authfile _registry.http"),
         ("zot_index", "_registry.authfile _registry.http"),
         ("zot_workload_info", "_registry.inventory _registry.http _cluster.pull_events"),
     ],

@@ -96,6 +96,12 @@ _URL = r"\"?https?://[^\s\"]+\"?"
 _SHORT, _LONG = 240, 2000
 # The document of a registry repeats the status before it. Zot sends a list, except for wrong credentials.
 _DOCUMENT = r":? *\{\"(?:errors|code)\":.*"
+# Zot has no such limit, but nginx refuses bodies of more than 1 MiB by default.
+_TOO_LARGE = r"\b413 (?:Request Entity|Payload|Content) Too Large|\b[Ss]tatus(?: ?[Cc]ode)?:? 413\b"
+_TOO_LARGE_HINT = (
+    "The proxy in front of the registry limits the size of request bodies: raise the limit, for example"
+    " client_max_body_size of nginx, which 0 disables."
+)
 _RETRY_AFTER = r"retry[- ]after:? *\"?([0-9]{1,5})\b"
 
 
@@ -121,7 +127,8 @@ class ZotError(Exception):
         result: t.Mapping[str, t.Any] | None = None,
     ) -> None:
         super().__init__(message)
-        hint = _HINTS[error_class] if hint is None else hint
+        if hint is None:
+            hint = _TOO_LARGE_HINT if re.search(_TOO_LARGE, stderr) else _HINTS[error_class]
         for name, value in (values or {}).items():
             hint = hint.replace(f"{{{name}}}", value)
         self.error_class: t.Final = error_class

@@ -217,3 +217,11 @@ def test_captured_outputs_name_no_machine() -> None:
     addresses = set(re.findall(r"\b[0-9]{1,3}(?:\.[0-9]{1,3}){3}\b", text))
     assert addresses <= {"127.0.0.1", "192.0.2.53"}
     assert not re.search(r"/(?:tmp|root|home|work)/", text)
+
+
+@pytest.mark.parametrize(
+    "stderr", ['StatusCode: 413, "<html>', "unexpected status code 413 Request Entity Too Large", "status: 413"]
+)
+def test_a_body_that_a_proxy_refuses(stderr: str) -> None:
+    assert "client_max_body_size" in ZotError(classify(stderr), "cannot push", stderr=stderr).hint
+    assert "client_max_body_size" not in ZotError("tool_failed", "cannot push demo:413", stderr="demo:413").hint
