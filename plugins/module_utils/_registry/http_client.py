@@ -199,7 +199,9 @@ class HttpClient:
             reason = f"cannot read the certificates for {self.name}: {error}"
             raise ZotError("tls", reason, values=self._session.explained("")) from error
 
-        class Adapter(self._requests.adapters.HTTPAdapter):  # type: ignore[misc]
+        base: t.Any = self._requests.adapters.HTTPAdapter
+
+        class Adapter(base):  # type: ignore[misc]
             def init_poolmanager(self, *arguments: t.Any, **more: t.Any) -> None:
                 super().init_poolmanager(*arguments, ssl_context=context, **more)
 
