@@ -244,7 +244,7 @@ def test_what_ends_half_way(shop: Shop) -> None:
             (refusal, agent) = stats(failed)["problems"]
             assert refusal.startswith("deployment/two: the patch failed: ")
             assert "changes are frozen" in refusal
-            assert agent.startswith("daemonset/agent: container app runs ")
+            assert agent.startswith("daemonset/agent: container app")
             assert "its update strategy is OnDelete: delete its pods" in agent
     assert stats(failed)["verified"] == ["deployment/one", "deployment/three", "deployment/zero"]
     assert shop.runs(*names, "agent") == {"one": {B}, "three": {B}, "two": {A}, "agent": {A}}

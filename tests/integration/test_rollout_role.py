@@ -243,8 +243,9 @@ def test_a_partial_restart_has_a_report(serve: Any, rollout: Run) -> None:
     done, report = rollout(server)
     assert recap(done)["failed"] == 1
     assert (report["ok"], report["changed"], report["restarted"]) == (False, True, ["deployment/one"])
-    assert report["not_verified"] == ["deployment/one", "deployment/two"]
-    assert report["problems"][0].startswith("deployment/two: cannot be restarted: ")
+    assert (report["verified"], report["not_verified"]) == (["deployment/one"], ["deployment/two"])
+    (problem,) = report["problems"]
+    assert problem.startswith("deployment/two: the patch failed: ")
     # The same command finishes it.
     cluster.refuses = set()
     done, report = rollout(server)
