@@ -49,6 +49,26 @@ def promote(*, invalid: t.Sequence[str], result: Result, revision: t.Any) -> Rep
         "references": [each["reference"] for each in images],
         "moved": result.get("moved") or [],
         "problems": problems if problems or ok else ["The copy did not run."],
+        **vulnerabilities(result.get("scan")),
+    }
+
+
+def vulnerabilities(scan: Result | None) -> Report:
+    """What a report says about the vulnerabilities that a gate has found. Nothing if there was no gate."""
+    if scan is None:
+        return {}
+    rows = [{"image": image["reference"], **each} for image in scan["images"] for each in image["vulnerabilities"]]
+    return {
+        "vulnerability_counts": scan["summary"],
+        "vulnerabilities": sorted(rows, key=lambda row: list(scan["summary"]).index(row["severity"])),
+        "ignored_vulnerabilities": [
+            {"image": image["reference"], **each, "why": each["exception"]["reason"]}
+            for image in scan["images"]
+            for each in image["ignored"]
+        ],
+        "not_scanned": [
+            {"image": image["reference"], "reason": image["reason"]} for image in scan["images"] if image["reason"]
+        ],
     }
 
 
