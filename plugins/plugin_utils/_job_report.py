@@ -54,7 +54,9 @@ def variables(reports: Reports) -> dict[str, str]:
         result = {"image": images[0], "images": json.dumps(images, separators=(",", ":"))}
     if revisions and _REVISION.fullmatch(revisions[0]):
         result["revision"] = revisions[0]
-    counts = next((each["vulnerability_counts"] for each in reports.values() if each.get("vulnerability_counts")), {})
+    counts: t.Mapping[str, int] = next(
+        (each["vulnerability_counts"] for each in reports.values() if each.get("vulnerability_counts")), {}
+    )
     result.update({f"vulnerabilities_{name}": str(int(counts[name])) for name in _COUNTS if name in counts})
     return result
 

@@ -22,7 +22,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.text import prin
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, elide
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http import Http
 
-# The least severe first. The scanner has no severity for C(unknown).
+# The least severe first. Nobody has rated a vulnerability with the severity unknown.
 SEVERITIES = ("unknown", "low", "medium", "high", "critical")
 
 _QUERY = (
@@ -35,12 +35,13 @@ _LONGEST_TEXT = 200
 _NO_ACCESS = "the user may not read the repository in the search extension of the registry"
 _NO_SCANNER = "the scanner of the registry is switched off (in the configuration of Zot: extensions.search.cve)"
 _NO_SEARCH = "the registry has no search extension, which contains the scanner"
-_NOT_SCANNABLE = "the scanner does not support its media type"
+# Also of attestations, which an index lists like its members.
+NOT_SCANNABLE = "the scanner does not support its media type"
 # The errors of Zot (errors/errors.go), the reason for the user, and whether it can pass without a change.
 _ERRORS = (
     ("cve search is disabled", _NO_SCANNER, False),
     ("cve-db is not present", "the scanner has no vulnerability database", True),
-    ("scanning is not supported", _NOT_SCANNABLE, False),
+    ("scanning is not supported", NOT_SCANNABLE, False),
     ("not found", "the search extension of the registry does not know the image", True),
 )
 
@@ -95,7 +96,9 @@ def _scan(document: t.Mapping[str, t.Any]) -> Scan:
     if summary is None or listed is None:
         return Scan(reason=_NO_ACCESS)
     if summary["MaxSeverity"] == "":
-        return Scan(reason=_NOT_SCANNABLE)
+        return Scan(reason=NOT_SCANNABLE)
+    if _text(summary["MaxSeverity"]).lower() not in ("none", *SEVERITIES) or not isinstance(listed, list):
+        raise ValueError(f"the worst severity is {_text(summary['MaxSeverity'])}")
     if summary["Count"] != len(listed):
         raise ValueError(f"it counts {summary['Count']} vulnerabilities, and lists {len(listed)}")
     return Scan(tuple(finding for each in listed for finding in _findings(each)))

@@ -73,6 +73,12 @@ def test_the_form_of_an_answer(tmp_path: Path, tools: Path) -> None:
         pytest.param(answer({**ENTRY, "PackageList": [{"Name": {}}]}), id="package"),
         pytest.param(answer({**ENTRY, "PackageList": 5}), id="packages are a number"),
         pytest.param(answer(MaxSeverity=""), id="not scanned"),
+        pytest.param(answer(MaxSeverity=None), id="worst severity is null"),
+        pytest.param(answer(MaxSeverity="FINE"), id="another worst severity"),
+        pytest.param(
+            {"data": {"CVEListForImage": {"Summary": {"MaxSeverity": "NONE", "Count": 0}, "CVEList": {}}}},
+            id="list is an object",
+        ),
         pytest.param(Reply(b"<html>", 200, {"Content-Type": "text/html"}), id="HTML"),
         pytest.param(Reply(b"[" * 100_000), id="deep"),
         pytest.param(Reply(b"404 page not found", 404), id="no extension"),
