@@ -23,6 +23,7 @@ description:
 extends_documentation_fragment:
   - killinit.zot._registry
   - killinit.zot._registry.source
+  - killinit.zot._gate
   - killinit.zot._attributes
 attributes:
   check_mode:
@@ -153,6 +154,7 @@ EXAMPLES = r"""
     keep_previous: "{tag}-previous"
     require: [signature, sbom]
     verify_key: /etc/keys/release.pub
+    max_severity: high
 
 - name: Promote two images between repositories of one registry
   killinit.zot.zot_copy:
@@ -229,10 +231,7 @@ images:
           description: The digest of the manifest that it is attached to.
           type: str
           returned: always
-        digest:
-          description: The digest.
-          type: str
-          returned: always
+        digest: {description: The digest., type: str, returned: always}
         artifact_type:
           description: The artifact type; V(null) if it is attached by a tag.
           type: str
@@ -257,14 +256,8 @@ images:
           type: str
           returned: always
           sample: oci.killinit.cc/openclaw/openclaw:latest
-        tag:
-          description: The tag.
-          type: str
-          returned: always
-        changed:
-          description: Whether the tag was written.
-          type: bool
-          returned: always
+        tag: {description: The tag., type: str, returned: always}
+        changed: {description: Whether the tag was written., type: bool, returned: always}
         previous_tag:
           description: The reference that keeps the previous image of the tag; V(null) if it was not kept.
           type: str
@@ -307,6 +300,12 @@ moved:
       type: str
       returned: always
       sample: sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
+scan:
+  description:
+    - The verdict of O(max_severity) about the images at the source, with the keys C(ok), C(problems), C(images),
+      C(summary) and C(table) of M(killinit.zot.zot_vulnerability_info).
+  type: dict
+  returned: when O(max_severity) is set and the images are scanned
 registry:
   description: The destination that the task used; V(null) if none is set.
   type: str
@@ -316,7 +315,7 @@ error_class:
   description:
     - The class of the error. One of V(unauthorized), V(denied), V(not_found), V(manifest_invalid), V(rate_limited),
       V(quota_exceeded), V(unavailable), V(tls), V(tool_missing), V(tool_failed), V(invalid_option).
-    - V(denied) also for an image that O(require), O(verify_key) or O(overwrite) refuses.
+    - V(denied) also for an image that O(require), O(verify_key), O(max_severity) or O(overwrite) refuses.
   type: str
   returned: failure
   sample: unauthorized
@@ -354,6 +353,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
     source_options_of,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move, moved_entries
+from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.gate import GATE_OPTIONS
 
 _IMAGE = {
     name: {"type": "raw"}
@@ -371,6 +371,7 @@ SPEC = Spec(
         "verify_key": {"type": "path", "no_log": False},
         "cosign_path": {"type": "path"},
         "parallel": {"type": "int", "default": 4},
+        **GATE_OPTIONS,
     },
     {
         "required_one_of": [("repository", "images")],

@@ -25,11 +25,14 @@ _COLUMNS = {
     "checks": ("check", "verdict", "reason", "remedy"),
     "findings": ("cause", "remedy", "commands"),
     "undo": ("repository", "source", "tags"),
+    "vulnerabilities": ("image", "id", "severity", "package", "installed", "fixed", "title"),
+    "ignored_vulnerabilities": ("image", "id", "severity", "package", "installed", "fixed", "why"),
 }
 # GitHub rejects a summary of more than 1 MiB.
 _MOST_ROWS = 200
 # A reference by digest. No character of this pattern can end a line in a file of variables.
 _PINNED = re.compile(r"[A-Za-z0-9._:/\[\]-]+@sha256:[0-9a-f]{64}")
+_COUNTS = ("critical", "high", "medium", "low", "unknown", "fixable", "not_scanned")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
@@ -51,6 +54,10 @@ def variables(reports: Reports) -> dict[str, str]:
         result = {"image": images[0], "images": json.dumps(images, separators=(",", ":"))}
     if revisions and _REVISION.fullmatch(revisions[0]):
         result["revision"] = revisions[0]
+    counts: t.Mapping[str, int] = next(
+        (each["vulnerability_counts"] for each in reports.values() if each.get("vulnerability_counts")), {}
+    )
+    result.update({f"vulnerabilities_{name}": str(int(counts[name])) for name in _COUNTS if name in counts})
     return result
 
 

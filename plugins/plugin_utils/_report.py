@@ -13,6 +13,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_time
+from ansible_collections.killinit.zot.plugins.plugin_utils._exposure import Exposure, exposures_of
 
 Dict = t.Mapping[str, t.Any]
 UNKNOWN = "\N{EN DASH}"
@@ -116,6 +117,9 @@ class Page:
     problems: t.Sequence[str]
     clusters: list[Cluster]
     repositories: list[Repository]
+    # The images in use with what the scanner of the registry knows, and where one vulnerability runs.
+    exposures: t.Sequence[Exposure] = ()
+    cve: Dict | None = None
 
     def __post_init__(self) -> None:
         self.size = sum(each.size for each in self.repositories)
@@ -126,6 +130,12 @@ class Page:
         self.workload_count = sum(len(each.workloads) for each in self.clusters)
         self.stale_count = sum(each.stale for each in self.clusters)
         self.at_risk_count = sum(len(each.at_risk) for each in self.clusters)
+        # Without a scanner, nothing is known about any image, for one reason.
+        reasons = {each.reason for each in self.exposures}
+        self.unscanned = (
+            next(iter(reasons)) if len(reasons) == 1 and not any(e.findings for e in self.exposures) else None
+        )
+        self.scans = {} if self.unscanned else {each.digest: each for each in self.exposures}
         self.from_registry = [each.name for each in self.repositories if each.source == "registry"]
 
     def age(self, text: str | None) -> str:
@@ -139,7 +149,15 @@ def page_of(report: Dict) -> Page:
     repositories = [_repository(each, uses) for each in report["repositories"]]
     repositories.sort(key=lambda each: (-each.size, each.name))
     clusters = [_cluster(each, report["registry"]) for each in report["clusters"]]
-    return Page(report["registry"], report["created"], report["problems"], clusters, repositories)
+    return Page(
+        report["registry"],
+        report["created"],
+        report["problems"],
+        clusters,
+        repositories,
+        exposures_of(report["clusters"], report.get("vulnerabilities") or (), report["registry"]),
+        report.get("cve"),
+    )
 
 
 def _repository(found: Dict, uses: t.Mapping[str, list[tuple[str, str | None]]]) -> Repository:

@@ -15,6 +15,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.text import size
 from ansible_collections.killinit.zot.plugins.plugin_utils._markdown import Bold, escaped, heading, markdown_table
 from ansible_collections.killinit.zot.plugins.plugin_utils._report import UNKNOWN, Cluster, Dict, Page, bar_text, shown
 
+# How many vulnerabilities of an image the table names.
+_WORST = 3
+
 
 def markdown(page: Page) -> str:
     """The text of the page."""
@@ -39,8 +42,9 @@ def _lines(page: Page) -> t.Iterator[str]:
         "At risk": page.at_risk_count,
     }
     yield from markdown_table([*totals], [[*totals.values()]], right=totals)
+    yield from _vulnerabilities(page)
     for cluster in page.clusters:
-        yield from _cluster(cluster, page.registry)
+        yield from _cluster(cluster, page)
     if not page.repositories:
         return
     yield from heading(2, "Repositories")
@@ -88,14 +92,65 @@ def _lines(page: Page) -> t.Iterator[str]:
             )
 
 
-def _cluster(cluster: Cluster, registry: str) -> t.Iterator[str]:
+def _vulnerabilities(page: Page) -> t.Iterator[str]:
+    if page.cve:
+        yield from heading(2, f"Where does {_cell(page.cve['id'])} run?")
+        yield from markdown_table(
+            ("Workload", "Image", "Severity", "Package", "Installed", "Fixed"),
+            [
+                (
+                    shown(row["workload"]),
+                    f"{row['image']} {_digest(row)}",
+                    shown(row["severity"]),
+                    shown(row["package"]),
+                    shown(row["installed"]),
+                    row["fixed"] or "no fix",
+                )
+                for row in page.cve["used_by"]
+            ],
+        )
+        if not page.cve["used_by"]:
+            where = f"The scanner of {_cell(page.registry)} found it in no image"
+            yield from (f"{where} that a workload of these clusters uses.", "")
+        if page.cve["not_known"]:
+            rows = [
+                f"- {_cell(row['workload'])}: {_cell(row['image'])} {_cell(_digest(row))}: {_cell(row['reason'])}"
+                for row in page.cve["not_known"]
+            ]
+            yield from ("It is not known for these workloads:", "", *rows, "")
+    if not page.exposures:
+        return
+    yield from heading(2, "Vulnerabilities of the images in use")
+    if page.unscanned:
+        yield from (f"It is not known which vulnerabilities the images have: {_cell(page.unscanned)}.", "")
+        return
+    yield from (f"Read at {_cell(page.created)}. The registry does not say how old its database is.", "")
+    yield from markdown_table(
+        ("Image", "Vulnerabilities", "Worst", "Used by"),
+        [
+            (
+                f"{each.reference} {_digest(vars(each))}",
+                each.text,
+                [
+                    f"{one['id']}: {one['package']} {one['installed']} → {one['fixed'] or 'no fix'}: {one['title']}"
+                    for one in each.findings[:_WORST]
+                ],
+                each.users,
+            )
+            for each in page.exposures
+        ],
+    )
+
+
+def _cluster(cluster: Cluster, page: Page) -> t.Iterator[str]:
+    registry = page.registry
     yield from heading(2, f"Cluster {_cell(cluster.name)}")
     if cluster.server:
         yield from (_cell(cluster.server), "")
     if cluster.problems:
         yield from ("Unreadable:", "", *(f"- {_cell(text)}" for text in cluster.problems), "")
     yield from markdown_table(
-        ("Namespace", "Workload", "Status", "Images"),
+        ("Namespace", "Workload", "Status", "Images", *(["Vulnerabilities"] if page.scans else [])),
         [
             (
                 shown(each.namespace),
@@ -109,6 +164,7 @@ def _cluster(cluster: Cluster, registry: str) -> t.Iterator[str]:
                         *([Bold("at risk")] if image["risk"] else []),
                     )
                 ],
+                *([[_known(page, image) for image in each.images]] if page.scans else []),
             )
             for each in cluster.workloads
         ],
@@ -130,6 +186,11 @@ def _cluster(cluster: Cluster, registry: str) -> t.Iterator[str]:
                 for image in cluster.at_risk
             ],
         )
+
+
+def _known(page: Page, image: Dict) -> str:
+    found = page.scans.get(image["digest"])
+    return found.text if found else UNKNOWN
 
 
 def _cell(value: object) -> str:

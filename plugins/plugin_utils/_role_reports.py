@@ -53,6 +53,26 @@ def promote(*, invalid: t.Sequence[str], result: Result, revision: t.Any) -> Rep
         "references": [each["reference"] for each in images],
         "moved": result.get("moved") or [],
         "problems": problems if problems or ok else ["The copy did not run."],
+        **vulnerabilities(result.get("scan")),
+    }
+
+
+def vulnerabilities(scan: Result | None) -> Report:
+    """What a report says about the vulnerabilities that a gate has found. Nothing if there was no gate."""
+    if scan is None:
+        return {}
+    rows = [{"image": image["reference"], **each} for image in scan["images"] for each in image["vulnerabilities"]]
+    return {
+        "vulnerability_counts": scan["summary"],
+        "vulnerabilities": sorted(rows, key=lambda row: list(scan["summary"]).index(row["severity"])),
+        "ignored_vulnerabilities": [
+            {"image": image["reference"], **each, "why": each["exception"]["reason"]}
+            for image in scan["images"]
+            for each in image["ignored"]
+        ],
+        "not_scanned": [
+            {"image": image["reference"], "reason": image["reason"]} for image in scan["images"] if image["reason"]
+        ],
     }
 
 
@@ -155,17 +175,26 @@ def rollback_cluster(*, name: str, rollout: Result, failure: str) -> Report:
     return {"name": name, "ok": ok, "problem": problem, "rollout": rollout or None}
 
 
-def verify(*, result: Result) -> Report | None:
-    """The report of the playbook verify about the images in use, None if they were not read."""
+def verify(*, result: Result, scan: Result, at_risk: str, gate: bool) -> Report | None:
+    """The report of the playbook verify about the images in use, None if they were not read.
+
+    *at_risk* is what to do with images that can be lost. *gate* is whether the playbook limits their vulnerabilities.
+    """
     if result.get("skipped"):
         return None
-    at_risk = result.get("at_risk")
+    risks = result.get("at_risk")
+    unread = [result.get("msg") or "unknown"] if risks is None else []
+    lost = unread if risks is None else [] if at_risk == "ignore" else risks
+    # What cannot be read has no vulnerabilities that are known.
+    found = [] if not gate else unread or scan.get("problems") or ([] if scan.get("ok") else [scan["msg"]])
     return {
-        "ok": at_risk == [],
+        "ok": not lost and not found,
         "images": result.get("images") or [],
-        "at_risk": at_risk or [],
+        "at_risk": risks or [],
         "unreadable": result.get("unreadable") or [],
-        "problems": [result.get("msg") or "unknown"] if at_risk is None else at_risk,
+        "problems": list(dict.fromkeys([*lost, *found])),
+        "failures": list(dict.fromkeys([*(lost if at_risk == "fail" else []), *found])),
+        **vulnerabilities(scan if gate and "images" in scan else None),
     }
 
 
@@ -235,6 +264,13 @@ def _problems(result: Result) -> list[str]:
     return list(result["problems"]) if "problems" in result else [result["msg"]] if result.get("failed") else []
 
 
+def reported_vulnerabilities(*, report: Result, cve: str) -> Report:
+    """Where the vulnerability runs that the playbook report was asked for. Imported late, since no role needs it."""
+    from ansible_collections.killinit.zot.plugins.plugin_utils._exposure import where_it_runs
+
+    return where_it_runs(report=report, cve=cve)
+
+
 REPORTS: t.Mapping[str, t.Callable[..., Report | None]] = {
     "zot_publish": publish,
     "zot_promote": promote,
@@ -245,4 +281,5 @@ REPORTS: t.Mapping[str, t.Callable[..., Report | None]] = {
     "rolled_back_cluster": rollback_cluster,
     "zot_rollout": rollout,
     "zot_verify": verify,
+    "zot_report_cve": reported_vulnerabilities,
 }

@@ -18,6 +18,12 @@ from ansible.module_utils.common.yaml import yaml_load
 
 _ROLES = Path(__file__).resolve().parents[2] / "roles"
 
+# The variables of a gate against vulnerabilities, after the name of its playbook.
+_GATE = (
+    *("max_severity", "max_severity_fixable_only", "max_severity_unscanned", "max_severity_ignore"),
+    "max_severity_wait_timeout",
+)
+
 # What the playbooks read, beside the variables of the roles. The key is the common beginning of the names.
 _OF_PLAYBOOKS = {
     "zot_awx": (
@@ -26,13 +32,14 @@ _OF_PLAYBOOKS = {
     ),
     "zot_promote": (
         *("images", "revision", "tags", "overwrite", "keep_previous", "referrers", "require", "verify_key"),
+        *_GATE,
         *(f"source_{name}" for name in ("registry", "username", "password", "authfile", "ca_path", "validate_certs")),
     ),
     "zot_publish": ("host",),
     "zot_release": ("serial", "on_failure", "set_image"),
-    "zot_report": ("file", "repositories", "namespaces", "revisions", "registry_only"),
+    "zot_report": ("file", "repositories", "namespaces", "revisions", "registry_only", "vulnerabilities", "cve"),
     "zot_rollback": ("rollout",),
-    "zot_verify": ("at_risk", "revisions"),
+    "zot_verify": ("at_risk", "revisions", *_GATE),
 }
 
 

@@ -138,7 +138,7 @@ class Settings:
     rate: how many requests a second the registry answers for one path; the others get a 429. quota: how many
     repositories it takes; a manifest for one more gets a 429. gc_delay: the age in seconds from which Zot's garbage
     collection removes what nothing holds; see sweep(). events: the configuration of Zot's extension of that name, which
-    the stand-in does not have.
+    the stand-in does not have. scanner: the repository of the database of Zot's scanner in the registry itself.
     """
 
     rate: int | None = None
@@ -146,6 +146,7 @@ class Settings:
     tls: bool = True
     gc_delay: int | None = None
     events: dict[str, Any] | None = None
+    scanner: str | None = None
 
 
 def start(directory: Path | None = None, **settings: Any) -> Registry:
@@ -347,12 +348,18 @@ def _launch_zot(registry: Registry, zot: str, settings: Settings) -> None:
         storage["maxRepos"] = settings.quota
     if settings.gc_delay is not None:
         storage |= {"gc": True, "gcDelay": f"{settings.gc_delay}s", "gcInterval": "1s", "gcMaxSchedulerDelay": "1s"}
+    search: dict[str, Any] = {"enable": True}
+    if settings.scanner:
+        search["cve"] = {"updateInterval": "24h", "trivy": {"dbRepository": f"{registry.host}/{settings.scanner}"}}
+        # The scanner reads the database with the account that Docker has for the registry.
+        (directory / ".docker").mkdir()
+        write_private(directory / ".docker" / "config.json", json.dumps(registry.auths(registry.reader)))
     config = {
         "distSpecVersion": "1.1.1",
         "storage": storage,
         "http": http,
         "log": {"level": "info", "output": str(directory / ZOT_LOG)},
-        "extensions": {"search": {"enable": True}, **({"events": settings.events} if settings.events else {})},
+        "extensions": {"search": search, **({"events": settings.events} if settings.events else {})},
     }
     write_private(directory / "zot.json", json.dumps(config, indent=2))
     _spawn(directory, [zot, "serve", str(directory / "zot.json")], "zot-output.log")
@@ -489,7 +496,12 @@ class _Process:
 
 def _spawn(directory: Path, command: list[str], log: str) -> None:
     # Nothing of our environment: these programs take options from variables, too.
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(directory)}
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(directory),
+        # The scanner of Zot reads its database from the registry itself.
+        "SSL_CERT_FILE": str(directory / "ca.pem"),
+    }
     with (directory / log).open("ab") as output:
         # In a session of its own, so that a Ctrl-C in the tests does not end it before the tests are through.
         child = subprocess.Popen(

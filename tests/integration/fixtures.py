@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from integration import vulnerabilities
 from integration.support import PAIRS, Bare, Module
 
 from ansible_collections.killinit.zot.tests.unit.module_arguments import module_arguments
@@ -61,6 +62,16 @@ def zot(registry: Registry) -> Registry:
     if registry.kind != "zot":
         pytest.skip(zot_program.NEEDED)
     return registry
+
+
+@pytest.fixture(scope="session")
+def scanner() -> Iterator[Registry]:
+    """A Zot with a scanner and the database of the tests, which it serves itself."""
+    with registries.running(scanner=vulnerabilities.REPOSITORY) as running:
+        if running.kind != "zot":
+            pytest.skip(zot_program.NEEDED)
+        vulnerabilities.push_database(running, *vulnerabilities.DATABASE)
+        yield running
 
 
 @pytest.fixture

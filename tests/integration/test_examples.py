@@ -62,6 +62,9 @@ ELSEWHERE = {
     "ansible-builder build --tag killinit-zot",
     "ansible-builder build --file decision-environment.yml --tag killinit-zot-de",
     "ansible-playbook killinit.zot.awx --extra-vars @awx.yml",
+    # test_vulnerability_gates.py runs them on Zot with a scanner.
+    "ansible-playbook killinit.zot.promote --extra-vars @gate.yml",
+    "ansible-playbook killinit.zot.promote --extra-vars @gate.yml --extra-vars @exceptions.yml",
 }
 # The plugins and playbooks that need no cluster.
 WITHOUT_CLUSTER = {

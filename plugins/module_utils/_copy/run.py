@@ -27,6 +27,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.tls import 
 from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move, moved_entries, require_distinct
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import first_error
 from ansible_collections.killinit.zot.plugins.module_utils._tags.write import keep, move_tag, set_tag, still_needed
+from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.gate import require_no_worse
 
 if t.TYPE_CHECKING:
     from ansible_collections.killinit.zot.plugins.module_utils._registry.copier import Copier
@@ -52,6 +53,9 @@ def run(
     with thread_pool(params["parallel"]) as pool:
         plans = make_plans(Source(reader, attached=params["referrers"]), target, requests, gate, pool)
         moves += [move for plan in plans for move in plan.moves]
+        # The source scans its own images, so that nothing is written before the verdict.
+        images = {plan.request.source: plan.job.contents.digest for plan in plans}
+        scan = require_no_worse(reader, images, params, pool, variable="zot_promote_max_severity_ignore")
         if dry_run:
             for part in (part for plan in plans for part in plan.job.parts):
                 part.copied = True
@@ -62,7 +66,7 @@ def run(
             from ansible_collections.killinit.zot.plugins.module_utils._registry.copier import Copier
 
             _write(_Destination(target, Copier(source, destination)), plans, pool)
-    return _report(plans, moves)
+    return {**_report(plans, moves), **({"scan": scan} if scan else {})}
 
 
 def _gate(source: Session, params: t.Mapping[str, t.Any]) -> Gate:

@@ -27,6 +27,7 @@ RULEBOOKS = {
     path.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(EDA.glob("rulebooks/*.yml"))
 }
 CAPTURED = json.loads((ROOT / "tests/unit/captured_events.json").read_text(encoding="utf-8"))
+SCAN = next(each for each in CAPTURED if each["meta"]["headers"]["Ce-Type"].endswith(".scanned"))
 PUSH = next(each for each in CAPTURED if each["payload"] and each["payload"].get("reference") == "latest")
 EXPRESSION = "{{ lookup('ansible.builtin.pipe', 'touch /tmp/owned') }}"
 FIELDS = ("name", "reference", "digest")
@@ -47,6 +48,7 @@ def test_only_the_pushed_tags_of_a_publish_pass() -> None:
         "created",
         *["updated"] * 4,
         "deleted",
+        "scanned",
     ]
     passed = [result for result in map(MAIN, copy.deepcopy(CAPTURED)) if result]
     assert sorted(each["payload"]["reference"] for each in passed) == [
@@ -153,6 +155,50 @@ def test_other_types_are_ignored(kind: t.Any, caplog: pytest.LogCaptureFixture) 
     assert caplog.records == []
 
 
+COUNTS = {name: SCAN["payload"]["summary"][name] for name in SCAN["payload"]["summary"] if name.endswith("Count")}
+
+
+def scan(**fields: t.Any) -> Dict:
+    """A scan as Zot reports it, with other *fields*."""
+    return {**SCAN, "payload": {**SCAN["payload"], **fields}}
+
+
+def test_a_scan() -> None:
+    """It passes only where scans are wanted, and there nothing else passes, also without the header of the type."""
+    expected = {"payload": {**{name: SCAN["payload"][name] for name in FIELDS}, "summary": COUNTS}}
+    for sent in (scan(), {"payload": SCAN["payload"]}):
+        assert MAIN(sent, scanned=True) == expected
+        assert MAIN(sent) == []
+    assert [MAIN(each, scanned=True) for each in CAPTURED[:-1]] == [[]] * 6
+    # The members of an index are scanned by digest.
+    digest = SCAN["payload"]["digest"]
+    assert MAIN(scan(reference=digest), scanned=True)["payload"]["reference"] == digest
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        None,
+        [],
+        "text",
+        {},
+        {**COUNTS, "highCount": "{{ 1 }}"},
+        {**COUNTS, "lowCount": True},
+        {**COUNTS, "lowCount": -1},
+    ],
+)
+def test_a_scan_without_numbers_is_refused(summary: t.Any, caplog: pytest.LogCaptureFixture) -> None:
+    assert MAIN(scan(summary=summary), scanned=True) == []
+    assert "does not count vulnerabilities" in caplog.messages[0]
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_scan_with_an_expression_is_refused(field: str) -> None:
+    assert MAIN(scan(**{field: EXPRESSION}), scanned=True) == []
+    extra = scan(**{EXPRESSION: EXPRESSION, "summary": {**SCAN["payload"]["summary"], EXPRESSION: EXPRESSION}})
+    assert EXPRESSION not in json.dumps(MAIN(extra, scanned=True))
+
+
 @pytest.mark.parametrize("body", [None, [], "text", 7, [{"name": "a"}]])
 def test_what_is_not_an_object_is_refused(body: t.Any, caplog: pytest.LogCaptureFixture) -> None:
     assert MAIN({"payload": body}) == MAIN({}) == []
@@ -182,8 +228,8 @@ def test_nothing_else_comes_out(hostile: Dict) -> None:
 
 def test_rulebooks_match_the_same_grammar() -> None:
     """The rulebooks differ in the action alone."""
-    rulesets = [rulesets[0] for rulesets in RULEBOOKS.values()]
-    assert RULEBOOKS.keys() == {"restart_on_push.yml", "restart_on_push_job.yml"}
+    rulesets = [RULEBOOKS[name][0] for name in ("restart_on_push.yml", "restart_on_push_job.yml")]
+    assert RULEBOOKS.keys() == {"restart_on_push.yml", "restart_on_push_job.yml", "verify_on_scan.yml"}
     actions = [ruleset["rules"][0].pop("action") for ruleset in rulesets]
     assert [list(action) for action in actions] == [["run_playbook"], ["run_job_template"]]
     assert rulesets[0] == rulesets[1]

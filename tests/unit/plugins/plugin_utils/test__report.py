@@ -97,6 +97,20 @@ def report(*repositories: Dict, clusters: t.Sequence[Dict] = (), **more: t.Any) 
     }
 
 
+def scanned(digest: str, *findings: Dict, **more: t.Any) -> Dict:
+    """One of the images that zot_vulnerability_info returns."""
+    return {
+        "reference": f"oci.example/demo/app:latest@{digest}",
+        "digest": digest,
+        "status": "found" if findings else "none",
+        "reason": None,
+        "summary": {"critical": len(findings), "high": 0, "medium": 0, "low": 0, "unknown": 0, "fixable": 0},
+        "vulnerabilities": list(findings),
+        "ignored": [],
+        **more,
+    }
+
+
 def filled(text: str) -> Dict:
     """A report whose fields all hold *text*: also those that can only hold a name, if the registry is hostile."""
     user = (f"{text}1", f"{text}2", f"{text}3")
@@ -118,12 +132,28 @@ def filled(text: str) -> Dict:
         workloads={f"{text}1": [workload]},
     )
     empty = cluster(name=f"{text}24", namespaces=[f"{text}25"])
+    finding = {
+        "id": f"{text}30",
+        "severity": f"{text}31",
+        "title": f"{text}32",
+        "package": f"{text}33",
+        "installed": f"{text}34",
+        "fixed": f"{text}35",
+        "reference": f"{text}36",
+        "platforms": [],
+        "exception": None,
+    }
+    scan = scanned(f"{text}10", finding, reference=f"{text}37", reason=f"{text}38")
+    row = {"workload": f"{text}39", "image": f"{text}40", "digest": f"{text}41", "reason": f"{text}42"}
+    cve = {"id": f"{text}43", "used_by": [{**finding, **row}], "not_known": [row]}
     return report(
         repository(*images, name=f"{text}26", source="registry"),
         clusters=[one, empty],
         registry=f"{text}27",
         created=f"{text}28",
         problems=[f"{text}29"],
+        vulnerabilities=[scan],
+        cve=cve,
     )
 
 
@@ -157,7 +187,7 @@ def test_hostile_text_is_text_in_html(text: str) -> None:
     texts = page.text + "".join(value for _name, value in page.values)
     numbers = set(re.findall(r"x(\d+)", harmless.text + "".join(value for _name, value in harmless.values)))
     # Times that are none, and the digests of members, are not shown.
-    assert numbers >= {str(number) for number in range(1, 30)} - {"3", "5", "6", "7", "8"}
+    assert numbers >= {str(number) for number in range(1, 44)} - {"3", "5", "6", "7", "8", "36"}
     assert [number for number in sorted(numbers) if f"{printable}{number}" not in texts] == []
     assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", page.text)
 
@@ -333,3 +363,75 @@ def test_what_only_the_search_extension_knows() -> None:
     for kind in ("html", "md"):
         text = render(report(repository(image("r1", "a"), source="registry")), kind)
         assert "has no search extension for demo/app" in text
+
+
+def finding(name: str, **more: t.Any) -> Dict:
+    return {
+        "id": name,
+        "severity": "critical",
+        "title": "a title",
+        "package": "musl",
+        "installed": "1.0",
+        "fixed": None,
+        "reference": None,
+        "platforms": [],
+        "exception": None,
+        **more,
+    }
+
+
+def test_what_is_known_about_the_images_in_use() -> None:
+    """The worst image is first, then one that is not known. What only a history uses is not shown."""
+    images = [
+        used("clean", ("shop", "deployment/clean", "running")),
+        used("bad", ("shop", "deployment/bad", "running"), ("shop", "deployment/bad", "template")),
+        used("odd", ("shop", "job/odd", "template")),
+        used("old", ("shop", "deployment/bad", "history")),
+    ]
+    scans = [
+        scanned("clean"),
+        scanned("bad", finding("CVE-1")),
+        scanned("odd", status="unknown", reason="no database"),
+        scanned("old", finding("CVE-2")),
+    ]
+    given = report(clusters=[cluster(*images)], vulnerabilities=scans)
+    page = report_file.page_of(given)
+    assert [(each.digest, each.text, each.users) for each in page.exposures] == [
+        ("bad", "1 critical", ["eu: shop/deployment/bad"]),
+        ("odd", "not known: no database", ["eu: shop/job/odd"]),
+        ("clean", "none found", ["eu: shop/deployment/clean"]),
+    ]
+    for kind in ("html", "md"):
+        text = render(given, kind)
+        assert "none found" in text
+        assert "CVE-2" not in text
+    # Nothing but elements of HTML hides the other findings.
+    assert "<details>\n<summary>1 findings" in render(given, "html")
+
+
+def test_a_registry_without_a_scanner() -> None:
+    """One sentence says why nothing is known, and no table looks like a result."""
+    unknown = scanned("a", status="unknown", reason="the scanner is switched off")
+    given = report(clusters=[cluster(used("a", ("shop", "job/a", "running")))], vulnerabilities=[unknown])
+    for kind in ("html", "md"):
+        text = render(given, kind)
+        assert "It is not known which vulnerabilities the images have: the scanner is switched off" in text
+        assert "none found" not in text
+
+
+def test_where_a_vulnerability_runs() -> None:
+    where = pytest.importorskip("ansible_collections.killinit.zot.plugins.plugin_utils._exposure").where_it_runs
+    scans = [scanned("a", finding("CVE-1"), finding("CVE-2")), scanned("b", reason="no database", status="unknown")]
+    images = [used("a", ("shop", "deployment/app", "running")), used("b", ("shop", "job/b", "running"))]
+    clusters = [cluster(*images), cluster(images[0], name="us")]
+    found = where(report=report(clusters=clusters, vulnerabilities=scans), cve=" cve-1 ")
+    assert (found["id"], [(each["workload"], each["package"]) for each in found["used_by"]]) == (
+        "CVE-1",
+        [("eu: shop/deployment/app", "musl"), ("us: shop/deployment/app", "musl")],
+    )
+    assert [(each["workload"], each["reason"]) for each in found["not_known"]] == [("eu: shop/job/b", "no database")]
+    absent = where(report=report(clusters=clusters, vulnerabilities=scans), cve="CVE-9")
+    for kind in ("html", "md"):
+        text = render(report(clusters=clusters, vulnerabilities=scans, cve=absent), kind)
+        assert "found it in no image" in text
+        assert "It is not known for these workloads" in text

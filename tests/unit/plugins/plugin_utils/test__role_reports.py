@@ -147,18 +147,41 @@ def test_a_pull_secret() -> None:
     assert (report["changed"], report["problems"]) == (False, ["no route to host"])
 
 
+def verified(
+    result: dict[str, t.Any], scan: dict[str, t.Any] | None = None, at_risk: str = "report", *, gate: bool = False
+) -> t.Any:
+    return reports.verify(result=result, scan=scan or {"skipped": True}, at_risk=at_risk, gate=gate)
+
+
 def test_images_that_could_not_be_read_are_no_success() -> None:
-    assert reports.verify(result={"skipped": True}) is None
-    assert reports.verify(result={"at_risk": [], "images": []}) == {
+    assert verified({"skipped": True}) is None
+    assert verified({"at_risk": [], "images": []}) == {
         "ok": True,
         "images": [],
         "at_risk": [],
         "unreadable": [],
         "problems": [],
+        "failures": [],
     }
-    found = reports.verify(result=FAILED)
-    assert found
-    assert (found["ok"], found["problems"]) == (False, ["no route to host"])
+    found = verified(FAILED)
+    assert (found["ok"], found["problems"], found["failures"]) == (False, ["no route to host"], [])
+    # Nothing is known about their vulnerabilities.
+    assert verified(FAILED, gate=True)["failures"] == ["no route to host"]
+
+
+def test_images_that_can_be_lost_or_have_vulnerabilities() -> None:
+    used = {"at_risk": ["app can be lost"], "images": []}
+    bad = {"ok": False, "problems": ["app has 1 vulnerability"], "images": [], "summary": {"critical": 1}}
+    for at_risk, problems, failures in (
+        ("report", ["app can be lost", "app has 1 vulnerability"], ["app has 1 vulnerability"]),
+        ("fail", ["app can be lost", "app has 1 vulnerability"], ["app can be lost", "app has 1 vulnerability"]),
+        ("ignore", ["app has 1 vulnerability"], ["app has 1 vulnerability"]),
+    ):
+        report = verified(used, bad, at_risk, gate=True)
+        assert (report["ok"], report["problems"], report["failures"]) == (False, problems, failures)
+        assert report["vulnerability_counts"] == {"critical": 1}
+    failed = verified({"at_risk": [], "images": []}, FAILED, gate=True)
+    assert (failed["ok"], failed["failures"]) == (False, ["no route to host"])
 
 
 def test_a_copy_that_did_not_run_is_a_problem() -> None:

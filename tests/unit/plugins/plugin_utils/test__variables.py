@@ -39,8 +39,8 @@ def test_the_nearest_name(prefix: str, name: str, nearest: str) -> None:
 
 
 def test_a_name_that_is_near_to_none() -> None:
-    problem = unknown_variables(["zot_verify_xyz"], ["zot_verify"])["zot_verify_xyz"]
-    assert problem.endswith(": its variables are zot_verify_at_risk, zot_verify_revisions.")
+    problem = unknown_variables(["zot_release_xyz"], ["zot_release"])["zot_release_xyz"]
+    assert problem.endswith(": its variables are zot_release_on_failure, zot_release_serial, zot_release_set_image.")
 
 
 def test_variables_of_something_else_are_not_checked() -> None:

@@ -1,0 +1,95 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is known about the vulnerabilities of the images that clusters use, and where one of them runs.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+Fields = t.Mapping[str, t.Any]
+_SEVERITIES = ("critical", "high", "medium", "low", "unknown")
+
+
+@dataclass
+class Exposure:
+    """An image that clusters use. *users* have the form C(cluster: namespace/workload)."""
+
+    reference: str
+    digest: str | None
+    status: str
+    reason: str | None
+    counts: t.Mapping[str, int]
+    findings: t.Sequence[Fields]
+    users: list[str] = field(default_factory=list)
+
+    @property
+    def severities(self) -> list[tuple[str, int]]:
+        """The number of vulnerabilities of each severity that it has, the worst first."""
+        return [(name, self.counts[name]) for name in _SEVERITIES if self.counts.get(name)]
+
+    @property
+    def text(self) -> str:
+        """What is known, in one line."""
+        counts = ", ".join(f"{count} {name if name != 'unknown' else 'not rated'}" for name, count in self.severities)
+        unknown = f"not known: {self.reason}" if self.reason else ""
+        return "; ".join(filter(None, (counts, unknown))) or "none found"
+
+
+def exposures_of(clusters: t.Iterable[Fields], scans: t.Iterable[Fields], registry: str) -> list[Exposure]:
+    """The images in use with what is known about them, the worst first, and then those that are not known."""
+    found: dict[str | None, Exposure] = {}
+    for scan in scans:
+        reference = scan["reference"].partition("@")[0].removeprefix(f"{registry}/")
+        found.setdefault(
+            scan["digest"],
+            Exposure(
+                reference, scan["digest"], scan["status"], scan["reason"], scan["summary"], scan["vulnerabilities"]
+            ),
+        )
+    for cluster in clusters:
+        for image in cluster["images"]:
+            for user in image["used_by"] if image["digest"] in found else ():
+                text = f"{cluster['name']}: {user['namespace']}/{user['name']}"
+                users = found[image["digest"]].users
+                if user["use"] != "history" and text not in users:
+                    users.append(text)
+    used = [each for each in found.values() if each.users]
+    return sorted(
+        used, key=lambda each: ([-each.counts.get(name, 0) for name in _SEVERITIES], not each.reason, each.reference)
+    )
+
+
+def where_it_runs(*, report: Fields, cve: str) -> dict[str, t.Any]:
+    """Where a vulnerability runs: the workloads that use an image with it, and the images that are not scanned."""
+    wanted = cve.strip().upper()
+    exposures = exposures_of(report["clusters"], report["vulnerabilities"], report["registry"])
+    return {
+        "id": wanted,
+        "used_by": [
+            {
+                "workload": user,
+                "image": each.reference,
+                "digest": each.digest,
+                "severity": finding["severity"],
+                "package": finding["package"],
+                "installed": finding["installed"],
+                "fixed": finding["fixed"],
+            }
+            for each in exposures
+            for finding in each.findings
+            if finding["id"].upper() == wanted
+            for user in each.users
+        ],
+        "not_known": [
+            {"workload": user, "image": each.reference, "digest": each.digest, "reason": each.reason}
+            for each in exposures
+            if each.reason
+            for user in each.users
+        ],
+    }
