@@ -25,6 +25,7 @@ description:
     R(the guide to publishing,ansible_collections.killinit.zot.docsite.guide_publish_two_jobs).
 extends_documentation_fragment:
   - killinit.zot._registry
+  - killinit.zot._gate
   - killinit.zot._attributes
 attributes:
   check_mode:
@@ -136,6 +137,16 @@ EXAMPLES = r"""
       - repository: openclaw/workspace
         archive: dist/workspace.tar
     tags: []
+
+- name: Publish a revision, and move the shared tags only if it has no critical vulnerability
+  killinit.zot.zot_publish:
+    registry: oci.killinit.cc
+    revision: "3f2c1ab"
+    images:
+      - repository: openclaw/workspace
+        archive: dist/workspace.tar
+    max_severity: high
+    max_severity_unscanned: allow
 """
 
 RETURN = r"""
@@ -299,6 +310,12 @@ uploaded:
   returned: success, and a failure after the first upload
   sample:
     - oci.killinit.cc/openclaw/openclaw:upload-5f1c0e9d2b7a-3f2c1ab-amd64
+scan:
+  description:
+    - The verdict of O(max_severity), with the keys C(ok), C(problems), C(images), C(summary) and C(table) of
+      M(killinit.zot.zot_vulnerability_info). In check mode it is about the images that the registry has already.
+  type: dict
+  returned: when O(max_severity) is set and the images are scanned
 registry:
   description: The registry that the task used; V(null) if none is set.
   type: str
@@ -335,6 +352,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._publish.run import r
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
 from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move, moved_entries
+from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.gate import GATE_OPTIONS
 
 SPEC = Spec(
     {
@@ -355,6 +373,7 @@ SPEC = Spec(
         "keep_previous": {"type": "raw"},
         "directory": {"type": "path"},
         "parallel": {"type": "int", "default": 4},
+        **GATE_OPTIONS,
     }
 )
 

@@ -36,6 +36,7 @@ def publish(*, result: Result, revision: t.Any) -> Report:
         ],
         "written": written,
         "problems": [] if ok else [result.get("msg") or "The task did not run."],
+        **vulnerabilities(result.get("scan")),
     }
 
 

@@ -27,7 +27,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.tls import 
 from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move, moved_entries, require_distinct
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import first_error
 from ansible_collections.killinit.zot.plugins.module_utils._tags.write import keep, move_tag, set_tag, still_needed
-from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.gate import require_no_worse
+from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.gate import VulnerabilityGate
 
 if t.TYPE_CHECKING:
     from ansible_collections.killinit.zot.plugins.module_utils._registry.copier import Copier
@@ -55,7 +55,7 @@ def run(
         moves += [move for plan in plans for move in plan.moves]
         # The source scans its own images, so that nothing is written before the verdict.
         images = {plan.request.source: plan.job.contents.digest for plan in plans}
-        scan = require_no_worse(reader, images, params, pool, variable="zot_promote_max_severity_ignore")
+        scan = VulnerabilityGate(params, "zot_promote_max_severity_ignore").require_passed(reader, images, pool)
         if dry_run:
             for part in (part for plan in plans for part in plan.job.parts):
                 part.copied = True

@@ -32,6 +32,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.runner impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 from ansible_collections.killinit.zot.plugins.module_utils._tags.move import UNWRITTEN, Move
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import NOTHING_WRITTEN, Outcome, report
+from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.gate import VulnerabilityGate
 
 # The number of tags and members that a task reads at the same time.
 _PARALLEL_READS = 8
@@ -44,6 +45,7 @@ def run(session: Session, params: t.Mapping[str, t.Any], moves: list[Move], *, d
     """
     registry = Registry(session)
     requests = publish_requests(registry, params)
+    rules = VulnerabilityGate(params, "zot_publish_max_severity_ignore")
     with contextlib.ExitStack() as stack, thread_pool(params["parallel"]) as pool:
         readers = stack.enter_context(ThreadPoolExecutor(max_workers=_PARALLEL_READS))
         # A compressed archive is read to its end. To avoid a second read, few archives stay open.
@@ -55,15 +57,33 @@ def run(session: Session, params: t.Mapping[str, t.Any], moves: list[Move], *, d
         if any(part.found is None for each in publications for part in each.parts):
             session.skopeo  # noqa: B018 - raises the error of a missing skopeo before the first write, and in check mode
         uploaded: list[Reference] = []
+        scan: dict[str, t.Any] = {}
+
+        def gate() -> None:
+            """Check the images that the shared tags get, also if they have them already."""
+            images = {
+                each.request.revision: each.published.digest or ""
+                for each in publications
+                if each.shared and each.published
+            }
+            try:
+                found = rules.require_passed(registry, images, pool)
+            except ZotError as error:
+                raise error.with_(result={**_report(outcomes, moves, uploaded), **error.result}) from error
+            scan.update({"scan": found} if found else {})
+
         if dry_run:
             for each in publications:
                 moves += _plan(registry, each)
-        elif not all(each.is_done for each in publications):
+            gate()
+        elif all(each.is_done for each in publications):
+            gate()
+        else:
             # Imported late: Python compiles all imports of a module in each task, and most tasks write nothing.
             from ansible_collections.killinit.zot.plugins.module_utils._publish.write import Publisher
 
-            Publisher(session, registry, pool, moves, uploaded).publish(publications)
-    return _report(outcomes, moves, uploaded)
+            Publisher(session, registry, pool, moves, uploaded, gate).publish(publications)
+    return {**_report(outcomes, moves, uploaded), **scan}
 
 
 def _read(

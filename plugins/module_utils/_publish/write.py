@@ -14,7 +14,6 @@ import typing as t
 from ansible_collections.killinit.zot.plugins.module_utils._index import append_index, is_index_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._publish.gate import gate
 from ansible_collections.killinit.zot.plugins.module_utils._publish.look import ArchivePart, Publication
 from ansible_collections.killinit.zot.plugins.module_utils._push.pusher import ArchivePusher
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
@@ -41,17 +40,23 @@ class Publisher:
         pool: ThreadPool,
         moves: list[Move],
         uploaded: list[Reference],
+        gate: t.Callable[[], None],
     ) -> None:
-        """*moves* and *uploaded* receive the tags that are written."""
+        """*moves* and *uploaded* receive the tags that are written. *gate* raises ZotError to stop the shared tags."""
         self._session, self._registry, self._pool = session, registry, pool
-        self._moves, self._uploaded = moves, uploaded
+        self._moves, self._uploaded, self._gate = moves, uploaded, gate
 
     def publish(self, publications: t.Sequence[Publication]) -> None:
         """Upload, look again, move the tags of the revision, then the shared tags, and confirm all of them."""
         pending = [each for each in publications if not each.is_done]
         if any(part.found is None for each in pending for part in each.parts):
             self._upload(pending)
-        for step in (self._look_again, self._move_revision, self._pass_gate, self._move_shared):
+        for step in (self._look_again, self._move_revision):
+            if not _failed(pending):
+                self._each(step, pending)
+        if not _failed(pending):
+            self._gate()
+        for step in (self._require_revision, self._move_shared):
             if not _failed(pending):
                 self._each(step, pending)
         if not _failed(pending):
@@ -144,11 +149,10 @@ class Publisher:
             self._uploaded.append(upload)
         return there._replace(children=tuple(each.manifest for each in publication.members if each.manifest))
 
-    def _pass_gate(self, publication: Publication) -> None:
-        """Ask the gates, and require that the revision is still this one: the gates may take time."""
+    def _require_revision(self, publication: Publication) -> None:
+        """Require that the revision is still this one: the gate may take minutes."""
         published, revision = publication.published, publication.request.revision
         if published and not all(map(publication.is_published, publication.shared)):
-            gate(published)
             now = self._registry.digest(revision)
             if now != published.digest:
                 raise _another_job(revision, now, f"{published.digest}, which this task published")

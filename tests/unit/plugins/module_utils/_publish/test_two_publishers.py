@@ -17,6 +17,7 @@ from hypothesis import settings
 
 from ansible_collections.killinit.zot.plugins.module_utils._publish import run as publish_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
+from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.gate import GATE_OPTIONS
 from ansible_collections.killinit.zot.tests.unit.conftest import replace_tools
 from ansible_collections.killinit.zot.tests.unit.two_publishers import Explorer, Publisher, Result, State
 
@@ -69,6 +70,7 @@ def publisher(
             "revision": revision,
             "images": [{"repository": name, **image} for name in repositories],
             "parallel": 1,
+            **{name: option.get("default") for name, option in GATE_OPTIONS.items()},
             **options,
         }
         return Publisher(explorer, lambda: publish_file.run(session, params, [], dry_run=False))
