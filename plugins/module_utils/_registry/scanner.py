@@ -20,7 +20,9 @@ from urllib.parse import quote
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, elide
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http import Http
+
+if t.TYPE_CHECKING:
+    from ansible_collections.killinit.zot.plugins.module_utils._registry.http import Http
 
 # The least severe first. Nobody has rated a vulnerability with the severity unknown.
 SEVERITIES = ("unknown", "low", "medium", "high", "critical")
