@@ -223,7 +223,7 @@ images:
       returned: always
       sample: true
 tags:
-  description: The result for each tag: those of the architectures, the revision, and the shared tags.
+  description: The result for each tag, those of the architectures first, then the revision, and the shared tags.
   type: list
   elements: dict
   returned: success, and a failure after the options were checked
