@@ -269,6 +269,17 @@ def test_what_ends_half_way(shop: Shop) -> None:
         assert json.loads(kubectl.get("deployment", name)["metadata"]["annotations"][RECORD]) == records[name]
 
 
+def descendants(pid: int) -> list[int]:
+    """The processes that a process has started, and those that these have started."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(path.parent.name))
+    found = children.get(pid, [])
+    return [*found, *(each for child in found for each in descendants(child))]
+
+
 def kill_after_first_patch(shop: Shop, revision: str, names: tuple[str, ...]) -> None:
     """Start a release, and end it with SIGKILL when the first Deployment has the record of the revision."""
     images = [{"repository": f"{shop.site.repository}/web", "archive": shop.archives[revision]}]
@@ -282,7 +293,6 @@ def kill_after_first_patch(shop: Shop, revision: str, names: tuple[str, ...]) ->
         cwd=shop.site.directory,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
     )
     try:
         deadline = time.monotonic() + 120
@@ -293,8 +303,10 @@ def kill_after_first_patch(shop: Shop, revision: str, names: tuple[str, ...]) ->
             time.sleep(0.1)
         assert process.poll() is None, "the release has ended before it was killed"
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        # The worker of Ansible that patches is in a session of its own, and would go on.
+        for pid in [process.pid, *descendants(process.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait()
     shop.digests[revision] = shop.site.module("zot_image_info", images=[f"{shop.web}:{revision}"])["images"][0][
         "digest"
