@@ -17,13 +17,14 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.api_keys im
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     at_least,
-    optional_text,
     seconds_option,
     text_option,
 )
 
 # The time that passes between the reading of the clock and the creation of a key, in seconds.
 _MOMENT = 60
+# A key that is not in use after this time, in seconds, is one of a run that was interrupted.
+_LONGEST_RUN = 600
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class _Request:
     keep: int | None
     in_use: str | None
     force: bool
+    uuid: str | None
     unused_for: int
 
     @classmethod
@@ -51,8 +53,8 @@ class _Request:
                 f"renew_before is {params['renew_before']}, but must be less than expires_in, {params['expires_in']}",
                 hint="Otherwise each run makes a new key.",
             )
-        in_use = optional_text("in_use", params["in_use"])
-        return cls(label=label, keep=params["keep"], in_use=in_use, force=bool(params["force"]), **durations)
+        others = {name: params[name] for name in ("keep", "in_use", "uuid", "force")}
+        return cls(label=label, **others, **durations)
 
     def is_young(self, key: ApiKey, now: float) -> bool:
         """Whether a key needs no successor yet. A key that lives longer than expires_in does."""
@@ -77,7 +79,7 @@ def run(keys: ApiKeys, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[
     current: ApiKey | None
     if params["state"] == "absent":
         current = _in_use(request, before)
-        kept = [current] if current else []
+        kept = [key for key in before if _stays(request, key, current, keys.now)]
     else:
         young = [key for key in before if request.is_young(key, keys.now)]
         current = None if request.force or not young else young[-1]
@@ -100,7 +102,7 @@ def run(keys: ApiKeys, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[
         "label": request.label,
         "uuid": current.uuid if current else None,
         "expires_at": utc_text(expires),
-        "keys": [key.for_ansible(keys.now) for key in after],
+        "api_keys": [key.for_ansible(keys.now) for key in after],
         "revoked": [key.for_ansible(keys.now) for key in revoked],
         "unused": [
             key.for_ansible(keys.now)
@@ -111,6 +113,16 @@ def run(keys: ApiKeys, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[
         ],
         "diff": _diff(request.label, before, after, utc_text(expires) if creates else None),
     }
+
+
+def _stays(request: _Request, key: ApiKey, in_use: ApiKey | None, now: float) -> bool:
+    """Whether a key stays although the keys of its label are revoked."""
+    if request.uuid is not None:
+        return key.uuid != request.uuid
+    if in_use is None:
+        return False
+    # Another run may be about to write a newer key to the place that holds the keys of this label.
+    return key == in_use or (key.created > in_use.created and key.created > now - _LONGEST_RUN)
 
 
 def _in_use(request: _Request, before: t.Iterable[ApiKey]) -> ApiKey | None:

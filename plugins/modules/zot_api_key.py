@@ -47,7 +47,7 @@ options:
   state:
     description:
       - V(present) creates a key if no key with this label is young enough.
-      - V(absent) revokes all keys with this label, except the one that O(in_use) names.
+      - V(absent) revokes all keys with this label, or those that O(in_use) or O(uuid) select.
     type: str
     choices: [present, absent]
     default: present
@@ -73,7 +73,11 @@ options:
       - The UUID of the key that is in use. Then another key with this label does not count as young enough, because
         nobody has it, for example after a run that was interrupted.
       - O(keep) does not revoke it, unless it is V(1).
-      - With O(state=absent), it is an error if no key with this label has this UUID.
+      - With O(state=absent), the other keys with this label are revoked, except those that another task has created
+        after it, less than ten minutes ago. It is an error if no key with this label has this UUID.
+    type: str
+  uuid:
+    description: With O(state=absent), revoke only the key with this label and this UUID.
     type: str
   force:
     description: Whether to create a key even if one is young enough.
@@ -158,7 +162,7 @@ expires_at:
   type: str
   returned: success
   sample: "2027-02-28T10:00:00Z"
-keys:
+api_keys:
   description:
     - The keys with this label that remain, the oldest first. In check mode without the key that would be created.
   type: list
@@ -256,9 +260,11 @@ SPEC = Spec(
         "renew_before": {"type": "raw", "default": "14d"},
         "keep": {"type": "int"},
         "in_use": {"type": "str"},
+        "uuid": {"type": "str"},
         "force": {"type": "bool", "default": False},
         "unused_for": {"type": "raw", "default": "30d"},
-    }
+    },
+    {"mutually_exclusive": [("in_use", "uuid")]},
 )
 
 

@@ -78,7 +78,7 @@ def may_read(zot: Registry, key: str) -> bool:
 def test_a_key_is_made_once(zot: Registry, keys: Keys, label: str) -> None:
     """Check mode says so first; the second run has no key in its result; the key works, and is revoked."""
     planned = keys(check=True, diff=True)
-    assert (planned["changed"], planned["created"], planned["uuid"], planned["keys"]) == (True, True, None, [])
+    assert (planned["changed"], planned["created"], planned["uuid"], planned["api_keys"]) == (True, True, None, [])
     assert "new key expires" in planned["diff"]["after"]
     assert listed(zot, label) == []
     made = keys(diff=True)
@@ -93,9 +93,9 @@ def test_a_key_is_made_once(zot: Registry, keys: Keys, label: str) -> None:
     second = keys(check=False)
     assert "key" not in second
     assert (second["changed"], second["created"], second["uuid"]) == (False, False, made["uuid"])
-    assert [key["last_used_at"] is None for key in second["keys"]] == [False]
+    assert [key["last_used_at"] is None for key in second["api_keys"]] == [False]
     gone = keys(state="absent")
-    assert (gone["changed"], gone["keys"]) == (True, [])
+    assert (gone["changed"], gone["api_keys"]) == (True, [])
     assert not may_read(zot, made["key"])
     assert keys(state="absent")["changed"] is False
 
@@ -137,7 +137,7 @@ def test_keep_revokes_the_oldest(zot: Registry, keys: Keys, label: str) -> None:
     assert {key["uuid"] for key in done["revoked"]} == {older["uuid"]}
     assert {key["uuid"] for key in listed(zot, label)} == {oldest["uuid"], newer["uuid"]}
     only = keys(state="absent", in_use=oldest["uuid"])
-    assert (only["uuid"], [key["uuid"] for key in only["keys"]]) == (oldest["uuid"], [oldest["uuid"]])
+    assert (only["uuid"], [key["uuid"] for key in only["api_keys"]]) == (oldest["uuid"], [oldest["uuid"]])
     refused = keys(state="absent", in_use=newer["uuid"])
     assert refused["error_class"] == "not_found"
     assert may_read(zot, oldest["apiKey"])

@@ -23,6 +23,7 @@ OPTIONS = {
     "keep": None,
     "in_use": None,
     "force": False,
+    "uuid": None,
     "unused_for": "30d",
 }
 
@@ -76,3 +77,19 @@ def test_a_revoked_key_is_not_listed_as_unused() -> None:
 )
 def test_young_enough(age: float, left: float | None, creates: bool) -> None:
     assert planned(key("a", age, left=left))["created"] is creates
+
+
+@pytest.mark.parametrize(
+    ("options", "revoked"),
+    [
+        ({}, ["old", "held", "lost", "new"]),
+        ({"in_use": "held"}, ["old", "lost"]),  # another run may be about to write the new key
+        ({"in_use": "new"}, ["old", "held", "lost"]),
+        ({"uuid": "lost"}, ["lost"]),
+        ({"uuid": "nobody"}, []),
+    ],
+)
+def test_which_keys_are_revoked(options: dict[str, t.Any], revoked: list[str]) -> None:
+    keys = [key("old", 80), key("held", 2), key("lost", 0.01), key("new", 0.005)]
+    found = planned(*keys, state="absent", **options)["revoked"]
+    assert [each["uuid"] for each in found] == revoked
