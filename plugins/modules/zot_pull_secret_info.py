@@ -64,6 +64,7 @@ options:
     type: bool
     default: false
 seealso:
+  - module: killinit.zot.zot_pull_secret
   - name: The role zot_pull_secret
     description: Makes the changes that this module returns as RV(repair).
     link: https://github.com/killinit/zot/blob/main/roles/zot_pull_secret/README.md
@@ -193,15 +194,6 @@ repair:
         - V(replace), the secret must be deleted and created again, because it is immutable or has the type C(Opaque) or
           C(kubernetes.io/dockercfg). A secret of any other type is not repaired.
       type: str
-    data_key:
-      description: The key in the data of the secret that contains the entries to keep. Null if no entry is kept.
-      type: str
-      sample: .dockerconfigjson
-    keep:
-      description: The keys of the entries to keep, without a user and a password before an C(@).
-      type: list
-      elements: str
-      sample: [quay.io]
     changes:
       description: The change of each entry of the secret.
       type: list
@@ -210,16 +202,8 @@ repair:
     service_accounts:
       description: The service accounts that must name the secret, because workloads without pull secrets use them.
       type: list
-      elements: dict
-      contains:
-        name:
-          description: The service account.
-          type: str
-          sample: default
-        patch:
-          description: The definition for M(kubernetes.core.k8s) with O(kubernetes.core.k8s#module:state=patched).
-            It contains all pull secrets of the service account, because the API replaces the whole list.
-          type: dict
+      elements: str
+      sample: [default]
 error_class:
   description: The class of the error, as M(killinit.zot.zot_image_info) returns it.
   type: str

@@ -103,18 +103,20 @@ def diagnose(*, result: Result, namespace: t.Any, registry: t.Any) -> Report:
 def pull_secret(
     *,
     before: Result,
+    written: Result,
     after: Result,
-    changed: bool,
     failure: str | None = None,
     namespace: t.Any = None,
     registry: t.Any = None,
 ) -> Report:
     """The report of the role zot_pull_secret. *failure* is the reason why a task has failed."""
     verdict = after if "checks" in after else before
+    # A write that is older than a failed comparison is of an earlier run of the role.
+    done = {} if before.get("failed") else written
     problems = verdict.get("problems") or []
     return {
         "ok": failure is None and bool(verdict.get("ok")),
-        "changed": changed,
+        "changed": bool(done.get("changed")),
         "namespace": verdict.get("namespace", namespace),
         "name": verdict.get("name"),
         "registry": verdict.get("registry", registry),

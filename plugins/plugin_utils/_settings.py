@@ -16,9 +16,15 @@ from ansible.errors import AnsibleError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.accounts import select_account
 from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import ACCOUNT, SETTINGS, variable
 
-# The modules that read a cluster. Their options username and password are those of the cluster.
+# The modules that use a cluster. Their options username and password are those of the cluster.
 CLUSTER_MODULES = frozenset(
-    ("zot_workload_info", "zot_pull_secret_info", "zot_pull_failure_info", "zot_cluster_image_info")
+    (
+        "zot_workload_info",
+        "zot_pull_secret",
+        "zot_pull_secret_info",
+        "zot_pull_failure_info",
+        "zot_cluster_image_info",
+    )
 )
 _PLAIN_BESIDE_A_CLUSTER = ("registry", "crane_path", "registry_aliases")
 _ABSENT_BESIDE_A_CLUSTER = ("retries", "skopeo_path")

@@ -41,6 +41,8 @@ class Request:
 class ApiServer:
     """Answers each request with what *respond* returns: a status and a body, which is JSON unless it is text.
 
+    With the status 0 the connection ends without an answer.
+
     *headers* are added to these answers. The discovery of resources, which the modules of kubernetes.core need, is
     answered without *respond*, and only *discoveries* has its paths.
     """
@@ -160,6 +162,9 @@ def running(respond: t.Callable[[Request], tuple[int, t.Any]]) -> t.Iterator[Api
                 server.requests.append(request)
                 code, answer = server.respond(request)
                 headers = server.headers
+            if not code:
+                self.close_connection = True
+                return
             is_text = isinstance(answer, str)
             data = (answer if is_text else json.dumps(answer)).encode()
             self.send_response(code)
@@ -172,7 +177,7 @@ def running(respond: t.Callable[[Request], tuple[int, t.Any]]) -> t.Iterator[Api
                 self.end_headers()
                 self.wfile.write(data)
 
-        do_GET = do_PATCH = _answer  # noqa: N815 - names of http.server
+        do_GET = do_POST = do_PATCH = do_DELETE = _answer  # noqa: N815 - names of http.server
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.address = f"http://127.0.0.1:{http.server_address[1]}"

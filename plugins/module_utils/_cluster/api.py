@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Connect to the Kubernetes API as kubernetes.core does, and read objects. No other file imports kubernetes.core.
+"""Connect to the Kubernetes API as kubernetes.core does. No other file of module_utils imports kubernetes.core.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -12,12 +12,21 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import logging
 import os
+import time
 import typing as t
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.limits import (
+    first_cause,
+    first_line,
+    logged_errors,
+    retries,
+    time_limit,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     RESOURCES,
     Object,
@@ -33,12 +42,22 @@ from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import An
 _TIMEOUT = 60
 # Seconds for a request before the API server has answered any: a server that does not exist may accept connections.
 _FIRST_TIMEOUT = 15
-# urllib3 repeats a request without an answer three times: a server that hangs would be waited for four times as long.
+# Seconds for the plugin of a kubeconfig, which may request a token over the network.
+_PLUGIN_TIMEOUT = 60
+# urllib3 repeats a read without an answer three times: a server that hangs would be waited for four times as long.
 _RETRIES = 1
 # The longest pause before that in seconds. urllib3 waits as long as the header Retry-After says, even for hours.
 _RETRY_AFTER = 5
 # Objects of one answer: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
 _PAGE = 500
+# The HTTP method of each verb, and the type of its body.
+_METHODS = {
+    "get": ("get", None),
+    "list": ("get", None),
+    "create": ("post", "application/json"),
+    "patch": ("patch", "application/merge-patch+json"),
+    "delete": ("delete", "application/json"),
+}
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
@@ -74,35 +93,35 @@ def connect(module: AnsibleK8SModule) -> ApiClient:
     from kubernetes.client import ApiClient as HttpClient
     from kubernetes.dynamic import DynamicClient
 
+    # The library can log the answers, which may contain secrets.
+    logging.getLogger("kubernetes.client.rest").setLevel(logging.WARNING)
     try:
-        configuration = kubernetes_core._create_configuration(kubernetes_core._create_auth_spec(module))
+        with time_limit(_PLUGIN_TIMEOUT), logged_errors() as logged:
+            configuration = kubernetes_core._create_configuration(kubernetes_core._create_auth_spec(module))
+        if logged:
+            message = f"the credentials in the kubeconfig cannot be used: {' '.join(logged[0].split())}"
+            raise ClusterError(message, hint="Log in to the cluster again, or correct the kubeconfig.")
         for path in filter(None, (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)):
             # The error of the first request would not name the file.
             with open(path, "rb"):
                 pass
-        configuration.retries = _retries()
+        configuration.retries = retries(_RETRIES, _RETRY_AFTER)
         client = HttpClient(configuration)
         for name, value in kubernetes_core._create_headers(module).items():
             kubernetes_core._set_header(client, name, value)
         return ApiClient(DynamicClient(client, discoverer=lambda *_arguments: None), configuration.host)
+    except ClusterError:
+        raise
+    except TimeoutError as error:
+        message = f"the plugin in the kubeconfig did not end within {_PLUGIN_TIMEOUT:g} seconds"
+        raise ClusterError(message, hint="Run its command in a terminal, and log in to the cluster again.") from error
     except Exception as error:  # the libraries below raise errors of a dozen unrelated classes
         # The message of the library names no file. With a host and credentials it does not read the kubeconfig.
         kubeconfig = connection_options(module.params).get("kubeconfig")
         is_unreadable = type(error).__name__ == "ConfigException"
         if is_unreadable and kubeconfig and not any(map(os.path.exists, kubeconfig.split(os.pathsep))):
             raise ClusterError(f"the kubeconfig {kubeconfig} does not exist") from error
-        raise ClusterError(_first_line(error)) from error
-
-
-def _retries() -> t.Any:
-    """The retries of urllib3, with a limit for the pause between them."""
-    from urllib3 import Retry
-
-    class LimitedRetry(Retry):
-        def get_retry_after(self, response: t.Any) -> float:
-            return min(super().get_retry_after(response) or 0, _RETRY_AFTER)
-
-    return LimitedRetry(_RETRIES, redirect=False)
+        raise ClusterError(first_line(error)) from error
 
 
 class Client(t.Protocol):
@@ -183,8 +202,10 @@ class ApiClient:
                 raise _ExpiredError if error.status == 410 and len(paging) > 1 else error from error
             found: t.List[Object] = []  # noqa: UP006
             for item in document.get("items") or []:
-                # managedFields is half of the size of an object, and no verdict needs it.
-                item["metadata"].pop("managedFields", None)
+                # managedFields is half of the size of an object. Only the names of the writers are needed.
+                writers = {each.get("manager") for each in item["metadata"].pop("managedFields", None) or ()}
+                if writers:
+                    item["metadata"]["managedFields"] = [{"manager": each} for each in writers]
                 found.append({**item, "apiVersion": version, "kind": kind})
             yield found
             page = (document.get("metadata") or {}).get("continue")
@@ -201,6 +222,32 @@ class ApiClient:
                 return None
             raise
 
+    def write(
+        self,
+        verb: str,
+        resource: str,
+        namespace: str,
+        name: str | None,
+        body: Object,
+        *,
+        dry_run: bool = False,
+        hint: str | None = None,
+    ) -> Object:
+        """Create, patch (a JSON merge patch) or delete an object. Return the answer. Raises ClusterError.
+
+        *hint* is that of the error.
+        """
+        query = [("dryRun", "All")] if dry_run else []
+        query += [] if verb == "delete" else [("fieldManager", "killinit.zot")]
+        try:
+            return self._request(verb, resource, namespace, name, query, "application/json", body, hint)
+        except ClusterError as error:
+            if error.status != 429:
+                raise
+            # The API server has not processed the request.
+            time.sleep(min(error.retry_after, _RETRY_AFTER))
+            return self._request(verb, resource, namespace, name, query, "application/json", body, hint)
+
     def _request(
         self,
         verb: str,
@@ -209,6 +256,8 @@ class ApiClient:
         name: str | None,
         query: t.Sequence[tuple[str, str]],
         accept: str,
+        body: Object | None = None,
+        hint: str | None = None,
     ) -> dict[str, t.Any]:
         version = RESOURCES[resource][0]
         parts = ["apis" if "/" in version else "api", version]
@@ -218,28 +267,36 @@ class ApiClient:
             "verb": verb,
             "resource": f"{resource}/{name}" if name else resource,
             "namespace": namespace,
+            "hint": hint,
         }
+        method, content_type = _METHODS[verb]
+        timeout = _TIMEOUT if self._has_answered else _FIRST_TIMEOUT
         try:
-            answer = self._client.request(
-                "get",
-                "/" + "/".join(parts),
-                query_params=list(query),
-                header_params={"Accept": accept},
-                serialize=False,
-                _request_timeout=_TIMEOUT if self._has_answered else _FIRST_TIMEOUT,
-            )
-            data = answer.data
+            # A read without an answer is repeated. The whole answer has twice the time of its first byte.
+            with time_limit(2 * timeout + _RETRY_AFTER):
+                answer = self._client.request(
+                    method,
+                    "/" + "/".join(parts),
+                    body=body,
+                    query_params=list(query),
+                    header_params={"Accept": accept},
+                    content_type=content_type,
+                    serialize=False,
+                    _request_timeout=timeout,
+                )
+                data = answer.data
         except Exception as error:
             status = getattr(error, "status", None)
             if status:
                 self._has_answered = True
                 selector = ", ".join(text for option, text in query if option.endswith("Selector"))
                 raise ClusterError.from_answer(error, selector, **where) from error
-            raise ClusterError(_first_line(error), **where if self._has_answered else {}) from error
+            message = f"no answer from {self.server} ({first_cause(error)})"
+            raise ClusterError(message, **where if self._has_answered else {}) from error
         self._has_answered = True
         with contextlib.suppress(ValueError, RecursionError):
             document = json.loads(data)
-            if isinstance(document, dict) and ("metadata" if name else "items") in document:
+            if isinstance(document, dict) and ("items" if verb == "list" else "metadata") in document:
                 return document
         # For example the login page of a proxy.
         content_type = answer.headers.get("Content-Type") or "no content type"
@@ -248,10 +305,6 @@ class ApiClient:
 
 class _ExpiredError(Exception):
     """The pages of a list expired during the read."""
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 class Readings:

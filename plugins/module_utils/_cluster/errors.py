@@ -54,6 +54,7 @@ class ClusterError(Exception):
         namespace: str | None = None,
         status: int | None = None,
         hint: str | None = None,
+        retry_after: float = 0,
     ) -> None:
         super().__init__(message)
         self.message = printable(message.strip())
@@ -61,16 +62,25 @@ class ClusterError(Exception):
         self.resource = resource
         self.namespace = namespace
         self.status = status
+        # The seconds in the header Retry-After.
+        self.retry_after = retry_after
         self._hint = hint
 
     @classmethod
     def from_answer(
-        cls, answer: t.Any, selector: str = "", *, verb: str, resource: str, namespace: str | None
+        cls,
+        answer: t.Any,
+        selector: str = "",
+        *,
+        verb: str,
+        resource: str,
+        namespace: str | None,
+        hint: str | None = None,
     ) -> ClusterError:
         """The error for an HTTP response, whose body may be a Status object of Kubernetes.
 
-        *answer* has C(status), C(reason) and C(body), as an exception of the Kubernetes library. *selector* is that of
-        the request: the message of the API does not name it.
+        *answer* has C(status), C(reason), C(body) and C(headers), as an exception of the Kubernetes library. *selector*
+        is that of the request: the message of the API does not name it.
         """
         message = ""
         with contextlib.suppress(ValueError, RecursionError):
@@ -79,7 +89,16 @@ class ClusterError(Exception):
         message = message or answer.reason or f"HTTP status {answer.status}"
         if answer.status == 400 and selector:
             message = f"{message}, in the selector {selector}"
-        return cls(message, verb=verb, resource=resource, namespace=namespace, status=answer.status)
+        seconds = str((answer.headers or {}).get("Retry-After") or "")
+        return cls(
+            message,
+            verb=verb,
+            resource=resource,
+            namespace=namespace,
+            status=answer.status,
+            hint=hint,
+            retry_after=float(seconds) if seconds.isdecimal() else 0,
+        )
 
     def __str__(self) -> str:
         where = f" in namespace {self.namespace}" if self.namespace else " in all namespaces" if self.resource else ""

@@ -18,7 +18,7 @@ import binascii
 import json
 import re
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from urllib.parse import unquote
 
@@ -134,19 +134,22 @@ class PullSecret:
         fitting = [entry for entry in self.entries if entry.fits(repository)]
         return sorted(fitting, key=lambda entry: entry.key, reverse=True)
 
-    def with_entry(self, registry: str, bad: t.Collection[str] = ()) -> EntryUpdate:
-        """The update that sets the entry of *registry*, and removes the entries that kubelet cannot read.
+    def joined(self, other: PullSecret) -> PullSecret:
+        """This content, with the readable entries of *other* for what this content has no entry."""
+        keys = {kubelet_key(name) for name in self.auths}
+        missing = [each for each in other.entries if each.name not in self.auths and (each.key or None) not in keys]
+        auths = {**self.auths, **{each.name: other.auths[each.name] for each in missing}}
+        return replace(self, entries=(*self.entries, *missing), auths=auths, others={**other.others, **self.others})
 
-        Entries for repositories of *registry* are kept unless their key is in *bad*.
-        """
+    def with_entry(self, *registries: str) -> EntryUpdate:
+        """The update that sets the entries of *registries*, and removes the entries that kubelet cannot read."""
+        # A key that kubelet cannot parse may contain a password at an unknown place.
+        readable = [each for each in self.entries if each.key or "@" not in each.name]
+        return EntryUpdate(self, registries, tuple(each.name for each in readable if each.key not in registries))
 
-        def is_kept(entry: SecretEntry) -> bool:
-            if entry.host == registry:
-                return entry.key != registry and entry.key not in bad
-            # A key that kubelet cannot parse may contain a password at an unknown place.
-            return bool(entry.key) or "@" not in entry.name
-
-        return EntryUpdate(self, registry, tuple(filter(is_kept, self.entries)))
+    def without_entry(self, *registries: str) -> EntryUpdate:
+        """The update that removes the entries of *registries*, and nothing else."""
+        return EntryUpdate(self, (), tuple(name for name in self.auths if kubelet_key(name) not in registries))
 
 
 @dataclass(frozen=True)
@@ -164,27 +167,34 @@ class PullCredentials:
 
 @dataclass(frozen=True)
 class EntryUpdate:
-    """Sets the entry of *registry* in a pull secret. The entries in *kept* do not change by a byte."""
+    """Sets the entries of *registries* in a pull secret. Those with the keys in *kept* do not change by a byte."""
 
     secret: PullSecret
-    registry: str
-    kept: tuple[SecretEntry, ...]
+    registries: tuple[str, ...]
+    kept: tuple[str, ...] = field(repr=False)
 
     def changes(self, credentials: PullCredentials | None) -> tuple[str, ...]:
-        """The change of each entry, without secrets. Without *credentials*, those of the registry always change."""
-        auths, registry = self.secret.auths, self.registry
-        names = {registry, *(entry.name for entry in self.kept)}
+        """The change of each entry, without secrets. Without *credentials*, those of the registries always change."""
+        auths = self.secret.auths
+        names = {*self.registries, *self.kept}
         words = {printable_key(name): "removed" for name in auths if name not in names}
-        if registry not in auths:
-            words[registry] = "credentials updated" if registry in words else "added"
-        elif not credentials or json.loads(auths[registry]) != credentials.entry():
-            words[registry] = "credentials updated"
+        for registry in self.registries:
+            if registry not in auths:
+                words[registry] = "credentials updated" if registry in words else "added"
+            elif not credentials or json.loads(auths[registry]) != credentials.entry():
+                words[registry] = "credentials updated"
         return tuple(printable(f"entry {key}: {word}") for key, word in words.items())
 
-    def data(self, credentials: PullCredentials) -> str:
-        """The value of C(.dockerconfigjson) in the data of the Secret."""
-        entries = {entry.name: self.secret.auths[entry.name] for entry in self.kept}
-        entries[self.registry] = json.dumps(credentials.entry())
+    @property
+    def is_empty(self) -> bool:
+        """Whether the secret then has neither an entry nor anything else in its document."""
+        return not self.registries and not self.kept and not self.secret.others
+
+    def data(self, credentials: PullCredentials | None) -> str:
+        """The value of C(.dockerconfigjson) in the data of the Secret. *credentials* are those of all registries."""
+        entries = {name: self.secret.auths[name] for name in self.kept}
+        if credentials:
+            entries.update((name, json.dumps(credentials.entry())) for name in self.registries)
         document = _json_text({**self.secret.others, "auths": _json_text(entries)})
         return base64.b64encode(document.encode()).decode()
 

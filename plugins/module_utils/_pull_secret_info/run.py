@@ -9,7 +9,6 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
-import re
 import typing as t
 from dataclasses import dataclass, replace
 
@@ -42,57 +41,19 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.sta
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
 
-# A key of an entry may be a URL with a user and a password, which kubelet ignores. The role has the same expression.
-_USER_INFO = re.compile(r"^(https?://)?[^/?#]*@")
-
-
-@dataclass(frozen=True)
-class AccountUpdate:
-    """The list of pull secrets that a service account must have.
-
-    A patch replaces the list as a whole:
-    https://github.com/kubernetes/api/blob/v0.37.2/core/v1/types.go (ServiceAccount, listType=atomic)
-    """
-
-    name: str
-    namespace: str
-    resource_version: str | None
-    secrets: tuple[str, ...]
-
-    def for_ansible(self) -> dict[str, t.Any]:
-        """An entry of C(service_accounts) in the result."""
-        # With this field the API server refuses the patch if the list has changed since it was read.
-        version = {"resourceVersion": self.resource_version} if self.resource_version else {}
-        return {
-            "name": self.name,
-            "patch": {
-                "apiVersion": "v1",
-                "kind": "ServiceAccount",
-                "metadata": {"name": self.name, "namespace": self.namespace, **version},
-                "imagePullSecrets": [{"name": each} for each in self.secrets],
-            },
-        }
-
 
 @dataclass(frozen=True)
 class Repair:
     """The changes to make. Without an *update* the secret does not change."""
 
-    accounts: tuple[AccountUpdate, ...] = ()
+    accounts: tuple[str, ...] = ()
     action: str = "none"
     update: EntryUpdate | None = None
     changes: tuple[str, ...] = ()
 
     def for_ansible(self) -> dict[str, t.Any]:
-        """The value of C(repair) in the result. It shows no key with a user and a password."""
-        kept = self.update.kept if self.update else ()
-        return {
-            "action": self.action,
-            "data_key": self.update.secret.data_key if self.update and kept else None,
-            "keep": list(dict.fromkeys(_USER_INFO.sub(r"\1", entry.name) for entry in kept)),
-            "changes": list(self.changes),
-            "service_accounts": [each.for_ansible() for each in self.accounts],
-        }
+        """The value of C(repair) in the result."""
+        return {"action": self.action, "changes": list(self.changes), "service_accounts": list(self.accounts)}
 
 
 def run(
@@ -153,7 +114,7 @@ def plan_repair(state: State, checks: t.Sequence[Check], credentials: PullCreden
     if not wrong:
         return Repair(accounts)
     old = state.content or PullSecret.read({})
-    update = old.with_entry(state.scope.registry, {key for check in wrong for key in check.entries})
+    update = old.with_entry(state.scope.registry)
     changes = update.changes(credentials)
     if state.secret is None:
         return Repair(accounts, "create", update, changes)
@@ -178,8 +139,9 @@ def repaired(state: State, repair: Repair, credentials: PullCredentials | None) 
             )
         secret = {"kind": "Secret", "type": TYPE, "data": {FIELDS[TYPE]: repair.update.data(credentials)}}
     accounts = dict(state.service_accounts or {})
-    for each in repair.accounts:
-        accounts[each.name] = {**accounts[each.name], "imagePullSecrets": [{"name": name} for name in each.secrets]}
+    for name in repair.accounts:
+        names = (*secret_names(accounts[name]), scope.secret)
+        accounts[name] = {**accounts[name], "imagePullSecrets": [{"name": each} for each in names]}
     unread = state.service_accounts is None
     return replace(state, secret=secret, service_accounts=None if unread else accounts, elsewhere=None)
 
@@ -192,18 +154,9 @@ def _is_curable(check: Check) -> bool:
     return check.check in ("exists", "type", "json", "entry", "auth")
 
 
-def _account_updates(state: State) -> tuple[AccountUpdate, ...]:
+def _account_updates(state: State) -> tuple[str, ...]:
     """The service accounts that must name the secret, for the workloads that name none themselves."""
-    scope = state.scope
     specifications = [template_of(workload)["spec"] for workload in state.workloads]
     used = {service_account_of(each) for each in specifications if not secret_names(each)}
-    return tuple(
-        AccountUpdate(
-            name,
-            scope.namespace,
-            account["metadata"].get("resourceVersion"),
-            (*secret_names(account), scope.secret),
-        )
-        for name, account in (state.service_accounts or {}).items()
-        if name in used and scope.secret not in secret_names(account)
-    )
+    accounts = (state.service_accounts or {}).items()
+    return tuple(name for name, each in accounts if name in used and state.scope.secret not in secret_names(each))

@@ -182,7 +182,9 @@ def _protect_passwords(module: AnsibleModule) -> None:
     account = options_beside_a_cluster(params) if beside_a_cluster else options_of(params)
     if account.password:
         module.no_log_values.add(account.password)
-    passwords = {account.password, *(value for name, value in params.items() if name.endswith("password"))}
+    given = (value for name, value in params.items() if name.endswith("password"))
+    # A password of the type raw may be a number. Its own check refuses that.
+    passwords = {account.password, *(value for value in given if isinstance(value, str))}
     for name in _NAMES:
         texts = list(_texts(params.get(name)))
         if any(password in text for password in passwords if password for text in texts):

@@ -11,18 +11,11 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.managers import managing_tool
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import ImageUse, Object, record, template_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import form_of, is_revision, is_short_version
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import RESTARTED_AT
-
-# The prefixes of labels and annotations of other tools, and what the tool does to an image that it did not set.
-_MANAGERS: t.Sequence[tuple[str, str]] = (
-    ("argocd.argoproj.io/", "Argo CD reverts it"),
-    ("kustomize.toolkit.fluxcd.io/", "Flux reverts it"),
-    ("helm.toolkit.fluxcd.io/", "Flux reverts it"),
-    ("meta.helm.sh/release-", "the next helm upgrade reverts it"),
-)
 
 Images = t.Sequence[tuple[ImageUse, str]]
 
@@ -64,15 +57,8 @@ class Release:
 
 def manager_of(workload: Object) -> str | None:
     """What Argo CD, Flux or Helm does to an image that it did not set; None if none of them manages the workload."""
-    metadata = workload["metadata"]
-    labels = metadata.get("labels") or {}
-    names = [*labels, *(metadata.get("annotations") or {})]
-    for prefix, effect in _MANAGERS:
-        if any(name.startswith(prefix) for name in names):
-            return effect
-    if labels.get("app.kubernetes.io/managed-by") == "Helm":
-        return "the next helm upgrade reverts it"
-    return None
+    tool = managing_tool(workload)
+    return tool and ("the next helm upgrade reverts it" if tool == "Helm" else f"{tool} reverts it")
 
 
 def patch_and_undo(

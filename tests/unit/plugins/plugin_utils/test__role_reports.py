@@ -118,12 +118,15 @@ CHECKED = {"ok": False, "checks": [{"check": "exists"}], "problems": ["the secre
 
 
 def test_a_pull_secret() -> None:
-    after = {"ok": True, "checks": [], "problems": []}
-    assert reports.pull_secret(before=CHECKED, after={"skipped": True}, changed=False)["ok"] is False
-    report = reports.pull_secret(before=CHECKED, after=after, changed=True)
+    after, skipped = {"ok": True, "checks": [], "problems": []}, {"skipped": True}
+    assert reports.pull_secret(before=CHECKED, written=skipped, after=skipped)["ok"] is False
+    report = reports.pull_secret(before=CHECKED, written={"changed": True}, after=after)
     assert (report["ok"], report["changed"], report["repair"]) == (True, True, {"x": 1})
-    report = reports.pull_secret(before=CHECKED, after={}, changed=True, failure="Write: no right", namespace="apps")
-    assert (report["ok"], report["problems"]) == (False, ["Write: no right", "the secret does not exist"])
+    report = reports.pull_secret(before=CHECKED, written=FAILED, after={}, failure="no right", namespace="apps")
+    assert (report["ok"], report["changed"]) == (False, False)
+    assert report["problems"] == ["no right", "the secret does not exist"]
+    report = reports.pull_secret(before=FAILED, written={"changed": True}, after={}, failure="no route to host")
+    assert (report["changed"], report["problems"]) == (False, ["no route to host"])
 
 
 def test_images_that_could_not_be_read_are_no_success() -> None:

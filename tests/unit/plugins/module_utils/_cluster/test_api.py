@@ -29,7 +29,7 @@ testing = pytest.importorskip("ansible.module_utils.testing", reason="ansible-co
 
 Dict = dict[str, t.Any]
 POD = CLUSTER["fresh"]["pods"][1]
-MANAGED = {**POD, "metadata": {**POD["metadata"], "managedFields": [{"manager": "kubelet"}]}}
+MANAGED = {**POD, "metadata": {**POD["metadata"], "managedFields": [{"manager": "kubelet", "fieldsV1": {}}]}}
 
 
 PAGE = "<!DOCTYPE html><title>Sign in</title>"
@@ -137,13 +137,13 @@ class TestList:
         assert [len(page) for page in found] == [500, 1201]
         assert {pod["metadata"]["name"] for page in found for pod in page} == {f"p{number}" for number in range(1201)}
 
-    def test_objects_are_whole_but_for_who_changed_them(self) -> None:
+    def test_objects_are_whole_but_for_their_managed_fields(self) -> None:
         """An item of a list has neither version nor kind; they are added."""
         with running(Pages(1)) as server:
             (found,) = client_of(server).list("pods", "openclaw")
         assert (found["kind"], found["apiVersion"]) == ("Pod", "v1")
         assert found["status"] == POD["status"]
-        assert "managedFields" not in found["metadata"]
+        assert found["metadata"]["managedFields"] == [{"manager": "kubelet"}]
 
     def test_selectors_are_those_of_the_server(self) -> None:
         with running(answer_nothing) as server:

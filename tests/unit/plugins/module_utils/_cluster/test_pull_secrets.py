@@ -212,8 +212,8 @@ class TestEntryUpdate:
         "https://oci.killinit.cc/v2/":{}, "broken": 1
     }, "credHelpers":{"x" :  "y"}}"""
 
-    def written(self, text: str, **options: t.Any) -> str:
-        update = PullSecret.read(secret(text)).with_entry("oci.killinit.cc", **options)
+    def written(self, text: str) -> str:
+        update = PullSecret.read(secret(text)).with_entry("oci.killinit.cc")
         return base64.b64decode(update.data(self.NEW)).decode()
 
     def test_what_is_kept_does_not_change_by_a_byte(self) -> None:
@@ -233,9 +233,8 @@ class TestEntryUpdate:
         assert (update.changes(self.NEW), base64.b64decode(update.data(self.NEW)).decode()) == ((), written)
 
     def test_the_changes_name_no_secret(self) -> None:
-        update = PullSecret.read(secret(self.TEXT)).with_entry("oci.killinit.cc", ["oci.killinit.cc/part"])
+        update = PullSecret.read(secret(self.TEXT)).with_entry("oci.killinit.cc")
         assert update.changes(self.NEW) == (
-            "entry oci.killinit.cc/part: removed",
             "entry oci.killinit.cc: credentials updated",
             "entry broken: removed",
         )
@@ -249,17 +248,30 @@ class TestEntryUpdate:
             ("https://user:secret@quay.io/v2/", True),
             ("*.killinit.cc", True),
             ("oci.killinit.cc/a", True),
-            ("oci.killinit.cc/bad", False),
             ("http://oci.killinit.cc", False),
             ("bad host", True),
             ("user:secret@bad host", False),
         ],
     )
     def test_which_entries_are_kept(self, key: str, is_kept: bool) -> None:
-        written = self.written(json.dumps({"auths": {key: ACCOUNT}}), bad=["oci.killinit.cc/bad"])
+        written = self.written(json.dumps({"auths": {key: ACCOUNT}}))
         assert (key in PullSecret.read(secret(written)).auths) is is_kept
 
     def test_the_older_type_becomes_the_current_one(self) -> None:
         old = PullSecret.read(secret({"quay.io": ACCOUNT}, kind="kubernetes.io/dockercfg", field=".dockercfg"))
         written = PullSecret.read({"type": CONFIG, "data": {".dockerconfigjson": old.with_entry("x").data(self.NEW)}})
         assert list(written.auths) == ["quay.io", "x"]
+
+    def test_only_the_entries_of_the_registry_are_removed(self) -> None:
+        update = PullSecret.read(secret(self.TEXT)).without_entry("oci.killinit.cc")
+        assert update.changes(None) == ("entry oci.killinit.cc: removed",)
+        read = PullSecret.read(secret(base64.b64decode(update.data(None)).decode()))
+        assert list(read.auths) == ["ghcr.io", "oci.killinit.cc/part", "broken"]
+        assert not update.is_empty
+
+    def test_an_entry_of_a_copy_is_added_if_its_registry_has_none(self) -> None:
+        mine = PullSecret.read(secret({"auths": {"https://quay.io/v2/": ACCOUNT}}))
+        copy = PullSecret.read(secret({"auths": {"quay.io": {"auth": "YTpi"}, "ghcr.io": ACCOUNT, "broken": 1}}))
+        joined = mine.joined(copy)
+        assert list(joined.auths) == ["https://quay.io/v2/", "ghcr.io"]
+        assert [entry.key for entry in joined.entries] == ["quay.io", "ghcr.io"]

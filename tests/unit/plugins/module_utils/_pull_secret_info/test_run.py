@@ -139,7 +139,7 @@ def test_everything_is_ok(scene: Scene) -> None:
         "registry": REGISTRY,
         "cluster": "https://cluster.example:6443",
         "account": "puller",
-        "repair": {"action": "none", "data_key": None, "keep": [], "changes": [], "service_accounts": []},
+        "repair": {"action": "none", "changes": [], "service_accounts": []},
     }
 
 
@@ -160,7 +160,7 @@ def test_a_cron_job_is_a_workload(scene: Scene) -> None:
     result = scene(GOOD, service_account(), workload("nightly", kind="CronJob"))
     assert checks(result)["named"]["resource"] == "cronjob/nightly"
     assert_verdict(result, "named", "failed", "cronjob/nightly", "service account default")
-    assert [each["name"] for each in result["repair"]["service_accounts"]] == ["default"]
+    assert result["repair"]["service_accounts"] == ["default"]
 
 
 @pytest.mark.parametrize(
@@ -524,24 +524,20 @@ class TestScope:
 OLD = entry(password="old")
 OLDER = {"kind": "kubernetes.io/dockercfg", "field": ".dockercfg"}
 UPDATED, ADDED = f"{REGISTRY}: credentials updated", f"{REGISTRY}: added"
-# For a secret: the action, the keys of the entries to keep, and the changes.
-REPAIRS: dict[str, tuple[Result | None, str, list[str], list[str]]] = {
-    "no secret": (None, "create", [], [ADDED]),
-    "another registry": (secret({"quay.io": OLD, REGISTRY: {}}), "merge", ["quay.io"], [UPDATED]),
-    "wrong password": (
-        secret({f"{REGISTRY}/openclaw": OLD}),
-        "merge",
-        [],
-        [f"{REGISTRY}/openclaw: removed", ADDED],
-    ),
-    "another spelling": (secret({f"https://{REGISTRY}/v2/": OLD}), "merge", [], [UPDATED]),
+# For a secret: the action and the changes.
+REPAIRS: dict[str, tuple[Result | None, str, list[str]]] = {
+    "no secret": (None, "create", [ADDED]),
+    "another registry": (secret({"quay.io": OLD, REGISTRY: {}}), "merge", [UPDATED]),
+    # Kubelet tries the next entry if the registry refuses one.
+    "wrong password": (secret({f"{REGISTRY}/openclaw": OLD}), "merge", [ADDED]),
+    "another spelling": (secret({f"https://{REGISTRY}/v2/": OLD}), "merge", [UPDATED]),
     # It may be for other registries, too. The entry that a repair adds is enough.
-    "wildcard": (secret({"*.killinit.cc": {"username": "reader"}}), "merge", ["*.killinit.cc"], [ADDED]),
-    "unreadable entry": (secret({"x": 1, "quay.io": OLD}), "merge", ["quay.io"], ["x: removed", ADDED]),
-    "Opaque": (secret({"quay.io": OLD}, kind="Opaque"), "replace", ["quay.io"], [ADDED]),
-    "Opaque without JSON": (secret("no JSON", kind="Opaque"), "replace", [], [ADDED]),
-    "dockercfg": (secret({"quay.io": OLD}, **OLDER), "replace", ["quay.io"], [ADDED]),
-    "immutable": (secret({"quay.io": OLD}, immutable=True), "replace", ["quay.io"], [ADDED]),
+    "wildcard": (secret({"*.killinit.cc": {"username": "reader"}}), "merge", [ADDED]),
+    "unreadable entry": (secret({"x": 1, "quay.io": OLD}), "merge", ["x: removed", ADDED]),
+    "Opaque": (secret({"quay.io": OLD}, kind="Opaque"), "replace", [ADDED]),
+    "Opaque without JSON": (secret("no JSON", kind="Opaque"), "replace", [ADDED]),
+    "dockercfg": (secret({"quay.io": OLD}, **OLDER), "replace", [ADDED]),
+    "immutable": (secret({"quay.io": OLD}, immutable=True), "replace", [ADDED]),
 }
 
 
@@ -553,21 +549,14 @@ class TestRepair:
         scene.users["puller"] = NEW["repair_password"]
         before = scene(*objects, **options, **NEW)
         after = scene(*objects, **options, **NEW, assume_repaired=True)
-        assert after["repair"] == {
-            "action": "none",
-            "data_key": None,
-            "keep": [],
-            "changes": [],
-            "service_accounts": [],
-        }
+        assert after["repair"] == {"action": "none", "changes": [], "service_accounts": []}
         return before["repair"], after
 
     @pytest.mark.parametrize("case", REPAIRS)
     def test_of_the_secret(self, case: str, scene: Scene) -> None:
-        given, action, keep, changes = REPAIRS[case]
+        given, action, changes = REPAIRS[case]
         repair, after = self.predicted(scene, given, workload(**NAMED))
-        assert (repair["action"], repair["keep"]) == (action, keep)
-        assert repair["data_key"] == (next(iter((given or {})["data"])) if keep else None)
+        assert repair["action"] == action
         assert repair["changes"] == [f"entry {each}" for each in changes]
         assert (after["ok"], after["account"]) == (True, "puller")
 
@@ -577,7 +566,7 @@ class TestRepair:
         given = secret({f"{REGISTRY}/demo": entry("part", "of-the-part"), REGISTRY: entry(password="old")})
         pods = [workload(**NAMED), workload("demo", f"{REGISTRY}/demo/app:1", **NAMED)]
         repair, after = self.predicted(scene, given, *pods)
-        assert repair["keep"] == [f"{REGISTRY}/demo"]
+        assert repair["changes"] == [f"entry {REGISTRY}: credentials updated"]
         assert after["ok"]
 
     @pytest.mark.parametrize("kind", ["kubernetes.io/tls", "helm.sh/release.v1", "kubernetes.io/service-account-token"])
@@ -611,14 +600,7 @@ class TestRepair:
         pods = [workload(), workload("named", serviceAccountName="own", **NAMED)]
         repair, after = self.predicted(scene, secret({REGISTRY: entry(password="new-password")}), *pods, *accounts)
         assert repair["action"] == "none"
-        # The API replaces the list of a service account as a whole, but only in the version that was read.
-        patch = {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": "default", "namespace": "openclaw", "resourceVersion": "7"},
-            "imagePullSecrets": [{"name": "other"}, {"name": "zot-pull-secret"}],
-        }
-        assert repair["service_accounts"] == [{"name": "default", "patch": patch}]
+        assert repair["service_accounts"] == ["default"]
         assert after["ok"]
 
     def test_a_service_account_needs_no_account_of_the_registry(self, scene: Scene) -> None:
@@ -638,7 +620,7 @@ class TestRepair:
         scene.users["puller"] = NEW["repair_password"]
         result = scene(secret({key: entry(password="old") for key in keys}), workload(**NAMED), **NEW)
         assert "hunter2" not in json.dumps(result)
-        assert result["repair"]["keep"] == ["https://quay.io/v2/"]
+        assert f"entry {REGISTRY}: credentials updated" in result["repair"]["changes"]
 
 
 def test_texts_from_the_cluster_cannot_control_a_terminal(scene: Scene) -> None:
