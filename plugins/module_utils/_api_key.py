@@ -41,7 +41,9 @@ class _Request:
     @classmethod
     def of(cls, params: t.Mapping[str, t.Any]) -> _Request:
         """The request of the options. Raises ZotError."""
-        durations = {name: seconds_option(name, params[name]) for name in ("expires_in", "renew_before", "unused_for")}
+        durations: dict[str, t.Any] = {
+            name: seconds_option(name, params[name]) for name in ("expires_in", "renew_before", "unused_for")
+        }
         if params["keep"] is not None:
             at_least(1, keep=params["keep"])
         label = text_option("label", params["label"])
@@ -53,7 +55,7 @@ class _Request:
                 f"renew_before is {params['renew_before']}, but must be less than expires_in, {params['expires_in']}",
                 hint="Otherwise each run makes a new key.",
             )
-        others = {name: params[name] for name in ("keep", "in_use", "uuid", "force")}
+        others: dict[str, t.Any] = {name: params[name] for name in ("keep", "in_use", "uuid", "force")}
         return cls(label=label, **others, **durations)
 
     def is_young(self, key: ApiKey, now: float) -> bool:

@@ -116,6 +116,36 @@ account:
   returned: success
   type: str
   sample: puller
+key:
+  description:
+    - The API key in the entry of the registry, as M(killinit.zot.zot_pull_secret) recorded it. It is known only if the
+      entry was written with O(killinit.zot.zot_pull_secret#module:pull_key), and was not changed since.
+  returned: success
+  type: dict
+  contains:
+    uuid:
+      description: The UUID of the key.
+      type: str
+      sample: e0547e3e-1b18-4f72-b8a6-d01f2109438a
+    label:
+      description: The label of the key.
+      type: str
+      sample: openclaw/zot-pull-secret at cluster.example.com:6443 (1c2d3e4f)
+    expires_at:
+      description: When the key expires, in UTC; V(null) if never.
+      type: str
+      sample: "2027-02-28T10:00:00Z"
+key_label:
+  description:
+    - The label that the role P(killinit.zot.zot_rotate#role) gives the keys of this secret. V(null) if the service
+      accounts cannot be read.
+  returned: success
+  type: str
+  sample: openclaw/zot-pull-secret at cluster.example.com:6443 (1c2d3e4f)
+usable:
+  description: Whether every check except V(named) is V(ok), so that the credentials in the secret were used.
+  returned: success
+  type: bool
 ok:
   description: Whether every check is V(ok) and everything could be read.
   returned: success
