@@ -48,6 +48,11 @@ options:
     type: list
     elements: raw
     default: []
+  expires_within:
+    description:
+      - Warn if the API key in the secret expires within this time, for example V(14d). The units are V(m), V(h), V(d)
+        and V(w). This is possible only for a key that RV(key) returns.
+    type: raw
   repair_username:
     description:
       - The user that a repair would write to the secret. If it is set, RV(repair.action) is V(none) if the secret
@@ -262,8 +267,11 @@ rc:
   sample: 1
 """
 
+import time
+
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import cluster_module, connect
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, InvalidNameError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import PullKey
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullCredentials
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.run import run
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import Scope
@@ -272,6 +280,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
     CLUSTER_MODULE_OPTIONS,
     open_registries,
     options_beside_a_cluster,
+    seconds_option,
 )
 
 
@@ -285,6 +294,7 @@ def main() -> None:
             "workloads": {"type": "list", "elements": "str", "default": []},
             "label_selectors": {"type": "list", "elements": "str", "default": []},
             "images": {"type": "list", "elements": "raw", "default": []},
+            "expires_within": {"type": "raw"},
             "repair_username": {"type": "str"},
             "repair_password": {"type": "str", "no_log": True},
             "assume_repaired": {"type": "bool", "default": False},
@@ -297,12 +307,18 @@ def main() -> None:
     try:
         with open_registries(module._module) as task:
             scope = Scope.of(params)
+            within = params["expires_within"]
+            seconds = seconds_option("expires_within", within) if within is not None else 0
             options = options_beside_a_cluster(params)
             client = connect(module)
             repaired = params["assume_repaired"]
             result = run(client, task, options, scope, credentials=credentials, assume_repaired=repaired)
     except (ZotError, ClusterError, InvalidNameError) as error:
         module.fail_json(**error.for_ansible())
+    key = PullKey(**result["key"]) if result["key"] and seconds else None
+    warning = key.expiry_text(time.time(), seconds) if key else None
+    if warning:
+        module.warn(f"{warning} Run the playbook killinit.zot.rotate.")
     module.exit_json(changed=False, **result)
 
 

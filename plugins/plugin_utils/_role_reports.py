@@ -122,6 +122,7 @@ def pull_secret(
         "registry": verdict.get("registry", registry),
         "cluster": verdict.get("cluster"),
         "account": verdict.get("account"),
+        "key": verdict.get("key"),
         "checks": verdict.get("checks") or [],
         "problems": problems if failure is None else [failure, *problems],
         "unreadable": verdict.get("unreadable") or [],

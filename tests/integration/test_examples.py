@@ -65,7 +65,7 @@ WITHOUT_CLUSTER = {
     "image_table",
     "promote",
 }
-PLAYBOOKS = ("release", "rollback", "prune", "verify", "restart", "event", "diagnose", "report")
+PLAYBOOKS = ("release", "rollback", "prune", "rotate", "verify", "restart", "event", "diagnose", "report")
 WITH_A_CLUSTER = [f"killinit.zot.{name}" for name in PLAYBOOKS]
 PROMOTE = "docs/docsite/rst/guide_promote.rst"
 CLUSTER_TESTS = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("tests/cluster/*.py")))

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_time
 
 # A JSON object with an entry for each registry.
 API_KEYS = "killinit.zot/api-keys"
@@ -34,6 +35,14 @@ class PullKey:
     uuid: str
     label: str
     expires_at: str | None
+
+    def expiry_text(self, now: float, within: float) -> str | None:
+        """A sentence if the key has expired, or expires *within* some seconds. Zot only says that it is not valid."""
+        expires = parse_time(self.expires_at)
+        if expires is None or expires.timestamp - now > within:
+            return None
+        word = "has expired" if expires.timestamp <= now else "expires"
+        return printable(f"The API key {self.uuid} ({self.label}) {word} at {self.expires_at}.")
 
     def for_ansible(self) -> dict[str, t.Any]:
         """The value of C(key) in a result. The texts are escaped: they come from a cluster."""

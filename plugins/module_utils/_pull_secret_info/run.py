@@ -9,6 +9,7 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
+import time
 import typing as t
 from dataclasses import dataclass, replace
 
@@ -78,6 +79,8 @@ def run(
         checks = _checks(state, task, options)
         repair = plan_repair(state, checks, credentials)
     found, key = problems(checks), held_key(state.secret, scope.registry)
+    # The registry refuses an expired key like a wrong password.
+    expired = list(filter(None, [key.expiry_text(time.time(), 0)])) if key and found else []
     unread = [each for each in map(unreadable_text, state.unreadable) if not any(each in text for text in found)]
     return {
         "namespace": scope.namespace,
@@ -90,7 +93,7 @@ def run(
         "key_label": key_label(client.server, scope.namespace, scope.secret, state.service_accounts),
         "usable": all(check.verdict == "ok" for check in checks if check.check != "named"),
         "ok": all(check.verdict == "ok" for check in checks) and not state.unreadable,
-        "problems": [*found, *(printable(f"{each}.") for each in unread)],
+        "problems": [*expired, *found, *(printable(f"{each}.") for each in unread)],
         "unreadable": [dict(each) for each in state.unreadable],
         "repair": repair.for_ansible(),
     }

@@ -74,3 +74,21 @@ def test_any_other_annotation_says_nothing(text: str) -> None:
 def test_a_password_gets_no_fingerprint() -> None:
     with pytest.raises(ZotError, match="API key"):
         request("a", password="a-password-0815")
+
+
+@pytest.mark.parametrize(
+    ("expires", "within", "word"),
+    [
+        ("2026-12-14T10:00:00Z", 14, "expires at 2026-12-14"),
+        ("2026-12-15T10:00:00Z", 14, None),
+        ("2026-11-29T10:00:00Z", 14, "has expired at"),
+        ("2026-12-01T10:00:00Z", 0, None),
+        ("2026-11-29T10:00:00Z", 0, "has expired at"),
+        (None, 14, None),
+        ("never", 14, None),
+    ],
+)
+def test_the_expiry_of_a_key(expires: str | None, within: int, word: str | None) -> None:
+    now = 1796032800  # 2026-11-30T10:00:00Z
+    found = PullKey("a", "l", expires).expiry_text(now, within * 86400)
+    assert found is None if word is None else word in str(found)
