@@ -10,6 +10,7 @@ It has the name of one module, because C(ansible-test sanity) refuses an action 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import typing as t
 
@@ -41,6 +42,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         reads_cluster = module in CLUSTER_MODULES
         # The worker removes a decrypted kubeconfig when it ends, and an asynchronous module runs longer.
         self._supports_async = not reads_cluster
+        if reads_cluster:
+            _require_kubernetes_core(module)
         result: dict[str, t.Any] = super().run(tmp, variables)
         given = {**cluster_defaults(self._task, self._templar), **self._task.args} if reads_cluster else self._task.args
         arguments = with_settings(module, given, self._templar, variables)
@@ -81,3 +84,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
                 " kubeconfig (option) or K8S_AUTH_KUBECONFIG (environment)."
             ) from None
         arguments["kubeconfig"] = os.pathsep.join(found)
+
+
+def _require_kubernetes_core(module: str) -> None:
+    """Fail before Ansible looks for the imports of the module, because its error does not say what to install."""
+    with contextlib.suppress(ImportError):
+        if importlib.util.find_spec("ansible_collections.kubernetes.core"):
+            return
+    raise AnsibleActionFail(
+        f"killinit.zot.{module} uses a cluster and needs the collection kubernetes.core, which is not installed."
+        " Install it with: ansible-galaxy collection install kubernetes.core"
+    )

@@ -19,9 +19,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors impor
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use import (
     RESOURCES_WITH_IMAGES,
     ImageInUse,
+    has_pod_template,
     images_in_use,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import namespace_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import RESOURCES, namespace_name
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import Revisions
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, words
@@ -48,6 +49,7 @@ class ClusterImageQuery:
     namespaces: t.Sequence[str]
     revisions: Revisions
     allow_empty: bool
+    ignored_kinds: frozenset[str]
 
     @classmethod
     def of(cls, params: t.Mapping[str, t.Any]) -> ClusterImageQuery:
@@ -58,7 +60,12 @@ class ClusterImageQuery:
             tuple(dict.fromkeys(map(namespace_name, words(params["namespaces"])))),
             revisions_option(params["revisions"]),
             params["allow_empty"],
+            frozenset(kind.lower() for kind in words(params["ignore_kinds"])),
         )
+
+    def reads(self, *names: str) -> bool:
+        """Whether a resource with these names is read."""
+        return not self.ignored_kinds & {name.lower() for name in names}
 
 
 class IncompleteError(ClusterError):
@@ -66,7 +73,13 @@ class IncompleteError(ClusterError):
 
     def __init__(self, errors: t.Sequence[ClusterError]) -> None:
         self._unreadable = [error.unreadable() for error in errors]
-        super().__init__("; ".join(map(unreadable_text, self._unreadable)), status=errors[-1].status)
+        super().__init__(
+            "; ".join(map(unreadable_text, self._unreadable)),
+            status=errors[-1].status,
+            hint="Grant this permission to the user of the kubeconfig: the README of the role zot_prune has a suitable"
+            " ClusterRole. Or leave kinds out whose images need not be kept: zot_prune_ignore_kinds (variable) or"
+            " ignore_kinds (option).",
+        )
 
     def __str__(self) -> str:
         return self.message
@@ -114,7 +127,7 @@ class _UsedImage:
 
 def run(client: Client, registry: Registry, query: ClusterImageQuery) -> dict[str, t.Any]:
     """The result of the module. Raises ClusterError or ZotError."""
-    uses = _read_cluster(client, query.namespaces)
+    uses = _read_cluster(client, query)
     used = [(reference, use) for use in uses for reference in _references(use, query)[:1]]
     if not used and not query.allow_empty:
         where = f"in the namespaces {', '.join(query.namespaces)}" if query.namespaces else "in any namespace"
@@ -149,27 +162,60 @@ def run(client: Client, registry: Registry, query: ClusterImageQuery) -> dict[st
     }
 
 
-def _read_cluster(client: Client, namespaces: t.Sequence[str]) -> set[ImageInUse]:
+def _read_cluster(client: Client, query: ClusterImageQuery) -> set[ImageInUse]:
     """Every use of an image. Only one page of objects is in memory at a time."""
     found: set[ImageInUse] = set()
     refused: list[ClusterError] = []
-    for namespace in namespaces or (None,):
+    built_in = [each for each in RESOURCES_WITH_IMAGES if query.reads(each, RESOURCES[each][1])]
+    custom = _custom_resources(client, query, refused)
+    for namespace in query.namespaces or (None,):
         # A mistyped name is not a namespace without images.
         if namespace is not None and not has_namespace(client, namespace):
             raise ClusterError(
                 "the namespace does not exist", verb="find", resource="images", namespace=namespace, status=404
             )
-        for resource in RESOURCES_WITH_IMAGES:
+        for resource in (*built_in, *custom):
             try:
                 for page in client.pages(resource, namespace):
                     found.update(use for document in page for use in images_in_use(document))
             except ClusterError as error:
+                if error.status == 404 and resource in custom:  # its definition was deleted meanwhile
+                    continue
                 if error.status != 403:
                     raise
                 refused.append(error)
     if refused:
         raise IncompleteError(refused)
     return found
+
+
+def _custom_resources(client: Client, query: ClusterImageQuery, refused: list[ClusterError]) -> list[str]:
+    """The custom resources that may contain a pod template, by the schemas of their definitions."""
+    found: list[str] = []
+    if not query.reads("CustomResourceDefinition", "customresourcedefinitions"):
+        return found
+    try:
+        for page in client.pages("customresourcedefinitions"):
+            found += filter(None, (_custom_resource(each["spec"], query) for each in page))
+    except ClusterError as error:
+        if error.status != 403:
+            raise
+        # Definitions have no namespace: whoever may read only a namespace gets the built-in kinds.
+        if not query.namespaces:
+            refused.append(error)
+    return found
+
+
+def _custom_resource(definition: t.Mapping[str, t.Any], query: ClusterImageQuery) -> str | None:
+    names, group = definition["names"], definition["group"]
+    is_read = definition["scope"] == "Namespaced" or not query.namespaces
+    if not is_read or not query.reads(names["kind"], names["plural"], f"{names['plural']}.{group}"):
+        return None
+    versions = [each for each in definition["versions"] if each.get("served")]
+    if not any(has_pod_template((each.get("schema") or {}).get("openAPIV3Schema") or {}) for each in versions):
+        return None
+    stored = next((each for each in versions if each.get("storage")), versions[0])
+    return f"{names['plural']}.{stored['name']}.{group}"
 
 
 def _references(use: ImageInUse, query: ClusterImageQuery) -> list[Reference]:

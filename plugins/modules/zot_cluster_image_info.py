@@ -14,7 +14,8 @@ author:
 description:
   - Lists the images of O(registry) that a cluster runs, or may start without a push, with the workloads that use them.
   - These are the digests that pods report; the images in the templates of Deployments, StatefulSets, DaemonSets,
-    ReplicaSets, ReplicationControllers, Jobs and CronJobs, also of those that are suspended or have no replicas; the
+    ReplicaSets, ReplicationControllers, PodTemplates, Jobs and CronJobs, also of those that are suspended or have no
+    replicas; the images in every custom resource whose schema contains a pod template, for example a ScaledJob; the
     templates in the history of a workload, which C(kubectl rollout undo) starts; pods without a controller; init
     containers, sidecars, ephemeral containers and image volumes; and the digests in the annotations that the role
     P(killinit.zot.zot_rollout#role) writes. Pods that have ended do not count.
@@ -40,6 +41,15 @@ options:
         https://github.com/killinit/zot/blob/main/docs/docsite/rst/guide_prune.rst) lists.
       - Every other tag is a shared tag, for example C(latest) or C(1.4).
     type: str
+  ignore_kinds:
+    description:
+      - Kinds or resources to leave out, for example V(ScaledJob) or V(scaledjobs.keda.sh). Their images do not count as
+        used.
+      - V(CustomResourceDefinition) leaves out all custom resources.
+      - If O(namespaces) is set, and the user may not list CustomResourceDefinitions, all custom resources are left out.
+    type: list
+    elements: str
+    default: []
   allow_empty:
     description: Whether the cluster may use no image of O(registry). Otherwise that is an error.
     type: bool
@@ -231,6 +241,7 @@ OPTIONS = {
     **CLUSTER_MODULE_OPTIONS,
     "namespaces": {"type": "list", "elements": "str", "default": []},
     "revisions": {"type": "str"},
+    "ignore_kinds": {"type": "list", "elements": "str", "default": []},
     "allow_empty": {"type": "bool", "default": False},
 }
 

@@ -15,7 +15,8 @@ description:
   - Reads a pull secret like kubelet, requests every image that the workloads of the namespace need from the registry
     with the credentials in the secret, and checks that the workloads or their service accounts name the secret.
   - Workloads are Deployments, StatefulSets, DaemonSets and CronJobs, with the images of their containers, init
-    containers and image volumes. Only those that use O(registry) count.
+    containers and image volumes. Only those that use O(registry), or one of O(registry_aliases), count. Kubelet finds
+    the entry of an image by the name that the image has for the registry, so that each name needs an entry.
   - Each request to the registry ends after O(registry_timeout) or 15 seconds, whichever is shorter, and all requests
     end within 30 seconds. If the registry does not answer, the verdict is V(unknown).
   - The requests are sent from the host where the module runs, not from the nodes. O(registry_username),

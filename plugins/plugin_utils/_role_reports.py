@@ -100,23 +100,14 @@ def diagnose(*, result: Result, namespace: t.Any, registry: t.Any) -> Report:
     }
 
 
-def pull_secret(
-    *,
-    before: Result,
-    written: Result,
-    after: Result,
-    failure: str | None = None,
-    namespace: t.Any = None,
-    registry: t.Any = None,
-) -> Report:
-    """The report of the role zot_pull_secret. *failure* is the reason why a task has failed."""
+def pull_secret(*, before: Result, written: Result, after: Result, namespace: t.Any, registry: t.Any) -> Report:
+    """The report of the role zot_pull_secret."""
     verdict = after if "checks" in after else before
-    # A write that is older than a failed comparison is of an earlier run of the role.
-    done = {} if before.get("failed") else written
+    failures = [each["msg"] for each in (before, written, after) if each.get("failed")]
     problems = verdict.get("problems") or []
     return {
-        "ok": failure is None and bool(verdict.get("ok")),
-        "changed": bool(done.get("changed")),
+        "ok": not failures and bool(verdict.get("ok")),
+        "changed": bool(written.get("changed")),
         "namespace": verdict.get("namespace", namespace),
         "name": verdict.get("name"),
         "registry": verdict.get("registry", registry),
@@ -124,7 +115,7 @@ def pull_secret(
         "account": verdict.get("account"),
         "key": verdict.get("key"),
         "checks": verdict.get("checks") or [],
-        "problems": problems if failure is None else [failure, *problems],
+        "problems": [*failures, *problems],
         "unreadable": verdict.get("unreadable") or [],
         "repair": before.get("repair"),
     }

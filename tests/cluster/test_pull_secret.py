@@ -199,6 +199,53 @@ def test_each_fault_has_its_verdict_and_is_repaired(name: str, scene: Scene) -> 
         assert scene.auths()["other.example"] == OTHER
 
 
+@pytest.mark.parametrize("left", ["copy", "both"])
+def test_an_interrupted_replacement_is_finished(left: str, scene: Scene) -> None:
+    """A run was killed after it deleted the old secret, or after it created the new one."""
+    copy = secret(f"{NAME}-before-repair", {"auths": {"other.example": OTHER}}, kind="Opaque")
+    owner = {"apiVersion": "v1", "kind": "ServiceAccount", "name": "default"}
+    owner["uid"] = scene.kubectl.get("serviceaccount", "default")["metadata"]["uid"]
+    kept = {"immutable": True, "metadata": {"labels": {"team": "a"}, "ownerReferences": [owner]}}
+    copy["metadata"]["annotations"] = {"killinit.zot/before-repair": json.dumps(kept)}
+    scene.kubectl.apply(copy)
+    if left == "both":
+        scene.kubectl.apply(secret(NAME, {"auths": {"late.example": OTHER}}))
+    scene.deploy()
+    scene.add_to_service_account()
+    done = scene.repair(**scene.credentials())
+    assert done.returncode == 0, done.stdout + done.stderr
+    late = ["late.example"] if left == "both" else []
+    assert sorted(scene.auths()) == sorted([scene.registry.host, "other.example", *late])
+    assert [each["metadata"]["name"] for each in scene.kubectl.get("secrets")["items"]] == [NAME]
+    if left == "copy":
+        found = scene.kubectl.get("secret", NAME)
+        assert (found["immutable"], found["metadata"]["labels"]) == (True, {"team": "a"})
+        assert found["metadata"]["ownerReferences"] == [owner]
+
+
+def test_a_managed_secret_and_a_finalizer(scene: Scene) -> None:
+    """A manager is named; a finalizer ends the run with its name, and the entries are in the copy."""
+    content = {"auths": {"other.example": OTHER, scene.registry.host: scene.entry(WRONG)}}
+    held = {**secret(NAME, content), "immutable": True}
+    held["metadata"] |= {"labels": {"reconcile.external-secrets.io/managed": "true"}, "finalizers": ["zot.test/hold"]}
+    scene.kubectl.apply(held)
+    scene.deploy()
+    scene.add_to_service_account()
+    before = scene.state()
+    refused = scene.repair(**scene.credentials())
+    assert refused.returncode == 2
+    assert "managed by External Secrets" in _report(refused)["problems"][0]
+    assert scene.state() == before
+
+    waited = scene.repair(**scene.credentials(), zot_pull_secret_force=True)
+    assert waited.returncode == 2
+    assert "zot.test/hold" in _report(waited)["problems"][0]
+    scene.kubectl("patch", "secret", NAME, "--type=merge", '--patch={"metadata": {"finalizers": null}}')
+    done = scene.repair(**scene.credentials(), zot_pull_secret_force=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert scene.auths() == {"other.example": OTHER, scene.registry.host: scene.entry()}
+
+
 def test_service_accounts_get_the_secret(scene: Scene) -> None:
     """Where neither the workload nor its service account names it; the service account keeps its other secrets."""
     scene.kubectl.apply(secret(NAME, {"auths": {scene.registry.host: scene.entry()}}))

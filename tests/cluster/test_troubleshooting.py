@@ -93,7 +93,7 @@ def test_image_pull_back_off(site: Site, assert_documented: AssertDocumented) ->
     environment, playbook = site.environment, site.playbook
     latest = push("buildah-amd64", "openclaw")
     kubectl.apply(pull_secret(registry, Account(registry.reader.username, WRONG)))
-    kubectl.apply(workload(latest.replace(":latest", ":1")))
+    kubectl.apply(workload(latest.replace(":latest", ":latst")))
     until_they_fail(kubectl, 1)
     # With K8S_AUTH_KUBECONFIG, which kubectl does not read, the commands would name the kubeconfig.
     del environment["K8S_AUTH_KUBECONFIG"]

@@ -79,3 +79,24 @@ def test_cluster_and_registry_of_the_play(way: str, kubeconfig: Path, tmp_path: 
     # The module connects once it knows the registry.
     assert any("/namespaces/somewhere/" in path for path in _Api.paths)
     assert "no registry is given" not in run.stdout + run.stderr
+
+
+def test_without_kubernetes_core_the_error_says_what_to_install(tmp_path: Path) -> None:
+    """The module itself could not say it: Ansible fails to find its imports first."""
+    collection = tmp_path / "ansible_collections" / "killinit" / "zot"
+    collection.parent.mkdir(parents=True)
+    collection.symlink_to(Path(__file__).resolve().parents[2])
+    environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": "", "ANSIBLE_COLLECTIONS_SCAN_SYS_PATH": "false"}
+    environment |= {"ANSIBLE_COLLECTIONS_PATH": str(tmp_path)}
+
+    def run(module: str, arguments: str) -> str:
+        command = ["ansible", "localhost", f"--module-name=killinit.zot.{module}", f"--args={arguments}"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
+    output = run("zot_pull_secret_info", "namespace=openclaw registry=127.0.0.1:1")
+    assert "ansible-galaxy collection install kubernetes.core" in output
+    # What needs no cluster works: it fails only because nothing listens there.
+    output = run("zot_image_info", "images=127.0.0.1:1/openclaw/openclaw:latest registry=127.0.0.1:1 retries=0")
+    assert "kubernetes" not in output
+    assert "connection refused" in output

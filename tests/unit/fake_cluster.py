@@ -48,7 +48,7 @@ class FakeCluster:
         return [
             {"metadata": each["metadata"]} if metadata_only else each
             for each in self.objects
-            if KINDS[each["kind"]] == resource
+            if _resource(each) == resource
             and namespace in (None, each["metadata"].get("namespace"))
             and all((each["metadata"].get("labels") or {}).get(name) == value for name, value in wanted)
             and (not names or each["metadata"]["name"] in names)
@@ -67,7 +67,7 @@ class FakeCluster:
         found = [
             each
             for each in self.objects
-            if (KINDS[each["kind"]], each["metadata"].get("namespace"), each["metadata"]["name"])
+            if (_resource(each), each["metadata"].get("namespace"), each["metadata"]["name"])
             == (resource, namespace or None, name)
         ]
         return found[0] if found else None
@@ -78,3 +78,9 @@ class FakeCluster:
         if {resource, subject} & self.refused:
             message = f'{resource} is forbidden: User "ops" cannot {verb} resource "{resource}"'
             raise ClusterError(message, verb=verb, resource=subject, namespace=namespace, status=403)
+
+
+def _resource(document: Object) -> str:
+    """The resource of an object; a custom resource as C(scaledjobs.v1alpha1.keda.sh)."""
+    group, _slash, version = str(document.get("apiVersion") or "").partition("/")
+    return KINDS.get(document["kind"]) or f"{document['kind'].lower()}s.{version}.{group}"

@@ -28,9 +28,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.limits impor
     time_limit,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
-    RESOURCES,
     Object,
     WorkloadName,
+    api_of,
     namespace_name,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import words
@@ -50,6 +50,8 @@ _RETRIES = 1
 _RETRY_AFTER = 5
 # Objects of one answer: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
 _PAGE = 500
+# One definition of a custom resource may have a megabyte.
+_PAGE_OF_DEFINITIONS = 20
 # The HTTP method of each verb, and the type of its body.
 _METHODS = {
     "get": ("get", None),
@@ -180,8 +182,9 @@ class ApiClient:
 
     def pages(self, resource: str, namespace: str | None = None) -> t.Iterator[t.List[Object]]:  # noqa: UP006
         """All objects of a resource, page by page. Raises ClusterError."""
+        page = _PAGE_OF_DEFINITIONS if resource == "customresourcedefinitions" else _PAGE
         try:
-            yield from self._pages(resource, namespace, [], "application/json", _PAGE)
+            yield from self._pages(resource, namespace, [], "application/json", page)
         except _ExpiredError:
             yield from self._pages(resource, namespace, [], "application/json", None)
 
@@ -193,7 +196,7 @@ class ApiClient:
         accept: str,
         limit: int | None,
     ) -> t.Iterator[t.List[Object]]:  # noqa: UP006
-        version, kind = RESOURCES[resource]
+        version, _name, kind = api_of(resource)
         paging = [("limit", str(limit))] if limit else []
         while True:
             try:
@@ -206,7 +209,7 @@ class ApiClient:
                 writers = {each.get("manager") for each in item["metadata"].pop("managedFields", None) or ()}
                 if writers:
                     item["metadata"]["managedFields"] = [{"manager": each} for each in writers]
-                found.append({**item, "apiVersion": version, "kind": kind})
+                found.append({**item, "apiVersion": version, "kind": kind or item.get("kind") or resource})
             yield found
             page = (document.get("metadata") or {}).get("continue")
             if not page:
@@ -259,10 +262,10 @@ class ApiClient:
         body: Object | None = None,
         hint: str | None = None,
     ) -> dict[str, t.Any]:
-        version = RESOURCES[resource][0]
+        version, path, _kind = api_of(resource)
         parts = ["apis" if "/" in version else "api", version]
         parts += ["namespaces", quote(namespace, safe="")] if namespace else []
-        parts += [resource, *([quote(name, safe="")] if name else [])]
+        parts += [path, *([quote(name, safe="")] if name else [])]
         where: dict[str, t.Any] = {
             "verb": verb,
             "resource": f"{resource}/{name}" if name else resource,

@@ -103,8 +103,11 @@ class Commands:
         patch = shlex.quote(f"imagePullSecrets: [{{name: {_scalar(secret)}}}]")
         return [f"{self._kubectl} patch serviceaccount {shlex.quote(service_account)} --patch {patch}"]
 
-    def repair_secret(self, registry: str, secret: str) -> list[str]:
-        """Create or repair a pull secret with the credentials in the file pull-secret.yml."""
+    def repair_secret(self, registry: str, secret: str, named: str) -> list[str]:
+        """Create or repair a pull secret with the credentials in the file pull-secret.yml.
+
+        *named* is the name of the registry in the image.
+        """
         if not is_name(secret):
             return []
         variables = {
@@ -112,6 +115,7 @@ class Commands:
             # Report only problems of the pull secret that affect these pods.
             "zot_pull_secret_fail": "false",
             "zot_registry": registry,
+            **({} if named == registry else {"zot_registry_aliases": named}),
             "zot_namespace": self._namespace,
             "zot_pull_secret_name": secret,
             # Ansible splits the variables like a shell.

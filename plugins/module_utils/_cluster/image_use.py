@@ -14,6 +14,8 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
+    RESOURCES,
+    STATUS_OF,
     Object,
     digest_of,
     image_uses,
@@ -33,11 +35,17 @@ RESOURCES_WITH_IMAGES = (
     "replicasets",
     "controllerrevisions",
     "replicationcontrollers",
+    "podtemplates",
     "jobs",
     "cronjobs",
 )
+_KINDS = frozenset(RESOURCES[resource][1] for resource in RESOURCES_WITH_IMAGES)
 # The kinds that keep the templates of another workload, so that a rollback can start them.
 _HISTORY = ("ReplicaSet", "ControllerRevision")
+# The fields whose content may be a pod template although the schema does not describe it.
+_POD_FIELD = re.compile(r"(?i)(^spec|template|pod_?spec|containers?)$")
+_OPEN = "x-kubernetes-preserve-unknown-fields"
+_INNER = ("items", "additionalProperties")
 _OURS = "zot.killinit.cc/"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -59,8 +67,14 @@ class ImageInUse:
 
 
 def images_in_use(document: Object) -> t.Iterator[ImageInUse]:
-    """Every use of an image by an object of RESOURCES_WITH_IMAGES."""
+    """Every use of an image by an object of RESOURCES_WITH_IMAGES, or of a custom resource."""
     owner = _owner(document)
+    if document["kind"] not in _KINDS:
+        namespace = document["metadata"].get("namespace") or ""
+        for image in _image_fields({**document, "metadata": None}):
+            found = _DIGEST.search(image)
+            yield ImageInUse(namespace, owner, "template", image, found[0] if found else None)
+        return
     if document["kind"] == "Pod":
         # A pod that has ended does not start its containers again.
         if (document.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
@@ -112,6 +126,8 @@ def _recorded(document: Object, template: Object, owner: str) -> t.Iterator[Imag
 
 
 def _template(document: Object) -> Object | None:
+    if document["kind"] == "PodTemplate":
+        return t.cast("Object", document["template"])
     if document["kind"] != "ControllerRevision":
         return template_of(document)
     # The field contains a patch of the workload. Controllers of other projects may store other data in it.
@@ -131,3 +147,34 @@ def _owner(document: Object) -> str:
         if owner.get("controller"):
             return f"{owner['kind'].lower()}/{owner['name']}"
     return name_of(document)
+
+
+def has_pod_template(schema: t.Mapping[str, t.Any]) -> bool:
+    """Whether a schema of OpenAPI contains the specification of a pod, or may contain one in an object without schema.
+
+    Some projects leave out the schema of a pod template, because it is long.
+    """
+    properties = schema.get("properties") or {}
+    if not properties and schema.get(_OPEN):
+        return True
+    for name, each in properties.items():
+        if each.get(_OPEN) and not each.get("properties") and not _POD_FIELD.search(name):
+            continue
+        is_section = name in STATUS_OF and "image" in (each.get("items") or {}).get("properties", ())
+        if is_section or has_pod_template(each):
+            return True
+    return any(has_pod_template(schema[name]) for name in _INNER if isinstance(schema.get(name), dict))
+
+
+def _image_fields(value: t.Any) -> t.Iterator[str]:
+    """The image of every container and volume in an object of unknown structure."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _image_fields(each)
+    elif isinstance(value, dict):
+        image = value.get("image")
+        image = image.get("reference") if isinstance(image, dict) else image
+        if isinstance(image, str):
+            yield image
+        for each in value.values():
+            yield from _image_fields(each)

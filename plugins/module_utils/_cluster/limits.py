@@ -61,6 +61,8 @@ def _kill_processes(traceback: TracebackType | None) -> None:
         for value in traceback.tb_frame.f_locals.values():
             if isinstance(value, subprocess.Popen):
                 value.kill()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    value.wait(1)
         traceback = traceback.tb_next
 
 
@@ -94,8 +96,9 @@ def logged_errors() -> t.Iterator[list[str]]:
 
 def first_cause(error: BaseException) -> str:
     """The text of the first cause of an error: the errors around it repeat the request."""
-    reason = getattr(error, "reason", None)
-    inner = reason if isinstance(reason, BaseException) else error.__cause__ or error.__context__
+    # urllib3 also passes on an error as the reason or as an argument of another one.
+    found = [each for each in (getattr(error, "reason", None), *error.args) if isinstance(each, BaseException)]
+    inner = found[0] if found else error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return first_cause(inner) if inner else getattr(error, "strerror", None) or first_line(error)
 
 

@@ -11,6 +11,7 @@ The grammar of names: https://kubernetes.io/docs/concepts/overview/working-with-
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import re
@@ -37,6 +38,8 @@ RESOURCES: t.Mapping[str, tuple[str, str]] = {
     "replicasets": ("apps/v1", "ReplicaSet"),
     "controllerrevisions": ("apps/v1", "ControllerRevision"),
     "replicationcontrollers": ("v1", "ReplicationController"),
+    "podtemplates": ("v1", "PodTemplate"),
+    "customresourcedefinitions": ("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
     "cronjobs": ("batch/v1", "CronJob"),
     "jobs": ("batch/v1", "Job"),
 }
@@ -86,6 +89,19 @@ GIVEN_UP_REASONS = CANNOT_PULL_REASONS - {"ErrImagePull", "RegistryUnavailable"}
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
+def api_of(resource: str) -> tuple[str, str, str | None]:
+    """The API, the name in a path and the kind of a resource.
+
+    A resource that is not in RESOURCES has the form of kubectl, C(scaledjobs.v1alpha1.keda.sh). Its objects name their
+    kind.
+    """
+    if resource in RESOURCES:
+        version, kind = RESOURCES[resource]
+        return version, resource, kind
+    plural, version, group = resource.split(".", 2)
+    return f"{group}/{version}", plural, None
+
+
 def is_name(text: object) -> bool:
     """Whether an object can have this name (an RFC 1123 subdomain)."""
     return isinstance(text, str) and re.fullmatch(_SUBDOMAIN, text) is not None
@@ -98,6 +114,8 @@ def is_label(text: object) -> bool:
 
 def namespace_name(value: object) -> str:
     """The name of a namespace. Raises InvalidNameError."""
+    if value is None or value == "":
+        raise InvalidNameError("the namespace is empty: set zot_namespace (variable) or namespace (option)")
     text = _text("the namespace", value)
     if not is_label(text):
         raise InvalidNameError(f"{text!r} is not a valid name of a namespace")
@@ -157,8 +175,15 @@ class ImageUse:
     path: tuple[str, int]
 
     def reference(self) -> Reference | None:
-        """The image as a reference; None if it is malformed, or if it names no registry (Docker Hub)."""
-        return _parsed(self.image)
+        """The image as a reference; see reference_to()."""
+        return reference_to(self.image)
+
+    def as_written(self, image: str) -> str:
+        """*image* with the name that this image has for the registry: the nodes may know no other name."""
+        written, known = _parsed(self.image), self.reference()
+        if not written or not known or not image.startswith(f"{known.registry}/"):
+            return image
+        return written.registry + image[len(known.registry) :]
 
     def followed(self) -> Reference | None:
         """What the pods should run: the tag of the image if it has one, also before a digest, or else its digest."""
@@ -169,6 +194,29 @@ class ImageUse:
         """The image by its digest, which is what a runtime pulls; None for an image without a digest."""
         reference = self.reference()
         return reference.pinned(reference.digest) if reference and reference.digest else None
+
+
+# The name of the registry in the task, and its other names.
+_names: list[tuple[str, t.Sequence[str]]] = []
+
+
+@contextlib.contextmanager
+def registry_names(registry: str, aliases: t.Sequence[str]) -> t.Iterator[None]:
+    """In the block, the references of images have the name *registry*, also if the cluster uses one of the others."""
+    _names.append((registry, aliases))
+    try:
+        yield
+    finally:
+        _names.pop()
+
+
+def reference_to(image: str) -> Reference | None:
+    """An image as a reference; None if it is malformed, or if it names no registry (Docker Hub).
+
+    Within registry_names() the registry has the name that it has in the task.
+    """
+    reference = _parsed(image)
+    return reference.known_as(*_names[-1]) if reference and _names else reference
 
 
 @functools.lru_cache(maxsize=1024)

@@ -119,7 +119,9 @@ class _Diagnosis:
         self._message = self._failure.message
         self._error = kubelet_error(self._message, self._failure.image)
         self._commands = Commands(failing.namespace, failures, failing.connection)
+        # The image with the name that kubelet uses, and with that of the registry's answers.
         self._reference = failed_image(self._failure)
+        self._known = failing.in_registry(self._failure) or self._reference
         # The answers of the registry to the credentials of the pod, and to a request without credentials.
         self._as_pod: list[RepositoryAnswer] = []
         self._anonymous: list[RepositoryAnswer] = []
@@ -128,7 +130,7 @@ class _Diagnosis:
             self._as_pod = answers.of_pod(self._reference, failing.pull_secrets(self._failure))
             self._anonymous = answers.of_pod(self._reference, [""])
         self._answers = [*self._as_pod, *self._anonymous]
-        self._image = answers.image(self._reference, self._answers) if self._reference else None
+        self._image = answers.image(self._known, self._answers) if self._known else None
         # kubelet sees only the status 429, which also means a quota in Zot.
         if self._error == "rate" and "quota_exceeded" in _errors(self._answers):
             self._error = "quota"
@@ -189,7 +191,7 @@ class _Diagnosis:
         host = self._reference.registry if self._reference else "the registry"
         cause, message, remedy = (text.replace("{host}", host) for text in _NODE_CAUSES[self._error])
         commands: list[str] = []
-        if cause in _MISNAMED and host != self._failing.registry and self._reference:
+        if cause in _MISNAMED and not self._is_ours and self._reference:
             commands = self._commands.set_image(replace(self._reference, registry=self._failing.registry))
             remedy = f"{remedy}. If the image is in {self._failing.registry}" if commands else remedy
         elif cause in _MISNAMED and self._image is not None:
@@ -201,7 +203,7 @@ class _Diagnosis:
         # The answer "not found" means that the request was authorised. Another registry may allow anonymous pulls.
         if self._error in ("absent", "platform", "disk") or not (self._is_ours or self._error in _REFUSED):
             return
-        named, entries = self._failure.secrets, self._failing.entries(self._failure, reference)
+        named, entries = self._failure.secrets, self._failing.entries(self._failure)
         if not (named and entries) and _may_read(self._anonymous):
             return
         required = not self._anonymous or {self._error, *_errors(self._anonymous)} & _REFUSED
@@ -238,7 +240,7 @@ class _Diagnosis:
     def _repair(self, reference: Reference, name: str) -> tuple[str, list[str]]:
         """The remedy and the commands to repair a pull secret. There are no commands for another registry."""
         if self._is_ours:
-            return _REPAIR, self._commands.repair_secret(reference.registry, name)
+            return _REPAIR, self._commands.repair_secret(self._failing.registry, name, reference.registry)
         return f"Put credentials for {reference.registry} that may read the repository into the secret {name}", []
 
     def _not_named(self, reference: Reference) -> Cause:
@@ -312,17 +314,19 @@ class _Diagnosis:
             message = f"the index has no image for {node}; it has {', '.join(image.platforms) or 'no platform'}"
             yield self._mismatch("platform_missing", message)
 
-    def _missing(self, reference: Reference) -> Cause:
+    def _missing(self, named: Reference) -> Cause:
+        reference = self._known or named
         if self._registry.tags(reference, self._answers) is None:
             found = self._registry.nearest_repositories(reference, self._answers)
             names = [each.repository for each in found]
-            # Do not suggest a repository with a less similar name: it probably has another program.
+            # Suggest only what was probably meant: any other repository has another program, a tag another release.
             alike = difflib.get_close_matches(reference.repository, names)
-            others = [each for each in found if each.repository in alike]
+            usable = [each for each in found if each.repository in alike]
             cause, message = "repository_missing", f"the repository {reference.repository} does not exist"
         else:
             others = self._registry.nearest_tags(reference, self._answers)
             names = [str(each.tag) for each in others]
+            usable = [each for each in others if each.tag in difflib.get_close_matches(str(reference.tag), names)]
             cause, message = "tag_missing", f"{reference.repository} has no tag {reference.tag}"
             if reference.digest:
                 names = [
@@ -330,10 +334,11 @@ class _Diagnosis:
                     for each in others
                     for image in [self._registry.candidates.get(each)]
                 ]
+                usable = [each for each in others if each.tag == reference.tag]
                 cause, message = "digest_missing", f"{reference.repository} no longer has {reference.digest[:19]}"
         message += f"; the nearest are: {', '.join(names)}" if names else "; there is nothing similar"
-        fitting = [each for each in others if self._fits(self._registry.candidates.get(each))]
-        commands = self._commands.set_image(fitting[0]) if fitting else []
+        fitting = [each for each in usable if self._fits(self._registry.candidates.get(each))]
+        commands = self._commands.set_image(replace(fitting[0], registry=named.registry)) if fitting else []
         remedy = f"{_PUBLISH}, or use an image that exists" if commands else _PUBLISH
         return Cause(cause, message, remedy, commands, self._message or _FROM_REGISTRY)
 

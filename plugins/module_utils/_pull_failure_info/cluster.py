@@ -33,7 +33,7 @@ class FailingPods:
 
     *pull_secret* is the secret that pods should name. *secrets* are the pull secrets that exist, *unreadable_secrets*
     those that the user may not read. *service_accounts* and *platforms* (of the nodes) are None if they were not read.
-    *connection* is the result of connection_options().
+    *connection* is the result of connection_options(). *aliases* are other names of the registry.
     """
 
     namespace: str
@@ -45,10 +45,12 @@ class FailingPods:
     service_accounts: t.Mapping[str, Object] | None = None
     platforms: t.Mapping[str, str] | None = None
     connection: t.Mapping[str, str] = field(default_factory=dict)
+    aliases: t.Sequence[str] = ()
 
     def in_registry(self, failure: PullFailure) -> Reference | None:
-        """The image, if it is in the registry of the task."""
+        """The image with the name of the registry in the task, if it is in this registry."""
         reference = failed_image(failure)
+        reference = reference.known_as(self.registry, self.aliases) if reference else None
         return reference if reference and reference.registry == self.registry else None
 
     def pull_secrets(self, failure: PullFailure) -> list[str]:
@@ -60,9 +62,9 @@ class FailingPods:
         """The pull secrets that the service account names now. A pod gets them only when it is created."""
         return secret_names((self.service_accounts or {}).get(failure.service_account, {}))
 
-    def entries(self, failure: PullFailure, reference: Reference) -> list[tuple[str, SecretEntry]]:
+    def entries(self, failure: PullFailure) -> list[tuple[str, SecretEntry]]:
         """The entries that kubelet tries for the image, in this order, each with the name of its secret."""
-        found = []
+        reference, found = failed_image(failure), []
         for name in self.pull_secrets(failure):
             secret = self.secrets.get(name)
             if secret is None or secret.type not in FIELDS:
@@ -70,7 +72,8 @@ class FailingPods:
             if secret.problems:
                 # kubelet then uses none of the pod's pull secrets.
                 return []
-            found += [(name, entry) for entry in secret.for_image(reference.name) if entry.is_complete]
+            fitting = secret.for_image(reference.name) if reference else []
+            found += [(name, entry) for entry in fitting if entry.is_complete]
         # kubelet sorts the entries of all secrets together.
         return sorted(found, key=lambda each: each[1].key, reverse=True)
 
@@ -88,7 +91,7 @@ class FailingPods:
         for failure in self.failures:
             reference = self.in_registry(failure)
             if reference:
-                entries = self.entries(failure, reference)
+                entries = self.entries(failure)
                 anonymous = [] if failure.secrets and entries else [ANONYMOUS]
                 found.update(dict.fromkeys((reference.repository, *each) for each in [*entries, *anonymous]))
         return list(found)

@@ -86,7 +86,12 @@ def run(client: Client, task: Task, options: Options, scope: PodScope) -> dict[s
     groups: list[_Group] = []
     if failures:
         failing = FailingPods(
-            selection.namespace, scope.registry, scope.pull_secret, failures, connection=scope.connection
+            selection.namespace,
+            scope.registry,
+            scope.pull_secret,
+            failures,
+            connection=scope.connection,
+            aliases=options.registry_aliases,
         )
         failing = read_failing_pods(readings, failing)
         answers = query_registry(task, options, failing)

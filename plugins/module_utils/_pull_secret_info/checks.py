@@ -31,6 +31,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.sta
     State,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import settable
 
 Probes = t.Mapping[str, t.Sequence[Probe]]
 
@@ -39,13 +40,13 @@ _CREDENTIALS = "zot_pull_secret_username and zot_pull_secret_password"
 _RIGHTS = "Grant this permission to the user of the kubeconfig: see the README of the role zot_pull_secret."
 _REMEDIES: t.Mapping[str, str] = {
     "unavailable": "Check that the registry runs and can be reached from this host, then run the task again.",
-    "tls": "Set registry_ca_path (zot_ca_path) to the CA certificate of the registry.",
+    "tls": f"Set {settable('ca_path', 'registry_ca_path')} to the CA certificate of the registry.",
 }
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check. *entries* are the keys of the entries of the secret that it concerns."""
+    """One check of the pull secret."""
 
     check: str
     resource: str
@@ -53,7 +54,6 @@ class Check:
     reason: str
     remedy: str = ""
     error_class: str | None = None
-    entries: tuple[str, ...] = ()
 
     def for_ansible(self) -> dict[str, t.Any]:
         """An entry of C(checks) in the result. The texts are escaped: they contain names from cluster and registry."""
@@ -153,11 +153,15 @@ def _entry(scope: Scope, secret: PullSecret, fitting: t.Mapping[str, list[Secret
     if without:
         keys = ", ".join(sorted(printable_key(entry.name) for entry in secret.entries))
         reason = f"the {scope.title} has no entry for {', '.join(without)}; its entries are for {keys or 'no registry'}"
-        remedy = f"To add an entry with the key {scope.registry}, {_REPAIR}, {_CREDENTIALS}."
+        remedy = f"To add an entry with the key {' and '.join(scope.names)}, {_REPAIR}, {_CREDENTIALS}."
+        other = [name for name in dict.fromkeys(each.partition("/")[0] for each in without) if name not in scope.names]
+        if other:
+            # Kubelet compares the names as they are written.
+            remedy = f"Add {' and '.join(other)} to {settable('registry_aliases')}. {remedy}"
         return Check("entry", resource, "failed", reason, remedy)
     used = tuple(dict.fromkeys(entry.key for entries in fitting.values() for entry in entries))
     reason = f"kubelet uses the entries {', '.join(used)} of the {scope.title}"
-    return Check("entry", resource, "ok", reason, entries=used)
+    return Check("entry", resource, "ok", reason)
 
 
 def _auth(scope: Scope, entry: Check, fitting: t.Mapping[str, list[SecretEntry]]) -> Check:
@@ -174,9 +178,8 @@ def _auth(scope: Scope, entry: Check, fitting: t.Mapping[str, list[SecretEntry]]
     if wrong:
         reason = f"the {scope.title} has invalid credentials: {'; '.join(wrong.values())}"
         remedy = f"To write auth, username and password of the same user, {_REPAIR}, {_CREDENTIALS}."
-        return Check("auth", resource, "failed", reason, remedy, entries=tuple(wrong))
-    keys = tuple(dict.fromkeys(each.key for each in valid))
-    return Check("auth", resource, "ok", f"the {scope.title} has {users(valid)}", entries=keys)
+        return Check("auth", resource, "failed", reason, remedy)
+    return Check("auth", resource, "ok", f"the {scope.title} has {users(valid)}")
 
 
 def _fault(entry: SecretEntry) -> str:
@@ -208,19 +211,18 @@ def _read(scope: Scope, repository: str, images: t.Sequence[Reference], probes: 
         return Check("read", repository, "unknown", reason.rstrip(" ."), remedy, error.error_class)
     entries = [each.entries[-1] for each in probes]
     reason = f"{users(entries)} can read {', '.join(map(str, images))}"
-    return Check("read", repository, "ok", reason, entries=tuple(dict.fromkeys(each.key for each in entries)))
+    return Check("read", repository, "ok", reason)
 
 
 def _refused(scope: Scope, repository: str, probes: t.Sequence[Probe]) -> Check:
     entries = tuple(dict.fromkeys(entry for each in probes for entry in each.entries))
-    keys = tuple(dict.fromkeys(each.key for each in entries))
     if any(each.error and each.error.error_class == "denied" for each in probes):
         reason = f"the registry {scope.registry} does not let {users(entries)} read {repository} (403)"
         remedy = f"Give the user read access to the repository. Or, to write another user, {_REPAIR}, {_CREDENTIALS}."
-        return Check("read", repository, "failed", reason, remedy, "denied", keys)
+        return Check("read", repository, "failed", reason, remedy, "denied")
     reason = f"the registry {scope.registry} rejects the password of {users(entries)} for {repository} (401)"
     remedy = f"To write valid credentials, {_REPAIR}, {_CREDENTIALS}."
-    return Check("read", repository, "failed", reason, remedy, "unauthorized", keys)
+    return Check("read", repository, "failed", reason, remedy, "unauthorized")
 
 
 def _named(state: State) -> t.Iterator[Check]:

@@ -121,7 +121,7 @@ def plan_repair(state: State, checks: t.Sequence[Check], credentials: PullCreden
     if not wrong:
         return Repair(accounts)
     old = state.content or PullSecret.read({})
-    update = old.with_entry(state.scope.registry)
+    update = old.with_entry(*state.scope.names)
     changes = update.changes(credentials)
     if state.secret is None:
         return Repair(accounts, "create", update, changes)

@@ -32,11 +32,13 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
     secret_names,
     service_account_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, same_registry
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import words
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import settable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import references_option, registry_option
 
 # The timeout of a probe, and the time after which no probe starts, in seconds. All probes end within the sum of both.
@@ -55,13 +57,25 @@ class Scope:
     secret: str
     registry: str
     images: tuple[Reference, ...] = ()
+    aliases: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, params: t.Mapping[str, t.Any]) -> Scope:
         """Parse the options. Raises ZotError or InvalidNameError for an invalid option."""
         registry = registry_option(params["registry"])
         images = references_option("images", params["images"], registry)
-        return cls(Selection.of(params), object_name(params["name"]), registry, images)
+        aliases = tuple(map(registry_option, words(params["registry_aliases"])))
+        return cls(Selection.of(params), object_name(params["name"]), registry, images, aliases)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the registry in the entries of a pull secret."""
+        return tuple(dict.fromkeys((self.registry, *self.aliases)))
+
+    def images_of(self, workload: Object) -> list[Reference]:
+        """The images of the registry as a workload names them: kubelet finds the entry by this name."""
+        found = [use.reference() for use in image_uses(template_of(workload)["spec"])]
+        return [each for each in found if each and same_registry(each.registry, self.registry, self.aliases)]
 
     @property
     def namespace(self) -> str:
@@ -102,7 +116,7 @@ class State:
     def needed(self) -> dict[str, list[Reference]]:
         """The images that must be pullable, by C(registry/repository)."""
         found: dict[str, dict[Reference, None]] = {}
-        used = [image for workload in self.workloads for image in _images(workload, self.scope.registry)]
+        used = [image for workload in self.workloads for image in self.scope.images_of(workload)]
         for image in (*used, *self.scope.images):
             found.setdefault(image.name, {})[image] = None
         return {repository: list(found[repository]) for repository in sorted(found)}
@@ -159,7 +173,7 @@ def read_state(client: Client, scope: Scope) -> State:
     state = State(
         scope=scope,
         secret=secret,
-        workloads=tuple(each for each in chosen if _images(each, scope.registry)),
+        workloads=tuple(each for each in chosen if scope.images_of(each)),
         missing=tuple(each for each in scope.selection.names if each not in by_name and each.kind not in unread_kinds),
         service_accounts=None if accounts is None else {each["metadata"]["name"]: each for each in accounts},
         elsewhere=_elsewhere(client, scope) if is_missing else None,
@@ -188,7 +202,7 @@ def probe_images(
         key=lambda each: each[0],
     )
     with thread_pool(_PARALLEL) as pool:
-        probes = list(pool.map(lambda each: _probe(each[2], entries[each[1]], readers, end), turns))
+        probes = list(pool.map(lambda each: _probe(each[2], entries[each[1]], readers, end, options), turns))
     found: dict[str, list[Probe]] = {name: [] for name in needed}
     for each in probes:
         found[each.image.name].append(each)
@@ -201,8 +215,9 @@ def _nothing_found(state: State) -> ClusterError:
     missing = f" (not found: {', '.join(map(str, state.missing))})" if state.missing else ""
     return scope.selection.nothing(
         f"none{scope.selection.with_labels}{named} uses an image of {scope.registry}{missing}",
-        hint="Correct the namespace, the workloads, the selectors or the registry. Before the first workload exists,"
-        " name its images in the option images (zot_pull_secret_images).",
+        hint="Correct the namespace, the workloads, the selectors or the registry. If the workloads name the"
+        f" registry in another way, set {settable('registry_aliases')}. Before the first workload exists, name its"
+        " images in the option images (zot_pull_secret_images).",
     )
 
 
@@ -235,14 +250,14 @@ def _broken(client: Client, scope: Scope, names: t.Iterable[str]) -> dict[str, s
     return found
 
 
-def _images(workload: Object, registry: str) -> list[Reference]:
-    references = [use.reference() for use in image_uses(template_of(workload)["spec"])]
-    return [each for each in references if each and each.registry == registry]
-
-
 def _probe(
-    image: Reference, entries: t.Sequence[SecretEntry], readers: t.Mapping[SecretEntry, Registry], end: float
+    image: Reference,
+    entries: t.Sequence[SecretEntry],
+    readers: t.Mapping[SecretEntry, Registry],
+    end: float,
+    options: Options,
 ) -> Probe:
+    named = image.known_as(str(options.registry), options.registry_aliases)
     error: ZotError | None = None
     for count, entry in enumerate(entries, start=1):
         tried = tuple(entries[:count])
@@ -251,7 +266,7 @@ def _probe(
             return Probe(image, tried, error=ZotError("unavailable", message))
         try:
             # Use a HEAD request: a GET of the manifest counts as a pull, which the retention of Zot takes into account.
-            return Probe(image, tried, exists=readers[entry].digest(image) is not None)
+            return Probe(image, tried, exists=readers[entry].digest(named) is not None)
         except ZotError as refused:
             if refused.error_class not in REFUSALS:
                 return Probe(image, tried, error=refused)

@@ -16,10 +16,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     Object,
     digest_of,
     image_uses,
+    reference_to,
     template_of,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
-from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
 
@@ -111,11 +112,8 @@ class RegistryImages:
         for text in reported:
             digest = digest_of(text)
             found += [reference for reference, known in self._digests.items() if known == digest]
-            try:
-                reference = Reference.parse(text)
-            except InvalidReferenceError:
-                continue
-            if reference.registry == self.name and reference.digest:
+            reference = reference_to(text)
+            if reference and reference.registry == self.name and reference.digest:
                 found.append(reference)
         return found
 

@@ -85,6 +85,7 @@ def _definition(workload: Object, annotations: t.Mapping[str, str | None], image
     template: dict[str, t.Any] = {"metadata": {"annotations": dict(annotations)}} if annotations else {}
     specification: dict[str, list[dict[str, t.Any]]] = {}
     for use, image in images:
+        image = use.as_written(image)
         fields = {"image": {"reference": image}} if use.kind == "image volume" else {"image": image}
         specification.setdefault(use.path[0], []).append({"name": use.name, **fields})
     if specification:

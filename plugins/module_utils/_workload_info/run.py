@@ -20,6 +20,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     Object,
     image_uses,
     name_of,
+    registry_names,
     template_of,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
@@ -61,6 +62,7 @@ class WorkloadQuery:
     assumed: t.Sequence[Reference]
     wait_timeout: int | None
     wait_sleep: int
+    aliases: t.Sequence[str] = ()
 
     def uses_repository(self, specification: Object) -> bool:
         """Whether the specification of a pod names an image of one of the repositories."""
@@ -85,11 +87,17 @@ class WorkloadQuery:
             references_option("assume_pushed", params["assume_pushed"], registry),
             params["wait_timeout"] if params["wait"] else None,
             params["wait_sleep"],
+            params["registry_aliases"],
         )
 
 
 def run(client: Client, registry: Registry, query: WorkloadQuery) -> dict[str, t.Any]:
     """The result of the module. Raises ClusterError or ZotError."""
+    with registry_names(query.registry, query.aliases):
+        return _run(client, registry, query)
+
+
+def _run(client: Client, registry: Registry, query: WorkloadQuery) -> dict[str, t.Any]:
     deadline = None if query.wait_timeout is None else time.monotonic() + query.wait_timeout
     while True:
         late = deadline is None or time.monotonic() >= deadline

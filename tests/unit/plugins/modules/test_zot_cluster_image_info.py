@@ -210,6 +210,10 @@ CASES: dict[str, t.Callable[[Scene], tuple[Dict, Found]]] = {
         lambda _s, image: workload("Job", image, "report-1", **owned("CronJob", "report")),
         *("cafe123", "cronjob/report", "template"),
     ),
+    "a PodTemplate": case(
+        lambda _s, image: thing("PodTemplate", {"template": {"spec": spec(image)}}),
+        *("cafe123", "podtemplate/app", "template"),
+    ),
     "a suspended CronJob": case(lambda _s, image: cronjob(image), "cafe123", "cronjob/app", "template"),
     "an annotation of a template": case(
         lambda s, image: cronjob(image, recorded(s)), "latest", "cronjob/app", "annotation", "cafe123"
@@ -241,7 +245,99 @@ def test_every_kind_is_read_in_all_namespaces(scene: Scene) -> None:
         resource for verb, resource, namespace in scene.cluster.requests if (verb, namespace) == ("list", None)
     }
     with_images = {KINDS[kind] for kind in ("Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")}
-    assert resources == with_images | {"cronjobs", "controllerrevisions", "replicationcontrollers"}
+    others = {"cronjobs", "controllerrevisions", "replicationcontrollers", "podtemplates", "customresourcedefinitions"}
+    assert resources == with_images | others
+
+
+PODS: Dict = {
+    "type": "object",
+    "properties": {
+        "containers": {
+            "type": "array",
+            "items": {"properties": {"image": {"type": "string"}, "name": {"type": "string"}}},
+        }
+    },
+}
+OPEN: Dict = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+# The fields around a pod template in ScaledJob, Knative, a list of templates, a map of them, and projects that leave
+# out the schema.
+SCHEMAS: dict[str, tuple[Dict, t.Callable[[Dict], Dict]]] = {
+    "ScaledJob": (
+        {"jobTargetRef": {"properties": {"template": {"properties": {"spec": PODS}}}}},
+        lambda pods: {"jobTargetRef": {"template": {"spec": pods}}},
+    ),
+    "Service": ({"template": {"properties": {"spec": PODS}}}, lambda pods: {"template": {"spec": pods}}),
+    "a list": (
+        {"groups": {"items": {"properties": {"template": {"properties": {"spec": PODS}}}}}},
+        lambda pods: {"groups": [{"template": {"spec": pods}}]},
+    ),
+    "a map": (
+        {"replicaSpecs": {"additionalProperties": {"properties": {"template": {"properties": {"spec": PODS}}}}}},
+        lambda pods: {"replicaSpecs": {"Worker": {"template": {"spec": pods}}}},
+    ),
+    "CloneSet": ({"template": OPEN}, lambda pods: {"template": {"spec": pods}}),
+    "podTemplate": ({"podTemplate": OPEN}, lambda pods: {"podTemplate": {"spec": pods}}),
+    "podSpec": ({"podSpec": OPEN}, lambda pods: {"podSpec": pods}),
+}
+
+
+def definition(properties: Dict, kind: str = "Thing", scope: str = "Namespaced") -> Dict:
+    schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": properties}}}
+    version = {"served": True, "schema": {"openAPIV3Schema": schema}}
+    versions = [{**version, "name": "v1", "storage": True}, {"name": "v1alpha1", "served": False, "storage": False}]
+    names = {"kind": kind, "plural": f"{kind.lower()}s"}
+    specification = {"group": "example.com", "names": names, "scope": scope, "versions": versions}
+    return {
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{names['plural']}.example.com"},
+        "spec": specification,
+    }
+
+
+def custom(specification: Dict, kind: str = "Thing") -> Dict:
+    return {**thing(kind, {"spec": specification}), "apiVersion": "example.com/v1"}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("section", ["containers", "initContainers", "volumes"])
+def test_a_pod_template_in_a_custom_resource(name: str, section: str, scene: Scene) -> None:
+    properties, fill = SCHEMAS[name]
+    pinned = f"{scene.app}:latest@{scene.digest('cafe123')}"
+    documents = [custom(fill(spec(image, section))) for image in (f"{scene.app}:3f2c1ab", pinned)]
+    documents[1]["metadata"]["name"] = "pinned"
+    found = scene(definition(properties), *documents)
+    assert {image["digest"] for image in found["images"]} == {scene.digest("3f2c1ab"), scene.digest("cafe123")}
+    assert found["images"][0]["used_by"] == [{"namespace": "openclaw", "name": "thing/app", "use": "template"}]
+
+
+def test_a_custom_resource_without_a_pod_template_is_not_read(scene: Scene) -> None:
+    properties = {"image": {"type": "string"}, "values": OPEN, "containers": {"items": {"type": "string"}}}
+    scene(definition(properties), workload("Deployment", f"{scene.app}:latest"))
+    assert not [each for each in scene.cluster.requests if "example.com" in each[1]]
+
+
+def test_kinds_that_are_left_out(scene: Scene) -> None:
+    """A custom resource that cannot be read is an error that says how to leave it out."""
+    properties, fill = SCHEMAS["Service"]
+    objects = (definition(properties), custom(fill(spec(f"{scene.app}:cafe123"))))
+    own = workload("Deployment", f"{scene.app}:latest")
+    refused = scene(cluster=FakeCluster(NAMESPACE, own, *objects, refused={"things.v1.example.com"}))
+    assert refused["unreadable"][0]["resource"] == "things.v1.example.com"
+    assert "zot_prune_ignore_kinds" in refused["hint"]
+    for kinds in (["thing"], ["things.example.com"], ["CustomResourceDefinition"]):
+        found = scene(
+            cluster=FakeCluster(NAMESPACE, own, *objects, refused={"things.v1.example.com"}), ignore_kinds=kinds
+        )
+        assert [image["tags"] for image in found["images"]] == [["3f2c1ab"]]
+
+
+@pytest.mark.parametrize("namespaces", [[], ["openclaw"]])
+def test_definitions_that_cannot_be_read(namespaces: list[str], scene: Scene) -> None:
+    """The right to list them is of the whole cluster: who may only read a namespace gets the built-in kinds."""
+    own = workload("Deployment", f"{scene.app}:latest")
+    cluster = FakeCluster(NAMESPACE, own, refused={"customresourcedefinitions"})
+    found = scene(cluster=cluster, namespaces=namespaces)
+    assert found.get("failed", False) is not bool(namespaces)
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])

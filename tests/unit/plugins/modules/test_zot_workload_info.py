@@ -215,3 +215,38 @@ def test_only_what_uses_the_repositories_is_assessed(info: Info, fake: t.Any) ->
     assert not any("pod other" in text for text in without["problems"])
     nothing = info(*objects, repositories=["other/app"])
     assert f"none uses an image of {HOST}/other/app; allow_empty accepts that" in nothing["msg"]
+
+
+class TestAliases:
+    """Workloads that name the registry in another way."""
+
+    ALIAS = "zot.zot.svc:5000/openclaw/openclaw"
+    OPTIONS: t.ClassVar[Dict] = {"registry_aliases": ["localhost:5000", "Zot.zot.svc:5000"]}
+
+    def test_are_compared_with_the_registry(self, info: Info, fake: t.Any, docker_config: t.Any) -> None:
+        old = fake.put("openclaw/openclaw", "r1")
+        new = fake.put("openclaw/openclaw", "latest", docker_config(created="2026-11-25T10:00:00Z"))
+        own = workload(container(f"{self.ALIAS}:latest"))
+        stale = info(*scene(own, pod(f"{self.ALIAS}@{old}")), **self.OPTIONS)
+        assert [each["status"] for each in stale["workloads"]] == ["stale"]
+        assert info(*scene(own, pod(f"{self.ALIAS}@{new}")), **self.OPTIONS)["ok"] is True
+        assert info(*scene(own, pod(f"{self.ALIAS}@{old}")))["failed"] is True
+
+    def test_keep_their_name_in_a_patch(self, info: Info, fake: t.Any, docker_config: t.Any) -> None:
+        """The nodes may know the registry only by this name."""
+        old = fake.put("openclaw/openclaw", "aaaaaa1")
+        fake.put("openclaw/openclaw", "aaaaaa2", docker_config(created="2026-11-25T10:00:00Z"))
+        own = workload(container(f"{self.ALIAS}:aaaaaa1"))
+        options = {**self.OPTIONS, "images": [f"{APP}:aaaaaa2"], "set_image": "true"}
+        found = info(*scene(own, pod(f"{self.ALIAS}@{old}")), **options)
+        (changed,) = found["workloads"][0]["patch"]["spec"]["template"]["spec"]["containers"]
+        assert changed["image"] == f"{self.ALIAS}:aaaaaa2"
+
+
+@pytest.mark.parametrize("spelling", ["OCI.example.com", "oci.example.com:443"])
+def test_another_spelling_of_the_registry(spelling: str, info: Info, fake: t.Any) -> None:
+    """Host names have no case, and 443 is the default port."""
+    digest = fake.put("openclaw/openclaw", "latest")
+    own = workload(container(f"{spelling}/openclaw/openclaw:latest"))
+    found = info(*scene(own, pod(f"oci.example.com/openclaw/openclaw@{digest}")), registry="oci.example.com")
+    assert [each["status"] for each in found["workloads"]] == ["current"]

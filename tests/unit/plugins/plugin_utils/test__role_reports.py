@@ -118,15 +118,17 @@ CHECKED = {"ok": False, "checks": [{"check": "exists"}], "problems": ["the secre
 
 
 def test_a_pull_secret() -> None:
+    def report(before: Dict, written: Dict, after: Dict) -> Dict:
+        return reports.pull_secret(before=before, written=written, after=after, namespace="apps", registry=None)
+
     after, skipped = {"ok": True, "checks": [], "problems": []}, {"skipped": True}
-    assert reports.pull_secret(before=CHECKED, written=skipped, after=skipped)["ok"] is False
-    report = reports.pull_secret(before=CHECKED, written={"changed": True}, after=after)
-    assert (report["ok"], report["changed"], report["repair"]) == (True, True, {"x": 1})
-    report = reports.pull_secret(before=CHECKED, written=FAILED, after={}, failure="no right", namespace="apps")
-    assert (report["ok"], report["changed"]) == (False, False)
-    assert report["problems"] == ["no right", "the secret does not exist"]
-    report = reports.pull_secret(before=FAILED, written={"changed": True}, after={}, failure="no route to host")
-    assert (report["changed"], report["problems"]) == (False, ["no route to host"])
+    assert report(CHECKED, skipped, skipped)["ok"] is False
+    found = report(CHECKED, {"changed": True}, after)
+    assert (found["ok"], found["changed"], found["repair"]) == (True, True, {"x": 1})
+    found = report(CHECKED, FAILED, {})
+    assert (found["ok"], found["changed"], found["namespace"]) == (False, False, "apps")
+    assert found["problems"] == ["no route to host", "the secret does not exist"]
+    assert report(CHECKED, {"changed": True}, FAILED)["changed"] is True
 
 
 def test_images_that_could_not_be_read_are_no_success() -> None:

@@ -6,8 +6,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import re
 import socket
 import tempfile
+import threading
 import time
 import typing as t
 from pathlib import Path
@@ -316,6 +320,92 @@ class TestErrors:
         assert all(name in result["msg"] for name in ("zot_kubeconfig", "kubeconfig", "K8S_AUTH_KUBECONFIG"))
         assert "\n" not in result["msg"]
         assert result["retryable"] is False
+
+
+def test_a_dead_server_is_one_clear_sentence() -> None:
+    with pytest.raises(ClusterError) as caught:
+        client(host="http://127.0.0.1:1", api_key="k").list("pods")
+    assert str(caught.value) == "cannot connect to the cluster: no answer from http://127.0.0.1:1 (Connection refused)"
+
+
+def _slowly(text: str, pause: float, length: int | None = None) -> t.Callable[[socket.socket], None]:
+    """Answer with a text, character by character."""
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(4096)
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length or len(text)}\r\n\r\n"
+        connection.sendall(head.encode())
+        for character in text:
+            connection.sendall(character.encode())
+            time.sleep(pause)
+
+    return answer
+
+
+@contextlib.contextmanager
+def raw_server(answer: t.Callable[[socket.socket], None]) -> t.Iterator[str]:
+    """A server that writes to the connection itself; yields its address."""
+
+    def serve() -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                connection, _address = listener.accept()
+                with connection:
+                    answer(connection)
+            if listener.fileno() < 0:
+                return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        pytest.param(_slowly(json.dumps({"items": []}) * 9, 0.1), "no complete answer within", id="slowly"),
+        pytest.param(_slowly('{"items": [', 0, length=99), "IncompleteRead", id="half"),
+        pytest.param(lambda _connection: None, "(Connection reset by peer|Remote end closed)", id="nothing"),
+    ],
+)
+def test_an_answer_that_never_ends(
+    answer: t.Callable[[socket.socket], None], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte comes in time, so that no timeout of the socket ends the read."""
+    monkeypatch.setattr(cluster_api, "_FIRST_TIMEOUT", 0.3)
+    monkeypatch.setattr(cluster_api, "_RETRY_AFTER", 0)
+    with raw_server(answer) as address:
+        started = time.monotonic()
+        with pytest.raises(ClusterError) as caught:
+            client(host=address, api_key="k").list("pods")
+        assert time.monotonic() - started < 3
+    assert re.search(rf"no answer from {address} \({reason}", str(caught.value))
+
+
+class TestPlugin:
+    """A program in the kubeconfig that gets the credentials."""
+
+    def connected(self, script: str) -> ApiClient:
+        plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", script]}
+        config = kubeconfig("http://127.0.0.1:1")
+        config["users"][0]["user"] = {"exec": {**plugin, "interactiveMode": "Never"}}
+        return client(kubeconfig=config)
+
+    def test_its_failure_is_the_error(self, capfd: pytest.CaptureFixture[str]) -> None:
+        """The library goes on without an account, and system:anonymous may not list anything."""
+        with pytest.raises(ClusterError) as caught:
+            self.connected("echo SSO session expired >&2; exit 3")
+        assert "exec: process returned 3. SSO session expired" in str(caught.value)
+        assert "Log in to the cluster again" in caught.value.for_ansible()["msg"]
+        assert "SSO" not in "".join(capfd.readouterr())
+
+    def test_it_has_a_limit(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setattr(cluster_api, "_PLUGIN_TIMEOUT", 0.3)
+        started = time.monotonic()
+        with pytest.raises(ClusterError, match=r"the plugin in the kubeconfig did not end within 0\.3 seconds"):
+            self.connected(f"echo $$ > {tmp_path}/pid; exec sleep 30")
+        assert time.monotonic() - started < 5
+        assert not (Path("/proc") / (tmp_path / "pid").read_text().strip()).exists()
 
 
 @pytest.mark.parametrize("by_option", [True, False], ids=["option", "environment"])

@@ -163,7 +163,7 @@ class TestHostileNames:
         assert found.pull_with(hostile) == []
         assert found.name_secret(hostile, "zot-pull-secret") == []
         assert found.name_secret("default", hostile) == []
-        assert found.repair_secret("h.example", hostile) == []
+        assert found.repair_secret("h.example", hostile, "h.example") == []
 
     def test_of_an_architecture(self, hostile: str) -> None:
         assert commands().only_on(hostile) == []

@@ -39,7 +39,7 @@ def test_no_names(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "problem"), [(5349, "the number 5349"), (False, "the boolean False"), (None, "null")]
+    ("value", "problem"), [(5349, "the number 5349"), (False, "the boolean False"), ([], "a list")]
 )
 def test_a_value_that_yaml_made_of_a_name_is_refused(value: object, problem: str) -> None:
     """0012345, no and an empty answer of AWX: as text they would be the names of other objects."""
@@ -49,7 +49,14 @@ def test_a_value_that_yaml_made_of_a_name_is_refused(value: object, problem: str
             read(value)
 
 
-@pytest.mark.parametrize("text", [*HOSTILE, "a.b", "A", "a" * 64])
+@pytest.mark.parametrize("value", ["", None])
+def test_an_empty_namespace_says_what_to_set(value: object) -> None:
+    """An empty answer of AWX, or an undefined variable with a default."""
+    with pytest.raises(InvalidNameError, match="the namespace is empty: set zot_namespace"):
+        namespace_name(value)
+
+
+@pytest.mark.parametrize("text", [*filter(None, HOSTILE), "a.b", "A", "a" * 64])
 def test_a_namespace_is_one_label(text: str) -> None:
     with pytest.raises(InvalidNameError, match="is not a valid name of a namespace"):
         namespace_name(text)

@@ -48,6 +48,7 @@ DOCUMENTED = set(
 TOO_MANY = "unexpected status from HEAD request to https://REG/v2/a/manifests/1: 429 Too Many Requests"
 KUBECTL = "kubectl --namespace=openclaw"
 APP = f"{REGISTRY}/openclaw/openclaw"
+LATST = f"{REGISTRY}/openclaw/workspace:latst"
 WRONG = "wr0ng-s3cret"
 PULL = "pull-s3cret"
 
@@ -144,7 +145,8 @@ def test_the_registry_does_not_answer(diagnose: Diagnose, accounts: Accounts, ap
     assert [each["resource"] for each in result["unreadable"]] == [repository] * (not elsewhere)
 
 
-def test_what_a_finding_says(diagnose: Diagnose) -> None:
+def test_what_a_finding_says(diagnose: Diagnose, fake: t.Any) -> None:
+    fake.put("openclaw/openclaw", "31")
     result = diagnose(Scene.of("tagmissing"))
     (finding,) = result["findings"]
     assert finding.pop("message")
@@ -152,7 +154,7 @@ def test_what_a_finding_says(diagnose: Diagnose) -> None:
     assert sorted(finding.pop("pod_names")) == [f"tagmissing-6bf4bd7fc4-{code}" for code in ("84fpg", "r66jg", "xwq4f")]
     assert finding == {
         "cause": "tag_missing",
-        "commands": [f"{KUBECTL} set image deployment/tagmissing app={APP}:2"],
+        "commands": [f"{KUBECTL} set image deployment/tagmissing app={APP}:31"],
         "containers": ["container app"],
         "evidence": f"failed to resolve image: {APP}:3: not found",
         "image": f"{APP}:3",
@@ -392,6 +394,39 @@ class TestAbsence:
         assert names(result) == ["digest_missing"]
         assert f"1 ({fake.tags['openclaw/openclaw']['1'][:19]})" in result["findings"][0]["message"]
 
+    def test_a_digest_is_replaced_only_by_its_own_tag(self, diagnose: Diagnose, fake: t.Any) -> None:
+        """Any other tag is another release."""
+        fake.put("openclaw/openclaw", "stable")
+        for app in ("digestgone", "tagdigestgone"):
+            scene = Scene.of(app)
+            image = scene.pod["spec"]["containers"][0]["image"]
+            tag = re.search(r":([^:@/]+)@", image)
+            commands = [each for each in typed(diagnose(scene)) if "set image" in each]
+            assert [each.rpartition(":")[2] for each in commands] == ([tag[1]] if tag else [])
+
+    def test_a_tag_is_replaced_only_by_a_similar_one(self, diagnose: Diagnose, fake: t.Any) -> None:
+        fake.put("openclaw/openclaw", "stable")
+        scene = Scene.of("tagmissing")
+        image = scene.pod["spec"]["containers"][0]["image"]
+        nope, typo = (f"{image.rpartition(':')[0]}:{tag}" for tag in ("nope", "stabel"))
+        result = diagnose(Scene.of("tagmissing").replace(image, nope))
+        assert (names(result), verbs(result)) == (["tag_missing"], ["delete"])
+        assert "stable" in result["findings"][0]["message"]
+        assert typed(diagnose(Scene.of("tagmissing").replace(image, typo)))[0].endswith(":stable")
+
+    def test_an_image_that_names_the_registry_by_an_alias(self, diagnose: Diagnose, fake: t.Any) -> None:
+        """The command keeps the name that the nodes know."""
+        fake.put("openclaw/openclaw", "stable")
+        scene = Scene.of("tagmissing")
+        image = scene.pod["spec"]["containers"][0]["image"]
+        alias = "zot.zot.svc:5000/openclaw/openclaw:stabel"
+        scene.replace(image, alias).secrets["zot-pull-secret"] = secret(
+            "zot-pull-secret", {"zot.zot.svc:5000": entry()}
+        )
+        result = diagnose(scene, registry_aliases=["zot.zot.svc:5000"])
+        assert names(result) == ["tag_missing"]
+        assert typed(result)[0].endswith(" app=zot.zot.svc:5000/openclaw/openclaw:stable")
+
     def test_tags_that_cannot_be_listed(self, diagnose: Diagnose, fake: t.Any) -> None:
         """Then it is not known whether the repository exists, and kubelet's message remains."""
         fake.fail("ls", "openclaw/openclaw", "bad-password", times=9)
@@ -401,7 +436,8 @@ class TestAbsence:
 
     def test_of_an_image_volume(self, diagnose: Diagnose, fake: t.Any) -> None:
         fake.put("openclaw/workspace", "latest")
-        result = diagnose(Scene.of("volume"))
+        scene = Scene.of("volume")
+        result = diagnose(scene.replace(scene.pod["spec"]["volumes"][0]["image"]["reference"], LATST))
         volume = f"{{name: workspace, image: {{reference: {REGISTRY}/openclaw/workspace:latest}}}}"
         patch = f"'spec: {{template: {{spec: {{volumes: [{volume}]}}}}}}'"
         assert typed(result) == [f"{KUBECTL} patch deployment/volume --patch {patch}"]
@@ -538,6 +574,7 @@ class TestAccess:
         """The operator sees what the pod's account would meet next."""
         accounts.refused[WRONG] = "bad-password"
         fake.tags["openclaw/openclaw"].pop("1")
+        fake.put("openclaw/openclaw", "11")
         result = diagnose(Scene.of("wrong"))
         assert names(result) == ["credentials_refused", "tag_missing"]
         # Another image is in new pods, so no other command is needed.
@@ -833,8 +870,9 @@ class TestFindings:
         assert len(result["problems"]) == len(groups)
 
 
-def test_a_stateful_set_waits_for_its_broken_pod(diagnose: Diagnose) -> None:
+def test_a_stateful_set_waits_for_its_broken_pod(diagnose: Diagnose, fake: t.Any) -> None:
     """The pod is deleted, and the next one has the same name."""
+    fake.put("openclaw/openclaw", "31")
     scene = Scene.of("tagmissing").copies(*(f"x-{number}" for number in range(9))).owner("StatefulSet", "x")
     result = diagnose(scene)
     assert verbs(result) == ["set", "delete"]

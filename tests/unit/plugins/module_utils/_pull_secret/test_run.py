@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import time
 import typing as t
 
 import pytest
@@ -424,6 +425,24 @@ class TestLimits:
         answers[:] = [status(429, "TooManyRequests", "slow down")] * 9
         failed = cluster(state="absent")
         assert (failed["error_class"], failed["retryable"]) == ("rate_limited", True)
+
+    @pytest.mark.parametrize("answer", ["hangs", "page", 503, "dropped"])
+    def test_a_write_without_an_answer(self, answer: t.Any, cluster: Cluster) -> None:
+        """It may have been processed, so it is not repeated: the next run finds out."""
+        cluster.store.put(given("plain"))
+
+        def respond(_request: Request) -> tuple[int, t.Any] | None:
+            if answer == "hangs":
+                time.sleep(1.5)
+            page = "<!DOCTYPE html><title>Sign in</title>"
+            return {"page": (200, page), 503: (503, page), "dropped": (0, "")}.get(answer)
+
+        cluster.store.before = respond
+        started = time.monotonic()
+        failed = cluster()
+        assert time.monotonic() - started < 1.2
+        assert failed["msg"].startswith("cannot patch secrets/zot-pull-secret in namespace openclaw: ")
+        assert "\n" not in failed["msg"]
 
     def test_conflicts_without_end(self, cluster: Cluster) -> None:
         cluster.store.put(given("plain"))

@@ -626,6 +626,37 @@ class TestRepair:
         assert f"entry {REGISTRY}: credentials updated" in result["repair"]["changes"]
 
 
+class TestAliases:
+    """Workloads that name the registry in another way."""
+
+    ALIAS = "zot.zot.svc:5000"
+    POD = workload(image="zot.zot.svc:5000/openclaw/openclaw:latest", **NAMED)
+
+    def test_are_checked_with_the_entry_that_kubelet_uses(self, scene: Scene) -> None:
+        secrets = secret({REGISTRY: entry(password="another"), self.ALIAS: entry()})
+        result = scene(secrets, self.POD, registry_aliases=["Zot.zot.svc:5000"])
+        assert (result["ok"], result["account"]) == (True, "puller")
+        # The request goes to the registry itself.
+        assert scene.tried == [("puller", f"{REPOSITORY}:latest")]
+        assert scene(secrets, self.POD)["failed"] is True
+
+    def test_need_an_entry_of_their_own(self, scene: Scene) -> None:
+        scene.users["puller"] = NEW["repair_password"]
+        options: Result = {"registry_aliases": [self.ALIAS], **NEW}
+        result = scene(GOOD, self.POD, **options)
+        assert_verdict(result, "entry", "failed", f"no entry for {self.ALIAS}/openclaw/openclaw")
+        assert result["repair"]["changes"] == [f"entry {UPDATED}", f"entry {self.ALIAS}: added"]
+        after = scene(GOOD, self.POD, **options, assume_repaired=True)
+        assert after["ok"], after["problems"]
+
+    def test_another_spelling_is_a_problem_with_a_remedy(self, scene: Scene) -> None:
+        """Kubelet distinguishes the names."""
+        spelling = f"{REGISTRY.upper()}:443"
+        result = scene(GOOD, workload(image=f"{spelling}/openclaw/openclaw:latest", **NAMED))
+        assert_verdict(result, "entry", "failed", spelling)
+        assert f"Add {spelling} to zot_registry_aliases (variable)" in checks(result)["entry"]["remedy"]
+
+
 def test_texts_from_the_cluster_cannot_control_a_terminal(scene: Scene) -> None:
     given = secret({f"{REGISTRY}/%1b[2J": entry(), REGISTRY: entry("\x1b[2Jpuller")})
     result = scene(given, workload(**NAMED))
