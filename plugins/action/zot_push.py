@@ -47,6 +47,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         result: dict[str, t.Any] = super().run(tmp, variables)
         given = {**cluster_defaults(self._task, self._templar), **self._task.args} if reads_cluster else self._task.args
         arguments = with_settings(module, given, self._templar, variables)
+        # The module cannot know this: no_target_syslog in ansible.cfg also sets its attribute no_log.
+        if module == "zot_api_key" and arguments.get("state", "present") != "absent" and not self._task.no_log:
+            raise AnsibleActionFail(
+                "zot_api_key makes no API key, because the task has no no_log: true, so Ansible would print the key."
+                " Add no_log: true to the task."
+            )
         if reads_cluster:
             self._find_kubeconfig(arguments)
         shown = (

@@ -49,6 +49,11 @@ options:
     type: list
     elements: raw
     default: []
+  expires_within:
+    description:
+      - Warn if the API key in the secret expires within this time, for example V(14d). The units are V(m), V(h), V(d)
+        and V(w). This is possible only for a key that RV(key) returns.
+    type: raw
   repair_username:
     description:
       - The user that a repair would write to the secret. If it is set, RV(repair.action) is V(none) if the secret
@@ -117,6 +122,36 @@ account:
   returned: success
   type: str
   sample: puller
+key:
+  description:
+    - The API key in the entry of the registry, as M(killinit.zot.zot_pull_secret) recorded it. It is known only if the
+      entry was written with O(killinit.zot.zot_pull_secret#module:pull_key), and was not changed since.
+  returned: success
+  type: dict
+  contains:
+    uuid:
+      description: The UUID of the key.
+      type: str
+      sample: e0547e3e-1b18-4f72-b8a6-d01f2109438a
+    label:
+      description: The label of the key.
+      type: str
+      sample: openclaw/zot-pull-secret at cluster.example.com:6443 (1c2d3e4f)
+    expires_at:
+      description: When the key expires, in UTC; V(null) if never.
+      type: str
+      sample: "2027-02-28T10:00:00Z"
+key_label:
+  description:
+    - The label that the role P(killinit.zot.zot_rotate#role) gives the keys of this secret. V(null) if the service
+      accounts cannot be read.
+  returned: success
+  type: str
+  sample: openclaw/zot-pull-secret at cluster.example.com:6443 (1c2d3e4f)
+usable:
+  description: Whether every check except V(named) is V(ok), so that the credentials in the secret were used.
+  returned: success
+  type: bool
 ok:
   description: Whether every check is V(ok) and everything could be read.
   returned: success
@@ -233,8 +268,11 @@ rc:
   sample: 1
 """
 
+import time
+
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import cluster_module, connect
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, InvalidNameError
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import PullKey
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullCredentials
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.run import run
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import Scope
@@ -243,6 +281,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
     CLUSTER_MODULE_OPTIONS,
     open_registries,
     options_beside_a_cluster,
+    seconds_option,
 )
 
 
@@ -256,6 +295,7 @@ def main() -> None:
             "workloads": {"type": "list", "elements": "str", "default": []},
             "label_selectors": {"type": "list", "elements": "str", "default": []},
             "images": {"type": "list", "elements": "raw", "default": []},
+            "expires_within": {"type": "raw"},
             "repair_username": {"type": "str"},
             "repair_password": {"type": "str", "no_log": True},
             "assume_repaired": {"type": "bool", "default": False},
@@ -268,12 +308,18 @@ def main() -> None:
     try:
         with open_registries(module._module) as task:
             scope = Scope.of(params)
+            within = params["expires_within"]
+            seconds = seconds_option("expires_within", within) if within is not None else 0
             options = options_beside_a_cluster(params)
             client = connect(module)
             repaired = params["assume_repaired"]
             result = run(client, task, options, scope, credentials=credentials, assume_repaired=repaired)
     except (ZotError, ClusterError, InvalidNameError) as error:
         module.fail_json(**error.for_ansible())
+    key = PullKey(**result["key"]) if result["key"] and seconds else None
+    warning = key.expiry_text(time.time(), seconds) if key else None
+    if warning:
+        module.warn(f"{warning} Run the playbook killinit.zot.rotate.")
     module.exit_json(changed=False, **result)
 
 

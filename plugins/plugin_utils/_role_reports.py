@@ -153,11 +153,103 @@ def pull_secret(*, before: Result, written: Result, after: Result, namespace: t.
         "registry": verdict.get("registry", registry),
         "cluster": verdict.get("cluster"),
         "account": verdict.get("account"),
+        "key": verdict.get("key"),
         "checks": verdict.get("checks") or [],
         "problems": [*failures, *problems],
         "unreadable": verdict.get("unreadable") or [],
         "repair": before.get("repair"),
     }
+
+
+def rotate(
+    *,
+    before: Result,
+    key: Result,
+    written: Result,
+    after: Result,
+    lost: Result,
+    revoked: Result,
+    failure: str,
+    namespace: t.Any,
+    check_mode: bool,
+) -> Report:
+    """The report of the role zot_rotate. *failure* is the reason why a task has failed. No API key is in it."""
+    renews = bool(key.get("created"))
+    writes = renews and not check_mode
+    now = after if writes else before
+    held = (now if "checks" in now else before).get("key") or {}
+    problems = [failure] if failure else []
+    if renews and "action" not in written:
+        problems.append(written.get("msg") or "The pull secret was not written.")
+    elif writes and "checks" in after and held.get("uuid") != key["uuid"]:
+        problems.append("The pull secret holds another key than the new one: another run rotates it, too.")
+    # In check mode the new key would solve the problems of the old one.
+    if writes or not renews:
+        problems += _problems(now)
+    last = revoked if "api_keys" in revoked else key
+    used = [each["last_used_at"] for each in last.get("api_keys") or () if each["uuid"] == held.get("uuid")]
+    gone = [*(lost.get("revoked") or ()), *(revoked.get("revoked") or ())]
+    result = "failed" if problems else "renewed" if renews else "kept"
+    name = before.get("name")
+    expires = key.get("expires_at") if renews and check_mode else held.get("expires_at")
+    did = "would be renewed" if renews and check_mode else f"was {result}"
+    ends = f" It expires at {expires}." if expires else ""
+    return {
+        "ok": not problems,
+        "changed": any(each.get("changed") for each in (key, written, lost, revoked)),
+        "result": result,
+        "namespace": before.get("namespace", namespace),
+        "name": name,
+        "registry": before.get("registry"),
+        "cluster": before.get("cluster"),
+        "account": (now if "checks" in now else before).get("account"),
+        "label": before.get("key_label"),
+        "uuid": held.get("uuid"),
+        "expires_at": held.get("expires_at"),
+        "last_used_at": used[0] if used else None,
+        "revoked": gone,
+        "unused": [each for each in last.get("unused") or () if each["uuid"] not in {one["uuid"] for one in gone}],
+        "summary": f"The key of {name} in namespace {before.get('namespace', namespace)} {did}.{ends}",
+        "problems": problems,
+    }
+
+
+def rotate_all(*, clusters: t.Mapping[str, t.Sequence[Result]]) -> Report:
+    """The report of the playbook rotate. *clusters* are the reports of the role, by host."""
+    keys = [{"host": host, **each} for host, reports in clusters.items() for each in reports]
+    problems = [
+        *(f"{each['host']}, {each['namespace']}: {text}" for each in keys for text in each["problems"]),
+        *(
+            f"{host}: The keys were not rotated. Read its first error."
+            for host, reports in clusters.items()
+            if not reports
+        ),
+    ]
+    revoked = [one for each in keys for one in each["revoked"]]
+    gone = {each["uuid"] for each in revoked}
+    unused = {one["uuid"]: one for each in keys for one in each["unused"] if one["uuid"] not in gone}
+    columns = ("host", "namespace", "name", "result", "label", "uuid", "expires_at", "last_used_at", "problem")
+    rows = [{**each, "problem": " ".join(each["problems"]) or None} for each in keys]
+    return {
+        "ok": not problems,
+        "changed": any(each["changed"] for each in keys),
+        "registry": next((each["registry"] for each in keys if each["registry"]), None),
+        "keys": [{name: row[name] for name in columns} for row in rows],
+        "revoked": revoked,
+        "unused": list(unused.values()),
+        "summary": [
+            *(f"{each['host']}: {each['summary']}" for each in keys),
+            *(
+                f"Nobody has used the key {each['uuid']} ({each['label']}) since {_used(each)}."
+                for each in unused.values()
+            ),
+        ],
+        "problems": problems,
+    }
+
+
+def _used(key: Result) -> str:
+    return str(key["last_used_at"] or key["created_at"])
 
 
 def rollback_cluster(*, name: str, rollout: Result, failure: str) -> Report:
@@ -270,6 +362,8 @@ REPORTS: t.Mapping[str, t.Callable[..., Report | None]] = {
     "zot_prune": prune,
     "zot_diagnose": diagnose,
     "zot_pull_secret": pull_secret,
+    "zot_rotate": rotate,
+    "rotated_keys": rotate_all,
     "rolled_back_cluster": rollback_cluster,
     "zot_rollout": rollout,
     "zot_verify": verify,

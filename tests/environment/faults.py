@@ -57,6 +57,7 @@ class Fault:
     | corrupt | an answer whose body has one wrong digest |
     | digest | an answer whose header has a wrong digest |
     | lost | the registry handles the request, and the connection is reset before its answer |
+    | silent | the registry handles the request, and there is no answer |
     | redirect | an answer that points to another host, which allows everybody to read and requires credentials for
       writes; 307, or another *status* |
     | huge | 100 MB of valid JSON |
@@ -302,6 +303,11 @@ class _Server:
         async with self._ask(request, request.content) as answer:
             await answer.read()
             return _reset(request)
+
+    async def _silent(self, request: web.BaseRequest, fault: Fault) -> web.StreamResponse:
+        async with self._ask(request, request.content) as answer:
+            await answer.read()
+        return await self._stall(request, fault)
 
     async def _redirect(self, request: web.BaseRequest, fault: Fault) -> web.StreamResponse:
         await _drain(request)

@@ -137,8 +137,9 @@ class Settings:
 
     rate: how many requests a second the registry answers for one path; the others get a 429. quota: how many
     repositories it takes; a manifest for one more gets a 429. gc_delay: the age in seconds from which Zot's garbage
-    collection removes what nothing holds; see sweep(). events: the configuration of Zot's extension of that name, which
-    the stand-in does not have. scanner: the repository of the database of Zot's scanner in the registry itself.
+    collection removes what nothing holds; see sweep(). events: the configuration of Zot's extension of that name.
+    scanner: the repository of the database of Zot's scanner in the registry itself. api_keys: whether users may have API
+    keys. The stand-in has no events, no scanner and no API keys.
     """
 
     rate: int | None = None
@@ -147,6 +148,7 @@ class Settings:
     gc_delay: int | None = None
     events: dict[str, Any] | None = None
     scanner: str | None = None
+    api_keys: bool = True
 
 
 def start(directory: Path | None = None, **settings: Any) -> Registry:
@@ -330,7 +332,7 @@ def _launch_zot(registry: Registry, zot: str, settings: Settings) -> None:
     http: dict[str, Any] = {
         "address": address,
         "port": port,
-        "auth": {"htpasswd": {"path": str(directory / "htpasswd")}},
+        "auth": {"htpasswd": {"path": str(directory / "htpasswd")}, "apikey": settings.api_keys},
         "accessControl": {
             "repositories": {
                 "**": {"policies": [may(registry.writer, "read", "create", "update", "delete"), reading, cleaning]},

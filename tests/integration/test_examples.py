@@ -79,7 +79,7 @@ WITHOUT_CLUSTER = {
     "image_table",
     "promote",
 }
-PLAYBOOKS = ("release", "rollback", "prune", "verify", "restart", "event", "diagnose", "report")
+PLAYBOOKS = ("release", "rollback", "prune", "rotate", "verify", "restart", "event", "diagnose", "report")
 WITH_A_CLUSTER = [f"killinit.zot.{name}" for name in PLAYBOOKS]
 COMMAND_TABLE = "docs/docsite/rst/guide_commands.rst"
 PROMOTE = "docs/docsite/rst/guide_promote.rst"

@@ -36,5 +36,6 @@ def _wrong(
     yield from (f"{at}{name} is missing" for name in sorted(set(required) - result.keys()))
     for name, value in result.items():
         inner = keys.get(name, {}).get("contains")
-        for entry in (value if isinstance(value, list) else [value]) if inner else ():
+        # A dictionary that is not known is null.
+        for entry in (value if isinstance(value, list) else [value]) if inner and value is not None else ():
             yield from _wrong(inner, inner, entry, f"{at}{name}.")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Parse the times of registries, clusters, image configurations and HTTP headers.
+"""Parse and format the times of registries, clusters, image configurations and HTTP headers.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -54,3 +54,8 @@ def parse_http_date(text: str) -> Time | None:
         return Time(int(parsedate_to_datetime(text).timestamp()))
     except (OverflowError, TypeError, ValueError):  # Python 3.9 raises TypeError
         return None
+
+
+def utc_text(seconds: float | None) -> str | None:
+    """Seconds since 1970 as a time of RFC 3339 in UTC, with whole seconds. None stays None."""
+    return None if seconds is None else f"{datetime.fromtimestamp(int(seconds), timezone.utc):%FT%TZ}"

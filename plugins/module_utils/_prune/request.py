@@ -23,11 +23,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
     pattern_option,
     references_option,
     revisions_option,
-    text_option,
+    seconds_option,
     texts_option,
 )
 
-_UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 # A publish takes less time. After it, an upload tag is not needed.
 _UPLOAD_SECONDS = 86400
 _IN_NO_TAG = re.compile(r"[\s,]")
@@ -61,7 +60,7 @@ class PruneRequest:
         return cls(
             repositories,
             _rules(params),
-            None if age is None else _seconds("keep_newer_than", age),
+            None if age is None else seconds_option("keep_newer_than", age),
             frozenset(filter(is_digest, used)),
             references_option("in_use", [each for each in used if not is_digest(each)], registry.name or ""),
             params["max_deletes"],
@@ -140,13 +139,3 @@ def _in_use(value: t.Any) -> list[str]:
         if not re.search("[/:@]", each):
             raise ZotError("invalid_option", f"in_use: {each!r} is neither reference nor digest: use repository:tag")
     return found
-
-
-def _seconds(option: str, value: t.Any) -> int:
-    text = text_option(option, value)
-    found = re.fullmatch(r"([1-9]\d{0,5})([mhdw])", text)
-    if not found:
-        raise ZotError(
-            "invalid_option", f"{option} is {text!r}: use a number and the unit m, h, d or w, for example 30d"
-        )
-    return int(found[1]) * _UNITS[found[2]]

@@ -13,11 +13,10 @@ import threading
 import time
 import typing as t
 from concurrent.futures import Executor, ThreadPoolExecutor
-from datetime import datetime, timezone
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import is_attachment, subject_of
-from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_http_date
+from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_http_date, utc_text
 from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import UNKNOWN_AGE, Decision, plan_removals
 from ansible_collections.killinit.zot.plugins.module_utils._prune.request import PruneRequest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, not_whole
@@ -60,7 +59,7 @@ class PlannedTag:
             "tag": self.reference.tag,
             "digest": self.digest,
             "revision": self.decision.revision,
-            "pushed_at": None if pushed is None else f"{datetime.fromtimestamp(int(pushed), timezone.utc):%FT%TZ}",
+            "pushed_at": utc_text(pushed),
             "age": None if pushed is None else max(0, int(now - pushed)),
             "size": sum(each.size for each in image.members) if image else None,
             "reason": self.reason,

@@ -15,6 +15,12 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, namespace_name, object_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import (
+    API_KEY_PREFIX,
+    PullKey,
+    held_key,
+    key_annotation,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
     REPLACEABLE,
@@ -40,7 +46,10 @@ _KEPT_METADATA = ("labels", "annotations", "ownerReferences")
 
 @dataclass(frozen=True)
 class Request:
-    """The options of a task. *registries* are the names that the images of the registry may have."""
+    """The options of a task. *registries* are the names that the images of the registry may have.
+
+    The password is the API key *key*, which replaces the key with the UUID *replaces*; None if the secret held none.
+    """
 
     namespace: str
     name: str
@@ -49,6 +58,8 @@ class Request:
     service_accounts: tuple[str, ...]
     force: bool
     present: bool
+    key: PullKey | None = None
+    replaces: str | None = None
 
     @classmethod
     def of(cls, params: t.Mapping[str, t.Any]) -> Request:
@@ -62,6 +73,8 @@ class Request:
             tuple(dict.fromkeys(map(object_name, words(params["service_accounts"])))),
             params["force"],
             params["state"] == "present",
+            _key(params),
+            (params["pull_key"] or {}).get("replaces") or None,
         )
 
     @property
@@ -86,6 +99,15 @@ def _credentials(params: t.Mapping[str, t.Any]) -> PullCredentials | None:
             problem = f"{name} (zot_pull_secret_{name[len('pull_') :]}) is not text{UNQUOTED}"
             raise ZotError("invalid_option", problem, hint="Quote the value.")
     return PullCredentials(username, password) if username and password else None
+
+
+def _key(params: t.Mapping[str, t.Any]) -> PullKey | None:
+    given = params["pull_key"]
+    if given is None:
+        return None
+    if not str(params["pull_password"]).startswith(API_KEY_PREFIX):
+        raise ZotError("invalid_option", "pull_key describes an API key, and pull_password is none")
+    return PullKey(given["uuid"], given["label"], given["expires_at"])
 
 
 @dataclass(frozen=True)
@@ -128,6 +150,7 @@ def plan(request: Request, secret: Object | None, copy: Object | None) -> Secret
     lasts = secret is not None and not secret["metadata"].get("deletionTimestamp")
     usable = lasts and current.type in FIELDS and not current.problems
     names = request.registries
+    _require_unchanged(request, secret)
     if request.present and not request.credentials:
         if not usable or not {*names} <= {entry.key for entry in content.entries}:
             reason = f"the {request.title} needs the credentials of a user who may pull from {names[0]}"
@@ -139,12 +162,37 @@ def plan(request: Request, secret: Object | None, copy: Object | None) -> Secret
     restored = [f"entry {printable_key(name)}: restored" for name in update.kept if name not in current.auths]
     restored += [printable(f"data {name}: restored") for name in others if name not in _others(secret)]
     changes = (*update.changes(request.credentials), *restored)
-    if secret and not changes and (usable or not request.present):
+    marks = _key_annotation(request, secret)
+    if secret and not changes and (usable or not request.present) and marks.items() <= _annotations(secret).items():
         return SecretPlan("none")
     if update.is_empty and not others:
         return SecretPlan("delete" if secret else "none", changes)
     data = {**others, FIELDS[TYPE]: update.data(request.credentials)}
-    return SecretPlan(_action(secret, current), changes, data, **_kept(secret, copy))
+    kept = _kept(secret, copy)
+    annotations = {**kept.get("metadata", {}).get("annotations", {}), **marks}
+    metadata = {**kept.get("metadata", {}), **({"annotations": annotations} if annotations else {})}
+    return SecretPlan(_action(secret, current), changes, data, metadata, bool(kept.get("immutable")))
+
+
+def _require_unchanged(request: Request, secret: Object | None) -> None:
+    """Raise ZotError if another task has written another API key since the caller read the secret."""
+    found = held_key(secret, request.registries[0]) if request.key else None
+    if request.key and found and found.uuid not in (request.replaces, request.key.uuid):
+        raise ZotError(
+            "invalid_option",
+            f"the {request.title} meanwhile holds the API key {found.uuid}, which another task has written",
+            hint="Nothing was written. Run the task again: it uses that key.",
+        )
+
+
+def _key_annotation(request: Request, secret: Object | None) -> dict[str, str]:
+    if not (request.key and request.credentials):
+        return {}
+    return key_annotation(secret, request.registries, request.key, request.credentials.password)
+
+
+def _annotations(secret: Object) -> dict[str, str]:
+    return dict(secret["metadata"].get("annotations") or {})
 
 
 def _action(secret: Object | None, current: PullSecret) -> str:

@@ -19,6 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import A
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.managers import owner_text
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import API_KEYS
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     TYPE,
     PullSecret,
@@ -116,7 +117,8 @@ class _Writer:
         if wanted.action == "create":
             self._create(wanted)
         elif wanted.action == "merge" and secret:
-            self._patch(secret, {"data": dict(wanted.data)})
+            annotations = {API_KEYS: wanted.metadata.get("annotations", {}).get(API_KEYS)}
+            self._patch(secret, {"data": dict(wanted.data), "metadata": {"annotations": annotations}})
         elif wanted.action == "delete" and secret:
             self._delete(secret)
         elif wanted.action == "replace" and secret:

@@ -9,12 +9,14 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
+import time
 import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_text
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import template_of
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import held_key, key_label
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
     REPLACEABLE,
@@ -76,7 +78,9 @@ def run(
         state = repaired(state, repair, credentials)
         checks = _checks(state, task, options)
         repair = plan_repair(state, checks, credentials)
-    found = problems(checks)
+    found, key = problems(checks), held_key(state.secret, scope.registry)
+    # The registry refuses an expired key like a wrong password.
+    expired = list(filter(None, [key.expiry_text(time.time(), 0)])) if key and found else []
     unread = [each for each in map(unreadable_text, state.unreadable) if not any(each in text for text in found)]
     return {
         "namespace": scope.namespace,
@@ -85,8 +89,11 @@ def run(
         "cluster": client.server,
         "account": _first_user(state),
         "checks": [check.for_ansible() for check in checks],
+        "key": key.for_ansible() if key else None,
+        "key_label": key_label(client.server, scope.namespace, scope.secret, state.service_accounts),
+        "usable": all(check.verdict == "ok" for check in checks if check.check != "named"),
         "ok": all(check.verdict == "ok" for check in checks) and not state.unreadable,
-        "problems": [*found, *(printable(f"{each}.") for each in unread)],
+        "problems": [*expired, *found, *(printable(f"{each}.") for each in unread)],
         "unreadable": [dict(each) for each in state.unreadable],
         "repair": repair.for_ansible(),
     }

@@ -113,7 +113,7 @@ class HttpClient:
         return self._exchange(method, f"http:{url.partition(':')[2]}", accept, authorization, end)
 
     def _exchange(self, method: str, url: str, accept: str, authorization: str, end: float, **more: t.Any) -> Answer:
-        headers = {"Accept": accept, "Accept-Encoding": "identity"}
+        headers = {"Accept": accept, "Accept-Encoding": "identity", **more.pop("headers", {})}
         # Without auth, the library would take credentials from the address.
         auth = partial(authorize, authorization=authorization)
         request = self._requests.Request(method, url, headers, auth=auth, **more).prepare()

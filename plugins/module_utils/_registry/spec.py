@@ -171,7 +171,7 @@ def open_registries(module: AnsibleModule, result: t.Callable[[], dict[str, t.An
 _NAMES = (
     *("registry", "repository", "repositories", "images", "tags", "source", "manifests", "keep_previous"),
     *("source_registry", "source_repository", "shared_tags", "digests", "revision", "in_use", "assume_pushed"),
-    *("namespace", "namespaces", "workloads", "label_selectors", "name"),
+    *("namespace", "namespaces", "workloads", "label_selectors", "name", "label"),
 )
 
 
@@ -302,6 +302,15 @@ def at_least(minimum: int, **values: int) -> None:
     for name, value in values.items():
         if value < minimum:
             raise ZotError("invalid_option", f"{name} is {value}, but must be at least {minimum}")
+
+
+def seconds_option(name: str, value: t.Any) -> int:
+    """A duration with a unit, in seconds. Raises ZotError for anything else."""
+    text = text_option(name, value)
+    found = re.fullmatch(r"([1-9]\d{0,5})([mhdw])", text)
+    if not found:
+        raise ZotError("invalid_option", f"{name} is {text!r}: use a number and the unit m, h, d or w, for example 30d")
+    return int(found[1]) * {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}[found[2]]
 
 
 def pattern_option(name: str, text: str) -> re.Pattern[str]:

@@ -139,6 +139,9 @@ def test_everything_is_ok(scene: Scene) -> None:
         "registry": REGISTRY,
         "cluster": "https://cluster.example:6443",
         "account": "puller",
+        "key": None,
+        "key_label": None,
+        "usable": True,
         "repair": {"action": "none", "changes": [], "service_accounts": []},
     }
 
