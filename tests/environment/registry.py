@@ -138,8 +138,8 @@ class Settings:
     rate: how many requests a second the registry answers for one path; the others get a 429. quota: how many
     repositories it takes; a manifest for one more gets a 429. gc_delay: the age in seconds from which Zot's garbage
     collection removes what nothing holds; see sweep(). events: the configuration of Zot's extension of that name.
-    scanner: the repository of the database of Zot's scanner in the registry itself. api_keys: whether users may have API
-    keys. The stand-in has no events, no scanner and no API keys.
+    scanner: the repository of the database of Zot's scanner in the registry itself. api_keys: whether users may have
+    API keys. The stand-in has no events, no scanner and no API keys.
     """
 
     rate: int | None = None
