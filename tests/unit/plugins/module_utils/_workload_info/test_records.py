@@ -113,7 +113,8 @@ class World:
         params: Dict = {
             "registry": REGISTRY, "namespace": NAMESPACE, "workloads": [], "label_selectors": [], "images": [],
             "repositories": [], "set_image": "false", "pin": False, "rollback": None, "assume_pushed": [],
-            "registry_aliases": [], "allow_empty": False, "wait": False, "wait_timeout": 120, "wait_sleep": 5, **options,
+            "registry_aliases": [], "allow_empty": False, "wait": False, "wait_timeout": 120, "wait_sleep": 5,
+            **options,
         }  # fmt: skip
         query = run.WorkloadQuery.of(params, check_mode=check_mode)
         return run.run(FakeCluster(*self.workloads.values(), *self.pods()), self, query)  # type: ignore[arg-type]
