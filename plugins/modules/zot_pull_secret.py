@@ -230,10 +230,8 @@ def main() -> None:
     try:
         with open_registries(module._module):
             request = Request.of(module.params)
-            if request.credentials:
-                # An admission webhook may quote what it refuses.
-                module._module.no_log_values.add(request.credentials.entry()["auth"])
-            result = run(connect(module), request, check_mode=module.check_mode)
+            hide = module._module.no_log_values.update
+            result = run(connect(module), request, hide, check_mode=module.check_mode)
     except (ZotError, ClusterError, InvalidNameError) as error:
         module.fail_json(**error.for_ansible())
     module.exit_json(**result)

@@ -37,6 +37,7 @@ TYPE = "kubernetes.io/dockerconfigjson"
 # The types of the secrets that a repair may replace. Something else uses a secret of any other type.
 REPLACEABLE = (*FIELDS, "Opaque")
 
+_SHORTEST = 8
 _SCHEME = re.compile(r"https?://")
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s%^`{}|\\:\[\]]*)(?::([0-9]*))?")
 _BROKEN_PATH = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -197,6 +198,16 @@ class EntryUpdate:
             entries.update((name, json.dumps(credentials.entry())) for name in self.registries)
         document = _json_text({**self.secret.others, "auths": _json_text(entries)})
         return base64.b64encode(document.encode()).decode()
+
+
+def hidden_texts(secret: Object) -> t.Iterator[str]:
+    """The texts of a Secret that no output may contain, in plain text and base64. Short ones are parts of words."""
+    yield from (value for value in (secret.get("data") or {}).values() if len(value) >= _SHORTEST)
+    for text in PullSecret.read(secret).auths.values():
+        entry = json.loads(text)
+        for name, value in entry.items() if isinstance(entry, dict) else ():
+            if isinstance(value, str) and len(value) >= _SHORTEST and name.lower() not in ("username", "email"):
+                yield value
 
 
 def secret_names(owner: Object) -> list[str]:

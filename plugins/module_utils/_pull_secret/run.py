@@ -23,6 +23,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys im
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     TYPE,
     PullSecret,
+    hidden_texts,
     printable_key,
     secret_names,
 )
@@ -43,9 +44,15 @@ _LONGEST_DELETION = 60.0
 _POLL = 0.5
 
 
-def run(client: ApiClient, request: Request, *, check_mode: bool = False) -> dict[str, t.Any]:
-    """Make the changes, and return the result. Raises ClusterError and ZotError."""
-    writer = _Writer(client, request, check_mode=check_mode)
+Hide = t.Callable[[t.Iterable[str]], None]
+
+
+def run(client: ApiClient, request: Request, hide: Hide, *, check_mode: bool = False) -> dict[str, t.Any]:
+    """Make the changes, and return the result. Raises ClusterError and ZotError.
+
+    *hide* receives the texts that no output may contain: the error of an admission webhook may quote what it refuses.
+    """
+    writer = _Writer(client, request, hide, check_mode=check_mode)
     before, done, has_copy = writer.secret()
     accounts = writer.service_accounts(names_secret=request.present) if _updates_accounts(request, done, before) else []
     return {
@@ -85,8 +92,9 @@ def _shown(secret: Object | None) -> dict[str, t.Any]:
 class _Writer:
     """The requests of one run."""
 
-    def __init__(self, client: ApiClient, request: Request, *, check_mode: bool) -> None:
+    def __init__(self, client: ApiClient, request: Request, hide: Hide, *, check_mode: bool) -> None:
         self._client = client
+        self._hide = hide
         self._request = request
         self._check_mode = check_mode
 
@@ -96,6 +104,8 @@ class _Writer:
         for attempt in range(1, _TRIES + 1):
             secret, copy = self._get(self._request.name), self._copy()
             wanted = plan(self._request, secret, copy)
+            for each in (secret, copy, {"type": TYPE, "data": wanted.data}):
+                self._hide(hidden_texts(each or {}))
             # A later attempt may find what the first one has written.
             first = first or (secret, wanted, copy is not None)
             self._require_no_manager(secret, wanted)

@@ -361,17 +361,21 @@ class TestRefusals:
         assert cluster.auths()[REGISTRY] == json.dumps(OLD)
 
     def test_a_refused_creation_after_the_deletion(self, cluster: Cluster) -> None:
-        """The error says that nothing is lost."""
+        """The error says that nothing is lost, and hides what a webhook quotes."""
         cluster.store.put(given("immutable"))
+        quoted: list[str] = []
 
         def refuse(request: Request) -> tuple[int, t.Any] | None:
             if request.verb == "POST" and request.body["metadata"].get("name") == NAME:
-                return status(403, "Forbidden", f"admission webhook denied {request.body['data']['.dockerconfigjson']}")
+                data = request.body["data"][".dockerconfigjson"]
+                quoted.append(data)
+                return status(403, "Forbidden", f"webhook denied {data} {base64.b64decode(data).decode()}")
             return None
 
         cluster.store.before = refuse
         failed = cluster()
         assert failed["error_class"] == "denied"
+        assert quoted[0] not in failed["msg"]
         assert "creates the secret with all its entries" in failed["msg"]
         cluster.store.before = lambda _request: None
         assert cluster()["action"] == "create"
