@@ -88,7 +88,10 @@ class Publisher:
                 return pending.pop(0)
             current.command = list(command)
             found, at_end = self._explorer.execute(command, at_end)
-            current = current.next.setdefault(found, _Point((*current.answers, found)))
+            # Not setdefault: pylint of ansible-core 2.19 would infer the call by itself without end.
+            if found not in current.next:
+                current.next[found] = _Point((*current.answers, found))
+            current = current.next[found]
             return found
 
         self._explorer.answer = answer
