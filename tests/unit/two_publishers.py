@@ -73,7 +73,7 @@ class Publisher:
         point = _Point()
         after = self.run(point, state)
         while point.result is None:
-            (point,) = point.next.values()
+            point = next(iter(point.next.values()))
         return point.result, after
 
     def run(self, point: _Point, state: State) -> State:

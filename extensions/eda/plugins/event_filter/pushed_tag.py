@@ -92,7 +92,9 @@ def main(event: dict[str, t.Any], scanned: bool = False) -> dict[str, t.Any] | l
         return {"payload": fields}
     summary = payload.get("summary")
     counts = {name: summary.get(name) for name in _COUNTS} if isinstance(summary, dict) else {}
-    if not counts or not all(type(count) is int and count >= 0 for count in counts.values()):
+    # bool is a subclass of int.
+    valid = [isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts.values()]
+    if not valid or not all(valid):
         return _refuse("summary", summary, "does not count vulnerabilities")
     return {"payload": {**fields, "summary": counts}}
 
