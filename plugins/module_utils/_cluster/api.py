@@ -285,7 +285,8 @@ class ApiClient:
                     header_params={"Accept": accept},
                     content_type=content_type,
                     serialize=False,
-                    _request_timeout=timeout,
+                    # A pair, because older versions of the library ignore a number with a fraction.
+                    _request_timeout=(timeout, timeout),
                 )
                 data = answer.data
         except Exception as error:
