@@ -53,11 +53,12 @@ def release_problems(release: Release, registry: RegistryImages, workloads: t.Se
 
 
 def unused_images(release: Release, registry: RegistryImages) -> list[str]:
-    """A sentence for each published image of a release, if the selection contains no workload."""
+    """A sentence for each repository of a release, if the selection contains no workload."""
+    names = dict.fromkeys(each.name for each in release.references)
     return [
         f"{reference} was released, but no selected workload uses an image of {registry.name}, so no pod runs it"
-        for reference in release.references
-        if registry.is_published(reference)
+        for reference in map(release.named, names)
+        if reference and registry.is_published(reference)
     ]
 
 
