@@ -47,7 +47,7 @@ PLACES = {
     "zot_publish": {
         "lookup": "GET .*/manifests/",
         "blob": "PATCH .*/blobs/",
-        "write": "PUT .*/manifests/1-amd64$",
+        "write": "PUT .*/manifests/upload-[0-9a-f]+-1-amd64$",
         "additional": "PUT .*/manifests/1$",
     },
 }

@@ -28,7 +28,7 @@ exec {program} "$@"
 KEEP = {"keep_previous": "{tag}-previous", "parallel": 1}
 # What runs, and how many writes it needs. The tag latest holds an index of amd64 and arm64.
 CASES: dict[str, tuple[str, dict[str, Any], int]] = {
-    "push": ("zot_push", {"tags": ["r3", "latest"], **KEEP}, 3),
+    "push": ("zot_push", {"tags": ["r3", "latest"], **KEEP}, 4),
     "index": ("zot_index", {"manifests": ["arm64", "s390x"], "tags": ["r2", "latest"], **KEEP}, 3),
     "tag": ("zot_tag", {"source": "amd64", "tags": ["latest", "stable"], **KEEP}, 4),
     "roll back": ("zot_tag", {"source": "latest-previous", "tags": ["latest", "stable"], "parallel": 1}, 2),
