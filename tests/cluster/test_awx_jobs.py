@@ -38,6 +38,7 @@ def test_every_job_template_with_its_default_answers(site: Site, tmp_path: Path)
             "zot_publish_revision": revision,
             "zot_promote_revision": revision,
             "zot_namespace": kubectl.namespace,
+            "zot_rotate_namespaces": kubectl.namespace,
         }
         given = {variable: answer for variable, answer in answers.items() if variable in questions}
         extra = tmp_path / "extravars"
@@ -71,6 +72,9 @@ def test_every_job_template_with_its_default_answers(site: Site, tmp_path: Path)
     for name in ("report", "prune"):
         run(name)
     assert digests() == first
+    # The credential type of the account for pods sets these variables.
+    environment |= {"ZOT_PULL_USERNAME": registry.reader.username, "ZOT_PULL_PASSWORD": registry.reader.password}
+    run("rotate")
 
     # The credential type of the source sets these variables.
     with registries.running() as source:
