@@ -112,4 +112,4 @@ def test_stale_image(site: Site, assert_documented: AssertDocumented) -> None:
     push("changed-env", "openclaw")
     environment["ANSIBLE_CALLBACK_RESULT_FORMAT"] = "yaml"
     run = playbook("killinit.zot.restart", zot_namespace=kubectl.namespace)
-    assert_documented(RESTART, _between(run, r"Restart stale workloads\] \*+\n", r"\n\n"))
+    assert_documented(RESTART, _between(run, r"Patch the workloads that are not current\] \*+\n", r"\n\n"))
