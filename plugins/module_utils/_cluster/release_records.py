@@ -15,7 +15,7 @@ import json
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import ImageUse, Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import ImageUse, Object, reference_to
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import (
     InvalidReferenceError,
     Reference,
@@ -43,7 +43,7 @@ class RecordedImage:
     @property
     def name(self) -> str:
         """The registry and the repository of the image."""
-        return Reference.parse(self.after).name
+        return known_reference(self.after).name
 
     def for_ansible(self, container: str) -> dict[str, t.Any]:
         """One of C(images) of a record in a result."""
@@ -118,6 +118,14 @@ class ReleaseRecord:
         }
 
 
+def known_reference(image: str) -> Reference:
+    """An image of a record, with the name that the registry has in the task. Raises InvalidReferenceError."""
+    found = reference_to(image)
+    if found is None:
+        raise InvalidReferenceError("not an image of a registry")
+    return found
+
+
 def key_of(use: ImageUse) -> str:
     """The name of a container or volume in a record. An init container and a container may have the same name."""
     return f"{use.kind} {use.name}"
@@ -142,7 +150,7 @@ def _image(found: t.Any) -> RecordedImage:
         _text(before["image"]), _digest(before), _text(after["image"]), _digest(after), found.get("pin") is True
     )
     # A rollback writes the image into the template. A release changes the tag or the digest, but no repository.
-    if Reference.parse(image.before).name != image.name:
+    if known_reference(image.before).name != image.name:
         raise InvalidReferenceError("another repository")
     return image
 

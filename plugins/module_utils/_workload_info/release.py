@@ -87,7 +87,6 @@ def patch_of(
     template: dict[str, t.Any] = {"metadata": {"annotations": annotations}} if annotations else {}
     specification: dict[str, list[dict[str, t.Any]]] = {}
     for use, image in images:
-        image = use.as_written(image)
         fields = {"image": {"reference": image}} if use.kind == "image volume" else {"image": image}
         specification.setdefault(use.path[0], []).append({"name": use.name, **fields})
     if specification:

@@ -19,8 +19,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.release_reco
     RecordedImage,
     ReleaseRecord,
     key_of,
+    known_reference,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.containers import Container
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import (
     ImageVerdict,
@@ -104,7 +104,7 @@ def _restored(
     rollback: Rollback,
 ) -> ImageVerdict:
     """The verdict with the image that the record says the container had, or with the revision that the user named."""
-    use, before = container.use, Reference.parse(recorded.before)
+    use, before = container.use, known_reference(recorded.before)
     tag = before.tagged(before.tag) if before.tag else None
     is_shared = rollback.move(before) is not None
     # A new pod takes what its node has for a shared tag.

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.release_records import (
     RecordedImage,
     ReleaseRecord,
+    known_reference,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem
@@ -107,7 +108,7 @@ class Rollback:
     def references(self, record: ReleaseRecord | None) -> t.Iterator[Reference]:
         """What must be read in the registry to restore the workload of a record."""
         for image in record.images.values() if record else ():
-            before = Reference.parse(image.before)
+            before = known_reference(image.before)
             yield before.tagged(before.tag) if before.tag else before
             for digest in filter(None, (before.digest, image.ran)):
                 yield before.pinned(digest)

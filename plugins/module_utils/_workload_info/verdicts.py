@@ -112,8 +112,8 @@ class _Situation:
 
     @property
     def images_set(self) -> Images:
-        """The images that the patch sets."""
-        return [(image.use, image.change) for image in self.mismatched if image.change]
+        """The images that the patch sets, with the name that each container has for the registry."""
+        return [(image.use, image.use.as_written(image.change)) for image in self.mismatched if image.change]
 
     def planned(self) -> ReleaseRecord:
         """The record of the patch. A patch that is repeated keeps what was there before the first one."""

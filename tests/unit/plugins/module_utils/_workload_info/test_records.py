@@ -41,6 +41,8 @@ from ansible_collections.killinit.zot.tests.unit.workload_objects import (
 )
 
 OTHER_APP = f"{REGISTRY}/other/db"
+# Another name of the registry.
+ALIAS = "zot.zot.svc:5000"
 A, B, C, D = (f"{letter}00000{number}" for number, letter in enumerate("abcd", 1))
 DIGESTS = {tag: digest(number) for number, tag in enumerate((A, B, C, D), 1)}
 
@@ -67,6 +69,7 @@ class World:
         return self._digest(str(reference))
 
     def _digest(self, text: str) -> str | None:
+        text = text.replace(ALIAS, REGISTRY)
         digest = text.partition("@")[2]
         known = digest in (*DIGESTS.values(), *self.tags.values())
         return (digest if known else None) if digest else self.tags.get(text)
@@ -205,6 +208,15 @@ class TestRollback:
         }
         assert world.rollback(A)["ok"]
         assert {name: world.image(name) for name in before} == before
+
+    def test_another_name_of_the_registry(self) -> None:
+        """The workload keeps the name that its nodes know, also in its record."""
+        image = f"{APP}:{A}".replace(REGISTRY, ALIAS)
+        world = World(workload(container(image), name="web"))
+        assert world.release(C, set_image="true", registry_aliases=[ALIAS])["ok"]
+        assert world.image("web") == image.replace(A, C)
+        assert world.rollback(A, registry_aliases=[ALIAS])["ok"]
+        assert (world.image("web"), world.runs["web"]) == (image, {"app": DIGESTS[A]})
 
     def test_everything_else_stays(self) -> None:
         """Another repository or tag, a pinned revision, what is paused, managed, scaled to zero, or stale."""
