@@ -119,7 +119,7 @@ EXAMPLES = r"""
 - name: Publish a revision
   killinit.zot.zot_publish:
     registry: oci.killinit.cc
-    revision: "3f2c1ab"
+    revision: "9d0e4f7"
     images:
       - repository: openclaw/openclaw
         archives:
@@ -132,7 +132,7 @@ EXAMPLES = r"""
 - name: Publish a revision without moving a shared tag
   killinit.zot.zot_publish:
     registry: oci.killinit.cc
-    revision: "3f2c1ab"
+    revision: "9d0e4f7"
     images:
       - repository: openclaw/workspace
         archive: dist/workspace.tar
@@ -141,7 +141,7 @@ EXAMPLES = r"""
 - name: Publish a revision, and move the shared tags only if it has no critical vulnerability
   killinit.zot.zot_publish:
     registry: oci.killinit.cc
-    revision: "3f2c1ab"
+    revision: "9d0e4f7"
     images:
       - repository: openclaw/workspace
         archive: dist/workspace.tar
