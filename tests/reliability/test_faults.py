@@ -159,7 +159,7 @@ class Work:
         return module(self.who, **{**SHORT, **more, **wanted})
 
     def _publish(self, short: dict[str, int]) -> Result:
-        modules = ("zot_push", "zot_index", "zot_image_info")
+        modules = ("zot_publish", "zot_push", "zot_index", "zot_image_info")
         play = {
             "hosts": "localhost",
             "gather_facts": False,
