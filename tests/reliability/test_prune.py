@@ -23,6 +23,7 @@ import requests
 from integration.support import Module
 from reliability.support import Start, archive, tags_in, wait_until_held
 
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import is_upload
 from environment import registry as registries
 from environment.faults import Fault, Proxy
 from environment.registry import Registry
@@ -154,33 +155,25 @@ def test_two_at_once(scene: Scene, start: Start) -> None:
 
 
 def test_beside_a_publish(scene: Scene, start: Start, module: Module, tmp_path: Path) -> None:
-    """A publish to the same repository, as by the role, while the tags of single architectures are also removed."""
+    """A publish to the same repository, while the tags of single architectures are also removed."""
     options = {**scene.options, "untag_members": True, "in_use": [*scene.options["in_use"], scene.before[NEWEST]]}
     for attempt in range(TIMES):
-        pushes = [
-            {
-                "archive": str(archive(tmp_path / f"new-{name}.tar", architecture=name)),
-                "repository": scene.repository,
-                "tags": [f"{PUBLISHED}-{name}"],
-                "index": PUBLISHED,
-            }
-            for name in ARCHITECTURES
-        ]
-        publisher = start("zot_push", scene.registry, images=pushes)
+        archives = {name: str(archive(tmp_path / f"new-{name}.tar", architecture=name)) for name in ARCHITECTURES}
+        images = [{"repository": scene.repository, "archives": archives}]
+        publisher = start("zot_publish", scene.registry, revision=PUBLISHED, images=images, keep_previous="")
         time.sleep(random.uniform(0, 0.5) if attempt else 0)
         running = start("zot_prune", scene.registry, **options)
-        members = [tag["digest"] for tag in publisher.result()["tags"]]
-        index = {"repository": scene.repository, "manifests": members, "tags": [PUBLISHED, "latest"]}
-        written = start("zot_index", scene.registry, **index).result()
-        done = running.result()
+        written, done = publisher.result(), running.result()
         assert (written["failed"], done["failed"]) == (False, False), (written, done)
+        members = [tag["digest"] for tag in written["tags"] if tag["tag"].startswith(f"{PUBLISHED}-")]
+        assert len(members) == len(ARCHITECTURES)
         now = tags_in(scene.registry, scene.repository)
-        assert now["latest"] == now[PUBLISHED] == written["image"]["digest"]
-        images = [f"{scene.repository}@{digest}" for digest in members]
-        assert all(image["exists"] for image in module("zot_image_info", images=images)["images"])
+        assert now["latest"] == now[PUBLISHED] == written["images"][0]["digest"]
+        found = module("zot_image_info", images=[f"{scene.repository}@{digest}" for digest in members])["images"]
+        assert all(image["exists"] for image in found)
         kept = [tag for tag in scene.needed if not re.search(r"-a\w+64$", tag) or tag.startswith((KEPT, f"{USED}-arm"))]
         assert {tag: now.get(tag) for tag in kept} == {tag: scene.needed[tag] for tag in kept}
-        tags = [PUBLISHED, "latest", *(f"{PUBLISHED}-{name}" for name in ARCHITECTURES)]
+        tags = [PUBLISHED, "latest", *(f"{PUBLISHED}-{name}" for name in ARCHITECTURES), *filter(is_upload, now)]
         assert not module("zot_tag", repository=scene.repository, tags=tags, state="absent")["failed"]
         scene.restore()
 
