@@ -200,7 +200,7 @@ def _custom_resources(client: Client, query: ClusterImageQuery, refused: list[Cl
     except ClusterError as error:
         if error.status != 403:
             raise
-        # Definitions have no namespace: whoever may read only a namespace gets the built-in kinds.
+        # Definitions have no namespace: a user who may read only one namespace gets only the built-in kinds.
         if not query.namespaces:
             refused.append(error)
     return found

@@ -256,7 +256,7 @@ def _wait_until(condition: Callable[[], bool], run: subprocess.Popen[str]) -> No
 
 
 def test_two_runs_at_once(scene: Scene) -> None:
-    """The pods can pull at the end, whoever wins; the next run leaves one key."""
+    """The pods can pull at the end, with the key of either run. The next run leaves one key."""
     scene.hold(scene.zot.reader)
     scene.age()
     with Pods(scene) as pods:

@@ -97,14 +97,13 @@ def small_archives() -> Archives:
 def archives_that_run() -> Archives:
     """The same with a program that a pod can run, made by buildah."""
     images = build(ROOT / ".cache" / "images")
-    return {name: images[each] for name, each in (("amd64", "buildah-amd64"), ("arm64", "buildah-arm64"))} | {
-        "new-amd64": images["changed-layer"]
-    }
+    names = {"amd64": "buildah-amd64", "arm64": "buildah-arm64", "new-amd64": "changed-layer"}
+    return {name: images[image] for name, image in names.items()}
 
 
 def release(revision: str, archives: Archives, amd64: str, **more: str) -> str:
     """Write the variables of a release of two architectures; return the argument that names their file."""
-    path = OUTPUT / f"release-{revision}{'-again' if amd64 != 'amd64' and revision == '3f2c1ab' else ''}.json"
+    path = OUTPUT / f"release-{revision}-{amd64}.json"
     files = {"amd64": str(archives[amd64]), "arm64": str(archives["arm64"])}
     images = [{"repository": REPOSITORY, "archives": files}]
     variables = {"zot_publish_revision": revision, "zot_publish_images": images, **more}

@@ -77,7 +77,7 @@ class Publisher:
         return point.result, after
 
     def run(self, point: _Point, state: State) -> State:
-        """Find what the publisher does at a point, and also what it does if it then goes on alone."""
+        """Find the next request of a publisher at a point, and its result if the other publisher sends no more."""
         pending = list(point.answers)
         current = point
         at_end = state

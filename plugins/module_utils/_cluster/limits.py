@@ -79,7 +79,7 @@ def retries(count: int, longest_pause: float) -> t.Any:
 
 @contextlib.contextmanager
 def logged_errors() -> t.Iterator[list[str]]:
-    """The errors that the library logs in the block. If a plugin fails, it logs that and goes on without an account."""
+    """The errors that the library logs in the block. If a plugin fails, the library only logs the error."""
     found: list[str] = []
 
     class Handler(logging.Handler):

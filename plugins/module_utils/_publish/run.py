@@ -75,8 +75,7 @@ def run(session: Session, params: t.Mapping[str, t.Any], moves: list[Move], *, d
         if dry_run:
             for each in publications:
                 moves += _plan(registry, each)
-            gate()
-        elif all(each.is_done for each in publications):
+        if dry_run or all(each.is_done for each in publications):
             gate()
         else:
             # Imported late: Python compiles all imports of a module in each task, and most tasks write nothing.

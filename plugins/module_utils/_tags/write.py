@@ -42,11 +42,15 @@ def written_by_another(reference: Reference, now: str | None, expected: str) -> 
     )
 
 
+def _moved_meanwhile(move: Move, now: str | None) -> ZotError:
+    return written_by_another(move.tag, now, f"not {move.before or 'nothing'} as at the start of the task")
+
+
 def still_needed(registry: Registry, move: Move) -> bool:
     """Whether the tag must still move. Raises ZotError if another client has moved it since the task read it."""
     now = registry.digest(move.tag)
     if now not in (move.before, move.after):
-        raise written_by_another(move.tag, now, f"not {move.before or 'nothing'} as at the start of the task")
+        raise _moved_meanwhile(move, now)
     return now != move.after
 
 
@@ -78,10 +82,8 @@ def look_again(
             if now and is_same(now):
                 move.after = now
                 return False
-            if not may_replace and refusal:
-                raise refusal(now)
             if not may_replace:
-                raise written_by_another(move.tag, now, f"not {move.before or 'nothing'} as at the start of the task")
+                raise refusal(now) if refusal else _moved_meanwhile(move, now)
             again = Move.plan(move.tag, now, move.after, keep_previous, registry.digest)
             move.before, move.keeper = now, again.keeper
         if not move.keeps or kept == now:

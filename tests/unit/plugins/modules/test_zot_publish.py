@@ -100,7 +100,7 @@ def test_a_published_revision_is_not_replaced(publish: Run, fake: t.Any, images:
 
 
 def test_a_refused_write_stops_before_the_shared_tags(publish: Run, fake: t.Any) -> None:
-    """One image fails, and no image moves a shared tag. The next task goes on."""
+    """If one image fails, no image moves a shared tag. The next task finishes the work."""
     fake.fail("tag", "demo/both:r1", "immutable-tag", tool="crane 0.22.1")
     result = publish()
     assert (result["error_class"], result["failed"]) == ("denied", True)

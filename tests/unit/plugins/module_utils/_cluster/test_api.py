@@ -391,7 +391,7 @@ class TestPlugin:
         return client(kubeconfig=config)
 
     def test_its_failure_is_the_error(self, capfd: pytest.CaptureFixture[str]) -> None:
-        """The library goes on without an account, and system:anonymous may not list anything."""
+        """The library then sends requests without an account, and system:anonymous may not list anything."""
         with pytest.raises(ClusterError) as caught:
             self.connected("echo SSO session expired >&2; exit 3")
         assert "exec: process returned 3. SSO session expired" in str(caught.value)
