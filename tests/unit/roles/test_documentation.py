@@ -39,7 +39,8 @@ def test_the_pages_have_no_warning(tmp_path: Path) -> None:
     """ansible-core 2.19 warns of a key that the next version does not know."""
     done = ansible_doc(tmp_path)
     assert done.returncode == 0, done.stderr
-    assert all(role in done.stdout for role in ROLES)
+    # ansible-core 2.16 writes the names in upper case.
+    assert all(role in done.stdout.lower() for role in ROLES)
     # ansible-core 2.20 also warns of a collection of its own.
     assert "DEPRECAT" not in done.stderr.upper()
     assert "attributes" not in done.stderr
