@@ -2,13 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The names of the variables that roles and playbooks of this collection know.
+"""The variables that roles and playbooks of this collection know, and which of them are text.
 
 Private to killinit.zot: it may change at any time.
 """
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import functools
 import typing as t
@@ -16,13 +17,10 @@ from pathlib import Path
 
 from ansible.module_utils.common.yaml import yaml_load
 
-_ROLES = Path(__file__).resolve().parents[2] / "roles"
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem
+from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.gate import GATE_OPTIONS
 
-# The variables of a gate against vulnerabilities, after the name of its playbook.
-_GATE = (
-    *("max_severity", "max_severity_fixable_only", "max_severity_unscanned", "max_severity_ignore"),
-    "max_severity_wait_timeout",
-)
+_ROLES = Path(__file__).resolve().parents[2] / "roles"
 
 # What the playbooks read, beside the variables of the roles. The key is the common beginning of the names.
 _OF_PLAYBOOKS = {
@@ -32,7 +30,7 @@ _OF_PLAYBOOKS = {
     ),
     "zot_promote": (
         *("images", "revision", "tags", "overwrite", "keep_previous", "referrers", "require", "verify_key"),
-        *_GATE,
+        *GATE_OPTIONS,
         *(f"source_{name}" for name in ("registry", "username", "password", "authfile", "ca_path", "validate_certs")),
     ),
     "zot_publish": ("host",),
@@ -40,24 +38,33 @@ _OF_PLAYBOOKS = {
     "zot_report": ("file", "repositories", "namespaces", "revisions", "registry_only", "vulnerabilities", "cve"),
     "zot_rollback": ("rollout",),
     "zot_rotate": ("namespaces",),
-    "zot_verify": ("at_risk", "revisions", *_GATE),
+    "zot_verify": ("at_risk", "revisions", *GATE_OPTIONS),
 }
 
 
-def unknown_variables(names: t.Iterable[str], prefixes: t.Iterable[str]) -> dict[str, str]:
-    """A sentence for each name that begins with one of *prefixes* and that no role and no playbook reads or sets.
+# The variables that are text, or a list of texts, after the name of their role or playbook.
+_TEXT = ("revision", "tags", "keep_previous", "name", "username", "password", "source_username", "source_password")
 
-    A prefix is the name of a role or of a playbook, for example C(zot_prune).
+
+def variable_problems(given: t.Mapping[str, t.Any], prefixes: t.Iterable[str]) -> dict[str, str]:
+    """A sentence for each variable that begins with one of *prefixes* and cannot be right, by the name of the variable.
+
+    No role and no playbook reads or sets it, or its value is no text although it must be. A prefix is the name of a
+    role or of a playbook, for example C(zot_prune). No template is evaluated.
     """
-    given = sorted(set(names))
     found = {}
     for prefix in prefixes:
         read, ours = _read(prefix), f"{prefix}_"
-        for name in given:
-            if name.startswith(ours) and name not in (*read, *_set(prefix)):
+        for name in sorted(given):
+            if not name.startswith(ours):
+                continue
+            if name not in (*read, *_set(prefix)):
                 nearest = difflib.get_close_matches(name[len(ours) :], [each[len(ours) :] for each in read], 1, 0.5)
                 hint = f"did you mean {ours}{nearest[0]}?" if nearest else f"its variables are {', '.join(read)}."
                 found[name] = f"{name} is not a variable of {prefix}: {hint}"
+            # Before ansible-core 2.19 a template turns a number into text, so no module can refuse it.
+            elif name[len(ours) :] in _TEXT and isinstance(given[name], (int, float, datetime.date)):
+                found[name] = text_problem(name, given[name]) or ""
     return found
 
 

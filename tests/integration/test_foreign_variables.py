@@ -38,6 +38,7 @@ ROLES = {
     "zot_rollback": ("zot_rollback_tag", "zot_rollback_tags"),
     "zot_prune": ("zot_prune_keep_newer", "zot_prune_keep_newer_than"),
     "zot_diagnose": ("zot_diagnose_timeout", "zot_diagnose_pull_timeout"),
+    "zot_rotate": ("zot_rotate_expires", "zot_rotate_expires_in"),
 }
 PLAYBOOKS = {
     "publish": ("zot_publish_tag", "zot_publish_tags"),
@@ -50,6 +51,7 @@ PLAYBOOKS = {
     "prune": ("zot_prune_keep_newer", "zot_prune_keep_newer_than"),
     "restart": ("zot_rollout_timeout", "zot_rollout_wait_timeout"),
     "event": ("zot_report_files", "zot_report_file"),
+    "rotate": ("zot_rotate_expires", "zot_rotate_expires_in"),
     "awx": ("zot_awx_image", "zot_awx_images"),
 }
 # The required arguments of the roles, which ansible-core checks first.
@@ -58,6 +60,8 @@ REQUIRED = {
     "zot_publish_revision": NEW,
     "zot_publish_images": [{"repository": "app", "archive": "none.tar"}],
     "zot_prune_repositories": ["app"],
+    "zot_pull_secret_username": "puller",
+    "zot_pull_secret_password": "Some-Password",
 }
 
 

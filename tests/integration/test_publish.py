@@ -334,7 +334,7 @@ def test_typed_at_a_command_line(release: dict[str, Any], playbook: Playbook, re
             "has the repository of another entry",
         ),
         ({"zot_publish_images": [{"archive": "a.tar"}]}, "repository"),
-        ({"zot_publish_revision": 5349}, "revision is the number 5349, not text: quote it"),
+        ({"zot_publish_revision": 5349}, "zot_publish_revision is the number 5349, not text: quote it"),
         ({"zot_publish_tags": [True]}, "tags[0] is the boolean True, not text: quote it"),
         (
             {"zot_publish_tags": "latest,r1-arm64"},

@@ -1,17 +1,18 @@
 # Copyright (c) 2026, killinit.zot contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Misspelt variables of each role and playbook."""
+"""Variables of each role and playbook that are misspelt, or a number instead of text."""
 
 from __future__ import annotations
 
+import datetime
 import re
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.killinit.zot.plugins.plugin_utils import _variables
-from ansible_collections.killinit.zot.plugins.plugin_utils._variables import unknown_variables
+from ansible_collections.killinit.zot.plugins.plugin_utils._variables import variable_problems
 
 ROOT = Path(_variables.__file__ or "").parents[2]
 
@@ -30,21 +31,42 @@ ROOT = Path(_variables.__file__ or "").parents[2]
         ("zot_promote", "zot_promote_source_user", "zot_promote_source_username"),
         ("zot_report", "zot_report_files", "zot_report_file"),
         ("zot_verify", "zot_verify_risk", "zot_verify_at_risk"),
+        ("zot_rotate", "zot_rotate_expires", "zot_rotate_expires_in"),
+        ("zot_promote", "zot_promote_max_severty", "zot_promote_max_severity"),
         ("zot_awx", "zot_awx_organisation", "zot_awx_organization"),
     ],
 )
 def test_the_nearest_name(prefix: str, name: str, nearest: str) -> None:
     problem = f"{name} is not a variable of {prefix}: did you mean {nearest}?"
-    assert unknown_variables([name, nearest, f"{prefix}_report", "zot_registry"], [prefix]) == {name: problem}
+    given = dict.fromkeys([name, nearest, f"{prefix}_report", "zot_registry"])
+    assert variable_problems(given, [prefix]) == {name: problem}
 
 
 def test_a_name_that_is_near_to_none() -> None:
-    problem = unknown_variables(["zot_release_xyz"], ["zot_release"])["zot_release_xyz"]
+    problem = variable_problems({"zot_release_xyz": 1}, ["zot_release"])["zot_release_xyz"]
     assert problem.endswith(": its variables are zot_release_on_failure, zot_release_serial, zot_release_set_image.")
 
 
 def test_variables_of_something_else_are_not_checked() -> None:
-    assert unknown_variables(["zot_pruned", "zot_rollout_x", "prune"], ["zot_prune"]) == {}
+    assert variable_problems(dict.fromkeys(["zot_pruned", "zot_rollout_x", "prune"]), ["zot_prune"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("zot_publish_revision", 5349, "number 5349"),
+        ("zot_rollback_revision", 12.5, "number 12.5"),
+        ("zot_promote_revision", datetime.date(2026, 3, 1), "date 2026-03-01"),
+        ("zot_promote_tags", True, "boolean True"),
+        ("zot_pull_secret_password", 83, "number 83"),
+    ],
+)
+def test_a_value_that_must_be_text(name: str, value: object, kind: str) -> None:
+    prefix = name.rpartition("_")[0]
+    problem = variable_problems({name: value}, [prefix])[name]
+    assert problem.startswith(f"{name} is the {kind}, not text: quote it")
+    for good in (str(value), "{{ sha }}", None, ["r1"]):
+        assert variable_problems({name: good}, [prefix]) == {}
 
 
 def test_the_names_of_the_playbooks_are_complete() -> None:
@@ -55,4 +77,4 @@ def test_the_names_of_the_playbooks_are_complete() -> None:
     prefixes = [path.name for path in ROOT.glob("roles/*")]
     prefixes += ["zot_awx", "zot_promote", "zot_release", "zot_report", "zot_verify"]
     assert len(names) > 60
-    assert unknown_variables(names, prefixes) == {}
+    assert variable_problems(dict.fromkeys(names), prefixes) == {}
