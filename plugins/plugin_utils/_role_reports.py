@@ -15,6 +15,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import without_architecture
+from ansible_collections.killinit.zot.plugins.plugin_utils import _release_reports
 
 Result = t.Mapping[str, t.Any]
 Report = t.Dict[str, t.Any]  # noqa: UP006 - Python 3.9 evaluates it
@@ -252,13 +253,6 @@ def _used(key: Result) -> str:
     return str(key["last_used_at"] or key["created_at"])
 
 
-def rollback_cluster(*, name: str, rollout: Result, failure: str) -> Report:
-    """What the playbook rollback has done with one cluster. *failure* is the reason if the rollout has no report."""
-    ok = bool(rollout.get("ok"))
-    problem = None if ok else "; ".join(rollout.get("problems") or ()) or failure
-    return {"name": name, "ok": ok, "problem": problem, "rollout": rollout or None}
-
-
 def verify(*, result: Result, scan: Result, at_risk: str, gate: bool) -> Report | None:
     """The report of the playbook verify about the images in use, None if they were not read.
 
@@ -364,7 +358,11 @@ REPORTS: t.Mapping[str, t.Callable[..., Report | None]] = {
     "zot_pull_secret": pull_secret,
     "zot_rotate": rotate,
     "rotated_keys": rotate_all,
-    "rolled_back_cluster": rollback_cluster,
+    "cluster": _release_reports.cluster,
+    "finished_cluster": _release_reports.finished_cluster,
+    "restored_cluster": _release_reports.restored_cluster,
+    "zot_release": _release_reports.release,
+    "rolled_back_clusters": _release_reports.rollback,
     "zot_rollout": rollout,
     "zot_verify": verify,
     "zot_report_cve": reported_vulnerabilities,

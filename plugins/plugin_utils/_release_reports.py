@@ -1,0 +1,105 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The reports of the playbooks release and rollback: one entry for each cluster.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+Result = t.Mapping[str, t.Any]
+Report = t.Dict[str, t.Any]  # noqa: UP006 - Python 3.9 evaluates it
+
+_DONE = ("released", "rolled back")
+
+
+def cluster(
+    *,
+    name: str,
+    result: str,
+    problem: str | None = None,
+    pull_secret: Result | None = None,
+    rollout: Result | None = None,
+) -> Report:
+    """What a playbook has done with one cluster, by its *result*. The other values are the reports of the roles."""
+    return {
+        "name": name,
+        "ok": result in _DONE,
+        "result": result,
+        "problem": problem,
+        "pull_secret": pull_secret or None,
+        "rollout": rollout or None,
+    }
+
+
+def finished_cluster(
+    *, name: str, done: str, rollout: Result, failure: str, pull_secret: Result | None = None
+) -> Report:
+    """A cluster after the rollout. *done* is the result if it is right, *failure* the reason if it has no report."""
+    ok = bool(rollout.get("ok"))
+    problem = None if ok else _problem(rollout, failure)
+    return cluster(
+        name=name, result=done if ok else "failed", problem=problem, pull_secret=pull_secret, rollout=rollout
+    )
+
+
+def restored_cluster(*, released: Result, rollout: Result, failure: str) -> Report:
+    """A cluster after a release that has failed. *released* is its report from before, *rollout* of the rollback."""
+    if not rollout.get("ok"):
+        problems = [released["problem"], f"it was not restored: {_problem(rollout, failure)}"]
+        return {
+            **released,
+            "ok": False,
+            "result": "not restored",
+            "problem": "; ".join(filter(None, problems)),
+            "rollout": rollout or None,
+        }
+    if released["result"] == "not started" and not rollout["changed"]:
+        return dict(released)
+    return {**released, "ok": False, "result": "restored", "rollout": rollout}
+
+
+def _problem(rollout: Result, failure: str) -> str:
+    return "; ".join(rollout.get("problems") or ()) or failure
+
+
+def release(*, clusters: t.Sequence[Result], published: Result, rolled_back: Result) -> Report:
+    """The report of the playbook release. *rolled_back* is empty if the shared tags were not to be rolled back."""
+    revision = published["revision"]
+    if rolled_back.get("ok"):
+        tags = "The shared tags are rolled back."
+    elif rolled_back:
+        tags = f"The shared tags are not rolled back: {'; '.join(rolled_back['problems'])}"
+    else:
+        tags = (
+            f"The shared tags refer to {revision}. To roll back, run ansible-playbook killinit.zot.rollback with the"
+            " inventory and the variables of this release."
+        )
+    ok = bool(clusters) and all(each["ok"] for each in clusters)
+    failure = [f"The revision {revision} is not released to all clusters.", *_lines(clusters), tags]
+    return {
+        "ok": ok,
+        "revision": revision,
+        "rollback": rolled_back or None,
+        "clusters": list(clusters),
+        "problems": [] if ok else failure,
+    }
+
+
+def rollback(*, rolled_back: Result, clusters: t.Sequence[Result], tags_only: bool) -> Report:
+    """The report of the playbook rollback, after the role zot_rollback has moved the shared tags."""
+    ok = all(each["ok"] for each in clusters) and (tags_only or bool(clusters))
+    failure = ["The shared tags are rolled back, but not all clusters.", *_lines(clusters)]
+    problems = [*rolled_back["problems"], *([] if ok else failure)]
+    return {**rolled_back, "ok": not problems, "clusters": list(clusters), "problems": problems}
+
+
+def _lines(clusters: t.Sequence[Result]) -> t.Iterator[str]:
+    for each in clusters:
+        yield f"{each['name']}: {each['result']}{': ' + each['problem'] if each['problem'] else ''}."
+        if (each["rollout"] or {}).get("runs"):
+            yield f"{each['name']} runs {', '.join(each['rollout']['runs'])}."
