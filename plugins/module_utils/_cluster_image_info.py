@@ -35,6 +35,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
 _PARALLEL = 8
 _REASONS: t.Mapping[str, str] = {
     "missing": "the registry does not have it: a new pod cannot pull it",
+    "incomplete": "the registry has lost its image for {lost}: a new pod on such a node cannot pull it",
     "untagged": "no tag refers to it: the registry deletes it with the next garbage collection",
     "shared_tag": "only shared tags ({tags}) refer to it: it is lost when they move",
 }
@@ -91,18 +92,24 @@ class IncompleteError(ClusterError):
 
 @dataclass(frozen=True)
 class _UsedImage:
-    """An image in use. *users* are the namespace, the owner and the kind of each use."""
+    """An image in use. *users* are the namespace, the owner and the kind of each use.
+
+    *lost* are the platforms of an index whose manifests the registry has lost.
+    """
 
     reference: Reference
     digest: str | None
     tags: t.Sequence[str]
     risk: str | None
+    lost: t.Sequence[str]
     users: t.Sequence[tuple[str, str, str]]
 
     @property
     def reason(self) -> str | None:
         """Why the image can be lost."""
-        return _REASONS[self.risk].format(tags=" and ".join(self.tags)) if self.risk else None
+        if self.risk is None:
+            return None
+        return _REASONS[self.risk].format(tags=" and ".join(self.tags), lost=" and ".join(self.lost))
 
     def for_ansible(self) -> dict[str, t.Any]:
         """One of C(images) in a result."""
@@ -259,15 +266,47 @@ class _TaggedImages:
 
     def assess(
         self, reference: Reference, digest: str | None, uses: t.Sequence[ImageInUse]
+    ) -> tuple[list[str], str | None, list[str]]:
+        """The tags that refer to a digest, its risk or None, and the platforms that the index has lost."""
+        if digest is None:
+            return [], "missing", []
+        by_repository = {each.repository: each for use in uses for each in _references(use, self._query)}
+        tags, risk = self._tags(reference, digest, by_repository, uses)
+        lost = [] if risk in ("missing", "untagged") else self._lost_platforms(digest, by_repository)
+        return tags, "incomplete" if lost else risk, lost
+
+    def _lost_platforms(self, digest: str, by_repository: t.Mapping[str, Reference]) -> list[str]:
+        """The platforms of an index whose manifests are in none of the repositories.
+
+        Zot deletes a manifest that an index lists when another image gets the last tag of the manifest.
+        """
+        members = {
+            (each.digest, each.platform)
+            for name in by_repository
+            for image in self._images[name]
+            if image.digest == digest
+            for each in image.members
+            # No node pulls an attestation.
+            if each.digest != digest and each.platform and not each.platform.startswith("unknown")
+        }
+        return sorted(
+            str(platform)
+            for member, platform in members
+            if not any(self._registry.digest(place.pinned(member)) for place in by_repository.values())
+        )
+
+    def _tags(
+        self,
+        reference: Reference,
+        digest: str,
+        by_repository: t.Mapping[str, Reference],
+        uses: t.Sequence[ImageInUse],
     ) -> tuple[list[str], str | None]:
         """The tags that refer to a digest, and its risk: C(missing), C(untagged), C(shared_tag) or None.
 
         Shared tags count only if there is no tag of a revision. The search extension may be outdated, so each tag is
         read again from the registry.
         """
-        if digest is None:
-            return [], "missing"
-        by_repository = {each.repository: each for use in uses for each in _references(use, self._query)}
         tagged = {
             place.tagged(image.tag): image.digest
             for name, place in by_repository.items()

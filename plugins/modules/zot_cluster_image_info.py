@@ -105,6 +105,7 @@ images:
     risk:
       description:
         - V(missing) means that the registry does not have the image.
+        - V(incomplete) means that the registry has the index, but not the image of one of its platforms.
         - V(untagged) means that no tag refers to the image.
         - V(shared_tag) means that only shared tags refer to the image.
         - V(null) means that there is no risk.

@@ -19,7 +19,7 @@ Dict = t.Mapping[str, t.Any]
 UNKNOWN = "\N{EN DASH}"
 _STEPS = ((86400 * 365, "year"), (86400 * 30, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
 # The risks, the worst first. Only the worst risk of an image is shown.
-_RISKS = ("missing", "untagged", "shared_tag")
+_RISKS = ("missing", "incomplete", "untagged", "shared_tag")
 
 
 @dataclass

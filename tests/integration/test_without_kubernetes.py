@@ -98,3 +98,29 @@ def test_publish(run: Run, images: Images, registry: Registry, repository: str, 
         assert done.returncode == 0, done.stdout + done.stderr
         assert recap(done)["changed"] == 1
         assert any(request.method == "PUT" for request in registry.requests()[before:]) is not bool(options)
+
+
+def test_rollback_of_tags(run: Run, images: Images, repository: str, tmp_path: Path) -> None:
+    """Two revisions, and the playbook that moves the shared tag back. On a cluster it says what to install."""
+    variables = tmp_path / "release.json"
+    release: dict[str, Any] = {"zot_publish_images": [{"repository": repository, "archive": ""}]}
+    for revision, archive in (("a000001", "buildah-amd64"), ("b000002", "changed-layer")):
+        release["zot_publish_images"][0]["archive"] = str(images[archive])
+        variables.write_text(json.dumps({**release, "zot_publish_revision": revision}))
+        done = run("playbook", "killinit.zot.publish", "--extra-vars", f"@{variables}")
+        assert done.returncode == 0, done.stdout + done.stderr
+    variables.write_text(json.dumps(release))
+
+    for options in (["--check"], []):
+        done = run(
+            "playbook", "killinit.zot.rollback", "--extra-vars", f"@{variables}", "-e", "zot_rollback_rollout=false",
+            *options,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "latest: b000002 → a000001" in done.stdout
+
+    for name in ("restart", "rollback"):
+        done = run("playbook", f"killinit.zot.{name}", "--extra-vars", f"@{variables}", "-e", "zot_namespace=app")
+        assert done.returncode == 2
+        assert "uses a cluster and needs the collection kubernetes.core" in done.stdout + done.stderr
+        assert "ansible-galaxy collection install kubernetes.core" in done.stdout + done.stderr

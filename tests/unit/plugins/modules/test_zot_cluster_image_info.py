@@ -403,6 +403,26 @@ def test_an_image_that_the_registry_lost(reported: str | None, scene: Scene) -> 
     assert "a new pod cannot pull it" in found["at_risk"][0]
 
 
+@pytest.mark.parametrize("searched", [True, False])
+def test_an_index_that_lost_a_member(searched: bool, scene: Scene) -> None:
+    """Its tag and its digest are still there, but a node of this platform cannot pull it. The other index is whole."""
+    scene.web.lost.add(scene.digest("3f2c1ab-arm64"))
+    if not searched:
+        scene.web.searched = None
+    found = scene(
+        workload("Deployment", f"{scene.app}:3f2c1ab"),
+        running_pod(scene, f"{scene.app}:3f2c1ab", "3f2c1ab", **REPLICASET_POD),
+        workload("Deployment", f"{scene.app}:stable", "other"),
+    )
+    images = {image["digest"]: (image["risk"], image["tags"]) for image in found["images"]}
+    assert images == {
+        scene.digest("3f2c1ab"): ("incomplete", ["3f2c1ab"]),
+        scene.digest("stable"): (None, ["cafe123"]),
+    }
+    (sentence,) = found["at_risk"]
+    assert sentence.endswith("has lost its image for linux/arm64: a new pod on such a node cannot pull it")
+
+
 def test_a_repository_that_the_registry_lost(scene: Scene) -> None:
     found = scene(workload("Deployment", f"{scene.server.host}/openclaw/gone:1"))
     assert [image["risk"] for image in found["images"]] == ["missing"]
