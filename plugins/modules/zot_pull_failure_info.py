@@ -113,8 +113,11 @@ findings:
         - One of V(reference_malformed), V(pull_policy_never), V(host_unknown), V(connection_refused), V(timed_out),
           V(plain_http), V(certificate_not_trusted), V(rate_limited), V(quota_exceeded), V(registry_failing),
           V(disk_full), V(secret_missing), V(secret_type), V(secret_unreadable), V(secret_without_entry),
-          V(secret_not_named), V(credentials_refused), V(read_denied), V(repository_missing), V(tag_missing),
-          V(digest_missing), V(platform_missing), V(architecture_wrong), V(pulling), V(works_now), V(unknown).
+          V(secret_not_named), V(credentials_refused), V(key_expired), V(key_revoked), V(read_denied),
+          V(repository_missing), V(tag_missing), V(digest_missing), V(platform_missing), V(architecture_wrong),
+          V(pulling), V(works_now), V(unknown).
+        - V(key_expired) and V(key_revoked) are known only of an API key that M(killinit.zot.zot_pull_secret_key) has
+          written. The registry rejects it like a wrong password.
       type: str
       sample: tag_missing
     message:

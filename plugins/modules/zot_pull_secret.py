@@ -52,29 +52,6 @@ options:
       - The password, or an API key of Zot (C(zak_)...). A value that is not text is an error, because YAML reads an
         unquoted C(0012345) as another number.
     type: raw
-  pull_key:
-    description:
-      - What is known of the API key in O(pull_password), which M(killinit.zot.zot_api_key) returns. It is written into
-        the annotation C(killinit.zot/api-keys) of the secret, with a fingerprint of the key.
-        M(killinit.zot.zot_pull_secret_info) returns it as RV(killinit.zot.zot_pull_secret_info#module:key).
-      - If the secret meanwhile holds another API key than the one in C(replaces), nothing is written, and the module
-        fails. So two tasks at the same time do not revoke the key of each other.
-    type: dict
-    suboptions:
-      uuid:
-        description: The UUID of the key.
-        type: str
-        required: true
-      label:
-        description: The label of the key.
-        type: str
-        required: true
-      expires_at:
-        description: When the key expires, in UTC.
-        type: str
-      replaces:
-        description: The UUID of the key that the secret held when the task decided to replace it. If not set, none.
-        type: str
   service_accounts:
     description:
       - The service accounts that must name the pull secret. A pod gets their pull secrets if it names none itself.
@@ -210,22 +187,11 @@ def main() -> None:
             "name": {"type": "raw", "default": "zot-pull-secret"},
             "pull_username": {"type": "raw"},
             "pull_password": {"type": "raw", "no_log": True},
-            "pull_key": {
-                "type": "dict",
-                "no_log": False,
-                "options": {
-                    "uuid": {"type": "str", "required": True},
-                    "label": {"type": "str", "required": True},
-                    "expires_at": {"type": "str"},
-                    "replaces": {"type": "str"},
-                },
-            },
             "service_accounts": {"type": "list", "elements": "str", "default": []},
             "force": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         required_together=[("pull_username", "pull_password")],
-        required_by={"pull_key": "pull_password"},
     )
     try:
         with open_registries(module._module):

@@ -124,8 +124,8 @@ account:
   sample: puller
 key:
   description:
-    - The API key in the entry of the registry, as M(killinit.zot.zot_pull_secret) recorded it. It is known only if the
-      entry was written with O(killinit.zot.zot_pull_secret#module:pull_key), and was not changed since.
+    - The API key in the entry of the registry. It is known only if M(killinit.zot.zot_pull_secret_key) has written the
+      entry, and it was not changed since.
   returned: success
   type: dict
   contains:
@@ -143,8 +143,8 @@ key:
       sample: "2027-02-28T10:00:00Z"
 key_label:
   description:
-    - The label that the role P(killinit.zot.zot_rotate#role) gives the keys of this secret. V(null) if the service
-      accounts cannot be read.
+    - The label that M(killinit.zot.zot_pull_secret_key) gives the keys of this secret. V(null) if the service accounts
+      cannot be read.
   returned: success
   type: str
   sample: openclaw/zot-pull-secret at cluster.example.com:6443 (1c2d3e4f)

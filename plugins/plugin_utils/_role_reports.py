@@ -162,84 +162,54 @@ def pull_secret(*, before: Result, written: Result, after: Result, namespace: t.
     }
 
 
-def rotate(
-    *,
-    before: Result,
-    key: Result,
-    written: Result,
-    after: Result,
-    lost: Result,
-    revoked: Result,
-    failure: str,
-    namespace: t.Any,
-    check_mode: bool,
-) -> Report:
-    """The report of the role zot_rotate. *failure* is the reason why a task has failed. No API key is in it."""
-    renews = bool(key.get("created"))
-    writes = renews and not check_mode
-    now = after if writes else before
-    held = (now if "checks" in now else before).get("key") or {}
-    problems = [failure] if failure else []
-    if renews and "action" not in written:
-        problems.append(written.get("msg") or "The pull secret was not written.")
-    elif writes and "checks" in after and held.get("uuid") != key["uuid"]:
-        problems.append("The pull secret holds another key than the new one: another run rotates it, too.")
-    # In check mode the new key would solve the problems of the old one.
-    if writes or not renews:
-        problems += _problems(now)
-    last = revoked if "api_keys" in revoked else key
-    used = [each["last_used_at"] for each in last.get("api_keys") or () if each["uuid"] == held.get("uuid")]
-    gone = [*(lost.get("revoked") or ()), *(revoked.get("revoked") or ())]
-    result = "failed" if problems else "renewed" if renews else "kept"
-    name = before.get("name")
-    expires = key.get("expires_at") if renews and check_mode else held.get("expires_at")
-    did = "would be renewed" if renews and check_mode else f"was {result}"
-    ends = f" It expires at {expires}." if expires else ""
+def rotate(*, result: Result, check_mode: bool) -> Report:
+    """The report of the role zot_rotate. No API key is in it."""
+    keys = result.get("secrets") or []
     return {
-        "ok": not problems,
-        "changed": any(each.get("changed") for each in (key, written, lost, revoked)),
-        "result": result,
-        "namespace": before.get("namespace", namespace),
-        "name": name,
-        "registry": before.get("registry"),
-        "cluster": before.get("cluster"),
-        "account": (now if "checks" in now else before).get("account"),
-        "label": before.get("key_label"),
-        "uuid": held.get("uuid"),
-        "expires_at": held.get("expires_at"),
-        "last_used_at": used[0] if used else None,
-        "revoked": gone,
-        "unused": [each for each in last.get("unused") or () if each["uuid"] not in {one["uuid"] for one in gone}],
-        "summary": f"The key of {name} in namespace {before.get('namespace', namespace)} {did}.{ends}",
-        "problems": problems,
+        "ok": bool(result.get("ok")),
+        "changed": bool(result.get("changed")),
+        "registry": result.get("registry"),
+        "cluster": result.get("cluster"),
+        "keys": [{**each, "problem": " ".join(each["problems"]) or None} for each in keys],
+        "unused": result.get("unused") or [],
+        "summary": [_rotated(each, check_mode=check_mode) for each in keys],
+        "problems": result["problems"] if "problems" in result else [result["msg"]],
     }
 
 
-def rotate_all(*, clusters: t.Mapping[str, t.Sequence[Result]]) -> Report:
+def _rotated(key: Result, *, check_mode: bool) -> str:
+    did = "would be renewed" if check_mode and key["result"] == "renewed" else f"was {key['result']}"
+    ends = f" It expires at {key['expires_at']}." if key["expires_at"] else ""
+    # The right to pull is not proved by that.
+    only = " No workload uses the registry, so it was used without an image." if key["proof"] == "registry" else ""
+    return f"The key of {key['name']} in namespace {key['namespace']} {did}.{ends}{only}"
+
+
+def rotate_all(*, clusters: t.Mapping[str, Result]) -> Report:
     """The report of the playbook rotate. *clusters* are the reports of the role, by host."""
-    keys = [{"host": host, **each} for host, reports in clusters.items() for each in reports]
-    problems = [
-        *(f"{each['host']}, {each['namespace']}: {text}" for each in keys for text in each["problems"]),
-        *(
-            f"{host}: The keys were not rotated. Read its first error."
-            for host, reports in clusters.items()
-            if not reports
-        ),
-    ]
+    keys = [{"host": host, **each} for host, report in clusters.items() for each in report.get("keys") or ()]
     revoked = [one for each in keys for one in each["revoked"]]
     gone = {each["uuid"] for each in revoked}
-    unused = {one["uuid"]: one for each in keys for one in each["unused"] if one["uuid"] not in gone}
-    columns = ("host", "namespace", "name", "result", "label", "uuid", "expires_at", "last_used_at", "problem")
-    rows = [{**each, "problem": " ".join(each["problems"]) or None} for each in keys]
+    unused = {
+        one["uuid"]: one
+        for report in clusters.values()
+        for one in report.get("unused") or ()
+        if one["uuid"] not in gone
+    }
+    columns = ("host", "namespace", "name", "result", "label", "uuid", "expires_at", "last_used_at", "proof", "problem")
+    unread = ["The keys were not rotated. Read its first error."]
+    problems = [
+        f"{host}: {text}" for host, report in clusters.items() for text in (report["problems"] if report else unread)
+    ]
     return {
         "ok": not problems,
-        "changed": any(each["changed"] for each in keys),
-        "registry": next((each["registry"] for each in keys if each["registry"]), None),
-        "keys": [{name: row[name] for name in columns} for row in rows],
+        "changed": any(report.get("changed") for report in clusters.values()),
+        "registry": next((report["registry"] for report in clusters.values() if report.get("registry")), None),
+        "keys": [{name: key[name] for name in columns} for key in keys],
         "revoked": revoked,
         "unused": list(unused.values()),
         "summary": [
-            *(f"{each['host']}: {each['summary']}" for each in keys),
+            *(f"{host}: {text}" for host, report in clusters.items() for text in report.get("summary") or ()),
             *(
                 f"Nobody has used the key {each['uuid']} ({each['label']}) since {_used(each)}."
                 for each in unused.values()

@@ -22,6 +22,7 @@ CLUSTER_MODULES = frozenset(
         "zot_workload_info",
         "zot_pull_secret",
         "zot_pull_secret_info",
+        "zot_pull_secret_key",
         "zot_pull_failure_info",
         "zot_cluster_image_info",
     )

@@ -15,13 +15,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 import yaml
-from cluster.support import Site, pull_secret, ready, restricted, stats, workload
+from cluster.support import Site, auth, pull_secret, ready, restricted, secret, stats, workload
 from integration.secret_leaks import Watched, assert_no_leak, forms, verbose_settings
 from integration.support import recap
 
@@ -30,6 +31,7 @@ from environment.faults import Fault, Proxy
 from environment.registry import Account, Registry, free_port
 
 NAME, ROTATE = "zot-pull-secret", "killinit.zot.rotate"
+API_KEYS = "killinit.zot/api-keys"
 KEY_PATH = "/zot/auth/apikey"
 SOON = {"days": 5}
 
@@ -114,8 +116,19 @@ class Scene:
         return str(self.the_only_key()["uuid"])
 
 
+@pytest.fixture(scope="module")
+def abandoned(zot: Registry) -> Iterator[dict[str, Any]]:
+    """A key of the reader that nobody uses, since the beginning of the first test."""
+    with zot.session(zot.reader) as session:
+        address = f"https://{zot.host}{KEY_PATH}"
+        made: dict[str, Any] = session.post(address, json={"label": "abandoned"}).json()
+        yield made
+        session.delete(f"{address}?id={made['uuid']}")
+
+
 @pytest.fixture
-def scene(zot: Registry, site: Site) -> Scene:
+def scene(zot: Registry, site: Site, abandoned: dict[str, Any]) -> Scene:
+    assert abandoned["uuid"]
     return Scene(site, zot.host, zot.ca)
 
 
@@ -183,6 +196,97 @@ def test_a_password_becomes_a_key(scene: Scene) -> None:
 def test_the_pull_secret_is_created(scene: Scene) -> None:
     assert scene.rotate().returncode == 0
     assert scene.the_only_key()
+
+
+def test_a_namespace_without_a_workload(scene: Scene) -> None:
+    """The key is proved by a request to the registry itself, and the report says so. Other selections find nothing."""
+    scene.kubectl("delete", "deployment/openclaw")
+    done = scene.rotate()
+    assert done.returncode == 0, done.stdout
+    assert scene.the_only_key()
+    report = stats(done, "zot_rotate_report")
+    assert [(row["result"], row["proof"]) for row in report["keys"]] == [("renewed", "registry")]
+    assert "No workload uses the registry" in report["summary"][0]
+    wrong = scene.rotate(zot_pull_secret_workloads="deployment/openclaw", zot_rotate_force=True)
+    assert wrong.returncode == 2, wrong.stdout
+    assert "deployment/openclaw" in stats(wrong, "zot_rotate_report")["problems"][0]
+    assert scene.the_only_key()
+
+
+def test_the_entry_of_a_repository_is_no_proof(scene: Scene) -> None:
+    """Kubelet pulls with that entry first, so its password says nothing of the new key."""
+    reader, repository = scene.zot.reader, scene.image.rpartition(":")[0]
+    scene.kubectl.apply(secret(NAME, {"auths": {repository: {"auth": auth(reader.username, reader.password)}}}))
+    scene.age()
+    done = scene.rotate()
+    assert done.returncode == 0, done.stdout
+    assert scene.the_only_key()["expirationDate"] == stats(done, "zot_rotate_report")["keys"][0]["expires_at"]
+    data = scene.kubectl.get("secret", NAME)["data"][".dockerconfigjson"]
+    entries = json.loads(base64.b64decode(data))["auths"]
+    assert entries[repository] == {"auth": auth(reader.username, reader.password)}
+
+
+def test_diagnose_tells_a_key_from_a_password(scene: Scene) -> None:
+    """Kubelet and Zot say the same of a key that was revoked, of one that has expired, and of a wrong password."""
+    assert scene.rotate().returncode == 0
+    key = scene.the_only_key()
+    scene.ask("DELETE", params={"id": key["uuid"]})
+    scene.kubectl("scale", "deployment/openclaw", "--replicas=1")
+
+    def causes() -> list[str]:
+        done = scene.site.playbook("killinit.zot.diagnose", zot_namespace=scene.kubectl.namespace)
+        return [each["cause"] for each in stats(done, "zot_diagnose_report")["findings"]]
+
+    assert causes() == ["key_revoked"]
+    records = json.loads(scene.kubectl.get("secret", NAME)["metadata"]["annotations"][API_KEYS])
+    records[scene.host]["expires_at"] = "2020-01-01T00:00:00Z"
+    scene.kubectl("annotate", "--overwrite", f"secret/{NAME}", f"{API_KEYS}={json.dumps(records)}")
+    assert causes() == ["key_expired"]
+    scene.hold(Account(scene.zot.reader.username, "wrong-0815"))
+    assert causes() == ["credentials_refused"]
+
+
+def test_a_key_cannot_rotate(scene: Scene) -> None:
+    """Whoever has one key would otherwise have access for ever."""
+    assert scene.rotate().returncode == 0
+    key = scene.the_only_key()
+    refused = scene.rotate(zot_pull_secret_password=scene.held().password, zot_rotate_force=True)
+    assert refused.returncode == 2, refused.stdout
+    assert "a key must not make keys" in stats(refused, "zot_rotate_report")["problems"][0]
+    assert scene.the_only_key()["uuid"] == key["uuid"]
+
+
+def test_fifty_namespaces(scene: Scene) -> None:
+    """One run gives all of them a key within a minute. A second run reads them within half a minute."""
+    namespaces = [f"{scene.kubectl.namespace}-{number}" for number in range(50)]
+    secret_of = pull_secret(scene.zot, scene.zot.reader)
+    objects = [
+        {**each, "metadata": {**each["metadata"], **place}}
+        for name in namespaces
+        for each, place in (
+            ({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, {}),
+            (secret_of, {"namespace": name}),
+            (workload(scene.image, replicas=0), {"namespace": name}),
+        )
+    ]
+    # Without a namespace of its own, kubectl creates objects in several.
+    scene.kubectl("apply", "--namespace=", "--filename=-", given={"apiVersion": "v1", "kind": "List", "items": objects})
+    try:
+        scene.kubectl(
+            "wait", "serviceaccount/default", "--for=create", "--timeout=30s", f"--namespace={namespaces[-1]}"
+        )
+        for result, changed, limit in (("renewed", 1, 60), ("kept", 0, 30)):
+            start = time.monotonic()
+            done = scene.rotate(zot_rotate_namespaces=",".join(namespaces))
+            seconds = time.monotonic() - start
+            assert done.returncode == 0, done.stdout
+            assert [row["result"] for row in stats(done, "zot_rotate_report")["keys"]] == [result] * 50
+            assert recap(done)["changed"] == changed
+            assert seconds < limit, f"the run with the result {result} took {seconds:.0f} s"
+        labels = [key["label"].partition("/")[0] for key in scene.ask().json()["apiKeys"]]
+        assert sorted(label for label in labels if label in namespaces) == sorted(namespaces)
+    finally:
+        scene.kubectl("delete", "namespace", "--wait=false", *namespaces)
 
 
 def test_an_entry_that_somebody_has_changed_is_replaced(scene: Scene) -> None:
@@ -331,3 +435,17 @@ def test_a_key_is_nowhere(scene: Scene, tmp_path: Path) -> None:
     secrets = [*forms(key.username, key.password), *forms(reader.username, reader.password)]
     ours = {tmp_path / "variables.json"}
     assert_no_leak(secrets, watched, run, [tmp_path], ours=ours, given=["ZOT_PASSWORD"])
+
+
+def test_a_key_that_nobody_uses_is_listed(scene: Scene, abandoned: dict[str, Any]) -> None:
+    """But neither revoked, since somebody may have it, nor a problem."""
+    created = datetime.fromisoformat(abandoned["createdAt"][:19]).replace(tzinfo=timezone.utc)
+    # The shortest time is a minute.
+    time.sleep(max(0.0, 62 - (datetime.now(timezone.utc) - created).total_seconds()))
+    done = scene.rotate(zot_rotate_unused_for="1m")
+    assert done.returncode == 0, done.stdout
+    report = stats(done, "zot_rotate_report")
+    assert abandoned["uuid"] in [key["uuid"] for key in report["unused"]]
+    assert f"Nobody has used the key {abandoned['uuid']} (abandoned)" in "\n".join(report["summary"])
+    assert scene.the_only_key()["uuid"] not in [key["uuid"] for key in report["unused"]]
+    assert abandoned["uuid"] in [key["uuid"] for key in scene.ask().json()["apiKeys"]]

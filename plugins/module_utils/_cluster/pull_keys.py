@@ -18,14 +18,12 @@ import typing as t
 from dataclasses import asdict, dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullSecret
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullCredentials, PullSecret
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_time
 
 # A JSON object with an entry for each registry.
 API_KEYS = "killinit.zot/api-keys"
-# An API key has 128 random bits, so nobody finds it by its fingerprint. A password could be found.
-API_KEY_PREFIX = "zak_"
 
 
 @dataclass(frozen=True)
@@ -51,13 +49,19 @@ class PullKey:
 
 def held_key(secret: Object | None, registry: str) -> PullKey | None:
     """The API key in the entry of *registry*; None if the entry holds something else, or if nothing is known of it."""
-    passwords = [each.password for each in PullSecret.read(secret or {}).entries if each.key == registry]
+    credentials = held_credentials(secret, registry)
     record = _records(secret).get(registry)
     with contextlib.suppress(KeyError, TypeError):
-        if passwords and record["fingerprint"] == _fingerprint(passwords[-1]):  # type: ignore[index]
+        if credentials and record["fingerprint"] == _fingerprint(credentials.password):  # type: ignore[index]
             expires = record["expires_at"]  # type: ignore[index]
             return PullKey(str(record["uuid"]), str(record["label"]), None if expires is None else str(expires))  # type: ignore[index]
     return None
+
+
+def held_credentials(secret: Object | None, registry: str) -> PullCredentials | None:
+    """The user name and the password in the entry of *registry*; None if there is no such entry."""
+    found = [each for each in PullSecret.read(secret or {}).entries if each.key == registry]
+    return PullCredentials(found[-1].username, found[-1].password) if found else None
 
 
 def key_annotation(secret: Object | None, registries: t.Iterable[str], key: PullKey, password: str) -> dict[str, str]:
@@ -87,4 +91,5 @@ def _records(secret: Object | None) -> dict[str, t.Any]:
 
 
 def _fingerprint(password: str) -> str:
+    # An API key has 128 random bits, so nobody finds it by its fingerprint.
     return hashlib.sha256(password.encode()).hexdigest()[:16]

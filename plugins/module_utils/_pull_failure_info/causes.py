@@ -214,10 +214,10 @@ class _Diagnosis:
             yield from self._secrets(reference)
         elif not _may_read(self._as_pod) and errors & _REFUSED:
             keys = ", ".join(f"{entry.key} of the secret {name}" for name, entry in entries)
-            remedy, commands = self._repair(reference, entries[0][0])
-            cause, message = "credentials_refused", f"the registry rejects the credentials in the entry {keys} (401)"
+            repair, commands = self._repair(reference, entries[0][0])
+            cause, message, remedy = self._failing.refusal(entries, repair)
             if "denied" in errors:
-                cause, remedy = "read_denied", f"{_ALLOW}. Or {remedy[0].lower()}{remedy[1:]}"
+                cause, remedy = "read_denied", f"{_ALLOW}. Or {repair[0].lower()}{repair[1:]}"
                 message = f"the user in the entry {keys} may not read {reference.repository} (403)"
             yield Cause(cause, message, remedy, commands, self._message or _FROM_REGISTRY)
         if not named:

@@ -9,12 +9,14 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
+import time
 import typing as t
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Readings
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, is_name
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import PullFailure
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import PullKey, held_key
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
     PullSecret,
@@ -22,6 +24,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
     secret_names,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 
 # The secret and the entry of a pull without credentials, as kubelet pulls if it finds none.
 ANONYMOUS = ("", SecretEntry("", "", "", "", contradicts=False))
@@ -32,8 +35,9 @@ class FailingPods:
     """The pods of a namespace that cannot pull, as *failures*, and the resources of the cluster that explain them.
 
     *pull_secret* is the secret that pods should name. *secrets* are the pull secrets that exist, *unreadable_secrets*
-    those that the user may not read. *service_accounts* and *platforms* (of the nodes) are None if they were not read.
-    *connection* is the result of connection_options(). *aliases* are other names of the registry.
+    those that the user may not read. *keys* are the API keys that are recorded in the secrets. *service_accounts* and
+    *platforms* (of the nodes) are None if they were not read. *connection* is the result of connection_options().
+    *aliases* are other names of the registry.
     """
 
     namespace: str
@@ -41,6 +45,7 @@ class FailingPods:
     pull_secret: str
     failures: t.Sequence[PullFailure]
     secrets: t.Mapping[str, PullSecret] = field(default_factory=dict)
+    keys: t.Mapping[str, PullKey] = field(default_factory=dict)
     unreadable_secrets: t.Collection[str] = ()
     service_accounts: t.Mapping[str, Object] | None = None
     platforms: t.Mapping[str, str] | None = None
@@ -77,6 +82,22 @@ class FailingPods:
         # kubelet sorts the entries of all secrets together.
         return sorted(found, key=lambda each: each[1].key, reverse=True)
 
+    def refusal(self, entries: t.Sequence[tuple[str, SecretEntry]], repair: str) -> tuple[str, str, str]:
+        """Why the registry rejects the credentials in these entries: cause, message and remedy.
+
+        The registry itself gives the same answer to an expired key and to a wrong password.
+        """
+        where = ", ".join(f"{entry.key} of the secret {name}" for name, entry in entries)
+        held = [self.keys[name] for name, entry in entries if name in self.keys and entry.key == self.registry]
+        if not held:
+            return "credentials_refused", f"the registry rejects the credentials in the entry {where} (401)", repair
+        cause, rejects = "key_revoked", f"the registry rejects the API key {held[0].uuid} in the entry {where} (401)"
+        reason = f"it has been revoked, because it would expire at {held[0].expires_at}"
+        if held[0].expiry_text(time.time(), 0):
+            cause, reason = "key_expired", f"it has expired at {held[0].expires_at}"
+        remedy = f"Renew the key (killinit.zot.rotate). Or {repair[0].lower()}{repair[1:]}"
+        return cause, printable(f"{rejects}: {reason}"), remedy
+
     def images(self) -> dict[str, list[Reference]]:
         """The images of the registry that cannot be pulled, by repository."""
         found: dict[str, dict[Reference, None]] = {}
@@ -106,16 +127,19 @@ def read_failing_pods(readings: Readings, found: FailingPods) -> FailingPods:
     # The platform of a node matters only for images that the registry can describe.
     nodes = _by_name(readings.list("nodes")) if found.images() else None
     secrets: dict[str, PullSecret] = {}
+    keys: dict[str, PullKey] = {}
     forbidden: set[str] = set()
     for name in dict.fromkeys(name for each in failures for name in found.pull_secrets(each) if is_name(name)):
         known = len(readings.unreadable)
         secret = readings.get("secrets", namespace, name)
         if secret:
             secrets[name] = PullSecret.read(secret)
+            key = held_key(secret, found.registry)
+            keys.update({name: key} if key else {})
         elif len(readings.unreadable) > known:
             forbidden.add(name)
     platforms = None if nodes is None else {name: _platform(node) for name, node in nodes.items()}
-    return replace(found, secrets=secrets, unreadable_secrets=forbidden, platforms=platforms)
+    return replace(found, secrets=secrets, keys=keys, unreadable_secrets=forbidden, platforms=platforms)
 
 
 def failed_image(failure: PullFailure) -> Reference | None:

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, namespace_name, object_name
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import (
-    API_KEY_PREFIX,
     PullKey,
     held_key,
     key_annotation,
@@ -48,7 +47,8 @@ _KEPT_METADATA = ("labels", "annotations", "ownerReferences")
 class Request:
     """The options of a task. *registries* are the names that the images of the registry may have.
 
-    The password is the API key *key*, which replaces the key with the UUID *replaces*; None if the secret held none.
+    If *key* is set, the password is this API key. It replaces the key with the UUID *replaces*; None if the secret held
+    none.
     """
 
     namespace: str
@@ -69,12 +69,10 @@ class Request:
             namespace_name(params["namespace"]),
             object_name(params["name"]),
             tuple(dict.fromkeys(registries)),
-            _credentials(params),
+            pull_credentials(params),
             tuple(dict.fromkeys(map(object_name, words(params["service_accounts"])))),
             params["force"],
             params["state"] == "present",
-            _key(params),
-            (params["pull_key"] or {}).get("replaces") or None,
         )
 
     @property
@@ -91,7 +89,8 @@ class Request:
         return f"{self.name[: _LONGEST_NAME - len(_SUFFIX) - len(mark) - 1].rstrip('.-')}-{mark}{_SUFFIX}"
 
 
-def _credentials(params: t.Mapping[str, t.Any]) -> PullCredentials | None:
+def pull_credentials(params: t.Mapping[str, t.Any]) -> PullCredentials | None:
+    """The options pull_username and pull_password; None without them. Raises ZotError."""
     username, password = params["pull_username"], params["pull_password"]
     for name, value in (("pull_username", username), ("pull_password", password)):
         if value is not None and text_problem(name, value):
@@ -99,15 +98,6 @@ def _credentials(params: t.Mapping[str, t.Any]) -> PullCredentials | None:
             problem = f"{name} (zot_pull_secret_{name[len('pull_') :]}) is not text{UNQUOTED}"
             raise ZotError("invalid_option", problem, hint="Quote the value.")
     return PullCredentials(username, password) if username and password else None
-
-
-def _key(params: t.Mapping[str, t.Any]) -> PullKey | None:
-    given = params["pull_key"]
-    if given is None:
-        return None
-    if not str(params["pull_password"]).startswith(API_KEY_PREFIX):
-        raise ZotError("invalid_option", "pull_key describes an API key, and pull_password is none")
-    return PullKey(given["uuid"], given["label"], given["expires_at"])
 
 
 @dataclass(frozen=True)

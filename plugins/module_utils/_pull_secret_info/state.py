@@ -181,7 +181,8 @@ def read_state(client: Client, scope: Scope) -> State:
     )
     if not state.needed and not unread_kinds:
         scope.selection.require_namespace(client)
-        raise _nothing_found(state)
+        if not scope.selection.allow_empty or scope.selection.names or scope.selection.labels:
+            raise _nothing_found(state)
     names = dict.fromkeys(name for each in state.workloads for name in state.named_secrets(each))
     return replace(state, broken=_broken(client, scope, [name for name in names if name != scope.secret]))
 

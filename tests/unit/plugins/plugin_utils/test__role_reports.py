@@ -192,3 +192,25 @@ def test_a_copy_that_did_not_run_is_a_problem() -> None:
     assert reports.promote(invalid=[], result={}, revision="")["problems"] == ["The copy did not run."]
     assert reports.promote(invalid=["no images"], result={}, revision="")["problems"] == ["no images"]
     assert reports.promote(invalid=[], result={**copied, **FAILED}, revision="r1")["ok"] is False
+
+
+def test_keys_that_nobody_uses() -> None:
+    """A key that another cluster has revoked meanwhile is not listed. A cluster without a report failed."""
+    unused = [{"uuid": name, "label": name, "created_at": "2026-01-01", "last_used_at": None} for name in "ab"]
+    result = {"ok": True, "secrets": [], "problems": [], "registry": "oci.example", "unused": unused}
+    secret = {
+        **dict.fromkeys(("label", "uuid", "expires_at", "last_used_at", "proof")),
+        "namespace": "n",
+        "name": "s",
+        "result": "kept",
+        "problems": [],
+        "revoked": [unused[0]],
+        "changed": True,
+    }
+    one = reports.rotate(result=result, check_mode=False)
+    other = reports.rotate(result={**result, "secrets": [secret], "unused": []}, check_mode=False)
+    found = reports.rotate_all(clusters={"eu": one, "us": other})
+    assert (found["ok"], [each["uuid"] for each in found["unused"]]) == (True, ["b"])
+    assert found["summary"][-1] == "Nobody has used the key b (b) since 2026-01-01."
+    missing = reports.rotate_all(clusters={"eu": one, "down": {}})
+    assert (missing["ok"], missing["problems"]) == (False, ["down: The keys were not rotated. Read its first error."])

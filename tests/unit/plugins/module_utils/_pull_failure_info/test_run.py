@@ -18,6 +18,7 @@ import pytest
 import yaml
 from ansible.parsing.splitter import parse_kv
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import PullKey, key_annotation
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info import registry as registry_file
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info import run as entry_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
@@ -557,6 +558,26 @@ class TestAccess:
         accounts.refused.update(refused)
         result = diagnose(found)
         assert (names(result), verbs(result)) == (expected.split(), commands.split())
+
+    @pytest.mark.parametrize(
+        ("expires", "cause", "word"),
+        [
+            ("2020-01-01T00:00:00Z", "key_expired", "has expired at 2020-01-01"),
+            ("2999-01-01T00:00:00Z", "key_revoked", "would expire at 2999-01-01"),
+        ],
+    )
+    def test_an_api_key(self, diagnose: Diagnose, accounts: Accounts, expires: str, cause: str, word: str) -> None:
+        """Only of a key that the secret still holds: the registry does not tell it from a wrong password."""
+        key = f"zak_{'a' * 32}"
+        for held, expected in ((key, cause), (WRONG, "credentials_refused")):
+            scene = altered("wrong", secrets={"wrong": {REGISTRY: entry(password=held)}})
+            record = key_annotation(None, [REGISTRY], PullKey("e0547e3e", "a label", expires), key)
+            scene.secrets["wrong"]["metadata"]["annotations"] = record
+            accounts.refused[held] = "bad-password"
+            (finding,) = causes(diagnose(scene))
+            assert finding["cause"] == expected
+            assert (word in finding["message"], "killinit.zot.rotate" in finding["remedy"]) == (held == key,) * 2
+            assert key not in json.dumps(finding)
 
     def test_each_account_asks_once(self, diagnose: Diagnose, accounts: Accounts) -> None:
         """Kubelet has no account for the pods whose secrets have none, or cannot be read."""
