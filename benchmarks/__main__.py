@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bulk, cluster, copies, prune, registry
+from benchmarks import bulk, cluster, copies, pages, prune, registry
 from benchmarks.measure import Cost
 from benchmarks.registry import Bench, Ratio
 from environment import registry as registries
@@ -37,6 +37,7 @@ YARDSTICKS = {
     "inventory": bulk.inventory,
     "prune-plan": prune.prune_plan,
     "prune-delete": prune.prune_delete,
+    "report": pages.report_page,
     "copy": copies.copy_first,
     "copy-again": copies.copy_again,
     "usage": bulk.usage,

@@ -89,14 +89,18 @@ def _path(path: str, host: str | None) -> str:
 
 
 def _check(path: str) -> str | None:
-    """Why the file cannot be written; None if it can be written."""
+    """Why the file cannot be written; None if it can be written. Removes the variables of an earlier job."""
     if os.path.splitext(path)[1] not in _FORMATS:
         return _unknown_format(path)
     try:
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         with tempfile.NamedTemporaryFile(dir=os.path.dirname(path)):
-            return None
+            pass
+        # After a failure the next job would deploy the image of an earlier job.
+        if path.endswith(".env") and os.path.exists(path):
+            os.unlink(path)
+        return None
     except OSError as error:
         return _not_written(path, error)
 

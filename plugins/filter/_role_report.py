@@ -39,7 +39,7 @@ _value:
 import typing as t
 
 
-def _role_report(role: str, **results: t.Any) -> dict[str, t.Any] | None:
+def _role_report(role: str, **results: t.Any) -> dict[str, t.Any] | list[dict[str, t.Any]] | None:
     """Return the report."""
     # Imported late: Ansible loads every filter of the collection for each task.
     from ansible_collections.killinit.zot.plugins.plugin_utils._role_reports import REPORTS

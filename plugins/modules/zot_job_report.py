@@ -39,8 +39,8 @@ options:
   reports:
     description:
       - The reports by name, for example C(zot_publish_report). A report that is null is skipped.
-      - If not set, the task only checks that the files can be written. Use this before a task whose report must not be
-        lost.
+      - If not set, the task only checks that the files can be written, and removes a C(.env) file of an earlier job,
+        which names other images. Use this before a task whose report must not be lost.
     type: dict
   paths:
     description:

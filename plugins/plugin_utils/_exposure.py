@@ -41,22 +41,40 @@ class Exposure:
         return "; ".join(filter(None, (counts, unknown))) or "none found"
 
 
+def repository_in(reference: str, registry: str) -> str:
+    """The repository that a reference names, without the tag and the digest.
+
+    A cluster may know the registry by another name.
+    """
+    name = reference.partition("@")[0]
+    ours = f"{registry}/"
+    name = name[len(ours) :] if name.startswith(ours) else name.partition("/")[2] or name
+    path, _colon, tag = name.rpartition(":")
+    return path if path and "/" not in tag else name
+
+
 def exposures_of(clusters: t.Iterable[Fields], scans: t.Iterable[Fields], registry: str) -> list[Exposure]:
     """The images in use with what is known about them, the worst first, and then those that are not known."""
-    found: dict[str | None, Exposure] = {}
+    # Two repositories can have an image with the same digest.
+    found: dict[tuple[str, str | None], Exposure] = {}
     for scan in scans:
-        reference = scan["reference"].partition("@")[0].removeprefix(f"{registry}/")
         found.setdefault(
-            scan["digest"],
+            (repository_in(scan["reference"], registry), scan["digest"]),
             Exposure(
-                reference, scan["digest"], scan["status"], scan["reason"], scan["summary"], scan["vulnerabilities"]
+                scan["reference"].partition("@")[0].removeprefix(f"{registry}/"),
+                scan["digest"],
+                scan["status"],
+                scan["reason"],
+                scan["summary"],
+                scan["vulnerabilities"],
             ),
         )
     for cluster in clusters:
         for image in cluster["images"]:
-            for user in image["used_by"] if image["digest"] in found else ():
+            key = (repository_in(image["reference"], registry), image["digest"])
+            for user in image["used_by"] if key in found else ():
                 text = f"{cluster['name']}: {user['namespace']}/{user['name']}"
-                users = found[image["digest"]].users
+                users = found[key].users
                 if user["use"] != "history" and text not in users:
                     users.append(text)
     used = [each for each in found.values() if each.users]

@@ -13,9 +13,11 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_time
-from ansible_collections.killinit.zot.plugins.plugin_utils._exposure import Exposure, exposures_of
+from ansible_collections.killinit.zot.plugins.plugin_utils._exposure import Exposure, exposures_of, repository_in
 
 Dict = t.Mapping[str, t.Any]
+# The users of each image, by its repository and digest, each with the risk of the image in the cluster of the user.
+Uses = t.Mapping[t.Tuple[str, str], t.Sequence[t.Tuple[str, t.Optional[str]]]]  # noqa: UP006 - Python 3.9 evaluates it
 UNKNOWN = "\N{EN DASH}"
 _STEPS = ((86400 * 365, "year"), (86400 * 30, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
 # The risks, the worst first. Only the worst risk of an image is shown.
@@ -45,38 +47,24 @@ class ImageRow:
 
 @dataclass
 class Repository:
-    """One repository. *size* counts each manifest once, *used_size* those of images that a cluster uses."""
+    """One repository: the images that a page shows, and what is known about all of them.
+
+    *size* counts a manifest once that several images share. *used_size* is that of the images that a cluster uses.
+    """
 
     name: str
     source: str | None
     images: list[ImageRow]
+    count: int
     tags: int
-
-    @property
-    def size(self) -> int:
-        """The bytes of all its images."""
-        return _size(self.images)
-
-    @property
-    def used_size(self) -> int:
-        """The bytes of the images that a cluster uses."""
-        return _size(each for each in self.images if each.used_by)
-
-    @property
-    def used(self) -> int:
-        """The number of images that a cluster uses."""
-        return sum(bool(each.used_by) for each in self.images)
-
-    @property
-    def signed(self) -> int | None:
-        """The number of signed images; None if it is not known for any image."""
-        known = [each.signed for each in self.images if each.signed is not None]
-        return sum(known) if known else None
-
-    @property
-    def pushed_at(self) -> str | None:
-        """When the newest image was pushed."""
-        return max((each.pushed_at for each in self.images if each.pushed_at), default=None)
+    used: int
+    signed: int | None
+    pushed_at: str | None
+    size: int
+    used_size: int
+    # The images that a page does not show, and the bytes of their manifests that no shown image has.
+    rest: int
+    rest_size: int
 
 
 @dataclass
@@ -125,7 +113,7 @@ class Page:
         self.size = sum(each.size for each in self.repositories)
         self.used_size = sum(each.used_size for each in self.repositories)
         self.largest = max((each.size for each in self.repositories), default=0) or 1
-        self.image_count = sum(len(each.images) for each in self.repositories)
+        self.image_count = sum(each.count for each in self.repositories)
         self.tag_count = sum(each.tags for each in self.repositories)
         self.workload_count = sum(len(each.workloads) for each in self.clusters)
         self.stale_count = sum(each.stale for each in self.clusters)
@@ -143,24 +131,49 @@ class Page:
         return _age(text, seconds(self.created) or 0)
 
 
-def page_of(report: Dict) -> Page:
-    """The page of a report of the playbook report."""
-    uses = _uses(report["clusters"])
-    repositories = [_repository(each, uses) for each in report["repositories"]]
-    repositories.sort(key=lambda each: (-each.size, each.name))
-    clusters = [_cluster(each, report["registry"]) for each in report["clusters"]]
+def page_of(report: Dict, repositories: t.Iterable[Repository]) -> Page:
+    """The page of a report, whose repositories are already reduced to what a page shows."""
     return Page(
         report["registry"],
         report["created"],
         report["problems"],
-        clusters,
-        repositories,
+        [_cluster(each, report["registry"]) for each in report["clusters"]],
+        sorted(repositories, key=lambda each: (-each.size, each.name)),
         exposures_of(report["clusters"], report.get("vulnerabilities") or (), report["registry"]),
         report.get("cve"),
     )
 
 
-def _repository(found: Dict, uses: t.Mapping[str, list[tuple[str, str | None]]]) -> Repository:
+def repository_of(found: Dict, uses: Uses, newest: int) -> Repository:
+    """Reduce a repository to its images that a cluster uses and its *newest* images.
+
+    *found* is one of C(repositories) of zot_image_info, with the details.
+    """
+    rows = _rows(found, uses)
+    # The newest first; an unknown age is last.
+    rows.sort(key=lambda each: each.tags)
+    rows.sort(key=lambda each: seconds(each.pushed_at) or 0, reverse=True)
+    known = [each.signed for each in rows if each.signed is not None]
+    used = [each for each in rows if each.used_by]
+    shown_rows = [each for number, each in enumerate(rows) if number < newest or each.used_by]
+    size = _size(rows)
+    return Repository(
+        name=found["repository"],
+        source=found["source"],
+        images=shown_rows,
+        count=len(rows),
+        tags=len(found["images"]),
+        used=len(used),
+        signed=sum(known) if known else None,
+        pushed_at=max((each.pushed_at for each in rows if each.pushed_at), default=None),
+        size=size,
+        used_size=_size(used),
+        rest=len(rows) - len(shown_rows),
+        rest_size=size - _size(shown_rows),
+    )
+
+
+def _rows(found: Dict, uses: Uses) -> list[ImageRow]:
     by_digest: dict[str, list[Dict]] = {}
     for image in found["images"]:
         by_digest.setdefault(image["digest"], []).append(image)
@@ -179,13 +192,11 @@ def _repository(found: Dict, uses: t.Mapping[str, list[tuple[str, str | None]]])
     for row in rows.values():
         # A container runtime reports the digest of the index, of a member, or of a configuration.
         configurations = [each["config_digest"] for each in by_digest[row.digest][0]["manifests"]]
-        found_uses = [use for digest in (row.digest, *row.manifests, *configurations) for use in uses.get(digest, ())]
+        digests = (row.digest, *row.manifests, *configurations)
+        found_uses = [use for digest in digests for use in uses.get((found["repository"], digest), ())]
         row.used_by = list(dict.fromkeys(user for user, _risk in found_uses))
         row.risk = _worst(*(risk for _user, risk in found_uses))
-    # The newest first; an unknown age is last.
-    ordered = sorted(rows.values(), key=lambda each: each.tags)
-    ordered.sort(key=lambda each: seconds(each.pushed_at) or 0, reverse=True)
-    return Repository(found["repository"], found["source"], ordered, len(found["images"]))
+    return list(rows.values())
 
 
 def _row(images: t.Sequence[Dict]) -> ImageRow:
@@ -203,15 +214,31 @@ def _row(images: t.Sequence[Dict]) -> ImageRow:
     )
 
 
-def _uses(clusters: t.Iterable[Dict]) -> dict[str, list[tuple[str, str | None]]]:
-    """The users of each digest, and its risk in each cluster."""
-    found: dict[str, list[tuple[str, str | None]]] = {}
+def uses_of(clusters: t.Iterable[Dict], registry: str) -> Uses:
+    """The users of each image, with the name of their cluster.
+
+    An image counts as used in the repository that the workload names, and not in another one with the same digest.
+    """
+    found: dict[tuple[str, str], list[tuple[str, str | None]]] = {}
     for cluster in clusters:
         for image in cluster["images"]:
+            key = (repository_in(image["reference"], registry), image["digest"])
             for user in image["used_by"] if image["digest"] else ():
                 text = f"{cluster['name']}: {user['namespace']}/{user['name']}"
-                found.setdefault(image["digest"], []).append((text, image["risk"]))
+                found.setdefault(key, []).append((text, image["risk"]))
     return found
+
+
+def used_references(clusters: t.Iterable[Dict]) -> list[str]:
+    """The images that pods run or may start, by digest. What only a history uses is not scanned."""
+    return list(
+        dict.fromkeys(
+            f"{image['reference'].partition('@')[0]}@{image['digest']}"
+            for cluster in clusters
+            for image in cluster["images"]
+            if image["digest"] and any(user["use"] != "history" for user in image["used_by"])
+        )
+    )
 
 
 def _cluster(found: Dict, registry: str) -> Cluster:

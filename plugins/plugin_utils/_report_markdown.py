@@ -53,7 +53,7 @@ def _lines(page: Page) -> t.Iterator[str]:
         [
             (
                 shown(each.name),
-                len(each.images),
+                each.count,
                 each.tags,
                 each.used,
                 shown(each.signed),
@@ -90,6 +90,10 @@ def _lines(page: Page) -> t.Iterator[str]:
                 ],
                 right=("Size",),
             )
+        if repository.rest:
+            images = f"{repository.rest} image{'' if repository.rest == 1 else 's'} more"
+            size = size_text(repository.rest_size)
+            yield from (f"{images}, which no cluster uses: {size}. The JSON report lists them.", "")
 
 
 def _vulnerabilities(page: Page) -> t.Iterator[str]:

@@ -16,6 +16,7 @@ import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import without_architecture
 from ansible_collections.killinit.zot.plugins.plugin_utils import _release_reports
+from ansible_collections.killinit.zot.plugins.plugin_utils._report_clusters import report_cluster, report_clusters
 
 Result = t.Mapping[str, t.Any]
 Report = t.Dict[str, t.Any]  # noqa: UP006 - Python 3.9 evaluates it
@@ -312,14 +313,7 @@ def _problems(result: Result) -> list[str]:
     return list(result["problems"]) if "problems" in result else [result["msg"]] if result.get("failed") else []
 
 
-def reported_vulnerabilities(*, report: Result, cve: str) -> Report:
-    """Where the vulnerability runs that the playbook report was asked for. Imported late, since no role needs it."""
-    from ansible_collections.killinit.zot.plugins.plugin_utils._exposure import where_it_runs
-
-    return where_it_runs(report=report, cve=cve)
-
-
-REPORTS: t.Mapping[str, t.Callable[..., Report | None]] = {
+REPORTS: t.Mapping[str, t.Callable[..., Report | list[Report] | None]] = {
     "zot_publish": publish,
     "zot_promote": promote,
     "zot_rollback": rollback,
@@ -335,5 +329,6 @@ REPORTS: t.Mapping[str, t.Callable[..., Report | None]] = {
     "rolled_back_clusters": _release_reports.rollback,
     "zot_rollout": rollout,
     "zot_verify": verify,
-    "zot_report_cve": reported_vulnerabilities,
+    "reported_cluster": report_cluster,
+    "reported_clusters": report_clusters,
 }

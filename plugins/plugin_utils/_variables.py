@@ -35,7 +35,9 @@ _OF_PLAYBOOKS = {
     ),
     "zot_publish": ("host",),
     "zot_release": ("serial", "on_failure", "set_image"),
-    "zot_report": ("file", "repositories", "namespaces", "revisions", "registry_only", "vulnerabilities", "cve"),
+    "zot_report": (
+        *("file", "repositories", "namespaces", "revisions", "newest", "registry_only", "vulnerabilities", "cve"),
+    ),
     "zot_rollback": ("rollout",),
     "zot_verify": ("at_risk", "revisions", *GATE_OPTIONS),
 }

@@ -17,6 +17,7 @@ import re
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 
 INDEX_TYPES = frozenset(
     {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
@@ -196,6 +197,12 @@ class Image(t.NamedTuple):
             # An index without a member cannot be pulled on that platform, so it does not count as existing.
             "exists": manifest is not None and not self.missing,
         }
+
+
+def origin_text(config: t.Mapping[str, t.Any] | None) -> str:
+    """When an image was built, for an error that compares two images: their digests say nothing to a reader."""
+    created = (config or {}).get("created")
+    return f" (created {printable(created)})" if created and isinstance(created, str) else ""
 
 
 def sha256(raw: bytes) -> str:

@@ -17,7 +17,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._index import index_entries, is_index_of
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Platform
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Platform, origin_text
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._publish.request import PublishRequest
 from ansible_collections.killinit.zot.plugins.module_utils._push.archives import (
@@ -62,7 +62,7 @@ class ArchivePart:
     @property
     def described(self) -> str:
         """The image as text. Its digest in the registry is not known before the push."""
-        return f"the image of {self.image.archive.path}"
+        return f"the image of {self.image.archive.path}{origin_text(self.image.archive.config)}"
 
 
 @dataclass
@@ -193,7 +193,8 @@ def _require_same(publication: Publication, members: t.Sequence[Image | None], m
     for part, member in zip(publication.parts, members):
         absent = member is None and not publication.broken
         if absent or (member and member.manifest and not part.image.held_by(member)):
-            actual = f"{member.digest} for {part.image.platform}" if member else f"nothing for {part.image.platform}"
+            held = f"{member.digest}{origin_text(member.config)}" if member else "nothing"
+            actual = f"{held} for {part.image.platform}"
             raise ZotError(
                 "denied",
                 f"{revision.reference} is published as {revision.digest}, which has {actual}, not {part.described}",

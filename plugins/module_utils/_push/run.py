@@ -13,7 +13,7 @@ import contextlib
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, origin_text
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._push.archives import (
     ArchivedImage,
@@ -132,7 +132,8 @@ def _protect(pushes: t.Sequence[_Push]) -> None:
     for each in pushes:
         for image in each.stale:
             if image.manifest and image.reference not in each.request.overwrite and not each.image.held_by(image):
-                each.outcome.fail(occupied(image, f"the image of {each.request.archive}"), image.reference)
+                origin = origin_text(each.image.archive.config)
+                each.outcome.fail(occupied(image, f"the image of {each.request.archive}{origin}"), image.reference)
 
 
 def _write(registry: Registry, pusher: ArchivePusher, read: _Read, *, dry_run: bool) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 from concurrent.futures import Executor
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, origin_text
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry, unread
@@ -28,9 +28,8 @@ OVERWRITE_HINT = f"Publish under a new revision. {REPLACE_HINT}"
 
 def occupied(image: Image, other: str) -> ZotError:
     """The error for a tag that may not be moved to *other*, a text with a digest."""
-    return ZotError(
-        "denied", f"{image.reference} holds another image, {image.digest}, not {other}", hint=OVERWRITE_HINT
-    )
+    held = f"{image.digest}{origin_text(image.config)}"
+    return ZotError("denied", f"{image.reference} holds another image, {held}, not {other}", hint=OVERWRITE_HINT)
 
 
 def written_by_another(reference: Reference, now: str | None, expected: str) -> ZotError:

@@ -113,6 +113,14 @@ def test_a_file_that_cannot_be_written_is_an_error(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["directory.json", "output", "report.md"]
 
 
+def test_a_job_that_fails_early_leaves_no_image_of_an_earlier_job(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "report.env").write_text(f"IMAGE={PINNED}\n")
+    (tmp_path / "report.json").write_text("before")
+    paths = [str(tmp_path / name) for name in ("report.env", "report.json")]
+    assert run(paths=paths, reports=None)["paths"] == paths
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
 def test_without_reports_the_files_are_only_checked(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
     (tmp_path / "report.md").write_text("before")

@@ -12,13 +12,15 @@ import json
 import re
 import typing as t
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("jinja2")
 report_file = pytest.importorskip("ansible_collections.killinit.zot.plugins.plugin_utils._report")
 html_file = pytest.importorskip("ansible_collections.killinit.zot.plugins.plugin_utils._report_html")
-render = pytest.importorskip("ansible_collections.killinit.zot.plugins.filter._report_page")._report_page
+markdown_file = pytest.importorskip("ansible_collections.killinit.zot.plugins.plugin_utils._report_markdown")
+files = pytest.importorskip("ansible_collections.killinit.zot.plugins.plugin_utils._report_files")
 
 Dict = dict[str, t.Any]
 HOSTILE = (
@@ -31,6 +33,15 @@ HOSTILE = (
     "{{ 7 * 7 }}{% raw %}",
     "\x1b[2J\u202e",
 )
+
+
+def render(given: Dict, kind: str, newest: int = 10) -> str:
+    """The page of a report."""
+    uses = report_file.uses_of(given["clusters"], given["registry"])
+    found = [report_file.repository_of(each, uses, newest) for each in given["repositories"]]
+    page = report_file.page_of(given, found)
+    text: str = html_file.html(page) if kind == "html" else markdown_file.markdown(page)
+    return text
 
 
 def manifest(digest: str, size: int = 10) -> Dict:
@@ -121,7 +132,7 @@ def filled(text: str) -> Dict:
         image(f"{text}11", f"{text}5", signed=False, **times),
         image(f"{text}12", f"{text}13", **times),
     ]
-    lost = {"reference": f"{text}14", "tags": [f"{text}15"], "risk": "missing", "reason": f"{text}16"}
+    lost = {"reference": f"{text}27/{text}26", "tags": [f"{text}15"], "risk": "missing", "reason": f"{text}16"}
     workload = {"name": f"{text}2", "status": f"{text}17", "reason": f"{text}18", "problem": text}
     one = cluster(
         used(f"{text}10", user, **lost),
@@ -143,7 +154,7 @@ def filled(text: str) -> Dict:
         "platforms": [],
         "exception": None,
     }
-    scan = scanned(f"{text}10", finding, reference=f"{text}37", reason=f"{text}38")
+    scan = scanned(f"{text}10", finding, reference=f"{text}27/{text}26", reason=f"{text}38")
     row = {"workload": f"{text}39", "image": f"{text}40", "digest": f"{text}41", "reason": f"{text}42"}
     cve = {"id": f"{text}43", "used_by": [{**finding, **row}], "not_known": [row]}
     return report(
@@ -187,7 +198,7 @@ def test_hostile_text_is_text_in_html(text: str) -> None:
     texts = page.text + "".join(value for _name, value in page.values)
     numbers = set(re.findall(r"x(\d+)", harmless.text + "".join(value for _name, value in harmless.values)))
     # Times that are none, and the digests of members, are not shown.
-    assert numbers >= {str(number) for number in range(1, 44)} - {"3", "5", "6", "7", "8", "36"}
+    assert numbers >= {str(number) for number in range(1, 44)} - {"3", "5", "6", "7", "8", "14", "36", "37"}
     assert [number for number in sorted(numbers) if f"{printable}{number}" not in texts] == []
     assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", page.text)
 
@@ -239,8 +250,57 @@ def test_the_page_loads_nothing_and_runs_its_own_script_alone() -> None:
     assert "@import" not in page
 
 
-def test_json_is_the_report() -> None:
-    assert json.loads(render(filled(HOSTILE[0]), "json")) == filled(HOSTILE[0])
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_json_has_all_images(count: int, tmp_path: Path) -> None:
+    """Those that a page does not show, too, whatever text they have."""
+    given = filled(HOSTILE[0])
+    paths = [str(tmp_path / "report.json"), str(tmp_path / "report.html")]
+    with (tmp_path / "images").open("w+") as spool:
+        written = files.Report(paths, given["clusters"], 1, spool)
+        found = [
+            {**given["repositories"][0], "repository": f"app-{number}", "registry": "r"} for number in range(count)
+        ]
+        assert written.add_result({"registry": "r", "repositories": found}) == 3 * count
+        summary = written.write(None, dry_run=False)
+    document = json.loads((tmp_path / "report.json").read_text())
+    assert document["repositories"] == found
+    assert document["clusters"] == given["clusters"]
+    assert summary["problems"] == document["problems"] == [f"{HOSTILE[0]}21: {HOSTILE[0]}23"]
+    assert (document["ok"], summary["repositories"]) == (False, [each["repository"] for each in found])
+
+
+@pytest.mark.parametrize("kind", ["html", "md"])
+def test_a_page_shows_the_newest_images_and_those_in_use(kind: str) -> None:
+    """One line has the number and the size of the others: a manifest that a shown image has, too, counts there."""
+    images = [
+        image(f"r{number}", f"d{number}", manifest(f"d{number}", 10), pushed_at=f"2026-11-{number:02}T00:00:00Z")
+        for number in range(1, 21)
+    ]
+    for number in (0, 19):
+        images[number]["manifests"].append(manifest("shared", 1000))
+    running = used("d3", ("shop", "deployment/app", "running"))
+    page = render(report(repository(*images), clusters=[cluster(running)]), kind, newest=2)
+    names = {f"r{number}" for number in range(1, 21) if re.search(rf"\br{number}\b", page)}
+    assert names == {"r20", "r19", "r3"}
+    assert "17 images more, which no cluster uses: 170 B." in page
+
+
+def test_an_image_is_used_in_the_repository_that_the_workload_names() -> None:
+    """Two repositories have an image with the same digest; a cluster knows the registry by another name."""
+    user = ("shop", "deployment/app", "running")
+    in_use = [used("a", user, reference=f"{host}/demo/app:latest") for host in ("oci.example", "zot.svc:5000")]
+    scan = scanned("a", finding("CVE-1"), reference="oci.example/demo/other@a")
+    for one in in_use:
+        given = report(
+            repository(image("r1", "a")), repository(image("r1", "a"), name="demo/other"), clusters=[cluster(one)]
+        )
+        uses = report_file.uses_of(given["clusters"], "oci.example")
+        found = [report_file.repository_of(each, uses, 10) for each in given["repositories"]]
+        assert [each.used for each in found] == [1, 0]
+        exposures = report_file.exposures_of(given["clusters"], [scan, scanned("a")], "oci.example")
+        assert [(each.reference, each.users) for each in exposures] == [
+            ("demo/app:latest", ["eu: shop/deployment/app"])
+        ]
 
 
 @pytest.mark.parametrize("kind", ["html", "md"])
@@ -252,7 +312,7 @@ def test_a_registry_without_images(kind: str) -> None:
 
 
 def only(*images: Dict, clusters: t.Sequence[Dict] = ()) -> t.Any:
-    return report_file._repository(repository(*images), report_file._uses(clusters))
+    return report_file.repository_of(repository(*images), report_file.uses_of(clusters, "oci.example"), 10)
 
 
 def test_an_index_and_its_tags_are_one_image() -> None:
@@ -395,7 +455,7 @@ def test_what_is_known_about_the_images_in_use() -> None:
         scanned("old", finding("CVE-2")),
     ]
     given = report(clusters=[cluster(*images)], vulnerabilities=scans)
-    page = report_file.page_of(given)
+    page = report_file.page_of(given, [])
     assert [(each.digest, each.text, each.users) for each in page.exposures] == [
         ("bad", "1 critical", ["eu: shop/deployment/bad"]),
         ("odd", "not known: no database", ["eu: shop/job/odd"]),

@@ -121,7 +121,9 @@ def test_every_module_gets_the_settings_that_it_has(name: str) -> None:
     """Its routing, and the names of its options."""
     routed = {f"killinit.zot.{each}": route["action_plugin"] for each, route in
               RUNTIME["plugin_routing"]["modules"].items()}  # fmt: skip
-    assert routed.get(f"killinit.zot.{name}", f"killinit.zot.{name}") == "killinit.zot.zot_push"
+    # zot_report has an action plugin of its own, which gives its settings to the modules that it runs.
+    own = f"killinit.zot.{name}"
+    assert routed.get(own, own) == ("killinit.zot.zot_push" if name != "zot_report" else own)
     assert (name in settings.CLUSTER_MODULES) is (name in GROUPS["cluster"])
     specs = importlib.import_module("ansible_collections.killinit.zot.plugins.module_utils._registry.spec")
     known = specs.CLUSTER_MODULE_OPTIONS if name in GROUPS["cluster"] else specs.Spec({}).for_module()["argument_spec"]

@@ -342,12 +342,13 @@ class TestOverwrite:
     def test_a_tag_that_holds_another_image(
         self, session: Session, fake: t.Any, app: Path, docker_config: t.Any, overwrite: t.Any, dry_run: bool
     ) -> None:
-        """The error names both, and says what to do; nothing is written, also to the tags that may move."""
-        before = fake.put("demo/app", "1", docker_config(author="somebody"))
+        """The error says when both were built, and what to do; nothing is written, also to the tags that may move."""
+        before = fake.put("demo/app", "1", docker_config(author="somebody", created="2026-11-20T10:00:00Z"))
         with pytest.raises(ZotError) as raised:
             push(session, single(app, "1", "latest", overwrite=overwrite), dry_run=dry_run)
         error = raised.value
-        assert error.message.startswith(f"{HOST}/demo/app:1 holds another image, {before}, not the image of {app}")
+        held = f"{HOST}/demo/app:1 holds another image, {before} (created 2026-11-20T10:00:00Z), not the image of {app}"
+        assert error.message.startswith(f"{held} (created ")
         assert "zot_publish_overwrite" in error.hint
         assert (error.error_class, error.retryable, fake.writes) == ("denied", False, [])
 

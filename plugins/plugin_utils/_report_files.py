@@ -1,0 +1,135 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The files of the report about a registry and its clusters. Each repository is reduced when it is added.
+
+Private to killinit.zot: it may change at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import typing as t
+from datetime import datetime, timezone
+
+from ansible.errors import AnsibleActionFail
+
+from ansible_collections.killinit.zot.plugins.plugin_utils._exposure import where_it_runs
+from ansible_collections.killinit.zot.plugins.plugin_utils._report import (
+    Dict,
+    Repository,
+    Uses,
+    page_of,
+    repository_of,
+    uses_of,
+)
+from ansible_collections.killinit.zot.plugins.plugin_utils._report_html import html
+from ansible_collections.killinit.zot.plugins.plugin_utils._report_markdown import markdown
+
+FORMATS = (".html", ".md", ".json")
+
+
+class Report:
+    """What was read, and the files to write.
+
+    Only a JSON file needs all images: they wait in the temporary file *images*.
+    """
+
+    def __init__(self, paths: t.Sequence[str], clusters: t.Sequence[Dict], newest: int, images: t.IO[str]) -> None:
+        self.paths = paths
+        self.clusters = clusters
+        self._vulnerabilities: t.Sequence[Dict] = ()
+        self._counts: Dict = {}
+        self._newest = newest
+        self._problems: list[str] = []
+        self._repositories: list[Repository] = []
+        self._registry: str | None = None
+        self._uses: Uses | None = None
+        self._all = images
+
+    def add_result(self, result: Dict) -> int:
+        """Add what zot_image_info returned: its repositories, or why it failed. Return the number of their tags."""
+        self._registry = result.get("registry") or self._registry
+        if "repositories" not in result:
+            self._problems.append(result.get("msg") or "The module that reads the registry returned nothing.")
+            return 0
+        return sum(self._add(each) for each in result["repositories"])
+
+    def _add(self, found: Dict) -> int:
+        if not found["exists"]:
+            self._problems.append(f"{found['repository']} is not a repository of the registry")
+            return 0
+        if self._uses is None:
+            self._uses = uses_of(self.clusters, found["registry"])
+        if any(path.endswith(".json") for path in self.paths):
+            self._all.write(f"{',' if self._repositories else ''}\n    {json.dumps(found)}")
+        self._repositories.append(repository_of(found, self._uses, self._newest))
+        return len(found["images"])
+
+    def add_scan(self, result: Dict) -> None:
+        """Add what zot_vulnerability_info returned."""
+        if "images" in result:
+            self._vulnerabilities, self._counts = result["images"], result["summary"]
+        else:
+            self._problems.append(result["msg"])
+
+    def write(self, cve: str | None, *, dry_run: bool) -> dict[str, t.Any]:
+        """Write the files. Return the summary for the next job."""
+        problems = [*self._problems, *self._of_clusters("problems")]
+        content = {
+            "registry": self._registry,
+            "created": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "ok": not problems,
+            "problems": problems,
+            "clusters": self.clusters,
+            "vulnerabilities": self._vulnerabilities,
+            "vulnerability_counts": self._counts,
+        }
+        content["cve"] = where_it_runs(report=content, cve=cve) if cve else None
+        if not dry_run:
+            page = page_of(content, self._repositories)
+            for path in self.paths:
+                if path.endswith(".json"):
+                    _replace(path, self._json(content))
+                else:
+                    _replace(path, [html(page) if path.endswith(".html") else markdown(page)])
+        return {
+            **{name: content[name] for name in ("ok", "problems", "registry", "vulnerability_counts", "cve")},
+            "repositories": [each.name for each in self._repositories],
+            "stale": self._of_clusters("stale"),
+            "at_risk": self._of_clusters("at_risk"),
+            "files": list(self.paths),
+        }
+
+    def _of_clusters(self, name: str) -> list[str]:
+        return [f"{cluster['name']}: {text}" for cluster in self.clusters for text in cluster[name]]
+
+    def _json(self, content: Dict) -> t.Iterator[str]:
+        """The parts of the JSON document. Each repository is one line."""
+        yield json.dumps(content, indent=2)[: -len("\n}")] + ',\n  "repositories": ['
+        self._all.seek(0)
+        yield from self._all
+        yield f"{chr(10) if self._repositories else ''}  ]\n}}\n"
+
+
+def _replace(path: str, parts: t.Iterable[str]) -> None:
+    """Replace the file atomically, so that a full disk does not leave a truncated page."""
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(path), delete=False) as file:
+            temporary = file.name
+            file.writelines(parts)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        raise AnsibleActionFail(
+            f"The report {path} cannot be written on the controller: {error.strerror}. Name a file in a directory that"
+            " exists and is writable."
+        ) from None
