@@ -131,7 +131,8 @@ def variables(
     environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
     names = ("registry", "username", "password", "ca_path")
     settings = {f"zot_{name}": environment.pop(f"ZOT_{name.upper()}") for name in names}
-    inventory = {"all": {"hosts": {"localhost": {"ansible_connection": "local"}}, "vars": settings}}
+    local = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    inventory = {"all": {"hosts": {"localhost": local}, "vars": settings}}
     (tmp_path / "inventory.json").write_text(json.dumps(inventory))
     pushed_event = {"name": f"{repository}/app", "reference": "latest", "digest": f"sha256:{'0' * 64}"}
     with running(PatchableCluster("apps", resolve, *objects)) as server:
