@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http import Http
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_api import Http
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import most_similar
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (

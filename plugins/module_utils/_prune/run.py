@@ -20,7 +20,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.time import pars
 from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import UNKNOWN_AGE, Decision, plan_removals
 from ansible_collections.killinit.zot.plugins.module_utils._prune.request import PruneRequest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, not_whole
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http import Http
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_api import Http
 from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import Inventory, read_inventory
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool

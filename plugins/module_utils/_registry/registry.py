@@ -38,7 +38,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.session imp
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import invalid_options
 
 if t.TYPE_CHECKING:
-    from ansible_collections.killinit.zot.plugins.module_utils._registry.http import Http
+    from ansible_collections.killinit.zot.plugins.module_utils._registry.http_api import Http
 
 # To import the library requests and to connect takes as long as about so many runs of crane.
 _FEW = 8
@@ -66,7 +66,7 @@ class Registry:
     def http(self) -> Http:
         """The HTTP session with this registry, which the first call opens, for what only HTTP can do."""
         # Imported late: the import takes longer than a request, and most tasks do not need it.
-        from ansible_collections.killinit.zot.plugins.module_utils._registry.http import Http
+        from ansible_collections.killinit.zot.plugins.module_utils._registry.http_api import Http
 
         with self._lock:
             if self._http is None:

@@ -22,7 +22,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.text import prin
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, elide
 
 if t.TYPE_CHECKING:
-    from ansible_collections.killinit.zot.plugins.module_utils._registry.http import Http
+    from ansible_collections.killinit.zot.plugins.module_utils._registry.http_api import Http
 
 # The least severe first. Nobody has rated a vulnerability with the severity unknown.
 SEVERITIES = ("unknown", "low", "medium", "high", "critical")

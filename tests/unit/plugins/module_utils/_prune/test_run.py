@@ -351,9 +351,9 @@ def test_a_hostile_list_of_tags(body: bytes, scene: Scene) -> None:
 
 @pytest.mark.parametrize("tags", [[], [OLD]])
 def test_a_tag_list_with_endless_pages(tags: list[str], scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ansible_collections.killinit.zot.plugins.module_utils._registry import http
+    from ansible_collections.killinit.zot.plugins.module_utils._registry import http_api
 
-    monkeypatch.setattr(http, "_MOST_PAGES", 50)
+    monkeypatch.setattr(http_api, "_MOST_PAGES", 50)
     respond, page = scene.server.respond, iter(range(1_000_000))
 
     def endless(request: Request) -> Reply:
@@ -369,9 +369,9 @@ def test_a_tag_list_with_endless_pages(tags: list[str], scene: Scene, monkeypatc
 
 
 def test_a_tag_list_that_is_too_long(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ansible_collections.killinit.zot.plugins.module_utils._registry import http
+    from ansible_collections.killinit.zot.plugins.module_utils._registry import http_api
 
-    monkeypatch.setattr(http, "_MOST_TAGS", 9)
+    monkeypatch.setattr(http_api, "_MOST_TAGS", 9)
     assert "it has more than 9 tags" in scene.prune()["msg"]
 
 

@@ -20,7 +20,7 @@ import pytest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.http import Http
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_api import Http
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session, open_task
 from ansible_collections.killinit.zot.tests.unit.web_server import Reply, Request, WebServer, running
 
