@@ -25,7 +25,7 @@ from ansible_collections.killinit.zot.plugins.plugin_utils._settings import (
     with_settings,
 )
 
-_SHOW_PROGRESS = ("zot_push", "zot_publish")
+_SHOW_PROGRESS = ("zot_push", "zot_publish", "zot_copy", "zot_vulnerability_info")
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types

@@ -50,7 +50,9 @@ options:
         description: The last day of the exception in UTC, in the form V(YYYY-MM-DD).
         type: str
   max_severity_wait_timeout:
-    description: How many seconds to wait for images that are not scanned yet.
+    description:
+      - How many seconds to wait for images that are not scanned yet.
+      - Every five seconds a line shows how many images are scanned. The variable C(zot_push_progress) disables it.
     type: int
     default: 300
 """

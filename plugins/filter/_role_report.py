@@ -32,14 +32,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The report.
-  type: dict
+  description: The report, or for some names a list.
+  type: raw
 """
 
 import typing as t
 
 
-def _role_report(role: str, **results: t.Any) -> dict[str, t.Any] | list[dict[str, t.Any]] | None:
+def _role_report(role: str, **results: t.Any) -> t.Any:
     """Return the report."""
     # Imported late: Ansible loads every filter of the collection for each task.
     from ansible_collections.killinit.zot.plugins.plugin_utils._role_reports import REPORTS

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Shows the progress of running skopeo processes, read from /proc.
+"""Shows the progress of running skopeo processes, and of scans that a module waits for, read from /proc.
 
 Private to killinit.zot: it may change at any time.
 
@@ -25,6 +25,8 @@ from ansible.utils.display import Display
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import layers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import InvalidArchiveError
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.progress import PROGRESS_FILE
 
 # Seconds between two reads of /proc. A layer that is pushed between two reads is counted when a later layer is read.
 _READ_INTERVAL = 1.0
@@ -62,6 +64,8 @@ def _show(ended: threading.Event, host: str | None) -> None:
             for copy in running:
                 far = f"{bytes_to_human(copy.done)} of {bytes_to_human(copy.size)} of layers"
                 display.display(f"pushing: [{host}] => {copy.reference}: {far}", stderr=True)
+            for text in scans(os.getpid()):
+                display.display(f"scanning: [{host}] => {text}", stderr=True)
 
 
 class Copy:
@@ -117,6 +121,16 @@ class Copies:
                     running[process] = copy
         self._known = running
         return [copy for copy in running.values() if copy.begun]
+
+
+def scans(root: int) -> t.Iterator[str]:
+    """What the descendants of a process write about the scans that they wait for."""
+    for process in _descendants(root):
+        with contextlib.suppress(OSError):
+            for name in os.listdir(f"/proc/{process}/fd"):
+                if os.readlink(f"/proc/{process}/fd/{name}").startswith(f"/memfd:{PROGRESS_FILE} "):
+                    text = printable(_read(process, f"fd/{name}"))
+                    yield from [text] if text else []
 
 
 def _descendants(root: int) -> list[int]:

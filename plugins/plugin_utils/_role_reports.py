@@ -44,7 +44,11 @@ def publish(*, result: Result, revision: t.Any) -> Report:
 
 def promote(*, invalid: t.Sequence[str], result: Result, revision: t.Any) -> Report:
     """The report of the playbook promote."""
+    # Imported late, since no role needs it.
+    from ansible_collections.killinit.zot.plugins.plugin_utils._promotion import shared_tags
+
     images = result.get("images") or []
+    moved = result.get("moved") or []
     ok = "images" in result and not result.get("failed")
     problems = [*invalid, *([] if ok else [result["msg"]] if "msg" in result else [])]
     return {
@@ -53,8 +57,12 @@ def promote(*, invalid: t.Sequence[str], result: Result, revision: t.Any) -> Rep
         "registry": result.get("registry"),
         "revision": revision or None,
         "images": images,
-        "references": [each["reference"] for each in images],
-        "moved": result.get("moved") or [],
+        # Workloads that name one of them follow it.
+        "references": [
+            text for each in images for text in [tag["reference"] for tag in each["tags"]] or [each["reference"]]
+        ],
+        "summary": [_moved(each) for each in shared_tags(images, moved, revision)],
+        "moved": moved,
         "problems": problems if problems or ok else ["The copy did not run."],
         **vulnerabilities(result.get("scan")),
     }
@@ -224,6 +232,26 @@ def _used(key: Result) -> str:
     return str(key["last_used_at"] or key["created_at"])
 
 
+def verify_problems(*, repair: t.Any, at_risk: t.Any) -> list[str]:
+    """What is wrong with the variables of the playbook verify. Extra variables override those of the playbook."""
+    found = []
+    if repair:
+        found.append(
+            "The playbook verify writes nothing, but zot_pull_secret_repair is true. Remove the variable, or run the"
+            " role zot_pull_secret instead."
+        )
+    if at_risk not in ("report", "fail", "ignore"):
+        found.append(f"zot_verify_at_risk is {at_risk}, but must be report, fail or ignore. Correct the variable.")
+    return found
+
+
+def used_images(*, result: Result) -> list[str]:
+    """The images in use that zot_cluster_image_info returns, by digest. One that the registry lacks has no digest."""
+    used = [each for each in result["images"] if any(one["use"] != "history" for one in each["used_by"])]
+    names = [each["reference"].partition("@")[0] + (f"@{each['digest']}" if each["digest"] else "") for each in used]
+    return list(dict.fromkeys(names))
+
+
 def verify(*, result: Result, scan: Result, at_risk: str, gate: bool) -> Report | None:
     """The report of the playbook verify about the images in use, None if they were not read.
 
@@ -313,8 +341,16 @@ def _problems(result: Result) -> list[str]:
     return list(result["problems"]) if "problems" in result else [result["msg"]] if result.get("failed") else []
 
 
-REPORTS: t.Mapping[str, t.Callable[..., Report | list[Report] | None]] = {
+def promotion_of(**variables: t.Any) -> Report:
+    """What the playbook promote copies. Imported late, since no role needs it."""
+    from ansible_collections.killinit.zot.plugins.plugin_utils._promotion import promotion
+
+    return promotion(**variables)
+
+
+REPORTS: t.Mapping[str, t.Callable[..., t.Any]] = {
     "zot_publish": publish,
+    "promotion": promotion_of,
     "zot_promote": promote,
     "zot_rollback": rollback,
     "zot_prune": prune,
@@ -328,6 +364,8 @@ REPORTS: t.Mapping[str, t.Callable[..., Report | list[Report] | None]] = {
     "zot_release": _release_reports.release,
     "rolled_back_clusters": _release_reports.rollback,
     "zot_rollout": rollout,
+    "verify_problems": verify_problems,
+    "used_images": used_images,
     "zot_verify": verify,
     "reported_cluster": report_cluster,
     "reported_clusters": report_clusters,

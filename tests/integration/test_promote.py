@@ -78,12 +78,20 @@ def test_two_revisions(built: str, zot: Registry, playbook: Playbook) -> None:
     again = playbook("killinit.zot.promote", **options)
     assert (_report(planned), _report(planned)["ok"]) == (_report(done), True)
     assert (recap(again)["changed"], _report(again)["changed"], _report(again)["moved"]) == (0, False, [])
-    assert _report(done)["references"] == [f"{zot.host}/{target}:r2"]
+    assert _report(done)["references"] == [f"{zot.host}/{target}:{tag}" for tag in ("r2", "latest")]
+    # One line for the shared tag, also in check mode.
+    line = f"{zot.host}/{target}:latest: {digests['r1'][:19]} → r2"
+    assert _report(done)["summary"] == _report(planned)["summary"] == [line]
+    assert all(re.search(re.escape(line).replace("→", r"(→|\\u2192)"), run.stdout) for run in (planned, done))
+    assert _report(again)["summary"] == [f"{zot.host}/{target}:latest: stays at r2"]
+    assert f"{target}:latest: stays at r2" in again.stdout
     digests_after = {tag: _digest(zot, target, tag) for tag in ("r1", "r2", "latest", "latest-previous")}
     assert digests_after == {**digests, "latest": digests["r2"], "latest-previous": digests["r1"]}
     by_digest = [{"repository": target, "source_repository": built, "digest": digests["r1"], "tags": "stable"}]
     assert playbook("killinit.zot.promote", zot_promote_images=by_digest).returncode == 0
     assert _digest(zot, target, "stable") == digests["r1"]
+    alone = playbook("killinit.zot.promote", zot_promote_images=[{**by_digest[0], "tags": []}])
+    assert _report(alone)["references"] == [f"{zot.host}/{target}@{digests['r1']}"]
 
 
 @pytest.mark.parametrize(
@@ -92,8 +100,9 @@ def test_two_revisions(built: str, zot: Registry, playbook: Playbook) -> None:
         ({"zot_promote_images": []}, "zot_promote_images is empty"),
         ({"zot_promote_images": [{"repository": "a", "tag": "r1"}]}, "unknown keys tag: use repository"),
         ({"zot_promote_revision": ""}, "Set zot_promote_revision"),
-        ({"zot_promote_revision": 12}, "zot_promote_revision is 12, which is not text: quote it"),
+        ({"zot_promote_revision": 12}, "zot_promote_revision is the number 12, not text: quote it"),
         ({"zot_promote_images": ["openclaw/openclaw"]}, "not a list of dictionaries"),
+        ({"zot_promote_images": "[{repository"}, "zot_promote_images is not YAML"),
         ({"zot_promote_revision": "r9"}, "The most similar are r"),
         ({"zot_promote_require": "signature,sbom"}, "has no signature and no sbom"),
     ],

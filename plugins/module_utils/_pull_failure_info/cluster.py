@@ -92,7 +92,7 @@ class FailingPods:
         if not held:
             return "credentials_refused", f"the registry rejects the credentials in the entry {where} (401)", repair
         cause, rejects = "key_revoked", f"the registry rejects the API key {held[0].uuid} in the entry {where} (401)"
-        reason = f"it has been revoked, because it would expire at {held[0].expires_at}"
+        reason = f"it would expire at {held[0].expires_at}, so it has been revoked"
         if held[0].expiry_text(time.time(), 0):
             cause, reason = "key_expired", f"it has expired at {held[0].expires_at}"
         remedy = f"Renew the key (killinit.zot.rotate). Or {repair[0].lower()}{repair[1:]}"

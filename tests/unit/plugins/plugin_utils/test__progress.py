@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import layers
+from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info import progress as scan_progress
 from ansible_collections.killinit.zot.plugins.plugin_utils import _progress
-from ansible_collections.killinit.zot.plugins.plugin_utils._progress import Copies, Copy
+from ansible_collections.killinit.zot.plugins.plugin_utils._progress import Copies, Copy, scans
 
 # Three layers of 100, 200 and 300 bytes, the last one first in the file.
 PLACES = [(1000, 1100), (2000, 2200), (500, 800)]
@@ -137,3 +138,28 @@ def test_other_processes_are_none_of_ours(tmp_path: Path, archive: Path) -> None
 def test_without_proc_there_is_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_progress.os.path, "isdir", lambda _path: False)
     assert Copies(os.getpid()).read() == []
+
+
+def test_scans_of_a_module() -> None:
+    """While a module waits for scans, and not after them. The reason comes from the registry."""
+    code = (
+        f"from {scan_progress.__name__} import ScanProgress\n"
+        "progress = ScanProgress('oci.example', 3)\n"
+        "progress.scanned()\n"
+        "progress.waits('no database\\x1b[2J')\n"
+        "print(flush=True)\n"
+        "input()\n"
+        "progress.close()\n"
+        "print(flush=True)\n"
+        "input()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as module:
+        assert module.stdin
+        assert module.stdout
+        module.stdout.readline()
+        assert list(scans(os.getpid())) == ["oci.example: 1 of 3 images are scanned (no database\\x1b[2J)"]
+        module.stdin.write(b"\n")
+        module.stdin.flush()
+        module.stdout.readline()
+        assert list(scans(os.getpid())) == []
+        module.stdin.write(b"\n")

@@ -187,8 +187,8 @@ def test_images_that_can_be_lost_or_have_vulnerabilities() -> None:
 
 
 def test_a_copy_that_did_not_run_is_a_problem() -> None:
-    copied = {"images": [{"reference": "oci.example/app:r1"}]}
-    assert reports.promote(invalid=[], result=copied, revision="r1")["references"] == ["oci.example/app:r1"]
+    copied = {"images": [{"reference": "oci.example/app@sha256:1", "tags": []}]}
+    assert reports.promote(invalid=[], result=copied, revision="")["references"] == ["oci.example/app@sha256:1"]
     assert reports.promote(invalid=[], result={}, revision="")["problems"] == ["The copy did not run."]
     assert reports.promote(invalid=["no images"], result={}, revision="")["problems"] == ["no images"]
     assert reports.promote(invalid=[], result={**copied, **FAILED}, revision="r1")["ok"] is False
