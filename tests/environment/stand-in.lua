@@ -110,7 +110,7 @@ function rules.check()
         end
     end
 
-    if path:find("^/v2/kept/") and method == "DELETE" then
+    if path:find("^/v2/lasting/") and method == "DELETE" then
         return deny()
     end
 

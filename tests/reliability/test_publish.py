@@ -208,7 +208,7 @@ def test_an_account_that_may_not_update(site: Site, architectures: Any) -> None:
 
 def test_an_account_that_may_not_delete(site: Site) -> None:
     """It publishes and moves shared tags, and learns which right it needs for the removal of a tag."""
-    repository = f"kept/{site.repository}"
+    repository = f"lasting/{site.repository}"
     first, second = (_task(_build(site, each, TWO), repository, revision=each) for each in ("r1", "r2"))
     for task in (first, second):
         done = site.module("zot_publish", **task)
