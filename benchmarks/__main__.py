@@ -28,6 +28,7 @@ YARDSTICKS = {
     "converted": registry.converted_push,
     "sizes": registry.sizes,
     "task": registry.one_task,
+    "publish-again": registry.publish_again,
     "hundred": registry.many_archives,
     "numbers": registry.numbers,
     "references": registry.many_references,

@@ -118,6 +118,8 @@ def run(
     single = params["images"] is None
     requests = [IndexRequest.from_params(registry, item) for item in images_option(params)]
     members = dict.fromkeys(member for request in requests for member in request.members)
+    # A member has a configuration.
+    registry.expect(2 * len(members) + sum(len(request.references) for request in requests))
     targets = require_distinct(requests, "indexes", members)
     for member in members:
         if member in targets:

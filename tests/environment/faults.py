@@ -61,6 +61,7 @@ class Fault:
     | redirect | an answer that points to another host, which allows everybody to read and requires credentials for
       writes; 307, or another *status* |
     | huge | 100 MB of valid JSON |
+    | count | none; *size* of the recorded request is the number of bytes in its body |
     | certificate | the connection shows the certificate *body*: expired or foreign; *where* does not count |
     """
 
@@ -81,6 +82,7 @@ class RecordedRequest:
     request: str
     what: str
     credentials: bool
+    size: int = 0
 
 
 class Proxy:
@@ -200,6 +202,8 @@ class _Server:
                 count = self._counts[number]
                 self._counts[number] += 1
                 if count >= fault.after and (fault.times is None or count < fault.after + fault.times):
+                    if fault.what == "count":
+                        return fault
                     self._recorded.append(RecordedRequest(request, fault.what, credentials))
                     return fault
         return None
@@ -253,6 +257,12 @@ class _Server:
             await released.wait()
             return await self._pass(request, None)
         async with self._ask(request, body()) as answer:
+            return await _answer(request, answer.status, answer.headers, await answer.read())
+
+    async def _count(self, request: web.BaseRequest, _fault: Fault) -> web.StreamResponse:
+        body, credentials = await request.content.read(), "Authorization" in request.headers
+        self._recorded.append(RecordedRequest(f"{request.method} {request.path}", "count", credentials, len(body)))
+        async with self._ask(request, body) as answer:
             return await _answer(request, answer.status, answer.headers, await answer.read())
 
     async def _break_request(self, request: web.BaseRequest, fault: Fault) -> web.StreamResponse:

@@ -9,8 +9,8 @@ stand-in: CNCF Distribution (it is Debian's docker-registry) behind nginx, which
 stand-in.nginx.conf, stand-in.lua.
 
 Both have the same three accounts: the writer may do everything, except that in the repositories `immutable/**` it
-cannot move a tag or delete one; the reader may only read; the janitor may read and delete. All files are in one
-directory, which stop() removes.
+cannot move a tag or delete one, and in `lasting/**` it cannot delete one; the reader may only read; the janitor may
+read and delete. All files are in one directory, which stop() removes.
 """
 
 from __future__ import annotations
@@ -337,6 +337,7 @@ def _launch_zot(registry: Registry, zot: str, settings: Settings) -> None:
             "repositories": {
                 "**": {"policies": [may(registry.writer, "read", "create", "update", "delete"), reading, cleaning]},
                 "immutable/**": {"policies": [may(registry.writer, "read", "create"), reading]},
+                "lasting/**": {"policies": [may(registry.writer, "read", "create", "update"), reading]},
                 "private/**": {"policies": [may(registry.writer, "read", "create", "update", "delete")]},
             }
         },

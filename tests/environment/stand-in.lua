@@ -110,6 +110,10 @@ function rules.check()
         end
     end
 
+    if path:find("^/v2/lasting/") and method == "DELETE" then
+        return deny()
+    end
+
     if method == "DELETE" and repository and not reference:find(":") then
         return remove_tag(repository, reference)
     end

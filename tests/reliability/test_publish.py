@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -151,3 +152,70 @@ def test_an_index_that_lost_an_image_is_repaired(site: Site) -> None:
     tags = _published(site, site.repository)
     assert tags["r1"] == index
     _require_own(done, tags)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        pytest.param("PATCH .*/blobs/", id="upload"),
+        pytest.param("PUT .*/manifests/upload-.*-r1-amd64", id="uploaded"),
+        pytest.param("PUT .*/manifests/r1-arm64", id="architecture"),
+        pytest.param("PUT .*/manifests/upload-[0-9a-f]+-r1$", id="index"),
+        pytest.param("PUT .*/manifests/r1$", id="revision"),
+        pytest.param("PUT .*/manifests/latest$", id="shared tag"),
+    ],
+)
+def test_ended_in_each_phase(where: str, site: Site) -> None:
+    """The same command ends right. It sends no image again that was uploaded completely, and removes nothing."""
+    task = _task(_build(site, "image", TWO), site.repository)
+    fault = Fault("stall", where)
+    site.proxy.set(fault)
+    ended = site.start("zot_publish", site.proxy, **task, parallel=1)
+    wait_until_held(site.proxy, fault)
+    ended.process.terminate()
+    assert "interrupted" in ended.result()["msg"]
+    _published(site, site.repository)
+    complete = [tag for tag in tags_in(site.registry, site.repository) if re.match("upload-.*-r1-", tag)]
+    assert where.startswith("PATCH") or len(complete) == (0 if "amd64" in where else 2)
+    site.proxy.set(Fault("count"))
+    done = site.through("zot_publish", **task)
+    sent = site.proxy.recorded_requests()
+    assert (done["failed"], done["changed"]) == (False, True), done
+    assert not [each.request for each in sent if each.request.startswith("DELETE")]
+    # Each image has a layer of 1 MB, which may be complete without its manifest.
+    uploaded = sum(each.size for each in sent if "/blobs/" in each.request)
+    assert round(uploaded / 1_000_000) <= 2 - len(complete)
+    _require_own(done, _published(site, site.repository))
+    assert site.module("zot_publish", **task)["changed"] is False
+
+
+@pytest.mark.parametrize("architectures", [TWO, None], ids=["index", "single"])
+def test_an_account_that_may_not_update(site: Site, architectures: Any) -> None:
+    """It publishes revisions. No other job replaces them, also with overwrite."""
+    repository = f"immutable/{site.repository}"
+    task = _task(_build(site, "image", architectures), repository, tags=[])
+    done = site.module("zot_publish", **task)
+    assert (done["failed"], done["changed"]) == (False, True), done
+    assert site.module("zot_publish", **task)["changed"] is False
+    other = _task(_build(site, "other", architectures), repository, tags=[], overwrite=True, keep_previous="")
+    refused = site.module("zot_publish", **other)
+    assert (refused["failed"], refused["error_class"], refused["moved"]) == (True, "denied", [])
+    tags = _published(site, repository)
+    _require_own(done, tags)
+    assert site.module("zot_publish", **task)["changed"] is False
+    assert _published(site, repository) == tags
+
+
+def test_an_account_that_may_not_delete(site: Site) -> None:
+    """It publishes and moves shared tags, and learns which right it needs for the removal of a tag."""
+    repository = f"lasting/{site.repository}"
+    first, second = (_task(_build(site, each, TWO), repository, revision=each) for each in ("r1", "r2"))
+    for task in (first, second):
+        done = site.module("zot_publish", **task)
+        assert (done["failed"], done["changed"]) == (False, True), done
+        _require_own(done, _published(site, repository))
+    assert site.module("zot_publish", **second)["changed"] is False
+    refused = site.module("zot_tag", repository=repository, tags=["r1"], state="absent")
+    assert refused["error_class"] == "denied"
+    assert "may not remove tags" in refused["hint"]
+    assert "the action delete" in refused["hint"]

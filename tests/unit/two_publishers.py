@@ -112,6 +112,7 @@ class Explorer:
         self._all: dict[str, bytes] = {}
         self._cache: dict[tuple[int, State], tuple[Answer, State]] = {}
         self._ids: dict[tuple[str, ...], int] = {}
+        self._states: dict[State, State] = {}
         self._broken: dict[State, dict[str, list[str]]] = {}
         # Whether the account may create tags, but not update them.
         self.immutable = False
@@ -140,7 +141,11 @@ class Explorer:
         """The answer to a command, and the state after it. It depends on nothing else."""
         key = (self._ids.setdefault(tuple(command), len(self._ids)), state)
         if key not in self._cache:
-            self._cache[key] = self._execute(command, state)
+            found, after = self._execute(command, state)
+            # Equal states are one object, so that they are compared by their identity.
+            if after not in self._states:
+                self._states[after] = after
+            self._cache[key] = found, self._states[after]
         return self._cache[key]
 
     def _execute(self, command: t.Sequence[str], state: State) -> tuple[Answer, State]:
@@ -197,10 +202,10 @@ class Explorer:
         for each in publishers:
             each.run(each.start, start)
         stack = [(start, (first.start, second.start), turn, switches) for turn in (0, 1)]
-        best: dict[tuple[State, int, int, int], int] = {}
+        best: dict[tuple[int, int, int, int], int] = {}
         while stack:
             state, points, turn, left = stack.pop()
-            key = (state, id(points[0]), id(points[1]), turn)
+            key = (id(state), id(points[0]), id(points[1]), turn)
             if best.get(key, -1) >= left:
                 continue
             best[key] = left

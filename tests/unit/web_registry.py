@@ -62,6 +62,9 @@ class WebRegistry:
         if what == "blobs":
             known = rest in b"".join(self.fake.manifests[repository].values()).decode()
             return Reply(self.fake.blobs[rest]) if known and rest in self.fake.blobs else NOT_FOUND
+        if request.method == "PUT":
+            self.fake.put_manifest(repository, rest, json.loads(request.body))
+            return Reply(b"", 201)
         digest = rest if rest.startswith("sha256:") else self.fake.tags.get(repository, {}).get(rest)
         if digest not in self.fake.manifests[repository] or digest in self.lost:
             return NOT_FOUND

@@ -86,7 +86,7 @@ def running(respond: t.Callable[[Request], Reply], address: str = "127.0.0.1") -
                     if reply.pause and server.ended.wait(reply.pause):
                         return
 
-        do_GET = do_HEAD = do_POST = do_DELETE = _answer  # noqa: N815 - names of http.server
+        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - names of http.server
 
     class QuietServer(ThreadingHTTPServer):
         def handle_error(self, *_arguments: t.Any) -> None:

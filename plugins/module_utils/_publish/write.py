@@ -49,6 +49,8 @@ class Publisher:
     def publish(self, publications: t.Sequence[Publication]) -> None:
         """Upload, look again, move the tags of the revision, then the shared tags, and confirm all of them."""
         pending = [each for each in publications if not each.is_done]
+        # Each tag is read after the uploads, before and after its move, and at the end.
+        self._registry.expect(5 * sum(len(each.outcome.tags) for each in pending))
         if any(part.found is None for each in pending for part in each.parts):
             self._upload(pending)
         for step in (self._look_again, self._move_revision):

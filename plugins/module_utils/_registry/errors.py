@@ -210,6 +210,8 @@ def classify_response(status: int, codes: t.Collection[str], text: str, *, remov
     """Return the error class of a response with the error *codes* and the *text*. *removes* is whether it is DELETE."""
     if _ABSENT.intersection(codes):
         return "not_found"
+    if "MANIFEST_INVALID" in codes:
+        return "manifest_invalid"
     if status == 429 and re.search(r'"limit": ?"[0-9]', text):
         return "quota_exceeded"
     classes = {**_STATUSES, **(_NOT_REMOVED if removes else {})}
@@ -223,6 +225,16 @@ def not_whole(index: str, lost: str) -> ZotError:
         f"{index} is not whole: the registry has lost its member {lost}",
         hint="Publish the same archives again, which restores the member, or choose another revision.",
     )
+
+
+def unread(error: ZotError, reference: object) -> ZotError:
+    """The *error* of the read after a successful write of *reference*."""
+    return error.with_(message=f"{reference} was written, but its current image is not known: {error.message}")
+
+
+def unknown_image(error: ZotError, reference: object) -> ZotError:
+    """The *error* of a write of *reference* after which the reference cannot be read."""
+    return error.with_(message=f"{error.message}; the current image of {reference} is not known")
 
 
 def missing_registry() -> ZotError:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read a registry and remove tags over HTTP, which is faster than one run of crane for each tag.
+"""Read a registry, and write and remove tags, over HTTP, which is faster than one run of crane for each tag.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -23,7 +23,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
     classify_response,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_client import (
+    VERBS,
     Answer,
+    Content,
     HttpClient,
     codes_of,
     invalid_answer,
@@ -39,13 +41,19 @@ _MANIFESTS = (
 )
 # https://distribution.github.io/distribution/spec/auth/token/: a token without a lifetime is valid for 60 seconds.
 _TOKEN_SECONDS, _EARLIER = 60, 5
+_SUCCESS = {"PUT": 201, "DELETE": 202}
+# What a token must allow.
+_ACTIONS = {"PUT": "pull,push", "DELETE": "pull,delete"}
 _NEXT = re.compile(r'<([^>]+)>\s*;[^,]*\brel="?next\b', re.IGNORECASE)
 _BEARER = re.compile(r"\bBearer\s+((?:\w+=(?:\"[^\"]*\"|[^\s,\"]+)(?:\s*,\s*)?)+)", re.IGNORECASE)
 _PARAMETER = re.compile(r"(\w+)=(?:\"([^\"]*)\"|([^\s,\"]+))")
 
 
 class Http:
-    """Reads one registry with the credentials of a session. Threads may share it. Every method raises ZotError."""
+    """Reads and writes one registry with the credentials of a session.
+
+    Threads may share it. Every method raises ZotError.
+    """
 
     def __init__(self, session: Session, registry: str | None = None) -> None:
         """*registry* is that of the session by default."""
@@ -77,6 +85,11 @@ class Http:
         """The manifest or index of a reference, byte by byte. None only if it does not exist."""
         answer = self._read_object("GET", reference, f"manifests/{reference.digest or reference.tag}", _MANIFESTS)
         return None if answer is None else answer.body
+
+    def put_manifest(self, reference: Reference, media_type: str, raw: bytes) -> None:
+        """Write a manifest or index whose content the repository has, for example under one more tag. No retry."""
+        path = f"/v2/{reference.repository}/manifests/{reference.tag}"
+        self._once("PUT", path, str(reference), reference.repository, "*/*", Content(media_type, raw))
 
     def blob(self, reference: Reference) -> bytes | None:
         """The blob with the digest of *reference*, for example a configuration. None only if it does not exist."""
@@ -171,11 +184,13 @@ class Http:
                 return None
             raise
 
-    def _once(self, method: str, path: str, what: str, repository: str, accept: str) -> Answer:
+    def _once(
+        self, method: str, path: str, what: str, repository: str, accept: str, content: Content | None = None
+    ) -> Answer:
         account = self._session.credentials.origin(self.name, repository)
-        answer = self._authorized(method, path, what, repository, accept)
+        answer = self._authorized(method, path, what, repository, accept, content)
         self.date = answer.headers.get("Date", "")
-        if answer.status == (202 if method == "DELETE" else 200):
+        if answer.status == _SUCCESS.get(method, 200):
             return answer
         text = answer.body.decode(errors="replace")
         codes = codes_of(answer.body)
@@ -185,21 +200,23 @@ class Http:
         denied = method == "DELETE" and error_class == "denied"
         raise ZotError(
             error_class,
-            f"cannot {'remove' if method == 'DELETE' else 'read'} {what}: {message}",
+            f"cannot {VERBS[method]} {what}: {message}",
             hint=NO_DELETE if denied else None,
             values=self._session.explained(account),
             # Redact before shortening the text, because a part of a secret would not be recognized.
             stderr=f"{message}\nRetry-After: {wait}\n{self._session.credentials.redact(text)[:4096]}",
         )
 
-    def _authorized(self, method: str, path: str, what: str, repository: str, accept: str) -> Answer:
+    def _authorized(
+        self, method: str, path: str, what: str, repository: str, accept: str, content: Content | None
+    ) -> Answer:
         """The response to a request with the cached token, with a new token, or with the credentials themselves."""
         account = self._session.credentials.account(self.name, repository)
-        scope = f"repository:{repository}:{'pull,delete' if method == 'DELETE' else 'pull'}"
+        scope = f"repository:{repository}:{_ACTIONS.get(method, 'pull')}"
         with self._lock:
             token, until = self._tokens.get(scope, ("", 0.0))
         authorization = f"Bearer {token}" if token and time.monotonic() < until else account.basic
-        answer = self._client.send(method, path, what, accept, authorization)
+        answer = self._client.send(method, path, what, accept, authorization, content)
         # Only the registry itself may send a challenge: another host must not choose who receives the credentials.
         if answer.status != 401 or not self._client.is_ours(answer.url):
             return answer
@@ -212,7 +229,7 @@ class Http:
             if newer == token or time.monotonic() >= until:  # no other thread has renewed the token
                 newer, seconds = self._token(fields, scope, account.basic, account.identity_token)
                 self._tokens[scope] = newer, time.monotonic() + seconds - _EARLIER
-        return self._client.send(method, path, what, accept, f"Bearer {newer}")
+        return self._client.send(method, path, what, accept, f"Bearer {newer}", content)
 
     def _token(self, fields: t.Mapping[str, str], scope: str, basic: str, identity_token: str) -> tuple[str, float]:
         """A token and its lifetime. https://distribution.github.io/distribution/spec/auth/token/"""

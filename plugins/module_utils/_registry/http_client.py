@@ -38,6 +38,8 @@ _CONNECTIONS = 16
 _OFTEN = 0.2
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 3
+# What a request does, for the messages of errors.
+VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "DELETE": "remove"}
 # The errors of OpenSSL for a server that does not support TLS.
 _NOT_TLS = re.compile(r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNKNOWN_PROTOCOL|HTTP_REQUEST|PACKET_LENGTH_TOO_LONG")
 
@@ -50,6 +52,14 @@ class Answer:
     headers: t.Mapping[str, str]
     body: bytes
     url: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """The body of a request."""
+
+    media_type: str
+    data: bytes
 
 
 class TooLongError(Exception):
@@ -78,15 +88,20 @@ class HttpClient:
         """Close all connections."""
         self._adapter.close()
 
-    def send(self, method: str, path: str, what: str, accept: str, authorization: str) -> Answer:
+    def send(
+        self, method: str, path: str, what: str, accept: str, authorization: str, content: Content | None = None
+    ) -> Answer:
         """Follow redirects and return the last response. Only the host of the registry receives *authorization*."""
         url = f"{self._scheme}://{self.name}{path}"
         for _attempt in range(_MOST_REDIRECTS + 1):
             credentials = authorization if self.is_ours(url) else ""
-            answer = self._bounded(lambda end: self._try(method, url, accept, credentials, end), what)  # noqa: B023
+            answer = self._bounded(
+                lambda end: self._try(method, url, accept, credentials, end, content),  # noqa: B023
+                f"{VERBS[method]} {what}",
+            )
             location = answer.headers.get("Location")
-            # A redirect must not choose what a DELETE removes.
-            if answer.status not in _REDIRECTS or not location or method == "DELETE":
+            # A redirect must not choose what a request writes or removes.
+            if answer.status not in _REDIRECTS or not location or method in ("PUT", "DELETE"):
                 return answer
             url = joined(answer.url, location, what)
             if urlsplit(url).scheme not in ("https", self._scheme):
@@ -95,25 +110,29 @@ class HttpClient:
 
     def send_once(self, method: str, url: str, what: str, authorization: str, **more: t.Any) -> Answer:
         """The response of any address, without redirects. *more* are arguments of requests."""
-        return self._bounded(lambda end: self._exchange(method, url, "*/*", authorization, end, **more), what)
+        return self._bounded(lambda end: self._exchange(method, url, "*/*", authorization, end, **more), f"read {what}")
 
     def is_ours(self, url: str) -> bool:
         """Whether an address belongs to the registry: the same host and port, and an allowed scheme."""
         schemes = ("https", "http") if self.may_be_plain else ("https",)
         return origin(url) in [origin(f"{scheme}://{self.name}") for scheme in schemes]
 
-    def _try(self, method: str, url: str, accept: str, authorization: str, end: float) -> Answer:
+    def _try(
+        self, method: str, url: str, accept: str, authorization: str, end: float, content: Content | None
+    ) -> Answer:
         """Send one request. Like crane, use plain HTTP if that is allowed and the registry does not support TLS."""
+        more = {"data": content.data, "headers": {"Content-Type": content.media_type}} if content else {}
         try:
-            return self._exchange(method, url, accept, authorization, end)
+            return self._exchange(method, url, accept, authorization, end, **more)
         except self._requests.exceptions.SSLError as error:
             if not (self.may_be_plain and self.is_ours(url) and _NOT_TLS.search(str(error).upper())):
                 raise
         self._scheme = "http"
-        return self._exchange(method, f"http:{url.partition(':')[2]}", accept, authorization, end)
+        return self._exchange(method, f"http:{url.partition(':')[2]}", accept, authorization, end, **more)
 
     def _exchange(self, method: str, url: str, accept: str, authorization: str, end: float, **more: t.Any) -> Answer:
-        headers = {"Accept": accept, "Accept-Encoding": "identity", **more.pop("headers", {})}
+        headers = {"Accept": accept, "Accept-Encoding": "identity", **more.get("headers", {})}
+        more = {name: value for name, value in more.items() if name != "headers"}
         # Without auth, the library would take credentials from the address.
         auth = partial(authorize, authorization=authorization)
         request = self._requests.Request(method, url, headers, auth=auth, **more).prepare()
@@ -131,9 +150,10 @@ class HttpClient:
                     raise TooLongError
             return Answer(response.status_code, response.headers, bytes(body), response.url)
 
-    def _bounded(self, exchange: t.Callable[[float], Answer], what: str) -> Answer:
+    def _bounded(self, exchange: t.Callable[[float], Answer], action: str) -> Answer:
         """Run *exchange* with a time limit for the whole response, and convert its errors to ZotError.
 
+        *action* is what cannot be done then, for example "read REFERENCE".
         The timeout of requests applies to each read, so a response that sends one byte at a time would never end.
         """
         failed, timeout = self._requests.exceptions, self._session.timeout
@@ -149,12 +169,12 @@ class HttpClient:
         thread.start()
         while thread.is_alive() and time.monotonic() < end:
             thread.join(min(end - time.monotonic(), _OFTEN))
-            self._session.runner.require_running(what)
+            self._session.runner.require_running(f"cannot {action}")
         result = found[0] if found else failed.Timeout()
         if isinstance(result, Answer):
             return result
         if isinstance(result, TooLongError):
-            raise invalid_answer(what, f"it is longer than {_LONGEST_ANSWER >> 20} MiB") from result
+            raise invalid_answer(action.partition(" ")[2], f"it is longer than {_LONGEST_ANSWER >> 20} MiB") from result
         # The libraries wrap the reason several times, and each wrapper makes the message longer.
         reason: BaseException = result
         while reason.__cause__ or reason.__context__:
@@ -163,12 +183,12 @@ class HttpClient:
         if isinstance(result, failed.Timeout) or (isinstance(reason, socket.timeout) and reason.errno is None):
             raise ZotError(
                 "unavailable",
-                f"cannot read {what}: no complete answer within {timeout} seconds",
+                f"cannot {action}: no complete answer within {timeout} seconds",
                 hint="Check the registry and the network, or increase the timeout.",
             ) from result
         if not isinstance(result, (failed.RequestException, OSError, ValueError)):
             raise result
-        text = self._session.credentials.redact(f"cannot read {what}: {reason or type(reason).__name__}")
+        text = self._session.credentials.redact(f"cannot {action}: {reason or type(reason).__name__}")
         is_tls = isinstance(result, failed.SSLError) and "EOF" not in str(reason)
         raise ZotError("tls" if is_tls else "unavailable", text, values=self._session.explained("")) from result
 

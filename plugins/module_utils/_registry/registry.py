@@ -33,6 +33,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
     ZotError,
     missing_registry,
     not_whole,
+    unknown_image,
+    unread,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import invalid_options
@@ -48,8 +50,9 @@ _IMAGES = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.c
 class Registry:
     """Reads and writes a registry, with retries. Every method raises ZotError.
 
-    crane does the first reads of a task, and those of other registries. All further reads, and all reads of a task that
-    expects many, are HTTP requests, if the library requests is installed. A tag is read before its write is repeated.
+    crane does the first reads of a task, and those of other registries. All further reads and moves of tags, and all of
+    a task that expects many reads, are HTTP requests, if the library requests is installed. A tag is read before its
+    write is repeated.
     """
 
     def __init__(self, session: Session) -> None:
@@ -62,6 +65,8 @@ class Registry:
         # The configurations that were read, by pinned reference, and those that are being read.
         self._configurations: dict[str, bytes] = {}
         self._in_flight: dict[str, threading.Event] = {}
+        # The media types and documents of manifests that get a tag.
+        self._prepared: dict[Reference, tuple[str, bytes]] = {}
 
     def http(self) -> Http:
         """The HTTP session with this registry, which the first call opens, for what only HTTP can do."""
@@ -207,8 +212,23 @@ class Registry:
         what = f"cannot write the index {reference}"
         self._session.run(command, reference, what, tools.crane_message, names=members)
 
+    def prepare(self, source: Reference) -> None:
+        """Read the manifest with the digest of *source*, so that tag() sends only one request, unless crane does it."""
+        http = self._http_for(source)
+        if http:
+            raw = http.manifest(source)
+            if raw is None:
+                raise ZotError("not_found", f"cannot tag {source}: it does not exist")
+            with self.valid_response(source):
+                self._prepared[source] = Manifest.parse(raw).media_type, raw
+
     def tag(self, source: Reference, tag: str) -> None:
-        """Add the tag *tag* to the image of *source*."""
+        """Add the tag *tag* to the image of *source*, which has a digest."""
+        if source not in self._prepared:
+            self.prepare(source)
+        if self._http and source in self._prepared:
+            self._http.put_manifest(source.tagged(tag), *self._prepared[source])
+            return
         command = self._crane("tag", str(source), tag)
         self._session.run(command, source, f"cannot tag {source} as {tag}", tools.crane_message)
 
@@ -265,7 +285,7 @@ class Registry:
             try:
                 now = self.digest(reference)
             except ZotError:
-                raise _unknown(error, reference) from error
+                raise unknown_image(error, reference) from error
             if now:
                 raise error.with_(message=f"{error.message}; {reference} still holds {now}") from error
 
@@ -317,7 +337,7 @@ class Registry:
             try:
                 now = read_image()
             except ZotError:
-                raise _unknown(failure, reference) from failure
+                raise unknown_image(failure, reference) from failure
             if is_done(now):
                 return now
             message = f"{failure.message}; {reference} now holds {now.digest or 'nothing'}"
@@ -367,15 +387,6 @@ class Registry:
             return self._configurations[name]
         finally:
             done.set()
-
-
-def unread(error: ZotError, reference: Reference) -> ZotError:
-    """The *error* of the read after a successful write of *reference*."""
-    return error.with_(message=f"{reference} was written, but its current image is not known: {error.message}")
-
-
-def _unknown(error: ZotError, reference: Reference) -> ZotError:
-    return error.with_(message=f"{error.message}; the current image of {reference} is not known")
 
 
 def most_similar(reference: Reference, tags: t.Sequence[str] | None) -> str:

@@ -14,8 +14,8 @@ from concurrent.futures import Executor
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest, origin_text
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry, unread
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, unread
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move
 from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome
 
@@ -47,6 +47,7 @@ def _moved_meanwhile(move: Move, now: str | None) -> ZotError:
 
 def still_needed(registry: Registry, move: Move) -> bool:
     """Whether the tag must still move. Raises ZotError if another client has moved it since the task read it."""
+    _prepare(registry, move)
     now = registry.digest(move.tag)
     if now not in (move.before, move.after):
         raise _moved_meanwhile(move, now)
@@ -73,6 +74,7 @@ def look_again(
     *refusal* returns this error for the digest that the tag holds now.
     """
     kept: str | None = None
+    _prepare(registry, move)
     for _look in range(_MOST_LOOKS):
         now = registry.digest(move.tag)
         if now == move.after:
@@ -98,6 +100,12 @@ def look_again(
         if outcome:
             outcome.kept(move.tag, move.previous_tag)
     raise written_by_another(move.tag, registry.digest(move.tag), "and other clients move it all the time")
+
+
+def _prepare(registry: Registry, move: Move) -> None:
+    """Read what the move writes, so that only one request follows the last read of the tag."""
+    if move.after:
+        registry.prepare(move.tag.pinned(move.after))
 
 
 def keep(registry: Registry, move: Move) -> None:

@@ -34,11 +34,28 @@ def switches(quick: int, units: int) -> int:
     return units if settings().max_examples >= 100 else quick
 
 
+class InTurn:
+    """In place of a thread pool: calls the function itself. To wake a thread takes longer than most calls."""
+
+    def __init__(self, *_arguments: t.Any, **_options: t.Any) -> None:
+        pass
+
+    def __enter__(self) -> InTurn:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def map(self, function: t.Callable[..., t.Any], *iterables: t.Iterable[t.Any]) -> list[t.Any]:
+        return list(map(function, *iterables))
+
+
 @pytest.fixture
 def explorer(fake: t.Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Explorer:
     """The requests of each publisher come one after the other, so that their order is always the same."""
     found = Explorer(fake, tmp_path / "digest")
-    monkeypatch.setattr(publish_file, "_PARALLEL_READS", 1)
+    for name in ("ThreadPoolExecutor", "thread_pool"):
+        monkeypatch.setattr(publish_file, name, InTurn)
     replace_tools(monkeypatch, found.tool)
     return found
 

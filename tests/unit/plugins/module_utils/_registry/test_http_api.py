@@ -33,6 +33,7 @@ PATH = "/v2/demo/app/tags/list"
 DENIED = b'{"errors":[{"code":"DENIED","message":"requested access to the resource is denied","detail":{}}]}'
 NAME_UNKNOWN = b'{"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry","detail":{}}]}'
 QUOTA = b'{"errors":[{"code":"TOOMANYREQUESTS","message":"too many requests","detail":{"limit":"1"}}]}'
+MANIFEST_INVALID = b'{"errors":[{"code":"MANIFEST_INVALID","message":"manifest invalid","detail":{"reference":"1"}}]}'
 UNAUTHORIZED = b'{"code":"UNAUTHORIZED","message":"authentication required","detail":{"description":"no"}}'
 
 
@@ -458,3 +459,48 @@ def test_without_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     with session("127.0.0.1:5000", tmp_path) as opened, pytest.raises(ZotError, match="library requests") as raised:
         Http(opened)
     assert raised.value.error_class == "tool_missing"
+
+
+MANIFEST = ("application/vnd.oci.image.manifest.v1+json", b'{"schemaVersion":2}')
+
+
+def test_a_write_with_a_token(tmp_path: Path) -> None:
+    """The token allows to push, and the request is sent again with it."""
+
+    def respond(request: Request) -> Reply:
+        parts = urlsplit(request.path)
+        if parts.path == "/token":
+            return Reply(json.dumps({"token": parse_qs(parts.query)["scope"][0]}).encode())
+        if request.authorization == "Bearer repository:demo/app:pull,push":
+            return Reply(b"", 201)
+        challenge = f'Bearer realm="http://{HOST[0]}/token",service="registry"'
+        return Reply(UNAUTHORIZED, 401, {"WWW-Authenticate": challenge})
+
+    with served(respond, tmp_path) as (http, server):
+        HOST[:] = [server.host]
+        http.put_manifest(Reference(server.host, "demo/app", "1"), *MANIFEST)
+    sent = [(each.method, each.path.partition("?")[0], each.body) for each in server.requests]
+    put = ("PUT", "/v2/demo/app/manifests/1", MANIFEST[1])
+    assert sent == [put, ("GET", "/token", b""), put]
+
+
+@pytest.mark.parametrize(
+    ("reply", "error_class", "message"),
+    [
+        (Reply(b"", 307, {"Location": "/v2/demo/other/manifests/1"}), "tool_failed", "HTTP status 307"),
+        (Reply(DENIED, 403), "denied", "HTTP status 403, DENIED"),
+        (Reply(MANIFEST_INVALID, 400), "manifest_invalid", "HTTP status 400, MANIFEST_INVALID"),
+        (Reply(b"<h1>413 Request Entity Too Large</h1>", 413), "tool_failed", "HTTP status 413"),
+        (Reply(b"", 502), "unavailable", "HTTP status 502"),
+    ],
+)
+def test_a_refused_write(reply: Reply, error_class: str, message: str, tmp_path: Path) -> None:
+    """It is sent once: a redirect does not choose what is written, and the caller repeats a write."""
+    with (
+        served(reply, tmp_path, retries=3) as (http, server),
+        pytest.raises(ZotError, match=f"cannot write {http.name}/demo/app:1: {message}") as raised,
+    ):
+        http.put_manifest(Reference(http.name, "demo/app", "1"), *MANIFEST)
+    assert raised.value.error_class == error_class
+    assert ("client_max_body_size" in raised.value.hint) is (reply.status == 413)
+    assert len(server.requests) == 1

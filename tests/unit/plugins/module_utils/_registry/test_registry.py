@@ -20,7 +20,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
 from ansible_collections.killinit.zot.tests.unit.web_registry import WebRegistry
-from ansible_collections.killinit.zot.tests.unit.web_server import running
+from ansible_collections.killinit.zot.tests.unit.web_server import WebServer, running
 
 HOST = "127.0.0.1:5000"
 APP = Reference(HOST, "demo/app", "1")
@@ -274,9 +274,13 @@ class TestOverHttp:
     """crane does only the first reads."""
 
     @pytest.fixture
-    def host(self, fake: t.Any) -> t.Iterator[str]:
+    def server(self, fake: t.Any) -> t.Iterator[WebServer]:
         with running(WebRegistry(fake).respond) as server:
-            yield server.host
+            yield server
+
+    @pytest.fixture
+    def host(self, server: WebServer) -> str:
+        return server.host
 
     @pytest.fixture
     def reader(self, host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Registry]:
@@ -314,6 +318,23 @@ class TestOverHttp:
         image = reader.image(Reference(host, "demo/app", "1"))
         assert (image.digest, image.platforms) == (digest, ["linux/amd64"])
         assert fake.commands == []
+
+    def test_move(self, reader: Registry, server: WebServer, fake: t.Any) -> None:
+        """If the manifest was read before, the next request writes the tag."""
+        digest = fake.put("demo/app", "1")
+        tag = Reference(server.host, "demo/app", "2")
+        reader.prepare(tag.pinned(digest))
+        before = len(server.requests)
+        assert reader.move(tag, digest).digest == digest
+        assert [each.method for each in server.requests[before:]][:2] == ["PUT", "GET"]
+        assert fake.tags["demo/app"] == {"1": digest, "2": digest}
+        assert fake.commands == []
+
+    def test_move_to_what_does_not_exist(self, reader: Registry, host: str, fake: t.Any) -> None:
+        fake.put("demo/app", "1")
+        with pytest.raises(ZotError, match="it does not exist"):
+            reader.move(Reference(host, "demo/app", "2"), f"sha256:{'a' * 64}")
+        assert "2" not in fake.tags["demo/app"]
 
     @pytest.mark.parametrize("absent", [("demo/app", "2"), ("demo/none", "1")])
     def test_absent(self, reader: Registry, host: str, fake: t.Any, absent: tuple[str, str]) -> None:
