@@ -191,7 +191,7 @@ def run(client: Client, registry: Registry, query: ClusterImageQuery) -> dict[st
 def _read_cluster(client: Client, query: ClusterImageQuery) -> tuple[set[ImageInUse], list[dict[str, t.Any]]]:
     """Every use of an image, and the records of releases. Only one page of objects is in memory at a time."""
     found: set[ImageInUse] = set()
-    records: list[dict[str, t.Any]] = []
+    records: dict[tuple[str, str], dict[str, t.Any]] = {}
     refused: list[ClusterError] = []
     built_in = [each for each in RESOURCES_WITH_IMAGES if query.reads(each, RESOURCES[each][1])]
     custom = _custom_resources(client, query, refused)
@@ -206,7 +206,9 @@ def _read_cluster(client: Client, query: ClusterImageQuery) -> tuple[set[ImageIn
                 for page in client.pages(resource, namespace):
                     found.update(use for document in page for use in images_in_use(document))
                     if resource in WORKLOADS:
-                        records += filter(None, (_record(document, query) for document in page))
+                        # An object may be in two pages.
+                        named = filter(None, (_record(document, query) for document in page))
+                        records.update(((each["namespace"], each["name"]), each) for each in named)
             except ClusterError as error:
                 if error.status == 404 and resource in custom:  # its definition was deleted meanwhile
                     continue
@@ -215,7 +217,7 @@ def _read_cluster(client: Client, query: ClusterImageQuery) -> tuple[set[ImageIn
                 refused.append(error)
     if refused:
         raise IncompleteError(refused)
-    return found, sorted(records, key=lambda each: (each["namespace"], each["name"]))
+    return found, [records[name] for name in sorted(records)]
 
 
 def _record(workload: Object, query: ClusterImageQuery) -> dict[str, t.Any] | None:
