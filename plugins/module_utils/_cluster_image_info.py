@@ -14,7 +14,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client, has_namespace
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use import (
     RESOURCES_WITH_IMAGES,
@@ -22,7 +22,21 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use im
     has_pod_template,
     images_in_use,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import RESOURCES, namespace_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
+    RESOURCES,
+    WORKLOADS,
+    Object,
+    image_uses,
+    name_of,
+    namespace_name,
+    registry_names,
+    template_of,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.release_records import (
+    ReleaseRecord,
+    known_reference,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import has_namespace
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import Revisions
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, words
@@ -134,7 +148,8 @@ class _UsedImage:
 
 def run(client: Client, registry: Registry, query: ClusterImageQuery) -> dict[str, t.Any]:
     """The result of the module. Raises ClusterError or ZotError."""
-    uses = _read_cluster(client, query)
+    with registry_names(query.registry, query.aliases):
+        uses, records = _read_cluster(client, query)
     used = [(reference, use) for use in uses for reference in _references(use, query)[:1]]
     if not used and not query.allow_empty:
         where = f"in the namespaces {', '.join(query.namespaces)}" if query.namespaces else "in any namespace"
@@ -155,7 +170,10 @@ def run(client: Client, registry: Registry, query: ClusterImageQuery) -> dict[st
         for reference, use in used:
             found.setdefault((reference, use.digest or current[reference]), []).append(use)
         verdicts = pool.map(lambda key: tagged.assess(key[0], key[1], found[key]), found)
-        images = [_UsedImage(*key, *verdict, _users(found[key])) for key, verdict in zip(found, verdicts)]
+        images = [
+            _UsedImage(reference, digest, tags_of, risk, lost, _users(found[reference, digest]))
+            for (reference, digest), (tags_of, risk, lost) in zip(found, verdicts)
+        ]
     images.sort(key=lambda each: (str(each.reference), each.digest or ""))
     digests = {use.digest for use in uses if use.digest} | {each.digest for each in images if each.digest}
     return {
@@ -163,15 +181,17 @@ def run(client: Client, registry: Registry, query: ClusterImageQuery) -> dict[st
         "images": [each.for_ansible() for each in images],
         "at_risk": [str(each) for each in images if each.risk],
         "digests": sorted(digests),
+        "records": records,
         "registry": query.registry,
         "namespaces": list(query.namespaces),
         "cluster": client.server,
     }
 
 
-def _read_cluster(client: Client, query: ClusterImageQuery) -> set[ImageInUse]:
-    """Every use of an image. Only one page of objects is in memory at a time."""
+def _read_cluster(client: Client, query: ClusterImageQuery) -> tuple[set[ImageInUse], list[dict[str, t.Any]]]:
+    """Every use of an image, and the records of releases. Only one page of objects is in memory at a time."""
     found: set[ImageInUse] = set()
+    records: dict[tuple[str, str], dict[str, t.Any]] = {}
     refused: list[ClusterError] = []
     built_in = [each for each in RESOURCES_WITH_IMAGES if query.reads(each, RESOURCES[each][1])]
     custom = _custom_resources(client, query, refused)
@@ -185,6 +205,10 @@ def _read_cluster(client: Client, query: ClusterImageQuery) -> set[ImageInUse]:
             try:
                 for page in client.pages(resource, namespace):
                     found.update(use for document in page for use in images_in_use(document))
+                    if resource in WORKLOADS:
+                        # An object may be in two pages.
+                        named = filter(None, (_record(document, query) for document in page))
+                        records.update(((each["namespace"], each["name"]), each) for each in named)
             except ClusterError as error:
                 if error.status == 404 and resource in custom:  # its definition was deleted meanwhile
                     continue
@@ -193,7 +217,19 @@ def _read_cluster(client: Client, query: ClusterImageQuery) -> set[ImageInUse]:
                 refused.append(error)
     if refused:
         raise IncompleteError(refused)
-    return found
+    return found, [records[name] for name in sorted(records)]
+
+
+def _record(workload: Object, query: ClusterImageQuery) -> dict[str, t.Any] | None:
+    """What a workload runs since which release of this registry; None without a record."""
+    record = ReleaseRecord.of(workload)
+    if record is None or all(known_reference(each.after).registry != query.registry for each in record.images.values()):
+        return None
+    return {
+        "namespace": printable(workload["metadata"].get("namespace") or ""),
+        "name": printable(name_of(workload)),
+        **record.for_ansible(image_uses(template_of(workload)["spec"])),
+    }
 
 
 def _custom_resources(client: Client, query: ClusterImageQuery, refused: list[ClusterError]) -> list[str]:

@@ -157,6 +157,48 @@ digests:
   returned: success
   sample:
     - sha256:4c553b9ea325a14b0e5ee5afaabf53ae2b4f3b186155d197ae400809bb5c8dfd
+records:
+  description:
+    - What workloads run since which release or rollback, from the annotation C(killinit.zot/release).
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    namespace:
+      description: The namespace.
+      type: str
+      returned: always
+      sample: openclaw
+    name:
+      description: The workload, in the form that kubectl accepts.
+      type: str
+      returned: always
+      sample: deployment/openclaw
+    revision:
+      description: The revision of the release or of the rollback; V(null) if the change was a restart.
+      type: str
+      returned: always
+      sample: "3f2c1ab"
+    time:
+      description: The time of the change.
+      type: str
+      returned: always
+      sample: "2026-11-25T12:00:00Z"
+    rollback:
+      description: Whether the change was a rollback.
+      type: bool
+      returned: always
+    holds:
+      description: Whether the template still has the images of the record.
+      type: bool
+      returned: always
+    images:
+      description: >-
+        The images before and after the change, as in
+        RV(killinit.zot.zot_workload_info#module:workloads[].record).
+      type: list
+      elements: dict
+      returned: always
 unreadable:
   description: The resources that the user may not read.
   type: list

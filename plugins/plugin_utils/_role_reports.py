@@ -269,10 +269,23 @@ def verify(*, result: Result, scan: Result, at_risk: str, gate: bool) -> Report 
         "images": result.get("images") or [],
         "at_risk": risks or [],
         "unreadable": result.get("unreadable") or [],
+        "records": result.get("records") or [],
+        "releases": [_since(each) for each in result.get("records") or ()],
         "problems": list(dict.fromkeys([*lost, *found])),
         "failures": list(dict.fromkeys([*(lost if at_risk == "fail" else []), *found])),
         **vulnerabilities(scan if gate and "images" in scan else None),
     }
+
+
+def _since(record: Result) -> str:
+    """What a workload runs since which release, as a sentence."""
+    what = f"{'rollback' if record['rollback'] else 'release'} {record['revision'] or ''}".rstrip()
+    images = ", ".join(
+        f"{each['container']} {each['after'].partition('@')[0].partition('/')[2]} ({(each['runs'] or 'unknown')[:19]})"
+        for each in record["images"]
+    )
+    changed = "" if record["holds"] else "; somebody has changed the workload since"
+    return f"{record['namespace']}/{record['name']}: {what} at {record['time']}: {images}{changed}"
 
 
 def rollout(

@@ -192,6 +192,25 @@ def test_a_canary_that_fails_stops_the_others(fleet: Callable[..., Fleet], tmp_p
     assert three.clusters["eu"].patched == []
 
 
+def test_a_failure_in_a_batch_ends_after_the_batch(fleet: Callable[..., Fleet]) -> None:
+    """The other cluster of the batch is released, the next batch is not started, and the rollback restores both."""
+    three = fleet("canary", "eu", "us")
+    r1 = three.digest("latest")
+    three.clusters["canary"].healthy = r1
+    failed = three.run("release", zot_release_serial=2)
+    r2 = three.digest(R2)
+    assert failed.returncode == 2
+    assert results(failed) == {"canary": "failed", "eu": "released", "us": "not started"}
+    assert three.runs() == {"canary": [r1, r2], "eu": [r2], "us": [r1]}
+    done = three.run("rollback")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert three.runs() == {"canary": [r1], "eu": [r1], "us": [r1]}
+    three.clusters["canary"].healthy = None
+    # In batches that grow.
+    assert results(three.run("release", zot_release_serial=[1, "100%"])) == dict.fromkeys(three.clusters, "released")
+    assert three.runs() == {name: [r2] for name in three.clusters}
+
+
 def test_force_also_rolls_back_what_argo_cd_manages(fleet: Callable[..., Fleet]) -> None:
     one = fleet("canary", tag=R1)
     (cluster,) = one.clusters.values()

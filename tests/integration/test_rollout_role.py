@@ -41,8 +41,8 @@ PLAY = """
 class Cluster:
     """Deployments whose pods run the image *digest*, a few reads after somebody has patched them.
 
-    *fails* are answers for the next lists of pods, *refuses* the names that may not be patched. With *under_way* a
-    rollout is in progress when the test begins.
+    *fails* are answers for the next lists of pods, *busy* for the next patches, *refuses* the names that may not be
+    patched. With *under_way* a rollout is in progress when the test begins.
     """
 
     def __init__(self, image: str, digest: str, *names: str, under_way: bool = False) -> None:
@@ -52,6 +52,7 @@ class Cluster:
         self.reads = dict.fromkeys(names, 0)
         self.fails: list[tuple[int, Any]] = []
         self.refuses: set[str] = set()
+        self.busy: list[tuple[int, Any]] = []
         if under_way:
             for name in names:
                 self._restart(name, {STAMP: "2026-11-25T12:00:00Z"})
@@ -85,6 +86,8 @@ class Cluster:
     def _answer(self, request: Request) -> tuple[int, Any]:
         name = request.path.rpartition("/")[2]
         if request.verb == "PATCH":
+            if self.busy:
+                return self.busy.pop(0)
             if name in self.refuses:
                 return status(403, "Forbidden", f'deployments.apps "{name}" is forbidden')
             before = copy.deepcopy(self.deployments[name])
@@ -235,6 +238,16 @@ def test_an_error_while_waiting_is_retried(serve: Any, rollout: Run) -> None:
     assert recap(done)["failed"] == 0, done.stdout
     assert report["verified"] == ["deployment/one"]
     assert cluster.fails == []
+
+
+def test_a_patch_that_the_server_is_too_busy_for(serve: Any, rollout: Run) -> None:
+    """It has not processed the patch: the patch is sent again. Both forms of this answer are known."""
+    cluster, server = serve("one")
+    cluster.busy = [status(429, "TooManyRequests", "try again"), (429, "Too many requests, please try again later.")]
+    done, report = rollout(server)
+    assert recap(done)["failed"] == 0, done.stdout
+    assert (report["restarted"], report["verified"]) == (["deployment/one"], ["deployment/one"])
+    assert _patches(server) == ["one"] * 3
 
 
 def test_a_partial_restart_has_a_report(serve: Any, rollout: Run) -> None:

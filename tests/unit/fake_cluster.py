@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import time
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
@@ -71,6 +72,10 @@ class FakeCluster:
             == (resource, namespace or None, name)
         ]
         return found[0] if found else None
+
+    def now(self) -> float:
+        """The time of the API server."""
+        return time.time()
 
     def _note(self, verb: str, subject: str, namespace: str | None) -> None:
         self.requests.append((verb, subject, namespace))

@@ -16,7 +16,6 @@ import logging
 import os
 import time
 import typing as t
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
@@ -27,13 +26,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.limits impor
     retries,
     time_limit,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
-    Object,
-    WorkloadName,
-    api_of,
-    namespace_name,
-)
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import words
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, api_of
+from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_http_date
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as kubernetes_core
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
@@ -152,6 +146,9 @@ class Client(t.Protocol):
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
         """One object; None when it does not exist."""
 
+    def now(self) -> float:
+        """The time of the API server in seconds since 1970. The clock of this host may differ."""
+
 
 class ApiClient:
     """A Client on the dynamic client of the Kubernetes library."""
@@ -160,6 +157,11 @@ class ApiClient:
         self.server = server
         self._client = client
         self._has_answered = False
+        self._clock_offset = 0.0
+
+    def now(self) -> float:
+        """The time of the API server, from its last answer."""
+        return time.time() + self._clock_offset
 
     def list(
         self,
@@ -298,6 +300,8 @@ class ApiClient:
             message = f"no answer from {self.server} ({first_cause(error)})"
             raise ClusterError(message, **where if self._has_answered else {}) from error
         self._has_answered = True
+        date = parse_http_date(answer.headers.get("Date") or "")
+        self._clock_offset = date.timestamp - time.time() if date else 0.0
         with contextlib.suppress(ValueError, RecursionError):
             document = json.loads(data)
             if isinstance(document, dict) and ("items" if verb == "list" else "metadata") in document:
@@ -341,55 +345,3 @@ class Readings:
         if error.status in (None, 200, 400, 401) or (self._raise_temporary and error.retryable):
             raise error
         self.unreadable.append(error.unreadable())
-
-
-@dataclass(frozen=True)
-class Selection:
-    """The options C(namespace), C(workloads), C(label_selectors) and C(allow_empty) of a task."""
-
-    namespace: str
-    names: t.Sequence[WorkloadName] = ()
-    labels: t.Sequence[str] = ()
-    allow_empty: bool = False
-
-    @classmethod
-    def of(cls, params: t.Mapping[str, t.Any]) -> Selection:
-        """The selection of a task. A module may lack some of the four options. Raises InvalidNameError."""
-        return cls(
-            namespace_name(params["namespace"]),
-            tuple(dict.fromkeys(map(WorkloadName.parse, words(params.get("workloads", ()))))),
-            # The API refuses an empty selector in a list of selectors.
-            tuple(text.strip() for text in params["label_selectors"] if text.strip()),
-            params.get("allow_empty", False),
-        )
-
-    @property
-    def with_labels(self) -> str:
-        """The label selectors as a part of a sentence; empty if there are none."""
-        return f" with the labels {', '.join(self.labels)}" if self.labels else ""
-
-    def nothing(self, message: str, resource: str = "workloads", *, hint: str | None = None) -> ClusterError:
-        """The error for a selection that finds no *resource*."""
-        return ClusterError(
-            message,
-            verb="find",
-            resource=resource,
-            namespace=self.namespace,
-            status=404,
-            hint=hint,
-        )
-
-    def require_namespace(self, client: Client, resource: str = "workloads") -> None:
-        """Raise ClusterError if the namespace does not exist."""
-        if not has_namespace(client, self.namespace):
-            raise self.nothing("the namespace does not exist", resource)
-
-
-def has_namespace(client: Client, namespace: str) -> bool:
-    """Whether a namespace exists; true if the user may not read it, because this permission is optional."""
-    try:
-        return client.get("namespaces", "", namespace) is not None
-    except ClusterError as error:
-        if error.status != 403:
-            raise
-        return True

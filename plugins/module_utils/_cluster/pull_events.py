@@ -114,7 +114,7 @@ def find_failures(
 ) -> list[PullFailure]:
     """The images that pods fail to pull, and those whose first pull takes longer than *pull_timeout* seconds.
 
-    *now* is in seconds since 1970 in UTC.
+    *now* is the time of the API server in seconds since 1970. The clock of a node may differ from it.
     """
     by_pod: dict[str, list[Object]] = {}
     for event in events:
@@ -140,7 +140,10 @@ def _of_pod(pod: Object, events: t.Sequence[Object], now: float, pull_timeout: f
     # An image volume is pulled before any container starts.
     blocked = bool(waiting) and all(waiting)
     explained = any(event.get("type") == "Warning" or event.get("reason") == "Pulling" for event in events)
+    created = _seconds(pod["metadata"].get("creationTimestamp"))
     began = _seconds(status.get("startTime"))
+    # The start is the time of the node, the creation that of the API server.
+    began = began and (began if created <= began <= now else created)
     overdue = blocked and not explained and bool(began) and now - began > pull_timeout
     kind, name = _owner(pod)
     for use in image_uses(specification):
@@ -153,7 +156,7 @@ def _of_pod(pod: Object, events: t.Sequence[Object], now: float, pull_timeout: f
         if not state and (blocked if use.kind == "image volume" else (own.get("state") or {}).get("waiting")):
             if history.failed:
                 state = "failed"
-            elif (history.pulling and now - history.pulling > pull_timeout) or (overdue and not history.known):
+            elif now - max(history.pulling or now, created) > pull_timeout or (overdue and not history.known):
                 state = "waiting"
         if state:
             yield PullFailure(
@@ -241,7 +244,8 @@ class PullEvents:
         if not self.failed or not self.tries:
             return None
         pause = min(300, 10 << min(self.tries - 1, 5))
-        return max(0, round(self.last + pause - now))
+        # The clock of the node may be fast or slow.
+        return max(0, min(pause, round(self.last + pause - now)))
 
 
 def _owner(pod: Object) -> tuple[str, str]:

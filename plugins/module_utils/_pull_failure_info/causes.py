@@ -21,6 +21,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.cluster import FailingPods, failed_image
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.node_causes import MISNAMED, node_cause
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.registry import (
     RegistryAnswers,
     RepositoryAnswer,
@@ -35,59 +36,6 @@ _REPAIR = (
 _ALLOW = "Allow the user to read the repository (in Zot: accessControl)"
 _PUBLISH = "Publish the image (killinit.zot.publish)"
 
-# By the class of kubelet's error: cause, message, remedy.
-_NODE_CAUSES: t.Mapping[str, tuple[str, str, str]] = {
-    "host": (
-        "host_unknown",
-        "the node cannot resolve the host name {host}",
-        "Correct the registry in the image, or the DNS of the node",
-    ),
-    "refused": (
-        "connection_refused",
-        "the node's connection to {host} is refused",
-        "Check that the registry runs, that the image has the right port, and that no firewall blocks the node",
-    ),
-    "timeout": (
-        "timed_out",
-        "the node's request to {host} timed out",
-        "Check that the registry runs, and that no firewall or proxy blocks the node",
-    ),
-    "plain_http": (
-        "plain_http",
-        "{host} does not use TLS, but the node expects it",
-        "Set up TLS in the registry, or allow plain HTTP in the nodes' container runtime (containerd: hosts.toml)",
-    ),
-    "tls": (
-        "certificate_not_trusted",
-        "the node does not trust the certificate of {host}, or the certificate is for another host name",
-        (
-            "Add the registry's CA certificate to the nodes' container runtime (containerd: ca in"
-            " certs.d/{host}/hosts.toml), or issue a certificate for this host name"
-        ),
-    ),
-    "rate": (
-        "rate_limited",
-        "{host} limits the rate of requests",
-        "Wait: kubelet tries again. Or start fewer pods at once, or raise the registry's limit",
-    ),
-    "quota": (
-        "quota_exceeded",
-        "a quota of {host} is used up",
-        "Free space in the registry, or raise the quota",
-    ),
-    "broken": (
-        "registry_failing",
-        "{host} answers with a server error",
-        "Check the registry's log",
-    ),
-    "disk": (
-        "disk_full",
-        "the disk of the node is full",
-        "Free space on the node (crictl rmi --prune removes unused images), or move the pod to another node",
-    ),
-}
-# Causes that a wrong registry in the name of the image can have.
-_MISNAMED = ("host_unknown", "connection_refused", "timed_out", "plain_http", "certificate_not_trusted")
 # Temporary causes, which need no change.
 PASSING = ("rate_limited", "pulling", "works_now")
 # Causes whose remedy already describes what happens to the pods.
@@ -186,15 +134,15 @@ class _Diagnosis:
             message = "the node does not have the image, and the pull policy is Never"
             remedy = "Set the pull policy to Always, or load the image on the node"
             yield Cause("pull_policy_never", message, remedy, self._commands.always_pull(), self._message)
-        if self._error not in _NODE_CAUSES:
+        found = node_cause(self._error, self._reference.registry if self._reference else "the registry")
+        if found is None:
             return
-        host = self._reference.registry if self._reference else "the registry"
-        cause, message, remedy = (text.replace("{host}", host) for text in _NODE_CAUSES[self._error])
+        cause, message, remedy = found
         commands: list[str] = []
-        if cause in _MISNAMED and not self._is_ours and self._reference:
+        if cause in MISNAMED and not self._is_ours and self._reference:
             commands = self._commands.set_image(replace(self._reference, registry=self._failing.registry))
             remedy = f"{remedy}. If the image is in {self._failing.registry}" if commands else remedy
-        elif cause in _MISNAMED and self._image is not None:
+        elif cause in MISNAMED and self._image is not None:
             message = f"{message}; the registry answers the host that runs this module"
         yield Cause(cause, message, remedy, commands, self._message)
 

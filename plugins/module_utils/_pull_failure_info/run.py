@@ -10,16 +10,10 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import textwrap
-import time
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import (
-    Client,
-    Readings,
-    Selection,
-    connection_options,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client, Readings, connection_options
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_text
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import object_name
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import (
@@ -27,6 +21,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events 
     find_failures,
     kubelet_error,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.causes import PASSING, Cause, find_causes
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.cluster import (
@@ -81,7 +76,7 @@ def run(client: Client, task: Task, options: Options, scope: PodScope) -> dict[s
             hint="Correct namespace and label_selectors. If the namespace may have no pods, set allow_empty.",
         )
     events = (pods and readings.list("events", selection.namespace, fields=["involvedObject.kind=Pod"])) or ()
-    failures = find_failures(pods, events, now=time.time(), pull_timeout=scope.pull_timeout)
+    failures = find_failures(pods, events, now=client.now(), pull_timeout=scope.pull_timeout)
     answers = RegistryAnswers()
     groups: list[_Group] = []
     if failures:

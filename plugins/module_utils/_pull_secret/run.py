@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import ApiClient, Selection
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import ApiClient
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.managers import owner_text
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object
@@ -27,6 +27,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
     printable_key,
     secret_names,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.request import (
     Request,
     SecretPlan,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client, Readings, Selection
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client, Readings
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     GIVEN_UP_REASONS,
     RESOURCES,
@@ -24,6 +24,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     owner_of,
     template_of,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 
 # As kubectl rollout restart: https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/objectrestarter.go
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
@@ -185,13 +186,22 @@ def _not_ready(pods: t.Iterable[Object]) -> list[str]:
             for _where, reason, message in _waiting(pod)
             if reason not in _STARTING
         ]
-        general = _condition(pod, "PodScheduled", "False") or _condition(pod, "Ready", "False")
+        general = _condition(pod, "PodScheduled", "False") or _condition(pod, "Ready", "False") or _silent_node(pod)
         for text in dict.fromkeys(reasons or filter(None, [general])):
             found.setdefault(text, []).append(pod["metadata"]["name"])
     return [
         f"pod {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {text}"
         for text, names in found.items()
     ]
+
+
+def _silent_node(pod: Object) -> str:
+    """That the node of a pod may be down: kubelet has never reported the pod, or the node controller has marked it."""
+    node, status = pod["spec"].get("nodeName"), pod.get("status") or {}
+    marked = any((each["type"], each.get("status")) == ("Ready", "False") for each in status.get("conditions") or [])
+    if not node or (status.get("containerStatuses") and not marked):
+        return ""
+    return f"its node {node} has not reported that it is ready"
 
 
 def _condition(owner: Object, name: str, status: str) -> str:

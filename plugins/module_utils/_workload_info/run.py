@@ -15,7 +15,7 @@ import typing as t
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client, Selection
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     Object,
@@ -25,6 +25,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     template_of,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.release_records import ReleaseRecord
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
@@ -37,6 +38,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
 )
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.containers import Policy
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import assess_other_pods, differing
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.other_names import other_names
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.registry_images import RegistryImages
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.release import Release
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.release_check import (
@@ -50,6 +52,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._workload_info.verdic
     WorkloadVerdict,
     assess_workload,
 )
+
+# Seconds that a wait gives an API server that does not accept connections, for example because it restarts.
+_RESTART = 60
 
 
 @dataclass(frozen=True)
@@ -116,31 +121,34 @@ def run(client: Client, registry: Registry, query: WorkloadQuery) -> dict[str, t
 
 
 def _run(client: Client, registry: Registry, query: WorkloadQuery) -> dict[str, t.Any]:
-    deadline = None if query.wait_timeout is None else time.monotonic() + query.wait_timeout
+    began = time.monotonic()
+    deadline = None if query.wait_timeout is None else began + query.wait_timeout
     while True:
         late = deadline is None or time.monotonic() >= deadline
         images = RegistryImages(registry, query.assumed, query.moved)
         try:
-            cluster = read_workloads(client, query.selection)
+            everything = cluster = read_workloads(client, query.selection)
             if query.repositories:
                 cluster = cluster.limited_to(query.uses_repository)
             if late or not cluster.in_progress(functools.partial(query.waits_for, registry=images)):
                 # The wait also ends before the timeout if a rollout has failed.
                 waited = query.wait_timeout if late else None
-                return _assess(cluster, images, query, waited) | {
+                return _assess(cluster, everything, images, query, waited) | {
                     "changed": False,
                     "namespace": query.selection.namespace,
                     "registry": query.registry,
                     "cluster": client.server,
                 }
         except (ClusterError, ZotError) as error:
-            if late or not error.retryable:
+            restarts = isinstance(error, ClusterError) and error.status is None and time.monotonic() < began + _RESTART
+            if late or not (error.retryable or restarts):
                 raise
         time.sleep(max(min(query.wait_sleep, (deadline or 0) - time.monotonic()), 0))
 
 
 def _assess(
     cluster: Workloads,
+    everything: Workloads,
     registry: RegistryImages,
     query: WorkloadQuery,
     waited: int | None,
@@ -150,6 +158,7 @@ def _assess(
     problems = [unreadable_text(each) for each in unreadable]
     unverified: list[str] = []
     found: list[WorkloadVerdict] = []
+    notes: list[str] = []
     if cluster.has_pods:
         specifications = [template_of(each)["spec"] for each in cluster.workloads]
         specifications += [pod["spec"] for pod in cluster.other_pods]
@@ -173,7 +182,10 @@ def _assess(
         other_problems, other_unverified = assess_other_pods(others, registry)
         if not (uses or selection.allow_empty or unreadable):
             images = " or ".join(f"{registry.name}/{each}" for each in query.repositories) or registry.name
-            raise selection.nothing(f"none{selection.with_labels} uses an image of {images}; allow_empty accepts that")
+            text = f"none{selection.with_labels} uses an image of {images}; allow_empty accepts that"
+            raise selection.nothing("; ".join([text, *other_names(everything, registry, query.repositories or None)]))
+        known = {*query.repositories, *(each.repository for each in [*named, *policy.release.references])}
+        notes = other_names(everything, registry, known)
         problems += [f"{each.name}: {each.problem}" for each in found if each.problem]
         problems += missing
         problems += other_problems
@@ -189,6 +201,8 @@ def _assess(
         "unverified": [printable(text) for text in unverified],
         "theirs": [printable(f"{each.name}: {each.theirs}") for each in found if each.theirs],
         "unreadable": unreadable,
+        # Ansible shows them.
+        **({"warnings": notes} if notes else {}),
     }
 
 

@@ -403,6 +403,34 @@ def test_an_image_that_the_registry_lost(reported: str | None, scene: Scene) -> 
     assert "a new pod cannot pull it" in found["at_risk"][0]
 
 
+def test_the_records_of_releases(scene: Scene) -> None:
+    """What a workload runs since which release of this registry. A text that is no record is left out."""
+    before = {"image": f"{scene.app}:cafe123", "digest": scene.digest("cafe123")}
+    after = {"image": f"{scene.app}:3f2c1ab", "digest": scene.digest("3f2c1ab")}
+    text: Dict = {"revision": "3f2c1ab", "time": "2026-11-25T12:00:00Z", "restarts": 1}
+    text["images"] = {"container app": {"before": before, "after": after}}
+
+    def own(name: str, image: str, record: str, kind: str = "Deployment") -> Dict:
+        return workload(kind, image, name, annotations={"killinit.zot/release": record})
+
+    foreign = json.dumps(text).replace(scene.server.host, "ghcr.io")
+    found = scene(
+        own("web", f"{scene.app}:3f2c1ab", json.dumps(text)),
+        own("theirs", f"{scene.app}:latest", json.dumps(text), "StatefulSet"),
+        own("foreign", f"{scene.app}:latest", foreign),
+        own("broken", f"{scene.app}:latest", "[]"),
+    )
+    image = {"container": "container app", "before": before["image"], "ran": before["digest"]}
+    image |= {"after": after["image"], "runs": after["digest"]}
+    same = {"namespace": "openclaw", "revision": "3f2c1ab", "time": text["time"], "rollback": False, "images": [image]}
+    assert found["records"] == [
+        {**same, "name": "deployment/web", "holds": True},
+        {**same, "name": "statefulset/theirs", "holds": False},
+    ]
+    # A rollback starts the image before the release again.
+    assert scene.digest("cafe123") in found["digests"]
+
+
 @pytest.mark.parametrize("searched", [True, False])
 def test_an_index_that_lost_a_member(searched: bool, scene: Scene) -> None:
     """Its tag and its digest are still there, but a node of this platform cannot pull it. The other index is whole."""

@@ -162,6 +162,8 @@ def test_images_that_could_not_be_read_are_no_success() -> None:
         "images": [],
         "at_risk": [],
         "unreadable": [],
+        "records": [],
+        "releases": [],
         "problems": [],
         "failures": [],
     }
@@ -184,6 +186,20 @@ def test_images_that_can_be_lost_or_have_vulnerabilities() -> None:
         assert report["vulnerability_counts"] == {"critical": 1}
     failed = verified({"at_risk": [], "images": []}, FAILED, gate=True)
     assert (failed["ok"], failed["failures"]) == (False, ["no route to host"])
+
+
+def test_what_a_workload_runs_since_when() -> None:
+    image = {"container": "container app", "after": "zot.example/web:latest@sha256:1", "runs": "sha256:4c553b9ea325f00"}
+    record = {"namespace": "shop", "name": "deployment/web", "revision": "b000002", "time": "2026-11-25T12:00:00Z"}
+    record |= {"rollback": False, "holds": True, "images": [image]}
+    restored = {**record, "revision": None, "rollback": True, "holds": False}
+    found = verified({"images": [], "at_risk": [], "records": [record, restored]})
+    assert found["records"] == [record, restored]
+    when = "at 2026-11-25T12:00:00Z: container app web:latest (sha256:4c553b9ea325)"
+    assert found["releases"] == [
+        f"shop/deployment/web: release b000002 {when}",
+        f"shop/deployment/web: rollback {when}; somebody has changed the workload since",
+    ]
 
 
 def test_a_copy_that_did_not_run_is_a_problem() -> None:

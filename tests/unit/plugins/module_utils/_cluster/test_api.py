@@ -327,6 +327,22 @@ def test_a_dead_server_is_one_clear_sentence() -> None:
     assert str(caught.value) == "cannot connect to the cluster: no answer from http://127.0.0.1:1 (Connection refused)"
 
 
+def test_the_clock_of_the_server_counts() -> None:
+    """The clock of this host may differ by hours."""
+
+    def respond(connection: socket.socket) -> None:
+        connection.recv(4096)
+        text = '{"items": []}'
+        head = f"Date: Tue, 24 Nov 2026 03:04:30 GMT\r\nContent-Length: {len(text)}"
+        connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{head}\r\n\r\n{text}".encode())
+
+    with raw_server(respond) as address:
+        connected = client(host=address, api_key="k")
+        assert abs(connected.now() - time.time()) < 1
+        connected.list("pods")
+    assert abs(connected.now() - 1795489470) < 2
+
+
 def _slowly(text: str, pause: float, length: int | None = None) -> t.Callable[[socket.socket], None]:
     """Answer with a text, character by character."""
 

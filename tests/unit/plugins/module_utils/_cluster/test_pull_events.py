@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import json
 import typing as t
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,31 @@ def test_a_first_pull_that_takes_long() -> None:
     (found,) = find(state, pull_timeout=20)["slow"]
     assert (found.state, found.message) == ("waiting", "")
     assert find({"pods": PULLS["late"]["pods"], "events": PULLS["late"]["events"]})["slow"][0].state == "failed"
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_the_clock_of_a_node(hours: int) -> None:
+    """It may be slow or fast. The pod is as old as the API server says, and the next try is at most a pause away."""
+    state = only("slow")
+    (pod,) = state["pods"]
+    (scheduled,) = [event for event in state["events"] if event["reason"] == "Scheduled"]
+    pod["metadata"]["creationTimestamp"] = _text(NOW - 30)
+    wrong = _text(NOW - 30 + 3600 * hours)
+    pod["status"]["startTime"] = wrong
+    image = pod["spec"]["containers"][0]["image"]
+    pulling = {**scheduled, "reason": "Pulling", "message": f'Pulling image "{image}"', "lastTimestamp": wrong}
+    for events in ([scheduled], [scheduled, pulling]):
+        state["events"] = events
+        assert not find(state, pull_timeout=60)
+    state["events"] = [scheduled]
+    assert find(state, pull_timeout=20)["slow"][0].state == "waiting"
+    (failure,) = find(only("wrong"), now=NOW + 3600 * hours)["wrong"]
+    assert failure.next_try is not None
+    assert 0 <= failure.next_try <= 300
+
+
+def _text(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def test_a_first_pull_of_an_image_volume() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import shlex
 import tempfile
-import types
 import typing as t
 
 import pytest
@@ -33,6 +32,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.re
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
+from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster
 from ansible_collections.killinit.zot.tests.unit.pull_scene import NAMESPACE, NOW, REGISTRY, Scene, node
 
 Ask = t.Callable[..., RegistryAnswers]
@@ -221,7 +221,7 @@ def explained(scene: Scene, ask: Ask) -> dict[str, t.Any]:
     }
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder, open_task(folder) as task:
         patch.setattr(entry_file, "query_registry", ask)
-        patch.setattr(entry_file, "time", types.SimpleNamespace(time=lambda: NOW))
+        patch.setattr(FakeCluster, "now", lambda _self: NOW)
         return entry_file.run(scene.cluster(), task, Options(REGISTRY), entry_file.PodScope.of(params))
 
 

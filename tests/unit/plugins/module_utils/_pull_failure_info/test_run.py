@@ -10,7 +10,6 @@ import json
 import re
 import shlex
 import time
-import types
 import typing as t
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from ansible.parsing.splitter import parse_kv
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import PullKey, key_annotation
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info import registry as registry_file
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info import run as entry_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.modules import zot_pull_failure_info
@@ -70,7 +68,7 @@ def diagnose(accounts: Accounts, monkeypatch: pytest.MonkeyPatch, run_module: t.
     assert accounts.requests == set()
 
     def run(scene: Scene, *, cluster: FakeCluster | None = None, now: float | None = NOW, **options: t.Any) -> Result:
-        monkeypatch.setattr(entry_file, "time", time if now is None else types.SimpleNamespace(time=lambda: now))
+        monkeypatch.setattr(FakeCluster, "now", lambda _self: time.time() if now is None else now)
         monkeypatch.setattr(zot_pull_failure_info, "connect", lambda _module: cluster or scene.cluster())
         arguments: dict[str, t.Any] = {
             "namespace": "openclaw",

@@ -8,8 +8,8 @@ import typing as t
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import name_of
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import (
     RESTARTED_AT,
     Rollout,
@@ -251,12 +251,25 @@ class TestState:
                 {"conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": RUNS}, "", id="ready"
             ),
             pytest.param({"conditions": None}, "", id="null"),
+            pytest.param(
+                {"conditions": [{"type": "Ready", "status": "False"}], "containerStatuses": RUNS},
+                "; pod p: its node node-1 has not reported that it is ready",
+                id="node not ready",
+            ),
+            pytest.param(
+                {"phase": "Pending"},
+                "; pod p: its node node-1 has not reported that it is ready",
+                id="not seen yet",
+            ),
         ],
     )
     def test_why_a_new_pod_is_not_ready(self, status: Dict, suffix: str) -> None:
         new = pod("", annotations={RESTARTED_AT: STAMP})
         new["status"] = status
-        assert far(rolled(ready=1), new) == ("progressing", f"2 of 2 pods are updated, 1 available{suffix}")
+        own = rolled(ready=1)
+        if "its node" in suffix:
+            new["spec"] = {**own["spec"]["template"]["spec"], "nodeName": "node-1"}
+        assert far(own, new) == ("progressing", f"2 of 2 pods are updated, 1 available{suffix}")
 
     def test_the_reason_of_a_container_is_more_exact(self) -> None:
         new = new_pod("CrashLoopBackOff", "back-off 10s")

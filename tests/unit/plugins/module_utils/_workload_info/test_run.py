@@ -545,6 +545,47 @@ class TestPinned:
             }
 
 
+class TestOtherNames:
+    """A host that is probably another name of the registry: without the note, its workloads are ignored in silence."""
+
+    IMAGE = f"{APP}:latest".replace(REGISTRY, "localhost:5000")
+    IMAGES = (image(), image(f"{APP}@{INDEX}"))
+
+    @pytest.mark.parametrize(
+        ("text", "running", "noted"),
+        [
+            pytest.param(IMAGE, INDEX, True, id="the same repository and digest"),
+            pytest.param(IMAGE, OTHER, False, id="another digest"),
+            pytest.param("localhost:5000/other:latest", INDEX, False, id="another repository"),
+        ],
+    )
+    def test_the_same_image_under_another_host(self, text: str, running: str, noted: bool) -> None:
+        own = [workload(), workload(container(text), name="other")]
+        pods = [pod(f"{APP}@{INDEX}"), pod(f"localhost:5000/x@{running}", of="other")]
+        found = info(own, pods, self.IMAGES)
+        assert (found["ok"], "warnings" in found) == (True, noted)
+        if noted:
+            (warning,) = found["warnings"]
+            assert warning == (
+                f"deployment/other names {text}, and {REGISTRY} has the same image in the same repository: if"
+                " localhost:5000 is another name of it, add this name to zot_registry_aliases"
+            )
+            assert "warnings" not in info(own, pods, self.IMAGES, registry_aliases=["localhost:5000"])
+
+    def test_no_workload_names_the_registry(self) -> None:
+        """The error names the other name."""
+        pods = [pod(f"localhost:5000/x@{INDEX}")]
+        with pytest.raises(ClusterError, match=r"none uses an image of .* localhost:5000 is another name of it"):
+            info([workload(container(self.IMAGE))], pods, self.IMAGES, allow_empty=False)
+
+    def test_a_foreign_image_is_not_read(self) -> None:
+        """Only the name of its repository is compared."""
+        registry = Registry([image()])
+        own = [workload(), workload(container("ghcr.io/a/b:latest"), name="other")]
+        info(own, [pod(f"{APP}@{INDEX}"), pod(f"ghcr.io/a/b@{INDEX}", of="other")], registry)
+        assert registry.requested == [f"{APP}:latest"]
+
+
 def test_a_selected_workload_without_images_of_the_registry() -> None:
     own = workload(container("ghcr.io/openclaw/openclaw:latest"))
     entry = one(own, pod(f"{APP}@{OTHER}"), workloads=["deployment/app"])
@@ -929,6 +970,23 @@ class TestWait:
     def failed(self) -> list[Dict]:
         own, (new,) = rolling(waiting_pod("ImagePullBackOff"), ready=0)
         return self.scene(own, [new])
+
+    @pytest.mark.parametrize(("refusals", "ok"), [(6, True), (30, False)])
+    def test_an_api_server_that_restarts(self, clock: Clock, refusals: int, ok: bool) -> None:
+        """It accepts no connections from the first request on. One that does not exist ends the wait after a minute."""
+        refused = [ClusterError("no answer from https://cluster.example:6443 (Connection refused)")] * refusals
+        cluster = ClusterSequence(*refused, self.done())
+        options: Dict = {"cluster": cluster, "wait": True, "wait_timeout": 300}
+        if ok:
+            assert info([], **options)["ok"]
+            assert clock.sleeps == [5] * refusals
+        else:
+            with pytest.raises(ClusterError, match="Connection refused"):
+                info([], **options)
+            assert sum(clock.sleeps) == 60
+        # Without a wait it is an error at once.
+        with pytest.raises(ClusterError, match="Connection refused"):
+            info([], cluster=ClusterSequence(refused[0]))
 
     @pytest.mark.parametrize(
         ("scenes", "status", "sleeps"),
