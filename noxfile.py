@@ -230,6 +230,15 @@ def demo_cluster(session: nox.Session) -> None:  # needs: skopeo crane go builda
 
 
 @nox.session
+def pictures(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc chromium
+    """Make the picture of the report in docs/images from a run with a real Kubernetes"""
+    name_registry(session)
+    provide_collections()
+    cluster_parts.build(session.log)
+    session.run("python", "tests/environment/pictures.py", env={"PYTHONPATH": "tests"})
+
+
+@nox.session
 def bench(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry etcd runc strace
     """Compare the collection with the bare commands (an hour); arguments: names of yardsticks, --runs N, --help"""
     name_registry(session)

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import is_upload
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_library
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import texts_option
@@ -74,11 +74,7 @@ def compile_query(expression: str) -> t.Callable[[t.Mapping[str, t.Any]], t.Any]
     try:
         import jmespath
     except ImportError as error:
-        raise ZotError(
-            "tool_missing",
-            "the Python library jmespath is required for the option query",
-            hint="Install jmespath for the Python that runs the module.",
-        ) from error
+        raise missing_library("jmespath", "for the option query") from error
     try:
         compiled = jmespath.compile(expression)
     except (ValueError, RuntimeError) as error:  # JMESPathError, RecursionError

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -17,14 +18,30 @@ from zipfile import ZipFile
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache"
-COLLECTIONS = CACHE / "collections"
 # `ansible` 13, the last that holds awx.awx, needs it; awx.awx itself runs on any.
 AWX_PYTHON = "3.12"
 
 
+def _collections() -> Path:
+    """The path of collections, which Ansible uses for this checkout."""
+    inside = CACHE / "collections"
+    if "ansible_collections" not in ROOT.parts:
+        return inside
+    # ansible-doc finds no role in a path with two folders of this name.
+    link = Path.home() / ".cache" / "killinit-zot" / hashlib.sha256(str(ROOT).encode()).hexdigest()[:16]
+    for folder in (inside, link.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        link.symlink_to(inside)
+    return link
+
+
+COLLECTIONS = _collections()
+
+
 def link_collection(path: Path) -> None:
     """Make this checkout a collection in a path of collections."""
-    namespace = path / "ansible_collections" / "killinit"
+    namespace = path.resolve() / "ansible_collections" / "killinit"
     namespace.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
         (namespace / "zot").symlink_to(os.path.relpath(ROOT, namespace))

@@ -111,33 +111,36 @@ def release(revision: str, archives: Archives, amd64: str, **more: str) -> str:
     return f"@{path}"
 
 
-def objects(registry: Registry) -> list[dict[str, Any]]:
-    """A namespace, the pull secret of the account that may only read, and a deployment of latest."""
-    auths = registry.auths(registry.reader)
-    labels = {"app.kubernetes.io/name": "openclaw"}
+def deployment(registry: Registry, name: str, repository: str) -> dict[str, Any]:
+    """A deployment of latest."""
+    labels = {"app.kubernetes.io/name": name}
     pod = {
         "hostNetwork": True,
         "terminationGracePeriodSeconds": 1,
         "imagePullSecrets": [{"name": "zot-pull-secret"}],
-        "containers": [{"name": "openclaw", "image": f"{registry.host}/{REPOSITORY}:latest"}],
+        "containers": [{"name": name, "image": f"{registry.host}/{repository}:latest"}],
     }
     specification = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
-    here = {"namespace": "openclaw"}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "labels": labels, "namespace": "openclaw"},
+        "spec": {"replicas": 2, **specification},
+    }
+
+
+def objects(registry: Registry) -> list[dict[str, Any]]:
+    """A namespace, the pull secret of the account that may only read, and a deployment of latest."""
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "openclaw"}},
         {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": "zot-pull-secret", **here},
+            "metadata": {"name": "zot-pull-secret", "namespace": "openclaw"},
             "type": "kubernetes.io/dockerconfigjson",
-            "stringData": {".dockerconfigjson": json.dumps(auths)},
+            "stringData": {".dockerconfigjson": json.dumps(registry.auths(registry.reader))},
         },
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": "openclaw", "labels": labels, **here},
-            "spec": {"replicas": 2, **specification},
-        },
+        deployment(registry, "openclaw", REPOSITORY),
     ]
 
 

@@ -42,6 +42,7 @@ STYLE = """
   /* On a phone, cells of tables wrap and are as narrow as their words, so that most tables fit. */
   .wy-table-responsive table td, .wy-table-responsive table th { white-space: normal !important }
   .rst-content table.docutils:not(.ansible-option-table) :is(td, th) { min-width: 0; padding: 6px }
+  .rst-content table.docutils:not(.ansible-option-table) code { overflow-wrap: anywhere; white-space: normal }
   /* Lines of YAML and of columns do not wrap, and images keep the size at which their text is readable: both scroll. */
   .rst-content div[class^="highlight"] pre { white-space: pre; overflow-x: auto }
   .rst-content a.image-reference { display: block; overflow-x: auto }

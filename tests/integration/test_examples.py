@@ -24,6 +24,8 @@ from integration.support import Bare, Module, recap
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry import settings
 from ansible_collections.killinit.zot.plugins.modules import zot_copy
+from ansible_collections.killinit.zot.plugins.plugin_utils import _variables
+from environment import playbook_pages
 from environment.images import Images
 from environment.registry import Registry
 from environment.zot_program import find_zot
@@ -85,7 +87,7 @@ WITH_A_CLUSTER = [f"killinit.zot.{name}" for name in PLAYBOOKS]
 # test_quick_start.py follows it line by line.
 QUICK_START = "docs/docsite/rst/guide_start.rst"
 COMMAND_TABLE = "docs/docsite/rst/guide_commands.rst"
-PROMOTE = "docs/docsite/rst/guide_promote.rst"
+PROMOTE = ("docs/docsite/rst/guide_promote.rst", "docs/docsite/rst/playbook_promote.rst")
 CLUSTER_TESTS = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("tests/cluster/*.py")))
 # test_events.py runs the commands that receive and send an event, with the files of their page.
 EVENTS = ("ansible-rulebook ", "curl ")
@@ -153,7 +155,7 @@ def shell(
 
     def run(command: str, page: str = "", files: dict[str, str] | None = None, **more: str) -> Any:
         documented = {block.file: block.text for block in blocks(page) if block.file} if page else {}
-        if page == PROMOTE and not staged:
+        if page in PROMOTE and not staged:
             staged.append(_stage(registry, module, images, bare))
         for name, text in {**documented, **(files or {})}.items():
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
@@ -196,6 +198,18 @@ def test_command(page: str, command: str, shell: Shell) -> None:
     else:
         assert name == "ansible-playbook", f"no test runs {command}"
         assert rest[0] in WITH_A_CLUSTER
+
+
+def test_the_page_of_each_playbook() -> None:
+    """It is up to date, and has every variable of the playbook."""
+    found = playbook_pages.pages()
+    assert {path.stem for path in found} == {f"playbook_{path.stem}" for path in ROOT.glob("playbooks/*.yml")}
+    for path, text in found.items():
+        assert path.read_text(encoding="utf-8") == text, "run python tests/environment/playbook_pages.py"
+    for name, described in playbook_pages.own_variables().items():
+        read = {f"zot_{name}_{each}" for each in _variables._OF_PLAYBOOKS.get(f"zot_{name}", ())}
+        # guide_playbooks.rst describes the host, which several playbooks share.
+        assert described == read - {"zot_publish_host"}
 
 
 def test_syntax(shell: Shell) -> None:

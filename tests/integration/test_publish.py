@@ -197,7 +197,7 @@ def test_a_published_revision_is_not_replaced(
     other = {**release, "zot_publish_images": changed}
     fewer = {**release, "zot_publish_images": [{**app, "archives": {"amd64": app["archives"]["amd64"]}}, workspace]}
     of_other = [
-        f"openclaw:r1 is published as {before[0]}, which has {before[1]} for linux/amd64",
+        f"openclaw:r1 is published as {before[0]}, which has {before[1]} (created ",
         f"workspace:r1 holds another image, {before[2]}",
     ]
     for run, errors in (

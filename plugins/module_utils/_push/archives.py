@@ -27,7 +27,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Ima
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import upload_tag
 from ansible_collections.killinit.zot.plugins.module_utils._push.request import PushRequest
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_library
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,5 @@ def invalid_archives() -> t.Iterator[None]:
         error_class = "platform_mismatch" if isinstance(error, UnfitPlatformError) else "archive_invalid"
         raise ZotError(error_class, str(error), hint=error.hint) from error
     except MissingLibraryError as error:
-        raise ZotError(
-            "tool_missing",
-            f"the Python library {error} is required for an archive that is compressed with zstd",
-            hint=f"Install {error} for the Python that runs the module, or give the archive uncompressed.",
-        ) from error
+        purpose = "for an archive that is compressed with zstd"
+        raise missing_library(str(error), purpose, ", or give the archive uncompressed") from error

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
@@ -39,6 +40,12 @@ _HINTS: t.Mapping[str, str] = {
     " path.",
     "tool_failed": "Remove the cause that the tool reports, and run the task again.",
     "invalid_option": "Correct the option and run the task again.",
+}
+
+_INSTALL = {
+    "skopeo": "skopeo with sudo apt install skopeo, or dnf, or brew",
+    "crane": "crane with brew, or on Linux with curl -fsSL https://github.com/google/go-containerregistry/releases/latest/"
+    "download/go-containerregistry_Linux_x86_64.tar.gz | sudo tar -C /usr/local/bin -xz crane",
 }
 
 # The hint for a tag that the user may not remove.
@@ -243,4 +250,22 @@ def missing_registry() -> ZotError:
         "invalid_option",
         "no registry is given",
         hint=f"Set {settable('registry')}. The environment is that of the host where the module runs.",
+    )
+
+
+def missing_tools(names: t.Sequence[str], where: str) -> ZotError:
+    """The error for all programs that are not installed, so that nobody installs them one after the other."""
+    known = [name for name in names if name in _INSTALL]
+    paths = " and ".join(settable(f"{name}_path") for name in known)
+    commands = ", and ".join(_INSTALL[name] for name in known)
+    hint = f"On the host of the task, install {commands}. Or set {paths} to the path." if known else None
+    return ZotError("tool_missing", f"cannot find {' and '.join(names)}: {where}", hint=hint)
+
+
+def missing_library(name: str, purpose: str, alternative: str = "") -> ZotError:
+    """The error for a Python library that the module needs for a *purpose* and cannot import."""
+    return ZotError(
+        "tool_missing",
+        f"the Python library {name} is required {purpose} and cannot be imported",
+        hint=f"Install it for the Python that runs the module: {sys.executable} -m pip install {name}{alternative}.",
     )

@@ -26,7 +26,11 @@ from urllib.parse import urljoin, urlsplit
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError, json_object
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import disk_errors
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import (
+    ZotError,
+    missing_library,
+    missing_registry,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.tls import is_loopback
 
@@ -238,11 +242,7 @@ class HttpClient:
             import requests  # imported late: only some modules use HTTP themselves
             import requests.adapters
         except ImportError as error:
-            raise ZotError(
-                "tool_missing",
-                "the Python library requests is required and cannot be imported",
-                hint="Install requests for the Python that runs the module.",
-            ) from error
+            raise missing_library("requests", "to read the registry") from error
         if self._session.insecure:
             warnings.filterwarnings("ignore", message="Unverified HTTPS request")
         return requests

@@ -21,8 +21,14 @@ import threading
 import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor, wait
+from types import MappingProxyType
 
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify, elide
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import (
+    ZotError,
+    classify,
+    elide,
+    missing_tools,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import given
 
 if t.TYPE_CHECKING:
@@ -221,12 +227,17 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def find_tool(path: str | None, name: str) -> str:
-    """Return the absolute path of a program, from its option or from PATH. Raises ZotError if it does not exist."""
+def find_tool(path: str | None, name: str, others: t.Mapping[str, str | None] = MappingProxyType({})) -> str:
+    """Return the absolute path of a program, from its option or from PATH. Raises ZotError if it does not exist.
+
+    If it is not in PATH, the error also names those of the *others*, with their options, that do not exist.
+    """
     found = shutil.which(path or name)
+    if not found and path:
+        raise missing_tools([name], f"{name}_path is {path}, which is not a program")
     if not found:
-        where = f"{name}_path is {path}, which is not a program" if path else f"{name} is not in PATH"
-        raise ZotError("tool_missing", f"cannot find {name}: {where}")
+        missing = [name, *(other for other, given in others.items() if not shutil.which(given or other))]
+        raise missing_tools(missing, f"{name} is not in PATH" if len(missing) == 1 else "they are not in PATH")
     return os.path.abspath(found)
 
 

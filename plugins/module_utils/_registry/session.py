@@ -164,12 +164,14 @@ class Session:
     @property
     def crane(self) -> str:
         """The path of crane. Raises ZotError if it is not installed."""
-        return find_tool(self._options.crane_path, "crane")
+        # The modules that use a cluster do not need skopeo. Whoever has none of the programs soon needs both.
+        others = {} if self._options.names else {"skopeo": self._options.skopeo_path}
+        return find_tool(self._options.crane_path, "crane", others)
 
     @property
     def skopeo(self) -> str:
         """The path of skopeo. Raises ZotError if it is not installed."""
-        return find_tool(self._options.skopeo_path, "skopeo")
+        return find_tool(self._options.skopeo_path, "skopeo", {"crane": self._options.crane_path})
 
     def explained(self, credentials: str) -> dict[str, str]:
         """The values for the hint of an error: the origin of the *credentials*, and the settings of the certificate."""

@@ -459,6 +459,7 @@ def test_without_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     with session("127.0.0.1:5000", tmp_path) as opened, pytest.raises(ZotError, match="library requests") as raised:
         Http(opened)
     assert raised.value.error_class == "tool_missing"
+    assert f"{sys.executable} -m pip install requests" in raised.value.hint
 
 
 MANIFEST = ("application/vnd.oci.image.manifest.v1+json", b'{"schemaVersion":2}')

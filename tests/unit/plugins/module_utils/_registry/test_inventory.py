@@ -215,7 +215,7 @@ def test_requests_is_not_installed(scene: Scene, monkeypatch: pytest.MonkeyPatch
     assert scene(repositories=["demo/app"])["repositories"][0]["exists"]
     result = scene(repositories=["demo/app"], details=True)
     assert result["error_class"] == "tool_missing"
-    assert "Install requests" in result["hint"]
+    assert "pip install requests" in result["hint"]
 
 
 def test_many_images_are_read_over_http(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

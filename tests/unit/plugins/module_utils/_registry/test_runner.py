@@ -368,6 +368,19 @@ def test_no_tool(tools: Path, path: str | None, message: str) -> None:
     assert (raised.value.error_class, raised.value.message) == ("tool_missing", message)
 
 
+def test_all_missing_tools_are_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the commands that install them. One that an option names, and that exists, is not missing."""
+    program = tmp_path / "my-skopeo"
+    program.touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for skopeo, missing in ((None, "crane and skopeo: they are"), (str(program), "crane: crane is")):
+        with pytest.raises(ZotError) as raised:
+            find_tool(None, "crane", {"skopeo": skopeo})
+        assert raised.value.message == f"cannot find {missing} not in PATH"
+        assert "-xz crane" in raised.value.hint
+        assert ("apt install skopeo" in raised.value.hint) is (skopeo is None)
+
+
 def test_results_are_in_the_order_of_the_arguments() -> None:
     with thread_pool(3) as pool:
         assert list(pool.map(lambda seconds: time.sleep(seconds) or seconds, [0.2, 0.0, 0.1])) == [0.2, 0.0, 0.1]
