@@ -99,6 +99,34 @@ def test_prune_and_undo(published: str, module: Module, registry: Registry, read
 
 
 @pytest.mark.usefixtures("zot")
+def test_only_what_was_listed(published: str, module: Module, registry: Registry, tmp_path: Path) -> None:
+    """What is new, has moved or is used since the list was made is kept."""
+    options: dict[str, Any] = {"repositories": [published], "keep_last": 1}
+    listed = module("zot_prune", check=True, **options)["deleted"]
+    assert sorted(each["tag"] for each in listed) == sorted([*tags_of(OLD), *tags_of(MIDDLE)])
+    moved = {"repository": published, "source": f"{NEW}-amd64", "tags": [f"{MIDDLE}-amd64"]}
+    assert not module("zot_tag", **moved)["failed"]
+    new = str(archive(tmp_path / "new.tar", architecture="riscv64"))
+    assert not module("zot_push", archive=new, repository=published, tags=["eeee000"])["failed"]
+    options["only"] = listed
+    with_use = module("zot_prune", check=True, in_use=[f"{registry.host}/{published}:{OLD}"], **options)
+    assert deleted(with_use) == []
+    done = module("zot_prune", **options)
+    assert sorted(deleted(done)) == sorted(tags_of(OLD))
+    reasons = {each["tag"]: each["reason"] for each in done["kept"]}
+    assert {reasons[tag] for tag in (*tags_of(MIDDLE), *tags_of(NEW))} == {"not_listed"}
+    assert deleted(module("zot_prune", **{**options, "only": []})) == []
+    assert sorted(deleted(module("zot_prune", check=True, **{**options, "only": None}))) == sorted(
+        [*tags_of(MIDDLE), *tags_of(NEW)]
+    )
+    wrong = [{**listed[0], "reference": f"{registry.host}/{published}-other:{OLD}"}, {**listed[0], "digest": None}, {}]
+    for each in wrong:
+        refused = module("zot_prune", **{**options, "only": [each]})
+        assert (refused["failed"], refused["error_class"]) == (True, "invalid_option"), refused
+        assert "only[0]" in refused["msg"]
+
+
+@pytest.mark.usefixtures("zot")
 @pytest.mark.parametrize("case", CASES)
 def test_a_kind_of_use(case: str, unchanged: str, module: Module, registry: Registry, tmp_path: Path) -> None:
     """A revision that one object uses is kept, and is removed once the object is deleted."""
