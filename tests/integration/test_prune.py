@@ -27,6 +27,7 @@ from unit.api_server import holding, kubeconfig, running
 from unit.fake_cluster import FakeCluster
 from unit.plugins.modules.test_zot_cluster_image_info import CASES, NAMESPACE, cronjob, workload
 
+from environment import awx_jobs
 from environment import registry as registries
 from environment.images import Images
 from environment.registry import Account, Registry
@@ -407,6 +408,38 @@ def test_empty_answers(
     none = {**given, "zot_prune_without_clusters": "true", "zot_prune_keep_last": "", "zot_prune_keep_newer_than": "1d"}
     done = playbook("killinit.zot.prune", "--check", **none)
     assert (done.returncode, report(done)["deleted"], report(done)["clusters"]) == (0, [], [])
+
+
+@pytest.mark.usefixtures("zot")
+def test_the_job_after_an_approval_in_awx(
+    published: str, module: Module, registry: Registry, playbook: Playbook, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """It gets the report of the job that listed the tags, removes no others, and reports what it removed itself."""
+    documents = holding(FakeCluster(NAMESPACE, workload("Deployment", f"{registry.host}/{published}:{NEW}")))
+    environment |= {"ZOT_USERNAME": registry.janitor.username, "ZOT_PASSWORD": registry.janitor.password}
+    environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
+    templates = awx_jobs.job_templates([{"repository": published, "archive": "none"}])
+
+    def job(name: str, *options: str, **artifacts: Any) -> CompletedProcess[str]:
+        file = tmp_path / "extravars"
+        answers = {"zot_prune_keep_last": "1", "zot_prune_keep_newer_than": ""}
+        file.write_text(awx_jobs.variables_of(templates[name], answers, artifacts))
+        return playbook(awx_jobs.ROOT / "playbooks/prune.yml", "--extra-vars", f"@{file}", *options)
+
+    with running(documents) as server:
+        environment["K8S_AUTH_KUBECONFIG"] = str(server.kubeconfig(tmp_path / "kubeconfig"))
+        alone = job("Zot automation | Prune what was listed")
+        assert alone.returncode == 2
+        assert "the workflow" in alone.stdout, alone.stdout
+        listed = job("prune", "--check")
+        assert listed.returncode == 0, listed.stdout
+        assert sorted(each["tag"] for each in report(listed)["deleted"]) == sorted([*tags_of(OLD), *tags_of(MIDDLE)])
+        moved = {"repository": published, "source": f"{NEW}-amd64", "tags": [f"{MIDDLE}-amd64"]}
+        assert not module("zot_tag", **moved)["failed"]
+        removed = job("Zot automation | Prune what was listed", zot_prune_report=report(listed))
+    assert removed.returncode == 0, removed.stdout
+    assert sorted(each["tag"] for each in report(removed)["deleted"]) == sorted(tags_of(OLD))
+    assert set(tags_in(registry, published)) == {*tags_of(MIDDLE), *tags_of(NEW), "stable", "latest"}
 
 
 def report(run: CompletedProcess[str]) -> dict[str, Any]:
