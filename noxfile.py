@@ -162,7 +162,7 @@ def sanity_(session: nox.Session) -> None:
 
 
 @nox.session
-def package(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry
+def package(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry curl
     """Test the tarball: installed, in an execution environment and in AWX; arguments go to pytest"""
     name_registry(session)
     provide_collections(awx=True)

@@ -47,6 +47,7 @@ _WHY = {
     "keep_last": "zot_prune_keep_last",
     "newer": "zot_prune_keep_newer_than",
     "broken": "zot_prune_keep_last has too few newer revisions",
+    "not_listed": "zot_prune_only does not list it",
     "moved": "another client has moved it",
     "denied": "the user may not remove it",
     "max_deletes": "more tags than zot_prune_max_deletes",

@@ -101,6 +101,15 @@ options:
         reference by tag keeps the revision of this tag, whatever its digest.
       - An empty list is an error. If the option is not set, no image counts as in use.
     type: raw
+  only:
+    description:
+      - The tags that may be removed, usually RV(deleted) of a dry run that somebody has approved. Of each entry,
+        C(reference) and C(digest) count.
+      - A tag is removed only if it is listed, has the same digest, and may still be removed by all other rules. A
+        revision with a tag that is not listed, or that has moved, is kept with all its tags.
+      - With an empty list nothing is removed. If the option is not set, it excludes no tag.
+    type: list
+    elements: dict
   max_deletes:
     description: The maximum number of tags to remove. If there are more, the task fails and removes nothing.
     type: int
@@ -131,6 +140,23 @@ EXAMPLES = r"""
     in_use: "{{ used.digests + used.images | map(attribute='reference') }}"
     max_deletes: 100
   register: pruned
+
+- name: List the tags that would be removed
+  killinit.zot.zot_prune:
+    registry: oci.killinit.cc
+    repositories:
+      - openclaw/openclaw
+    keep_last: 10
+  check_mode: true
+  register: listed
+
+- name: Remove those of them that may still be removed, and nothing that is new since
+  killinit.zot.zot_prune:
+    registry: oci.killinit.cc
+    repositories:
+      - openclaw/openclaw
+    keep_last: 10
+    only: "{{ listed.deleted }}"
 
 - name: Restore the tags before the garbage collection of Zot runs
   killinit.zot.zot_tag:
@@ -205,6 +231,7 @@ deleted:
           that O(keep_last) keeps its revision, V(newer) that O(keep_newer_than) keeps it, V(broken) that its revision
           is broken and fewer than O(keep_last) other revisions are newer, V(upload) that it is an upload tag that a
           publish may still need, V(attachment) that it is attached to an image that is kept or still exists.
+        - V(not_listed) means that O(only) does not list it with its digest, or not all tags of its revision.
         - Why the tag is kept although the plan was to remove it. V(moved) means that another client has moved it or the
           index that lists its image, V(denied) that the user has no permission to remove tags, V(max_deletes) that
           the task would remove more tags than O(max_deletes), V(failed) that the removal failed, V(not_tried) that
@@ -314,6 +341,7 @@ SPEC = Spec(
         "revisions": {"type": "str"},
         "untag_members": {"type": "bool", "default": False},
         "in_use": {"type": "raw"},
+        "only": {"type": "list", "elements": "dict"},
         "max_deletes": {"type": "int"},
         "parallel": {"type": "int", "default": 4},
     }

@@ -21,7 +21,7 @@ Result = t.Mapping[str, t.Any]
 
 
 def promotion(
-    *, images: t.Any, revision: t.Any, tags: t.Any, overwrite: t.Any, keep_previous: t.Any
+    *, images: t.Any, revision: t.Any, source_registry: t.Any, tags: t.Any, overwrite: t.Any, keep_previous: t.Any
 ) -> dict[str, t.Any]:
     """The option C(images) of zot_copy, the name of what is promoted, and the *problems* of the variables.
 
@@ -34,6 +34,11 @@ def promotion(
         problems.append(problem)
     elif not revision and not all(each.get("digest") for each in listed):
         problems.append("Set zot_promote_revision, or the digest of each image.")
+    if not source_registry and not all(each.get("source_repository") for each in listed):
+        problems.append(
+            "Set zot_promote_source_registry, or source_repository for each image: source and destination are the same."
+            ' In AWX, start the job with a credential of the type "Zot source registry".'
+        )
     copies = [
         {
             "repository": each.get("repository"),

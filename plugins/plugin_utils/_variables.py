@@ -26,7 +26,8 @@ _ROLES = Path(__file__).resolve().parents[2] / "roles"
 _OF_PLAYBOOKS = {
     "zot_awx": (
         *("organization", "credentials", "credential_types", "execution_environment", "execution_environment_image"),
-        *("project", "project_timeout", "inventory", "images", "questions", "job_templates", "workflows"),
+        *("project", "project_timeout", "inventory", "inventory_variables", "images", "questions", "job_templates"),
+        *("workflows", "label", "registry_type", "source_type", "pull_type"),
     ),
     "zot_promote": (
         *("images", "revision", "tags", "overwrite", "keep_previous", "referrers", "require", "verify_key"),

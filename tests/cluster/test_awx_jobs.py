@@ -85,4 +85,5 @@ def test_every_job_template_with_its_default_answers(site: Site, tmp_path: Path)
         environment["ZOT_SOURCE_REGISTRY"] = source.host
         run("promote", THIRD)
     assert module("zot_image_info", images=[f"{repository}/app:{THIRD}"])["images"][0]["exists"]
-    assert ran == templates.keys()
+    # test_prune.py runs the second job template of the playbook prune.
+    assert ran == {name for name in templates if not name.startswith("Zot ")}

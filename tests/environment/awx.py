@@ -36,6 +36,7 @@ FIELDS["workflow_approval_templates"] = {
     "description": {"type": "string", "default": ""},
     "timeout": {"type": "integer", "default": 0},
 }
+FIELDS["labels"] = {"name": {"type": "string", "required": True}, "organization": {"type": "id", "required": True}}
 # The name of the model in messages, and which fields are unique together, with the message if they are not.
 _COMBINATION = "{} with this (name, organization) combination already exists."
 MODELS: dict[str, tuple[str, tuple[str, ...], str]] = {
@@ -62,6 +63,7 @@ MODELS: dict[str, tuple[str, tuple[str, ...], str]] = {
         "Workflow job template node with this Identifier and Workflow job template already exists.",
     ),
     "workflow_approval_templates": ("WorkflowApprovalTemplate", (), ""),
+    "labels": ("Label", ("name", "organization"), "Label with this Name and Organization already exists."),
 }
 # To which resource the number in such a field belongs.
 POINTERS = {
@@ -147,7 +149,7 @@ class Awx:
     writes: list[tuple[str, str, Any]] = field(default_factory=list)
     resources: dict[str, dict[int, Fields]] = field(default_factory=lambda: {name: {} for name in FIELDS})
     surveys: dict[str, Any] = field(default_factory=dict)
-    credentials: dict[int, list[int]] = field(default_factory=dict)
+    linked: dict[tuple[int, str], list[int]] = field(default_factory=dict)  # credentials and labels of templates
     fetched: set[int] = field(default_factory=set)
     updates: dict[int, Fields] = field(default_factory=dict)
     last: int = 0
@@ -169,11 +171,12 @@ class Awx:
         self.resources[resource][self.last] = made
         if resource in ("job_templates", "workflow_job_templates"):
             made["related"]["survey_spec"] = f"{path}survey_spec/"
-            self.credentials[self.last] = []
         if resource == "projects":
             made["related"]["update"] = f"{path}update/"
             made["summary_fields"]["current_update"] = self._update_project(made)
         if resource == "workflow_job_template_nodes":
+            workflow = self.resources["workflow_job_templates"][made["workflow_job_template"]]
+            made["summary_fields"]["workflow_job_template"] = {"id": workflow["id"], "name": workflow["name"]}
             made |= {name: [] for name in LINKS}
         return made
 
@@ -255,7 +258,7 @@ class Awx:
         if not rest:
             if method == "POST":
                 return 201, self.make(resource, body)
-            if unknown := query.keys() - {*FIELDS[resource], "id", "organization"}:
+            if unknown := {name.removesuffix("__in") for name in query} - {*FIELDS[resource], "id", "organization"}:
                 raise Refusal(400, detail=f"{MODELS[resource][0]} has no field named '{unknown.pop()}'")
             return 200, _page([each for each in self.resources[resource].values() if _matches(each, query)])
         one = self._one(resource, rest[0])
@@ -300,8 +303,8 @@ class Awx:
             one["unified_job_template"] = made["id"]
             one["related"]["unified_job_template"] = made["url"]
             return 201, made
-        resource = "credentials" if kind == "credentials" else "workflow_job_template_nodes"
-        linked = self.credentials[one["id"]] if kind == "credentials" else one[kind]
+        resource = "workflow_job_template_nodes" if kind in LINKS else kind
+        linked = one[kind] if kind in LINKS else self.linked.setdefault((one["id"], kind), [])
         if method != "POST":
             return 200, _page([self.resources[resource][number] for number in linked])
         number = body["id"]
@@ -312,7 +315,7 @@ class Awx:
         elif number not in linked:
             if kind == "credentials":
                 self._check_credential_of_template(number, linked)
-            else:
+            elif kind in LINKS:
                 self._check_link(one, number, kind)
             linked.append(number)
         elif kind in LINKS and number == one["id"]:
@@ -350,7 +353,11 @@ def _page(results: list[Fields]) -> Fields:
 
 
 def _matches(one: Fields, query: dict[str, str]) -> bool:
-    return all(str(one.get(name)) == value for name, value in query.items())
+    """Whether an object has the values of a query; with the suffix __in, one of several values."""
+    return all(
+        str(one.get(name.removesuffix("__in"))) in (value.split(",") if name.endswith("__in") else [value])
+        for name, value in query.items()
+    )
 
 
 def _variables_problem(text: str) -> str | None:

@@ -56,17 +56,33 @@ def written(variables: Fields) -> str:
 
 
 def job_templates(images: list[Fields]) -> dict[str, Fields]:
-    """The job templates for these images, by the name of the playbook, as Ansible evaluates them."""
+    """The job templates for these images, as Ansible evaluates them, by the name of the playbook.
+
+    A second job template of a playbook has its own name.
+    """
     variables = {"zot_awx_images": images, "zot_awx_execution_environment_image": "none"}
     command = ["ansible", "localhost", "-m", "ansible.builtin.debug", "-a", "var=zot_awx_job_templates"]
     command += ["-e", f"@{ROOT / 'playbooks/vars/awx.yml'}", "-e", json.dumps(variables), "--one-line"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.partition("=>")[2])["zot_awx_job_templates"]
-    return {Path(each["playbook"]).stem: each for each in found}
+    first = {Path(each["playbook"]).stem: each for each in reversed(found)}
+    return {**first, **{each["name"]: each for each in found if each not in first.values()}}
 
 
-def variables_of(template: Fields, answers: Fields) -> str:
-    """The file for a job: the variables of the template, the default answers, and those that a user typed."""
+def unsafe(value: Any) -> Any:
+    """The same value, with its texts and keys as AWX marks them."""
+    if isinstance(value, dict):
+        return {unsafe(name): unsafe(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [unsafe(each) for each in value]
+    return Unsafe(value) if isinstance(value, str) else value
+
+
+def variables_of(template: Fields, answers: Fields, artifacts: Fields | None = None) -> str:
+    """The file for a job: the variables of the template, the default answers, and those that a user typed.
+
+    *artifacts* are the reports of earlier jobs of a workflow.
+    """
     questions = template["survey"]
     defaults = {each["variable"]: each["default"] for each in questions if "default" in each}
     assert answers.keys() <= {each["variable"] for each in questions}
@@ -74,9 +90,6 @@ def variables_of(template: Fields, answers: Fields) -> str:
         each["variable"] for each in questions if each["required"] and each["variable"] not in {**defaults, **answers}
     ]
     assert missing == []
-    typed: Fields = {
-        Unsafe(name): Unsafe(value) if isinstance(value, str) else value
-        for name, value in {**defaults, **answers}.items()
-    }
+    typed = unsafe({**defaults, **answers, **(artifacts or {})})
     job: Fields = {Unsafe("awx_job_id"): 28, Unsafe("awx_user_last_name"): Unsafe("")}
     return written({**template.get("extra_vars", {}), **typed, **job})

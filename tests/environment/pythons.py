@@ -54,7 +54,7 @@ def make_environment(name: str, *packages: str, python: str = sys.executable) ->
 
 
 def surroundings() -> dict[str, dict[str, str]]:
-    """The oldest kubernetes.core, and the oldest or newest ansible-core, whichever is not that of `dev`.
+    """The oldest kubernetes.core, and another ansible-core than that of `dev`: 2.19 or 2.21.
 
     For each the variables with which Ansible finds it.
     """
@@ -62,7 +62,7 @@ def surroundings() -> dict[str, dict[str, str]]:
     link_collection(oldest)
     fetch_collection(oldest, "kubernetes.core", pins="oldest", python=OWN)
     found = {"kubernetes.core 5.3.0": {"ANSIBLE_COLLECTIONS_PATH": str(oldest)}}
-    version = "3.13" if CORES[OWN] == SUPPORTED[0] else "3.11"
+    version = "3.13" if OWN == "3.11" else "3.11"
     python = find_python(version)
     if python is None:
         print(f"NOT with ansible-core {CORES[version]}: Python {version} is not on this machine", flush=True)

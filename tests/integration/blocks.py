@@ -91,6 +91,7 @@ def _of(page: str, text: str) -> Iterator[Block]:
     for language, content in found:
         if "/" in language:  # a file that is included
             included = (ROOT / page).parent / language
-            yield Block(page, "yaml", f"# {included.name}\n{included.read_text(encoding='utf-8')}")
+            language = "ini" if included.suffix == ".service" else "yaml"
+            yield Block(page, language, f"# {included.name}\n{included.read_text(encoding='utf-8')}")
         else:
             yield Block(page, language, textwrap.dedent(content).lstrip("\n"))

@@ -74,7 +74,7 @@ def job(templates: dict[str, Any], playbook: Callable[..., CompletedProcess[str]
         typed = {
             variable: text
             for variable, each in questions.items()
-            if each["type"] == "text" and (required or not each["required"])
+            if each["type"] == "text" and (required or not each["required"]) and not each.get("default", "").isdigit()
         }
         if not text:
             typed |= {variable: "" for variable, each in questions.items() if not each["required"]}

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import configparser
 import gzip
 import importlib
 import json
@@ -63,6 +64,7 @@ ELSEWHERE = {
     "ansible-galaxy collection install --no-deps killinit-zot-*.tar.gz",
     "ansible-galaxy collection build",
     "ansible-builder build --tag killinit-zot",
+    "ansible-builder build --file execution-environment-aap.yml --tag killinit-zot",
     "ansible-builder build --file decision-environment.yml --tag killinit-zot-de",
     "ansible-playbook killinit.zot.awx --extra-vars @awx.yml",
     # test_vulnerability_gates.py runs them on Zot with a scanner.
@@ -104,6 +106,8 @@ def _kind(block: Block) -> str:
         return "commands"
     if block.language == "json":
         return "configuration of Zot" if "storage" in block.text else "event"
+    if block.language == "ini":
+        return "unit of systemd"
     if block.language == "text":
         return "table of zot_prune" if "ACTION" in block.text else "output"
     assert block.language == "yaml", f"no test knows what {block} is"
@@ -299,6 +303,17 @@ def test_inventory(block: Block, shell: Shell) -> None:
     clusters = [found["_meta"]["hostvars"][name] for name in found["clusters"]["hosts"]]
     assert len(clusters) == 3
     assert all(each["zot_kubeconfig"] and each["zot_namespace"] for each in clusters)
+
+
+@pytest.mark.parametrize("block", _of_kind("unit of systemd"), ids=str)
+def test_unit(block: Block) -> None:
+    """It runs a command of its page, starts it again, and ends what the command has started."""
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(block.text)
+    service = unit["Service"]
+    assert (block.page, service["ExecStart"]) in COMMANDS
+    assert (service["Restart"], service["KillMode"]) == ("always", "control-group")
 
 
 @pytest.mark.parametrize("block", _of_kind("options of a role"), ids=str)

@@ -98,6 +98,7 @@ def test_two_revisions(built: str, zot: Registry, playbook: Playbook) -> None:
     ("options", "words"),
     [
         ({"zot_promote_images": []}, "zot_promote_images is empty"),
+        ({"zot_promote_images": [{"repository": "a"}]}, 'of the type "Zot source registry"'),
         ({"zot_promote_images": [{"repository": "a", "tag": "r1"}]}, "unknown keys tag: use repository"),
         ({"zot_promote_revision": ""}, "Set zot_promote_revision"),
         ({"zot_promote_revision": 12}, "zot_promote_revision is the number 12, not text: quote it"),

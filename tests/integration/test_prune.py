@@ -27,6 +27,7 @@ from unit.api_server import holding, kubeconfig, running
 from unit.fake_cluster import FakeCluster
 from unit.plugins.modules.test_zot_cluster_image_info import CASES, NAMESPACE, cronjob, workload
 
+from environment import awx_jobs
 from environment import registry as registries
 from environment.images import Images
 from environment.registry import Account, Registry
@@ -96,6 +97,34 @@ def test_prune_and_undo(published: str, module: Module, registry: Registry, read
         assert module("zot_prune", **options)["changed"] is False
     assert not module("zot_tag", images=done["undo"])["failed"]
     assert tags_in(registry, published) == before
+
+
+@pytest.mark.usefixtures("zot")
+def test_only_what_was_listed(published: str, module: Module, registry: Registry, tmp_path: Path) -> None:
+    """What is new, has moved or is used since the list was made is kept."""
+    options: dict[str, Any] = {"repositories": [published], "keep_last": 1}
+    listed = module("zot_prune", check=True, **options)["deleted"]
+    assert sorted(each["tag"] for each in listed) == sorted([*tags_of(OLD), *tags_of(MIDDLE)])
+    moved = {"repository": published, "source": f"{NEW}-amd64", "tags": [f"{MIDDLE}-amd64"]}
+    assert not module("zot_tag", **moved)["failed"]
+    new = str(archive(tmp_path / "new.tar", architecture="riscv64"))
+    assert not module("zot_push", archive=new, repository=published, tags=["eeee000"])["failed"]
+    options["only"] = listed
+    with_use = module("zot_prune", check=True, in_use=[f"{registry.host}/{published}:{OLD}"], **options)
+    assert deleted(with_use) == []
+    done = module("zot_prune", **options)
+    assert sorted(deleted(done)) == sorted(tags_of(OLD))
+    reasons = {each["tag"]: each["reason"] for each in done["kept"]}
+    assert {reasons[tag] for tag in (*tags_of(MIDDLE), *tags_of(NEW))} == {"not_listed"}
+    assert deleted(module("zot_prune", **{**options, "only": []})) == []
+    assert sorted(deleted(module("zot_prune", check=True, **{**options, "only": None}))) == sorted(
+        [*tags_of(MIDDLE), *tags_of(NEW)]
+    )
+    wrong = [{**listed[0], "reference": f"{registry.host}/{published}-other:{OLD}"}, {**listed[0], "digest": None}, {}]
+    for each in wrong:
+        refused = module("zot_prune", **{**options, "only": [each]})
+        assert (refused["failed"], refused["error_class"]) == (True, "invalid_option"), refused
+        assert "only[0]" in refused["msg"]
 
 
 @pytest.mark.usefixtures("zot")
@@ -379,6 +408,38 @@ def test_empty_answers(
     none = {**given, "zot_prune_without_clusters": "true", "zot_prune_keep_last": "", "zot_prune_keep_newer_than": "1d"}
     done = playbook("killinit.zot.prune", "--check", **none)
     assert (done.returncode, report(done)["deleted"], report(done)["clusters"]) == (0, [], [])
+
+
+@pytest.mark.usefixtures("zot")
+def test_the_job_after_an_approval_in_awx(
+    published: str, module: Module, registry: Registry, playbook: Playbook, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """It gets the report of the job that listed the tags, removes no others, and reports what it removed itself."""
+    documents = holding(FakeCluster(NAMESPACE, workload("Deployment", f"{registry.host}/{published}:{NEW}")))
+    environment |= {"ZOT_USERNAME": registry.janitor.username, "ZOT_PASSWORD": registry.janitor.password}
+    environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
+    templates = awx_jobs.job_templates([{"repository": published, "archive": "none"}])
+
+    def job(name: str, *options: str, **artifacts: Any) -> CompletedProcess[str]:
+        file = tmp_path / "extravars"
+        answers = {"zot_prune_keep_last": "1", "zot_prune_keep_newer_than": ""}
+        file.write_text(awx_jobs.variables_of(templates[name], answers, artifacts))
+        return playbook(awx_jobs.ROOT / "playbooks/prune.yml", "--extra-vars", f"@{file}", *options)
+
+    with running(documents) as server:
+        environment["K8S_AUTH_KUBECONFIG"] = str(server.kubeconfig(tmp_path / "kubeconfig"))
+        alone = job("Zot automation | Prune what was listed")
+        assert alone.returncode == 2
+        assert "the workflow" in alone.stdout, alone.stdout
+        listed = job("prune", "--check")
+        assert listed.returncode == 0, listed.stdout
+        assert sorted(each["tag"] for each in report(listed)["deleted"]) == sorted([*tags_of(OLD), *tags_of(MIDDLE)])
+        moved = {"repository": published, "source": f"{NEW}-amd64", "tags": [f"{MIDDLE}-amd64"]}
+        assert not module("zot_tag", **moved)["failed"]
+        removed = job("Zot automation | Prune what was listed", zot_prune_report=report(listed))
+    assert removed.returncode == 0, removed.stdout
+    assert sorted(each["tag"] for each in report(removed)["deleted"]) == sorted(tags_of(OLD))
+    assert set(tags_in(registry, published)) == {*tags_of(MIDDLE), *tags_of(NEW), "stable", "latest"}
 
 
 def report(run: CompletedProcess[str]) -> dict[str, Any]:

@@ -34,9 +34,9 @@ GUIDE = "docs/docsite/rst/guide_awx.rst"
 PROBES: list[Fields] = json.loads(Path(__file__).with_name("awx_probes.json").read_text())
 PLAYBOOKS = sorted(f"playbooks/{path.name}" for path in ROOT.glob("playbooks/*.yml") if path.name != "awx.yml")
 SOURCE = "https://github.com/killinit/zot"
-# The type of the question for an option of that type: AWX has no booleans and no lists that one types.
-TYPES = dict.fromkeys(("str", "path", "list", "raw"), "text") | {"int": "integer", "bool": "multiplechoice"}
-RAW = dict.fromkeys(TYPES, "") | {"raw": "integer"}
+# The type of the question for an option of that type: AWX has no booleans and no lists that one types, and refuses an
+# integer that a user has cleared.
+TYPES = dict.fromkeys(("str", "path", "list", "raw", "int"), "text") | {"bool": "multiplechoice"}
 # The variables of the guide.
 (EXAMPLE,) = (block.text for block in blocks(GUIDE) if block.file == "awx.yml")
 REQUIRED = ("zot_awx_execution_environment_image", "zot_awx_images")
@@ -195,6 +195,17 @@ LINKED: dict[str, list[list[str]]] = {
 }
 
 
+# The values of a node that decide a result.
+VALUES = ("job_type", "extra_data", "all_parents_must_converge", "diff_mode")
+TEMPLATES = sorted(
+    [
+        *(f"Zot | {name}" for name in ("Diagnose", "Prune", "Promote", "Publish", "Release", "Report", "Restart")),
+        *(f"Zot | {name}" for name in ("Roll back", "Rotate", "Verify")),
+        *(f"Zot automation | {name}" for name in ("Event", "Prune what was listed")),
+    ]
+)
+
+
 def options(playbook: str) -> dict[str, dict[str, Any]]:
     """The options of the roles that a playbook runs, with their defaults."""
     found: dict[str, dict[str, Any]] = {}
@@ -251,9 +262,10 @@ def test_every_probe_is_answered_as_by_awx(done: Controller) -> None:
     assert len(PROBES) == len({probe["name"] for probe in PROBES})
 
 
-@pytest.mark.parametrize("playbook", PLAYBOOKS)
-def test_job_template_asks_for_what_the_roles_take(playbook: str, done: Controller) -> None:
-    (template,) = (each for each in ours(done, "job_templates") if each["playbook"] == playbook)
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_job_template_asks_for_what_the_roles_take(name: str, done: Controller) -> None:
+    template = one(done, "job_templates", name)
+    playbook: str = template["playbook"]
     assert template["survey_enabled"]
     specs = options(playbook)
     questions = {question["variable"]: question for question in survey(done, template)}
@@ -266,17 +278,19 @@ def test_job_template_asks_for_what_the_roles_take(playbook: str, done: Controll
             continue
         spec = specs[variable]
         assert not spec.get("no_log"), f"{variable} is for a credential"
-        assert question["type"] in ("multiplechoice" if "choices" in spec else TYPES[spec["type"]], RAW[spec["type"]])
+        assert question["type"] == ("multiplechoice" if "choices" in spec else TYPES[spec["type"]])
         default = spec["default"]
         if isinstance(default, list):
             default = ", ".join(default)
+        elif isinstance(default, int) and spec["type"] != "bool":
+            default = str(default)
         elif spec["type"] == "bool":
             default = str(default).lower()
             assert question["choices"] == ["true", "false"]
         # An empty default would reach the role as null: https://github.com/ansible/awx/issues/16205
         assert default is None or question.get("default") == (None if default == "" else default), variable
-        # A job that is started without an answer to a required question is refused, even if there is a default.
-        assert question["required"] == spec.get("required", False), variable
+        # AWX refuses a job of the API without an answer to a required question, even if the question has a default.
+        assert question["required"] == (spec.get("required", False) and "default" not in question), variable
 
     fixed = json.loads(template["extra_vars"])
     assert [variable for variable in fixed if variable not in specs and variable not in text] == []
@@ -288,8 +302,9 @@ def test_job_template_asks_for_what_the_roles_take(playbook: str, done: Controll
 def test_only_the_job_of_an_event_takes_any_variable(done: Controller) -> None:
     """Who may give any variable can send the credentials to another registry."""
     templates = ours(done, "job_templates")
-    assert len(templates) == len(PLAYBOOKS)
-    assert [each["name"] for each in templates if each["ask_variables_on_launch"]] == ["Zot | Event"]
+    assert sorted(each["name"] for each in templates) == TEMPLATES
+    assert {each["playbook"] for each in templates} == set(PLAYBOOKS)
+    assert [each["name"] for each in templates if each["ask_variables_on_launch"]] == ["Zot automation | Event"]
     assert not any(each["ask_variables_on_launch"] for each in ours(done, "workflow_job_templates"))
 
 
@@ -346,19 +361,32 @@ def test_workflow(done: Controller) -> None:
 
 
 def test_pruning_waits_for_an_approval(done: Controller) -> None:
-    """The first job only lists what the last one removes."""
+    """The first job only lists what the last one may remove."""
     found = {each["identifier"]: each for each in nodes(done, "Zot | Prune after an approval")}
-    first, approval, last = (found[name] for name in ("List the tags", "Approve the removal", "Zot | Prune"))
+    names = ("Zot | Prune", "Approve the removal", "Zot automation | Prune what was listed")
+    first, approval, last = (found[name] for name in names)
     assert (first["job_type"], last["job_type"]) == ("check", None)
-    assert first["unified_job_template"] == last["unified_job_template"]
     assert (first["success_nodes"], approval["success_nodes"]) == ([approval["id"]], [last["id"]])
     assert [each[link] for each in found.values() for link in ("failure_nodes", "always_nodes")] == [[]] * 6
-    template = done.get(f"job_templates/{last['unified_job_template']}/")
+    removal = done.get(f"job_templates/{last['unified_job_template']}/")
+    assert "zot_prune_report.deleted" in json.loads(removal["extra_vars"])["zot_prune_only"]
+    template = done.get(f"job_templates/{first['unified_job_template']}/")
+    assert survey(done, template) == survey(done, removal)
     # The job type of a node has an effect only where the template asks for it.
     assert template["ask_job_type_on_launch"] is True
     assert {each["variable"]: each.get("default") for each in survey(done, template)}[
         "zot_prune_repositories"
     ] == "openclaw/openclaw"
+
+
+def test_jobs_of_automation_stand_apart(done: Controller) -> None:
+    labels = {
+        each["name"]: [label["name"] for label in done.get(f"{each['url']}labels/")]
+        for each in ours(done, "job_templates")
+    }
+    assert labels == {
+        name: ["Zot for automation" if name.startswith("Zot automation | ") else "Zot for users"] for name in TEMPLATES
+    }
 
 
 def test_images_of_the_rollback_have_no_archives(done: Controller) -> None:
@@ -382,7 +410,7 @@ def test_a_second_run_changes_nothing(done: Controller) -> None:
 
 
 def test_other_changes_are_corrected(done: Controller) -> None:
-    """Links of the wrong kind, an extra node, a missing node, a disabled host, a limit, and an update that failed."""
+    """Links of the wrong kind, an extra node, a missing node, an update that failed, and all that decides a result."""
     found = {each["identifier"]: each for each in nodes(done)}
     workflow = found["Zot | Publish"]["workflow_job_template"]
     verify, restart = (found[name]["url"] for name in ("Zot | Verify", "Zot | Restart"))
@@ -409,14 +437,30 @@ def test_other_changes_are_corrected(done: Controller) -> None:
     inventory = one(done, "inventories", "killinit.zot")
     (host,) = done.get(f"hosts/?inventory={inventory['id']}")
     template = one(done, "job_templates", "Zot | Restart")
-    assert done.request("PATCH", host["url"], {"enabled": False})[0] == 200
-    assert done.request("PATCH", template["url"], {"limit": "none", "job_tags": "never"})[0] == 200
+    flow = done.get(f"workflow_job_templates/{workflow}/")
+    value = json.dumps({"zot_registry": "other:5000"})
+    different: list[tuple[Fields, Fields]] = [
+        (host, {"enabled": False, "variables": value}),
+        (inventory, {"variables": value, "description": ""}),
+        (flow, {"extra_vars": value, "limit": "none", "allow_simultaneous": True, "ask_limit_on_launch": True}),
+        (template, {"limit": "none", "job_tags": "never", "timeout": 1, "job_slice_count": 2, "become_enabled": True}),
+        (template, {"forks": 1, "verbosity": 4, "ask_limit_on_launch": True, "allow_simultaneous": True}),
+    ]
+    before_it = [(each["url"], {name: each[name] for name in changed}) for each, changed in different]
+    different += [
+        (found["Zot | Verify"], {"extra_data": {"zot_namespace": "other"}, "all_parents_must_converge": True}),
+        (found["Zot | Restart"], {"job_type": "check", "diff_mode": True}),
+    ]
+    for each, changed in different:
+        status, answer = done.request("PATCH", each["url"], changed)
+        assert status == 200, answer
 
     fetched = one(done, "projects", "killinit.zot")
-    names = ("name", "scm_type", "scm_branch", "scm_update_on_launch")
-    wrong = {**{name: fetched[name] for name in names}, "scm_url": "https://127.0.0.1:1/none.git"}
-    text = _refused(done, zot_awx_project=wrong)
+    text = _refused(done, zot_awx_project={"scm_url": "https://127.0.0.1:1/none.git"})
     assert "https://127.0.0.1:1/none.git cannot be fetched" in text
+    changed = one(done, "projects", "killinit.zot")
+    assert [changed[name] for name in ("scm_type", "scm_branch", "scm_update_on_launch")] == ["git", "main", True]
+    assert changed["scm_url"] != fetched["scm_url"]
 
     before = state(done)
     checked = set_up(done, "--check")
@@ -426,8 +470,12 @@ def test_other_changes_are_corrected(done: Controller) -> None:
     run = set_up(done)
     assert run.returncode == 0, run.stdout + run.stderr
     assert links(done) == LINKED
-    assert done.get(host["url"])["enabled"] is True
-    assert [done.get(template["url"])[name] for name in ("limit", "job_tags")] == ["", ""]
+    assert [(url, {name: done.get(url)[name] for name in values}) for url, values in before_it] == before_it
+    again = {each["identifier"]: each for each in nodes(done)}
+    for name in ("Zot | Verify", "Zot | Restart"):
+        assert (
+            [again[name][each] for each in VALUES] == [found[name][each] for each in VALUES] == [None, {}, False, None]
+        )
 
 
 def _refused(server: Controller, **variables: Any) -> str:
@@ -437,11 +485,14 @@ def _refused(server: Controller, **variables: Any) -> str:
 
 
 def test_the_answer_of_awx_is_shown(done: Controller) -> None:
-    assert "HTTP 401" in _refused(done, token="another")
+    text = _refused(done, token="another")
+    assert "HTTP 401" in text
+    assert "CONTROLLER_OAUTH_TOKEN" in text
+    assert "a change of its inputs" not in text
     template = {"name": "Other", "description": "", "playbook": "playbooks/other.yml", "survey": []}
     text = _refused(done, zot_awx_job_templates=[template])
     assert "Playbook not found for project" in text
-    assert "Create a job template for each playbook (Other)" in text
+    assert "Create the job templates (Other)" in text
     # The name of an execution environment is that of one organization.
     text = _refused(done, zot_awx_organization="Default")
     assert "Cannot change the organization of an execution environment" in text
@@ -459,7 +510,8 @@ def test_a_credential_type_in_use(done: Controller) -> None:
     text = _refused(done, zot_awx_credential_types=[other])
     done.request("DELETE", used["url"])
     assert "HTTP 403" in text
-    assert "AWX refuses a change of its inputs" in text
+    assert "refuses a change of its inputs" in text
+    assert "zot_awx_registry_type" in text
 
 
 def test_injectors_are_what_the_modules_read(done: Controller, tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,10 @@ def test_collection_names_its_requirements(installed: Path, run: Callable[..., s
     assert "skopeo  # from collection killinit.zot" in found["system"]
 
 
-@pytest.mark.parametrize("name", ["execution-environment.yml", "decision-environment.yml"])
+DEFINITIONS = ("execution-environment.yml", "execution-environment-aap.yml", "decision-environment.yml")
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
 def test_image_has_the_tools(name: str, tarball: Path, run: Callable[..., str], tmp_path: Path) -> None:
     definition = tmp_path / name
     definition.write_text((ROOT / name).read_text())
@@ -68,9 +73,10 @@ def test_image_has_the_tools(name: str, tarball: Path, run: Callable[..., str], 
     assert "requirements.yml" in collections[0]
     assert "collection/*.tar.gz" in collections[1]
     crane = re.search(r"^CRANE=(.*)$", (ROOT / "dev").read_text(), re.MULTILINE).group(1)
-    assert f"go install github.com/google/go-containerregistry/cmd/crane@{crane}\n" in builder
-    assert (ROOT / "requirements/go.in").read_text().split()[-1] in builder
-    assert final.index("install-from-bindep") < final.index("COPY --from=builder /build/crane /usr/local/bin/crane")
+    assert re.findall(r"^ARG CRANE_RELEASE=.*/(.*)$", builder, re.MULTILINE) == [crane]
+    assert final.index("install-from-bindep") < final.index(
+        "COPY --from=builder /build/crane/crane /usr/local/bin/crane"
+    )
     if name == "decision-environment.yml":
         (rulebook,) = yaml.safe_load(definition.read_text())["dependencies"]["python"]
         assert rulebook in (context / "_build/requirements.txt").read_text()
@@ -79,6 +85,37 @@ def test_image_has_the_tools(name: str, tarball: Path, run: Callable[..., str], 
         tested = re.search(r"^ansible-rulebook==(\S+)", pins, re.MULTILINE)
         assert tested
         assert tested[1] in Requirement(rulebook).specifier
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_crane_comes_from_its_release(name: str, tmp_path: Path) -> None:
+    """The steps of the build, with a copy of the release. A file with another checksum ends the build."""
+    release, build = tmp_path / "release", tmp_path / "build"
+    release.mkdir()
+    machine = os.uname().machine.replace("aarch64", "arm64")
+    file = release / f"go-containerregistry_Linux_{machine}.tar.gz"
+    with tarfile.open(file, "w:gz") as archive:
+        archive.add(shutil.which("crane") or "", "crane")
+        archive.add(__file__, "README.md")
+    other = release / "go-containerregistry_Linux_s390x.tar.gz"
+    (release / "checksums.txt").write_text(
+        f"{'0' * 64}  {other.name}\n{sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
+    )
+    steps = yaml.safe_load((ROOT / name).read_text())["additional_build_steps"]["append_builder"]
+    script = "\n".join(step.removeprefix("RUN ") for step in steps if step.startswith("RUN "))
+    environment = {**os.environ, "CRANE_RELEASE": release.as_uri()}
+
+    def built() -> int:
+        shutil.rmtree(build, ignore_errors=True)
+        build.mkdir()
+        return subprocess.run(["sh", "-ec", script], cwd=build, env=environment, check=False).returncode
+
+    assert built() == 0
+    assert sorted(path.name for path in build.iterdir()) == sorted(["checksums.txt", "crane", file.name, "name"])
+    assert subprocess.run([build / "crane", "version"], check=False).returncode == 0
+    file.write_bytes(file.read_bytes() + b"0")
+    assert built() != 0
+    assert not (build / "crane").exists()
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ NOT_FOR_USERS = (
     ".github",
     "decision-environment.yml",
     "execution-environment.yml",
+    "execution-environment-aap.yml",
 )
 
 

@@ -30,6 +30,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.search impo
 # Why a tag is kept.
 NAME, IN_USE, SHARED, NOT_COMMIT = "name", "in_use", "shared_tag", "not_commit"
 NO_RULE, UNKNOWN_AGE, KEEP_LAST, NEWER, BROKEN = "no_rule", "unknown_age", "keep_last", "newer", "broken"
+NOT_LISTED = "not_listed"
 # Why a tag is removed. ATTACHMENT is also the reason to keep an attachment of an image that is kept, and UPLOAD the
 # reason to keep an upload tag that a publish may still need.
 OLD, MEMBER, ATTACHMENT, UPLOAD = "old", "member", "attachment", "upload"

@@ -24,6 +24,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
     references_option,
     revisions_option,
     seconds_option,
+    text_option,
     texts_option,
 )
 
@@ -37,7 +38,8 @@ _REPETITION_OR_SET = re.compile(r"\{[\d,]*\}|\[[^\]]*\]")
 class PruneRequest:
     """What to prune. The repositories are references whose tag is not used.
 
-    The age *keep_newer_than*, in seconds, becomes a rule when at() sets the time.
+    The age *keep_newer_than*, in seconds, becomes a rule when at() sets the time. If *listed* is given, only these
+    references are removed, and only with these digests.
     """
 
     repositories: tuple[Reference, ...]
@@ -46,6 +48,7 @@ class PruneRequest:
     digests: frozenset[str]
     references: tuple[Reference, ...]
     max_deletes: int | None
+    listed: frozenset[tuple[str, str]] | None = None
 
     @classmethod
     def from_params(cls, registry: Registry, params: t.Mapping[str, t.Any]) -> PruneRequest:
@@ -64,6 +67,7 @@ class PruneRequest:
             frozenset(filter(is_digest, used)),
             references_option("in_use", [each for each in used if not is_digest(each)], registry.name or ""),
             params["max_deletes"],
+            None if params["only"] is None else _listed(params["only"], repositories),
         )
 
     def at(self, now: float) -> PruneRequest:
@@ -106,6 +110,22 @@ def _rules(params: t.Mapping[str, t.Any]) -> PruneRules:
         untag_members=bool(params["untag_members"]),
         only_commits=not params["revisions"],
     )
+
+
+def _listed(entries: t.Iterable[t.Any], repositories: t.Iterable[Reference]) -> frozenset[tuple[str, str]]:
+    names = {each.name for each in repositories}
+    found = set()
+    for index, each in enumerate(entries):
+        reference, digest = (text_option(f"only[{index}].{key}", each.get(key)) for key in ("reference", "digest"))
+        # Another registry or repository means that the list is that of another task.
+        if reference.rpartition(":")[0] not in names or not is_digest(digest):
+            raise ZotError(
+                "invalid_option",
+                f"only[{index}] is not a tag of the repositories with its digest: {reference!r}, {digest!r}",
+                hint="Use the list deleted that a dry run of the same repositories in the same registry returns.",
+            )
+        found.add((reference, digest))
+    return frozenset(found)
 
 
 def _patterns(keep: t.Any) -> tuple[re.Pattern[str], ...]:

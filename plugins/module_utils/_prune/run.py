@@ -17,7 +17,13 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import is_attachment, subject_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_http_date, utc_text
-from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import UNKNOWN_AGE, Decision, plan_removals
+from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import (
+    NOT_LISTED,
+    OLD,
+    UNKNOWN_AGE,
+    Decision,
+    plan_removals,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._prune.request import PruneRequest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, not_whole
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_api import Http
@@ -136,7 +142,23 @@ def _planned(
     attachments = [each for each in found if each.removed and not each.decision.image]
     for each, digest in zip(attachments, pool.map(lambda one: registry.digest(one.reference), attachments)):
         each.digest, each.exists = digest, digest is not None
+    if request.listed is not None:
+        _keep_unlisted(found, request.listed)
     return [each for each in found if each.exists]
+
+
+def _keep_unlisted(tags: t.Sequence[PlannedTag], listed: t.Container[tuple[str, str]]) -> None:
+    """Keep what is not *listed*, the other tags of such a revision, and the attachments of images that are kept."""
+    unlisted = {each for each in tags if each.removed and (str(each.reference), str(each.digest)) not in listed}
+    revisions = {each.decision.revision for each in unlisted if each.reason == OLD}
+    for each in tags:
+        if each.removed and (each in unlisted or each.decision.revision in revisions):
+            each.keep(NOT_LISTED)
+    images = [each.decision.image for each in tags if not each.removed and each.decision.image]
+    kept = {digest for image in images for digest in image.digests}
+    for each in tags:
+        if each.removed and not each.decision.image and subject_of(str(each.reference.tag)) in kept:
+            each.keep(NOT_LISTED)
 
 
 def _tagged_digests(inventory: Inventory) -> set[str]:
