@@ -46,7 +46,9 @@ RESOURCES: t.Mapping[str, tuple[str, str]] = {
 # The resources whose pods run the images of a release.
 WORKLOADS = ("deployments", "statefulsets", "daemonsets", "cronjobs")
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
-_SUBDOMAIN = rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*"
+# Unlike DNS, Kubernetes does not limit the parts of a subdomain.
+_PART = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = rf"(?=.{{1,253}}\Z){_PART}(?:\.{_PART})*"
 
 # The kinds of workloads, by what kubectl accepts in front of the slash.
 _KINDS: t.Mapping[str, str] = {

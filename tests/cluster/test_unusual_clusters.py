@@ -1,0 +1,301 @@
+# Copyright (c) 2026, killinit.zot contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Releases in clusters in which other controllers and other people are at work, and to which the connection breaks."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes
+import pytest
+from cluster.support import Kubectl, Site, cronjob, pods, pull_secret, ready, report, restricted, stats, workload
+from cluster.test_rollback import RECORD, A, B, Shop
+from integration.support import recap
+from reliability.support import wait_until
+
+LONG = "n" + "ame" * 80
+
+
+@pytest.fixture
+def shop(site: Site) -> Shop:
+    return Shop(site)
+
+
+@contextlib.contextmanager
+def pinning(kubectl: Kubectl, image: str) -> Iterator[None]:
+    """A policy of the cluster that sets the image of each pod with the label `pinned`, as image policies do."""
+    policy = f"pin-{kubectl.namespace}"
+    group, metadata = "admissionregistration.k8s.io/v1", {"name": policy}
+    change = f"Object{{spec: Object.spec{{containers: [Object.spec.containers{{name: 'app', image: '{image}'}}]}}}}"
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    selectors = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": kubectl.namespace}},
+        "objectSelector": {"matchLabels": {"pinned": "yes"}},
+    }
+    spec = {
+        "failurePolicy": "Fail",
+        "reinvocationPolicy": "Never",
+        "matchConstraints": {"resourceRules": [rule], **selectors},
+        "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": change}}],
+    }
+    kubectl.apply(
+        {"apiVersion": group, "kind": "MutatingAdmissionPolicy", "metadata": metadata, "spec": spec},
+        {
+            "apiVersion": group,
+            "kind": "MutatingAdmissionPolicyBinding",
+            "metadata": metadata,
+            "spec": {"policyName": policy},
+        },
+    )
+    probe = workload("probe:1", name="probe", labels={"pinned": "yes"})["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", **probe, "metadata": {**probe["metadata"], "name": "probe"}}
+
+    def is_in_force() -> bool:
+        made = json.loads(kubectl("create", "--dry-run=server", "--output=json", "--filename=-", given=pod))
+        return bool(made["spec"]["containers"][0]["image"] == image)
+
+    try:
+        wait_until(is_in_force, "the policy is in force", 60)
+        yield
+    finally:
+        for kind in ("mutatingadmissionpolicybinding", "mutatingadmissionpolicy"):
+            kubectl("delete", kind, policy)
+
+
+def test_a_policy_that_pins_the_pods(shop: Shop) -> None:
+    """It is restarted twice. Then the problem says that template and pods differ. Without the policy it is green."""
+    kubectl = shop.kubectl
+    shop.digests[A] = shop.push("web", shop.archives[A], A, "latest")
+    names = ("deployment/web", "deployment/free")
+    kubectl.apply(
+        workload(f"{shop.web}:latest", name="web", labels={"pinned": "yes"}),
+        workload(f"{shop.web}:latest", name="free"),
+    )
+    ready(kubectl, *names)
+    changed = []
+    with pinning(kubectl, f"{shop.web}@{shop.digests[A]}"):
+        for _number in range(4):
+            failed = shop.release(B)
+            assert failed.returncode == 2, failed.stdout
+            assert stats(failed)["verified"] == ["deployment/free"]
+            assert shop.runs("web", "free") == {"web": {A}, "free": {B}}
+            changed.append(stats(failed)["restarted"])
+    assert changed == [["deployment/free", "deployment/web"], ["deployment/web"], [], []]
+    (problem,) = stats(failed)["problems"]
+    assert "2 restarts did not change that, so the pods differ from their template" in problem
+    kubectl("rollout", "restart", "deployment/web")
+    ready(kubectl, "deployment/web")
+    assert report(shop.release(B))["ok"]
+
+
+def test_only_workloads_without_replicas(shop: Shop) -> None:
+    """They are judged by their templates, for which set_image suffices, and by nothing that they ran before."""
+    kubectl = shop.kubectl
+    shop.digests[A] = shop.push("web", shop.archives[A], A, "latest")
+    latest, old = f"{shop.web}:latest", f"{shop.web}:{A}"
+    kubectl.apply(
+        workload(latest, name="latest", replicas=0),
+        workload(latest, name="cached", replicas=0, policy="IfNotPresent"),
+        workload(latest, name="never", replicas=0, policy="Never"),
+        workload(old, name="revision", replicas=0, kind="StatefulSet"),
+        cronjob("nightly", workload(old)["spec"]["template"]["spec"]),
+    )
+    assert shop.release(B).returncode == 2
+    done = report(shop.release(B, zot_release_set_image=True))
+    assert (done["ok"], len(done["unverified"])) == (True, 5)
+    digest = shop.digests[B]
+    assert [shop.image("deployment", name) for name in ("latest", "cached", "never")] == [
+        latest,
+        f"{latest}@{digest}",
+        f"{latest}@{digest}",
+    ]
+    assert (shop.image("statefulset", "revision"), shop.image("cronjob", "nightly")) == (f"{shop.web}:{B}",) * 2
+    assert recap(shop.release(B, zot_release_set_image=True))["changed"] == 0
+    kubectl("scale", "deployment/cached", "--replicas=1")
+    ready(kubectl, "deployment/cached")
+    assert shop.runs("cached") == {"cached": {B}}
+    assert report(shop.rollback(), "zot_rollback_report")["ok"]
+    ready(kubectl, "deployment/cached")
+    assert shop.runs("cached") == {"cached": {A}}
+    assert (shop.image("statefulset", "revision"), shop.image("cronjob", "nightly")) == (old, old)
+
+
+def end_pod(kubectl: Kubectl, name: str) -> None:
+    """Let a pod end as kubelet ends it when its node lacks memory."""
+    with kubernetes.config.new_client_from_config(str(kubectl.cluster.kubeconfig)) as client:
+        body = {"status": {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}}
+        kubernetes.client.CoreV1Api(client).patch_namespaced_pod_status(name, kubectl.namespace, body)
+
+
+def test_a_busy_namespace(shop: Shop) -> None:
+    """One release and its rollback beside other controllers.
+
+    An autoscaler, a budget without room, evicted and completed pods, two Deployments with the same selector, an object
+    of a server-side apply, a debug container, and the longest name of a Deployment.
+    """
+    site, kubectl = shop.site, shop.kubectl
+    shop.digests[A] = shop.push("web", shop.archives[A], A, "latest", "debug")
+    latest = f"{shop.web}:latest"
+    spec = {"selector": {"matchLabels": {"app": "web"}}}
+    kubectl.apply(
+        workload(latest, name="web"),
+        {
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": {"name": "web"},
+            "spec": {**spec, "maxUnavailable": 0},
+        },
+        {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "web"},
+            "spec": {
+                "minReplicas": 3,
+                "maxReplicas": 4,
+                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            },
+        },
+        workload(latest, name=LONG, labels={"app": "long"}),
+        # Both select app=shared.
+        workload(latest, name="left", labels={"app": "shared"}),
+        workload(f"{shop.web}:debug", name="right", labels={"app": "shared"}),
+        workload(latest, name="evicted"),
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": "done"},
+            "spec": {
+                "backoffLimit": 0,
+                "template": {
+                    "metadata": {"labels": {"app": "done"}},
+                    "spec": {**workload(latest)["spec"]["template"]["spec"], "restartPolicy": "Never"},
+                },
+            },
+        },
+    )
+    applied = workload(latest, name="applied")
+    kubectl("apply", "--server-side", "--field-manager=gitops", "--filename=-", given=applied)
+    ready(kubectl, *(f"deployment/{name}" for name in ("web", LONG, "left", "right", "evicted", "applied")))
+    kubectl("wait", "deployment/web", "--for=jsonpath={.status.availableReplicas}=3", "--timeout=60s")
+    (name,) = [each["metadata"]["name"] for each in kubectl.get("pods", "--selector=app=evicted")["items"]]
+    end_pod(kubectl, name)
+    (ended,) = [each["metadata"]["name"] for each in kubectl.get("pods", "--selector=app=done")["items"]]
+    end_pod(kubectl, ended)
+    ready(kubectl, "deployment/evicted")
+    debugged = kubectl.get("pods", "--selector=app=web")["items"][0]["metadata"]["name"]
+    container = {"name": "debugger", "image": f"{shop.web}:debug", "targetContainerName": "app"}
+    patch = json.dumps({"spec": {"ephemeralContainers": [container]}})
+    kubectl("patch", "pod", debugged, "--subresource=ephemeralcontainers", f"--patch={patch}")
+
+    done = report(shop.release(B))
+    released = sorted(f"deployment/{name}" for name in ("web", LONG, "left", "evicted", "applied"))
+    assert (done["ok"], sorted(done["restarted"]), done["problems"]) == (True, released, [])
+    assert shop.runs("web", "applied", "long") == {"web": {B}, "applied": {B}, "long": {B}}
+    assert len(pods(kubectl, "web")) == 3
+    assert shop.runs("shared") == {"shared": {A, B}}
+    # The manager of the server-side apply keeps our annotations, and starts no other rollout.
+    kubectl("apply", "--server-side", "--field-manager=gitops", "--filename=-", given=applied)
+    assert RECORD in kubectl.get("deployment", "applied")["metadata"]["annotations"]
+    assert recap(shop.release(B))["changed"] == 0
+    verify = site.playbook("killinit.zot.verify", zot_namespace=kubectl.namespace, zot_verify_at_risk="fail")
+    found = report(verify, "zot_verify_report")
+    assert found["at_risk"] == []
+    assert sorted(each["name"] for each in found["records"]) == released
+    assert f"{kubectl.namespace}/deployment/web: release {B} at " in verify.stdout
+
+    rolled_back = report(shop.rollback(), "zot_rollback_report")
+    assert rolled_back["ok"], rolled_back
+    assert shop.runs("web", "applied", "long") == {"web": {A}, "applied": {A}, "long": {A}}
+    assert report(site.playbook("killinit.zot.diagnose", zot_namespace=kubectl.namespace), "zot_diagnose_report")["ok"]
+
+
+def test_in_a_pod_with_a_service_account(site: Site) -> None:
+    """Without a kubeconfig, Ansible in a pod has the rights of the pod's service account: here those of the README."""
+    if site.cluster.directory is None:
+        pytest.skip("the pod runs the Python of this machine, which is no node of the cluster in ZOT_TEST_KUBECONFIG")
+    kubectl, registry = site.kubectl, site.registry
+    kubectl.apply(pull_secret(registry, registry.reader))
+    image = site.push("buildah-amd64")
+    kubectl.apply(workload(image))
+    ready(kubectl, "deployment/openclaw")
+    restricted(kubectl, site.cluster, "zot_rollout", site.directory)
+    variables = {
+        name: text
+        for name, text in site.environment.items()
+        if name not in ("K8S_AUTH_KUBECONFIG", "KUBECONFIG", "HOME") and name.replace("_", "").isalnum()
+    }
+    server = kubectl("config", "view", "--output=jsonpath={.clusters[0].cluster.server}").rpartition("/")[2]
+    host, _colon, port = server.rpartition(":")
+    variables |= {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port, "HOME": "/tmp"}
+    command = [
+        sys.executable,
+        "-m",
+        "ansible",
+        "playbook",
+        "killinit.zot.restart",
+        "-e",
+        f"zot_namespace={kubectl.namespace}",
+    ]
+    account = "/host/run/secrets/kubernetes.io/serviceaccount"
+    sources: list[dict[str, Any]] = [
+        {"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+    ]
+    loader = next(Path("/lib64").glob("ld-linux-*")).resolve()
+    libraries = ":".join(
+        f"/host{path}" for path in sorted({str(each.parent) for each in Path("/usr/lib").rglob("libc.so.6")})
+    )
+    kubectl.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "ansible"},
+            "spec": {
+                "serviceAccountName": "least",
+                "automountServiceAccountToken": False,
+                "hostNetwork": True,
+                "restartPolicy": "Never",
+                "imagePullSecrets": [{"name": "zot-pull-secret"}],
+                "containers": [
+                    {
+                        "name": "ansible",
+                        "image": image,
+                        "command": [
+                            f"/host{loader}",
+                            "--library-path",
+                            libraries,
+                            "/host/usr/sbin/chroot",
+                            "/host",
+                            *command,
+                        ],
+                        "workingDir": "/",
+                        "securityContext": {"runAsUser": 0},
+                        "env": [{"name": name, "value": text} for name, text in variables.items()],
+                        "volumeMounts": [
+                            {"name": "host", "mountPath": "/host"},
+                            {"name": "account", "mountPath": account},
+                        ],
+                    }
+                ],
+                "volumes": [
+                    {"name": "host", "hostPath": {"path": "/"}},
+                    {"name": "account", "projected": {"sources": sources}},
+                ],
+            },
+        }
+    )
+
+    def ended() -> bool:
+        return bool(kubectl.get("pod", "ansible")["status"].get("phase") in ("Succeeded", "Failed"))
+
+    wait_until(ended, "the pod has ended", 120)
+    output = kubectl("logs", "ansible")
+    assert kubectl.get("pod", "ansible")["status"]["phase"] == "Succeeded", output
+    assert "deployment/openclaw: current" in output
