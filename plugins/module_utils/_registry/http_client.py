@@ -135,8 +135,7 @@ class HttpClient:
         return self._exchange(method, f"http:{url.partition(':')[2]}", accept, authorization, end, **more)
 
     def _exchange(self, method: str, url: str, accept: str, authorization: str, end: float, **more: t.Any) -> Answer:
-        headers = {"Accept": accept, "Accept-Encoding": "identity", **more.get("headers", {})}
-        more = {name: value for name, value in more.items() if name != "headers"}
+        headers = {"Accept": accept, "Accept-Encoding": "identity", **more.pop("headers", {})}
         # Without auth, the library would take credentials from the address.
         auth = partial(authorize, authorization=authorization)
         request = self._requests.Request(method, url, headers, auth=auth, **more).prepare()
@@ -158,6 +157,7 @@ class HttpClient:
         """Run *exchange* with a time limit for the whole response, and convert its errors to ZotError.
 
         *action* is what cannot be done then, for example "read REFERENCE".
+
         The timeout of requests applies to each read, so a response that sends one byte at a time would never end.
         """
         failed, timeout = self._requests.exceptions, self._session.timeout
