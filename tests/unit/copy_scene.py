@@ -31,6 +31,7 @@ class End(WebRegistry):
     search: bool = True
     stale: dict[str, str] = field(default_factory=dict)  # what the extension says of a tag instead of the truth
     server: WebServer | None = None
+    crane: Crane | None = None
 
     @property
     def host(self) -> str:
@@ -50,6 +51,11 @@ class End(WebRegistry):
         repository, _slash, digest = parts.path[len("/v2/") :].partition("/referrers/")
         if digest and repository in self.fake.manifests and self.attached is not None:
             return Reply(json.dumps({"manifests": self.attached_to(repository, digest)}).encode())
+        if request.method == "PUT" and self.crane:
+            repository, _slash, tag = parts.path[len("/v2/") :].partition("/manifests/")
+            if any(tag.endswith(end) for end in self.crane.fails):
+                return Reply(b'{"errors":[{"code":"DENIED","message":"requested access is denied"}]}', 403)
+            self.crane.done.append(f"tag {repository}:{tag}")
         return super().respond(request)
 
     def attached_to(self, repository: str, subject: str) -> list[dict[str, t.Any]]:
@@ -126,7 +132,7 @@ class End(WebRegistry):
 class Crane:
     """In place of the tools: reads and tags in one registry, and copies between both.
 
-    *done* are the writes, in short. *accounts* are the entries of the auth file of each copy. *fails* are the ends of
+    *done* are the writes, in short, also those that the registry gets over HTTP. *accounts* are the entries of the auth file of each copy. *fails* are the ends of
     destinations whose write fails, with the scenario of captured.json. *meanwhile* is called after each copy.
     *verified* are the commands of cosign.
     """
@@ -138,6 +144,10 @@ class Crane:
     meanwhile: t.Callable[[], t.Any] = lambda: None
     verified: list[list[str]] = field(default_factory=list)
     layouts: dict[str, tuple[str, End]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for end in self.ends:
+            end.crane = self
 
     def run(
         self, command: t.Sequence[str], environment: t.Mapping[str, str], largest: int

@@ -217,7 +217,7 @@ def classify_response(status: int, codes: t.Collection[str], text: str, *, remov
     """Return the error class of a response with the error *codes* and the *text*. *removes* is whether it is DELETE."""
     if _ABSENT.intersection(codes):
         return "not_found"
-    if "MANIFEST_INVALID" in codes:
+    if "MANIFEST_INVALID" in codes and not removes:
         return "manifest_invalid"
     if status == 429 and re.search(r'"limit": ?"[0-9]', text):
         return "quota_exceeded"

@@ -259,15 +259,15 @@ class TestTags:
     def test_a_signal_during_the_shared_tags(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
         """What has moved can be moved back."""
         before = scene.destination.fake.put("demo/app", "latest", salt="before")
-        real = scene.destination.fake._do_tag
+        real = scene.destination.fake.put_manifest
 
-        def tag(*arguments: str) -> bytes:
-            output: bytes = real(*arguments)
-            if arguments[1] == "latest":
+        def put(repository: str, tag: str, document: dict[str, t.Any]) -> str:
+            digest: str = real(repository, tag, document)
+            if tag == "latest":
                 os.kill(os.getpid(), signal.SIGTERM)
-            return output
+            return digest
 
-        monkeypatch.setattr(scene.destination.fake, "_do_tag", tag)
+        monkeypatch.setattr(scene.destination.fake, "put_manifest", put)
         result = scene(shared_tags=["latest"], keep_previous="{tag}-previous")
         assert "interrupted by signal" in result["msg"]
         assert [(each["tag"], each["from"]) for each in result["moved"]] == [
