@@ -132,9 +132,9 @@ class End(WebRegistry):
 class Crane:
     """In place of the tools: reads and tags in one registry, and copies between both.
 
-    *done* are the writes, in short, also those that the registry gets over HTTP. *accounts* are the entries of the auth file of each copy. *fails* are the ends of
-    destinations whose write fails, with the scenario of captured.json. *meanwhile* is called after each copy.
-    *verified* are the commands of cosign.
+    *done* are the writes, in short, also those that the registry gets over HTTP. *accounts* are the entries of the auth
+    file of each copy. *fails* are the ends of destinations whose write fails, with the scenario of captured.json.
+    *meanwhile* is called after each copy. *verified* are the commands of cosign.
     """
 
     ends: t.Sequence[End]
