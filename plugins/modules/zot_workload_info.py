@@ -272,7 +272,7 @@ workloads:
           elements: str
           returned: always
         verdict:
-          description: V(current), V(mismatched), V(missing) (in the registry), V(pinned), V(not_running) or V(unknown).
+          description: V(current), V(mismatched), V(missing) (or a member of it), V(pinned), V(not_running), V(unknown).
           type: str
           returned: always
         reason:

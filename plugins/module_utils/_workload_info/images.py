@@ -95,10 +95,15 @@ def compare(use: ImageUse, registry: RegistryImages, pods: t.Sequence[Object], *
         if not registry.exists(pinned):
             verdict = "missing"
             reason += " to a digest that is not in the registry, so that no new pod can pull it: set another image"
+        elif lost := registry.incomplete(pinned):
+            verdict = "missing"
+            reason += f"; {lost}: publish the same archives again"
     elif reference in registry.assumed:
         verdict, reason = "mismatched" if pods else "not_running", f"{where(use)}: {reference} would mean another image"
     elif not exists:
         verdict, reason = "missing", f"{where(use)}: {use.image} is not in the registry: publish it first"
+    elif lost := registry.incomplete(reference):
+        verdict, reason = "missing", f"{where(use)}: {lost}: publish the same archives again"
     elif mismatched:
         verdict = "mismatched"
         reason = f"{where(use)} runs {_names(mismatched)}, but {reference} means {short(expected)} now"

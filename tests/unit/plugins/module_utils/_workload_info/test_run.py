@@ -16,7 +16,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors impor
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import CONTAINERS, VOLUMES
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, not_whole
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info import run
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import RESTARTED_AT
 from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster
@@ -83,11 +83,23 @@ class Registry:
         self.images = {each["reference"]: each for each in images}
         self.requested: list[str] = []
         self.whole: list[str] = []
+        # What the registry has lost, by the reference of the index.
+        self.lost: dict[str, str] = {}
 
     def digest(self, reference: Reference) -> str | None:
         self.requested.append(str(reference))
         found: str | None = self.images.get(str(reference), {}).get("digest")
         return found
+
+    def expect(self, reads: int) -> None:
+        pass
+
+    def manifest(self, _reference: Reference) -> None:
+        """No test needs it, because incomplete() is given."""
+
+    def incomplete(self, image: Image) -> ZotError | None:
+        lost = self.lost.get(str(image.reference))
+        return not_whole(str(image.reference), lost) if lost else None
 
     def with_children(self, reference: Reference) -> Image:
         self.whole.append(str(reference))
@@ -276,6 +288,15 @@ class TestSame:
         """A runtime keeps images by their configuration, and reports any name that it pulled it under."""
         entry = one(workload(), pod(f"{APP}@{OTHER}"), images=[image(), {**other, "reference": f"{APP}@{OTHER}"}])
         assert verdicts(entry) == [verdict]
+
+    @pytest.mark.parametrize("name", [f"{APP}:latest", f"{APP}@{INDEX}"])
+    def test_an_index_that_lost_a_member(self, name: str) -> None:
+        """The pods run it, but no new pod can be started on that platform, so a restart would not help."""
+        registry = Registry([image(), image(f"{APP}@{INDEX}")])
+        registry.lost = {name: "linux/arm64 sha256:123"}
+        entry = one(workload(container(name)), pod(f"{APP}@{INDEX}"), images=registry)
+        assert (verdicts(entry), action(entry), entry["status"]) == (["missing"], "blocked", "failed")
+        assert "is not whole: the registry has lost its member linux/arm64 sha256:123" in entry["problem"]
 
     def test_an_attestation_is_no_platform(self) -> None:
         attested = image()
