@@ -176,7 +176,8 @@ def test_a_password_becomes_a_key(scene: Scene) -> None:
         (row,) = report["keys"]
         assert (row["uuid"], row["label"], row["result"]) == (key["uuid"], key["label"], "renewed")
         assert row["expires_at"] == key["expirationDate"]
-        again = scene.rotate()
+        # AWX passes the report of an earlier job as an extra variable.
+        again = scene.rotate(zot_rotate_report={"ok": False, "keys": [], "problems": ["an earlier job has failed"]})
         assert (again.returncode, recap(again)["changed"]) == (0, 0), again.stdout
         assert stats(again, "zot_rotate_report")["keys"][0]["result"] == "kept"
         assert scene.the_only_key()["uuid"] == key["uuid"]

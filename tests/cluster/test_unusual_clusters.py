@@ -216,6 +216,63 @@ def test_a_busy_namespace(shop: Shop) -> None:
     assert report(site.playbook("killinit.zot.diagnose", zot_namespace=kubectl.namespace), "zot_diagnose_report")["ok"]
 
 
+def test_a_node_that_is_not_ready(shop: Shop) -> None:
+    """The DaemonSet cannot be verified there, and the problem names the node. Everything else is released."""
+    kubectl = shop.kubectl
+    shop.digests[A] = shop.push("web", shop.archives[A], A, "latest")
+    latest = f"{shop.web}:latest"
+    kubectl.apply(workload(latest, name="web"), workload(latest, name="agent", kind="DaemonSet"))
+    ready(kubectl, "deployment/web", "daemonset/agent")
+    node = f"ghost-{kubectl.namespace}"
+    room = {"cpu": "1", "memory": "1Gi", "pods": "10"}
+    # Kubernetes adds this taint after a while. Until then, the scheduler would choose the empty node.
+    taint = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+    ghost = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": node},
+        "spec": {"taints": [taint]},
+        "status": {"capacity": room, "allocatable": room},
+    }
+    try:
+        kubectl("create", "--filename=-", given=ghost)
+        wait_until(lambda: node in kubectl("get", "pods", "--output=wide"), "its pod is created", 60)
+        failed = shop.release(B, zot_rollout_wait_timeout=45)
+        assert failed.returncode == 2
+        assert stats(failed)["verified"] == ["deployment/web"]
+        (problem,) = stats(failed)["problems"]
+        assert problem.startswith("daemonset/agent: the rollout did not finish within 45 seconds")
+        assert node in problem, problem
+    finally:
+        kubectl("delete", "node", node)
+        kubectl("delete", "pods", f"--field-selector=spec.nodeName={node}", "--force", "--grace-period=0")
+    assert report(shop.release(B))["ok"]
+
+
+def test_the_longest_name_of_a_pull_secret(site: Site) -> None:
+    """A secret and a service account with 253 characters are written, verified, and used by kubelet."""
+    registry, kubectl = site.registry, site.kubectl
+    name = "s" * 253
+    image = site.push("buildah-amd64")
+    kubectl.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})
+    kubectl.apply(workload(image, secret=None, pod={"serviceAccountName": name, "hostNetwork": True}))
+    play = site.directory / "secret.yml"
+    play.write_text(
+        json.dumps([{"hosts": "localhost", "gather_facts": False, "roles": ["killinit.zot.zot_pull_secret"]}])
+    )
+    done = site.playbook(
+        str(play),
+        zot_namespace=kubectl.namespace,
+        zot_pull_secret_name=name,
+        zot_pull_secret_repair=True,
+        zot_pull_secret_username=registry.reader.username,
+        zot_pull_secret_password=registry.reader.password,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    kubectl("delete", "pods", "--selector=app=openclaw", "--wait=false")
+    ready(kubectl, "deployment/openclaw")
+
+
 def test_in_a_pod_with_a_service_account(site: Site) -> None:
     """Without a kubeconfig, Ansible in a pod has the rights of the pod's service account: here those of the README."""
     if site.cluster.directory is None:
