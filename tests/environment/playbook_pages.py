@@ -40,7 +40,7 @@ def prefixes(playbook: str) -> list[str]:
     """The roles and playbooks whose variables a playbook accepts, its own first."""
     text = (ROOT / "playbooks" / f"{playbook}.yml").read_text(encoding="utf-8")
     lists = re.findall(r"__zot_prefixes: \[(.*?)\]", text)
-    lists += re.findall(r"query\('killinit\.zot\._unknown_variables', ('.*?')\)", text)
+    lists += re.findall(r"query\('killinit\.zot\._variable_problems', ('.*?')\)", text)
     names = dict.fromkeys(name for each in lists for name in re.findall(r"zot_\w+", each))
     return sorted(names, key=lambda name: name != f"zot_{playbook}")
 
