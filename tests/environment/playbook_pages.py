@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The page of each playbook: docs/docsite/rst/playbook_*.rst, from docs/playbooks.yml and the specs of the roles.
+"""The page of each playbook: docs/docsite/rst/playbook_*.rst, from docs/pages.yml and the specs of the roles.
 
 `python tests/environment/playbook_pages.py` writes them; a test compares them.
 """
@@ -26,13 +26,13 @@ HEADER = "\n".join(["..", *(f"  {line[2:]}" for line in Path(__file__).read_text
 
 def pages() -> dict[Path, str]:
     """The text of each page, by its path."""
-    found = yaml.safe_load((ROOT / "docs" / "playbooks.yml").read_text(encoding="utf-8"))
+    found = yaml.safe_load((ROOT / "docs" / "pages.yml").read_text(encoding="utf-8"))
     return {PAGES / f"playbook_{name}.rst": _page(name, page) for name, page in found.items()}
 
 
 def own_variables() -> dict[str, set[str]]:
-    """The variables that docs/playbooks.yml describes, by playbook."""
-    found = yaml.safe_load((ROOT / "docs" / "playbooks.yml").read_text(encoding="utf-8"))
+    """The variables that docs/pages.yml describes, by playbook."""
+    found = yaml.safe_load((ROOT / "docs" / "pages.yml").read_text(encoding="utf-8"))
     return {name: set(page.get("variables", ())) for name, page in found.items()}
 
 
