@@ -59,7 +59,8 @@ def _kill_processes(traceback: TracebackType | None) -> None:
     """Kill the processes of the interrupted functions, which have no other reference to them."""
     while traceback:
         for value in traceback.tb_frame.f_locals.values():
-            if isinstance(value, subprocess.Popen):
+            # A process that is only being started has no number yet.
+            if isinstance(value, subprocess.Popen) and value.pid:
                 value.kill()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     value.wait(1)

@@ -13,6 +13,7 @@ import time
 import typing as t
 
 import pytest
+from hypothesis import settings
 
 pytest.importorskip("ansible_collections.kubernetes.core", reason="the collection kubernetes.core is not installed")
 
@@ -176,7 +177,9 @@ def test_no_end_of_a_run_loses_an_entry(kind: str, processed: bool, state: str, 
     """
     others = {"ghcr.io": GHCR, "https://quay.io/v2/": QUAY} if kind in KINDS else {}
     points = 0
-    for end in range(1, 30):
+    # ./dev quick ends only at every third request.
+    step = 1 if settings().max_examples >= 100 else 3
+    for end in range(1, 60, step):
         _reset(cluster, kind)
         cluster.store.end_at, cluster.store.processed = end, processed
         interrupted = cluster(state=state, service_accounts=["default"], force=True)
@@ -184,7 +187,7 @@ def test_no_end_of_a_run_loses_an_entry(kind: str, processed: bool, state: str, 
             break
         points += 1
         assert others.items() <= cluster.everywhere().items(), end
-        # A second run is interrupted at each of its requests, too.
+        # A second run is interrupted at one of its requests, too.
         cluster.store.count, cluster.store.end_at = 0, 1 + end % 7
         cluster(state=state, service_accounts=["default"], force=True)
         assert others.items() <= cluster.everywhere().items(), end
@@ -199,7 +202,7 @@ def test_no_end_of_a_run_loses_an_entry(kind: str, processed: bool, state: str, 
             assert {name: after["metadata"][name] for name in METADATA} == METADATA
             assert after["data"]["more"] == "eA=="
         assert not cluster(state=state, service_accounts=["default"], force=True)["changed"]
-    assert points >= 2
+    assert points >= 1
 
 
 def _reset(cluster: Cluster, kind: str) -> None:
