@@ -101,7 +101,6 @@ def test_two_revisions(built: str, zot: Registry, playbook: Playbook) -> None:
         ({"zot_promote_images": [{"repository": "a"}]}, 'of the type "Zot source registry"'),
         ({"zot_promote_images": [{"repository": "a", "tag": "r1"}]}, "unknown keys tag: use repository"),
         ({"zot_promote_revision": ""}, "Set zot_promote_revision"),
-        ({"zot_promote_revision": 12}, "zot_promote_revision is the number 12, not text: quote it"),
         ({"zot_promote_images": ["openclaw/openclaw"]}, "not a list of dictionaries"),
         ({"zot_promote_images": "[{repository"}, "zot_promote_images is not YAML"),
         ({"zot_promote_revision": "r9"}, "The most similar are r"),

@@ -97,7 +97,9 @@ def image_of(reference: Reference, found: Dict | None) -> Image:
     platforms = [Platform(*each["platform"].split("/")) if each["platform"] else None for each in listed]
     entries = tuple(Entry(each["digest"], platform) for each, platform in zip(listed, platforms))
     children = tuple(_manifest(each["digest"], each["manifest"]) for each in listed if each["manifest"])
-    return Image(reference, Manifest(found["digest"], min(INDEX_TYPES), document, entries=entries), children=children)
+    missing = tuple(each["digest"] for each in listed if not each["manifest"])
+    manifest = Manifest(found["digest"], min(INDEX_TYPES), document, entries=entries)
+    return Image(reference, manifest, children=children, missing=missing)
 
 
 def _manifest(own: str, document: Dict) -> Manifest:

@@ -215,10 +215,8 @@ class Registry:
     def prepare(self, source: Reference) -> None:
         """Read the manifest with the digest of *source*, so that tag() sends only one request, unless crane does it."""
         http = self._http_for(source)
-        if http:
-            raw = http.manifest(source)
-            if raw is None:
-                raise ZotError("not_found", f"cannot tag {source}: it does not exist")
+        raw = http.manifest(source) if http else None
+        if raw is not None:
             with self.valid_response(source):
                 self._prepared[source] = Manifest.parse(raw).media_type, raw
 
@@ -226,7 +224,9 @@ class Registry:
         """Add the tag *tag* to the image of *source*, which has a digest."""
         if source not in self._prepared:
             self.prepare(source)
-        if self._http and source in self._prepared:
+        if self._http and source.registry == self.name:
+            if source not in self._prepared:
+                raise ZotError("not_found", f"cannot tag {source}: it does not exist")
             self._http.put_manifest(source.tagged(tag), *self._prepared[source])
             return
         command = self._crane("tag", str(source), tag)

@@ -21,7 +21,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import not_whole
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
 
@@ -42,7 +42,6 @@ class RegistryImages:
         self._digests: dict[Reference, str | None] = {}
         self._whole: dict[Reference, Image] = {}
         self._by_digest: dict[str, Image] = {}
-        self._incomplete: dict[Reference, str] = {}
 
     def read(self, references: t.Iterable[Reference]) -> None:
         """Read the digests of references that have not been read yet. Raises ZotError.
@@ -51,8 +50,6 @@ class RegistryImages:
         """
         new = [each for each in dict.fromkeys(references) if each not in self._digests]
         if new:
-            # The manifest of each, and two members, follow.
-            self._registry.expect(4 * len(new))
             with thread_pool(_PARALLEL) as pool:
                 self._digests.update(zip(new, pool.map(self._registry.digest, map(self._now, new))))
 
@@ -67,19 +64,12 @@ class RegistryImages:
             self._by_digest.update((image.digest, image) for image in images.values() if image.digest)
         return bool(new)
 
-    def read_members(self, references: t.Iterable[Reference]) -> None:
-        """Find the references that were read and are indexes which have lost a member. Raises ZotError."""
-        new = [each for each in dict.fromkeys(references) if self.exists(each)]
-        with thread_pool(_PARALLEL) as pool:
-            errors = pool.map(self._incomplete_error, map(self._now, new))
-        self._incomplete = {each: error.message for each, error in zip(new, errors) if error}
-
-    def _incomplete_error(self, reference: Reference) -> ZotError | None:
-        return self._registry.incomplete(Image(reference, self._registry.manifest(reference)))
-
     def incomplete(self, reference: Reference | None) -> str | None:
-        """Why no new pod can use a reference on some platform: the member that its index has lost."""
-        return self._incomplete.get(reference) if reference else None
+        """Why no new pod can use an image that was read whole on some platform: the member that its index has lost."""
+        image = self._whole.get(reference) if reference else None
+        if image is None or image.manifest is None or not image.missing:
+            return None
+        return not_whole(str(reference), image.manifest.names(image.missing)).message
 
     def _now(self, reference: Reference) -> Reference:
         digest = self._moved.get(reference)

@@ -165,7 +165,6 @@ def _assess(
         uses = [use for each in specifications for use in image_uses(each) if registry.holds(use)]
         named = [reference for use in uses for reference in (use.followed(), use.pinned()) if reference]
         registry.read([*named, *policy.release.references])
-        registry.read_members(named)
         if policy.rollback:
             records = map(ReleaseRecord.of, cluster.workloads)
             registry.read([reference for each in records for reference in policy.rollback.references(each)])

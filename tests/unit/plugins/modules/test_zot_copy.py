@@ -256,6 +256,19 @@ class TestTags:
         assert scene.tags() == {"r1": scene.index, "latest": meanwhile}
         assert [each["tag"] for each in result["moved"]] == ["r1"]
 
+    def test_the_garbage_collection_runs_before_the_first_tag(self, scene: Scene) -> None:
+        """It removes what no tag holds. The image is copied again."""
+        collected = []
+
+        def collect() -> None:
+            if scene.index in scene.destination.fake.manifests["demo/app"] and not collected:
+                collected.append(scene.destination.fake.manifests["demo/app"].pop(scene.index))
+
+        scene.crane.meanwhile = collect
+        assert not scene().get("failed")
+        assert (scene.tags(), len(collected)) == ({"r1": scene.index}, 1)
+        assert scene.crane.done.count(f"copy demo/app@{scene.index}") == 2
+
     def test_a_signal_during_the_shared_tags(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
         """What has moved can be moved back."""
         before = scene.destination.fake.put("demo/app", "latest", salt="before")

@@ -78,15 +78,6 @@ class World:
         found = self._digest(str(reference))
         return image_of(reference, single(str(reference), found, f"sha256:c{found[8:]}") if found else None)
 
-    def expect(self, reads: int) -> None:
-        pass
-
-    def manifest(self, _reference: Reference) -> None:
-        """No test needs it, because no index has lost a member."""
-
-    def incomplete(self, _image: Image) -> None:
-        pass
-
     # The cluster.
     def start(self, name: str) -> None:
         own = self.workloads[name]
