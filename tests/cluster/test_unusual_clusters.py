@@ -67,6 +67,8 @@ def pinning(kubectl: Kubectl, image: str) -> Iterator[None]:
     finally:
         for kind in ("mutatingadmissionpolicybinding", "mutatingadmissionpolicy"):
             kubectl("delete", kind, policy)
+        # The API server goes on for some seconds.
+        wait_until(lambda: not is_in_force(), "the policy has ended", 60)
 
 
 def test_a_policy_that_pins_the_pods(shop: Shop) -> None:
