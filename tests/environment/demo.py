@@ -22,7 +22,8 @@ from environment.images import build, write_archive
 from environment.registry import Registry, running
 
 ROOT = Path(__file__).resolve().parents[2]
-OUTPUT = Path(".cache/demo")
+# ./dev test runs both at the same time.
+OUTPUT = Path(".cache/demo-cluster" if "--cluster" in sys.argv else ".cache/demo")
 REPOSITORY = "openclaw/openclaw"
 # Of the output of a playbook: the tables, the errors, and the line that counts the changes.
 SHOWN = (

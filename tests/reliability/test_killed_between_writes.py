@@ -6,25 +6,16 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from integration.support import Bare, Module
-from reliability.support import Site, archive, tags_in
+from reliability.support import Site, archive, tags_in, wait_until
 
-# A tool that kills the module, which has started it, instead of the write with that number.
-TOOL = """\
-#!/bin/sh
-case " $* " in
-*" tag "*|*" append "*|*" delete "*|*" copy "*)
-    echo write >> "{count}"
-    if [ "$(wc -l < "{count}")" -eq {number} ]; then kill -KILL "$PPID"; exit 1; fi ;;
-esac
-exec {program} "$@"
-"""
+from environment.faults import Fault
 
+WRITE = "(PUT|DELETE) .*/manifests/"
 KEEP = {"keep_previous": "{tag}-previous", "parallel": 1}
 # What runs, and how many writes it needs. The tag latest holds an index of amd64 and arm64.
 CASES: dict[str, tuple[str, dict[str, Any], int]] = {
@@ -65,17 +56,13 @@ def test_every_point(site: Site, case: str, template: str, bare: Bare, tmp_path:
     undisturbed = prepared(0)
     assert module(name, repository=undisturbed, **options)["changed"] is True
     for number in range(1, writes + 2):
-        repository, count = prepared(number), tmp_path / f"writes-{number}"
-        tools = {}
-        for tool in ("crane", "skopeo"):
-            program = tmp_path / f"{tool}-{number}"
-            program.write_text(TOOL.format(count=count, number=number, program=shutil.which(tool)))
-            program.chmod(0o755)
-            tools[f"{tool}_path"] = str(program)
-        killed = start(name, registry, repository=repository, **options, **tools)
-        killed.process.communicate(timeout=60)
-        assert (killed.process.returncode == 0) is (number > writes)
-        assert len(count.read_text().splitlines()) == min(number, writes)
+        repository, fault = prepared(number), Fault("stall", WRITE, after=number - 1, times=1)
+        site.proxy.set(fault)
+        process = start(name, site.proxy, repository=repository, **options).process
+        wait_until(lambda: site.proxy.recorded_requests() or process.poll() is not None, "a write or the end")  # noqa: B023
+        assert bool(site.proxy.recorded_requests()) is (number <= writes)
+        process.kill()
+        process.communicate(timeout=60)
         again = module(name, repository=repository, **options)
         assert (again["failed"], again["changed"]) == (False, number <= writes), again
         assert tags_in(registry, repository) == tags_in(registry, undisturbed)
