@@ -29,10 +29,7 @@ _CLUSTER = {
     "cluster": {"type": "str"},
     "workloads": {"type": "dict", "default": {}},
     "images": {"type": "list", "elements": "dict", "default": []},
-    **{
-        name: {"type": "list", "elements": "str", "default": []}
-        for name in ("namespaces", "problems", "at_risk", "stale")
-    },
+    **{name: {"type": "list", "elements": "str", "default": []} for name in _LISTS},
 }
 _OPTIONS: dict[str, dict[str, t.Any]] = {
     "repositories": {"type": "raw"},

@@ -89,7 +89,7 @@ def run(
     ]
     if not scopes:
         raise ZotError("invalid_option", "namespaces is empty", hint="Name at least one namespace.")
-    rotation = _Rotation(client, task, options, params, hide, dry_run=dry_run)
+    rotation = _Rotation(client, task, options, params, hide, dry_run)
     # An error of the options, the user or the registry is the same for all namespaces.
     rotation.manage(rotation.owner, label="-", dry_run=True)
     outcomes = [_Outcome(scope.namespace, scope.secret) for scope in scopes]
@@ -121,35 +121,28 @@ def run(
     }
 
 
+@dataclass
 class _Rotation:
-    """The requests of one task."""
+    """The requests of one task. *owner* asks with the account of the pods."""
 
-    def __init__(
-        self,
-        client: ApiClient,
-        task: Task,
-        options: Options,
-        params: t.Mapping[str, t.Any],
-        hide: pull_secret.Hide,
-        *,
-        dry_run: bool,
-    ) -> None:
-        self._client = client
-        self._task = task
-        self._options = options
-        self._params = params
-        self._hide = hide
-        self._dry_run = dry_run
-        account = pull_credentials(params)
+    client: ApiClient
+    task: Task
+    options: Options
+    params: t.Mapping[str, t.Any]
+    hide: pull_secret.Hide
+    dry_run: bool
+
+    def __post_init__(self) -> None:
+        account = pull_credentials(self.params)
         if account is None:
             raise ZotError("invalid_option", "the user of the keys is not given", hint=_SET_THE_USER)
         self.owner = self._keys_of(account)
 
     def manage(self, keys: ApiKeys, *, label: str, dry_run: bool | None = None, **more: t.Any) -> dict[str, t.Any]:
         """Call zot_api_key for the keys of a label."""
-        rules = {name: self._params[name] for name in ("expires_in", "renew_before", "unused_for")}
+        rules = {name: self.params[name] for name in ("expires_in", "renew_before", "unused_for")}
         given = {"state": "present", "keep": None, "in_use": None, "uuid": None, "force": False, **rules, **more}
-        return _api_key.run(keys, {**given, "label": label}, dry_run=self._dry_run if dry_run is None else dry_run)
+        return _api_key.run(keys, {**given, "label": label}, dry_run=self.dry_run if dry_run is None else dry_run)
 
     def rotate(self, scope: Scope, outcome: _Outcome) -> None:
         """Renew the key of one pull secret if necessary, and then revoke its other keys."""
@@ -161,12 +154,12 @@ class _Rotation:
             raise ZotError("not_found", f"the label of the keys is not known: {reason}", hint="Correct the cause.")
         outcome.label = label
         # A key that is not in the secret, for example of a run that was interrupted, is of no use.
-        force = self._params["force_renewal"] or held is None
+        force = self.params["force_renewal"] or held is None
         made = self.manage(self.owner, label=label, in_use=held and held["uuid"], force=force)
         outcome.changed, outcome.unused = made["changed"], made["unused"]
         outcome.hold(held, made["api_keys"])
         now = self._write(scope, outcome, before, made) if made["created"] else before
-        if self._dry_run and made["created"]:
+        if self.dry_run and made["created"]:
             # The new key would solve the problems of the old one.
             outcome.expires_at = made["expires_at"]
         elif not outcome.problems:
@@ -176,7 +169,7 @@ class _Rotation:
 
     def _use(self, scope: Scope) -> dict[str, t.Any]:
         """Use the pull secret as the pods use it."""
-        return pull_secret_info.run(self._client, self._task, self._options, scope)
+        return pull_secret_info.run(self.client, self.task, self.options, scope)
 
     def _write(
         self, scope: Scope, outcome: _Outcome, before: t.Mapping[str, t.Any], made: t.Mapping[str, t.Any]
@@ -184,27 +177,27 @@ class _Rotation:
         """Write a new key. Returns what the secret is worth afterwards. In check mode find out if it can be written."""
         # Check mode has no key.
         password = made.get("key", "zak_")
-        self._hide([password] if "key" in made else [])
+        self.hide([password] if "key" in made else [])
         request = Request(
             scope.namespace,
             scope.secret,
             scope.names,
             PullCredentials(made["account"], password),
             tuple(before["repair"]["service_accounts"]),
-            self._params["force"],
+            self.params["force"],
             True,
             PullKey(made["uuid"] or "", outcome.label or "", made["expires_at"]),
             (before["key"] or {}).get("uuid"),
         )
         may_follow = False
         try:
-            written = pull_secret.run(self._client, request, self._hide, check_mode=self._dry_run)
+            written = pull_secret.run(self.client, request, self.hide, check_mode=self.dry_run)
             outcome.diff = written["diff"]
         except (ZotError, ClusterError) as error:
             outcome.fail(error)
             # After a lost answer, the write may still happen.
             may_follow = error.retryable
-        if self._dry_run:
+        if self.dry_run:
             return dict(before)
         now = self._use(scope)
         outcome.account = now["account"]
@@ -231,7 +224,7 @@ class _Rotation:
         outcome.problems += now["problems"]
         if not now["usable"] or not (made["created"] or len(made["api_keys"]) > 1):
             return
-        secret = self._client.get("secrets", scope.namespace, scope.secret)
+        secret = self.client.get("secrets", scope.namespace, scope.secret)
         key, credentials = held_key(secret, scope.registry), held_credentials(secret, scope.registry)
         if key is None or credentials is None or key.uuid != outcome.uuid:
             outcome.problems.append(_ANOTHER_RUN)
@@ -247,5 +240,5 @@ class _Rotation:
 
     def _keys_of(self, credentials: PullCredentials) -> ApiKeys:
         username, password = credentials.username, credentials.password
-        options = replace(self._options, username=username, password=password, authfile=None, ambient=False)
-        return ApiKeys(self._task.session(options))
+        options = replace(self.options, username=username, password=password, authfile=None, ambient=False)
+        return ApiKeys(self.task.session(options))

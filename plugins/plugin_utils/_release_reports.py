@@ -49,18 +49,15 @@ def finished_cluster(
 
 def restored_cluster(*, released: Result, rollout: Result, failure: str) -> Report:
     """A cluster after a release that has failed. *released* is its report from before, *rollout* of the rollback."""
+    result, problem = "restored", released["problem"]
     if not rollout.get("ok"):
-        problems = [released["problem"], f"it was not restored: {_problem(rollout, failure)}"]
-        return {
-            **released,
-            "ok": False,
-            "result": "not restored",
-            "problem": "; ".join(filter(None, problems)),
-            "rollout": rollout or None,
-        }
-    if released["result"] == "not started" and not rollout["changed"]:
+        result = "not restored"
+        problem = "; ".join(filter(None, [problem, f"it was not restored: {_problem(rollout, failure)}"]))
+    elif released["result"] == "not started" and not rollout["changed"]:
         return dict(released)
-    return {**released, "ok": False, "result": "restored", "rollout": rollout}
+    return cluster(
+        name=released["name"], result=result, problem=problem, pull_secret=released["pull_secret"], rollout=rollout
+    )
 
 
 def _problem(rollout: Result, failure: str) -> str:

@@ -248,7 +248,7 @@ def test_diagnose_tells_a_key_from_a_password(scene: Scene) -> None:
 
 
 def test_a_key_cannot_rotate(scene: Scene) -> None:
-    """Whoever has one key would otherwise have access for ever."""
+    """Otherwise a person with one key could make new keys, and the access would never end."""
     assert scene.rotate().returncode == 0
     key = scene.the_only_key()
     refused = scene.rotate(zot_pull_secret_password=scene.held().password, zot_rotate_force=True)

@@ -67,7 +67,7 @@ def pinning(kubectl: Kubectl, image: str) -> Iterator[None]:
     finally:
         for kind in ("mutatingadmissionpolicybinding", "mutatingadmissionpolicy"):
             kubectl("delete", kind, policy)
-        # The API server goes on for some seconds.
+        # The API server applies the deleted policy for some more seconds.
         wait_until(lambda: not is_in_force(), "the policy has ended", 60)
 
 

@@ -164,7 +164,7 @@ class Session:
     @property
     def crane(self) -> str:
         """The path of crane. Raises ZotError if it is not installed."""
-        # The modules that use a cluster do not need skopeo. Whoever has none of the programs soon needs both.
+        # The modules that use a cluster do not need skopeo. The other modules need both programs.
         others = {} if self._options.names else {"skopeo": self._options.skopeo_path}
         return find_tool(self._options.crane_path, "crane", others)
 
