@@ -27,15 +27,17 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
     text_option,
     texts_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._tags.move import (
+from ansible_collections.killinit.zot.plugins.module_utils._tag.move import (
+    NOTHING_WRITTEN,
     UNWRITTEN,
     Move,
+    Outcome,
     keeper_of,
     only_tag,
+    report,
     require_distinct,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import NOTHING_WRITTEN, Outcome, report
-from ansible_collections.killinit.zot.plugins.module_utils._tags.write import (
+from ansible_collections.killinit.zot.plugins.module_utils._tag.write import (
     confirm,
     look_again,
     move_tag,

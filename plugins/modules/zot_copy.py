@@ -352,7 +352,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
     options_of,
     source_options_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move, moved_entries
+from ansible_collections.killinit.zot.plugins.module_utils._tag.move import Move, moved_entries
 from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.gate import GATE_OPTIONS
 
 _IMAGE = {

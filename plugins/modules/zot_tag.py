@@ -341,8 +341,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
-from ansible_collections.killinit.zot.plugins.module_utils._tag import run
-from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move, moved_entries
+from ansible_collections.killinit.zot.plugins.module_utils._tag.move import Move, moved_entries
+from ansible_collections.killinit.zot.plugins.module_utils._tag.run import run
 
 _IMAGE: dict[str, dict[str, object]] = {
     "repository": {"type": "raw"},

@@ -24,7 +24,7 @@ BELOW: dict[str, set[str]] = {
     "_oci": set(),
     "_registry": {"_oci"},
     "_cluster": {"_oci"},
-    "_tags": {"_oci", "_registry"},
+    "_tag": {"_oci", "_registry"},
 }
 # The files that know Ansible: one in each folder, and the one that knows its signals.
 KNOW_ANSIBLE = {"_registry/spec.py"}

@@ -19,8 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import referrers
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import SearchedImage, search_images
-from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move
-from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import first_error, nothing_written
+from ansible_collections.killinit.zot.plugins.module_utils._tag.move import Move, first_error, nothing_written
 
 
 @dataclass

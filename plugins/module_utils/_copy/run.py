@@ -24,9 +24,13 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.runner impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import images_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.tls import is_loopback
-from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move, moved_entries, require_distinct
-from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import first_error
-from ansible_collections.killinit.zot.plugins.module_utils._tags.write import keep, move_tag, set_tag, still_needed
+from ansible_collections.killinit.zot.plugins.module_utils._tag.move import (
+    Move,
+    first_error,
+    moved_entries,
+    require_distinct,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._tag.write import keep, move_tag, set_tag, still_needed
 from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.gate import VulnerabilityGate
 
 if t.TYPE_CHECKING:

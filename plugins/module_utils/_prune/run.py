@@ -30,7 +30,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.http_api im
 from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import Inventory, read_inventory
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
-from ansible_collections.killinit.zot.plugins.module_utils._tags.write import certainly_holds
+from ansible_collections.killinit.zot.plugins.module_utils._tag.write import certainly_holds
 
 # The maximum number of tags that an error message names.
 _NAMED = 5

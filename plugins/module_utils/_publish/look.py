@@ -27,9 +27,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._push.archives import
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._tags.move import UNWRITTEN
-from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome
-from ansible_collections.killinit.zot.plugins.module_utils._tags.write import OVERWRITE_HINT, REPLACE_HINT, occupied
+from ansible_collections.killinit.zot.plugins.module_utils._tag.move import UNWRITTEN, Outcome
+from ansible_collections.killinit.zot.plugins.module_utils._tag.write import OVERWRITE_HINT, REPLACE_HINT, occupied
 
 
 @dataclass

@@ -30,8 +30,13 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
-from ansible_collections.killinit.zot.plugins.module_utils._tags.move import UNWRITTEN, Move
-from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import NOTHING_WRITTEN, Outcome, report
+from ansible_collections.killinit.zot.plugins.module_utils._tag.move import (
+    NOTHING_WRITTEN,
+    UNWRITTEN,
+    Move,
+    Outcome,
+    report,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.gate import VulnerabilityGate
 
 # The number of tags and members that a task reads at the same time.

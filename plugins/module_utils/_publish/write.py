@@ -20,8 +20,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import ThreadPool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
-from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move
-from ansible_collections.killinit.zot.plugins.module_utils._tags.write import (
+from ansible_collections.killinit.zot.plugins.module_utils._tag.move import Move
+from ansible_collections.killinit.zot.plugins.module_utils._tag.write import (
     OVERWRITE_HINT,
     look_again,
     move_tag,

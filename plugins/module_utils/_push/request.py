@@ -26,7 +26,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
     text_option,
     texts_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._tags.move import require_distinct
+from ansible_collections.killinit.zot.plugins.module_utils._tag.move import require_distinct
 
 
 class PushRequest(t.NamedTuple):

@@ -28,9 +28,14 @@ from ansible_collections.killinit.zot.plugins.module_utils._push.request import 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
-from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move, keeper_of
-from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import NOTHING_WRITTEN, Outcome, report
-from ansible_collections.killinit.zot.plugins.module_utils._tags.write import confirm, look_again, move_tag, occupied
+from ansible_collections.killinit.zot.plugins.module_utils._tag.move import (
+    NOTHING_WRITTEN,
+    Move,
+    Outcome,
+    keeper_of,
+    report,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._tag.write import confirm, look_again, move_tag, occupied
 
 if t.TYPE_CHECKING:
     from ansible_collections.killinit.zot.plugins.module_utils._push.pusher import ArchivePusher

@@ -10,7 +10,7 @@ import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._tag import run
+from ansible_collections.killinit.zot.plugins.module_utils._tag.run import run
 
 HOST = "127.0.0.1:5000"
 NONE = f"sha256:{'0' * 64}"

@@ -16,8 +16,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Ima
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, unread
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move
-from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome
+from ansible_collections.killinit.zot.plugins.module_utils._tag.move import Move, Outcome
 
 # A tag that other clients move faster than this task can keep its images is not moved.
 _MOST_LOOKS = 5

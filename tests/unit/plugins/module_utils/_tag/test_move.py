@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome, report
+from ansible_collections.killinit.zot.plugins.module_utils._tag.move import Outcome, report
 
 ONE, TWO = Reference("h.example", "demo/app", "1"), Reference("h.example", "demo/app", "2")
 

@@ -25,9 +25,14 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
     text_option,
     texts_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._tags.move import Move, only_tag, require_distinct
-from ansible_collections.killinit.zot.plugins.module_utils._tags.outcome import Outcome, report
-from ansible_collections.killinit.zot.plugins.module_utils._tags.write import keep, move_tag, still_needed
+from ansible_collections.killinit.zot.plugins.module_utils._tag.move import (
+    Move,
+    Outcome,
+    only_tag,
+    report,
+    require_distinct,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._tag.write import keep, move_tag, still_needed
 
 # The maximum number of references that a task reads at the same time.
 _PARALLEL_READS = 8
