@@ -274,8 +274,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import c
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, InvalidNameError
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import PullKey
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullCredentials
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.run import run
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import Scope
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.info import run
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state import Scope
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     CLUSTER_MODULE_OPTIONS,

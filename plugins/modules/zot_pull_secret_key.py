@@ -249,7 +249,7 @@ rc:
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import cluster_module, connect
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, InvalidNameError
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_key import run
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.key import run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     CLUSTER_MODULE_OPTIONS,

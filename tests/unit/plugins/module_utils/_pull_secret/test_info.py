@@ -18,7 +18,7 @@ import pytest
 
 pytest.importorskip("ansible_collections.kubernetes.core", reason="the collection kubernetes.core is not installed")
 
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info import state
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import state
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.plugins.modules import zot_pull_secret_info
 from ansible_collections.killinit.zot.tests.unit import pull_scene

@@ -28,13 +28,13 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
     service_account_of,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.checks import (
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.checks import (
     Check,
     check_pull_secret,
     fitting_entries,
     problems,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import (
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state import (
     Scope,
     State,
     probe_images,

@@ -24,7 +24,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import (
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state import (
     REFUSALS,
     Probe,
     Scope,

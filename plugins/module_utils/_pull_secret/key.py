@@ -20,10 +20,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import A
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import PullKey, held_credentials, held_key
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullCredentials
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import info as pull_secret_info
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import run as pull_secret
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.request import Request, pull_credentials
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info import run as pull_secret_info
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret_info.state import Scope
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state import Scope
 from ansible_collections.killinit.zot.plugins.module_utils._registry.api_keys import ApiKeys
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
