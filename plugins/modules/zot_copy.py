@@ -345,6 +345,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.killinit.zot.plugins.module_utils._copy.run import run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import KINDS
+from ansible_collections.killinit.zot.plugins.module_utils._registry.scanner import GATE_OPTIONS
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     SOURCE_OPTIONS,
     Spec,
@@ -353,7 +354,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
     source_options_of,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._tag.move import Move, moved_entries
-from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.gate import GATE_OPTIONS
 
 _IMAGE = {
     name: {"type": "raw"}

@@ -350,9 +350,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.killinit.zot.plugins.module_utils._publish.run import run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.scanner import GATE_OPTIONS
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
 from ansible_collections.killinit.zot.plugins.module_utils._tag.move import Move, moved_entries
-from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.gate import GATE_OPTIONS
 
 SPEC = Spec(
     {

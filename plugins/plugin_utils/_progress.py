@@ -26,7 +26,7 @@ from ansible.utils.display import Display
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import layers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import InvalidArchiveError
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
-from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.progress import PROGRESS_FILE
+from ansible_collections.killinit.zot.plugins.module_utils._registry.scanner import PROGRESS_FILE
 
 # Seconds between two reads of /proc. A layer that is pushed between two reads is counted when a later layer is read.
 _READ_INTERVAL = 1.0

@@ -18,7 +18,7 @@ from pathlib import Path
 from ansible.module_utils.common.yaml import yaml_load
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem
-from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.gate import GATE_OPTIONS
+from ansible_collections.killinit.zot.plugins.module_utils._registry.scanner import GATE_OPTIONS
 
 _ROLES = Path(__file__).resolve().parents[2] / "roles"
 

@@ -31,7 +31,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._tag.move import (
     require_distinct,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._tag.write import keep, move_tag, set_tag, still_needed
-from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.gate import VulnerabilityGate
+from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.run import VulnerabilityGate
 
 if t.TYPE_CHECKING:
     from ansible_collections.killinit.zot.plugins.module_utils._registry.copier import Copier

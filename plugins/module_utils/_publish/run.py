@@ -37,7 +37,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._tag.move import (
     Outcome,
     report,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.gate import VulnerabilityGate
+from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.run import VulnerabilityGate
 
 # The number of tags and members that a task reads at the same time.
 _PARALLEL_READS = 8

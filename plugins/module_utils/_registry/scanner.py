@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the scanner of Zot found in one manifest.
+"""What the scanner of Zot found in one manifest, the options that name severities, and the progress of scans.
 
 Private to killinit.zot: it may change at any time.
 
@@ -14,6 +14,10 @@ https://github.com/project-zot/zot/blob/main/pkg/extensions/search/cve/trivy/sca
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+import threading
 import typing as t
 from urllib.parse import quote
 
@@ -26,6 +30,27 @@ if t.TYPE_CHECKING:
 
 # The least severe first. Nobody has rated a vulnerability with the severity unknown.
 SEVERITIES = ("unknown", "low", "medium", "high", "critical")
+# The worst severities that an option can allow.
+LIMITS = ("none", *SEVERITIES[1:])
+# The option of a module.
+EXEMPTIONS: dict[str, t.Any] = {
+    "type": "list",
+    "elements": "dict",
+    "default": [],
+    "options": {
+        "id": {"type": "str", "required": True},
+        "reason": {"type": "str", "required": True},
+        "expires": {"type": "str"},
+    },
+}
+# The options of a module with the gate. The documentation fragment _gate describes them.
+GATE_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
+    "max_severity": {"type": "str", "choices": list(LIMITS)},
+    "max_severity_fixable_only": {"type": "bool", "default": False},
+    "max_severity_unscanned": {"type": "str", "choices": ["fail", "allow"], "default": "fail"},
+    "max_severity_ignore": EXEMPTIONS,
+    "max_severity_wait_timeout": {"type": "int", "default": 300},
+}
 
 _QUERY = (
     '{CVEListForImage(image:"%s",requestedPage:{limit:0,offset:0}){Summary{MaxSeverity Count}'
@@ -128,3 +153,51 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{type(value).__name__} instead of text")
     return printable(elide(value, _LONGEST_TEXT))
+
+
+# The name that Linux shows for the file: https://man7.org/linux/man-pages/man2/memfd_create.2.html
+PROGRESS_FILE = "killinit.zot-scans"
+
+
+class ScanProgress:
+    """The progress of *total* scans at a registry. Nothing happens on other systems than Linux.
+
+    A module cannot print before its end. The text is in a file that exists only in memory, and the action plugin reads
+    it in /proc while the module runs.
+    """
+
+    def __init__(self, registry: str, total: int) -> None:
+        self._registry, self._total, self._done = registry, total, 0
+        self._file = -1
+        self._lock = threading.Lock()
+        self._reason = ""
+        if sys.platform == "linux":
+            # A C library may be too old for it.
+            with contextlib.suppress(OSError, AttributeError):
+                self._file = os.memfd_create(PROGRESS_FILE)
+
+    def scanned(self) -> None:
+        """Count an image whose scan has ended."""
+        with self._lock:
+            self._done += 1
+            self._write()
+
+    def waits(self, reason: str | None) -> None:
+        """Record why an image is not scanned yet."""
+        with self._lock:
+            self._reason = f" ({reason})" if reason else ""
+            self._write()
+
+    def close(self) -> None:
+        """Remove the file."""
+        with self._lock:
+            if self._file != -1:
+                os.close(self._file)
+            self._file = -1
+
+    def _write(self) -> None:
+        if self._file != -1:
+            text = f"{self._registry}: {self._done} of {self._total} images are scanned{self._reason}"
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, 0)
+                os.pwrite(self._file, text.encode(), 0)

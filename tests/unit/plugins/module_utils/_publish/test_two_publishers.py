@@ -16,8 +16,8 @@ import pytest
 from hypothesis import settings
 
 from ansible_collections.killinit.zot.plugins.module_utils._publish import run as publish_file
+from ansible_collections.killinit.zot.plugins.module_utils._registry.scanner import GATE_OPTIONS
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
-from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info.gate import GATE_OPTIONS
 from ansible_collections.killinit.zot.tests.unit.conftest import replace_tools
 from ansible_collections.killinit.zot.tests.unit.two_publishers import Explorer, Publisher, Result, State
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import typing as t
 from pathlib import Path
 
@@ -15,7 +16,12 @@ import pytest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_api import Http
-from ansible_collections.killinit.zot.plugins.module_utils._registry.scanner import Scan, read_scan
+from ansible_collections.killinit.zot.plugins.module_utils._registry.scanner import (
+    PROGRESS_FILE,
+    Scan,
+    ScanProgress,
+    read_scan,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
 from ansible_collections.killinit.zot.tests.unit.web_server import Reply, running
 
@@ -119,3 +125,24 @@ def test_an_outage_is_an_error(tmp_path: Path, status: int, error_class: str) ->
     with pytest.raises(ZotError) as raised:
         read(tmp_path, Reply(b"{}", status))
     assert raised.value.error_class == error_class
+
+
+def progress_files() -> list[Path]:
+    return [each for each in Path("/proc/self/fd").iterdir() if PROGRESS_FILE in str(each.resolve())]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no such file on this system")
+def test_each_step_can_be_read() -> None:
+    before = progress_files()
+    progress = ScanProgress("oci.example", 2)
+    (file,) = set(progress_files()) - set(before)
+    for step, text in (
+        (lambda: progress.waits("no database"), "oci.example: 0 of 2 images are scanned (no database)"),
+        (lambda: progress.waits(None), "oci.example: 0 of 2 images are scanned"),
+        (progress.scanned, "oci.example: 1 of 2 images are scanned"),
+    ):
+        step()
+        assert file.read_text() == text
+    progress.close()
+    progress.scanned()
+    assert progress_files() == before
