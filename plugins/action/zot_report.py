@@ -17,11 +17,9 @@ import typing as t
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import words
-from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import SETTINGS
 from ansible_collections.killinit.zot.plugins.plugin_utils._report import used_references
 from ansible_collections.killinit.zot.plugins.plugin_utils._report_files import FORMATS, Report
-from ansible_collections.killinit.zot.plugins.plugin_utils._settings import with_settings
+from ansible_collections.killinit.zot.plugins.plugin_utils._settings import names_in, options_of, with_settings
 
 _LISTS = ("namespaces", "problems", "at_risk", "stale")
 _CLUSTER = {
@@ -60,10 +58,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         self._variables = task_vars or {}
         given = with_settings("zot_report", self._task.args, self._templar, self._variables)
         self._task.args = given
+        settings = options_of("zot_report")
         _result, options = self.validate_argument_spec(
-            {**_OPTIONS, **{name: {"type": "raw", "no_log": name == "password"} for name in SETTINGS}}
+            {**_OPTIONS, **{name: {"type": "raw", "no_log": name == "password"} for name in settings}}
         )
-        self._connection_options = {name: given[name] for name in SETTINGS if name in given}
+        self._connection_options = {name: given[name] for name in settings if name in given}
         if options["newest"] < 0:
             raise AnsibleActionFail(f"newest: {options['newest']} is less than 0")
         paths = [os.path.realpath(os.path.expanduser(path.strip())) for path in options["paths"] if path.strip()]
@@ -72,8 +71,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
                 raise AnsibleActionFail(
                     f"paths: {path} must be a file {', '.join(FORMATS)} in a directory that exists on the controller"
                 )
-        given_names = options["repositories"] or []
-        names = words([given_names] if isinstance(given_names, str) else map(str, given_names))
+        names = names_in(options["repositories"] or [])
         with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
             report = Report(list(dict.fromkeys(paths)), options["clusters"], options["newest"], file)
             self._read_repositories(report, names)

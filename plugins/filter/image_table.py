@@ -45,26 +45,13 @@ _value:
 
 import typing as t
 
-_HEADING = ("REPOSITORY", "TAG", "DIGEST", "PLATFORMS", "SIZE")
-
 
 def image_table(images: list[dict[str, t.Any]]) -> list[str]:
     """Return the heading and the lines."""
     # Imported late: Ansible loads every filter of the collection for each task.
-    from ansible_collections.killinit.zot.plugins.module_utils._oci.text import size_text, table
+    from ansible_collections.killinit.zot.plugins.plugin_utils import _tables
 
-    def row(image: t.Mapping[str, t.Any]) -> tuple[str, ...]:
-        digest = image["digest"]
-        absent = "new" if image.get("changed") else "unknown" if image.get("error") else "absent"
-        return (
-            image["repository"],
-            image["tag"] or "-",
-            "not whole" if image.get("missing") else digest.partition(":")[2][:12] if digest else absent,
-            ", ".join(image["platforms"]) or "-",
-            "-" if image["size"] is None else size_text(image["size"]),
-        )
-
-    return table([_HEADING, *map(row, images)])
+    return _tables.image_table(images)
 
 
 class FilterModule:

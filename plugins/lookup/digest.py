@@ -142,23 +142,11 @@ _raw:
     - oci.killinit.cc/openclaw/openclaw@sha256:88d37ded802a7bd8341bb13305f193c921d5a4d677e15609ca98cf83f041e605
 """
 
-import os
 import typing as t
 
-from ansible.errors import AnsibleError
-from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.killinit.zot.plugins.module_utils._registry.accounts import (
-    environment_account,
-    foreign_account,
-    require_complete,
-    select_account,
-)
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options
-from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import ACCOUNT, variable
-from ansible_collections.killinit.zot.plugins.plugin_utils._digest import pin
+from ansible_collections.killinit.zot.plugins.plugin_utils._digest import pinned
 from ansible_collections.killinit.zot.plugins.plugin_utils._settings import Variables, is_absent
 
 _SETTINGS = ("registry", "ca_path", "validate_certs", "timeout", "retries")
@@ -172,31 +160,6 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core has no typ
         # Ansible does not evaluate the templates in the variables that a lookup receives.
         found = Variables(self._templar, variables or {})
         direct = {name: value for name, value in kwargs.items() if not is_absent(value, variables or {})}
-        used = {variable(name): found.get(name) for name in _SETTINGS if name not in direct}
-        self.set_options(var_options={name: value for name, value in used.items() if value is not None}, direct=direct)
-        given: dict[str, t.Any] = {name: self._text(name) for name in ("registry", "ca_path")}
-
-        def accounts() -> t.Iterator[t.Mapping[str, t.Any]]:
-            yield direct
-            yield {name: found.get(name) for name in ACCOUNT}
-            yield environment_account(given["registry"])
-
-        try:
-            account = select_account(accounts())
-            foreign = foreign_account(given["registry"])
-            require_complete(account, {}, reason=foreign)
-            given.update({name: str(value) for name, value in account.items()}, foreign_account=foreign)
-            given.update((name, os.path.expanduser(given[name])) for name in ("authfile", "ca_path") if given.get(name))
-            validate_certs = self._text("validate_certs")
-            given["validate_certs"] = validate_certs is None or boolean(validate_certs)
-            given.update((name, self.get_option(name)) for name in ("timeout", "retries"))
-            return pin(Options(**given), self._flatten(terms))
-        except ZotError as error:
-            raise AnsibleError(error.for_ansible()["msg"]) from None
-        except TypeError as error:  # validate_certs is not a truth value
-            raise AnsibleError(f"validate_certs: {error}") from error
-
-    def _text(self, name: str) -> str | None:
-        """The value of an option, None if it is empty. AWX sets empty variables in the environment."""
-        value = self.get_option(name)
-        return None if value in (None, "") else str(value)
+        self.set_options(var_options=found.given(name for name in _SETTINGS if name not in direct), direct=direct)
+        options = {name: self.get_option(name) for name in _SETTINGS}
+        return pinned(self._flatten(terms), options, direct, found)

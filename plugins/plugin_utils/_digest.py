@@ -10,28 +10,81 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
+from ansible.errors import AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
+
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._registry.accounts import (
+    environment_account,
+    foreign_account,
+    require_complete,
+    select_account,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_api import Http
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import most_similar
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import ACCOUNT
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     at_least,
     invalid_options,
     text_option,
 )
+from ansible_collections.killinit.zot.plugins.plugin_utils._settings import Variables
 
 _PARALLEL = 8
 
 
-def pin(options: Options, terms: t.Iterable[t.Any]) -> list[str]:
-    """The pinned reference of each term, in their order. Raises ZotError, also for an image that does not exist."""
-    at_least(1, timeout=options.timeout)
-    at_least(0, retries=options.retries)
+def pinned(
+    terms: t.Iterable[t.Any], given: t.Mapping[str, t.Any], direct: t.Mapping[str, t.Any], variables: Variables
+) -> list[str]:
+    """The pinned reference of each term, in their order. Raises AnsibleError, also for an image that does not exist.
+
+    *given* are the settings of the lookup, and *direct* its arguments.
+    """
+    try:
+        return _pin(_options(given, direct, variables), terms)
+    except ZotError as error:
+        raise AnsibleError(error.for_ansible()["msg"]) from None
+    except TypeError as error:  # validate_certs is not a truth value
+        raise AnsibleError(f"validate_certs: {error}") from error
+
+
+def _options(given: t.Mapping[str, t.Any], direct: t.Mapping[str, t.Any], variables: Variables) -> Options:
+    # AWX sets empty variables in the environment.
+    text = {
+        name: str(given[name]) for name in ("registry", "ca_path", "validate_certs") if given[name] not in (None, "")
+    }
+    registry = text.get("registry")
+
+    def accounts() -> t.Iterator[t.Mapping[str, t.Any]]:
+        yield direct
+        yield {name: variables.get(name) for name in ACCOUNT}
+        yield environment_account(registry)
+
+    account = {name: str(value) for name, value in select_account(accounts()).items()}
+    foreign = foreign_account(registry)
+    require_complete(account, {}, reason=foreign)
+    paths = {"ca_path": text.get("ca_path"), "authfile": account.pop("authfile", None)}
+    at_least(1, timeout=given["timeout"])
+    at_least(0, retries=given["retries"])
+    return Options(
+        registry,
+        validate_certs=boolean(text.get("validate_certs", True)),
+        timeout=given["timeout"],
+        retries=given["retries"],
+        foreign_account=foreign,
+        **{name: os.path.expanduser(path) if path else None for name, path in paths.items()},
+        **account,
+    )
+
+
+def _pin(options: Options, terms: t.Iterable[t.Any]) -> list[str]:
     with invalid_options():
         references = [Reference.parse(text_option("the reference", each), registry=options.registry) for each in terms]
     found: dict[Reference, str] = {}

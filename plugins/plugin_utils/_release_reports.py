@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The reports of the playbooks release and rollback: one entry for each cluster.
+"""The reports of the playbooks release, rollback and report: one entry for each cluster.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -100,3 +100,35 @@ def _lines(clusters: t.Sequence[Result]) -> t.Iterator[str]:
         yield f"{each['name']}: {each['result']}{': ' + each['problem'] if each['problem'] else ''}."
         if (each["rollout"] or {}).get("runs"):
             yield f"{each['name']} runs {', '.join(each['rollout']['runs'])}."
+
+
+def report_cluster(*, name: str, ping: Result, used: Result, compared: Result) -> Report:
+    """What the playbook report has read from one cluster: one of C(clusters) of zot_report."""
+    results = compared.get("results") or []
+    workloads = {each["namespace"]: each["workloads"] for each in results if "workloads" in each}
+    problems = [
+        *(each.get("msg") for each in (ping, used, *results)),
+        *(unreadable["message"] for each in results for unreadable in each.get("unreadable") or ()),
+    ]
+    return {
+        "name": name,
+        "cluster": used.get("cluster"),
+        "namespaces": used.get("namespaces") or [],
+        "problems": list(dict.fromkeys(filter(None, problems))),
+        "images": used.get("images") or [],
+        "at_risk": used.get("at_risk") or [],
+        "stale": [
+            f"{namespace}: {each['problem']}"
+            for namespace, several in workloads.items()
+            for each in several
+            if each["status"] == "stale"
+        ],
+        "workloads": workloads,
+    }
+
+
+def report_clusters(*, hosts: t.Sequence[str], read: t.Sequence[Result]) -> list[Result]:
+    """The clusters for zot_report. An unreachable host, and one that --limit excludes, has read nothing."""
+    hint = "the cluster was not read. Set zot_clusters as an extra variable or with import_playbook, and name the host"
+    unread = sorted(set(hosts) - {each["name"] for each in read})
+    return [*read, *({"name": name, "problems": [f"{hint} in --limit."]} for name in unread)]

@@ -16,7 +16,7 @@ import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import without_architecture
 from ansible_collections.killinit.zot.plugins.plugin_utils import _release_reports
-from ansible_collections.killinit.zot.plugins.plugin_utils._report_clusters import report_cluster, report_clusters
+from ansible_collections.killinit.zot.plugins.plugin_utils._tables import prune_table
 
 Result = t.Mapping[str, t.Any]
 Report = t.Dict[str, t.Any]  # noqa: UP006 - Python 3.9 evaluates it
@@ -380,6 +380,7 @@ REPORTS: t.Mapping[str, t.Callable[..., t.Any]] = {
     "verify_problems": verify_problems,
     "used_images": used_images,
     "zot_verify": verify,
-    "reported_cluster": report_cluster,
-    "reported_clusters": report_clusters,
+    "reported_cluster": _release_reports.report_cluster,
+    "reported_clusters": _release_reports.report_clusters,
+    "prune_table": prune_table,
 }

@@ -13,6 +13,7 @@ import typing as t
 
 from ansible.errors import AnsibleError
 
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import words
 from ansible_collections.killinit.zot.plugins.module_utils._registry.accounts import select_account
 from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import ACCOUNT, SETTINGS, variable
 
@@ -51,6 +52,11 @@ class Variables:
         self._templar = templar
         self._variables = variables
 
+    def given(self, settings: t.Iterable[str]) -> dict[str, t.Any]:
+        """The values of those *settings* that are set, by variable. Raises AnsibleError."""
+        found = {variable(setting): self.get(setting) for setting in settings}
+        return {name: value for name, value in found.items() if value is not None}
+
     def get(self, setting: str) -> t.Any:
         """The value of a setting, None if it is not set. Raises AnsibleError if it cannot be evaluated."""
         name = variable(setting)
@@ -62,6 +68,11 @@ class Variables:
             return None if is_absent(value, self._variables) else value
         except Exception as error:  # an undefined variable, a vault without a password, a filter that fails
             raise AnsibleError(f"the variable {name} cannot be evaluated: {_reason(error)}") from None
+
+
+def names_in(value: t.Any) -> list[str]:
+    """The names in an option of a plugin: a list, or a text with commas or spaces."""
+    return words([value] if isinstance(value, str) else map(str, value))
 
 
 def is_absent(value: t.Any, variables: t.Mapping[str, t.Any]) -> bool:

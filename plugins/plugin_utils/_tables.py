@@ -2,39 +2,19 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+"""Tables of images and tags, as lines of text.
+
+Private to killinit.zot: it may change at any time.
+"""
+
 from __future__ import annotations
-
-DOCUMENTATION = r"""
-name: _prune_table
-short_description: "[INTERNAL] Format the result of zot_prune as a table"
-version_added: 1.0.0
-author:
-  - killinit.zot contributors (@killinit)
-description:
-  - Only for P(killinit.zot.zot_prune#role). It may change at any time.
-options:
-  _input:
-    description: The result of M(killinit.zot.zot_prune).
-    type: dict
-    required: true
-"""
-
-EXAMPLES = r"""
-- name: Show the tags and the reasons
-  ansible.builtin.debug:
-    msg: "{{ pruned | killinit.zot._prune_table }}"
-"""
-
-RETURN = r"""
-_value:
-  description: The lines of the table, and a last line with the totals.
-  type: list
-  elements: str
-"""
 
 import typing as t
 
-_HEADING = ("REPOSITORY", "TAG", "AGE", "SIZE", "ACTION", "WHY")
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import size_text, table
+
+_IMAGE_HEADING = ("REPOSITORY", "TAG", "DIGEST", "PLATFORMS", "SIZE")
+_PRUNE_HEADING = ("REPOSITORY", "TAG", "AGE", "SIZE", "ACTION", "WHY")
 _WHY = {
     "old": "no rule keeps it",
     "member": "its index lists the image",
@@ -57,10 +37,25 @@ _WHY = {
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
 
 
-def _prune_table(result: t.Mapping[str, t.Any]) -> list[str]:
-    """Return the lines of the table."""
-    # Imported late: Ansible loads every filter of the collection for each task.
-    from ansible_collections.killinit.zot.plugins.module_utils._oci.text import size_text, table
+def image_table(images: list[dict[str, t.Any]]) -> list[str]:
+    """The heading, and one line for each image."""
+
+    def row(image: t.Mapping[str, t.Any]) -> tuple[str, ...]:
+        digest = image["digest"]
+        absent = "new" if image.get("changed") else "unknown" if image.get("error") else "absent"
+        return (
+            image["repository"],
+            image["tag"] or "-",
+            "not whole" if image.get("missing") else digest.partition(":")[2][:12] if digest else absent,
+            ", ".join(image["platforms"]) or "-",
+            "-" if image["size"] is None else size_text(image["size"]),
+        )
+
+    return table([_IMAGE_HEADING, *map(row, images)])
+
+
+def prune_table(result: t.Mapping[str, t.Any]) -> list[str]:
+    """The tags of a result of zot_prune as a table, and a last line with the totals."""
 
     def row(tag: t.Mapping[str, t.Any], action: str) -> tuple[str, ...]:
         if tag["reason"] == "attachment":
@@ -81,7 +76,7 @@ def _prune_table(result: t.Mapping[str, t.Any]) -> list[str]:
     rows.sort(key=lambda each: each[0])
     count, freed = len(result["deleted"]), size_text(result["freeable"])
     return [
-        *table([_HEADING, *rows]),
+        *table([_PRUNE_HEADING, *rows]),
         f"Remove {count} of {len(rows)} tags. The garbage collection frees at most {freed}.",
     ]
 
@@ -91,11 +86,3 @@ def _age(seconds: int | None) -> str:
         return "-"
     length, unit = next((each for each in _UNITS if seconds >= each[0]), (1, "s"))
     return f"{seconds // length}{unit}"
-
-
-class FilterModule:
-    """Makes the filter known to Ansible."""
-
-    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        """The filters of this file, by name."""
-        return {"_prune_table": _prune_table}
