@@ -12,7 +12,6 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.time import utc_text
 from ansible_collections.killinit.zot.plugins.module_utils._registry.api_keys import ApiKey, ApiKeys
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
@@ -94,16 +93,18 @@ def run(keys: ApiKeys, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[
         _revoke(keys, revoked, made)
     gone = {key.uuid for key in revoked}
     after = [*(key for key in before if key.uuid not in gone), *([made[0]] if made else [])]
-    creates = current is None and params["state"] == "present"
-    expires = keys.now + request.expires_in if creates else current.expires if current else None
+    planned: ApiKey | None = None
+    if current is None and params["state"] == "present":
+        planned = ApiKey("", request.label, keys.now, keys.now + request.expires_in, None, "")
+    shown = planned or current
     return {
-        "changed": bool(made or creates or revoked),
-        "created": bool(made or creates),
+        "changed": bool(made or planned or revoked),
+        "created": bool(made or planned),
         **({"key": made[1]} if made else {}),
         "account": keys.username,
         "label": request.label,
         "uuid": current.uuid if current else None,
-        "expires_at": utc_text(expires),
+        "expires_at": shown.expires_at if shown else None,
         "api_keys": [key.for_ansible(keys.now) for key in after],
         "revoked": [key.for_ansible(keys.now) for key in revoked],
         "unused": [
@@ -113,7 +114,7 @@ def run(keys: ApiKeys, params: t.Mapping[str, t.Any], *, dry_run: bool) -> dict[
             and not key.is_expired(keys.now)
             and max(key.created, key.last_used or 0) < keys.now - request.unused_for
         ],
-        "diff": _diff(request.label, before, after, utc_text(expires) if creates else None),
+        "diff": _diff(request.label, before, after, planned),
     }
 
 
@@ -169,13 +170,13 @@ def _revoke(keys: ApiKeys, revoked: t.Iterable[ApiKey], made: tuple[ApiKey, str]
         raise error.with_(message=message, result={"changed": bool(gone), "revoked": gone}) from error
 
 
-def _diff(label: str, before: t.Iterable[ApiKey], after: t.Iterable[ApiKey], planned: str | None) -> dict[str, str]:
-    """The keys before and after, one a line. *planned* is the expiry of a key that a real run would make."""
+def _diff(label: str, before: t.Iterable[ApiKey], after: t.Iterable[ApiKey], planned: ApiKey | None) -> dict[str, str]:
+    """The keys before and after, one a line. A real run would make the *planned* key."""
 
     def lines(keys: t.Iterable[ApiKey]) -> list[str]:
-        return [f"{key.uuid} expires {utc_text(key.expires) or 'never'}\n" for key in keys]
+        return [f"{key.uuid} expires {key.expires_at or 'never'}\n" for key in keys]
 
-    new = [f"new key expires {planned}\n"] if planned else []
+    new = [f"new key expires {planned.expires_at}\n"] if planned else []
     header = f"API keys {label}"
     return {
         "before_header": header,

@@ -25,9 +25,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.accounts im
     require_complete,
     select_account,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, most_similar
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_api import Http
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import most_similar
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import ACCOUNT
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (

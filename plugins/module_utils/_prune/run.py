@@ -30,7 +30,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.http_api im
 from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import Inventory, read_inventory
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
-from ansible_collections.killinit.zot.plugins.module_utils._tag.write import certainly_holds
 
 # The maximum number of tags that an error message names.
 _NAMED = 5
@@ -260,7 +259,7 @@ class _Removal:
         except ZotError as error:
             tag.keep("failed")
             # The failed request may have removed the tag.
-            tag.unsure = error.retryable and not certainly_holds(self._registry.digest, tag.reference, tag.digest)
+            tag.unsure = error.retryable and not self._registry.certainly_holds(tag.reference, tag.digest)
             self._fail(error)
             return
         if outcome == "moved":

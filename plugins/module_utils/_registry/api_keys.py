@@ -51,13 +51,18 @@ class ApiKey:
         """Whether Zot refuses the key."""
         return self.expires is not None and self.expires <= now
 
+    @property
+    def expires_at(self) -> str | None:
+        """The time of the expiry in the result."""
+        return utc_text(self.expires)
+
     def for_ansible(self, now: float) -> dict[str, t.Any]:
         """An entry of a list of keys in the result."""
         return {
             "uuid": self.uuid,
             "label": printable(self.label),
             "created_at": utc_text(self.created),
-            "expires_at": utc_text(self.expires),
+            "expires_at": self.expires_at,
             "last_used_at": utc_text(self.last_used),
             "expired": self.is_expired(now),
         }

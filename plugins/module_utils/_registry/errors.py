@@ -14,6 +14,8 @@ import re
 import sys
 import typing as t
 
+from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import is_upload
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import settable
 
@@ -269,3 +271,14 @@ def missing_library(name: str, purpose: str, alternative: str = "") -> ZotError:
         f"the Python library {name} is required {purpose} and cannot be imported",
         hint=f"Install it for the Python that runs the module: {sys.executable} -m pip install {name}{alternative}.",
     )
+
+
+def most_similar(reference: Reference, tags: t.Sequence[str] | None) -> str:
+    """A sentence that lists those of all *tags* of a repository that are the most similar to *reference*."""
+    tags = [tag for tag in tags or () if not is_upload(tag)]
+    if not tags:
+        return f"{reference.name} has no tags: push the image first."
+    import difflib  # imported only here: most tasks have no error
+
+    near = difflib.get_close_matches(reference.tag or "", tags, n=5, cutoff=0.4) or tags[-5:]
+    return f"{reference.name} has {len(tags)} tags. The most similar are {', '.join(near)}."

@@ -26,12 +26,12 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
     repository_name,
     tag_name,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import is_upload
 from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import (
     NO_DELETE,
     ZotError,
     missing_registry,
+    most_similar,
     not_whole,
     unknown_image,
     unread,
@@ -179,6 +179,13 @@ class Registry:
             return http.digest(reference)
         raw = self._session.read(self._crane("digest", str(reference)), reference)
         return None if raw is None else raw.decode(errors="replace").strip()
+
+    def certainly_holds(self, reference: Reference, digest: str | None) -> bool:
+        """Whether a tag certainly still has *digest*. False if the tag cannot be read."""
+        try:
+            return self.digest(reference) == digest
+        except ZotError:
+            return False
 
     def tags(self, reference: Reference) -> list[str] | None:
         """The tags of the repository of *reference*, in the order of the registry. None if it does not exist."""
@@ -387,14 +394,3 @@ class Registry:
             return self._configurations[name]
         finally:
             done.set()
-
-
-def most_similar(reference: Reference, tags: t.Sequence[str] | None) -> str:
-    """A sentence that lists those of all *tags* of a repository that are the most similar to *reference*."""
-    tags = [tag for tag in tags or () if not is_upload(tag)]
-    if not tags:
-        return f"{reference.name} has no tags: push the image first."
-    import difflib  # imported only here: most tasks have no error
-
-    near = difflib.get_close_matches(reference.tag or "", tags, n=5, cutoff=0.4) or tags[-5:]
-    return f"{reference.name} has {len(tags)} tags. The most similar are {', '.join(near)}."

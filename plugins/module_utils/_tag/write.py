@@ -124,7 +124,7 @@ def move_tag(registry: Registry, move: Move, write: t.Callable[[], None] | None 
     try:
         (write or (lambda: set_tag(registry, move.tag, move.after)))()
     except ZotError:
-        move.written = not certainly_holds(registry.digest, move.tag, move.before)
+        move.written = not registry.certainly_holds(move.tag, move.before)
         raise
 
 
@@ -149,14 +149,6 @@ def set_tag(registry: Registry, tag: Reference, digest: str | None) -> None:
 
 def _image(reference: Reference, digest: str | None) -> Image:
     return Image(reference, Manifest(digest, "", {}) if digest else None)
-
-
-def certainly_holds(read: t.Callable[[Reference], str | None], reference: Reference, digest: str | None) -> bool:
-    """Whether *read* certainly still returns *digest* for a tag. False if the tag cannot be read."""
-    try:
-        return read(reference) == digest
-    except ZotError:
-        return False
 
 
 def confirm(registry: Registry, outcomes: t.Sequence[Outcome], pool: Executor) -> None:
