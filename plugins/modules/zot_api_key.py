@@ -245,12 +245,9 @@ rc:
   sample: null
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.killinit.zot.plugins.module_utils._api_key import run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.api_keys import ApiKeys
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, run_registry_module
 
 SPEC = Spec(
     {
@@ -270,13 +267,7 @@ SPEC = Spec(
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
-    try:
-        with open_session(module) as session:
-            result = run(ApiKeys(session), module.params, dry_run=module.check_mode)
-    except ZotError as error:
-        module.fail_json(registry=module.params["registry"], **error.for_ansible())
-    module.exit_json(registry=module.params["registry"], **result)
+    run_registry_module(SPEC, lambda module, session: run(ApiKeys(session), module.params, dry_run=module.check_mode))
 
 
 if __name__ == "__main__":

@@ -326,12 +326,9 @@ rc:
   sample: 1
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.killinit.zot.plugins.module_utils._index import run
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, run_registry_module
 
 # Without defaults, so that mutually_exclusive can detect the options.
 _IMAGE: dict[str, dict[str, object]] = {
@@ -356,13 +353,9 @@ SPEC = Spec(
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
-    try:
-        with open_session(module) as session:
-            result = run(Registry(session), module.params, dry_run=module.check_mode, warn=module.warn)
-    except ZotError as error:
-        module.fail_json(registry=module.params["registry"], **error.for_ansible())
-    module.exit_json(registry=module.params["registry"], **result)
+    run_registry_module(
+        SPEC, lambda module, session: run(Registry(session), module.params, dry_run=module.check_mode, warn=module.warn)
+    )
 
 
 if __name__ == "__main__":

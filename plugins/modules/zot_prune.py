@@ -325,12 +325,9 @@ rc:
   sample: 1
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.killinit.zot.plugins.module_utils._prune.run import run
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, run_registry_module
 
 SPEC = Spec(
     {
@@ -350,14 +347,11 @@ SPEC = Spec(
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
-    try:
-        with open_session(module) as session:
-            result = run(Registry(session), module.params, dry_run=module.check_mode, warn=module.warn)
-    except ZotError as error:
-        nothing = {"deleted": [], "kept": [], "undo": [], "freeable": 0, "broken": []}
-        module.fail_json(registry=module.params["registry"], **{**nothing, **error.for_ansible()})
-    module.exit_json(registry=module.params["registry"], **result)
+    run_registry_module(
+        SPEC,
+        lambda module, session: run(Registry(session), module.params, dry_run=module.check_mode, warn=module.warn),
+        lambda: {"deleted": [], "kept": [], "undo": [], "freeable": 0, "broken": []},
+    )
 
 
 if __name__ == "__main__":

@@ -346,12 +346,9 @@ rc:
   returned: failure
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.killinit.zot.plugins.module_utils._publish.run import run
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.scanner import GATE_OPTIONS
-from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, run_registry_module
 from ansible_collections.killinit.zot.plugins.module_utils._tag.move import Move, moved_entries
 
 SPEC = Spec(
@@ -380,16 +377,12 @@ SPEC = Spec(
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
     moves: list[Move] = []
-    try:
-        with open_session(module, lambda: {"moved": moved_entries(moves)}) as session:
-            result = run(session, module.params, moves, dry_run=module.check_mode)
-    except ZotError as error:
-        module.fail_json(
-            **{"moved": moved_entries(moves), "registry": module.params["registry"], **error.for_ansible()}
-        )
-    module.exit_json(registry=module.params["registry"], **result)
+    run_registry_module(
+        SPEC,
+        lambda module, session: run(session, module.params, moves, dry_run=module.check_mode),
+        lambda: {"moved": moved_entries(moves)},
+    )
 
 
 if __name__ == "__main__":

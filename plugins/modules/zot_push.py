@@ -328,11 +328,8 @@ rc:
   returned: failure
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.killinit.zot.plugins.module_utils._push.run import run
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, run_registry_module
 
 _TARGET = {
     "archive_image": {"type": "str"},
@@ -372,13 +369,7 @@ SPEC = Spec(
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
-    try:
-        with open_session(module) as session:
-            result = run(session, module.params, dry_run=module.check_mode)
-    except ZotError as error:
-        module.fail_json(registry=module.params["registry"], **error.for_ansible())
-    module.exit_json(registry=module.params["registry"], **result)
+    run_registry_module(SPEC, lambda module, session: run(session, module.params, dry_run=module.check_mode))
 
 
 if __name__ == "__main__":

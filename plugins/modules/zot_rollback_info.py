@@ -194,11 +194,8 @@ rc:
   sample: 1
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, open_session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, run_registry_module
 from ansible_collections.killinit.zot.plugins.module_utils._rollback_info import run
 
 SPEC = Spec(
@@ -215,13 +212,7 @@ SPEC = Spec(
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(**SPEC.for_module(), supports_check_mode=True)
-    try:
-        with open_session(module) as session:
-            result = run(Registry(session), module.params)
-    except ZotError as error:
-        module.fail_json(registry=module.params["registry"], **error.for_ansible())
-    module.exit_json(registry=module.params["registry"], **result)
+    run_registry_module(SPEC, lambda module, session: run(Registry(session), module.params))
 
 
 if __name__ == "__main__":

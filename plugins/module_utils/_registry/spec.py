@@ -15,6 +15,7 @@ import re
 import typing as t
 from types import MappingProxyType
 
+from ansible.module_utils import basic
 from ansible.module_utils.basic import AnsibleFallbackNotFound, AnsibleModule
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform
@@ -214,6 +215,23 @@ def open_session(module: AnsibleModule, result: t.Callable[[], dict[str, t.Any]]
     """The session of a module that only uses a registry. For *result* see open_registries(). Raises ZotError."""
     with open_registries(module, result) as task:
         yield task.session(options_of(module.params))
+
+
+def run_registry_module(
+    spec: Spec,
+    work: t.Callable[[AnsibleModule, Session], dict[str, t.Any]],
+    result: t.Callable[[], dict[str, t.Any]] = dict,
+) -> None:
+    """Run a module that only uses a registry. *work* returns the result, and *result* that of a task that fails."""
+    # Not imported by its name, because ansible-lint replaces it while it checks the options of a task.
+    module = basic.AnsibleModule(**spec.for_module(), supports_check_mode=True)
+    registry = module.params["registry"]
+    try:
+        with open_session(module, result) as session:
+            found = work(module, session)
+    except ZotError as error:
+        module.fail_json(**{"registry": registry, **result(), **error.for_ansible()})
+    module.exit_json(registry=registry, **found)
 
 
 @contextlib.contextmanager
