@@ -40,10 +40,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection im
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import Revisions
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, words
-from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import read_inventory
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
-from ansible_collections.killinit.zot.plugins.module_utils._registry.search import TaggedImage
+from ansible_collections.killinit.zot.plugins.module_utils._registry.search import TaggedImage, read_inventory
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import registry_option, revisions_option
 
 _PARALLEL = 8

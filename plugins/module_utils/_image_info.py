@@ -21,8 +21,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.runner impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import texts_option
 
 if t.TYPE_CHECKING:
-    from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import Inventory
     from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer
+    from ansible_collections.killinit.zot.plugins.module_utils._registry.search import Inventory
 
 
 def run(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -47,7 +47,7 @@ def run(registry: Registry, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             entries[reference]["referrers"] = [each.for_ansible() for each in referrers]
         if params.get("details"):
             # Imported late, like the referrers: Ansible compiles all imports in each task.
-            from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import read_inventory
+            from ansible_collections.killinit.zot.plugins.module_utils._registry.search import read_inventory
 
             with thread_pool(params["parallel"]) as more:
                 inventories = pool.map(lambda each: read_inventory(registry, each, more), repositories)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from integration.support import Bare, Module, ReadsOnly, Tools, attach
 
-from ansible_collections.killinit.zot.plugins.module_utils._registry import inventory
+from ansible_collections.killinit.zot.plugins.module_utils._registry import search
 from environment.images import Images
 from environment.registry import Registry
 
@@ -86,7 +86,7 @@ def test_search_and_registry_have_the_same_details(
 ) -> None:
     """Except for the times and the signature, which only the extension knows."""
     searched = _details(module, released)
-    monkeypatch.setattr(inventory, "search", lambda *_arguments: None)
+    monkeypatch.setattr(search, "search", lambda *_arguments: None)
     read = _details(module, released)
     assert (searched.pop("source"), read.pop("source")) == ("search", "registry")
     for image in searched["images"]:

@@ -126,7 +126,7 @@ def test_a_module_is_documentation_spec_and_main(path: Path) -> None:
         ("zot_push", "_push.pusher _registry.authfile _registry.http_api"),
         ("zot_publish", "_publish.write _push.pusher _registry.authfile _registry.http_api"),
         ("zot_index", "_registry.authfile _registry.http_api"),
-        ("zot_workload_info", "_registry.inventory _registry.http_api _cluster.pull_events"),
+        ("zot_workload_info", "_registry.search _registry.http_api _cluster.pull_events"),
     ],
 )
 def test_what_most_tasks_do_not_need_is_imported_late(module: str, late: str) -> None:

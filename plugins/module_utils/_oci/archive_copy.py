@@ -24,12 +24,13 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file imp
     compression_of,
     open_files,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import (
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Archive,
     InvalidArchiveError,
     MissingLibraryError,
+    Platform,
+    sha256,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform, sha256
 
 # Headers and documents of a docker archive that skopeo writes.
 _OVERHEAD = 1024 * 1024

@@ -20,7 +20,7 @@ import stat
 import tarfile
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import (
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     InvalidArchiveError,
     MissingLibraryError,
 )

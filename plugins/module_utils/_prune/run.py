@@ -27,9 +27,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import (
 from ansible_collections.killinit.zot.plugins.module_utils._prune.request import PruneRequest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, not_whole
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_api import Http
-from ansible_collections.killinit.zot.plugins.module_utils._registry.inventory import Inventory, read_inventory
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
+from ansible_collections.killinit.zot.plugins.module_utils._registry.search import Inventory, read_inventory
 
 # The maximum number of tags that an error message names.
 _NAMED = 5

@@ -20,7 +20,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._index import index_e
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Platform, origin_text
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._publish.request import PublishRequest
-from ansible_collections.killinit.zot.plugins.module_utils._push.archives import (
+from ansible_collections.killinit.zot.plugins.module_utils._push.request import (
     ArchivedImage,
     OpenedArchive,
     upload_reference,

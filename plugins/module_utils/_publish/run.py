@@ -25,7 +25,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._publish.look import 
     look,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._publish.request import PublishRequest, publish_requests
-from ansible_collections.killinit.zot.plugins.module_utils._push.archives import OpenedArchive
+from ansible_collections.killinit.zot.plugins.module_utils._push.request import OpenedArchive
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool

@@ -19,10 +19,9 @@ import threading
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_image import Archive
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Archive, Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
-from ansible_collections.killinit.zot.plugins.module_utils._push.archives import ArchivedImage, OpenedArchive
+from ansible_collections.killinit.zot.plugins.module_utils._push.request import ArchivedImage, OpenedArchive
 from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import disk_errors, private_directory
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError

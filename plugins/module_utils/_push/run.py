@@ -15,15 +15,13 @@ from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, origin_text
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._push.archives import (
+from ansible_collections.killinit.zot.plugins.module_utils._push.request import (
     ArchivedImage,
     OpenedArchive,
-    upload_reference,
-)
-from ansible_collections.killinit.zot.plugins.module_utils._push.request import (
     PushRequest,
     push_requests,
     require_distinct_tags,
+    upload_reference,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
