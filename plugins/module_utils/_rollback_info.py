@@ -24,7 +24,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import 
     keeper_tag,
     without_architecture,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.time import Time, parse_time
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import Time, parse_time
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_time
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import parse_time
 from ansible_collections.killinit.zot.plugins.plugin_utils._exposure import Exposure, exposures_of, repository_in
 
 Dict = t.Mapping[str, t.Any]

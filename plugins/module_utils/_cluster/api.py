@@ -27,7 +27,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.limits impor
     time_limit,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, api_of
-from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_http_date
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import parse_http_date
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as kubernetes_core
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule

@@ -25,7 +25,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     owner_of,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import secret_names, service_account_of
-from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_time
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import parse_time
 
 _CRASHED = frozenset({"CrashLoopBackOff", "RunContainerError"})
 # The reasons of the events of kubelet (pkg/kubelet/events/event.go). Events of other controllers also name images.

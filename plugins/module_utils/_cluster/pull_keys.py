@@ -19,8 +19,7 @@ from dataclasses import asdict, dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullCredentials, PullSecret
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
-from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_time
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import parse_time, printable
 
 # A JSON object with an entry for each registry.
 API_KEYS = "killinit.zot/api-keys"

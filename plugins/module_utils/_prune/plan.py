@@ -24,7 +24,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import 
     subject_of,
     uploaded_tag,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_time
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import parse_time
 from ansible_collections.killinit.zot.plugins.module_utils._registry.search import TaggedImage
 
 # Why a tag is kept.

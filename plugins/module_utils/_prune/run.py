@@ -16,7 +16,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import is_attachment, subject_of
-from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_http_date, utc_text
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import parse_http_date, utc_text
 from ansible_collections.killinit.zot.plugins.module_utils._prune.plan import (
     NOT_LISTED,
     OLD,

@@ -17,7 +17,6 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
-from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import image_identity
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Archive,
     Image,
@@ -26,6 +25,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     MissingLibraryError,
     Platform,
     UnfitPlatformError,
+    image_identity,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import architecture_tag, upload_tag

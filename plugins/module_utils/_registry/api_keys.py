@@ -18,8 +18,12 @@ import typing as t
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
-from ansible_collections.killinit.zot.plugins.module_utils._oci.time import parse_http_date, parse_time, utc_text
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import (
+    parse_http_date,
+    parse_time,
+    printable,
+    utc_text,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify_response
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_client import (
     Answer,

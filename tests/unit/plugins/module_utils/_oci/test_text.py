@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.time import Time, parse_http_date, parse_time
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import Time, parse_http_date, parse_time
 
 
 @pytest.mark.parametrize(
