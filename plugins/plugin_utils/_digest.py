@@ -19,19 +19,19 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry.accounts import (
-    environment_account,
-    foreign_account,
-    require_complete,
-    select_account,
-)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, most_similar
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_api import Http
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session
-from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import ACCOUNT
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import (
+    ACCOUNT,
+    environment_account,
+    foreign_account,
+    select_account,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     at_least,
     invalid_options,
+    require_complete,
     text_option,
 )
 from ansible_collections.killinit.zot.plugins.plugin_utils._settings import Variables

@@ -14,8 +14,12 @@ import typing as t
 from ansible.errors import AnsibleError
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import words
-from ansible_collections.killinit.zot.plugins.module_utils._registry.accounts import select_account
-from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import ACCOUNT, SETTINGS, variable
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import (
+    ACCOUNT,
+    SETTINGS,
+    select_account,
+    variable,
+)
 
 # The modules that use a cluster. Their options username and password are those of the cluster.
 CLUSTER_MODULES = frozenset(

@@ -29,15 +29,16 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import Revisions
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem, words
-from ansible_collections.killinit.zot.plugins.module_utils._registry.accounts import (
-    environment_account,
-    foreign_account,
-    require_complete,
-    select_account,
-)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session, Task, open_task
-from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import ACCOUNT, environment_variable
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import (
+    ACCOUNT,
+    environment_account,
+    environment_variable,
+    foreign_account,
+    select_account,
+    settable,
+)
 
 
 def _from_environment(setting: str) -> str:
@@ -118,6 +119,29 @@ def _options(given: t.Mapping[str, t.Any], names: t.Mapping[str, str] = MappingP
     foreign = foreign_account(registry)
     require_complete(account, names, reason=foreign)
     return Options(**{**given, **dict.fromkeys(ACCOUNT), **account}, foreign_account=foreign, names=names)
+
+
+def require_complete(account: t.Mapping[str, t.Any], names: t.Mapping[str, str], *, reason: str | None = None) -> None:
+    """Raise ZotError for half an account. *names* are the options of the module.
+
+    *reason* says why the account in the environment does not complete it.
+    """
+    options = {name: names.get(name, name) for name in ACCOUNT}
+    if {"username", "authfile"} <= account.keys():
+        raise ZotError(
+            "invalid_option",
+            f"{options['authfile']} and {options['username']} are mutually exclusive",
+            hint=f"Remove one of {settable('authfile', options['authfile'])} and"
+            f" {settable('username', options['username'])}.",
+        )
+    missing = [name for name in ("username", "password") if name not in account]
+    if len(missing) == 1 and "authfile" not in account:
+        user = account.get("username")
+        raise ZotError(
+            "invalid_option",
+            f"the user {user!r} has no password" if user else "the password has no user name",
+            hint=f"Set {settable(missing[0], options[missing[0]])}.{f' {reason}.' if reason else ''}",
+        )
 
 
 def source_options_of(params: t.Mapping[str, t.Any]) -> Options:

@@ -10,13 +10,13 @@ import typing as t
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._registry.accounts import (
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import (
     environment_account,
     foreign_account,
-    require_complete,
     select_account,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import require_complete
 
 Level = t.Dict[str, t.Optional[str]]  # noqa: UP006 - Python 3.9 evaluates it
 ME, ME_TOO, YOU = ({"username": name, "password": secret} for name, secret in (("me", "1"), ("me", "2"), ("you", "3")))
