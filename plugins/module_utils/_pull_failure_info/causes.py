@@ -14,17 +14,21 @@ import re
 import typing as t
 from dataclasses import dataclass, replace
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.commands import Commands
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import is_name
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import PullFailure, kubelet_error
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import FIELDS, REPLACEABLE
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.cluster import FailingPods, failed_image
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.node_causes import MISNAMED, node_cause
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.registry import (
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.evidence import (
+    FailingPods,
     RegistryAnswers,
     RepositoryAnswer,
+    failed_image,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.remedies import (
+    MISNAMED,
+    Commands,
+    node_cause,
 )
 
 _FROM_REGISTRY = "the registry's answer to the host that runs this module"

@@ -24,13 +24,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.causes import PASSING, Cause, find_causes
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.cluster import (
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.evidence import (
     FailingPods,
-    read_failing_pods,
-)
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.registry import (
     RegistryAnswers,
     query_registry,
+    read_failing_pods,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import at_least, registry_option

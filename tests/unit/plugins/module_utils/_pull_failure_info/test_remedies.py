@@ -12,10 +12,10 @@ import typing as t
 import pytest
 import yaml
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.commands import Commands
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import ImageUse
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import PullFailure
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.remedies import Commands
 
 KUBECTL = "kubectl --namespace=openclaw"
 USES = {

@@ -25,8 +25,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info import run as entry_file
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.cluster import FailingPods
-from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.registry import (
+from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.evidence import (
+    FailingPods,
     RegistryAnswers,
     RepositoryAnswer,
 )
