@@ -20,12 +20,12 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import is_revision
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import (
     ImageVerdict,
+    RegistryImages,
     compare,
     in_template,
     running_images,
     where,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.registry_images import RegistryImages
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.release import Release
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollback import Rollback
 

@@ -19,8 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import running_images
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.registry_images import RegistryImages
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import RegistryImages, running_images
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import Workloads
 
 

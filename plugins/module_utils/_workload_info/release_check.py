@@ -12,8 +12,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import ImageVerdict, short, where
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.registry_images import RegistryImages
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import (
+    ImageVerdict,
+    RegistryImages,
+    short,
+    where,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.release import Release
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.verdicts import WorkloadVerdict
 

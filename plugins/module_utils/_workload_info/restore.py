@@ -24,11 +24,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.release_reco
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.containers import Container
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import (
     ImageVerdict,
+    RegistryImages,
     running_images,
     short,
     where,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.registry_images import RegistryImages
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollback import MovedTag, Rollback
 
 

@@ -37,9 +37,12 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
     repositories_option,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.containers import Policy
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import assess_other_pods, differing
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import (
+    RegistryImages,
+    assess_other_pods,
+    differing,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.other_names import other_names
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.registry_images import RegistryImages
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.release import Release
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.release_check import (
     release_problems,

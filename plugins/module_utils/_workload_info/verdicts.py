@@ -33,10 +33,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._workload_info.contai
 )
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import (
     ImageVerdict,
+    RegistryImages,
     running_images,
     where,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.registry_images import RegistryImages
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.release import Images, manager_of, patch_of
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.restore import restore
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import (
