@@ -26,8 +26,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images
     running_images,
     where,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.release import Release
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollback import Rollback
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.release import Release, Rollback
 
 _LEAVE_OUT = "or leave the workload out with zot_rollout_workloads or zot_rollout_label_selectors"
 

@@ -29,7 +29,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images
     short,
     where,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollback import MovedTag, Rollback
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.release import MovedTag, Rollback
 
 
 @dataclass(frozen=True)

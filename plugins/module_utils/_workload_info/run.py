@@ -19,6 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import C
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     Object,
+    digest_of,
     image_uses,
     name_of,
     registry_names,
@@ -41,19 +42,16 @@ from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images
     RegistryImages,
     assess_other_pods,
     differing,
+    running_images,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.other_names import other_names
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.release import Release
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.release_check import (
-    release_problems,
-    unused_images,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.release import Release, Rollback
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.restore import runs_lost_image
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollback import Rollback
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import Workloads, read_workloads
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.verdicts import (
     WorkloadVerdict,
     assess_workload,
+    release_problems,
+    unused_images,
 )
 
 # Seconds that a wait gives an API server that does not accept connections, for example because it restarts.
@@ -229,3 +227,30 @@ def _unknown(workload: Object, reason: str, problem: str | None = None) -> Workl
 
 def _stamp() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def other_names(
+    cluster: Workloads, registry: RegistryImages, repositories: t.Collection[str] | None = None
+) -> list[str]:
+    """A sentence for each host whose image the registry has in the same repository with the same digest.
+
+    Only the *repositories* are read, all that the workloads name if it is None. Raises ZotError.
+    """
+    candidates: list[tuple[str, str, str, Reference]] = []
+    for workload in cluster.workloads:
+        for use in image_uses(template_of(workload)["spec"]):
+            reference = use.reference()
+            if reference is None or reference.registry == registry.name:
+                continue
+            if repositories is None or reference.repository in repositories:
+                own = reference.known_as(str(registry.name), [reference.registry])
+                digests = {digest_of(text) for text in running_images(use, cluster.pods_of(workload))}
+                digests |= {reference.digest} if reference.digest else set()
+                candidates += [(reference.registry, name_of(workload), use.image, own.pinned(each)) for each in digests]
+    registry.read(own for _host, _name, _image, own in candidates)
+    found: dict[str, str] = {}
+    for host, name, image, own in candidates:
+        if registry.exists(own):
+            text = f"{name} names {image}, and {registry.name} has the same image in the same repository: if {host} is"
+            found.setdefault(host, printable(f"{text} another name of it, add this name to zot_registry_aliases"))
+    return list(found.values())
