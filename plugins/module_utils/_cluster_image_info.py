@@ -14,6 +14,10 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import (
+    ReleaseRecord,
+    known_reference,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use import (
@@ -31,10 +35,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     namespace_name,
     registry_names,
     template_of,
-)
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.release_records import (
-    ReleaseRecord,
-    known_reference,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import has_namespace
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference

@@ -13,6 +13,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import recorded_images
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     RESOURCES,
     STATUS_OF,
@@ -25,7 +26,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     reported_by,
     template_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.release_records import recorded_images
 
 # Every resource with a pod, a pod template, or the history of one.
 RESOURCES_WITH_IMAGES = (

@@ -15,9 +15,9 @@ from __future__ import annotations
 import time
 import typing as t
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import owner_text
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import ApiClient
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.managers import owner_text
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import API_KEYS
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (

@@ -14,8 +14,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import ReleaseRecord
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import ImageUse, Object
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.release_records import ReleaseRecord
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import is_revision
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import (

@@ -12,14 +12,14 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.managers import managing_tool
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import ImageUse, Object, record
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.release_records import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import (
     RECORD,
     RecordedImage,
     ReleaseRecord,
     known_reference,
+    managing_tool,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import ImageUse, Object, record
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import form_of, is_revision
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem

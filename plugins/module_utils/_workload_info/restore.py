@@ -14,13 +14,13 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import ImageUse, Object, image_uses
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.release_records import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import (
     RecordedImage,
     ReleaseRecord,
     key_of,
     known_reference,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import ImageUse, Object, image_uses
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.containers import Container
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import (
     ImageVerdict,

@@ -15,6 +15,7 @@ import typing as t
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import ReleaseRecord
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
@@ -25,7 +26,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     registry_names,
     template_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.release_records import ReleaseRecord
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable

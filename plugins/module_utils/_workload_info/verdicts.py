@@ -12,6 +12,11 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import (
+    RecordedImage,
+    ReleaseRecord,
+    key_of,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     ImageUse,
     Object,
@@ -19,11 +24,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     image_uses,
     name_of,
     template_of,
-)
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.release_records import (
-    RecordedImage,
-    ReleaseRecord,
-    key_of,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable

@@ -11,14 +11,14 @@ import typing as t
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use import images_in_use
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import template_of
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.release_records import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import (
     RECORD,
     RecordedImage,
     ReleaseRecord,
     recorded_images,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use import images_in_use
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import template_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
