@@ -14,11 +14,7 @@ from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.api_keys import ApiKey, ApiKeys
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
-    at_least,
-    seconds_option,
-    text_option,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import at_least, seconds_option, text_option
 
 # The time that passes between the reading of the clock and the creation of a key, in seconds.
 _MOMENT = 60

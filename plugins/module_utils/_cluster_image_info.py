@@ -14,10 +14,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import (
-    ReleaseRecord,
-    known_reference,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import ReleaseRecord, known_reference
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use import (

@@ -172,10 +172,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors impor
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.request import Request
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.run import run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
-    CLUSTER_MODULE_OPTIONS,
-    open_registries,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import CLUSTER_MODULE_OPTIONS, open_registries
 
 
 def main() -> None:

@@ -20,10 +20,7 @@ import stat
 import tarfile
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
-    InvalidArchiveError,
-    MissingLibraryError,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidArchiveError, MissingLibraryError
 
 # manifest.json and configurations are much smaller. A registry may reject manifests above 4 MiB, too.
 _DOCUMENT_LIMIT = 4 * 1024 * 1024

@@ -19,11 +19,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._publish.look import (
-    ArchivePart,
-    Publication,
-    look,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._publish.look import ArchivePart, Publication, look
 from ansible_collections.killinit.zot.plugins.module_utils._publish.request import PublishRequest, publish_requests
 from ansible_collections.killinit.zot.plugins.module_utils._push.request import OpenedArchive
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError

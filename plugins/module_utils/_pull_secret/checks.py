@@ -24,12 +24,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
-from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state import (
-    REFUSALS,
-    Probe,
-    Scope,
-    State,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state import REFUSALS, Probe, Scope, State
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import settable
 

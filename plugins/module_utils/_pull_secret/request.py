@@ -15,11 +15,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, namespace_name, object_name
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import (
-    PullKey,
-    held_key,
-    key_annotation,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import PullKey, held_key, key_annotation
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
     REPLACEABLE,

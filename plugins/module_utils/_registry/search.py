@@ -20,11 +20,7 @@ from urllib.parse import quote
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Manifest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest, is_tag
-from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import (
-    attachment_tag,
-    is_attachment,
-    is_upload,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import attachment_tag, is_attachment, is_upload
 from ansible_collections.killinit.zot.plugins.module_utils._registry.authfile import Account
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_api import Http
