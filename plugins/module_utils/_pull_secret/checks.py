@@ -10,7 +10,7 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, name_of, template_of
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
@@ -52,14 +52,7 @@ class Check:
 
     def for_ansible(self) -> dict[str, t.Any]:
         """An entry of C(checks) in the result. The texts are escaped: they contain names from cluster and registry."""
-        return {
-            "check": self.check,
-            "resource": self.resource,
-            "verdict": self.verdict,
-            "reason": printable(self.reason),
-            "remedy": printable(self.remedy),
-            "error_class": self.error_class,
-        }
+        return {**asdict(self), "reason": printable(self.reason), "remedy": printable(self.remedy)}
 
 
 def check_pull_secret(state: State, probes: Probes) -> list[Check]:

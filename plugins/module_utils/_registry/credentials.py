@@ -48,7 +48,7 @@ class Credentials:
         username_option: str = "username",
         foreign_account: str | None = None,
     ) -> None:
-        """*directory* is private. *username* and *password* are sent to *registry* only.
+        """*directory* is private. *username* and *password* are sent to *registry* only; there is one account at most.
 
         With *ambient*, the default auth files of skopeo and crane are also searched. *username_option* is the name of
         the option that messages name. *foreign_account* says why the account in the environment is not used.
@@ -56,7 +56,7 @@ class Credentials:
         self.directory = directory
         self.config = os.path.join(directory, "config.json")
         self._registry = registry
-        self._username, self._password, self._authfile = _select(username, password, authfile)
+        self._username, self._password, self._authfile = username or None, password, authfile or None
         if self._username and not registry:
             raise missing_registry()
         self._ambient = ambient
@@ -207,19 +207,3 @@ def disk_errors(directory: str) -> t.Iterator[None]:
             f"cannot write into {directory}: {error.strerror}",
             hint="Free disk space there, or set remote_tmp (ansible.cfg) to a larger file system.",
         ) from error
-
-
-def _select(
-    username: str | None, password: str | None, authfile: str | None
-) -> tuple[str | None, str | None, str | None]:
-    """Username and password, or the auth file. An option of the task has precedence over the environment."""
-    if username and authfile:
-        if username == os.environ.get("ZOT_USERNAME"):
-            username = password = None
-        elif authfile == os.environ.get("ZOT_AUTHFILE"):
-            authfile = None
-        else:
-            raise ZotError("invalid_option", "authfile and username are mutually exclusive")
-    if username and password is None:
-        raise ZotError("invalid_option", "username is given without a password")
-    return username or None, password, authfile or None

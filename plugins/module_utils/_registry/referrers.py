@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
@@ -54,15 +54,7 @@ class Referrer:
 
     def for_ansible(self) -> dict[str, t.Any]:
         """An entry of the referrers in a result."""
-        return {
-            "subject": self.subject,
-            "digest": self.digest,
-            "artifact_type": self.artifact_type,
-            "media_type": self.media_type,
-            "size": self.size,
-            "annotations": dict(self.annotations),
-            "tag": self.tag,
-        }
+        return asdict(self)
 
 
 # https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md: a bundle is a signature or an attestation.

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from urllib.parse import quote
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Manifest
@@ -91,15 +91,7 @@ class TaggedImage:
             "pushed_at": self.pushed_at,
             "last_pulled_at": self.last_pulled_at,
             "signed": self.signed,
-            "manifests": [
-                {
-                    "platform": each.platform,
-                    "digest": each.digest,
-                    "config_digest": each.config_digest,
-                    "size": each.size,
-                }
-                for each in self.members
-            ],
+            "manifests": [asdict(each) for each in self.members],
         }
 
 

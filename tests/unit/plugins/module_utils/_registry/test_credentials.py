@@ -98,38 +98,10 @@ def test_a_password_with_colons_and_umlauts(make: Make) -> None:
     assert base64.b64decode(written(credentials)["auths"][HOST]["auth"]).decode() == "me:ä:b:c"
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        pytest.param({"username": "me"}, "username is given without a password", id="no password"),
-        pytest.param(
-            {"username": "me", "password": "x", "authfile": "/f"}, "authfile and username are mutually", id="both"
-        ),
-        pytest.param({"username": "me", "password": "x", "registry": None}, "no registry is given", id="no registry"),
-    ],
-)
-def test_options_that_do_not_go_together(make: Make, options: dict[str, str | None], message: str) -> None:
-    with pytest.raises(ZotError, match=message) as raised:
-        make(**options)
+def test_a_username_needs_a_registry(make: Make) -> None:
+    with pytest.raises(ZotError, match="no registry is given") as raised:
+        make(username="me", password="x", registry=None)
     assert raised.value.error_class == "invalid_option"
-
-
-def test_an_auth_file_of_the_task_comes_before_a_username_of_the_environment(
-    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ZOT_USERNAME", "env")
-    path = authfile(tmp_path / "auth.json", {HOST: {"auth": AUTH}})
-    found = make(username="env", password="other", authfile=path).prepare(HOST, "app")
-    assert found == f"the entry {HOST} of {path}"
-
-
-def test_a_username_of_the_task_comes_before_an_auth_file_of_the_environment(
-    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = authfile(tmp_path / "auth.json", {HOST: {"auth": encoded("file", "x")}})
-    monkeypatch.setenv("ZOT_AUTHFILE", path)
-    credentials = make(username="me", password="s3cret", authfile=path)
-    assert credentials.prepare(HOST, "app") == "user 'me' from zot_username (variable) or username (option)"
 
 
 @pytest.mark.parametrize(
