@@ -297,10 +297,10 @@ def _age(text: str | None, now: int) -> str:
     return "now"
 
 
-def bar_text(part: int, whole: int, width: int = 20) -> str:
-    """A bar of characters. A size above zero has at least one character."""
-    count = max(round(width * part / whole), 1) if part else 0
-    return "█" * count + "░" * (width - count)
+def bar_text(part: int, whole: int) -> str:
+    """A bar of 20 characters. A size above zero has at least one character."""
+    count = max(round(20 * part / whole), 1) if part else 0
+    return "█" * count + "░" * (20 - count)
 
 
 def shown(value: object) -> str:

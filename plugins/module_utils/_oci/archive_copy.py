@@ -16,8 +16,8 @@ import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import blob, read, read_each, resolved
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
-    _ALWAYS_ALLOWED,
-    _GROWTH_LIMIT,
+    ALWAYS_ALLOWED,
+    GROWTH_LIMIT,
     Directory,
     Stream,
     Tar,
@@ -91,7 +91,7 @@ class OpenArchive:
     def largest_size(self, archive: Archive) -> int:
         """The maximum size of the converted archive. A larger one would only fill the disk."""
         size = sum(resolved(self._files, name).size for name in archive.layers)
-        return max(_ALWAYS_ALLOWED, _GROWTH_LIMIT * size) + _OVERHEAD
+        return max(ALWAYS_ALLOWED, GROWTH_LIMIT * size) + _OVERHEAD
 
     def expand(self, target: str) -> None:
         """Decompress the archive to *target*.

@@ -30,7 +30,7 @@ _DOCUMENTS_LIMIT = 64 * 1024 * 1024
 _HEADER_LIMIT = 1024 * 1024
 _HEADERS_LIMIT = 32 * 1024 * 1024
 # Images compress to a third or a tenth of their size. A file that exceeds both limits would only fill memory and disk.
-_GROWTH_LIMIT, _ALWAYS_ALLOWED = 200, 256 * 1024 * 1024
+GROWTH_LIMIT, ALWAYS_ALLOWED = 200, 256 * 1024 * 1024
 _PIECE = 1024 * 1024
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -176,7 +176,7 @@ class Stream:
             file.seek(0)
             size = os.fstat(file.fileno()).st_size
         self._file = _decompressed(file, compression)
-        self._longest = max(_ALWAYS_ALLOWED, _GROWTH_LIMIT * size) if compression else math.inf
+        self._longest = max(ALWAYS_ALLOWED, GROWTH_LIMIT * size) if compression else math.inf
         self._seeks = not compression
         self._position = self._read = 0
         self.allow(_HEADER_LIMIT)
@@ -204,7 +204,7 @@ class Stream:
         self._position += len(data)
         if self._position > self._longest:
             raise EOFError(
-                f"it expands to more than {_GROWTH_LIMIT} times its size. Give it uncompressed if that is intended"
+                f"it expands to more than {GROWTH_LIMIT} times its size. Give it uncompressed if that is intended"
             )
         return data
 

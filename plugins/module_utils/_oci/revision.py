@@ -22,7 +22,6 @@ _REVISION = re.compile(
     r"(?!.*-previous)(?:(?:sha-)?(?P<commit>[0-9a-f]{7,40})|v?[0-9]+(?:\.[0-9]+){2,})"
     r"(?:[-_.][A-Za-z0-9_][A-Za-z0-9_.-]*)?"
 )
-_SHORT_VERSION = re.compile(r"v?[0-9]+(?:\.[0-9]+)?(?:-[A-Za-z].*)?")
 # https://go.dev/doc/install/source#environment
 _ARCHITECTURE = re.compile(
     r"-(?:(?:darwin|freebsd|windows)-)?(?:386|amd64|arm|arm64|loong64|mips\w*|ppc64(?:le)?|riscv64|s390x)(?:-?v\d+)?\Z"
@@ -52,11 +51,6 @@ def form_of(tag: str) -> str | None:
     if found and found["commit"]:
         tag = f"{tag[: found.start('commit')]}<0>{tag[found.end('commit') :]}"
     return _NUMBER.sub("0", tag) if _NUMBER.search(tag) else None
-
-
-def is_short_version(tag: str) -> bool:
-    """Whether a tag is a version that usually moves with its patch versions, for example C(1.4) or C(v1)."""
-    return bool(_SHORT_VERSION.fullmatch(tag)) and not is_revision(tag)
 
 
 def architecture_tag(tag: str, platform: Platform) -> str:

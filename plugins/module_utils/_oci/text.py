@@ -14,13 +14,13 @@ import typing as t
 from datetime import datetime, timezone
 
 
-def printable(text: str, *, line_end: str = " ") -> str:
-    """Replace control characters by visible escape sequences, and line breaks by *line_end*.
+def printable(text: str) -> str:
+    """Replace control characters by visible escape sequences, and line breaks by spaces.
 
     Ansible prints messages unchanged, so an image label or a Kubernetes event could clear the screen or hide a line.
     """
     lines = ("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in text.expandtabs().split("\n"))
-    return line_end.join(lines)
+    return " ".join(lines)
 
 
 # The end of text_problem for a value that the user did not quote.

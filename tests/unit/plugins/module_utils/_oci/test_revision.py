@@ -19,7 +19,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import 
     is_attachment,
     is_commit,
     is_revision,
-    is_short_version,
     is_upload,
     keeper_tag,
     subject_of,
@@ -47,7 +46,6 @@ def test_a_revision(revision: str) -> None:
     assert Revisions().of(revision) == revision
     assert is_commit(revision) is (revision in COMMITS)
     assert form_of(revision)
-    assert not is_short_version(revision)
 
 
 @pytest.mark.parametrize("tag", [*OTHER_NUMBERS, *SHARED, *SPECIAL])
@@ -120,16 +118,6 @@ def test_tags_of_one_form(tags: tuple[str, str], same: bool) -> None:
 @pytest.mark.parametrize("tag", ["latest", "stable", "main-previous"])
 def test_a_tag_without_digits_has_no_form(tag: str) -> None:
     assert form_of(tag) is None
-
-
-@pytest.mark.parametrize("tag", ["1", "v1", "1.4", "v1.4", "1.4-alpine", "17"])
-def test_a_version_that_moves(tag: str) -> None:
-    assert is_short_version(tag)
-
-
-@pytest.mark.parametrize("tag", ["build-17", "r10", "latest", "3f2c1ab", "20261125", "1.4.2"])
-def test_a_tag_that_is_no_short_version(tag: str) -> None:
-    assert not is_short_version(tag)
 
 
 def test_special_tags() -> None:
