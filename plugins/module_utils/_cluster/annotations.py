@@ -25,7 +25,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
     Reference,
     is_digest,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, require_text
 
 RECORD = "killinit.zot/release"
 
@@ -89,9 +89,9 @@ class ReleaseRecord:
         try:
             found = json.loads(text or "null")
             return cls(
-                _text(found["time"]),
-                {_text(name): _image(each) for name, each in found["images"].items()},
-                None if found.get("revision") is None else _text(found["revision"]),
+                require_text(found["time"]),
+                {require_text(name): _image(each) for name, each in found["images"].items()},
+                None if found.get("revision") is None else require_text(found["revision"]),
                 found.get("rollback") is True,
                 int(found.get("restarts", 1)),
             )
@@ -142,16 +142,14 @@ def recorded_images(document: Object) -> list[tuple[str, str | None]]:
     return list(dict.fromkeys(pair for each in images for pair in ((each.before, each.ran), (each.after, each.runs))))
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
-
-
 def _image(found: t.Any) -> RecordedImage:
     before, after = found["before"], found["after"]
     image = RecordedImage(
-        _text(before["image"]), _digest(before), _text(after["image"]), _digest(after), found.get("pin") is True
+        require_text(before["image"]),
+        _digest(before),
+        require_text(after["image"]),
+        _digest(after),
+        found.get("pin") is True,
     )
     # A rollback writes the image into the template. A release changes the tag or the digest, but no repository.
     if known_reference(image.before).name != image.name:

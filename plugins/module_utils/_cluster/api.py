@@ -9,9 +9,7 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import json
 import logging
 import os
 import time
@@ -27,7 +25,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.limits impor
     time_limit,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, api_of
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import parse_http_date
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import object_in, parse_http_date
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as kubernetes_core
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
@@ -302,10 +300,9 @@ class ApiClient:
         self._has_answered = True
         date = parse_http_date(answer.headers.get("Date") or "")
         self._clock_offset = date.timestamp - time.time() if date else 0.0
-        with contextlib.suppress(ValueError, RecursionError):
-            document = json.loads(data)
-            if isinstance(document, dict) and ("items" if verb == "list" else "metadata") in document:
-                return document
+        document = object_in(data)
+        if ("items" if verb == "list" else "metadata") in document:
+            return document
         # For example the login page of a proxy.
         content_type = answer.headers.get("Content-Type") or "no content type"
         raise ClusterError(f"the answer ({content_type}) is not that of a Kubernetes API", status=200, **where)

@@ -9,11 +9,9 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import object_in, printable
 
 # The statuses of temporary errors: https://kubernetes.io/docs/reference/using-api/api-concepts/#api-status-codes
 _RETRYABLE = frozenset({408, 409, 410, 429, 500, 502, 503, 504})
@@ -82,11 +80,7 @@ class ClusterError(Exception):
         *answer* has C(status), C(reason), C(body) and C(headers), as an exception of the Kubernetes library. *selector*
         is that of the request: the message of the API does not name it.
         """
-        message = ""
-        with contextlib.suppress(ValueError, RecursionError):
-            document = json.loads(answer.body or "")
-            message = document.get("message") or "" if isinstance(document, dict) else ""
-        message = message or answer.reason or f"HTTP status {answer.status}"
+        message = object_in(answer.body).get("message") or answer.reason or f"HTTP status {answer.status}"
         if answer.status == 400 and selector:
             message = f"{message}, in the selector {selector}"
         seconds = str((answer.headers or {}).get("Retry-After") or "")

@@ -18,10 +18,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     RESOURCES,
     STATUS_OF,
     Object,
+    controller_of,
     digest_of,
     image_uses,
     name_of,
-    owner_of,
     recorded_for,
     reported_by,
     template_of,
@@ -69,7 +69,7 @@ class ImageInUse:
 
 def images_in_use(document: Object) -> t.Iterator[ImageInUse]:
     """Every use of an image by an object of RESOURCES_WITH_IMAGES, or of a custom resource."""
-    owner = _owner(document)
+    owner = "/".join(controller_of(document))
     if document["kind"] not in _KINDS:
         namespace = document["metadata"].get("namespace") or ""
         for image in _image_fields({**document, "metadata": None}):
@@ -140,17 +140,6 @@ def _template(document: Object) -> Object | None:
     for name in ("spec", "template"):
         found = found.get(name) if isinstance(found, dict) else None
     return found if isinstance(found, dict) and isinstance(found.get("spec"), dict) else None
-
-
-def _owner(document: Object) -> str:
-    """Kind and name of the workload that controls an object, or of the object itself."""
-    workload = owner_of(document) if document["kind"] == "Pod" else None
-    if workload:
-        return f"{workload[0].lower()}/{workload[1]}"
-    for owner in document["metadata"].get("ownerReferences") or []:
-        if owner.get("controller"):
-            return f"{owner['kind'].lower()}/{owner['name']}"
-    return name_of(document)
 
 
 def has_pod_template(schema: t.Mapping[str, t.Any]) -> bool:

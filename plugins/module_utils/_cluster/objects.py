@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import InvalidNameError
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import object_in, text_problem
 
 Object = t.Mapping[str, t.Any]
 
@@ -286,6 +286,14 @@ def owner_of(pod: Object) -> tuple[str, str] | None:
     return None
 
 
+def controller_of(document: Object) -> tuple[str, str]:
+    """Kind, in lower case, and name of the workload that controls an object, or of the object itself."""
+    owners = [each for each in document["metadata"].get("ownerReferences") or [] if each.get("controller")]
+    itself = (document["kind"], document["metadata"]["name"])
+    kind, name = owner_of(document) or ((owners[0]["kind"], owners[0]["name"]) if owners else itself)
+    return kind.lower(), name
+
+
 def is_unreadable_secret(reason: str) -> bool:
     """Whether kubelet cannot read a pull secret of a pod: the reason then contains the whole error message."""
     return " " in reason
@@ -316,11 +324,7 @@ def reported_by(pod: Object, use: ImageUse) -> str | None:
 
 def recorded_for(pod: Object, use: ImageUse) -> str | None:
     """The digest that a restart recorded in the annotation of the pod."""
-    try:
-        digests = json.loads((pod["metadata"].get("annotations") or {}).get(_annotation(use), "{}"))
-    except (ValueError, RecursionError):
-        return None
-    digest = digests.get(use.name) if isinstance(digests, dict) else None
+    digest = object_in((pod["metadata"].get("annotations") or {}).get(_annotation(use))).get(use.name)
     return digest if isinstance(digest, str) and _DIGEST.fullmatch(digest) else None
 
 

@@ -20,9 +20,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     STATUS_OF,
     ImageUse,
     Object,
+    controller_of,
     image_uses,
     is_unreadable_secret,
-    owner_of,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import secret_names, service_account_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import parse_time
@@ -145,7 +145,8 @@ def _of_pod(pod: Object, events: t.Sequence[Object], now: float, pull_timeout: f
     # The start is the time of the node, the creation that of the API server.
     began = began and (began if created <= began <= now else created)
     overdue = blocked and not explained and bool(began) and now - began > pull_timeout
-    kind, name = _owner(pod)
+    # The object to change in order to change the pod.
+    kind, name = controller_of(pod)
     for use in image_uses(specification):
         history = PullEvents(use.image, events)
         own = statuses.get((use.path[0], use.name)) or {}
@@ -246,15 +247,6 @@ class PullEvents:
         pause = min(300, 10 << min(self.tries - 1, 5))
         # The clock of the node may be fast or slow.
         return max(0, min(pause, round(self.last + pause - now)))
-
-
-def _owner(pod: Object) -> tuple[str, str]:
-    """Kind and name of the object to change in order to change the pod: its Deployment, its controller, or itself."""
-    owners = [each for each in pod["metadata"].get("ownerReferences") or [] if each.get("controller")]
-    kind, name = owner_of(pod) or (
-        (owners[0]["kind"], owners[0]["name"]) if owners else ("Pod", pod["metadata"]["name"])
-    )
-    return kind.lower(), name
 
 
 def _time(event: Object) -> float:

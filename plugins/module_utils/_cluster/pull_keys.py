@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullCredentials, PullSecret
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import parse_time, printable
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import object_in, parse_time, printable
 
 # A JSON object with an entry for each registry.
 API_KEYS = "killinit.zot/api-keys"
@@ -81,12 +81,7 @@ def key_label(server: str, namespace: str, secret: str, accounts: t.Mapping[str,
 
 
 def _records(secret: Object | None) -> dict[str, t.Any]:
-    text = ((secret or {}).get("metadata", {}).get("annotations") or {}).get(API_KEYS, "")
-    with contextlib.suppress(TypeError, ValueError, RecursionError):
-        found = json.loads(text)
-        if isinstance(found, dict):
-            return found
-    return {}
+    return object_in(((secret or {}).get("metadata", {}).get("annotations") or {}).get(API_KEYS))
 
 
 def _fingerprint(password: str) -> str:

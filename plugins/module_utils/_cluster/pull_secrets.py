@@ -23,7 +23,7 @@ from fnmatch import fnmatchcase
 from urllib.parse import unquote
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, strict_json
 
 # The field that contains the entries, by the type of the secret.
 FIELDS: t.Mapping[str, str] = {
@@ -245,7 +245,7 @@ def _fields(data: Object, name: str) -> tuple[dict[str, str], dict[str, str]]:
         raise UnreadableSecretError(f"it has no {name}, but {others}")
     try:
         text = base64.b64decode(data[name], validate=True).decode(errors="replace")
-        document = json.loads(text, parse_constant=_refuse)
+        document = strict_json(text)
         texts = _members(text) if isinstance(document, dict) else {}
     except (ValueError, RecursionError):
         # The message of the parser can quote the secret, so it is not used.
@@ -326,11 +326,6 @@ def _value(document: Object, name: str) -> t.Any:
 
 def _is_text(value: t.Any) -> bool:
     return value is None or isinstance(value, str)
-
-
-def _refuse(constant: str) -> t.NoReturn:
-    """Refuse NaN and Infinity, which Python accepts and JSON does not have."""
-    raise ValueError(constant)
 
 
 def _split_port(address: str) -> tuple[str, str]:

@@ -12,13 +12,12 @@ Specification: https://github.com/opencontainers/image-spec, the files manifest.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import parse_time, printable
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import parse_time, printable, strict_json
 
 INDEX_TYPES = frozenset(
     {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
@@ -214,7 +213,7 @@ def sha256(raw: bytes) -> str:
 def json_object(raw: bytes, what: str) -> dict[str, t.Any]:
     """Parse one JSON object. Raises InvalidImageError with *what* as the name of the document."""
     try:
-        document = _plain(json.loads(raw, parse_constant=_refuse))
+        document = _plain(strict_json(raw))
     except (ValueError, RecursionError) as error:
         raise InvalidImageError(f"{what} is not valid JSON: {error}") from error
     if not isinstance(document, dict):
@@ -236,11 +235,6 @@ def _plain(value: t.Any, depth: int = 0) -> t.Any:
     if isinstance(value, dict):
         return {_plain(name): _plain(item, depth + 1) for name, item in value.items()}
     return value
-
-
-def _refuse(constant: str) -> t.NoReturn:
-    """Reject NaN and Infinity, which Python accepts and JSON does not."""
-    raise ValueError(constant)
 
 
 def object_field(fields: t.Mapping[str, t.Any], name: str) -> t.Mapping[str, t.Any]:

@@ -2,13 +2,15 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Text: make it safe to print, split what a user wrote, and parse and format sizes and times.
+"""Text: make it safe to print, split what a user wrote, parse JSON and times, and format sizes and times.
 
 Private to killinit.zot: it may change at any time.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 import typing as t
 from datetime import datetime, timezone
@@ -40,6 +42,31 @@ def text_problem(name: str, value: object) -> str | None:
         return f"{name} is {kind}, not text"
     kind = "boolean" if isinstance(value, bool) else "number" if isinstance(value, (int, float)) else "date"
     return f"{name} is the {kind} {value}, not text: quote it{UNQUOTED}"
+
+
+def strict_json(text: str | bytes) -> t.Any:
+    """Parse JSON. Raises ValueError or RecursionError, also for NaN and Infinity, which JSON does not have."""
+
+    def refuse(constant: str) -> t.NoReturn:
+        raise ValueError(constant)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def object_in(text: object) -> dict[str, t.Any]:
+    """The JSON object in a text or in bytes; empty for anything else."""
+    with contextlib.suppress(TypeError, ValueError, RecursionError):
+        found = json.loads(t.cast("str", text))
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def require_text(value: object) -> str:
+    """A value of a foreign document that must be text. Raises TypeError."""
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} instead of text")
+    return value
 
 
 def words(texts: t.Iterable[str]) -> list[str]:

@@ -11,7 +11,6 @@ The library requests handles proxies and certificates.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
@@ -25,6 +24,7 @@ from functools import partial
 from urllib.parse import urljoin, urlsplit
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidImageError, json_object
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import object_in
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import disk_errors
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import (
     ZotError,
@@ -283,11 +283,7 @@ def object_of(answer: Answer, what: str) -> dict[str, t.Any]:
 
 def codes_of(body: bytes) -> set[str]:
     """The error codes of a response. Zot wraps them in a list, except for wrong credentials."""
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return set()
-    errors = document.get("errors") if isinstance(document, dict) else None
+    errors = object_in(body).get("errors")
     found = [each.get("code") for each in errors if isinstance(each, dict)] if isinstance(errors, list) else []
     return {code for code in found if isinstance(code, str) and re.fullmatch("[A-Z_]{1,40}", code)}
 

@@ -22,7 +22,7 @@ import typing as t
 from urllib.parse import quote
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, require_text
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, elide
 
 if t.TYPE_CHECKING:
@@ -150,9 +150,7 @@ def _findings(fields: t.Mapping[str, t.Any]) -> t.Iterator[Finding]:
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{type(value).__name__} instead of text")
-    return printable(elide(value, _LONGEST_TEXT))
+    return printable(elide(require_text(value), _LONGEST_TEXT))
 
 
 # The name that Linux shows for the file: https://man7.org/linux/man-pages/man2/memfd_create.2.html

@@ -21,6 +21,7 @@ from urllib.parse import quote
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Manifest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest, is_tag
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import attachment_tag, is_attachment, is_upload
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import require_text
 from ansible_collections.killinit.zot.plugins.module_utils._registry.authfile import Account
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_api import Http
@@ -153,7 +154,7 @@ def search_images(
                 if isinstance(key, Reference):
                     found[key] = _searched(fields)
                 else:
-                    tags[key] = [_text(each["Tag"]) for each in fields["Images"]]
+                    tags[key] = [require_text(each["Tag"]) for each in fields["Images"]]
     return found, tags
 
 
@@ -196,10 +197,10 @@ def _attached(subject: str, fields: t.Mapping[str, t.Any]) -> Referrer:
     return Referrer(
         subject,
         _digest(fields["Digest"]),
-        _text(fields.get("ArtifactType") or "") or None,
-        _text(fields.get("MediaType") or "") or None,
+        require_text(fields.get("ArtifactType") or "") or None,
+        require_text(fields.get("MediaType") or "") or None,
         int(fields["Size"]),
-        {_text(each["Key"]): _text(each["Value"]) for each in fields.get("Annotations") or ()},
+        {require_text(each["Key"]): require_text(each["Value"]) for each in fields.get("Annotations") or ()},
     )
 
 
@@ -219,7 +220,7 @@ def _image(fields: t.Mapping[str, t.Any]) -> TaggedImage:
     return TaggedImage(
         tag,
         _digest(fields["Digest"]),
-        _text(fields["MediaType"]),
+        require_text(fields["MediaType"]),
         members,
         _time(fields.get("PushTimestamp")),
         _time(fields.get("LastPullTimestamp")),
@@ -231,26 +232,20 @@ def _image(fields: t.Mapping[str, t.Any]) -> TaggedImage:
 
 def _platform(fields: t.Mapping[str, t.Any]) -> str | None:
     # Zot writes the variant after the architecture: arm/v7.
-    os, architecture = _text(fields.get("Os") or ""), _text(fields.get("Arch") or "")
+    os, architecture = require_text(fields.get("Os") or ""), require_text(fields.get("Arch") or "")
     return f"{os}/{architecture}" if os and architecture and "unknown" not in (os, architecture) else None
 
 
 def _time(value: object) -> str | None:
-    text = _text(value or "")
+    text = require_text(value or "")
     return None if not text or text.startswith(_NEVER) else text
 
 
 def _digest(value: object) -> str:
-    text = _text(value)
+    text = require_text(value)
     if not is_digest(text):
         raise ValueError(text)
     return text
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
 
 
 @dataclass(frozen=True)
