@@ -19,7 +19,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.killinit.zot.plugins.plugin_utils._report import used_references
 from ansible_collections.killinit.zot.plugins.plugin_utils._report_files import FORMATS, Report
-from ansible_collections.killinit.zot.plugins.plugin_utils._settings import names_in, options_of, with_settings
+from ansible_collections.killinit.zot.plugins.plugin_utils._settings import names_in, option_names, with_settings
 
 _LISTS = ("namespaces", "problems", "at_risk", "stale")
 _CLUSTER = {
@@ -58,7 +58,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         self._variables = task_vars or {}
         given = with_settings("zot_report", self._task.args, self._templar, self._variables)
         self._task.args = given
-        settings = options_of("zot_report")
+        settings = option_names("zot_report")
         _result, options = self.validate_argument_spec(
             {**_OPTIONS, **{name: {"type": "raw", "no_log": name == "password"} for name in settings}}
         )

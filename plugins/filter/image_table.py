@@ -49,9 +49,9 @@ import typing as t
 def image_table(images: list[dict[str, t.Any]]) -> list[str]:
     """Return the heading and the lines."""
     # Imported late: Ansible loads every filter of the collection for each task.
-    from ansible_collections.killinit.zot.plugins.plugin_utils import _tables
+    from ansible_collections.killinit.zot.plugins.plugin_utils._tables import table_of_images
 
-    return _tables.image_table(images)
+    return table_of_images(images)
 
 
 class FilterModule:

@@ -87,7 +87,7 @@ def release(*, clusters: t.Sequence[Result], published: Result, rolled_back: Res
     }
 
 
-def rollback(*, rolled_back: Result, clusters: t.Sequence[Result], tags_only: bool) -> Report:
+def rolled_back_clusters(*, rolled_back: Result, clusters: t.Sequence[Result], tags_only: bool) -> Report:
     """The report of the playbook rollback, after the role zot_rollback has moved the shared tags."""
     ok = all(each["ok"] for each in clusters) and (tags_only or bool(clusters))
     failure = ["The shared tags are rolled back, but not all clusters.", *_lines(clusters)]

@@ -16,7 +16,7 @@ import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import without_architecture
 from ansible_collections.killinit.zot.plugins.plugin_utils import _release_reports
-from ansible_collections.killinit.zot.plugins.plugin_utils._tables import prune_table
+from ansible_collections.killinit.zot.plugins.plugin_utils._tables import table_of_tags
 
 Result = t.Mapping[str, t.Any]
 Report = t.Dict[str, t.Any]  # noqa: UP006 - Python 3.9 evaluates it
@@ -375,12 +375,12 @@ REPORTS: t.Mapping[str, t.Callable[..., t.Any]] = {
     "finished_cluster": _release_reports.finished_cluster,
     "restored_cluster": _release_reports.restored_cluster,
     "zot_release": _release_reports.release,
-    "rolled_back_clusters": _release_reports.rollback,
+    "rolled_back_clusters": _release_reports.rolled_back_clusters,
     "zot_rollout": rollout,
     "verify_problems": verify_problems,
     "used_images": used_images,
     "zot_verify": verify,
     "reported_cluster": _release_reports.report_cluster,
     "reported_clusters": _release_reports.report_clusters,
-    "prune_table": prune_table,
+    "prune_table": table_of_tags,
 }

@@ -41,7 +41,7 @@ _NEVER_ABSENT = ("in_use", "namespace")
 _MAY_BE_EMPTY = {"zot_publish": ("revision", "tags", "keep_previous")}
 
 
-def options_of(module: str) -> dict[str, str]:
+def option_names(module: str) -> dict[str, str]:
     """The option of each registry setting in a module."""
     if module not in CLUSTER_MODULES:
         return {name: name for name in SETTINGS}
@@ -98,7 +98,7 @@ def with_settings(
 ) -> dict[str, t.Any]:
     """The arguments of a task, with the settings that they omit. Raises AnsibleError."""
     found = Variables(templar, variables)
-    options = options_of(module)
+    options = option_names(module)
     # A role passes its variables unchanged, and an empty answer in AWX is null.
     given = {
         name: value

@@ -37,7 +37,7 @@ _WHY = {
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
 
 
-def image_table(images: list[dict[str, t.Any]]) -> list[str]:
+def table_of_images(images: list[dict[str, t.Any]]) -> list[str]:
     """The heading, and one line for each image."""
 
     def row(image: t.Mapping[str, t.Any]) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ def image_table(images: list[dict[str, t.Any]]) -> list[str]:
     return table([_IMAGE_HEADING, *map(row, images)])
 
 
-def prune_table(result: t.Mapping[str, t.Any]) -> list[str]:
+def table_of_tags(result: t.Mapping[str, t.Any]) -> list[str]:
     """The tags of a result of zot_prune as a table, and a last line with the totals."""
 
     def row(tag: t.Mapping[str, t.Any], action: str) -> tuple[str, ...]:

@@ -127,4 +127,4 @@ def test_every_module_gets_the_settings_that_it_has(name: str) -> None:
     assert (name in settings.CLUSTER_MODULES) is (name in GROUPS["cluster"])
     specs = importlib.import_module("ansible_collections.killinit.zot.plugins.module_utils._registry.spec")
     known = specs.CLUSTER_MODULE_OPTIONS if name in GROUPS["cluster"] else specs.Spec({}).for_module()["argument_spec"]
-    assert set(settings.options_of(name).values()) == set(known)
+    assert set(settings.option_names(name).values()) == set(known)

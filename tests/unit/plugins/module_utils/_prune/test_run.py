@@ -20,7 +20,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.killinit.zot.plugins.module_utils._prune import run as prune
 from ansible_collections.killinit.zot.plugins.modules import zot_prune
-from ansible_collections.killinit.zot.plugins.plugin_utils._tables import prune_table
+from ansible_collections.killinit.zot.plugins.plugin_utils._tables import table_of_tags
 from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
 from ansible_collections.killinit.zot.tests.unit.web_registry import DENIED, NAME_UNKNOWN, WebRegistry
 from ansible_collections.killinit.zot.tests.unit.web_server import Reply, Request, WebServer, running
@@ -142,7 +142,7 @@ def test_a_version_is_removed_only_if_the_option_matches_it(scene: Scene) -> Non
         False,
         {"not_commit"},
     )
-    assert len([line for line in prune_table(kept) if line.endswith("zot_prune_revisions is not set")]) == 3
+    assert len([line for line in table_of_tags(kept) if line.endswith("zot_prune_revisions is not set")]) == 3
     done = scene.prune(keep_last=2, revisions=r"[0-9a-f]{7,40}|\d+\.\d+\.\d+")
     assert tags_of(done["deleted"]) == sorted(versions)
 
@@ -515,7 +515,7 @@ def test_a_broken_revision_and_upload_tags(scene: Scene, monkeypatch: pytest.Mon
     kept = {each["tag"]: (each["reason"], each["missing"]) for each in done["kept"]}
     assert (kept[OLD], kept[MIDDLE], kept[NEW]) == (("keep_last", []), ("keep_last", []), ("broken", [lost]))
     assert kept[young] == ("upload", [])
-    table = prune_table(done)
+    table = table_of_tags(done)
     assert [line for line in table if NEW in line and "not whole" in line]
     heads = [each.path for each in scene.server.requests if each.method == "HEAD" and "sha256:" in each.path]
     assert len(heads) == len(set(heads)) == 6
