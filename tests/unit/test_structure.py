@@ -84,6 +84,19 @@ def test_dependencies_point_one_way(path: Path) -> None:
         assert {name.partition(".")[0] for name in utils_of(path)} <= {folder} | BELOW[folder]
 
 
+CONTROLLER = sorted(path for folder in ("action", "filter", "lookup") for path in PLUGINS.glob(f"{folder}/*.py"))
+
+
+@pytest.mark.parametrize("path", CONTROLLER, ids=ids(CONTROLLER))
+def test_plugins_of_the_controller_use_plugin_utils_only(path: Path) -> None:
+    assert utils_of(path) == set()
+
+
+def test_the_controller_needs_no_room_of_a_module() -> None:
+    used = {name.partition(".")[0] for path in PLUGINS.glob("plugin_utils/*.py") for name in utils_of(path)}
+    assert used == {"_oci", "_registry"}
+
+
 def test_imports_have_no_cycle() -> None:
     graph = {name_of(path): utils_of(path) for path in UTILS}
     while graph:
