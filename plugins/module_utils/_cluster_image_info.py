@@ -328,11 +328,7 @@ class _TaggedImages:
         )
 
     def _tags(
-        self,
-        reference: Reference,
-        digest: str,
-        by_repository: t.Mapping[str, Reference],
-        uses: t.Sequence[ImageInUse],
+        self, reference: Reference, digest: str, by_repository: t.Mapping[str, Reference], uses: t.Sequence[ImageInUse]
     ) -> tuple[list[str], str | None]:
         """The tags that refer to a digest, and its risk: C(missing), C(untagged), C(shared_tag) or None.
 

@@ -69,10 +69,7 @@ def table_of_tags(result: t.Mapping[str, t.Any]) -> list[str]:
         size = "-" if tag["size"] is None else size_text(tag["size"])
         return tag["repository"], tag["tag"], _age(tag["age"]), size, action, why
 
-    rows = [
-        *(row(each, "remove") for each in result["deleted"]),
-        *(row(each, "keep") for each in result["kept"]),
-    ]
+    rows = [*(row(each, "remove") for each in result["deleted"]), *(row(each, "keep") for each in result["kept"])]
     rows.sort(key=lambda each: each[0])
     count, freed = len(result["deleted"]), size_text(result["freeable"])
     return [

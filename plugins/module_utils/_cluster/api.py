@@ -189,12 +189,7 @@ class ApiClient:
             yield from self._pages(resource, namespace, [], "application/json", None)
 
     def _pages(
-        self,
-        resource: str,
-        namespace: str | None,
-        query: t.Sequence[tuple[str, str]],
-        accept: str,
-        limit: int | None,
+        self, resource: str, namespace: str | None, query: t.Sequence[tuple[str, str]], accept: str, limit: int | None
     ) -> t.Iterator[t.List[Object]]:  # noqa: UP006
         version, _name, kind = api_of(resource)
         paging = [("limit", str(limit))] if limit else []

@@ -49,10 +49,7 @@ _PATTERNS: t.Sequence[tuple[str, re.Pattern[str]]] = [
         ("never", r"is not present with pull policy of Never"),
         ("platform", r"no match for platform|no image found in (?:image index|manifest list) for architecture"),
         ("disk", r"no space left on device|disk quota exceeded"),
-        (
-            "plain_http",
-            r"server gave HTTP response to HTTPS client|first record does not look like a TLS handshake",
-        ),
+        ("plain_http", r"server gave HTTP response to HTTPS client|first record does not look like a TLS handshake"),
         ("timeout", r"TLS handshake timeout"),
         ("tls", r"x509:|tls: |HTTP request to an HTTPS server"),
         ("host", r"no such host|server misbehaving|name resolution|\blookup [^ ]+(?: on [^ ]+)?:.* i/o timeout"),

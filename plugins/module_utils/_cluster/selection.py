@@ -45,14 +45,7 @@ class Selection:
 
     def nothing(self, message: str, resource: str = "workloads", *, hint: str | None = None) -> ClusterError:
         """The error for a selection that finds no *resource*."""
-        return ClusterError(
-            message,
-            verb="find",
-            resource=resource,
-            namespace=self.namespace,
-            status=404,
-            hint=hint,
-        )
+        return ClusterError(message, verb="find", resource=resource, namespace=self.namespace, status=404, hint=hint)
 
     def require_namespace(self, client: Client, resource: str = "workloads") -> None:
         """Raise ClusterError if the namespace does not exist."""

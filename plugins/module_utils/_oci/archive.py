@@ -35,10 +35,7 @@ Files = t.Union[Tar, Directory]
 
 # The annotations of index.json that name an image: those of containerd and Docker, and that of the specification.
 _NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
-_CONFIGURATIONS = (
-    "application/vnd.oci.image.config.v1+json",
-    "application/vnd.docker.container.image.v1+json",
-)
+_CONFIGURATIONS = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
 # An index that lists indexes has two levels. The limits end the search in a malicious archive.
 _LEVELS, _MANIFESTS_LIMIT = 4, 1000
 

@@ -313,17 +313,7 @@ class Archive:
 # its Go types. The conversion drops Docker's own fields (Healthcheck, OnBuild, Shell, Hostname, …). ArgsEscaped, which
 # BuildKit sets and only Windows uses, is missing too: skopeo drops it up to 1.11 and keeps it since 1.12.
 _TOP = ("architecture", "os", "variant", "os.version", "os.features", "author")
-_CONTAINER = (
-    "User",
-    "ExposedPorts",
-    "Env",
-    "Entrypoint",
-    "Cmd",
-    "Volumes",
-    "WorkingDir",
-    "Labels",
-    "StopSignal",
-)
+_CONTAINER = ("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal")
 _HISTORY = ("created_by", "author", "comment", "empty_layer")
 
 

@@ -166,10 +166,7 @@ def _used(images: t.Iterable[TaggedImage], use: ImagesInUse) -> ImagesInUse:
 
 
 def _reasons(
-    groups: t.Mapping[str, t.Sequence[TaggedImage]],
-    rules: PruneRules,
-    use: ImagesInUse,
-    broken: t.Container[str],
+    groups: t.Mapping[str, t.Sequence[TaggedImage]], rules: PruneRules, use: ImagesInUse, broken: t.Container[str]
 ) -> dict[str, str | None]:
     """Why each revision is kept; None for a revision that is removed.
 
@@ -252,11 +249,6 @@ def _of_upload(
     since = _time(groups[revision or ""]) if is_removed else None
     needed = created is not None and created >= rules.uploaded_before and (since is None or created > since)
     is_used = image.tag in use.tags or (_uses(image, use) and image.digest not in kept)
-    checks = (
-        (NAME, _named(image.tag, rules)),
-        (IN_USE, is_used),
-        (UNKNOWN_AGE, created is None),
-        (UPLOAD, needed),
-    )
+    checks = ((NAME, _named(image.tag, rules)), (IN_USE, is_used), (UNKNOWN_AGE, created is None), (UPLOAD, needed))
     reason = next((name for name, applies in checks if applies), None)
     return Decision(image.tag, reason is None, reason or UPLOAD, revision, image, created)

@@ -197,16 +197,8 @@ _CAUSES: t.Mapping[str, tuple[str, str, str]] = {
         "{host} limits the rate of requests",
         "Wait: kubelet tries again. Or start fewer pods at once, or raise the registry's limit",
     ),
-    "quota": (
-        "quota_exceeded",
-        "a quota of {host} is used up",
-        "Free space in the registry, or raise the quota",
-    ),
-    "broken": (
-        "registry_failing",
-        "{host} answers with a server error",
-        "Check the registry's log",
-    ),
+    "quota": ("quota_exceeded", "a quota of {host} is used up", "Free space in the registry, or raise the quota"),
+    "broken": ("registry_failing", "{host} answers with a server error", "Check the registry's log"),
     "disk": (
         "disk_full",
         "the disk of the node is full",

@@ -68,10 +68,7 @@ _PATTERNS: t.Sequence[tuple[str, str]] = (
             r"|Digest did not match, expected"
         ),
     ),
-    (
-        "tls",
-        r"x509:|tls: |server gave HTTP response to HTTPS client|HTTP request (?:was sent )?to (?:an )?HTTPS",
-    ),
+    ("tls", r"x509:|tls: |server gave HTTP response to HTTPS client|HTTP request (?:was sent )?to (?:an )?HTTPS"),
     # Zot uses one error code for quota and rate limit, but only the quota names its limit (Zot: pkg/api/quota.go).
     ("quota_exceeded", r"TOOMANYREQUESTS: .*\blimit:[0-9]"),
     ("rate_limited", r"TOOMANYREQUESTS: |too many requests|\b(?:status(?: code)?:?|StatusCode:) 429"),

@@ -326,7 +326,5 @@ def ended_by_signals(give_up: t.Callable[[ZotError], None]) -> t.Iterator[list[t
 
 def _interrupted(by: str) -> ZotError:
     return ZotError(
-        "tool_failed",
-        f"the task was interrupted by {by}",
-        hint="Run it again: completed writes are not repeated.",
+        "tool_failed", f"the task was interrupted by {by}", hint="Run it again: completed writes are not repeated."
     )

@@ -128,10 +128,7 @@ R = t.TypeVar("R", bound=_Request)
 
 
 def require_distinct(
-    requests: t.Iterable[R],
-    kind: str,
-    read: t.Container[Reference] = (),
-    name: t.Callable[[R], str] | None = None,
+    requests: t.Iterable[R], kind: str, read: t.Container[Reference] = (), name: t.Callable[[R], str] | None = None
 ) -> dict[Reference, R]:
     """The request that writes each tag. Raises ZotError if two requests would write a tag.
 
@@ -281,11 +278,7 @@ def _joined(first: ZotError, errors: t.Sequence[ZotError], end: str) -> str:
 
 
 def report(
-    outcomes: t.Sequence[Outcome],
-    *,
-    single: bool,
-    moves: t.Sequence[Move] | None = None,
-    unmoved: str | None = None,
+    outcomes: t.Sequence[Outcome], *, single: bool, moves: t.Sequence[Move] | None = None, unmoved: str | None = None
 ) -> dict[str, t.Any]:
     """The result of a task: C(image) for a *single* request or C(images) for a list, C(tags) and C(diff).
 

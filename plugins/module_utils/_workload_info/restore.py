@@ -97,11 +97,7 @@ def runs_lost_image(pod: Object, registry: RegistryImages, rollback: Rollback) -
 
 
 def _restored(
-    container: Container,
-    record: ReleaseRecord,
-    recorded: RecordedImage,
-    registry: RegistryImages,
-    rollback: Rollback,
+    container: Container, record: ReleaseRecord, recorded: RecordedImage, registry: RegistryImages, rollback: Rollback
 ) -> ImageVerdict:
     """The verdict with the image that the record says the container had, or with the revision that the user named."""
     use, before = container.use, known_reference(recorded.before)

@@ -148,11 +148,7 @@ def _run(client: Client, registry: Registry, query: WorkloadQuery) -> dict[str, 
 
 
 def _assess(
-    cluster: Workloads,
-    everything: Workloads,
-    registry: RegistryImages,
-    query: WorkloadQuery,
-    waited: int | None,
+    cluster: Workloads, everything: Workloads, registry: RegistryImages, query: WorkloadQuery, waited: int | None
 ) -> dict[str, t.Any]:
     selection, policy = query.selection, query.policy
     unreadable = [dict(each) for each in cluster.unreadable]
