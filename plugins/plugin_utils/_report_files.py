@@ -9,25 +9,33 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import json
 import os
 import tempfile
 import typing as t
 from datetime import datetime, timezone
+from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, size_text
 from ansible_collections.killinit.zot.plugins.plugin_utils._exposure import where_it_runs
 from ansible_collections.killinit.zot.plugins.plugin_utils._report import (
     Dict,
+    Page,
     Repository,
     Uses,
     page_of,
     repository_of,
+    seconds,
+    shown,
     uses_of,
 )
-from ansible_collections.killinit.zot.plugins.plugin_utils._report_html import html
 from ansible_collections.killinit.zot.plugins.plugin_utils._report_markdown import markdown
 
 FORMATS = (".html", ".md", ".json")
@@ -133,3 +141,35 @@ def _replace(path: str, parts: t.Iterable[str]) -> None:
             f"The report {path} cannot be written on the controller: {error.strerror}. Name a file in a directory that"
             " exists and is writable."
         ) from None
+
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "playbooks" / "templates"
+
+
+def html(page: Page) -> str:
+    """The text of the page.
+
+    Tags, labels and messages come from a registry or a cluster, and may be hostile. Therefore every value that the
+    template prints is escaped, and the filter C(safe) does not exist.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        finalize=_printed,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    del environment.filters["safe"]
+    environment.filters.update(age=page.age, csp_hash=_csp_hash, seconds=seconds, size=size_text)
+    return environment.get_template("report.html.j2").render(vars(page))
+
+
+def _csp_hash(script: str) -> str:
+    """The hash of an inline script for a content security policy, so that a browser runs no other script."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
+
+
+def _printed(value: object) -> object:
+    """The text of a value, which Jinja then escapes, unless a part of the template has created it."""
+    return value if isinstance(value, Markup) else printable(shown(value))

@@ -18,7 +18,6 @@ import pytest
 
 pytest.importorskip("jinja2")
 report_file = pytest.importorskip("ansible_collections.killinit.zot.plugins.plugin_utils._report")
-html_file = pytest.importorskip("ansible_collections.killinit.zot.plugins.plugin_utils._report_html")
 markdown_file = pytest.importorskip("ansible_collections.killinit.zot.plugins.plugin_utils._report_markdown")
 files = pytest.importorskip("ansible_collections.killinit.zot.plugins.plugin_utils._report_files")
 
@@ -40,7 +39,7 @@ def render(given: Dict, kind: str, newest: int = 10) -> str:
     uses = report_file.uses_of(given["clusters"], given["registry"])
     found = [report_file.repository_of(each, uses, newest) for each in given["repositories"]]
     page = report_file.page_of(given, found)
-    text: str = html_file.html(page) if kind == "html" else markdown_file.markdown(page)
+    text: str = files.html(page) if kind == "html" else markdown_file.markdown(page)
     return text
 
 
@@ -194,7 +193,7 @@ def test_hostile_text_is_text_in_html(text: str) -> None:
     """It makes no element and no attribute, and a reader sees it."""
     harmless, page = Page(render(filled("x"), "html")), Page(render(filled(text), "html"))
     assert page.elements == harmless.elements
-    printable = html_file.printable(text)
+    printable = files.printable(text)
     texts = page.text + "".join(value for _name, value in page.values)
     numbers = set(re.findall(r"x(\d+)", harmless.text + "".join(value for _name, value in harmless.values)))
     # Times that are none, and the digests of members, are not shown.
@@ -229,11 +228,11 @@ def test_hostile_text_is_text_in_markdown(text: str) -> None:
         parsed(render(filled(text), "md")),
     )
     assert elements(hostile) == elements(harmless)
-    assert html_file.printable(text).strip() in texts
+    assert files.printable(text).strip() in texts
 
 
 def test_the_template_cannot_leave_out_the_escape() -> None:
-    text = (html_file.TEMPLATES / "report.html.j2").read_text(encoding="utf-8")
+    text = (files.TEMPLATES / "report.html.j2").read_text(encoding="utf-8")
     assert not re.search(r"\bsafe\b|autoescape|Markup", text)
 
 
