@@ -268,12 +268,9 @@ rc:
   sample: 1
 """
 
-import time
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import cluster_module, connect
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, InvalidNameError
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import PullKey
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullCredentials
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.info import run
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state import Scope
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
@@ -281,7 +278,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
     CLUSTER_MODULE_OPTIONS,
     open_registries,
     options_beside_a_cluster,
-    seconds_option,
 )
 
 
@@ -302,25 +298,13 @@ def main() -> None:
         },
         required_together=[("repair_username", "repair_password")],
     )
-    params = module.params
-    username, password = params["repair_username"], params["repair_password"]
-    credentials = PullCredentials(username, password) if username and password else None
     try:
         with open_registries(module._module) as task:
-            scope = Scope.of(params)
-            within = params["expires_within"]
-            seconds = seconds_option("expires_within", within) if within is not None else 0
-            options = options_beside_a_cluster(params)
-            client = connect(module)
-            repaired = params["assume_repaired"]
-            result = run(client, task, options, scope, credentials=credentials, assume_repaired=repaired)
+            scope = Scope.of(module.params)
+            result = run(connect(module), task, options_beside_a_cluster(module.params), scope)
     except (ZotError, ClusterError, InvalidNameError) as error:
         module.fail_json(**error.for_ansible())
-    key = PullKey(**result["key"]) if result["key"] and seconds else None
-    warning = key.expiry_text(time.time(), seconds) if key else None
-    if warning:
-        module.warn(f"{warning} Run the playbook killinit.zot.rotate.")
-    module.exit_json(changed=False, **result)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
     REPLACEABLE,
     TYPE,
     EntryUpdate,
-    PullCredentials,
     PullSecret,
     secret_names,
     service_account_of,
@@ -58,31 +57,22 @@ class Repair:
         return {"action": self.action, "changes": list(self.changes), "service_accounts": list(self.accounts)}
 
 
-def run(
-    client: Client,
-    task: Task,
-    options: Options,
-    scope: Scope,
-    *,
-    credentials: PullCredentials | None = None,
-    assume_repaired: bool = False,
-) -> dict[str, t.Any]:
-    """Return the verdict on a scope. With *assume_repaired*, predict the verdict after a repair with *credentials*.
-
-    Raises ClusterError and ZotError.
-    """
+def run(client: Client, task: Task, options: Options, scope: Scope) -> dict[str, t.Any]:
+    """Return the verdict on a scope. Raises ClusterError and ZotError."""
     state = read_state(client, scope)
     checks = _checks(state, task, options)
-    repair = plan_repair(state, checks, credentials)
-    if assume_repaired:
-        state = repaired(state, repair, credentials)
+    repair = plan_repair(state, checks)
+    if scope.assume_repaired:
+        state = repaired(state, repair)
         checks = _checks(state, task, options)
-        repair = plan_repair(state, checks, credentials)
+        repair = plan_repair(state, checks)
     found, key = problems(checks), held_key(state.secret, scope.registry)
     # The registry refuses an expired key like a wrong password.
     expired = list(filter(None, [key.expiry_text(time.time(), 0)])) if key and found else []
+    expires = key.expiry_text(time.time(), scope.warned) if key and scope.warned is not None else None
     unread = [each for each in map(unreadable_text, state.unreadable) if not any(each in text for text in found)]
     return {
+        "changed": False,
         "namespace": scope.namespace,
         "name": scope.secret,
         "registry": scope.registry,
@@ -96,6 +86,8 @@ def run(
         "problems": [*expired, *found, *(printable(f"{each}.") for each in unread)],
         "unreadable": [dict(each) for each in state.unreadable],
         "repair": repair.for_ansible(),
+        # Ansible shows them.
+        **({"warnings": [f"{expires} Run the playbook killinit.zot.rotate."]} if expires else {}),
     }
 
 
@@ -111,8 +103,8 @@ def _first_user(state: State) -> str | None:
     return printable(names[0]) if names else None
 
 
-def plan_repair(state: State, checks: t.Sequence[Check], credentials: PullCredentials | None) -> Repair:
-    """The repair for failed checks. The secret does not change if it already has exactly these credentials.
+def plan_repair(state: State, checks: t.Sequence[Check]) -> Repair:
+    """The repair for failed checks. The secret does not change if it already has exactly the credentials of the scope.
 
     There is no repair for a secret that something else uses.
     """
@@ -122,7 +114,7 @@ def plan_repair(state: State, checks: t.Sequence[Check], credentials: PullCreden
         return Repair(accounts)
     old = state.content or PullSecret.read({})
     update = old.with_entry(*state.scope.names)
-    changes = update.changes(credentials)
+    changes = update.changes(state.scope.credentials)
     if state.secret is None:
         return Repair(accounts, "create", update, changes)
     if old.type not in REPLACEABLE:
@@ -134,17 +126,17 @@ def plan_repair(state: State, checks: t.Sequence[Check], credentials: PullCreden
     return Repair(accounts, action, update, changes)
 
 
-def repaired(state: State, repair: Repair, credentials: PullCredentials | None) -> State:
+def repaired(state: State, repair: Repair) -> State:
     """The state after a repair, without writing anything. Raises ZotError if the credentials are missing."""
     scope, secret = state.scope, state.secret
     if repair.update:
-        if not credentials:
+        if not scope.credentials:
             raise ZotError(
                 "invalid_option",
                 f"assume_repaired needs the credentials for the {scope.title}",
                 hint="Set repair_username and repair_password.",
             )
-        secret = {"kind": "Secret", "type": TYPE, "data": {FIELDS[TYPE]: repair.update.data(credentials)}}
+        secret = {"kind": "Secret", "type": TYPE, "data": {FIELDS[TYPE]: repair.update.data(scope.credentials)}}
     accounts = dict(state.service_accounts or {})
     for name in repair.accounts:
         names = (*secret_names(accounts[name]), scope.secret)

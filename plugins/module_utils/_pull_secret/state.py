@@ -27,6 +27,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
 )
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
+    PullCredentials,
     PullSecret,
     SecretEntry,
     secret_names,
@@ -40,7 +41,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.registry im
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
 from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import settable
-from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import references_option, registry_option
+from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
+    references_option,
+    registry_option,
+    seconds_option,
+)
 
 # The timeout of a probe, and the time after which no probe starts, in seconds. All probes end within the sum of both.
 LONGEST_PROBE = 15
@@ -52,21 +57,36 @@ REFUSALS = ("unauthorized", "denied")
 
 @dataclass(frozen=True)
 class Scope:
-    """The pull secret, the workloads and the images that the options of a task select."""
+    """The pull secret, the workloads and the images that the options of a task select.
+
+    *credentials* are those that a repair would write, and with *assume_repaired* the verdict is that after the repair.
+    A key that expires within *warned* seconds leads to a warning; None without warnings.
+    """
 
     selection: Selection
     secret: str
     registry: str
     images: tuple[Reference, ...] = ()
     aliases: tuple[str, ...] = ()
+    credentials: PullCredentials | None = field(default=None, repr=False)
+    assume_repaired: bool = False
+    warned: int | None = None
 
     @classmethod
     def of(cls, params: t.Mapping[str, t.Any]) -> Scope:
-        """Parse the options. Raises ZotError or InvalidNameError for an invalid option."""
-        registry = registry_option(params["registry"])
-        images = references_option("images", params["images"], registry)
-        aliases = tuple(map(registry_option, words(params["registry_aliases"])))
-        return cls(Selection.of(params), object_name(params["name"]), registry, images, aliases)
+        """Parse the options, of which a module may lack some. Raises ZotError or InvalidNameError."""
+        registry, within = registry_option(params["registry"]), params.get("expires_within")
+        username, password = params.get("repair_username"), params.get("repair_password")
+        return cls(
+            Selection.of(params),
+            object_name(params["name"]),
+            registry,
+            references_option("images", params["images"], registry),
+            tuple(map(registry_option, words(params["registry_aliases"]))),
+            PullCredentials(username, password) if username and password else None,
+            params.get("assume_repaired", False),
+            None if within is None else seconds_option("expires_within", within),
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
