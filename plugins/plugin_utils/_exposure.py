@@ -53,6 +53,13 @@ def repository_in(reference: str, registry: str) -> str:
     return path if path and "/" not in tag else name
 
 
+def used_images(*, result: Fields) -> list[str]:
+    """The images in use that zot_cluster_image_info returns, by digest. One that the registry lacks has no digest."""
+    used = [each for each in result["images"] if any(one["use"] != "history" for one in each["used_by"])]
+    names = [each["reference"].partition("@")[0] + (f"@{each['digest']}" if each["digest"] else "") for each in used]
+    return list(dict.fromkeys(names))
+
+
 def exposures_of(clusters: t.Iterable[Fields], scans: t.Iterable[Fields], registry: str) -> list[Exposure]:
     """The images in use with what is known about them, the worst first, and then those that are not known."""
     # Two repositories can have an image with the same digest.

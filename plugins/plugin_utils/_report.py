@@ -13,7 +13,12 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import parse_time
-from ansible_collections.killinit.zot.plugins.plugin_utils._exposure import Exposure, exposures_of, repository_in
+from ansible_collections.killinit.zot.plugins.plugin_utils._exposure import (
+    Exposure,
+    exposures_of,
+    repository_in,
+    used_images,
+)
 
 Dict = t.Mapping[str, t.Any]
 # The users of each image, by its repository and digest, each with the risk of the image in the cluster of the user.
@@ -231,14 +236,8 @@ def uses_of(clusters: t.Iterable[Dict], registry: str) -> Uses:
 
 def used_references(clusters: t.Iterable[Dict]) -> list[str]:
     """The images that pods run or may start, by digest. What only a history uses is not scanned."""
-    return list(
-        dict.fromkeys(
-            f"{image['reference'].partition('@')[0]}@{image['digest']}"
-            for cluster in clusters
-            for image in cluster["images"]
-            if image["digest"] and any(user["use"] != "history" for user in image["used_by"])
-        )
-    )
+    images = [image for cluster in clusters for image in cluster["images"]]
+    return [each for each in used_images(result={"images": images}) if "@" in each]
 
 
 def _cluster(found: Dict, registry: str) -> Cluster:

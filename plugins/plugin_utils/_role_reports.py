@@ -16,6 +16,7 @@ import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import without_architecture
 from ansible_collections.killinit.zot.plugins.plugin_utils import _release_reports
+from ansible_collections.killinit.zot.plugins.plugin_utils._exposure import used_images
 from ansible_collections.killinit.zot.plugins.plugin_utils._tables import table_of_tags
 
 Result = t.Mapping[str, t.Any]
@@ -243,13 +244,6 @@ def verify_problems(*, repair: t.Any, at_risk: t.Any) -> list[str]:
     if at_risk not in ("report", "fail", "ignore"):
         found.append(f"zot_verify_at_risk is {at_risk}, but must be report, fail or ignore. Correct the variable.")
     return found
-
-
-def used_images(*, result: Result) -> list[str]:
-    """The images in use that zot_cluster_image_info returns, by digest. One that the registry lacks has no digest."""
-    used = [each for each in result["images"] if any(one["use"] != "history" for one in each["used_by"])]
-    names = [each["reference"].partition("@")[0] + (f"@{each['digest']}" if each["digest"] else "") for each in used]
-    return list(dict.fromkeys(names))
 
 
 def verify(*, result: Result, scan: Result, at_risk: str, gate: bool) -> Report | None:

@@ -194,8 +194,13 @@ def _config(files: Files, name: str) -> dict[str, t.Any]:
         raise InvalidArchiveError(
             f"{files.path} has no JSON member {name!r}, which its manifest.json names as the configuration"
         )
+    return canonical_config(_object(files, repr(name), raw))
+
+
+def _object(files: Files, name: str, raw: bytes) -> dict[str, t.Any]:
+    """The JSON object in a member. Raises InvalidArchiveError."""
     try:
-        return canonical_config(json_object(raw, f"the member {name!r} of {files.path}"))
+        return json_object(raw, f"the member {name} of {files.path}")
     except InvalidImageError as error:
         raise InvalidArchiveError(str(error)) from error
 
@@ -284,10 +289,7 @@ def _index_images(files: Files, raw: bytes) -> list[_Listed]:
 
 
 def _entries(files: Files, name: str, raw: bytes) -> list[dict[str, t.Any]]:
-    try:
-        entries = json_object(raw, f"the member {name} of {files.path}").get("manifests") or []
-    except InvalidImageError as error:
-        raise InvalidArchiveError(str(error)) from error
+    entries = _object(files, name, raw).get("manifests") or []
     if not isinstance(entries, list) or not all(
         isinstance(entry, dict) and re.fullmatch(r"sha256:[0-9a-f]{64}", str(entry.get("digest"))) for entry in entries
     ):
@@ -323,10 +325,7 @@ def _variants(files: Files, entry: t.Mapping[str, t.Any], visited: set[str], lev
 def _verified(files: Files, digest: str, raw: bytes) -> dict[str, t.Any]:
     if sha256(raw) != digest:
         raise InvalidArchiveError(f"{files.path} is damaged: the member {blob(digest)} has the digest {sha256(raw)}")
-    try:
-        return json_object(raw, f"the member {blob(digest)} of {files.path}")
-    except InvalidImageError as error:
-        raise InvalidArchiveError(str(error)) from error
+    return _object(files, blob(digest), raw)
 
 
 def _blob_layers(files: Files, manifest: str) -> tuple[str, ...]:
