@@ -240,6 +240,16 @@ def template_of(workload: Object) -> Object:
     return t.cast("Object", specification["template"])
 
 
+def secret_names(owner: Object) -> list[str]:
+    """The pull secrets that the specification of a pod, or a service account, names."""
+    return [each["name"] for each in owner.get("imagePullSecrets") or () if each.get("name")]
+
+
+def service_account_of(specification: Object) -> str:
+    """The service account of a pod."""
+    return str(specification.get("serviceAccountName") or specification.get("serviceAccount") or "default")
+
+
 def image_uses(specification: Object) -> list[ImageUse]:
     """Every image that a pod specification names, with its pull policy or the default of Kubernetes.
 

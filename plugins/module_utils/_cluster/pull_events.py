@@ -23,8 +23,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     controller_of,
     image_uses,
     is_unreadable_secret,
+    secret_names,
+    service_account_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import secret_names, service_account_of
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import parse_time
 
 _CRASHED = frozenset({"CrashLoopBackOff", "RunContainerError"})

@@ -9,31 +9,38 @@ Private to killinit.zot: it may change at any time.
 The rules are those of Kubernetes 1.37, https://github.com/kubernetes/kubernetes/tree/v1.37.2/pkg/credentialprovider:
 secrets/secrets.go reads the secret, config.go an entry, keyring.go matches. Not implemented: entries for Docker Hub,
 which also match images that name no registry.
+
+An annotation says which API key an entry holds, with a fingerprint: it says nothing of what somebody else writes later.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
+import hashlib
 import json
 import re
 import typing as t
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from urllib.parse import unquote
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, strict_json
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import (
+    object_in,
+    parse_time,
+    printable,
+    strict_json,
+)
 
 # The field that contains the entries, by the type of the secret.
 FIELDS: t.Mapping[str, str] = {
     "kubernetes.io/dockerconfigjson": ".dockerconfigjson",
     "kubernetes.io/dockercfg": ".dockercfg",
 }
-
 # The type of the secrets that a repair writes.
 TYPE = "kubernetes.io/dockerconfigjson"
-
 # The types of the secrets that a repair may replace. Something else uses a secret of any other type.
 REPLACEABLE = (*FIELDS, "Opaque")
 
@@ -62,11 +69,6 @@ class SecretEntry:
     username: str
     password: str = field(repr=False)
     contradicts: bool
-
-    @property
-    def host(self) -> str:
-        """The registry that it applies to, which may contain C(*)."""
-        return self.key.partition("/")[0]
 
     @property
     def is_complete(self) -> bool:
@@ -210,16 +212,6 @@ def hidden_texts(secret: Object) -> t.Iterator[str]:
                 yield value
 
 
-def secret_names(owner: Object) -> list[str]:
-    """The pull secrets that the specification of a pod, or a service account, names."""
-    return [each["name"] for each in owner.get("imagePullSecrets") or () if each.get("name")]
-
-
-def service_account_of(specification: Object) -> str:
-    """The service account of a pod."""
-    return str(specification.get("serviceAccountName") or specification.get("serviceAccount") or "default")
-
-
 def kubelet_key(name: str) -> str | None:
     """How kubelet parses the key of an entry: C(host[:port][/path]), or None if kubelet ignores it."""
     text = name if _SCHEME.match(name) else f"https://{name}"
@@ -336,3 +328,71 @@ def _split_port(address: str) -> tuple[str, str]:
 def _fits_glob(glob: str, part: str) -> bool:
     # An address can contain only the star of Go's patterns. fnmatch is fast even with many stars.
     return fnmatchcase(part, glob.replace("[", "[[]"))
+
+
+# A JSON object with an entry for each registry.
+API_KEYS = "killinit.zot/api-keys"
+
+
+@dataclass(frozen=True)
+class PullKey:
+    """An API key in a pull secret, without the key itself. *expires_at* is a time of RFC 3339, or None for never."""
+
+    uuid: str
+    label: str
+    expires_at: str | None
+
+    def expiry_text(self, now: float, within: float) -> str | None:
+        """A sentence if the key has expired, or expires *within* some seconds. Zot only says that it is not valid."""
+        expires = parse_time(self.expires_at)
+        if expires is None or expires.timestamp - now > within:
+            return None
+        word = "has expired" if expires.timestamp <= now else "expires"
+        return printable(f"The API key {self.uuid} ({self.label}) {word} at {self.expires_at}.")
+
+    def for_ansible(self) -> dict[str, t.Any]:
+        """The value of C(key) in a result. The texts are escaped: they come from a cluster."""
+        return {name: value and printable(value) for name, value in asdict(self).items()}
+
+
+def held_key(secret: Object | None, registry: str) -> PullKey | None:
+    """The API key in the entry of *registry*; None if the entry holds something else, or if nothing is known of it."""
+    credentials = held_credentials(secret, registry)
+    record = _records(secret).get(registry)
+    with contextlib.suppress(KeyError, TypeError):
+        if credentials and record["fingerprint"] == _fingerprint(credentials.password):  # type: ignore[index]
+            expires = record["expires_at"]  # type: ignore[index]
+            return PullKey(str(record["uuid"]), str(record["label"]), None if expires is None else str(expires))  # type: ignore[index]
+    return None
+
+
+def held_credentials(secret: Object | None, registry: str) -> PullCredentials | None:
+    """The user name and the password in the entry of *registry*; None if there is no such entry."""
+    found = [each for each in PullSecret.read(secret or {}).entries if each.key == registry]
+    return PullCredentials(found[-1].username, found[-1].password) if found else None
+
+
+def key_annotation(secret: Object | None, registries: t.Iterable[str], key: PullKey, password: str) -> dict[str, str]:
+    """The annotation of a secret whose entries of *registries* hold *key*. *password* is the key itself."""
+    entry = {**asdict(key), "fingerprint": _fingerprint(password)}
+    return {API_KEYS: json.dumps({**_records(secret), **dict.fromkeys(registries, entry)}, sort_keys=True)}
+
+
+def key_label(server: str, namespace: str, secret: str, accounts: t.Mapping[str, Object] | None) -> str | None:
+    """The label of the keys of a pull secret. None if the service accounts are not known.
+
+    Two clusters may have the same address, for example that of a tunnel, and would revoke the keys of each other. The
+    identifier of the service account default, which each namespace has, differs.
+    """
+    identifier = (accounts or {}).get("default", {}).get("metadata", {}).get("uid")
+    host = server.partition("://")[2] or server
+    return f"{namespace}/{secret} at {host.rstrip('/')} ({identifier[:8]})" if identifier else None
+
+
+def _records(secret: Object | None) -> dict[str, t.Any]:
+    return object_in(((secret or {}).get("metadata", {}).get("annotations") or {}).get(API_KEYS))
+
+
+def _fingerprint(password: str) -> str:
+    # An API key has 128 random bits, so nobody finds it by its fingerprint.
+    return hashlib.sha256(password.encode()).hexdigest()[:16]

@@ -15,14 +15,14 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Readings
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, is_name
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, is_name, secret_names
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import PullFailure
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import PullKey, held_key
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
+    PullKey,
     PullSecret,
     SecretEntry,
-    secret_names,
+    held_key,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference

@@ -12,15 +12,19 @@ from __future__ import annotations
 import typing as t
 from dataclasses import asdict, dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, name_of, template_of
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
+    Object,
+    name_of,
+    secret_names,
+    service_account_of,
+    template_of,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
     REPLACEABLE,
     PullSecret,
     SecretEntry,
     printable_key,
-    secret_names,
-    service_account_of,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable

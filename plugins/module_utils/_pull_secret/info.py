@@ -15,16 +15,19 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_text
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import template_of
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import held_key, key_label
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
+    secret_names,
+    service_account_of,
+    template_of,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
     REPLACEABLE,
     TYPE,
     EntryUpdate,
     PullSecret,
-    secret_names,
-    service_account_of,
+    held_key,
+    key_label,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.checks import (

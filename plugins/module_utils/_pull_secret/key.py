@@ -18,8 +18,12 @@ from dataclasses import asdict, dataclass, field, replace
 from ansible_collections.killinit.zot.plugins.module_utils import _api_key
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import ApiClient
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import PullKey, held_credentials, held_key
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullCredentials
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
+    PullCredentials,
+    PullKey,
+    held_credentials,
+    held_key,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import info as pull_secret_info
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import run as pull_secret
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.request import Request, pull_credentials

@@ -15,14 +15,16 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, namespace_name, object_name
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import PullKey, held_key, key_annotation
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     FIELDS,
     REPLACEABLE,
     TYPE,
     EntryUpdate,
     PullCredentials,
+    PullKey,
     PullSecret,
+    held_key,
+    key_annotation,
     printable_key,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import UNQUOTED, printable, text_problem, words

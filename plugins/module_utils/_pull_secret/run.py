@@ -18,14 +18,13 @@ import typing as t
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import owner_text
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import ApiClient
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import API_KEYS
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, secret_names
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
+    API_KEYS,
     TYPE,
     PullSecret,
     hidden_texts,
     printable_key,
-    secret_names,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.request import (

@@ -23,6 +23,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     image_uses,
     is_name,
     object_name,
+    secret_names,
+    service_account_of,
     template_of,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
@@ -30,8 +32,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
     PullCredentials,
     PullSecret,
     SecretEntry,
-    secret_names,
-    service_account_of,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, same_registry

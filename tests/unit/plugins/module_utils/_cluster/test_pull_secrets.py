@@ -10,13 +10,13 @@ import typing as t
 
 import pytest
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import service_account_of
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
     PullCredentials,
     PullSecret,
     SecretEntry,
     kubelet_key,
     printable_key,
-    service_account_of,
 )
 
 CONFIG = "kubernetes.io/dockerconfigjson"

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from ansible.parsing.splitter import parse_kv
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import PullKey, key_annotation
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import PullKey, key_annotation
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info import evidence as registry_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError

@@ -12,7 +12,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_keys import API_KEYS, PullKey, held_key
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import API_KEYS, PullKey, held_key
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.request import Request, plan
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 
