@@ -69,17 +69,19 @@ def _options(given: t.Mapping[str, t.Any], direct: t.Mapping[str, t.Any], variab
     account = {name: str(value) for name, value in select_account(accounts()).items()}
     foreign = foreign_account(registry)
     require_complete(account, {}, reason=foreign)
-    paths = {"ca_path": text.get("ca_path"), "authfile": account.pop("authfile", None)}
     at_least(1, timeout=given["timeout"])
     at_least(0, retries=given["retries"])
+    authfile, ca_path = (path and os.path.expanduser(path) for path in (account.get("authfile"), text.get("ca_path")))
     return Options(
         registry,
+        account.get("username"),
+        account.get("password"),
+        authfile,
+        ca_path=ca_path,
         validate_certs=boolean(text.get("validate_certs", True)),
         timeout=given["timeout"],
         retries=given["retries"],
         foreign_account=foreign,
-        **{name: os.path.expanduser(path) if path else None for name, path in paths.items()},
-        **account,
     )
 
 
