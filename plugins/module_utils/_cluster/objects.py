@@ -299,7 +299,7 @@ def owner_of(pod: Object) -> tuple[str, str] | None:
 def controller_of(document: Object) -> tuple[str, str]:
     """Kind, in lower case, and name of the workload that controls an object, or of the object itself."""
     owners = [each for each in document["metadata"].get("ownerReferences") or [] if each.get("controller")]
-    itself = (document["kind"], document["metadata"]["name"])
+    itself = (document.get("kind", "Pod"), document["metadata"]["name"])
     kind, name = owner_of(document) or ((owners[0]["kind"], owners[0]["name"]) if owners else itself)
     return kind.lower(), name
 
