@@ -165,6 +165,10 @@ class Registry:
             image.for_ansible()  # raises now, not at the end of the task, if a field has the wrong type
             return image
 
+    def know(self, reference: Reference, configurations: t.Iterable[bytes]) -> None:
+        """Read none of these *configurations* if a manifest in the repository of *reference* names it."""
+        self._configurations.update({str(reference.pinned(sha256(raw))): raw for raw in configurations})
+
     def platforms(self, reference: Reference, manifest: Manifest) -> list[str]:
         """The platforms of a manifest or index that was read. Only the configuration of an image names one."""
         config = manifest.document.get("config") or {}
