@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""zot_push on the real registry, with every pair of skopeo and crane that this machine has."""
+"""zot_push on the real registry, with every version of skopeo and crane that this machine has."""
 
 from __future__ import annotations
 

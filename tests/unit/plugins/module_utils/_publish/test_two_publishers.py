@@ -23,6 +23,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.session imp
 from ansible_collections.killinit.zot.tests.unit.conftest import replace_tools
 from ansible_collections.killinit.zot.tests.unit.two_publishers import Explorer, Publisher, Result, State
 
+pytestmark = pytest.mark.no_cover
+
 EMPTY = State()
 ONE, TWO = ("amd64",), ("amd64", "arm64")
 # One archive without an index.
