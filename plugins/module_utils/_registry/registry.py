@@ -30,9 +30,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry import tool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import (
     NO_DELETE,
     ZotError,
+    lost_members,
     missing_registry,
     most_similar,
-    not_whole,
     unknown_image,
     unread,
 )
@@ -153,7 +153,7 @@ class Registry:
     def incomplete(self, image: Image) -> ZotError | None:
         """The error of an index that has lost a member; None if it is whole."""
         missing = self.missing(image.reference, image.manifest) if image.manifest else []
-        return not_whole(str(image.reference), image.manifest.names(missing)) if image.manifest and missing else None
+        return lost_members(image._replace(missing=tuple(missing)))
 
     def configured(self, reference: Reference, manifest: Manifest | None) -> Image:
         """The image of a manifest that was read, with its configuration."""

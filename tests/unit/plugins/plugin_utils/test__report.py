@@ -132,7 +132,8 @@ def filled(text: str) -> Dict:
         image(f"{text}12", f"{text}13", **times),
     ]
     lost = {"reference": f"{text}27/{text}26", "tags": [f"{text}15"], "risk": "missing", "reason": f"{text}16"}
-    workload = {"name": f"{text}2", "status": f"{text}17", "reason": f"{text}18", "problem": text}
+    record = {"revision": f"{text}44", "time": f"{text}45", "rollback": False, "holds": True}
+    workload = {"name": f"{text}2", "status": f"{text}17", "reason": f"{text}18", "problem": text, "record": record}
     one = cluster(
         used(f"{text}10", user, **lost),
         used(f"{text}19", (f"{text}1", f"{text}20", "history"), **lost),
@@ -370,8 +371,10 @@ def test_the_newest_image_is_first() -> None:
 
 def test_the_workloads_of_a_cluster() -> None:
     """With the verdict where there is one; what only a history names is apart."""
-    stale = {"name": "deployment/app", "status": "stale", "reason": "old", "problem": "x"}
+    record = {"revision": "3f2c1ab", "time": "2026-11-25T12:00:00Z", "rollback": False, "holds": True}
+    stale = {"name": "deployment/app", "status": "stale", "reason": "old", "problem": "x", "record": record}
     current = {"name": "deployment/web", "status": "current", "reason": "container web: current", "problem": None}
+    current["record"] = {**record, "holds": False}
     found = report_file._cluster(
         cluster(
             used("a", ("shop", "deployment/app", "running"), ("shop", "job/once", "template"), risk="shared_tag"),
@@ -381,10 +384,10 @@ def test_the_workloads_of_a_cluster() -> None:
         ),
         "oci.example",
     )
-    assert [(each.name, each.status, each.reason) for each in found.workloads] == [
-        ("deployment/app", "stale", "old"),
-        ("deployment/web", "current", ""),
-        ("job/once", "", ""),
+    assert [(each.name, each.status, each.reason, each.since) for each in found.workloads] == [
+        ("deployment/app", "stale", "old", "release 3f2c1ab at 2026-11-25T12:00:00Z"),
+        ("deployment/web", "current", "", ""),
+        ("job/once", "", "", ""),
     ]
     images = [[(image["digest"], image["uses"]) for image in each.images] for each in found.workloads]
     assert images == [[("a", ["running"]), ("b", ["template"])], [], [("a", ["template"])]]
