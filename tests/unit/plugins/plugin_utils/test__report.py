@@ -468,7 +468,19 @@ def test_what_is_known_about_the_images_in_use() -> None:
         assert "none found" in text
         assert "CVE-2" not in text
     # Nothing but elements of HTML hides the other findings.
-    assert "<details>\n<summary>1 findings" in render(given, "html")
+    assert "<details>\n<summary>1 finding</summary>" in render(given, "html")
+
+
+def test_counts_and_badges_have_words() -> None:
+    """An empty value is printed as a dash, so an ending that is empty must not be a value."""
+    one = repository(image("r1", "a", manifest("b"), manifest("c")), image("r1-b", "b"))
+    counts = {"critical": 0, "high": 0, "medium": 0, "low": 1, "unknown": 0, "fixable": 0}
+    low = scanned("a", finding("CVE-1", severity="low"), summary=counts)
+    given = report(one, clusters=[cluster(used("a", ("shop", "job/a", "running")))], vulnerabilities=[low])
+    text = render(given, "html")
+    assert "1 image, " in text
+    assert "+ 1 architecture tag</span>" in text
+    assert '<span class="badge low">1 low</span>' in text
 
 
 def test_a_registry_without_a_scanner() -> None:
