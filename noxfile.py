@@ -55,19 +55,15 @@ def test(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah z
     """Run all tests, or the sessions that the arguments name, and print the time of each session"""
     name_registry(session)
     provide_collections(awx=True)
-    # The tests with a cluster wait for Kubernetes half of the time, so other sessions run at the same time.
-    beside = ("cluster", "units", "docs", "workflows", "sanity", "versions", "package", "integration")
-    # The tests of faults wait, too. More load than one other session would change their results.
-    groups = [beside, ("reliability", "molecule", "demo", "demo-cluster")]
     results = []
-    if session.posargs:
-        groups = [tuple(session.posargs)]
-    else:
+    if not session.posargs:
         checks = commands.quick()
         del checks["unit tests"]  # the session units runs them, with their coverage
         results += commands.run(checks, workers=2)
-    for names in groups:
-        results += commands.run(_sessions(*names), workers=2)
+    # Two sessions at a time, because they wait for Kubernetes and for timeouts. More load would change the results of
+    # the tests of faults. The longest begin, so that both workers end at about the same time.
+    names = "cluster integration versions package reliability molecule sanity units demo-cluster docs demo workflows"
+    results += commands.run(_sessions(*(session.posargs or names.split())), workers=2)
     results = [commands.repeat(result) for result in results]
     session.log("\n".join(["The time of each session:", *map(str, results)]))
     for result in results:
@@ -140,7 +136,7 @@ def versions(session: nox.Session) -> None:  # needs: skopeo crane go buildah zs
             programs = pythons.make_environment(number, f"ansible-core~={core}.0", *packages, python=python)
             path = f"{programs}:{os.environ['PATH']}"
             # Each suite has its own fixtures, so one run cannot contain both.
-            suites = {"tests/unit": ["--hypothesis-profile=quick"]}
+            suites = {"tests/unit": ["--hypothesis-profile=quick", "-m", "not no_cover"]}
             if core in pythons.SUPPORTED:
                 suites[playbooks] = []
             for suite, options in suites.items():
@@ -158,7 +154,9 @@ def sanity_(session: nox.Session) -> None:
         files = str(session.run("ansible-test", "env", "--list-files", env=env, silent=True)).splitlines()
         if not any(name.startswith("plugins/modules/") for name in files):
             session.error("ansible-test finds no module: it would pass without any check")
-        session.run("ansible-test", "sanity", "--python", pythons.OWN, *session.posargs, env=env)
+        # ruff, yamllint, antsibull-changelog and shellcheck check the same, and more strictly: see commands.py.
+        elsewhere = [f"--skip-test={name}" for name in ("changelog", "pep8", "shellcheck", "yamllint")]
+        session.run("ansible-test", "sanity", "--python", pythons.OWN, *elsewhere, *session.posargs, env=env)
 
 
 @nox.session
@@ -174,7 +172,7 @@ def package(session: nox.Session) -> None:  # needs: skopeo crane go buildah zst
 def integration(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah zstd registry java curl strace
     """Test modules, roles and playbooks on a real registry; arguments go to pytest"""
     name_registry(session)
-    pytest(session, "tests/integration", "--numprocesses=2", ZOT_TEST_RULEBOOK=rulebook(), **other_tools())
+    pytest(session, "tests/integration", *commands.IN_PARALLEL, ZOT_TEST_RULEBOOK=rulebook(), **other_tools())
 
 
 @nox.session
@@ -194,7 +192,7 @@ def cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zst
     surroundings = json.dumps(pythons.surroundings())
     variables = {"ZOT_TEST_SURROUNDINGS": surroundings, "ZOT_TEST_RULEBOOK": rulebook(), "TZ": "America/New_York"}
     # Each of the two processes has a cluster of its own.
-    pytest(session, "tests/cluster", "--numprocesses=2", **variables)
+    pytest(session, "tests/cluster", *commands.IN_PARALLEL, **variables)
 
 
 @nox.session

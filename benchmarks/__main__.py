@@ -35,6 +35,7 @@ YARDSTICKS = {
     "release": cluster.release,
     "diagnosis": cluster.diagnosis,
     "crowd": cluster.crowded,
+    "restart": cluster.restart,
     "inventory": bulk.inventory,
     "prune-plan": prune.prune_plan,
     "prune-delete": prune.prune_delete,

@@ -127,6 +127,12 @@ def report_cluster(*, name: str, ping: Result, used: Result, compared: Result) -
     }
 
 
+def released_since(record: Result) -> str:
+    """Which release a workload runs since when, from its record."""
+    what = "rollback" if record["rollback"] else "release" if record["revision"] else "restart"
+    return f"{' '.join(filter(None, (what, record['revision'])))} at {record['time']}"
+
+
 def report_clusters(*, hosts: t.Sequence[str], read: t.Sequence[Result]) -> list[Result]:
     """The clusters for zot_report. An unreachable host, and one that --limit excludes, has read nothing."""
     hint = "the cluster was not read. Set zot_clusters as an extra variable or with import_playbook, and name the host"

@@ -19,6 +19,7 @@ from ansible_collections.killinit.zot.plugins.plugin_utils._exposure import (
     repository_in,
     used_images,
 )
+from ansible_collections.killinit.zot.plugins.plugin_utils._release_reports import released_since
 
 Dict = t.Mapping[str, t.Any]
 # The users of each image, by its repository and digest, each with the risk of the image in the cluster of the user.
@@ -74,12 +75,13 @@ class Repository:
 
 @dataclass
 class Workload:
-    """One workload of a cluster, with the images that it runs or may start."""
+    """One workload of a cluster, with the images that it runs or may start. *since* is from its record."""
 
     namespace: str
     name: str
     status: str = ""
     reason: str = ""
+    since: str = ""
     images: list[Dict] = field(default_factory=list)
 
 
@@ -243,7 +245,12 @@ def used_references(clusters: t.Iterable[Dict]) -> list[str]:
 def _cluster(found: Dict, registry: str) -> Cluster:
     workloads = {
         (namespace, each["name"]): Workload(
-            namespace, each["name"], each["status"], "" if each["status"] == "current" else each["reason"]
+            namespace,
+            each["name"],
+            each["status"],
+            "" if each["status"] == "current" else each["reason"],
+            # Somebody who has changed the images since has replaced the release.
+            released_since(each["record"]) if (each.get("record") or {}).get("holds") else "",
         )
         for namespace, several in found["workloads"].items()
         for each in several

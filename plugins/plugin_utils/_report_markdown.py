@@ -159,7 +159,10 @@ def _cluster(cluster: Cluster, page: Page) -> t.Iterator[str]:
             (
                 shown(each.namespace),
                 shown(each.name),
-                ": ".join(filter(None, (each.status or "not compared", each.reason))),
+                [
+                    ": ".join(filter(None, (each.status or "not compared", each.reason))),
+                    *([f"since the {each.since}"] if each.since else []),
+                ],
                 [
                     cell
                     for image in each.images

@@ -17,6 +17,7 @@ import typing as t
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import without_architecture
 from ansible_collections.killinit.zot.plugins.plugin_utils import _release_reports
 from ansible_collections.killinit.zot.plugins.plugin_utils._exposure import used_images
+from ansible_collections.killinit.zot.plugins.plugin_utils._rollout_report import problems_of, rollout
 from ansible_collections.killinit.zot.plugins.plugin_utils._tables import table_of_tags
 
 Result = t.Mapping[str, t.Any]
@@ -91,7 +92,7 @@ def vulnerabilities(scan: Result | None) -> Report:
 def rollback(*, found: Result, tagged: Result, revision: t.Any = None) -> Report:
     """The report of the role zot_rollback. *revision* is the revision that the user has named."""
     done = tagged if found.get("ok") else {}
-    problems = [*_problems(found), *([done["msg"]] if done.get("failed") else [])]
+    problems = [*problems_of(found), *([done["msg"]] if done.get("failed") else [])]
     images = found.get("images") or []
     return {
         "ok": not problems,
@@ -146,7 +147,7 @@ def diagnose(*, result: Result, namespace: t.Any, registry: t.Any) -> Report:
         "cluster": result.get("cluster"),
         "pods": result.get("pods"),
         "findings": result.get("findings") or [],
-        "problems": _problems(result),
+        "problems": problems_of(result),
         "unreadable": result.get("unreadable") or [],
     }
 
@@ -273,79 +274,12 @@ def verify(*, result: Result, scan: Result, at_risk: str, gate: bool) -> Report 
 
 def _since(record: Result) -> str:
     """What a workload runs since which release, as a sentence."""
-    what = f"{'rollback' if record['rollback'] else 'release'} {record['revision'] or ''}".rstrip()
     images = ", ".join(
         f"{each['container']} {each['after'].partition('@')[0].partition('/')[2]} ({(each['runs'] or 'unknown')[:19]})"
         for each in record["images"]
     )
     changed = "" if record["holds"] else "; somebody has changed the workload since"
-    return f"{record['namespace']}/{record['name']}: {what} at {record['time']}: {images}{changed}"
-
-
-def rollout(
-    *,
-    before: Result,
-    restarted: Result,
-    after: Result,
-    may_restart: bool,
-    check_mode: bool,
-    namespace: t.Any,
-    registry: t.Any,
-) -> Report:
-    """The report of the role zot_rollout."""
-    patches = {} if before.get("failed") else restarted
-    # Without a restart or a rollout in progress, nothing is compared again.
-    again = bool(after) and not (before.get("failed") or after.get("skipped"))
-    verdict = after if again else before
-    workloads = verdict.get("workloads", before.get("workloads")) or []
-    changed = [each for each in patches.get("results") or () if each.get("changed")]
-    refused = [each for each in patches.get("results") or () if each.get("failed")]
-    restarts = [each["item"] for each in changed]
-    current = [each["name"] for each in verdict.get("workloads") or () if each["status"] == "current"]
-    refusals = {each["item"]["name"]: f"{each['item']['name']}: the patch failed: {each['msg']}" for each in refused}
-    # In check mode a patch and a wait would solve these problems.
-    pending = [
-        each["problem"]
-        for each in workloads
-        if each["name"] in refusals
-        or (check_mode and may_restart and not each["by_hand"] and (each["patch"] or each["status"] == "progressing"))
-    ]
-    problems = [
-        *refusals.values(),
-        *([patches["msg"]] if patches.get("failed") and not refused else []),
-        *(each for each in _problems(verdict) if each not in pending),
-    ]
-    images_set = {each["name"]: each["changes"] for each in restarts if each["changes"]}
-    theirs, unverified = verdict.get("theirs") or [], verdict.get("unverified") or []
-    return {
-        "ok": not problems,
-        "changed": bool(restarts),
-        "summary": [
-            *(f"{each['name']}: {each['status']}: {each['reason']}" for each in workloads),
-            # The diff of a patch hides the pod template, whose environment may hold secrets.
-            *(f"{name}: set {change}" for name, changes in images_set.items() for change in changes),
-            *(f"not changed: {text}" for text in theirs),
-            *(f"unverified: {text}" for text in unverified),
-        ],
-        "namespace": before.get("namespace", namespace),
-        "registry": before.get("registry", registry),
-        "cluster": before.get("cluster"),
-        "workloads": workloads,
-        "restarted": [each["name"] for each in restarts],
-        "images_set": images_set,
-        "runs": sorted({text for each in workloads for image in each["images"] for text in image["running"]}),
-        "verified": current,
-        "not_verified": sorted({each["name"] for each in workloads if each["status"] != "untouched"} - set(current)),
-        "theirs": theirs,
-        "problems": problems,
-        "unverified": unverified,
-        "unreadable": verdict.get("unreadable") or [],
-    }
-
-
-def _problems(result: Result) -> list[str]:
-    """The problems that a module returns, or its error."""
-    return list(result["problems"]) if "problems" in result else [result["msg"]] if result.get("failed") else []
+    return f"{record['namespace']}/{record['name']}: {_release_reports.released_since(record)}: {images}{changed}"
 
 
 def promotion_of(**variables: t.Any) -> Report:

@@ -54,8 +54,7 @@ class Kubectl:
 
     def apply(self, *objects: dict[str, Any]) -> None:
         """Create objects, or change them."""
-        for each in objects:
-            self("apply", "--filename=-", given=each)
+        self("apply", "--filename=-", given={"apiVersion": "v1", "kind": "List", "items": objects})
 
 
 @dataclass(frozen=True)
@@ -221,9 +220,9 @@ def create_workloads(kubectl: Kubectl, digests: dict[str, str], *, workloads: in
         workload(names[number % len(names)], name=f"app-{number}", replicas=pods, pod=gates)
         for number in range(workloads)
     ]
-    kubectl.apply({"apiVersion": "v1", "kind": "List", "items": objects})
-    for number in range(workloads):
-        kubectl("wait", f"deployment/app-{number}", f"--for=jsonpath={{.status.replicas}}={pods}", "--timeout=120s")
+    kubectl.apply(*objects)
+    made = [f"deployment/app-{number}" for number in range(workloads)]
+    kubectl("wait", *made, f"--for=jsonpath={{.status.replicas}}={pods}", "--timeout=120s")
     with kubernetes.config.new_client_from_config(str(kubectl.cluster.kubeconfig)) as client:
         api = kubernetes.client.CoreV1Api(client)
 

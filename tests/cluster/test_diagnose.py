@@ -21,7 +21,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from cluster.support import Kubectl, Site, auth, pull_secret, ready, restricted, secret, stats
+from cluster.support import Kubectl, Site, auth, pull_secret, ready, restricted, secret, stats, workload
 from integration.support import Module
 from reliability.support import archive, wait_until
 
@@ -169,8 +169,7 @@ def test_every_cause(site: Site, released: str, diagnose: Diagnose) -> None:
                 ["pull_policy_never", "secret_missing", "tag_missing"],
             ),
         }
-        for each, (image, changes, _causes) in broken.items():
-            site.deploy(each, image, **changes)
+        kubectl.apply(*(workload(image, name=each, **changes) for each, (image, changes, _causes) in broken.items()))
         until_they_fail(kubectl, len(broken))
         site.deploy("good", tag)
         ready(kubectl, "deployment/good")
@@ -241,8 +240,7 @@ def test_the_commands_fix_it(site: Site, scene: str, released: str, diagnose: Di
             "stateful": (f"{released}:newer", {"kind": "StatefulSet", "replicas": 2}),
         },
     }[scene]
-    for name, (image, changes) in workloads.items():
-        site.deploy(name, image, **changes)
+    kubectl.apply(*(workload(image, name=name, **changes) for name, (image, changes) in workloads.items()))
     until_they_fail(kubectl, len(workloads))
     run, report = diagnose()
     assert {name.partition("/")[2]: causes for name, causes in causes_of(report).items()} == FIXED[scene]

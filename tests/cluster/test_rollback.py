@@ -65,6 +65,25 @@ class Shop:
         ]
         return done
 
+    def start_release(self, revision: str) -> subprocess.Popen[str]:
+        """Start a release, to disturb it."""
+        images = [{"repository": f"{self.site.repository}/web", "archive": self.archives[revision]}]
+        path = self.site.directory / "disturbed.json"
+        path.write_text(json.dumps(self.variables(zot_publish_images=images, zot_publish_revision=revision)))
+        return subprocess.Popen(
+            ["ansible-playbook", "killinit.zot.release", "--extra-vars", f"@{path}"],
+            env=self.site.environment,
+            cwd=self.site.directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def has_record(self, revision: str, names: tuple[str, ...]) -> bool:
+        """Whether a Deployment has the record of the revision."""
+        found = self.kubectl.get(*(f"deployment/{name}" for name in names))["items"]
+        return any(f'"revision": "{revision}"' in each["metadata"]["annotations"].get(RECORD, "") for each in found)
+
     def rollback(self, *options: str, **more: Any) -> CompletedProcess[str]:
         return self.site.playbook("killinit.zot.rollback", *options, **self.variables(**more))
 
@@ -282,24 +301,10 @@ def descendants(pid: int) -> list[int]:
 
 def kill_after_first_patch(shop: Shop, revision: str, names: tuple[str, ...]) -> None:
     """Start a release, and end it with SIGKILL when the first Deployment has the record of the revision."""
-    images = [{"repository": f"{shop.site.repository}/web", "archive": shop.archives[revision]}]
-    variables = shop.variables(zot_publish_images=images, zot_publish_revision=revision)
-    path = shop.site.directory / "killed.json"
-    path.write_text(json.dumps(variables))
-    command = ["ansible-playbook", "killinit.zot.release", "--extra-vars", f"@{path}"]
-    process = subprocess.Popen(
-        command,
-        env=shop.site.environment,
-        cwd=shop.site.directory,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = shop.start_release(revision)
     try:
         deadline = time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < deadline:
-            found = shop.kubectl.get(*(f"deployment/{name}" for name in names))["items"]
-            if any(f'"revision": "{revision}"' in each["metadata"]["annotations"][RECORD] for each in found):
-                break
+        while process.poll() is None and time.monotonic() < deadline and not shop.has_record(revision, names):
             time.sleep(0.1)
         assert process.poll() is None, "the release has ended before it was killed"
     finally:
@@ -307,7 +312,7 @@ def kill_after_first_patch(shop: Shop, revision: str, names: tuple[str, ...]) ->
         for pid in [process.pid, *descendants(process.pid)]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        process.wait()
+        process.communicate()
     shop.digests[revision] = shop.site.module("zot_image_info", images=[f"{shop.web}:{revision}"])["images"][0][
         "digest"
     ]

@@ -20,6 +20,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+import kubernetes
 import pytest
 import yaml
 from cluster.support import Site, auth, pull_secret, ready, restricted, secret, stats, workload
@@ -53,6 +54,8 @@ class Scene:
         self.image = site.push("buildah-amd64").replace(site.registry.host, host)
         self.kubectl.apply(workload(self.image, replicas=0))
         self.ca = ca
+        client = kubernetes.config.new_client_from_config(str(site.cluster.kubeconfig))
+        self.api = kubernetes.client.CoreV1Api(client)
 
     def hold(self, account: Account) -> None:
         """Write the pull secret by hand."""
@@ -89,8 +92,9 @@ class Scene:
 
     def held(self) -> Account:
         """What the pull secret holds."""
-        data = self.kubectl.get("secret", NAME)["data"][".dockerconfigjson"]
-        entry = json.loads(base64.b64decode(data))["auths"][self.host]
+        # By a request: a process of kubectl for each pull of Pods would take a core.
+        found = self.api.read_namespaced_secret(NAME, self.kubectl.namespace)
+        entry = json.loads(base64.b64decode(found.data[".dockerconfigjson"]))["auths"][self.host]
         username, _colon, password = base64.b64decode(entry["auth"]).decode().partition(":")
         return Account(username, password)
 
@@ -116,19 +120,8 @@ class Scene:
         return str(self.the_only_key()["uuid"])
 
 
-@pytest.fixture(scope="module")
-def abandoned(zot: Registry) -> Iterator[dict[str, Any]]:
-    """A key of the reader that nobody uses, since the beginning of the first test."""
-    with zot.session(zot.reader) as session:
-        address = f"https://{zot.host}{KEY_PATH}"
-        made: dict[str, Any] = session.post(address, json={"label": "abandoned"}).json()
-        yield made
-        session.delete(f"{address}?id={made['uuid']}")
-
-
 @pytest.fixture
-def scene(zot: Registry, site: Site, abandoned: dict[str, Any]) -> Scene:
-    assert abandoned["uuid"]
+def scene(zot: Registry, site: Site) -> Scene:
     return Scene(site, zot.host, zot.ca)
 
 
@@ -143,7 +136,7 @@ class Pods:
         self.refused: list[float] = []
 
     def _pull(self) -> None:
-        while not self._stop.wait(0.05):
+        while not self._stop.wait(0.1):
             account = self._scene.held()
             # The secret may have changed after it was read: kubelet then reads it again.
             if not (self._scene.may_pull(account) or self._scene.may_pull(self._scene.held())):

@@ -11,12 +11,13 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import kubernetes
 import pytest
 from cluster.support import Kubectl, Site, cronjob, pods, pull_secret, ready, report, restricted, stats, workload
-from cluster.test_rollback import RECORD, A, B, Shop
+from cluster.test_rollback import RECORD, A, B, C, Shop
 from integration.support import recap
 from reliability.support import wait_until
 
@@ -244,6 +245,40 @@ def test_a_node_that_is_not_ready(shop: Shop) -> None:
         kubectl("delete", "node", node)
         kubectl("delete", "pods", f"--field-selector=spec.nodeName={node}", "--force", "--grace-period=0")
     assert report(shop.release(B))["ok"]
+
+
+def test_the_api_server_restarts(shop: Shop) -> None:
+    """During the wait the release goes on. During the patches it may fail, and the same command finishes it."""
+    if shop.site.cluster.directory is None:
+        pytest.skip("the API server of the cluster in ZOT_TEST_KUBECONFIG must not be killed")
+    names = ("one", "three", "two")
+    shop.digests[A] = shop.push("web", shop.archives[A], A, "latest")
+    slow = {"spec": {"minReadySeconds": 4}}
+    shop.kubectl.apply(*(workload(f"{shop.web}:latest", name=name, **slow) for name in names))
+    ready(shop.kubectl, *(f"deployment/{name}" for name in names))
+
+    process = shop.start_release(B)
+    assert process.stdout
+    output = ""
+    for line in process.stdout:
+        output += line
+        if "zot_rollout : Wait for the rollouts" in line:
+            break
+    shop.site.cluster.restart_api_server()
+    output += process.communicate()[0]
+    assert process.returncode == 0, output
+
+    process = shop.start_release(C)
+    wait_until(lambda: shop.has_record(C, names), "the first patch", 120)
+    shop.site.cluster.restart_api_server()
+    output = process.communicate()[0]
+    found = stats(CompletedProcess([], process.returncode, output, ""))
+    assert found["ok"] is (process.returncode == 0)
+    # What failed, and nothing else, is a problem.
+    assert sorted(text.partition(":")[0] for text in found["problems"]) == found["not_verified"], output
+    again = shop.release(C)
+    assert report(again)["verified"] == [f"deployment/{name}" for name in names], output
+    assert shop.runs(*names) == {name: {C} for name in names}
 
 
 def test_the_longest_name_of_a_pull_secret(site: Site) -> None:

@@ -46,6 +46,7 @@ START_SECONDS = 180
 STOP_SECONDS = 30
 PORT_ATTEMPTS = 5
 
+API_SERVER = "kube-apiserver"
 LOCK_FILE = "lock"  # cluster_node.py holds it for as long as anything of the cluster runs
 PID_FILE = "node.pid"
 NODE_LOG = "node.log"
@@ -89,15 +90,23 @@ class Cluster:
         """
         if self.directory is None:
             raise ClusterError(f"the nodes of the cluster in {EXISTING} are not ours to change")
-        node = (self.directory / PID_FILE).read_text(encoding="utf-8")
-        first = Path(f"/proc/{node}/task/{node}/children").read_text(encoding="utf-8").split()[0]
         # Without --root, nsenter leaves the root directory of a machine that runs in a chroot.
-        inside = ["nsenter", f"--target={first}", "--mount", "--root", "--pid", "--"]
+        inside = ["nsenter", f"--target={_first_process(self.directory)}", "--mount", "--root", "--pid", "--"]
         subprocess.run([*inside, "mount", "--types=tmpfs", "--options=size=64k", "none", SNAPSHOTS], check=True)
         try:
             yield
         finally:
             subprocess.run([*inside, "umount", "--lazy", SNAPSHOTS], check=True)
+
+    def restart_api_server(self) -> None:
+        """Kill the API server, which is started again at once and accepts connections some seconds later."""
+        if self.directory is None:
+            raise ClusterError(f"the API server of the cluster in {EXISTING} is not ours to restart")
+        for pid in _children_of(_first_process(self.directory)):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                program = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
+                if Path(os.fsdecode(program)).name == API_SERVER:
+                    os.kill(pid, signal.SIGKILL)
 
 
 def start(registry: Registry, directory: Path | None = None, *, detached: bool = False) -> Cluster:
@@ -180,6 +189,15 @@ def logs(directory: Path) -> str:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
         tails.append("\n".join([f"--- {log.name}", *(line[:400] for line in lines)]))
     return "\n".join(tails)
+
+
+def _first_process(directory: Path) -> int:
+    """The first process in the namespace of a cluster, by its number outside."""
+    return _children_of(int((directory / PID_FILE).read_text(encoding="utf-8")))[0]
+
+
+def _children_of(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
 
 
 # --- starting ---------------------------------------------------------------------------------------------------------
@@ -312,7 +330,8 @@ def _plan(directory: Path, api: _Api, *, detached: bool) -> dict[str, Any]:
     store = f"http://127.0.0.1:{free_port()}"
 
     def program(path: Path | str, *arguments: str) -> dict[str, Any]:
-        return {"start": Path(path).name, "command": [str(path), *arguments]}
+        name = Path(path).name
+        return {"start": name, "command": [str(path), *arguments], "revive": name == API_SERVER}
 
     return {
         "tied": not detached,

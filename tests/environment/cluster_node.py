@@ -6,7 +6,8 @@
 
 cluster.py starts this as a program. It makes the namespaces, and in them a first process, which does what plan.json in
 the given directory says. When the first process ends, the kernel ends all others in there, shims and containers
-included, and takes their mounts away. It ends with any of the cluster's programs, and at a SIGTERM for this program.
+included, and takes their mounts away. It ends with any of the cluster's programs, and at a SIGTERM for this program. A
+program that a test kills with SIGKILL is started again, if the plan says so.
 """
 
 from __future__ import annotations
@@ -135,21 +136,31 @@ def _cover_with_tmpfs(parent: Path) -> None:
 def _run(plan: dict[str, Any], directory: Path) -> None:
     environment = plan["environment"]
     programs: dict[int, str] = {}
+    revived = {}
     for step in plan["steps"]:
         if "start" in step:
-            programs[_start(step, directory, environment)] = step["start"]
+            pid = _start(step, directory, environment)
+            programs[pid] = step["start"]
+            if step["revive"]:
+                revived[pid] = step
         else:
             _retry_until_success(step["until"], environment, programs)
     while True:
-        _exit_if_program_ended(*os.wait(), programs)  # also reap orphans: no other process in this namespace does
+        pid, status = os.wait()  # also reap orphans: no other process in this namespace does
+        if pid in revived and os.waitstatus_to_exitcode(status) == -signal.SIGKILL:
+            step = revived.pop(pid)
+            new = _start(step, directory, environment)
+            programs[new], revived[new] = programs.pop(pid), step
+        else:
+            _exit_if_program_ended(pid, status, programs)
 
 
 def _start(step: dict[str, Any], directory: Path, environment: dict[str, str]) -> int:
     name = step["start"]
     # A home of its own: kubelet also pulls with $HOME/.docker/config.json, which would hide a bad pull secret.
     home = directory / "home" / name
-    home.mkdir(parents=True)
-    with (directory / f"{name}.log").open("wb") as log:
+    home.mkdir(parents=True, exist_ok=True)
+    with (directory / f"{name}.log").open("ab") as log:
         return subprocess.Popen(
             step["command"],
             cwd=home,

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from environment.collection_path import CACHE
 
-# For thousands of short tests, the default of --dist is slower.
+# The default of --dist gives each process many tests at once: for thousands of short tests that is slower, and with a
+# few long ones a process has nothing to do at the end.
 IN_PARALLEL = ("--numprocesses=2", "--dist=worksteal")
 # The sessions that are one run of pytest, and nothing else.
 REPEATABLE = ("integration", "reliability", "cluster", "package")

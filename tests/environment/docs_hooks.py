@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-CAPTIONS = {"docsite/guide_start": "Start here", "docsite/guide_publish": "Guides"}
+CAPTIONS = {
+    "docsite/guide_start": "Start here",
+    "docsite/guide_publish": "Guides",
+    "docsite/playbook_publish": "Playbooks",
+    "docsite/guide_build": "Build your own",
+    "docsite/guide_compatibility": "Background",
+}
 KINDS = {"module": "Modules", "filter": "Filters", "lookup": "Lookups", "role": "Roles"}
 TOCTREE = re.compile(r"^\.\. toctree::\n((?:    :.*\n)+)\n((?:    \S+\n)+)", re.MULTILINE)
 
@@ -28,7 +34,7 @@ def setup(app: Any) -> dict[str, bool]:
 
 def _change(_app: Any, page: str, source: list[str]) -> None:
     if page == "index":
-        source[0] = TOCTREE.sub(_shorten, source[0]).replace("\\_", "_")
+        source[0] = TOCTREE.sub(_shorten, source[0]).replace("\\_", "_").replace("Killinit.Zot", "killinit.zot")
         source[0] = re.sub(r"^\* :ansplugin:`_.*\n", "", source[0], flags=re.MULTILINE)
     elif page.endswith("_role"):
         source[0] += _example(page.removesuffix("_role"))

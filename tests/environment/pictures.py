@@ -15,9 +15,10 @@ from typing import Any
 
 from environment import cluster
 from environment.demo import OUTPUT, ROOT, Demo, archives_that_run, deployment, objects, release
+from environment.images import build
 from environment.registry import Registry, running
 
-WIDTH, HEIGHT = 1120, 1250
+WIDTH, HEIGHT = 1120, 1310
 PAGE = OUTPUT / "report.html"
 PICTURE = ROOT / "docs" / "images" / "report.png"
 
@@ -50,7 +51,9 @@ def tell(demo: Demo, registry: Registry) -> None:
     demo.play("publish", release("3f2c1ab", archives, "amd64"), expected="failed=0")
     demo.play("publish", release("9d0e4f7", archives, "new-amd64"), expected="failed=0")
     publish(demo, "3f2c1ab", first, "openclaw/workspace", "openclaw/docs")
-    tool = {"archive": str(first), "repository": "tools/backup", "tags": ["latest"]}
+    # An image of its own: another repository with a revision of the same image would keep it.
+    own = build(ROOT / ".cache" / "images")["changed-env"]
+    tool = {"archive": str(own), "repository": "tools/backup", "tags": ["latest"]}
     demo.run("ansible", "localhost", "--module-name=killinit.zot.zot_push", f"--args={json.dumps(tool)}")
     more = [deployment(registry, name, repository) for name, repository in
             (("workspace", "openclaw/workspace"), ("backup", "tools/backup"))]  # fmt: skip
@@ -59,15 +62,17 @@ def tell(demo: Demo, registry: Registry) -> None:
     demo.play("report", f"zot_report_file={PAGE}", expected="failed=0")
 
 
-def draw() -> None:
-    """Show the page in a browser without a window, and keep what it shows."""
+def draw(host: str) -> None:
+    """Show the page in a browser without a window, and keep what it shows. The registry has the name of the guides."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if not browser:
         raise SystemExit("install chromium")
+    page = ROOT / OUTPUT / "picture.html"
+    page.write_text((ROOT / PAGE).read_text(encoding="utf-8").replace(host, "oci.killinit.cc"), encoding="utf-8")
     with tempfile.TemporaryDirectory() as profile:
         options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}")
         size = (f"--window-size={WIDTH},{HEIGHT}", f"--screenshot={PICTURE}")
-        subprocess.run([browser, *options, *size, (ROOT / PAGE).as_uri()], check=True, timeout=120)
+        subprocess.run([browser, *options, *size, page.as_uri()], check=True, timeout=120)
 
 
 def main() -> None:
@@ -79,7 +84,7 @@ def main() -> None:
         with cluster.running(registry) as kubernetes:
             demo.use(kubernetes)
             tell(demo, registry)
-    draw()
+        draw(registry.host)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,8 @@ def _page(name: str, page: dict[str, Any]) -> str:
     if "file" in page:
         content = f"# {page['file']['name']}\n{page['file']['content'].rstrip()}"
         lines += [".. code-block:: yaml", "", textwrap.indent(content, "    "), ""]
+    elif " @" in page["example"] or "--inventory" in page["example"]:
+        lines += ["The guide shows the files of this command.", ""]
     lines += [".. code-block:: console", "", f"    $ {page['example']}", ""]
     lines += ["What it prints", "--------------", "", *_text(page["prints"]), "", "Variables", "---------", ""]
     rows = [(variable, _text(text)) for variable, text in page.get("variables", {}).items()]

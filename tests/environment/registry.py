@@ -55,6 +55,8 @@ NGINX_LOG = "requests.log"
 
 # The processes that this Python started, so that an ended process is reaped and leaves no zombie.
 _children: dict[int, subprocess.Popen[bytes]] = {}
+# How much of a log was read, and the requests in it.
+_read: dict[Path, tuple[int, list[Request]]] = {}
 
 
 class RegistryError(Exception):
@@ -124,7 +126,7 @@ class Registry:
         _ask(self, marker)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            requests = _read_zot_log(self) if self.kind == "zot" else _read_nginx_log(self)
+            requests = _read_requests(self)
             if any(request.path == marker for request in requests):
                 return [request for request in requests if not request.path.startswith(OWN_PATH)]
             time.sleep(0.02)
@@ -462,26 +464,24 @@ def _ask(registry: Registry, path: str, account: Account | None = None, *, metho
         return None
 
 
-def _log_records(log: Path) -> Iterator[dict[str, Any]]:
-    with log.open(encoding="utf-8") as lines:
+def _read_requests(registry: Registry) -> list[Request]:
+    """The requests in the log of the registry; a call reads only what is new in it."""
+    is_zot = registry.kind == "zot"
+    log = registry.directory / (ZOT_LOG if is_zot else NGINX_LOG)
+    offset, found = _read.get(log, (0, []))
+    with log.open("rb") as lines:
+        lines.seek(offset)
         for line in lines:
-            if line.endswith("\n"):  # else it is being written just now
-                yield json.loads(line)
-
-
-def _read_zot_log(registry: Registry) -> list[Request]:
-    return [
-        Request(record["method"], record["path"].split("?")[0], record["statusCode"])
-        for record in _log_records(registry.directory / ZOT_LOG)
-        if record["message"] == "HTTP API"
-    ]
-
-
-def _read_nginx_log(registry: Registry) -> list[Request]:
-    return [
-        Request(record["method"], record["path"], int(record["status"]))
-        for record in _log_records(registry.directory / NGINX_LOG)
-    ]
+            if not line.endswith(b"\n"):  # it is being written just now
+                break
+            offset += len(line)
+            if is_zot and b'"message":"HTTP API"' not in line:
+                continue
+            record = json.loads(line)
+            path = record["path"].split("?")[0]
+            found.append(Request(record["method"], path, int(record["statusCode" if is_zot else "status"])))
+    _read[log] = offset, found
+    return found
 
 
 # --- processes --------------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def writes(requests: Iterable[Request]) -> list[Request]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for `tools` with every pair that this machine has."""
+    """Run a test that asks for `tools` with every version that this machine has."""
     if "tools" in metafunc.fixturenames:
         ids = [str(pair) for pair in PAIRS]
         metafunc.parametrize("tools", PAIRS, ids=ids)

@@ -66,7 +66,13 @@ def _version(program: str) -> str:
     return subprocess.run([program, argument], capture_output=True, text=True, check=True).stdout.split()[-1]
 
 
-PAIRS = [Tools(*pair) for pair in itertools.product(_programs("skopeo"), _programs("crane"))]
+def _pairs(skopeos: list[str], cranes: list[str]) -> list[Tools]:
+    """Each program once or more. Not each with each: none depends on the version of the other."""
+    pairs = zip(itertools.cycle(skopeos), itertools.cycle(cranes))
+    return [Tools(*pair) for pair in itertools.islice(pairs, max(len(skopeos), len(cranes)))]
+
+
+PAIRS = _pairs(_programs("skopeo"), _programs("crane"))
 
 
 def recap(run: subprocess.CompletedProcess[str]) -> dict[str, int]:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""zot_push on the real registry, with every pair of skopeo and crane that this machine has."""
+"""zot_push on the real registry, with every version of skopeo and crane that this machine has."""
 
 from __future__ import annotations
 
@@ -72,7 +72,8 @@ def test_nothing_to_do_for_every_field_of_a_configuration(
     assert again["changed"] is False, again["diff"]
     requests = [each for each in registry.requests()[before:] if each.path != "/v2/"]
     expected = sorted(f"/v2/{repository}/manifests/{item['tags'][0]}" for item in items)
-    assert sorted(each.path for each in requests if "/manifests/" in each.path) == expected
+    # The manifest names a configuration that was predicted, so that it is not read.
+    assert sorted(each.path for each in requests) == expected
     assert {each.method for each in requests} == {"GET"}
 
 

@@ -10,7 +10,9 @@ import copy
 import json
 import os
 import re
+import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,7 @@ from cluster.support import pull_secret, workload
 from integration.blocks import ROOT
 from integration.fixtures import WRITES
 from integration.patchable_cluster import PatchableCluster
-from integration.support import Bare, recap
+from integration.support import Bare, Module, recap
 from unit.api_server import running
 
 from environment.images import Images
@@ -252,6 +254,49 @@ def test_another_shared_tag_is_not_the_previous_revision(fleet: Callable[..., Fl
     assert done.returncode == 0, done.stdout + done.stderr
     assert report(done, "zot_rollback_report")["revision"] == R1
     assert one.clusters["canary"].image("app") == f"{one.image}:{R1}"
+
+
+@pytest.mark.usefixtures("zot")
+def test_a_prune_during_a_release_and_its_rollback(
+    fleet: Callable[..., Fleet],
+    registry: Registry,
+    images: Images,
+    repository: str,
+    module: Module,
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    """The rules keep only the newest revision. Nothing that the release or its rollback needs is removed."""
+    old = {"archive": str(images["changed-env"]), "repository": f"{repository}/app", "tags": ["0000aaa"]}
+    assert not module("zot_push", **old)["failed"]
+    one = fleet("canary")
+    r1 = one.digest("latest")
+    account = {"zot_username": registry.janitor.username, "zot_password": registry.janitor.password}
+    rules = {"zot_prune_repositories": [f"{repository}/app"], "zot_prune_keep_last": 1, "zot_clusters": "clusters"}
+    path = tmp_path / "prune.json"
+    path.write_text(json.dumps({**account, **rules}))
+    prune = ["ansible-playbook", "killinit.zot.prune", f"--inventory={tmp_path / 'inventory.json'}"]
+    prune.append(f"--extra-vars=@{path}")
+    removed = []
+
+    def beside_prunes(name: str) -> CompletedProcess[str]:
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            running = pool.submit(one.run, name)
+            while not running.done():
+                pruned = subprocess.run(
+                    prune, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+                )
+                assert pruned.returncode == 0, pruned.stdout + pruned.stderr
+                removed.extend(each["tag"] for each in report(pruned, "zot_prune_report")["deleted"])
+            return running.result()
+
+    released = beside_prunes("release")
+    assert released.returncode == 0, released.stdout + released.stderr
+    assert one.runs() == {"canary": [one.digest(R2)]}
+    rolled_back = beside_prunes("rollback")
+    assert rolled_back.returncode == 0, rolled_back.stdout + rolled_back.stderr
+    assert (one.runs(), one.digest("latest")) == ({"canary": [r1]}, r1)
+    assert removed == ["0000aaa"]
 
 
 def test_mistakes_end_before_anything_is_published(

@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import copy
 import json
+import re
+import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+from integration.blocks import ROOT
 from integration.support import Module, recap
 from unit.api_server import ApiServer, Request, running, status
 
@@ -42,7 +46,8 @@ class Cluster:
     """Deployments whose pods run the image *digest*, a few reads after somebody has patched them.
 
     *fails* are answers for the next lists of pods, *busy* for the next patches, *refuses* the names that may not be
-    patched. With *under_way* a rollout is in progress when the test begins.
+    patched. With *under_way* a rollout is in progress when the test begins. The patch of *silent* is not answered
+    before *test_ends*, and only made if *makes_silent_change*.
     """
 
     def __init__(self, image: str, digest: str, *names: str, under_way: bool = False) -> None:
@@ -53,6 +58,9 @@ class Cluster:
         self.fails: list[tuple[int, Any]] = []
         self.refuses: set[str] = set()
         self.busy: list[tuple[int, Any]] = []
+        self.silent: str | None = None
+        self.makes_silent_change = False
+        self.test_ends = threading.Event()
         if under_way:
             for name in names:
                 self._restart(name, {STAMP: "2026-11-25T12:00:00Z"})
@@ -68,6 +76,7 @@ class Cluster:
                 "name": name,
                 "namespace": "apps",
                 "generation": 1,
+                "managedFields": [{"manager": "kubectl", "fieldsV1": {}}],
                 "annotations": {"kubectl.kubernetes.io/last-applied-configuration": json.dumps({"spec": template})},
             },
             "spec": {"replicas": 1, "template": template},
@@ -80,8 +89,14 @@ class Cluster:
         self.reads[name] = 2
 
     def __call__(self, request: Request) -> tuple[int, Any]:
-        with self.lock:
-            return self._answer(request)
+        is_silent = request.verb == "PATCH" and request.path.rpartition("/")[2] == self.silent
+        answer: tuple[int, Any] = (0, "")
+        if not is_silent or self.makes_silent_change:
+            with self.lock:
+                answer = self._answer(request)
+        if is_silent:
+            self.test_ends.wait(120)
+        return answer
 
     def _answer(self, request: Request) -> tuple[int, Any]:
         name = request.path.rpartition("/")[2]
@@ -163,11 +178,13 @@ def serve(pushed: tuple[str, str]) -> Iterator[Callable[..., tuple[Cluster, ApiS
 
 @pytest.fixture
 def rollout(playbook: Callable[..., CompletedProcess[str]], tmp_path: Path) -> Run:
-    """Runs the role; returns the run and the report."""
+    """Runs the role, which may be a copy of it; returns the run and the report."""
 
-    def run(server: ApiServer, *options: str, **variables: Any) -> tuple[CompletedProcess[str], dict[str, Any]]:
+    def run(
+        server: ApiServer, *options: str, role: str = "killinit.zot.zot_rollout", **variables: Any
+    ) -> tuple[CompletedProcess[str], dict[str, Any]]:
         play, found = tmp_path / "play.yml", tmp_path / "report.json"
-        play.write_text(PLAY)
+        play.write_text(PLAY.replace("killinit.zot.zot_rollout", role))
         found.unlink(missing_ok=True)
         common = {
             "zot_namespace": "apps",
@@ -194,7 +211,8 @@ def _patches(server: ApiServer) -> list[str]:
 def test_stale_workloads_are_restarted_once(serve: Any, rollout: Run, pushed: tuple[str, str]) -> None:
     """Check mode predicts the restart; the report says what was restarted and verified; the second run changes nothing.
 
-    At -vvv and with --diff the environment of the pods is nowhere, nor in the annotation of kubectl apply.
+    At -vvv and with --diff the environment of the pods is nowhere, nor in the annotation of kubectl apply. The diff has
+    no fields that the API server sets.
     """
     _cluster, server = serve("one", "two")
     planned, predicted = rollout(server, "--check", "--diff", "-vvv")
@@ -217,6 +235,8 @@ def test_stale_workloads_are_restarted_once(serve: Any, rollout: Run, pushed: tu
     assert _patches(server) == ["one", "two"]
     for run in (planned, done, again):
         assert SECRET not in run.stdout + run.stderr
+        assert not re.search('"(generation|managedFields)":', run.stdout)
+    assert STAMP in done.stdout
     assert SECRET not in json.dumps([predicted, report, second])
 
 
@@ -248,6 +268,48 @@ def test_a_patch_that_the_server_is_too_busy_for(serve: Any, rollout: Run) -> No
     assert recap(done)["failed"] == 0, done.stdout
     assert (report["restarted"], report["verified"]) == (["deployment/one"], ["deployment/one"])
     assert _patches(server) == ["one"] * 3
+
+
+@pytest.fixture
+def hasty_role(tmp_path: Path) -> str:
+    """The path of a copy of the role whose patches have ten seconds instead of two minutes."""
+    path = tmp_path / "roles" / "zot_rollout"
+    shutil.copytree(ROOT / "roles" / "zot_rollout", path)
+    tasks = path / "tasks" / "patch.yml"
+    text = tasks.read_text(encoding="utf-8")
+    assert text.count("timeout: 120\n") == 1
+    tasks.write_text(text.replace("timeout: 120\n", "timeout: 10\n"), encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("is_made", [False, True], ids=["lost", "made"])
+def test_a_patch_without_an_answer(serve: Any, rollout: Run, hasty_role: str, is_made: bool) -> None:
+    """The run ends within the limit and says what the workload is then. The next run is right."""
+    cluster, server = serve("one", "two")
+    cluster.silent, cluster.makes_silent_change = "one", is_made
+    try:
+        started = time.monotonic()
+        done, report = rollout(server, role=hasty_role)
+        assert time.monotonic() - started < 60
+    finally:
+        # The process of the module waits for the answer.
+        cluster.test_ends.set()
+    cluster.silent = None
+    if is_made:
+        # The change shows that only the answer was lost.
+        assert recap(done)["failed"] == 0, done.stdout
+        names = ["deployment/one", "deployment/two"]
+        assert (report["ok"], report["restarted"], report["verified"]) == (True, names, names)
+    else:
+        assert recap(done)["failed"] == 1, done.stdout
+        assert (report["restarted"], report["verified"]) == (["deployment/two"], ["deployment/two"])
+        (problem,) = report["problems"]
+        unanswered = "deployment/one: the API server did not answer the patch within 10 s and may still make the change"
+        assert problem.startswith(f"{unanswered}; the workload is stale: container app runs sha256:000000000000")
+    again, second = rollout(server)
+    assert recap(again)["failed"] == 0, again.stdout
+    assert (second["ok"], second["restarted"]) == (True, [] if is_made else ["deployment/one"])
+    assert _patches(server) == ["one", "two"] if is_made else ["one", "two", "one"]
 
 
 def test_a_partial_restart_has_a_report(serve: Any, rollout: Run) -> None:

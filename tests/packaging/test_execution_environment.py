@@ -89,7 +89,7 @@ def test_image_has_the_tools(name: str, tarball: Path, run: Callable[..., str], 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
 def test_crane_comes_from_its_release(name: str, tmp_path: Path) -> None:
-    """The steps of the build, with a copy of the release. A file with another checksum ends the build."""
+    """The steps of the build, with another file as the release. A file with another checksum ends the build."""
     release, build = tmp_path / "release", tmp_path / "build"
     release.mkdir()
     machine = os.uname().machine.replace("aarch64", "arm64")
@@ -97,12 +97,14 @@ def test_crane_comes_from_its_release(name: str, tmp_path: Path) -> None:
     with tarfile.open(file, "w:gz") as archive:
         archive.add(shutil.which("crane") or "", "crane")
         archive.add(__file__, "README.md")
-    other = release / "go-containerregistry_Linux_s390x.tar.gz"
-    (release / "checksums.txt").write_text(
-        f"{'0' * 64}  {other.name}\n{sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
-    )
     steps = yaml.safe_load((ROOT / name).read_text())["additional_build_steps"]["append_builder"]
     script = "\n".join(step.removeprefix("RUN ") for step in steps if step.startswith("RUN "))
+    # The released file itself cannot be downloaded here.
+    released = dict(re.findall(r'"([0-9a-f]{64})  crane\.(\w+)"', script))
+    assert {*released.values()} == {"x86_64", "arm64"}
+    assert all(each in (ROOT / other).read_text() for each in released for other in DEFINITIONS)
+    (checksum,) = (each for each, architecture in released.items() if architecture == machine)
+    script = script.replace(checksum, sha256(file.read_bytes()).hexdigest())
     environment = {**os.environ, "CRANE_RELEASE": release.as_uri()}
 
     def built() -> int:
@@ -111,7 +113,9 @@ def test_crane_comes_from_its_release(name: str, tmp_path: Path) -> None:
         return subprocess.run(["sh", "-ec", script], cwd=build, env=environment, check=False).returncode
 
     assert built() == 0
-    assert sorted(path.name for path in build.iterdir()) == sorted(["checksums.txt", "crane", file.name, "name"])
+    assert sorted(path.name for path in build.iterdir()) == sorted(
+        ["checksums", "crane", f"crane.{machine}", "machine", "url"]
+    )
     assert subprocess.run([build / "crane", "version"], check=False).returncode == 0
     file.write_bytes(file.read_bytes() + b"0")
     assert built() != 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 import typing as t
 from dataclasses import dataclass, field
 from email.message import Message
@@ -37,11 +38,19 @@ class Request:
     body: Dict
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """A body whose last character never comes. *pause* are the seconds before each character."""
+
+    text: str
+    pause: float = 0.0
+
+
 @dataclass
 class ApiServer:
     """Answers each request with what *respond* returns: a status and a body, which is JSON unless it is text.
 
-    With the status 0 the connection ends without an answer.
+    With the status 0 the connection ends without an answer, and with Unfinished in the middle of the body.
 
     *headers* are added to these answers. The discovery of resources, which the modules of kubernetes.core need, is
     answered without *respond*, and only *discoveries* has its paths.
@@ -166,7 +175,8 @@ def running(respond: t.Callable[[Request], tuple[int, t.Any]]) -> t.Iterator[Api
                 self.close_connection = True
                 return
             is_text = isinstance(answer, str)
-            data = (answer if is_text else json.dumps(answer)).encode()
+            unfinished = answer if isinstance(answer, Unfinished) else None
+            data = (unfinished.text if unfinished else answer if is_text else json.dumps(answer)).encode()
             self.send_response(code)
             self.send_header("Content-Type", "text/html" if is_text else "application/json")
             self.send_header("Content-Length", str(len(data)))
@@ -175,7 +185,13 @@ def running(respond: t.Callable[[Request], tuple[int, t.Any]]) -> t.Iterator[Api
             # A test may let the client give up.
             with contextlib.suppress(OSError):
                 self.end_headers()
-                self.wfile.write(data)
+                if not unfinished:
+                    self.wfile.write(data)
+                    return
+                self.close_connection = True
+                for number in range(len(data) - 1):
+                    self.wfile.write(data[number : number + 1])
+                    time.sleep(unfinished.pause)
 
         do_GET = do_POST = do_PATCH = do_DELETE = _answer  # noqa: N815 - names of http.server
 

@@ -28,10 +28,10 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
 )
 from ansible_collections.killinit.zot.plugins.module_utils._image_info import compile_query
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
+from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import image_identity
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Image,
     Manifest,
-    image_identity,
     json_object,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference

@@ -17,14 +17,19 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ansible_collections.killinit.zot.plugins.module_utils._registry import http_client
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.tests.unit.conftest import captured_text, split_command, target_of
+from ansible_collections.killinit.zot.tests.unit.conftest import HOST, captured_text, split_command, target_of
+from ansible_collections.killinit.zot.tests.unit.web_registry import DENIED, WebRegistry
+from ansible_collections.killinit.zot.tests.unit.web_server import Reply, Request
 
 Result = t.Mapping[str, t.Any]
+# The first word of what stands for a command if the code sends an HTTP request itself.
+HTTP = "http"
 
 
 class Answer(t.NamedTuple):
-    """What a tool printed, and what it wrote to its digestfile."""
+    """What a tool printed, and what it wrote to its digestfile; or the status, body and digest of an HTTP response."""
 
     rc: int
     stdout: bytes
@@ -129,6 +134,36 @@ class Explorer:
             Path(path).write_text(found.reported, encoding="utf-8")
         return subprocess.CompletedProcess(command, found.rc, found.stdout, found.stderr)
 
+    def send(
+        self,
+        method: str,
+        path: str,
+        _what: str,
+        _accept: str,
+        _authorization: str,
+        content: http_client.Content | None = None,
+    ) -> http_client.Answer:
+        """In place of HttpClient.send()."""
+        if "/blobs/" in path:
+            found = Answer(200, self._fake.blobs[path.rpartition("/")[2]], b"")
+        else:
+            found = self.answer([HTTP, method, path, content.data.decode() if content else ""])
+        headers = {"Docker-Content-Digest": found.reported} if found.reported else {}
+        return http_client.Answer(found.rc, headers, found.stdout, f"http://{HOST}{path}")
+
+    def _respond(self, method: str, path: str, body: str, tags: t.Container[str]) -> Answer:
+        """The response to an HTTP request. Zot refuses an index without its members (common.go, ValidateManifest)."""
+        repository, tag = path[len("/v2/") :].split("/manifests/") if "/manifests/" in path else ("", "")
+        members = [each["digest"] for each in json.loads(body or "{}").get("manifests", ())]
+        if method == "PUT" and self.immutable and f"{repository}:{tag}" in tags:
+            reply = DENIED
+        elif not set(members) <= self._fake.manifests.get(repository, {}).keys():
+            reply = Reply(b'{"errors":[{"code":"MANIFEST_INVALID","message":"manifest invalid"}]}', 400)
+        else:
+            reply = WebRegistry(self._fake).respond(Request(method, path, None, 0, body.encode()))
+        assert isinstance(reply.body, bytes)
+        return Answer(reply.status, reply.body, b"", reply.headers.get("Docker-Content-Digest"))
+
     def _stable(self, word: str) -> str:
         """An argument without the paths of temporary files, which differ between two runs of the code."""
         if word.startswith("docker-archive:"):
@@ -150,12 +185,6 @@ class Explorer:
 
     def _execute(self, command: t.Sequence[str], state: State) -> tuple[Answer, State]:
         fake = self._fake
-        verb, arguments = split_command(command)
-        target = target_of(verb, arguments).rpartition("://")[2].partition("/")[2]
-        if self.immutable and verb in ("copy", "append", "tag") and target in dict(state.tags):
-            tool = "skopeo 1.9.3" if verb == "copy" else "crane 0.22.1"
-            return Answer(1, b"", captured_text("immutable-tag", tool=tool).encode()), state
-        assert verb != "delete", "publishing removes nothing"
         fake.tags, fake.manifests = {}, {}
         for tag, digest in state.tags:
             repository, _colon, name = tag.rpartition(":")
@@ -163,6 +192,16 @@ class Explorer:
         for repository, digest in state.manifests:
             fake.manifests.setdefault(repository, {})[digest] = self._all[digest]
         fake.commands.clear()
+        if command[0] == HTTP:
+            method, path, body = command[1:]
+            assert method != "DELETE", "publishing removes nothing"
+            return self._respond(method, path, body, dict(state.tags)), self.state()
+        verb, arguments = split_command(command)
+        target = target_of(verb, arguments).rpartition("://")[2].partition("/")[2]
+        if self.immutable and verb in ("copy", "append", "tag") and target in dict(state.tags):
+            tool = "skopeo 1.9.3" if verb == "copy" else "crane 0.22.1"
+            return Answer(1, b"", captured_text("immutable-tag", tool=tool).encode()), state
+        assert verb != "delete", "publishing removes nothing"
         done = fake.run(command, {}, 0)
         text = None
         if f"--digestfile={self._digestfile}" in command and done.returncode == 0:

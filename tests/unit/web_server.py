@@ -12,6 +12,9 @@ import typing as t
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+# The name of each thread that answers a request. Before Python 3.10, http.server gives them no name of their own.
+REQUEST_THREAD = "request of web_server.py"
+
 
 @dataclass(frozen=True)
 class Request:
@@ -89,6 +92,10 @@ def running(respond: t.Callable[[Request], Reply], address: str = "127.0.0.1") -
         do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - names of http.server
 
     class QuietServer(ThreadingHTTPServer):
+        def process_request(self, *request: t.Any) -> None:
+            target = self.process_request_thread
+            threading.Thread(target=target, args=request, name=REQUEST_THREAD, daemon=True).start()
+
         def handle_error(self, *_arguments: t.Any) -> None:
             """Print nothing: a client that first tries TLS is not an error."""
 

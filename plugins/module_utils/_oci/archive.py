@@ -19,14 +19,13 @@ import re
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import Directory, Member, Tar
+from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import as_go_reads, canonical_config
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Archive,
     InvalidArchiveError,
     InvalidImageError,
     Platform,
     UnfitPlatformError,
-    as_go_reads,
-    canonical_config,
     json_object,
     sha256,
 )

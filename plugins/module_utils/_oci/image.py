@@ -17,7 +17,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import parse_time, printable, strict_json
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, strict_json
 
 INDEX_TYPES = frozenset(
     {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
@@ -307,67 +307,3 @@ class Archive:
     manifest: str = ""
     layers: tuple[str, ...] = ()
     state: tuple[int, ...] = ()
-
-
-# The fields of an OCI configuration (https://github.com/opencontainers/image-spec/blob/main/config.md), in the order of
-# its Go types. The conversion drops Docker's own fields (Healthcheck, OnBuild, Shell, Hostname, …). ArgsEscaped, which
-# BuildKit sets and only Windows uses, is missing too: skopeo drops it up to 1.11 and keeps it since 1.12.
-_TOP = ("architecture", "os", "variant", "os.version", "os.features", "author")
-_CONTAINER = ("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal")
-_HISTORY = ("created_by", "author", "comment", "empty_layer")
-
-
-def image_identity(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return the fields of a configuration that identify the image. Two images are equal if this is equal.
-
-    Digests cannot be compared: they depend on the tool that wrote the image, its version and its cache. As in skopeo,
-    an empty field equals a missing one. Raises InvalidImageError if the list of layers is not a list.
-    """
-    rootfs, container = object_field(config, "rootfs"), object_field(config, "config")
-    object_field(container, "Labels")
-    if not isinstance(rootfs.get("diff_ids"), (list, type(None))):
-        raise InvalidImageError("rootfs.diff_ids of the configuration is not a list")
-    return {
-        "diff_ids": rootfs.get("diff_ids") or [],
-        "created": _time(config.get("created")),
-        "config": _filled(container, _CONTAINER),
-        "history": [
-            {**_filled(step, _HISTORY), "created": _time(step.get("created"))}
-            for step in objects_field(config, "history")
-        ],
-        **_filled(config, _TOP),
-    }
-
-
-def as_go_reads(fields: t.Any, names: t.Iterable[str]) -> t.Any:
-    """The fields of an object under *names*: Go ignores the case of a key (https://pkg.go.dev/encoding/json#Unmarshal)."""
-    if not isinstance(fields, dict):
-        return fields
-    known = {name.lower(): name for name in names}
-    return {known.get(name.lower(), name): value for name, value in fields.items()}
-
-
-def canonical_config(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The configuration of an archive as skopeo reads it, and as it then writes it to the registry."""
-    result: dict[str, t.Any] = as_go_reads(config, (*_TOP, "created", "config", "rootfs", "history"))
-    container = as_go_reads(result.get("config"), (*_CONTAINER, "ArgsEscaped"))
-    if isinstance(container, dict) and isinstance(container.get("Labels"), dict):
-        # A null in a map of texts is the empty text.
-        labels = {name: "" if value is None else value for name, value in container["Labels"].items()}
-        container = {**container, "Labels": labels}
-    history = result.get("history")
-    if isinstance(history, list):
-        result["history"] = [as_go_reads(step, (*_HISTORY, "created")) for step in history]
-    for name, value in (("config", container), ("rootfs", as_go_reads(result.get("rootfs"), ("type", "diff_ids")))):
-        if name in result:
-            result[name] = value
-    return result
-
-
-def _time(text: t.Any) -> object:
-    """A time in comparable form. Any other text is compared as text."""
-    return parse_time(text) or text or None
-
-
-def _filled(fields: t.Mapping[str, t.Any], names: t.Iterable[str]) -> dict[str, t.Any]:
-    return {name: fields[name] for name in names if fields.get(name)}

@@ -106,6 +106,8 @@ def _read(
         found.outcome = Outcome((*tags, request.revision, *request.shared), image=request.revision)
     if found.outcome.failed:
         return found
+    for part in found.parts:
+        registry.know(part.tag, part.image.predicted)
     with found.outcome.catch():
         look(registry, readers, found)
     return found

@@ -17,6 +17,10 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
+from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import (
+    image_identity,
+    predicted_configurations,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Archive,
     Image,
@@ -25,7 +29,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     MissingLibraryError,
     Platform,
     UnfitPlatformError,
-    image_identity,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import architecture_tag, upload_tag
@@ -127,6 +130,11 @@ class ArchivedImage:
             return cls(archive, image_identity(archive.config), Platform.of(archive.config))
         except InvalidImageError as error:
             raise ZotError("archive_invalid", f"the configuration in {archive.path} is invalid: {error}") from error
+
+    @property
+    def predicted(self) -> list[bytes]:
+        """The configurations that it may have in a registry."""
+        return predicted_configurations(self.archive.config)
 
     def held_by(self, image: Image) -> bool:
         """Whether *image* is this image."""

@@ -14,6 +14,7 @@ import re
 import sys
 import typing as t
 
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import is_upload
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
@@ -231,6 +232,13 @@ def not_whole(index: str, lost: str) -> ZotError:
         f"{index} is not whole: the registry has lost its member {lost}",
         hint="Publish the same archives again, which restores the member, or choose another revision.",
     )
+
+
+def lost_members(image: Image) -> ZotError | None:
+    """The error of an *image* whose index has lost a member; None if it is whole."""
+    if image.manifest is None or not image.missing:
+        return None
+    return not_whole(str(image.reference), image.manifest.names(image.missing))
 
 
 def unread(error: ZotError, reference: object) -> ZotError:

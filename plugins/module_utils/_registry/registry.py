@@ -30,9 +30,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry import tool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import (
     NO_DELETE,
     ZotError,
+    lost_members,
     missing_registry,
     most_similar,
-    not_whole,
     unknown_image,
     unread,
 )
@@ -153,7 +153,7 @@ class Registry:
     def incomplete(self, image: Image) -> ZotError | None:
         """The error of an index that has lost a member; None if it is whole."""
         missing = self.missing(image.reference, image.manifest) if image.manifest else []
-        return not_whole(str(image.reference), image.manifest.names(missing)) if image.manifest and missing else None
+        return lost_members(image._replace(missing=tuple(missing)))
 
     def configured(self, reference: Reference, manifest: Manifest | None) -> Image:
         """The image of a manifest that was read, with its configuration."""
@@ -164,6 +164,10 @@ class Registry:
             image = Image(reference, manifest, json_object(raw, "its configuration"))
             image.for_ansible()  # raises now, not at the end of the task, if a field has the wrong type
             return image
+
+    def know(self, reference: Reference, configurations: t.Iterable[bytes]) -> None:
+        """Read none of these *configurations* if a manifest in the repository of *reference* names it."""
+        self._configurations.update({str(reference.pinned(sha256(raw))): raw for raw in configurations})
 
     def platforms(self, reference: Reference, manifest: Manifest) -> list[str]:
         """The platforms of a manifest or index that was read. Only the configuration of an image names one."""

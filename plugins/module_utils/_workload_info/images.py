@@ -29,7 +29,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import not_whole
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import lost_members
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
 
@@ -75,9 +75,8 @@ class RegistryImages:
     def incomplete(self, reference: Reference | None) -> str | None:
         """Why no new pod can use an image that was read whole on some platform: the member that its index has lost."""
         image = self._whole.get(reference) if reference else None
-        if image is None or image.manifest is None or not image.missing:
-            return None
-        return not_whole(str(reference), image.manifest.names(image.missing)).message
+        error = lost_members(image) if image else None
+        return error.message if error else None
 
     def _now(self, reference: Reference) -> Reference:
         digest = self._moved.get(reference)

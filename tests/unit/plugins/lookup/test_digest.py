@@ -21,7 +21,7 @@ import yaml
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.tests.unit.conftest import FakeRegistry
 from ansible_collections.killinit.zot.tests.unit.web_registry import WebRegistry
-from ansible_collections.killinit.zot.tests.unit.web_server import Reply, Request, WebServer, running
+from ansible_collections.killinit.zot.tests.unit.web_server import REQUEST_THREAD, Reply, Request, WebServer, running
 
 pytest.importorskip("requests")
 constants = pytest.importorskip("ansible.constants", reason="Python without a controller")
@@ -94,14 +94,19 @@ def test_nothing_is_left(server: WebServer, lookup: t.Any, monkeypatch: pytest.M
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
     limit = resource.getrlimit(resource.RLIMIT_CORE)
-    threads = {each for each in threading.enumerate() if "process_request" not in each.name}
+    threads = _threads()
     lookup("demo/app:r1", "demo/app:latest", registry=server.host, **ACCOUNT)
     with pytest.raises(errors.AnsibleError):
         lookup("demo/app:none", registry=server.host, **ACCOUNT)
-    assert {each for each in threading.enumerate() if "process_request" not in each.name} == threads
+    assert not _threads() - threads
     assert {number: signal.getsignal(number) for number in handlers} == handlers
     assert resource.getrlimit(resource.RLIMIT_CORE) == limit
     assert list(tmp_path.iterdir()) == []
+
+
+def _threads() -> set[threading.Thread]:
+    """The threads, without those that answer the requests."""
+    return {each for each in threading.enumerate() if each.name != REQUEST_THREAD}
 
 
 def test_no_file_holds_the_password(

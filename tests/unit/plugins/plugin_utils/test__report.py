@@ -132,7 +132,8 @@ def filled(text: str) -> Dict:
         image(f"{text}12", f"{text}13", **times),
     ]
     lost = {"reference": f"{text}27/{text}26", "tags": [f"{text}15"], "risk": "missing", "reason": f"{text}16"}
-    workload = {"name": f"{text}2", "status": f"{text}17", "reason": f"{text}18", "problem": text}
+    record = {"revision": f"{text}44", "time": f"{text}45", "rollback": False, "holds": True}
+    workload = {"name": f"{text}2", "status": f"{text}17", "reason": f"{text}18", "problem": text, "record": record}
     one = cluster(
         used(f"{text}10", user, **lost),
         used(f"{text}19", (f"{text}1", f"{text}20", "history"), **lost),
@@ -370,8 +371,10 @@ def test_the_newest_image_is_first() -> None:
 
 def test_the_workloads_of_a_cluster() -> None:
     """With the verdict where there is one; what only a history names is apart."""
-    stale = {"name": "deployment/app", "status": "stale", "reason": "old", "problem": "x"}
+    record = {"revision": "3f2c1ab", "time": "2026-11-25T12:00:00Z", "rollback": False, "holds": True}
+    stale = {"name": "deployment/app", "status": "stale", "reason": "old", "problem": "x", "record": record}
     current = {"name": "deployment/web", "status": "current", "reason": "container web: current", "problem": None}
+    current["record"] = {**record, "holds": False}
     found = report_file._cluster(
         cluster(
             used("a", ("shop", "deployment/app", "running"), ("shop", "job/once", "template"), risk="shared_tag"),
@@ -381,10 +384,10 @@ def test_the_workloads_of_a_cluster() -> None:
         ),
         "oci.example",
     )
-    assert [(each.name, each.status, each.reason) for each in found.workloads] == [
-        ("deployment/app", "stale", "old"),
-        ("deployment/web", "current", ""),
-        ("job/once", "", ""),
+    assert [(each.name, each.status, each.reason, each.since) for each in found.workloads] == [
+        ("deployment/app", "stale", "old", "release 3f2c1ab at 2026-11-25T12:00:00Z"),
+        ("deployment/web", "current", "", ""),
+        ("job/once", "", "", ""),
     ]
     images = [[(image["digest"], image["uses"]) for image in each.images] for each in found.workloads]
     assert images == [[("a", ["running"]), ("b", ["template"])], [], [("a", ["template"])]]
@@ -465,7 +468,19 @@ def test_what_is_known_about_the_images_in_use() -> None:
         assert "none found" in text
         assert "CVE-2" not in text
     # Nothing but elements of HTML hides the other findings.
-    assert "<details>\n<summary>1 findings" in render(given, "html")
+    assert "<details>\n<summary>1 finding</summary>" in render(given, "html")
+
+
+def test_counts_and_badges_have_words() -> None:
+    """An empty value is printed as a dash, so an ending that is empty must not be a value."""
+    one = repository(image("r1", "a", manifest("b"), manifest("c")), image("r1-b", "b"))
+    counts = {"critical": 0, "high": 0, "medium": 0, "low": 1, "unknown": 0, "fixable": 0}
+    low = scanned("a", finding("CVE-1", severity="low"), summary=counts)
+    given = report(one, clusters=[cluster(used("a", ("shop", "job/a", "running")))], vulnerabilities=[low])
+    text = render(given, "html")
+    assert "1 image, " in text
+    assert "+ 1 architecture tag</span>" in text
+    assert '<span class="badge low">1 low</span>' in text
 
 
 def test_a_registry_without_a_scanner() -> None:

@@ -80,7 +80,8 @@ def rollout(before: Dict, restarted: Dict, after: Dict, *, check_mode: bool = Fa
     return reports.rollout(before=before, restarted=restarted, after=after, **given)
 
 
-STALE: Dict = {"workloads": [workload("a", "stale", patch=True)], "problems": ["a is stale"], "namespace": "apps"}
+STALE_A = workload("a", "stale", patch=True)
+STALE: Dict = {"workloads": [STALE_A], "problems": ["a is stale"], "namespace": "apps"}
 CURRENT: Dict = {"workloads": [workload("a", "current")], "problems": []}
 RESTARTED: Dict = {"results": [{"changed": True, "item": STALE["workloads"][0]}]}
 
@@ -112,6 +113,44 @@ def test_a_refused_patch_is_one_problem_and_the_others_are_verified() -> None:
     report = rollout(before, {"failed": True, "msg": "items failed", "results": results}, after)
     assert report["problems"] == ["a: the patch failed: no route to host"]
     assert (report["verified"], report["not_verified"], report["restarted"]) == (["b"], ["a"], ["b"])
+
+
+def test_an_api_server_that_is_down_during_the_patches() -> None:
+    text = (
+        "Failed to get client due to HTTPSConnectionPool(host='127.0.0.1', port=6443): Max retries exceeded with url:"
+        " /version (Caused by NewConnectionError('<urllib3.connection.HTTPSConnection object at 0x7f1>: Failed to"
+        " establish a new connection: [Errno 111] Connection refused'))"
+    )
+    patches = {"failed": True, "msg": "items failed", "results": [{"failed": True, "msg": text, "item": STALE_A}]}
+    assert rollout(STALE, patches, STALE)["problems"] == [
+        "a: the patch failed: no answer from the API server (Connection refused)"
+    ]
+
+
+# As the versions of ansible-core end a task after its timeout.
+UNANSWERED: list[Dict] = [
+    {"msg": "Task failed: Timed out after 120 seconds.", "timedout": {"period": 120}},
+    {"msg": "The k8s action failed to execute in the expected time frame (120) and was terminated"},
+]
+
+
+@pytest.mark.parametrize("failure", UNANSWERED, ids=["timedout", "text"])
+@pytest.mark.parametrize("status", ["stale", "current", None])
+def test_a_patch_without_an_answer(failure: Dict, status: str | None) -> None:
+    """The comparison after it decides. If the cluster cannot be read either, both are problems."""
+    restarted = {"failed": True, "msg": "items failed", "results": [{**failure, "failed": True, "item": STALE_A}]}
+    after = {"stale": STALE, "current": CURRENT, None: FAILED}[status]
+    report = rollout(STALE, restarted, after)
+    unanswered = "a: the API server did not answer the patch within 120 s and may still make the change; "
+    assert (
+        report["problems"]
+        == {
+            "stale": [f"{unanswered}the workload is stale: its image"],
+            "current": [],
+            None: [f"{unanswered}it was not read again", "no route to host"],
+        }[status]
+    )
+    assert (report["ok"], report["restarted"]) == ((True, ["a"]) if status == "current" else (False, []))
 
 
 def test_check_mode_does_not_expect_what_the_user_must_do() -> None:
@@ -193,12 +232,14 @@ def test_what_a_workload_runs_since_when() -> None:
     record = {"namespace": "shop", "name": "deployment/web", "revision": "b000002", "time": "2026-11-25T12:00:00Z"}
     record |= {"rollback": False, "holds": True, "images": [image]}
     restored = {**record, "revision": None, "rollback": True, "holds": False}
-    found = verified({"images": [], "at_risk": [], "records": [record, restored]})
-    assert found["records"] == [record, restored]
+    restarted = {**record, "revision": None}
+    found = verified({"images": [], "at_risk": [], "records": [record, restored, restarted]})
+    assert found["records"] == [record, restored, restarted]
     when = "at 2026-11-25T12:00:00Z: container app web:latest (sha256:4c553b9ea325)"
     assert found["releases"] == [
         f"shop/deployment/web: release b000002 {when}",
         f"shop/deployment/web: rollback {when}; somebody has changed the workload since",
+        f"shop/deployment/web: restart {when}",
     ]
 
 

@@ -415,9 +415,10 @@ class TestPlugin:
         assert "SSO" not in "".join(capfd.readouterr())
 
     def test_it_has_a_limit(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr(cluster_api, "_PLUGIN_TIMEOUT", 0.3)
+        # In less time a machine under load does not start the plugin.
+        monkeypatch.setattr(cluster_api, "_PLUGIN_TIMEOUT", 1.0)
         started = time.monotonic()
-        with pytest.raises(ClusterError, match=r"the plugin in the kubeconfig did not end within 0\.3 seconds"):
+        with pytest.raises(ClusterError, match="the plugin in the kubeconfig did not end within 1 seconds"):
             self.connected(f"echo $$ > {tmp_path}/pid; exec sleep 30")
         assert time.monotonic() - started < 5
         assert not (Path("/proc") / (tmp_path / "pid").read_text().strip()).exists()

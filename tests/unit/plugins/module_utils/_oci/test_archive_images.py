@@ -18,12 +18,12 @@ import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import blob
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
+from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import image_identity
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     Archive,
     InvalidArchiveError,
     Platform,
     UnfitPlatformError,
-    image_identity,
     sha256,
 )
 

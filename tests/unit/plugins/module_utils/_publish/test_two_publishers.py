@@ -16,10 +16,14 @@ import pytest
 from hypothesis import settings
 
 from ansible_collections.killinit.zot.plugins.module_utils._publish import run as publish_file
+from ansible_collections.killinit.zot.plugins.module_utils._registry import registry as registry_file
+from ansible_collections.killinit.zot.plugins.module_utils._registry.http_client import HttpClient
 from ansible_collections.killinit.zot.plugins.module_utils._registry.scanner import GATE_OPTIONS
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 from ansible_collections.killinit.zot.tests.unit.conftest import replace_tools
 from ansible_collections.killinit.zot.tests.unit.two_publishers import Explorer, Publisher, Result, State
+
+pytestmark = pytest.mark.no_cover
 
 EMPTY = State()
 ONE, TWO = ("amd64",), ("amd64", "arm64")
@@ -50,10 +54,17 @@ class InTurn:
         return list(map(function, *iterables))
 
 
-@pytest.fixture
-def explorer(fake: t.Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Explorer:
-    """The requests of each publisher come one after the other, so that their order is always the same."""
+@pytest.fixture(params=["crane", "HTTP"])
+def explorer(request: pytest.FixtureRequest, fake: t.Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Explorer:
+    """The requests of each publisher come one after the other, so that their order is always the same.
+
+    The reads and the moves of tags are all by crane, as in a small task, or all HTTP requests, as in a large one.
+    """
     found = Explorer(fake, tmp_path / "digest")
+    if request.param == "HTTP":
+        monkeypatch.setattr(registry_file, "_FEW", 0)
+        # pylint: disable-next=unnecessary-lambda
+        monkeypatch.setattr(HttpClient, "send", lambda _client, *arguments: found.send(*arguments))
     for name in ("ThreadPoolExecutor", "thread_pool"):
         monkeypatch.setattr(publish_file, name, InTurn)
     replace_tools(monkeypatch, found.tool)

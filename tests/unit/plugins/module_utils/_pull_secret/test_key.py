@@ -6,9 +6,7 @@
 
 from __future__ import annotations
 
-import base64
 import copy
-import datetime
 import json
 import typing as t
 
@@ -19,44 +17,14 @@ pytest.importorskip("requests")
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
 from ansible_collections.killinit.zot.plugins.modules import zot_pull_secret_key
+from ansible_collections.killinit.zot.tests.unit.api_keys import PASSWORD, Keys
 from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster
 from ansible_collections.killinit.zot.tests.unit.pull_scene import entry, secret
 from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
-from ansible_collections.killinit.zot.tests.unit.web_server import Reply, Request, running
+from ansible_collections.killinit.zot.tests.unit.web_server import running
 
-PASSWORD = "password-of-the-pods"
 Result = t.Dict[str, t.Any]  # noqa: UP006 - Python 3.9 evaluates it
 Write = t.Callable[[], None]
-
-
-class Keys:
-    """The API keys of one user, as Zot lists them."""
-
-    def __init__(self) -> None:
-        self.held: dict[str, Result] = {}
-        self.made = 0
-
-    def __call__(self, request: Request) -> Reply:
-        account = base64.b64decode((request.authorization or "").partition(" ")[2]).decode()
-        username, _colon, password = account.partition(":")
-        if username != "puller" or password not in (PASSWORD, *(f"zak_{uuid}-secret" for uuid in self.held)):
-            return Reply(b"{}", 401)
-        if request.method == "DELETE":
-            del self.held[request.path.partition("?id=")[2]]
-            return Reply()
-        if request.method == "POST":
-            self.made += 1
-            uuid, asked = f"uuid-{self.made}", json.loads(request.body)
-            now = f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
-            self.held[uuid] = {
-                "uuid": uuid,
-                "label": asked["label"],
-                "createdAt": now,
-                "expirationDate": asked["expirationDate"],
-                "lastUsed": "0001-01-01T00:00:00Z",
-            }
-            return Reply(json.dumps({**self.held[uuid], "apiKey": f"zak_{uuid}-secret"}).encode(), 201)
-        return Reply(json.dumps({"apiKeys": list(self.held.values())}).encode())
 
 
 class Cluster(FakeCluster):

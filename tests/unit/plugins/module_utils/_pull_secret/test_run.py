@@ -167,6 +167,7 @@ def test_everything_else_of_a_replaced_secret_is_kept(cluster: Cluster) -> None:
     assert (after["data"]["more"], after["immutable"]) == ("eA==", True)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("state", ["present", "absent"])
 @pytest.mark.parametrize("processed", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("kind", [*KINDS, "missing", "only ours"])
