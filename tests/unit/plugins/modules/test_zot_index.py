@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.killinit.zot.plugins.modules import zot_index
 from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
@@ -87,7 +88,7 @@ def test_check_mode_with_a_missing_member(
 ) -> None:
     """It would have been pushed, and the user sees which one that is."""
     warnings: list[str] = []
-    monkeypatch.setattr(zot_index.AnsibleModule, "warn", lambda _module, text: warnings.append(text))
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _module, text: warnings.append(text))
     result = run(check=True, **{**options, "manifests": ["amd64", "s390x"]})
     assert [f"{HOST}/demo/app:s390x does not exist yet" in warning for warning in warnings] == [True]
     assert (result["changed"], fake.writes) == (True, [])
