@@ -9,9 +9,12 @@ What an event of Zot does to pods is in tests/cluster.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -175,6 +178,38 @@ def test_a_rule_without_the_filter(environment: dict[str, str], tmp_path: Path) 
         assert receiver.post(event(reference="end")) == 200
         wait_until(lambda: "matched end" in receiver.log, "the rule matches", 30)
         assert re.findall(r"matched .*", receiver.log) == ["matched valid", "matched end"]
+
+
+def test_a_stop_ends_the_playbook(
+    push: Callable[[str], str],
+    repository: str,
+    request: pytest.FixtureRequest,
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    """As systemd stops the unit of the guide: SIGTERM to all processes of the unit, while a playbook runs."""
+    program = receivers.program()
+    (unit,) = (block.text for block in blocks(receivers.PAGE) if block.language == "ini")
+    seconds = int(re.search(r"^KillMode=control-group\nTimeoutStopSec=(\d+)$", unit, re.MULTILINE)[1])  # type: ignore[index]
+    push("buildah-amd64")
+    cluster: PatchableCluster = request.getfixturevalue("app")
+    cluster.healthy, digest = cluster.digests("app")[0], push("changed-layer")
+    marker = f"ZOT_TEST_UNIT={tmp_path}"
+    with running(cluster) as server:
+        variables = {"zot_kubeconfig": str(server.kubeconfig(tmp_path / "kubeconfig")), "zot_namespace": "apps"}
+        own = dict([marker.split("=")])
+        receiver = Receiver(program, tmp_path / "receiver", {**environment, **own}, variables)
+        with receiver.running():
+            assert receiver.post(event(name=repository, digest=digest)) == 200
+            wait_until(lambda: cluster.patched, "the playbook restarts the workload", 60)
+            before = receivers.processes(marker)
+            assert len(before) > 1
+            for number in before:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGTERM)
+            wait_until(lambda: not receivers.processes(marker), "all processes end", seconds)
+    assert receiver.runs() == 1
+    assert receiver.reports() == []
 
 
 def test_a_single_event(
