@@ -40,8 +40,7 @@ def report_cluster(*, name: str, ping: Result, used: Result, compared: Result) -
     }
 
 
-def report_clusters(*, hosts: t.Sequence[str], read: t.Sequence[Cluster]) -> list[Cluster]:
-    """The clusters for zot_report. An unreachable host, and one that --limit excludes, has read nothing."""
+def report_clusters(*, read: t.Mapping[str, Cluster]) -> list[Cluster]:
+    """The clusters for zot_report, by host. An unreachable host, and one that --limit excludes, has read nothing."""
     hint = "the cluster was not read. Set zot_clusters as an extra variable or with import_playbook, and name the host"
-    unread = sorted(set(hosts) - {each["name"] for each in read})
-    return [*read, *({"name": name, "problems": [f"{hint} in --limit."]} for name in unread)]
+    return [found or {"name": host, "problems": [f"{hint} in --limit."]} for host, found in read.items()]

@@ -13,6 +13,7 @@ run of the role in the same play, and is not read.
 from __future__ import annotations
 
 import typing as t
+from collections import Counter
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import without_architecture
 from ansible_collections.killinit.zot.plugins.plugin_utils import _release_reports
@@ -295,10 +296,11 @@ def rollout(
     after: Result,
     may_restart: bool,
     check_mode: bool,
+    several: bool,
     namespace: t.Any,
     registry: t.Any,
 ) -> Report:
-    """The report of the role zot_rollout."""
+    """The report of the role zot_rollout. *several* is whether the play has several hosts."""
     patches = {} if before.get("failed") else restarted
     # Without a restart or a rollout in progress, nothing is compared again.
     again = bool(after) and not (before.get("failed") or after.get("skipped"))
@@ -323,16 +325,19 @@ def rollout(
     ]
     images_set = {each["name"]: each["changes"] for each in restarts if each["changes"]}
     theirs, unverified = verdict.get("theirs") or [], verdict.get("unverified") or []
+    summary = [
+        *(f"{each['name']}: {each['status']}: {each['reason']}" for each in workloads),
+        # The diff of a patch hides the pod template, whose environment may hold secrets.
+        *(f"{name}: set {change}" for name, changes in images_set.items() for change in changes),
+        *(f"not changed: {text}" for text in theirs),
+        *(f"unverified: {text}" for text in unverified),
+    ]
+    # Of many clusters, those are of interest that have failed, and in check mode those that would change.
+    brief = several and not problems and not (check_mode and restarts)
     return {
         "ok": not problems,
         "changed": bool(restarts),
-        "summary": [
-            *(f"{each['name']}: {each['status']}: {each['reason']}" for each in workloads),
-            # The diff of a patch hides the pod template, whose environment may hold secrets.
-            *(f"{name}: set {change}" for name, changes in images_set.items() for change in changes),
-            *(f"not changed: {text}" for text in theirs),
-            *(f"unverified: {text}" for text in unverified),
-        ],
+        "summary": [_counts(workloads, restarts)] if brief else summary,
         "namespace": before.get("namespace", namespace),
         "registry": before.get("registry", registry),
         "cluster": before.get("cluster"),
@@ -347,6 +352,13 @@ def rollout(
         "unverified": unverified,
         "unreadable": verdict.get("unreadable") or [],
     }
+
+
+def _counts(workloads: t.Sequence[Result], restarts: t.Sequence[Result]) -> str:
+    """How many workloads have which status, and how many of them were restarted."""
+    counts = Counter(each["status"] for each in workloads)
+    statuses = ", ".join(f"{count} {status}" for status, count in counts.items())
+    return f"{len(workloads)} workload{'' if len(workloads) == 1 else 's'} ({statuses}), {len(restarts)} restarted"
 
 
 def _problems(result: Result) -> list[str]:
@@ -371,6 +383,7 @@ REPORTS: t.Mapping[str, t.Callable[..., t.Any]] = {
     "zot_pull_secret": pull_secret,
     "zot_rotate": rotate,
     "rotated_keys": rotate_all,
+    "same_clusters": _release_reports.same_clusters,
     "cluster": _release_reports.cluster,
     "finished_cluster": _release_reports.finished_cluster,
     "restored_cluster": _release_reports.restored_cluster,
