@@ -94,8 +94,8 @@ class RegistryAnswers:
         """The images to suggest instead of those that do not exist."""
         found: dict[Reference, None] = {}
         # Many pods of a workload fail for one image: what is similar to it is expensive to find.
-        wanted = dict.fromkeys((pods.in_registry(each), *pods.pull_secrets(each)) for each in pods.failures)
-        for reference, *secrets in wanted:
+        wanted = dict.fromkeys((pods.in_registry(each), tuple(pods.pull_secrets(each))) for each in pods.failures)
+        for reference, secrets in wanted:
             if reference:
                 answers = self.of_pod(reference, [*secrets, ""])
                 image = self.image(reference, answers)
