@@ -64,6 +64,22 @@ def _problem(rollout: Result, failure: str) -> str:
     return "; ".join(rollout.get("problems") or ()) or failure
 
 
+def same_clusters(*, clusters: t.Mapping[str, Result], namespaces: t.Mapping[str, t.Any] | None = None) -> list[str]:
+    """A sentence for each namespace of a cluster that several hosts name. *clusters* are what each host has read."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for host, read in clusters.items():
+        namespace = read.get("namespace") if namespaces is None else namespaces[host]
+        if "cluster" in read:
+            found.setdefault((read["cluster"], str(namespace or "")), []).append(host)
+    return [
+        f"The hosts {' and '.join(hosts)} of zot_clusters are the same"
+        f"{f' namespace {namespace} of the same' if namespace else ''} cluster {server}. Give each host its own"
+        " zot_kubeconfig, zot_context or zot_namespace."
+        for (server, namespace), hosts in found.items()
+        if len(hosts) > 1
+    ]
+
+
 def release(*, clusters: t.Sequence[Result], published: Result, rolled_back: Result) -> Report:
     """The report of the playbook release. *rolled_back* is empty if the shared tags were not to be rolled back."""
     revision = published["revision"]
@@ -98,7 +114,8 @@ def rolled_back_clusters(*, rolled_back: Result, clusters: t.Sequence[Result], t
 def _lines(clusters: t.Sequence[Result]) -> t.Iterator[str]:
     for each in clusters:
         yield f"{each['name']}: {each['result']}{': ' + each['problem'] if each['problem'] else ''}."
-        if (each["rollout"] or {}).get("runs"):
+        # One of many clusters that is as it should be has one line.
+        if not each["ok"] and (each["rollout"] or {}).get("runs"):
             yield f"{each['name']} runs {', '.join(each['rollout']['runs'])}."
 
 
@@ -133,8 +150,7 @@ def released_since(record: Result) -> str:
     return f"{' '.join(filter(None, (what, record['revision'])))} at {record['time']}"
 
 
-def report_clusters(*, hosts: t.Sequence[str], read: t.Sequence[Result]) -> list[Result]:
-    """The clusters for zot_report. An unreachable host, and one that --limit excludes, has read nothing."""
+def report_clusters(*, read: t.Mapping[str, Result]) -> list[Result]:
+    """The clusters for zot_report, by host. An unreachable host, and one that --limit excludes, has read nothing."""
     hint = "the cluster was not read. Set zot_clusters as an extra variable or with import_playbook, and name the host"
-    unread = sorted(set(hosts) - {each["name"] for each in read})
-    return [*read, *({"name": name, "problems": [f"{hint} in --limit."]} for name in unread)]
+    return [found or {"name": host, "problems": [f"{hint} in --limit."]} for host, found in read.items()]

@@ -299,6 +299,7 @@ REPORTS: t.Mapping[str, t.Callable[..., t.Any]] = {
     "zot_pull_secret": pull_secret,
     "zot_rotate": rotate,
     "rotated_keys": rotate_all,
+    "same_clusters": _release_reports.same_clusters,
     "cluster": _release_reports.cluster,
     "finished_cluster": _release_reports.finished_cluster,
     "restored_cluster": _release_reports.restored_cluster,

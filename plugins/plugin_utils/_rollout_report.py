@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import typing as t
+from collections import Counter
 
 Result = t.Mapping[str, t.Any]
 Report = t.Dict[str, t.Any]  # noqa: UP006 - Python 3.9 evaluates it
@@ -23,10 +24,11 @@ def rollout(
     after: Result,
     may_restart: bool,
     check_mode: bool,
+    several: bool,
     namespace: t.Any,
     registry: t.Any,
 ) -> Report:
-    """The report of the role zot_rollout."""
+    """The report of the role zot_rollout. *several* is whether the play has several hosts."""
     patches = {} if before.get("failed") else restarted
     # Without a restart or a rollout in progress, nothing is compared again.
     again = bool(after) and not (before.get("failed") or after.get("skipped"))
@@ -56,13 +58,18 @@ def rollout(
     ]
     images_set = {each["name"]: each["changes"] for each in restarts if each["changes"]}
     theirs, unverified = verdict.get("theirs") or [], verdict.get("unverified") or []
+    details = [
+        *(f"{each['name']}: {each['status']}: {each['reason']}" for each in workloads),
+        # The diff of a patch hides the pod template, whose environment may hold secrets.
+        *(f"{name}: set {change}" for name, changes in images_set.items() for change in changes),
+    ]
+    # Of many clusters, those are of interest that have failed, and in check mode those that would change.
+    brief = several and not problems and not (check_mode and restarts)
     return {
         "ok": not problems,
         "changed": bool(restarts),
         "summary": [
-            *(f"{each['name']}: {each['status']}: {each['reason']}" for each in workloads),
-            # The diff of a patch hides the pod template, whose environment may hold secrets.
-            *(f"{name}: set {change}" for name, changes in images_set.items() for change in changes),
+            *([_counts(workloads, restarts)] if brief else details),
             *(f"not changed: {text}" for text in theirs),
             *(f"unverified: {text}" for text in unverified),
         ],
@@ -80,6 +87,13 @@ def rollout(
         "unverified": unverified,
         "unreadable": verdict.get("unreadable") or [],
     }
+
+
+def _counts(workloads: t.Sequence[Result], restarts: t.Sequence[Result]) -> str:
+    """How many workloads have which status, and how many of them were restarted."""
+    counts = Counter(each["status"] for each in workloads)
+    statuses = ", ".join(f"{count} {status}" for status, count in counts.items())
+    return f"{len(workloads)} workload{'' if len(workloads) == 1 else 's'} ({statuses}), {len(restarts)} restarted"
 
 
 def _is_done(workload: Result | None) -> bool:

@@ -337,7 +337,7 @@ def test_every_cluster_must_report(
         Path(host).write_text(text.replace("us.kubeconfig", "eu.kubeconfig"))
         twice = run()
         assert twice.returncode != 0
-        assert "Two hosts of zot_clusters are the same namespace" in twice.stdout
+        assert "eu and us of zot_clusters are the same cluster" in twice.stdout
         Path(host).write_text(text.replace('"zot_kubeconfig"', '"ansible_connection": "ssh", "zot_kubeconfig"', 1))
         assert run().returncode != 0
         Path(host).write_text(text)

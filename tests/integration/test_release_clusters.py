@@ -122,9 +122,9 @@ def fleet(
                 own = workload(f"{image}:{tag}", name="app")
                 clusters[name] = PatchableCluster(namespace, resolve, own, pull_secret(registry, registry.reader))
                 server = stack.enter_context(running(clusters[name]))
-                group["hosts"][name]["zot_kubeconfig"] = str(server.kubeconfig(tmp_path / f"{name}.kubeconfig"))
-                # The only context of that file.
-                group["hosts"][name]["zot_context"] = "test"
+                # "test" is the only context of that file.
+                own_file = str(server.kubeconfig(tmp_path / f"{name}.kubeconfig"))
+                group["hosts"].setdefault(name, {}).update(zot_kubeconfig=own_file, zot_context="test")
             group["hosts"] = {name: group["hosts"][name] for name in names}
             (tmp_path / "inventory.json").write_text(json.dumps(inventory))
             return Fleet(clusters, image, run, digest)
@@ -211,6 +211,25 @@ def test_a_failure_in_a_batch_ends_after_the_batch(fleet: Callable[..., Fleet]) 
     # In batches that grow.
     assert results(three.run("release", zot_release_serial=[1, "100%"])) == dict.fromkeys(three.clusters, "released")
     assert three.runs() == {name: [r2] for name in three.clusters}
+
+
+def test_only_the_cluster_that_failed_has_details(fleet: Callable[..., Fleet]) -> None:
+    """Five clusters at once: each has one line, in the tasks and in the error."""
+    five = fleet("canary", "eu", "us", "asia", "africa")
+    five.clusters["us"].healthy = five.digest("latest")
+    failed = five.run("release", zot_release_serial="100%")
+    assert failed.returncode == 2
+    first, canary, eu, us, us_runs, asia, africa, last = report(failed)["problems"]
+    assert first == f"The revision {R2} is not released to all clusters."
+    assert [canary, eu, asia, africa] == [f"{name}: released." for name in ("canary", "eu", "asia", "africa")]
+    assert us.startswith("us: failed: deployment/app: the rollout did not finish")
+    assert (us_runs[:7], last[:15]) == ("us runs", "The shared tags")
+    tasks = failed.stdout.partition("PLAY [Roll out to the clusters]")[2].partition("PLAY RECAP")[0]
+    brief = re.findall(r"ok: \[(\w+)\] => \{\n +\"msg\": \[\n +\"1 workload \(1 current\), 1 restarted\"\n", tasks)
+    assert sorted(brief) == ["africa", "asia", "canary", "eu"]
+    assert re.findall(r'"deployment/app: (\w+): ', tasks) == ["progressing"]
+    # Not the checks of the pull secrets.
+    assert tasks.count('"msg": [') == len(five.clusters)
 
 
 def test_force_also_rolls_back_what_argo_cd_manages(fleet: Callable[..., Fleet]) -> None:

@@ -235,10 +235,11 @@ class RegistryAnswers:
     def wanted_candidates(self, pods: FailingPods) -> list[Reference]:
         """The images to suggest instead of those that do not exist."""
         found: dict[Reference, None] = {}
-        for failure in pods.failures:
-            reference = pods.in_registry(failure)
+        # Many pods of a workload fail for one image: what is similar to it is expensive to find.
+        wanted = dict.fromkeys((pods.in_registry(each), tuple(pods.pull_secrets(each))) for each in pods.failures)
+        for reference, secrets in wanted:
             if reference:
-                answers = self.of_pod(reference, [*pods.pull_secrets(failure), ""])
+                answers = self.of_pod(reference, [*secrets, ""])
                 image = self.image(reference, answers)
                 if image and not image.manifest:
                     near = [*self.nearest_tags(reference, answers), *self.nearest_repositories(reference, answers)]

@@ -278,10 +278,11 @@ def read_inventory(
     digests = dict(zip(missing, pool.map(registry.digest, missing)))
     distinct = [repository.pinned(digest) for digest in dict.fromkeys(digests.values()) if digest]
     members = dict(zip(distinct, pool.map(lambda each: _read(registry, each), distinct)))
+    attachments = set(tags)
     for reference, digest in digests.items():
         media_type, manifests = members.get(repository.pinned(digest), ("", ())) if digest else ("", ())
         if digest and manifests:  # else another client has just removed the tag
-            signed = attachment_tag(digest, "sig") in tags or None
+            signed = attachment_tag(digest, "sig") in attachments or None
             found[str(reference.tag)] = TaggedImage(str(reference.tag), digest, media_type, manifests, signed=signed)
     source = "search" if len(missing) < len(names) or not names else "registry"
     return Inventory(tags, [found[tag] for tag in names if tag in found], source)

@@ -51,7 +51,30 @@ def test_a_cluster_that_does_not_run_the_release(clusters: list[dict[str, Any]],
     done = release(*clusters, *([released("de", GOOD)] if clusters else []))
     assert not done["ok"]
     assert line in done["problems"]
-    assert ("de runs oci.example/app@sha256:1." in done["problems"]) == bool(clusters)
+    assert ("de: released." in done["problems"]) == bool(clusters)
+
+
+def test_only_a_cluster_that_failed_has_more_than_one_line() -> None:
+    bad = {**BAD, "runs": ["oci.example/app@sha256:2"]}
+    lines = release(released("de", GOOD), released("eu", bad), released("us", GOOD))["problems"]
+    assert lines[1:-1] == [
+        "de: released.",
+        "eu: failed: app: crashed; web: stale.",
+        "eu runs oci.example/app@sha256:2.",
+        "us: released.",
+    ]
+
+
+@pytest.mark.parametrize("namespaces", [None, {"de": "shop", "eu": "apps", "us": "shop", "far": "shop"}])
+def test_hosts_that_are_the_same_cluster(namespaces: dict[str, str] | None) -> None:
+    """The namespace is what a host has read, or what its variables name."""
+    own = {"de": "shop", "eu": "apps", "us": "shop"} if namespaces is None else {}
+    read = {name: {"cluster": "https://a", "namespace": own.get(name)} for name in ("de", "eu", "us")}
+    (problem,) = REPORTS["same_clusters"](clusters={**read, "far": {"msg": "no route"}}, namespaces=namespaces)
+    assert problem.startswith(
+        "The hosts de and us of zot_clusters are the same namespace shop of the same cluster https://a."
+    )
+    assert REPORTS["same_clusters"](clusters={"de": read["de"], "far": {}}) == []
 
 
 def test_what_became_of_the_shared_tags() -> None:
@@ -92,4 +115,4 @@ def test_a_rollback_names_the_cluster_that_failed() -> None:
     assert not rollback()["ok"]
     failed = rollback(cluster("eu", GOOD), cluster("us", {}))
     assert (failed["ok"], failed["revision"]) == (False, "r1")
-    assert failed["problems"][1:] == ["eu: rolled back.", "eu runs oci.example/app@sha256:1.", "us: failed: no route."]
+    assert failed["problems"][1:] == ["eu: rolled back.", "us: failed: no route."]

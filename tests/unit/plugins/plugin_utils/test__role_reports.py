@@ -75,9 +75,9 @@ def workload(name: str, status: str, *, patch: bool = False) -> Dict:
     }
 
 
-def rollout(before: Dict, restarted: Dict, after: Dict, *, check_mode: bool = False) -> Dict:
-    given: Dict = {"may_restart": True, "check_mode": check_mode, "namespace": "apps", "registry": None}
-    return reports.rollout(before=before, restarted=restarted, after=after, **given)
+def rollout(before: Dict, restarted: Dict, after: Dict, *, check_mode: bool = False, several: bool = False) -> Dict:
+    given: Dict = {"may_restart": True, "namespace": "apps", "registry": None, "several": several}
+    return reports.rollout(before=before, restarted=restarted, after=after, check_mode=check_mode, **given)
 
 
 STALE_A = workload("a", "stale", patch=True)
@@ -96,6 +96,18 @@ def test_the_last_comparison_decides() -> None:
 def test_check_mode_expects_that_a_restart_helps() -> None:
     assert rollout(STALE, RESTARTED, {"skipped": True}, check_mode=True)["ok"] is True
     assert rollout(STALE, {"results": []}, {"skipped": True})["ok"] is False
+
+
+def test_one_of_several_clusters_has_one_line() -> None:
+    """Unless it has failed, or unless its changes are still to be made."""
+    skipped = {"skipped": True}
+    assert rollout(STALE, RESTARTED, CURRENT, several=True)["summary"] == ["1 workload (1 current), 1 restarted"]
+    for details in (
+        rollout(STALE, RESTARTED, CURRENT),
+        rollout(STALE, RESTARTED, {**STALE, "failed": True}, several=True),
+        rollout(STALE, RESTARTED, skipped, several=True, check_mode=True),
+    ):
+        assert [line[:3] for line in details["summary"]] == ["a: "]
 
 
 def test_an_earlier_result_is_not_read_after_a_failure() -> None:
