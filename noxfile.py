@@ -212,7 +212,7 @@ def molecule(session: nox.Session) -> None:  # needs: skopeo crane go buildah zs
 
 @nox.session
 def demo(session: nox.Session) -> None:  # needs: skopeo crane registry
-    """Publish two architectures, publish them again, and publish a new revision"""
+    """Show the life of a release on a registry of this machine: publish, roll back, prune, report"""
     name_registry(session)
     provide_collections()
     session.run("python", "tests/environment/demo.py", env={"PYTHONPATH": "tests"})
@@ -220,7 +220,7 @@ def demo(session: nox.Session) -> None:  # needs: skopeo crane registry
 
 @nox.session(name="demo-cluster")
 def demo_cluster(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry etcd runc
-    """Run the demo and then release to a real Kubernetes, which is built the first time (10 minutes)"""
+    """Run the demo with workloads of a real Kubernetes, which is built the first time (10 minutes)"""
     name_registry(session)
     provide_collections()
     cluster_parts.build(session.log)

@@ -2,11 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The guide to releases, from nothing to pods: its playbooks, its files and its commands."""
+"""The guide to releases, from nothing to pods, and the guide to accounts: their playbooks, files and commands."""
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -14,11 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster.support import Kubectl, Site, pods, report
+import yaml
+from cluster.support import Kubectl, Site, pods, pull_secret, report
 from integration.blocks import blocks
 from integration.support import recap
 
 from environment.cluster import Cluster
+from environment.registry import Registry
 
 PROVISION = "ansible-playbook provision.yml --extra-vars zot_publish_revision=3f2c1ab --extra-vars @pull-account.yml"
 INCLUDE = "ansible-playbook site.yml"
@@ -27,6 +30,8 @@ RELEASE = (
     "ansible-playbook killinit.zot.release --extra-vars @release.yml --diff",
 )
 PAGE = "docs/docsite/rst/guide_release.rst"
+CLUSTERS = "docs/docsite/rst/guide_rollback.rst"
+ACCOUNTS = "docs/docsite/rst/guide_accounts.rst"
 
 
 @pytest.fixture
@@ -85,3 +90,31 @@ def test_guide_to_releases(site: Site, empty_namespace: Kubectl, tmp_path: Path)
         assert recap(done)["changed"] == 0
         assert report(done, "zot_publish_report")["revision"] == "3f2c1ab"
         assert report(done)["namespace"] == empty_namespace.namespace
+
+
+def test_guide_to_accounts(site: Site, zot: Registry, empty_namespace: Kubectl, tmp_path: Path) -> None:
+    """Each command writes new keys, but a repeated one does not."""
+    namespaces = [site.kubectl.namespace, empty_namespace.namespace]
+    site.kubectl("create", "namespace", empty_namespace.namespace)
+    for namespace in namespaces:
+        Kubectl(site.cluster, namespace).apply(pull_secret(zot, zot.reader))
+    shown = {block.file: block.content for block in blocks(ACCOUNTS, CLUSTERS) if block.file}
+    shown["rotate.yml"] |= {"zot_registry": zot.host, "zot_rotate_namespaces": namespaces}
+    shown["rotate.yml"]["zot_pull_secret_username"] = zot.reader.username
+    shown["rotate.yml"]["vault_cluster_password"] = zot.reader.password
+    group = shown["clusters.yml"]["all"]["children"]["clusters"]
+    group["hosts"] = {"canary": {"zot_kubeconfig": str(site.cluster.kubeconfig)}}
+    for name in ("rotate.yml", "clusters.yml"):
+        (tmp_path / name).write_text(yaml.safe_dump(shown[name]))
+    # Also that of the page of the playbook.
+    found = dict.fromkeys(line for block in blocks() for line in block.commands if "killinit.zot.rotate" in line)
+    planned, rotate, force = found
+
+    def changed(command: str) -> int:
+        run = subprocess.run(
+            shlex.split(command), env=site.environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stdout + run.stderr
+        return sum(map(int, re.findall(r"changed=(\d+)", run.stdout)))
+
+    assert [changed(each) > 0 for each in (planned, rotate, rotate, force)] == [True, True, False, True]

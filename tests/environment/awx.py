@@ -36,6 +36,8 @@ FIELDS["workflow_approval_templates"] = {
     "description": {"type": "string", "default": ""},
     "timeout": {"type": "integer", "default": 0},
 }
+# The names in the answers of the same AWX, by the type of the object.
+ANSWERS: dict[str, dict[str, list[str]]] = json.loads(Path(__file__).with_name("awx_answers.json").read_text())
 FIELDS["labels"] = {"name": {"type": "string", "required": True}, "organization": {"type": "id", "required": True}}
 # The name of the model in messages, and which fields are unique together, with the message if they are not.
 _COMBINATION = "{} with this (name, organization) combination already exists."
@@ -163,7 +165,9 @@ class Awx:
         self.last += 1
         path = f"{API}{resource}/{self.last}/"
         made: Fields = {"id": self.last, "type": "inventory" if resource == "inventories" else resource[:-1]}
-        made |= {"url": path, "related": {}, "summary_fields": {}, "managed": False}
+        made |= {"url": path, "related": {}, "summary_fields": {}}
+        if resource in ("credential_types", "credentials", "execution_environments"):
+            made["managed"] = False
         made |= {
             name: each.get("default", "" if "" in each.get("choices", ()) else None) for name, each in known.items()
         }
@@ -252,15 +256,15 @@ class Awx:
         if resource == "unified_job_templates":
             names = ("job_templates", "workflow_job_templates", "projects", "workflow_approval_templates")
             found = [each for name in names for each in self.resources[name].values()]
-            return 200, _page([each for each in found if _matches(each, query)])
+            return 200, self._page([each for each in found if _matches(each, query)])
         if resource not in FIELDS:
             raise Refusal(404)
         if not rest:
             if method == "POST":
-                return 201, self.make(resource, body)
+                return 201, self._shown(self.make(resource, body))
             if unknown := {name.removesuffix("__in") for name in query} - {*FIELDS[resource], "id", "organization"}:
                 raise Refusal(400, detail=f"{MODELS[resource][0]} has no field named '{unknown.pop()}'")
-            return 200, _page([each for each in self.resources[resource].values() if _matches(each, query)])
+            return 200, self._page([each for each in self.resources[resource].values() if _matches(each, query)])
         one = self._one(resource, rest[0])
         if len(rest) == 2:
             return self._below(method, one, path, rest[1], body)
@@ -269,7 +273,37 @@ class Awx:
             return 204, None
         if method == "PATCH":
             self._change(resource, one, {name: value for name, value in body.items() if name in FIELDS[resource]})
-        return 200, one
+        return 200, self._shown(one)
+
+    def _page(self, results: list[Fields]) -> Fields:
+        return {"count": len(results), "next": None, "previous": None, "results": list(map(self._shown, results))}
+
+    def _shown(self, one: Fields) -> Fields:
+        """The object as AWX answers it: with the fields that only AWX writes, addresses, and what it refers to."""
+        names = ANSWERS.get(one["type"], {"fields": [], "related": [], "summary_fields": []})
+        others = {
+            name: self.resources[POINTERS[name]].get(one[name])
+            for name in POINTERS.keys() & one.keys()
+            if one[name] is not None
+        }
+        missing = POINTERS.keys() - {name for name, other in others.items() if other}
+        related = {name: f"{one['url']}{name}/" for name in names["related"] if name not in missing}
+        summary: Fields = {name: {} for name in names["summary_fields"] if name not in missing}
+        summary |= {name: [] for name in {"recent_jobs"} & summary.keys()}
+        for name, other in others.items():
+            if other and name in summary:
+                related[name] = other["url"]
+                summary[name] = {each: other[each] for each in ("id", "name", "description") if each in other}
+        for kind in {"labels", "credentials"} & summary.keys():
+            linked = [self.resources[kind][number] for number in self.linked.get((one["id"], kind), [])]
+            brief = [{"id": each["id"], "name": each["name"]} for each in linked]
+            summary[kind] = brief if kind == "credentials" else {"count": len(brief), "results": brief}
+        return {
+            **dict.fromkeys(names["fields"]),
+            **one,
+            "related": {**related, **one["related"]},
+            "summary_fields": {**summary, **one["summary_fields"]},
+        }
 
     def _one(self, resource: str, text: str) -> Fields:
         """The object of a number, or of a name and the name of its organization."""
@@ -302,11 +336,11 @@ class Awx:
             made = self.make("workflow_approval_templates", body)
             one["unified_job_template"] = made["id"]
             one["related"]["unified_job_template"] = made["url"]
-            return 201, made
+            return 201, self._shown(made)
         resource = "workflow_job_template_nodes" if kind in LINKS else kind
         linked = one[kind] if kind in LINKS else self.linked.setdefault((one["id"], kind), [])
         if method != "POST":
-            return 200, _page([self.resources[resource][number] for number in linked])
+            return 200, self._page([self.resources[resource][number] for number in linked])
         number = body["id"]
         if number not in self.resources[resource]:
             raise Refusal(400, detail=f"{MODELS[resource][0]} matching query does not exist.")
@@ -346,10 +380,6 @@ class Awx:
 
 def _has_cycle(node: int, children: dict[int, set[int]], path: tuple[int, ...]) -> bool:
     return node in path or any(_has_cycle(each, children, (*path, node)) for each in children[node])
-
-
-def _page(results: list[Fields]) -> Fields:
-    return {"count": len(results), "next": None, "previous": None, "results": results}
 
 
 def _matches(one: Fields, query: dict[str, str]) -> bool:

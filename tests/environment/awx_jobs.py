@@ -86,6 +86,9 @@ def variables_of(template: Fields, answers: Fields, artifacts: Fields | None = N
     questions = template["survey"]
     defaults = {each["variable"]: each["default"] for each in questions if "default" in each}
     assert answers.keys() <= {each["variable"] for each in questions}
+    # AWX refuses other answers: https://github.com/ansible/awx/blob/24.6.1/awx/main/models/mixins.py
+    choices = {each["variable"]: each["choices"] for each in questions if "choices" in each}
+    assert all(answers[name] in choices[name] for name in answers.keys() & choices.keys())
     missing = [
         each["variable"] for each in questions if each["required"] and each["variable"] not in {**defaults, **answers}
     ]

@@ -27,7 +27,7 @@ OUTPUT = Path(".cache/demo-cluster" if "--cluster" in sys.argv else ".cache/demo
 REPOSITORY = "openclaw/openclaw"
 # Of the output of a playbook: the tables, the errors, and the line that counts the changes.
 SHOWN = (
-    r'^ *"?((?:REPOSITORY|openclaw/|deployment/|\S+:latest: )[^"\n]*|[^"\n]* is published as [^"\n]*'
+    r'^ *"?((?:REPOSITORY|openclaw/\S+ |deployment/|\S+:latest: )[^"\n]*|[^"\n]* is published as [^"\n]*'
     r"|localhost +: ok=.*?changed=\d+)"
 )
 Archives = dict[str, Path]

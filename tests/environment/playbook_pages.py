@@ -45,6 +45,12 @@ def prefixes(playbook: str) -> list[str]:
     return sorted(names, key=lambda name: name != f"zot_{playbook}")
 
 
+def roles(playbook: str) -> set[str]:
+    """The roles that a playbook runs; other roles require nothing of it."""
+    text = (ROOT / "playbooks" / f"{playbook}.yml").read_text(encoding="utf-8")
+    return set(re.findall(r"_role:\n +name: killinit\.zot\.(\w+)", text))
+
+
 def role_variables(role: str) -> dict[str, Any]:
     """The options of a role that only this role has."""
     path = ROOT / "roles" / role / "meta" / "argument_specs.yml"
@@ -55,7 +61,7 @@ def role_variables(role: str) -> dict[str, Any]:
 
 
 def _page(name: str, page: dict[str, Any]) -> str:
-    title = name.capitalize()
+    title = {"awx": "AWX"}.get(name, name.capitalize())
     lines = [HEADER, "", f".. _{LABEL}.playbook_{name}:", "", title, "=" * len(title), ""]
     lines += [*_text(page["does"]), "", f"The guide: :ref:`{LABEL}.{page['guide']}`.", "", "Example", "-------", ""]
     if "file" in page:
@@ -67,7 +73,7 @@ def _page(name: str, page: dict[str, Any]) -> str:
     lines += ["What it prints", "--------------", "", *_text(page["prints"]), "", "Variables", "---------", ""]
     rows = [(variable, _text(text)) for variable, text in page.get("variables", {}).items()]
     rows += [
-        (variable, _role_text(option))
+        (variable, _role_text(option if prefix in roles(name) else {**option, "required": False}))
         for prefix in prefixes(name)
         for variable, option in role_variables(prefix).items()
     ]

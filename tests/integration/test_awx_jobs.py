@@ -77,7 +77,9 @@ def job(templates: dict[str, Any], playbook: Callable[..., CompletedProcess[str]
             if each["type"] == "text" and (required or not each["required"]) and not each.get("default", "").isdigit()
         }
         if not text:
-            typed |= {variable: "" for variable, each in questions.items() if not each["required"]}
+            # AWX refuses an answer that is not a choice, also an empty one, and takes the default for no answer.
+            optional = [name for name, each in questions.items() if not each["required"] and "choices" not in each]
+            typed |= dict.fromkeys(optional, "")
         answers = {"zot_publish_revision": REVISIONS[name == "release"], "zot_namespace": "apps"}
         given = {variable: value for variable, value in answers.items() if variable in questions}
         extra = tmp_path / "extravars"

@@ -22,6 +22,8 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from integration.blocks import ROOT, Block, blocks, comparable, pattern
 from integration.support import Bare, Module, recap
+from integration.test_guides import CLUSTER_TESTS, GUIDES, PLAYBOOKS
+from integration.test_guides import COMMANDS as WITH_CLUSTERS
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry import settings
 from ansible_collections.killinit.zot.plugins.modules import zot_copy
@@ -37,39 +39,25 @@ BLOCKS = blocks()
 COMMANDS = dict.fromkeys(
     (block.page, command) for block in BLOCKS if block.language in ("sh", "console") for command in block.commands
 )
-SETTINGS = {"ZOT_REGISTRY", "ZOT_VALIDATE_CERTS", "ZOT_USERNAME", "ZOT_PASSWORD", "K8S_AUTH_KUBECONFIG"}
+SETTINGS = {"ZOT_REGISTRY", "ZOT_USERNAME", "ZOT_PASSWORD", "K8S_AUTH_KUBECONFIG"}
 SETTINGS |= {"CONTROLLER_HOST", "CONTROLLER_OAUTH_TOKEN"}
-# What tests/packaging does with the tarball, without Galaxy and without an engine for containers; and the accounts of
-# test_zot_configuration.py.
+# The first words of commands, and which test runs them, or why none can.
 ELSEWHERE = {
-    "umask 077",
-    *(command for _page, command in COMMANDS if command.startswith("openssl req ")),
-    (
-        "for user in ci cluster janitor alice bob admin; do openssl rand -base64 24 >$user.password; "
-        "htpasswd -niB $user <$user.password; done >htpasswd"
-    ),
-    "release=https://github.com/google/go-containerregistry/releases/download/v0.22.1",
-    (
-        "curl --fail --location --remote-name $release/checksums.txt "
-        "--remote-name $release/go-containerregistry_Linux_x86_64.tar.gz"
-    ),
-    (
-        "sha256sum --check --ignore-missing checksums.txt && "
-        "sudo tar -C /usr/local/bin -xzf go-containerregistry_Linux_x86_64.tar.gz crane"
-    ),
-    # test_vulnerability_gates.py needs a registry with a scanner.
-    "ansible-playbook killinit.zot.publish --extra-vars @release.yml --extra-vars zot_publish_max_severity=high",
-    "ansible-galaxy collection install killinit.zot",
-    "ansible-galaxy collection install killinit.zot --no-deps",
-    "ansible-galaxy collection install --no-deps killinit-zot-*.tar.gz",
-    "ansible-galaxy collection build",
-    "ansible-builder build --tag killinit-zot",
-    "ansible-builder build --file execution-environment-aap.yml --tag killinit-zot",
-    "ansible-builder build --file decision-environment.yml --tag killinit-zot-de",
-    "ansible-playbook killinit.zot.awx --extra-vars @awx.yml",
-    # test_vulnerability_gates.py runs them on Zot with a scanner.
-    "ansible-playbook killinit.zot.promote --extra-vars @gate.yml",
-    "ansible-playbook killinit.zot.promote --extra-vars @gate.yml --extra-vars @exceptions.yml",
+    "umask 077": "test_zot_configuration.py",
+    "openssl req ": "test_zot_configuration.py",
+    "for user in ": "test_zot_configuration.py",
+    "release=https://": "tests/packaging/test_install.py, with a release on this machine",
+    "curl --fail --location --remote-name ": "tests/packaging/test_install.py",
+    "sha256sum --check ": "tests/packaging/test_install.py",
+    "ansible-galaxy collection build": "tests/packaging/conftest.py",
+    "ansible-galaxy collection install ": "tests/packaging: the tarball, because it is not on Galaxy yet",
+    "ansible-builder build ": "needs an engine for containers. tests/packaging creates what the engine builds",
+    "ansible-playbook killinit.zot.awx ": "tests/packaging/test_awx.py",
+    "ansible-playbook killinit.zot.promote --extra-vars @gate.yml": "test_vulnerability_gates.py, which has a scanner",
+    "ansible-playbook killinit.zot.rotate ": "tests/cluster/test_examples.py, which can write Secrets",
+    "ansible-rulebook --rulebook killinit.zot.restart_on_push ": "test_events.py",
+    "ansible-rulebook --rulebook killinit.zot.verify_on_scan ": "test_vulnerability_gates.py",
+    "curl --header ": "test_events.py",
 }
 # The plugins and playbooks that need no cluster.
 WITHOUT_CLUSTER = {
@@ -84,15 +72,11 @@ WITHOUT_CLUSTER = {
     "image_table",
     "promote",
 }
-PLAYBOOKS = ("release", "rollback", "prune", "rotate", "verify", "restart", "event", "diagnose", "report")
-WITH_A_CLUSTER = [f"killinit.zot.{name}" for name in PLAYBOOKS]
+WITH_A_CLUSTER = [f"killinit.zot.{name}" for name in (*PLAYBOOKS, "rotate")]
 # test_quick_start.py follows it line by line.
 QUICK_START = "docs/docsite/rst/guide_start.rst"
 COMMAND_TABLE = "docs/docsite/rst/guide_commands.rst"
 PROMOTE = ("docs/docsite/rst/guide_promote.rst", "docs/docsite/rst/playbook_promote.rst")
-CLUSTER_TESTS = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("tests/cluster/*.py")))
-# test_events.py runs the commands that receive and send an event, with the files of their page.
-EVENTS = ("ansible-rulebook ", "curl ")
 
 
 def _needs_no_cluster(text: str) -> bool:
@@ -188,20 +172,20 @@ def _stage(registry: Registry, module: Module, images: Images, bare: Bare) -> st
 def test_command(page: str, command: str, shell: Shell) -> None:
     """It is run here, or its syntax is checked below, or another test runs it."""
     name, *rest = command.split()
+    # test_guides.py runs them.
+    with_clusters = [*WITH_CLUSTERS.get(page, ()), *WITH_CLUSTERS.get(GUIDES.get(page, ""), ())]
     if name == "export":
         assert {setting.partition("=")[0] for setting in rest} <= SETTINGS
     elif name == "./dev":
         assert f"\ndef {rest[0].replace('-', '_')}(" in (ROOT / "noxfile.py").read_text(encoding="utf-8")
-    elif command in CLUSTER_TESTS or command in ELSEWHERE or command.startswith(EVENTS) or page == QUICK_START:
+    elif page == QUICK_START or command in CLUSTER_TESTS or command in with_clusters:
         pass
-    elif _needs_no_cluster(command):
+    elif not command.startswith(tuple(ELSEWHERE)):
+        assert _needs_no_cluster(command), f"no test runs {command}"
         run = shell(command, page)
         assert run.returncode == 0, run.stdout + run.stderr
         documented = [output for block in blocks(page) for each, output in block.outputs if each == command]
         assert all(re.search(pattern(output), comparable(run.stdout)) for output in documented), run.stdout
-    else:
-        assert name == "ansible-playbook", f"no test runs {command}"
-        assert rest[0] in WITH_A_CLUSTER
 
 
 def test_the_page_of_each_playbook() -> None:

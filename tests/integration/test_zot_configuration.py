@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 import ssl
 import subprocess
 import time
@@ -19,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bcrypt
 import pytest
+from integration.blocks import blocks
 from integration.support import Module
 
 from environment.images import Images
@@ -64,17 +63,14 @@ def guide_zot(zot: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     assert zot.kind == "zot"
     directory = tmp_path_factory.mktemp("zot")
     config = json.loads((ROOT / "docs/examples/zot/config.json").read_text(encoding="utf-8"))
-    passwords = {account: secrets.token_urlsafe(12) for account in rights()}
-    # With the empty lines that htpasswd writes.
-    hashes = {name: bcrypt.hashpw(each.encode(), bcrypt.gensalt(4)).decode() for name, each in passwords.items()}
-    lines = [f"{name}:{each}\n\n" for name, each in hashes.items()]
-    (directory / "htpasswd").write_text("".join(lines))
+    _run(directory, "umask ", "for user in ")
+    passwords = {account: (directory / f"{account}.password").read_text().strip() for account in rights()}
     port = free_port()
     config["storage"] |= {"rootDirectory": str(directory / "storage"), "gcInterval": "1s", "gcMaxSchedulerDelay": "1s"}
     (uploads, _others) = config["storage"]["retention"]["policies"][0]["keepTags"]
     assert uploads["pushedWithin"] == "24h"
     uploads["pushedWithin"] = f"{UPLOAD_SECONDS}s"
-    _make_certificate(directory)
+    _run(directory, "openssl req ")
     config["http"]["tls"] = {name: str(directory / Path(path).name) for name, path in config["http"]["tls"].items()}
     config["http"] |= {"address": "127.0.0.1", "port": str(port)}
     config["http"]["auth"]["htpasswd"]["path"] = str(directory / "htpasswd")
@@ -96,9 +92,10 @@ def guide_zot(zot: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         server.wait(timeout=20)
 
 
-def _make_certificate(directory: Path) -> None:
-    """Run the commands of the guide, for localhost."""
-    commands = [line.removeprefix("    $ ") for line in GUIDE.splitlines() if line.startswith("    $ openssl req ")]
+def _run(directory: Path, *starts: str) -> None:
+    """Run commands of the guide, for localhost."""
+    lines = [line for block in blocks("docs/docsite/rst/guide_zot.rst") for line in block.commands]
+    commands = [line for line in lines if line.startswith(starts)]
     assert len(commands) == 2
     script = "\n".join(commands).replace("oci.killinit.cc", "localhost")
     subprocess.run(["sh", "-euc", script], cwd=directory, check=True, capture_output=True)

@@ -362,6 +362,25 @@ def test_workflow(done: Controller) -> None:
     assert questions == {each["variable"]: each for job in jobs for each in survey(done, job)}
 
 
+def test_objects_have_the_fields_of_awx(done: Controller) -> None:
+    """Those of the recorded answers, so that the playbook meets no other object in AWX."""
+    (inventory,) = ours(done, "inventories")
+    found = [*done.get(f"hosts/?inventory={inventory['id']}"), *nodes(done)]
+    found += [done.named("credential_types", "Zot registry"), done.named("execution_environments", "killinit.zot")]
+    for resource in ("projects", "inventories", "job_templates", "workflow_job_templates"):
+        found += ours(done, resource)
+    assert {each["type"] for each in found} == awx.ANSWERS.keys() - {"organization", "project_update"}
+    for each in found:
+        names = awx.ANSWERS[each["type"]]
+        assert each.keys() == {*names["fields"]}, each["type"]
+        assert each["related"].keys() <= {*names["related"]}, each["type"]
+        assert each["summary_fields"].keys() <= {*names["summary_fields"]}, each["type"]
+    templates = [each["summary_fields"] for each in ours(done, "job_templates")]
+    assert {each["organization"]["name"] for each in templates} == {OWNER}
+    assert {each["labels"]["count"] for each in templates} == {1}
+    assert {len(each["credentials"]) for each in templates} == {len(GIVEN["zot_awx_credentials"])}
+
+
 def test_pruning_waits_for_an_approval(done: Controller) -> None:
     """The first job only lists what the last one may remove."""
     found = {each["identifier"]: each for each in nodes(done, "Zot | Prune after an approval")}
