@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bulk, cluster, copies, pages, prune, registry
+from benchmarks import bulk, cluster, copies, crowds, fleet, pages, prune, registry
 from benchmarks.measure import Cost
 from benchmarks.registry import Bench, Ratio
 from environment import registry as registries
@@ -43,6 +43,11 @@ YARDSTICKS = {
     "copy": copies.copy_first,
     "copy-again": copies.copy_again,
     "usage": bulk.usage,
+    "pods": crowds.pods,
+    "failing": crowds.failing,
+    "images": crowds.images,
+    "clusters": fleet.clusters,
+    "playbooks": fleet.playbooks,
 }
 
 

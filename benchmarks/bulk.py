@@ -37,7 +37,7 @@ RESOURCES = (
 
 def inventory(bench: Bench) -> tuple[Costs, list[Ratio]]:
     """1,000 tags of a repository in one zot_image_info, also over round trips of 40 ms, beside crane for each tag"""
-    digests = _push_tags(bench.registry)
+    digests = push_tags(bench.registry)
     query = {"repositories": [REPOSITORY], "details": True}
     ours = [
         {"killinit.zot.zot_image_info": query, "register": "found"},
@@ -63,7 +63,7 @@ def inventory(bench: Bench) -> tuple[Costs, list[Ratio]]:
 
 def usage(bench: Bench) -> tuple[Costs, list[Ratio]]:
     """zot_cluster_image_info with 5,000 pods and 500 ReplicaSets, beside kubectl get of the same kinds"""
-    digests = _push_tags(bench.registry, count=OWNERS)
+    digests = push_tags(bench.registry, count=OWNERS)
     ours = [
         {"killinit.zot.zot_cluster_image_info": {}, "register": "used"},
         shown("used.images | map(attribute='digest') | unique"),
@@ -91,7 +91,7 @@ def usage(bench: Bench) -> tuple[Costs, list[Ratio]]:
     ]
 
 
-def _push_tags(registry: Registry, count: int = TAGS) -> list[str]:
+def push_tags(registry: Registry, count: int = TAGS) -> list[str]:
     """Revisions with one image each, whose manifests differ in an annotation; returns their digests."""
     with uploading(registry, REPOSITORY) as put:
         return [put(number, [tag_of(number)]) for number in range(count)]
@@ -156,23 +156,23 @@ def _crowd(kubectl: Kubectl, image: str, digests: Sequence[str]) -> None:
         def pod(number: int) -> None:
             owner, name = owners[number % OWNERS], f"app-{number}"
             reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": owner.name, "uid": owner.uid}
-            container = _container(f"{image}:{tag_of(number % OWNERS)}")
+            one = container(f"{image}:{tag_of(number % OWNERS)}")
             body = {
                 "metadata": {
                     "name": name,
                     "ownerReferences": [reference | {"controller": True}],
                     "labels": {"app": owner.name},
                 },
-                "spec": {"schedulingGates": [{"name": "test.zot/never"}], "containers": [container]},
+                "spec": {"schedulingGates": [{"name": "test.zot/never"}], "containers": [one]},
             }
             core.create_namespaced_pod(NAMESPACE, body)
-            status = {"name": "app", "image": container["image"], "imageID": f"{image}@{digests[number % OWNERS]}"}
+            status = {"name": "app", "image": one["image"], "imageID": f"{image}@{digests[number % OWNERS]}"}
             status |= {"ready": True, "restartCount": 0}
             core.patch_namespaced_pod_status(name, NAMESPACE, {"status": {"containerStatuses": [status]}})
 
         def replicaset(number: int) -> None:
             labels = {"rs": str(number)}
-            template = {"metadata": {"labels": labels}, "spec": {"containers": [_container(f"{image}:{tag_of(0)}")]}}
+            template = {"metadata": {"labels": labels}, "spec": {"containers": [container(f"{image}:{tag_of(0)}")]}}
             spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
             apps.create_namespaced_replica_set(NAMESPACE, {"metadata": {"name": f"rs-{number}"}, "spec": spec})
 
@@ -185,7 +185,7 @@ def _at_once(make: Callable[[int], None], count: int) -> None:
         list(pool.map(make, range(count)))
 
 
-def _container(image: str) -> dict[str, Any]:
+def container(image: str) -> dict[str, Any]:
     """A container of usual size: with an environment, probes and limits."""
     environment = [{"name": f"SETTING_{number}", "value": f"value {number}"} for number in range(20)]
     probe = {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 10}

@@ -67,6 +67,12 @@ def digests_read(side: str, output: str, expected: Collection[str]) -> None:
         )
 
 
+def numbers_read(side: str, output: str, expected: Sequence[int]) -> None:
+    """The run printed these numbers, each on a line of its own, in this order."""
+    found = [int(line.strip(" ,")) for line in output.splitlines() if line.strip(" ,").isdigit()]
+    same(side, "what it counted", found, list(expected))
+
+
 def holds_image(side: str, reference: str, config: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """The tag holds the image of the archive: its layers, for its platform."""
     for key in ("rootfs", "architecture", "os"):

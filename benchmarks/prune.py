@@ -83,8 +83,7 @@ def prune_delete(bench: Bench) -> tuple[Costs, list[Ratio]]:
 def _counts(*expected: int) -> Callable[[Run], None]:
     def check(run: Run) -> None:
         checks.nothing_written(run.side, run.requests)
-        found = [int(line.strip(" ,")) for line in run.output.splitlines() if line.strip(" ,").isdigit()]
-        checks.same(run.side, "the numbers of tags", found, list(expected))
+        checks.numbers_read(run.side, run.output, expected)
 
     return check
 

@@ -2,11 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Draw what `./dev bench` has measured: docs/plots."""
+"""Draw and list what `./dev bench` has measured: docs/plots."""
 
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,16 @@ HERE = Path(__file__).resolve().parent
 PLOTS = HERE.parent / "docs" / "plots"
 BYTES = {"MB": 10**6, "GiB": 2**30}
 OURS, BARE, LIMIT = "#0969da", "#9a6700", "#cf222e"
+UNKNOWN = "\N{EN DASH}"
+# The yardsticks that measure one work in several sizes, and the work. The name of a side ends with its size.
+GROWTH = {
+    "pods": "``zot_cluster_image_info``",
+    "failing": "``zot_pull_failure_info``, all pods fail to pull",
+    "images": "``zot_publish``",
+    "report": "``report.yml``, the registry alone",
+    "clusters": "",
+    "playbooks": "",
+}
 
 
 def ratios(axes: Axes, results: list[dict[str, Any]]) -> None:
@@ -49,17 +61,59 @@ def numbers(axes: Axes, costs: dict[str, Any]) -> None:
     axes.legend()
 
 
+def clusters(axes: Axes, costs: dict[str, Any]) -> None:
+    """Playbooks with nothing to do, by the number of clusters."""
+    for work, sizes_of in _by_work(costs).items():
+        found = {int(size.split()[0]): cost["seconds"] for size, cost in sizes_of.items()}
+        axes.plot(list(found), list(found.values()), marker="o", label=work)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("clusters, ten at a time, with nothing to do")
+    axes.set_ylabel("seconds, the whole command")
+    axes.legend()
+
+
+def _by_work(costs: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The costs by work and size, of sides that are named "release.yml: 10 clusters", or with one work "10 pods"."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, cost in costs.items():
+        work, _colon, size = name.rpartition(": ")
+        if size[0].isdigit():
+            found.setdefault(work, {})[size] = cost
+    return found
+
+
+def growth(costs: dict[str, Any]) -> Iterator[list[str]]:
+    """The rows of the table in the guide: each work with its sizes, their seconds and their memory."""
+    yield ["Work", "Sizes", "Seconds", "Memory in MB"]
+    if not costs.keys() & GROWTH.keys():  # a table needs a row
+        yield ["not measured", UNKNOWN, UNKNOWN, UNKNOWN]
+    for yardstick, title in GROWTH.items():
+        for work, found in _by_work(costs.get(yardstick, {})).items():
+            numbers, units = zip(*(size.split(" ", 1) for size in found))
+            yield [
+                title or f"``{work}``, nothing to do",
+                f"{' / '.join(f'{int(each):,}' for each in numbers)} {units[-1]}",
+                " / ".join(f"{cost['seconds']:.1f}" for cost in found.values()),
+                " / ".join(f"{cost['memory'] / 1e6:.0f}" for cost in found.values()),
+            ]
+
+
 def main() -> None:
-    """Write the plots."""
+    """Write the plots and the table."""
     results = json.loads((HERE / "results.json").read_text())
     costs = json.loads((HERE / "costs.json").read_text())
 
     style = {"svg.hashsalt": "zot", "svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False}
     mpl.rcParams.update({**style, "font.size": 9})
     PLOTS.mkdir(exist_ok=True)
-    for draw, height in ((ratios, 4.5), (sizes, 3), (numbers, 3)):
+    with (PLOTS / "growth.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(growth(costs))
+    for draw, height in ((ratios, 6.5), (sizes, 3), (numbers, 3), (clusters, 3)):
         data = results if draw is ratios else costs.get(draw.__name__)
-        if not data:  # not measured yet
+        if draw is clusters:
+            # The guide has this plot, which is empty before the first measurement.
+            data = {**costs.get("clusters", {}), **costs.get("playbooks", {})}
+        if data is None:  # not measured yet
             continue
         figure, axes = plt.subplots(figsize=(7, height), layout="constrained")
         draw(axes, data)
