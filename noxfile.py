@@ -123,7 +123,7 @@ def versions(session: nox.Session) -> None:  # needs: skopeo crane go buildah zs
     """Run the unit tests and playbooks on each Python of this machine with its ansible-core; arguments go to pytest"""
     name_registry(session)
     playbooks = "tests/integration/test_publish.py tests/integration/test_progress.py"
-    playbooks += " tests/integration/test_cluster_connection.py"
+    playbooks += " tests/integration/test_cluster_connection.py tests/integration/test_playbook_syntax.py"
     packages = ("pytest", "pytest-xdist", "hypothesis", "jmespath", "kubernetes", "zstandard", "bcrypt", "trustme")
     done = []
     for number, core in pythons.CORES.items():
