@@ -20,7 +20,6 @@ HERE = Path(__file__).resolve().parent
 PLOTS = HERE.parent / "docs" / "plots"
 BYTES = {"MB": 10**6, "GiB": 2**30}
 OURS, BARE, LIMIT = "#0969da", "#9a6700", "#cf222e"
-UNKNOWN = "\N{EN DASH}"
 # The yardsticks that measure one work in several sizes, and the work. The name of a side ends with its size.
 GROWTH = {
     "pods": "``zot_cluster_image_info``",
@@ -85,8 +84,6 @@ def _by_work(costs: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def growth(costs: dict[str, Any]) -> Iterator[list[str]]:
     """The rows of the table in the guide: each work with its sizes, their seconds and their memory."""
     yield ["Work", "Sizes", "Seconds", "Memory in MB"]
-    if not costs.keys() & GROWTH.keys():  # a table needs a row
-        yield ["not measured", UNKNOWN, UNKNOWN, UNKNOWN]
     for yardstick, title in GROWTH.items():
         for work, found in _by_work(costs.get(yardstick, {})).items():
             numbers, units = zip(*(size.split(" ", 1) for size in found))
@@ -111,9 +108,8 @@ def main() -> None:
     for draw, height in ((ratios, 6.5), (sizes, 3), (numbers, 3), (clusters, 3)):
         data = results if draw is ratios else costs.get(draw.__name__)
         if draw is clusters:
-            # The guide has this plot, which is empty before the first measurement.
             data = {**costs.get("clusters", {}), **costs.get("playbooks", {})}
-        if data is None:  # not measured yet
+        if not data:  # not measured yet
             continue
         figure, axes = plt.subplots(figsize=(7, height), layout="constrained")
         draw(axes, data)

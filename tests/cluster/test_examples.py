@@ -107,8 +107,8 @@ def test_guide_to_accounts(site: Site, zot: Registry, empty_namespace: Kubectl, 
     for name in ("rotate.yml", "clusters.yml"):
         (tmp_path / name).write_text(yaml.safe_dump(shown[name]))
     # Also that of the page of the playbook.
-    found = dict.fromkeys(line for block in blocks() for line in block.commands if "killinit.zot.rotate" in line)
-    planned, rotate, force = found
+    found = [line for block in blocks() for line in block.commands if "killinit.zot.rotate" in line]
+    planned, rotate, force = sorted(set(found), key=found.index)
 
     def changed(command: str) -> int:
         run = subprocess.run(
