@@ -687,24 +687,29 @@ class TestSelection:
             plan([workload()], workloads=["deployment/app", "deployment/none"], allow_empty=allow_empty)
 
     def test_a_thousand_pods(self) -> None:
-        """Of a hundred workloads with five images, each assessed alone."""
-        workloads, pods = [], []
-        for number in range(100):
-            name = f"w{number}"
-            workloads.append(workload(container(f"{APP}:{number % 5}"), name=name, init=[container(name="setup")]))
-            running = f"{APP}@{OTHER if number % 10 == 3 else INDEX}"
-            pods += [pod(running, of=name, init={"setup": f"{APP}@{INDEX}"}) for _rest in range(10)]
-        # The time of the processor: other processes may be busy.
-        started = time.process_time()
-        registry = Registry([image(f"{APP}:{tag}") for tag in ("latest", *range(5))])
-        found = plan(workloads, pods, registry)
-        took = time.process_time() - started
+        """Of a hundred workloads with five images, each assessed alone: the time grows with the number, not faster."""
+
+        def assess(count: int) -> tuple[Registry, list[Dict], float]:
+            workloads, pods = [], []
+            for number in range(count):
+                name = f"w{number}"
+                workloads.append(workload(container(f"{APP}:{number % 5}"), name=name, init=[container(name="setup")]))
+                running = f"{APP}@{OTHER if number % 10 == 3 else INDEX}"
+                pods += [pod(running, of=name, init={"setup": f"{APP}@{INDEX}"}) for _rest in range(10)]
+            registry = Registry([image(f"{APP}:{tag}") for tag in ("latest", *range(5))])
+            # The time of the processor: other processes may be busy.
+            started = time.process_time()
+            found = plan(workloads, pods, registry)
+            return registry, found, time.process_time() - started
+
+        _registry, _found, tenth = assess(10)
+        registry, found, took = assess(100)
         assert sorted(registry.requested[:6]) == [*(f"{APP}:{number}" for number in range(5)), f"{APP}:latest"]
         assert [entry["name"] for entry in found if action(entry) == "restart"] == [
             f"deployment/w{number}" for number in range(3, 100, 10)
         ]
         assert {entry["pods"] for entry in found} == {10}
-        assert took < 0.5
+        assert took / tenth < 30
 
 
 class TestMoving:
