@@ -241,7 +241,7 @@ def bench(session: nox.Session) -> None:  # needs: skopeo crane oras go buildah 
     """Compare the collection with the bare commands (an hour); arguments: names of yardsticks, --runs N, --help"""
     name_registry(session)
     provide_collections()
-    env = {"PYTHONPATH": "tests"}
+    env = {"PYTHONPATH": f"{COLLECTIONS}:tests"}
     try:
         session.run("python", "-m", "benchmarks", *session.posargs, env=env)
     finally:
