@@ -248,7 +248,7 @@ def test_a_node_that_is_not_ready(shop: Shop) -> None:
 
 
 def test_the_api_server_restarts(shop: Shop) -> None:
-    """During the wait the release goes on. During the patches it may fail, and the same command finishes it."""
+    """A release that waits for pods continues. One that patches may fail, and succeeds when it is repeated."""
     if shop.site.cluster.directory is None:
         pytest.skip("the API server of the cluster in ZOT_TEST_KUBECONFIG must not be killed")
     names = ("one", "three", "two")

@@ -122,8 +122,9 @@ def _read(registry: Registry, request: PushRequest, keep: contextlib.ExitStack |
 
 
 def _read_tags(registry: Registry, push: _Push) -> None:
+    # All tags of a request are in one repository.
+    registry.know(push.request.references[0], push.image.predicted)
     for reference in push.request.references:
-        registry.know(reference, push.image.predicted)
         image = registry.image(reference)
         settled = push.image.held_by(image) and not push.request.force
         push.outcome.found(image, settled=settled)
