@@ -222,7 +222,7 @@ workloads:
         - V(stale) means that pods run another image, or that the template names another revision. If no patch can make
           the workload current, RV(workloads[].patch) is null, and RV(workloads[].reason) contains the remedy.
         - V(progressing) means that a rollout is in progress.
-        - V(failed) means that the rollout cannot finish, or that an image is not in the registry.
+        - V(failed) means that the rollout cannot finish, or that the registry lacks an image or a member of its index.
         - V(unknown) means that the digests do not show which image runs.
         - V(untouched) means that O(rollback) does not change the workload.
       type: str

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster.support import workload
+from integration.patchable_cluster import PatchableCluster
 from integration.support import Module, ReadsOnly
 from reliability.support import archive, tags_in
+from unit.api_server import running
 
 from environment import registry as registries
 from environment.registry import Registry
@@ -42,6 +45,16 @@ def publish(module: Module, repository: str, folder: Path, revision: str, *tags:
     return {each["platform"].rpartition("/")[2]: each["digest"] for each in found["manifests"]}
 
 
+def compare(module: Module, registry: Registry, folder: Path, image: str, digest: str) -> dict[str, Any]:
+    """The result of zot_workload_info for a Deployment whose pod runs the image."""
+    account = {"registry_username": registry.reader.username, "registry_password": registry.reader.password}
+    account |= {"registry_ca_path": str(registry.ca)}
+    with running(PatchableCluster("shop", lambda _image: digest, workload(image, name="app"))) as server:
+        none = dict.fromkeys(("username", "password", "ca_path", "retries"))
+        file = str(server.kubeconfig(folder / "kubeconfig"))
+        return module("zot_workload_info", kubeconfig=file, namespace="shop", **none, **account)
+
+
 def lose(module: Module, repository: str, folder: Path, revision: str) -> None:
     """Push another image for arm64 and overwrite the last tag of the member: Zot deletes the member at once."""
     upload = f"upload-0123456789ab-{revision}-arm64"
@@ -60,7 +73,9 @@ def test_an_index_that_lost_a_member(
     before = tags_in(registry, repository)
     lose(module, repository, tmp_path, lost)
     gone = members[lost]["arm64"]
+    images = [f"{registry.host}/{repository}:{lost}", f"{registry.host}/{repository}@{before[lost]}"]
     with reads_only():
+        compared = [compare(module, registry, tmp_path, each, before[lost]) for each in images]
         info = module("zot_image_info", images=[f"{repository}:{each}" for each in (lost, NEW if lost == OLD else OLD)])
         tagged = module("zot_tag", repository=repository, source=lost, tags=["stable"])
         back = module("zot_rollback_info", images=[{"repository": repository}])
@@ -71,6 +86,9 @@ def test_an_index_that_lost_a_member(
     assert (broken["exists"], broken["whole"], broken["missing"]) == (False, False, [gone])
     assert broken["digest"] == before[lost]
     assert (whole["exists"], whole["whole"], whole["missing"]) == (True, True, [])
+    for found in compared:
+        assert (found["ok"], found["workloads"][0]["status"]) == (False, "failed")
+        assert f"linux/arm64 {gone}: publish the same archives again" in found["problems"][0]
     for failed in (tagged, index):
         assert failed["error_class"] == "not_found"
         assert gone in failed["msg"]
@@ -94,6 +112,7 @@ def test_an_index_that_lost_a_member(
     again = str(tmp_path / f"{lost}-arm64.tar")
     assert module("zot_push", archive=again, repository=repository, tags=[f"{lost}-arm64"])["changed"]
     assert module("zot_image_info", images=[f"{repository}:{lost}"])["images"][0]["whole"] is True
+    assert all(compare(module, registry, tmp_path, each, before[lost])["ok"] for each in images)
     assert module("zot_tag", repository=repository, source=lost, tags=["stable"])["changed"]
 
 

@@ -158,6 +158,32 @@ def search_images(
     return found, tags
 
 
+def index_members(
+    registry: Registry, references: t.Mapping[Reference, str]
+) -> dict[Reference, t.Mapping[str, str | None]]:
+    """The members of images and their platforms, by pinned reference. *references* have digests. Raises ZotError.
+
+    The extension knows those of tags. The manifest of any other image is read, which Zot counts as a pull, and its
+    retention takes pulls into account.
+    """
+    found: dict[Reference, SearchedImage] = {}
+    try:
+        found, _tags = search_images(registry.http(), [each for each in references if not each.digest])
+    except ZotError as error:  # the library is missing
+        if error.error_class != "tool_missing":
+            raise
+    members: dict[Reference, t.Mapping[str, str | None]] = {}
+    for reference, digest in references.items():
+        image, pinned = found.get(reference), reference.pinned(digest)
+        if image and image.digest == digest:
+            members[pinned] = {member: name for member, name in image.members.items() if member != digest}
+    for pinned in {each.pinned(digest) for each, digest in references.items()} - members.keys():
+        manifest = registry.manifest(pinned)
+        entries = manifest.entries if manifest else ()
+        members[pinned] = {each.digest: str(each.platform) if each.platform else None for each in entries}
+    return members
+
+
 def _run(http: Http, queries: t.Mapping[t.Any, str]) -> t.Iterator[tuple[t.Any, t.Any]]:
     """The result of each query. If Zot cannot answer one query of a request, it answers none of that request."""
     keys = list(queries)

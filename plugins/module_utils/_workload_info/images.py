@@ -29,11 +29,12 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import lost_members
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import not_whole
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
 
 _PARALLEL = 8
+_MANY = 100
 
 
 class RegistryImages:
@@ -48,35 +49,51 @@ class RegistryImages:
         self._moved = moved or {}
         self._registry = registry
         self._digests: dict[Reference, str | None] = {}
-        self._whole: dict[Reference, Image] = {}
+        # Why an index is not whole, by its digest.
+        self._incomplete: dict[Reference, str] = {}
+        self._whole: set[Reference] = set()
         self._by_digest: dict[str, Image] = {}
 
     def read(self, references: t.Iterable[Reference]) -> None:
-        """Read the digests of references that have not been read yet. Raises ZotError.
+        """Read the digests of references that have not been read yet, and which indexes have lost a member.
 
-        This is faster than reading whole images, and the registry does not count it as a pull.
+        This is faster than reading whole images, and Zot does not count it as a pull of a tag. Raises ZotError.
         """
         new = [each for each in dict.fromkeys(references) if each not in self._digests]
-        if new:
-            with thread_pool(_PARALLEL) as pool:
-                self._digests.update(zip(new, pool.map(self._registry.digest, map(self._now, new))))
+        if not new:
+            return
+        # Imported late: a task without a workload does not need it.
+        from ansible_collections.killinit.zot.plugins.module_utils._registry.search import index_members
+
+        # The search extension needs HTTP.
+        self._registry.expect(_MANY)
+        with thread_pool(_PARALLEL) as pool:
+            now = dict(zip(new, map(self._now, new)))
+            digests = dict(zip(now.values(), pool.map(self._registry.digest, now.values())))
+            self._digests.update((reference, digests[each]) for reference, each in now.items())
+            members = index_members(self._registry, {each: digest for each, digest in digests.items() if digest})
+            places = [index.pinned(each) for index, platforms in members.items() for each in platforms]
+            gone = {place for place, digest in zip(places, pool.map(self._registry.digest, places)) if digest is None}
+        for index, platforms in members.items():
+            lost = [f"{platform or ''} {each}" for each, platform in platforms.items() if index.pinned(each) in gone]
+            if lost:
+                self._incomplete[index] = not_whole(str(index), ", ".join(map(str.strip, lost))).message
 
     def read_whole(self, references: t.Iterable[Reference]) -> bool:
         """Read the manifests and configurations of references. False if all have been read before. Raises ZotError."""
         new = [each for each in dict.fromkeys(references) if each not in self._whole]
+        self.read(new)
         if new:
             with thread_pool(_PARALLEL) as pool:
                 images = dict(zip(new, pool.map(self._registry.with_children, map(self._now, new))))
-            self._whole.update(images)
-            self._digests.update((reference, image.digest) for reference, image in images.items())
+            self._whole.update(new)
             self._by_digest.update((image.digest, image) for image in images.values() if image.digest)
         return bool(new)
 
     def incomplete(self, reference: Reference | None) -> str | None:
-        """Why no new pod can use an image that was read whole on some platform: the member that its index has lost."""
-        image = self._whole.get(reference) if reference else None
-        error = lost_members(image) if image else None
-        return error.message if error else None
+        """Why no new pod can use an image on some platform: the member that its index has lost."""
+        digest = self._digests.get(reference) if reference else None
+        return self._incomplete.get(reference.pinned(digest)) if reference and digest else None
 
     def _now(self, reference: Reference) -> Reference:
         digest = self._moved.get(reference)
@@ -101,8 +118,8 @@ class RegistryImages:
         return self._digests.keys()
 
     def exists(self, reference: Reference | None) -> bool:
-        """Whether a reference that was read exists."""
-        return bool(reference and self._digests.get(reference))
+        """Whether a reference that was read exists. An index that has lost a member does not count."""
+        return bool(reference and self._digests.get(reference)) and not self.incomplete(reference)
 
     def is_published(self, reference: Reference) -> bool:
         """Whether a reference exists, or will exist when a dry run is repeated without check mode."""
@@ -220,18 +237,18 @@ def compare(use: ImageUse, registry: RegistryImages, pods: t.Sequence[Object], *
     unverified = None
     if pinned and not (pin and reference and reference.tag):
         verdict, reason, expected = "pinned", f"{where(use)}: {use.image} is pinned", pinned.digest
-        if not registry.exists(pinned):
-            verdict = "missing"
-            reason += " to a digest that is not in the registry, so that no new pod can pull it: set another image"
-        elif lost := registry.incomplete(pinned):
+        if lost := registry.incomplete(pinned):
             verdict = "missing"
             reason += f"; {lost}: publish the same archives again"
+        elif not registry.exists(pinned):
+            verdict = "missing"
+            reason += " to a digest that is not in the registry, so that no new pod can pull it: set another image"
     elif reference in registry.assumed:
         verdict, reason = "mismatched" if pods else "not_running", f"{where(use)}: {reference} would mean another image"
-    elif not exists:
-        verdict, reason = "missing", f"{where(use)}: {use.image} is not in the registry: publish it first"
     elif lost := registry.incomplete(reference):
         verdict, reason = "missing", f"{where(use)}: {lost}: publish the same archives again"
+    elif not exists:
+        verdict, reason = "missing", f"{where(use)}: {use.image} is not in the registry: publish it first"
     elif mismatched:
         verdict = "mismatched"
         reason = f"{where(use)} runs {_names(mismatched)}, but {reference} means {short(expected)} now"

@@ -114,7 +114,7 @@ def _restored(
         digest = before.digest if registry.exists(before.pinned(before.digest)) else None
         needs_pin = True
     else:
-        digest = registry.digest(tag)
+        digest = registry.digest(tag) if registry.exists(tag) else None
         ran = recorded.ran if recorded.ran and registry.exists(before.pinned(recorded.ran)) else None
         # If the tag does not mean what the pods ran: without that image, the tag is the nearest to it.
         if ran and not (digest and registry.matches(ran, tag)):

@@ -284,7 +284,8 @@ def release_problems(release: Release, registry: RegistryImages, workloads: t.Se
     Without any workload, for example before the first one is created, the images must only exist in the registry.
     """
     problems = [
-        f"{reference} was released, but it is not in the registry: publish it first"
+        f"{reference} was released, but {registry.incomplete(reference) or 'it is not in the registry'}: publish it"
+        " first"
         for reference in release.references
         if not registry.is_published(reference)
     ]

@@ -12,6 +12,8 @@ import typing as t
 
 import pytest
 
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster
 from ansible_collections.killinit.zot.tests.unit.returned_keys import wrong_keys
 from ansible_collections.killinit.zot.tests.unit.workload_objects import (
@@ -34,7 +36,12 @@ Info = t.Callable[..., Dict]
 
 @pytest.fixture
 def info(run_module: t.Any, monkeypatch: pytest.MonkeyPatch) -> Info:
-    """Runs main() with objects in the cluster and options."""
+    """Runs main() with objects in the cluster and options. crane is the only way to the registry."""
+
+    def no_library(_registry: Registry) -> t.NoReturn:
+        raise ZotError("tool_missing", "without requests")
+
+    monkeypatch.setattr(Registry, "http", no_library)
 
     def run(
         *objects: Dict,
@@ -60,7 +67,7 @@ def scene(own: Dict, *pods: Dict) -> list[Dict]:
 
 @pytest.mark.parametrize("check", [False, True])
 def test_a_tag_that_moved(info: Info, fake: t.Any, docker_config: t.Any, check: bool) -> None:
-    """Stale, with a patch in both modes, and current once the pods run the image; each reference is read once."""
+    """Stale, with a patch in both modes, and current once the pods run the image."""
     old = fake.put("openclaw/openclaw", "r1")
     new = fake.put("openclaw/openclaw", "latest", docker_config(created="2026-11-25T10:00:00Z"))
     own = workload(container(f"{APP}:latest"))
@@ -68,8 +75,6 @@ def test_a_tag_that_moved(info: Info, fake: t.Any, docker_config: t.Any, check: 
     assert (stale["ok"], stale["changed"], stale["workloads"][0]["status"]) == (False, False, "stale")
     annotations = stale["workloads"][0]["patch"]["spec"]["template"]["metadata"]["annotations"]
     assert json.loads(annotations["zot.killinit.cc/containers"]) == {"app": new}
-    manifests = [command[-1] for command in fake.commands if "manifest" in command]
-    assert sorted(manifests) == sorted([f"{APP}:latest", f"{APP}@{old}"])
 
     current = info(*scene(own, pod(f"{APP}@{new}")), check=check)
     assert (current["ok"], current["problems"], current["unreadable"]) == (True, [], [])

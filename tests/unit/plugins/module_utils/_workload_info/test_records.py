@@ -19,7 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations 
 )
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use import images_in_use
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import template_of
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, Manifest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info import run
@@ -65,8 +65,17 @@ class World:
     # The registry.
     name = REGISTRY
 
+    def expect(self, reads: int) -> None:
+        pass
+
+    def http(self) -> t.NoReturn:
+        raise ZotError("tool_missing", "without requests")
+
     def digest(self, reference: Reference) -> str | None:
         return self._digest(str(reference))
+
+    def manifest(self, reference: Reference) -> Manifest | None:
+        return self.with_children(reference).manifest
 
     def _digest(self, text: str) -> str | None:
         text = text.replace(ALIAS, REGISTRY)
