@@ -53,7 +53,7 @@ def run(session: Session, params: t.Mapping[str, t.Any], moves: list[Move], *, d
     requests = publish_requests(registry, params)
     # Even if nothing is to do: the revision, and for each archive at least its image and its configuration.
     registry.expect(sum(len(each.pushes) * (3 if each.indexed else 1) + 1 + len(each.shared) for each in requests))
-    rules = VulnerabilityGate(params, "zot_publish_max_severity_ignore")
+    rules = VulnerabilityGate(params, "zot_publish_max_severity")
     with contextlib.ExitStack() as stack, thread_pool(params["parallel"]) as pool:
         readers = stack.enter_context(ThreadPoolExecutor(max_workers=_PARALLEL_READS))
         # A compressed archive is read to its end. To avoid a second read, few archives stay open.
