@@ -9,7 +9,6 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
-import re
 import typing as t
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -99,10 +98,7 @@ def _repositories(registry: Registry, params: t.Mapping[str, t.Any]) -> list[_Re
         if name in found:
             raise ZotError("invalid_option", f"images[{number}] has the repository of another entry: {name}")
         own = image.get("tags")
-        given = texts_option(
-            "tags" if own is None else f"images[{number}].tags", params["tags"] if own is None else own
-        )
-        tags = [tag for text in given for tag in re.findall(r"[^, ]+", text)]
+        tags = texts_option("tags" if own is None else f"images[{number}].tags", params["tags"] if own is None else own)
         if not tags:
             raise ZotError("invalid_option", f"images[{number}] ({name}) has no shared tag: set tags")
         for tag in tags:
@@ -119,6 +115,8 @@ def _revision(given: t.Any, repositories: t.Sequence[_Repository]) -> str | None
     for each in repositories:
         if revision in [tag.tag for tag in each.tags]:
             raise ZotError("invalid_option", f"revision is {revision}, which is a shared tag: name the tag of a build")
+    if is_upload(revision):
+        raise ZotError("invalid_option", f"revision is {revision}, which is an upload tag: name the tag of a build")
     return revision
 
 

@@ -38,7 +38,8 @@ attributes:
 options:
   revision:
     description:
-      - The tag of the build, usually the commit SHA.
+      - The tag of the build, usually the commit SHA. The name of an upload tag or of an attachment is an error, because
+        M(killinit.zot.zot_prune) removes such tags. The same applies to the shared tags and to O(keep_previous).
       - Quote a revision that YAML reads as another value, for example V('0012345') or V('1.10'). A number is an error.
     type: raw
     required: true

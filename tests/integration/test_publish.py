@@ -289,6 +289,19 @@ def test_dry_run_of_a_revision_that_changes(release: dict[str, Any], images: Ima
     assert [recap(run)["changed"] for run in (planned, done)] == [1, 1]
 
 
+def test_dry_run_of_a_new_revision_of_the_same_images(
+    release: dict[str, Any], environment: dict[str, str], playbook: Playbook
+) -> None:
+    """A commit that changes no image, of a reproducible build: latest already has the images, and does not move."""
+    environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
+    assert playbook("killinit.zot.publish", **release).returncode == 0
+    release["zot_publish_revision"] = "r2"
+    planned = playbook("killinit.zot.publish", "--check", **release)
+    done = playbook("killinit.zot.publish", **release)
+    assert sorted(_report(planned)["written"]) == sorted(_report(done)["written"])
+    assert [reference for reference in _report(done)["written"] if reference.endswith(":latest")] == []
+
+
 def test_report_of_a_role_that_fails(
     release: dict[str, Any], images: Images, registry: Registry, playbook: Playbook, tmp_path: Path
 ) -> None:

@@ -59,7 +59,7 @@ def run(
         moves += [move for plan in plans for move in plan.moves]
         # The source scans its own images, so that nothing is written before the verdict.
         images = {plan.request.source: plan.job.contents.digest for plan in plans}
-        scan = VulnerabilityGate(params, "zot_promote_max_severity_ignore").require_passed(reader, images, pool)
+        scan = VulnerabilityGate(params, "zot_promote_max_severity").require_passed(reader, images, pool)
         if dry_run:
             for part in (part for plan in plans for part in plan.job.parts):
                 part.copied = True

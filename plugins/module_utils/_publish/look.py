@@ -168,6 +168,25 @@ def look(registry: Registry, readers: Executor, publication: Publication) -> Non
     publication.settle()
 
 
+def holds_parts(registry: Registry, publication: Publication, image: Image) -> bool:
+    """Whether a tag that holds *image* will need no move, although not all parts have a digest yet.
+
+    Only check mode reads the members of the index. A push knows the digests before it compares, and each read of a
+    manifest counts as a pull.
+    """
+    if not publication.indexed or image.manifest is None or publication.is_published(image):
+        return publication.is_published(image)
+    listed = dict(image.manifest.by_platform)
+    if sorted(listed) != sorted(_platforms(publication.parts)):
+        return False
+    for part, platform in zip(publication.parts, _platforms(publication.parts)):
+        with registry.valid_response(image.reference):
+            member = image.reference.pinned(listed[platform])
+        if not (part.found.digest == member.digest if part.found else part.image.held_by(registry.image(member))):
+            return False
+    return True
+
+
 def _look_at_index(registry: Registry, readers: Executor, publication: Publication) -> None:
     revision, parts = publication.revision, publication.parts
     manifest = revision.manifest

@@ -20,7 +20,13 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
     Reference,
     tag_name,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import Revisions, architecture_tag, keeper_tag
+from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import (
+    Revisions,
+    architecture_tag,
+    is_attachment,
+    is_upload,
+    keeper_tag,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import UNQUOTED, text_problem
 from ansible_collections.killinit.zot.plugins.module_utils._push.request import PushRequest
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
@@ -241,4 +247,7 @@ def _tag_problems(owner: str, tags: t.Iterable[str]) -> list[str]:
             tag_name(tag)
         except InvalidReferenceError as error:
             found.append(f"{owner}: {error}.")
+        # All modules pass over such tags, and zot_prune removes them although no rule selects the revision.
+        if is_upload(tag) or is_attachment(tag):
+            found.append(f"{owner}: {tag} has the form of an upload tag or an attachment: choose another name.")
     return found

@@ -19,7 +19,12 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._publish.look import ArchivePart, Publication, look
+from ansible_collections.killinit.zot.plugins.module_utils._publish.look import (
+    ArchivePart,
+    Publication,
+    holds_parts,
+    look,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._publish.request import PublishRequest, publish_requests
 from ansible_collections.killinit.zot.plugins.module_utils._push.request import OpenedArchive
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
@@ -48,7 +53,7 @@ def run(session: Session, params: t.Mapping[str, t.Any], moves: list[Move], *, d
     requests = publish_requests(registry, params)
     # Even if nothing is to do: the revision, and for each archive at least its image and its configuration.
     registry.expect(sum(len(each.pushes) * (3 if each.indexed else 1) + 1 + len(each.shared) for each in requests))
-    rules = VulnerabilityGate(params, "zot_publish_max_severity_ignore")
+    rules = VulnerabilityGate(params, "zot_publish_max_severity")
     with contextlib.ExitStack() as stack, thread_pool(params["parallel"]) as pool:
         readers = stack.enter_context(ThreadPoolExecutor(max_workers=_PARALLEL_READS))
         # A compressed archive is read to its end. To avoid a second read, few archives stay open.
@@ -116,10 +121,11 @@ def _read(
 def _plan(registry: Registry, publication: Publication) -> t.Iterator[Move]:
     """Record in check mode which tags of an image would move. A digest is not known before the image is written."""
     planned = publication.planned
+    held = [image for image in (publication.revision, *publication.shared) if holds_parts(registry, publication, image)]
+    for image in held:
+        publication.outcome.found(image, settled=True)
     afters = [(part.before, part.planned) for part in publication.parts if publication.indexed and not part.settled]
-    afters += [
-        (image, planned) for image in (publication.revision, *publication.shared) if not publication.is_published(image)
-    ]
+    afters += [(image, planned) for image in (publication.revision, *publication.shared) if image not in held]
     for before, after in afters:
         tag = before.reference
         move = Move.plan(tag, before.digest, after.digest or UNWRITTEN, publication.keeper_of(before), registry.digest)

@@ -117,8 +117,10 @@ class Credentials:
                 return f"none, since username and password are for {self._registry}"
             plain = f"{self._username}:{self._password}"
             self._add_entry(registry, {"auth": base64.b64encode(plain.encode()).decode()})
+            # A play can set another password of the same user.
+            user, password = os.environ.get("ZOT_USERNAME"), os.environ.get("ZOT_PASSWORD") or self._password
             from_environment = (
-                os.environ.get("ZOT_USERNAME") == self._username and self._username_option != "source_username"
+                user == self._username and password == self._password and self._username_option != "source_username"
             )
             origin = "ZOT_USERNAME" if from_environment else given("username", self._username_option)
             return f"user {self._username!r} from {origin}"

@@ -255,8 +255,12 @@ def test_images_without_an_index(find: t.Any, fake: t.Any, docker_config: t.Any)
         ({"tags": []}, "has no shared tag"),
         ({"tags": [f"sha256:{'0' * 64}"]}, "is a digest, not a tag"),
         ({"tags": ["no tag!"]}, "is not a valid tag"),
+        # It would move two tags.
+        ({"tags": "1.4 2"}, "'1.4 2' is not a valid tag"),
         ({"revision": 12345}, "quote it"),
         ({"revision": "latest"}, "is a shared tag"),
+        # zot_prune removes it a day after its creation.
+        ({"revision": "upload-3f2c1ab03f2c-r10"}, "is an upload tag"),
         ({"keep_previous": "{tag} before"}, "is not a valid tag"),
     ],
 )

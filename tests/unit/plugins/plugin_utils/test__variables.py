@@ -42,13 +42,38 @@ def test_the_nearest_name(prefix: str, name: str, nearest: str) -> None:
     assert variable_problems(given, [prefix]) == {name: problem}
 
 
+@pytest.mark.parametrize(
+    ("prefix", "name", "nearest"),
+    [
+        ("zot_prune", "zot_prun_keep_newer_than", "zot_prune_keep_newer_than"),
+        ("zot_prune", "zot_prunekeep_last", "zot_prune_keep_last"),
+        ("zot_prune", "zot-prune_keep_last", "zot_prune_keep_last"),
+        ("zot_publish", "zot_pubish_tags", "zot_publish_tags"),
+        ("zot_report", "zot_repor_file", "zot_report_file"),
+    ],
+)
+def test_a_misspelt_prefix(prefix: str, name: str, nearest: str) -> None:
+    """It was ignored: a rule that keeps tags was lost, or latest moved."""
+    problem = f"{name} is not a variable of {prefix}: did you mean {nearest}?"
+    assert variable_problems(dict.fromkeys([name, nearest]), [prefix]) == {name: problem}
+
+
 def test_a_name_that_is_near_to_none() -> None:
     problem = variable_problems({"zot_release_xyz": 1}, ["zot_release"])["zot_release_xyz"]
     assert problem.endswith(": its variables are zot_release_on_failure, zot_release_serial, zot_release_set_image.")
 
 
 def test_variables_of_something_else_are_not_checked() -> None:
-    assert variable_problems(dict.fromkeys(["zot_pruned", "zot_rollout_x", "prune"]), ["zot_prune"]) == {}
+    names = [
+        "zot_pruned",
+        "zot_rollout_x",
+        "prune",
+        "zot_registries",
+        "zot_namespaces",
+        "zot_rollback_images",
+        "zot_tags",
+    ]
+    assert variable_problems(dict.fromkeys(names), ["zot_prune", "zot_publish", "zot_report"]) == {}
 
 
 @pytest.mark.parametrize(

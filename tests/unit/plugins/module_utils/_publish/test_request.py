@@ -105,6 +105,23 @@ def test_previous_images(parse: Parse, keep_previous: t.Any, kept: str | None) -
 
 
 @pytest.mark.parametrize(
+    "options",
+    [
+        {"revision": "upload-3f2c1ab03f2c-1.4.2"},
+        {"revision": f"sha256-{'0' * 64}"},
+        {"tags": ["upload-3f2c1ab03f2c-latest"]},
+        {"tags": [f"sha256-{'0' * 64}.sig"]},
+        {"keep_previous": "upload-3f2c1ab03f2c-{tag}"},
+    ],
+)
+def test_tags_that_are_not_of_an_image(problem: t.Any, options: dict[str, t.Any]) -> None:
+    """zot_prune removes an upload tag a day later, and no event, report or rollback shows it."""
+    (name,) = options
+    assert problem(APP, **options).startswith(f"{name}: ")
+    assert "has the form of an upload tag or an attachment" in problem(TOOL, **options)
+
+
+@pytest.mark.parametrize(
     ("keep_previous", "kind"), [(True, "boolean True"), (5349, "number 5349"), (1.1, "number 1.1")]
 )
 def test_the_tag_of_a_previous_image_is_text(problem: t.Any, keep_previous: t.Any, kind: str) -> None:

@@ -86,6 +86,14 @@ def test_username_out_of_the_environment(make: Make, monkeypatch: pytest.MonkeyP
     )
 
 
+def test_another_password_of_the_user_in_the_environment(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error of a refused password must not send the reader to the password that was not used."""
+    monkeypatch.setenv("ZOT_USERNAME", "me")
+    monkeypatch.setenv("ZOT_PASSWORD", "another")
+    origin = make(username="me", password="s3cret").prepare(HOST, "demo/app")
+    assert origin == "user 'me' from zot_username (variable) or username (option)"
+
+
 def test_username_is_for_its_registry_only(make: Make) -> None:
     credentials = make(username="me", password="s3cret")
     assert credentials.prepare("other.example", "demo/app") == f"none, since username and password are for {HOST}"
