@@ -264,7 +264,7 @@ def test_another_name_of_the_registry(site: Site, restart: Restart) -> None:
     aliases = {"zot_registry_aliases": alias}
     done = restart(**aliases)
     assert report(done)["restarted"] == ["deployment/other"]
-    assert sorted(report(done)["verified"]) == ["deployment/other", "deployment/own"]
+    assert sorted(report(done)["verified"]) == ["cronjob/nightly", "deployment/other", "deployment/own"]
     assert set(pods(kubectl, "other").values()) == set(pods(kubectl, "own").values())
     assert report(site.playbook("killinit.zot.verify", zot_namespace=kubectl.namespace, **aliases), "zot_verify_report")
 
