@@ -55,6 +55,8 @@ options:
     description:
       - Other names under which the cluster knows O(registry), for example V(zot.zot.svc:5000). No request is sent to
         these names.
+      - If an image has another name, and O(registry) has it in the same repository, M(killinit.zot.zot_workload_info)
+        and M(killinit.zot.zot_cluster_image_info) warn.
       - If not set, the variable C(zot_registry_aliases) or the environment variable E(ZOT_REGISTRY_ALIASES) is used.
     type: list
     elements: str

@@ -172,6 +172,7 @@ def run(client: Client, registry: Registry, query: ClusterImageQuery) -> dict[st
         ]
     images.sort(key=lambda each: (str(each.reference), each.digest or ""))
     digests = {use.digest for use in uses if use.digest} | {each.digest for each in images if each.digest}
+    notes = _other_names(uses, tagged, query)
     return {
         "changed": False,
         "images": [each.for_ansible() for each in images],
@@ -181,6 +182,8 @@ def run(client: Client, registry: Registry, query: ClusterImageQuery) -> dict[st
         "registry": query.registry,
         "namespaces": list(query.namespaces),
         "cluster": client.server,
+        # Ansible shows them.
+        **({"warnings": notes} if notes else {}),
     }
 
 
@@ -273,6 +276,26 @@ def _references(use: ImageInUse, query: ClusterImageQuery) -> list[Reference]:
     return found
 
 
+def _other_names(uses: t.Iterable[ImageInUse], tagged: _TaggedImages, query: ClusterImageQuery) -> list[str]:
+    """A sentence for each host that may be another name of the registry, if a prune could remove its image.
+
+    What pods report protects an image under any name. Only a template without pods depends on the name.
+    """
+    reported = {use.image for use in uses if use.digest}
+    found: dict[str, str] = {}
+    for use in sorted(uses, key=lambda each: (each.namespace, each.owner)):
+        with contextlib.suppress(InvalidReferenceError):
+            reference = Reference.parse(use.image).known_as(query.registry, query.aliases)
+            if reference.registry != query.registry and use.image not in reported and tagged.has(reference):
+                text = (
+                    f"{use.namespace}/{use.owner} names {use.image}, and {query.registry} has this tag in the same"
+                    f" repository: if {reference.registry} is another name of it, add this name to"
+                    " zot_registry_aliases. Otherwise a prune can remove the image"
+                )
+                found.setdefault(reference.registry, printable(text))
+    return list(found.values())
+
+
 class _TaggedImages:
     """The tagged images of the used repositories."""
 
@@ -295,6 +318,10 @@ class _TaggedImages:
         with thread_pool(_PARALLEL) as more:
             found = list(pool.map(lambda each: read_inventory(registry, each, more), repositories.values()))
         return cls(registry, query, {name: each.images if each else () for name, each in zip(repositories, found)})
+
+    def has(self, reference: Reference) -> bool:
+        """Whether an image of this repository and tag was read, of whatever registry."""
+        return any(each.tag == reference.tag for each in self._images.get(reference.repository, ()))
 
     def assess(
         self, reference: Reference, digest: str | None, uses: t.Sequence[ImageInUse]

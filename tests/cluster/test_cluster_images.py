@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.support import Site, cronjob, pull_secret, ready, workload
-from integration.support import Module
+from integration.support import Module, Playbook
 
 from environment.images import Images
 
@@ -26,6 +26,39 @@ def _index(module: Module, images: Images, repository: str, tag: str, amd64: str
     described = module("zot_image_info", images=[f"{repository}:{each}" for each in (tag, *manifests)])["images"]
     members = {each["digest"] for each in described}
     return members | {each["manifest"]["config"]["digest"] for each in described[1:]}
+
+
+def _used_images(playbook: Playbook, directory: Path, *namespaces: str) -> dict[str, Any]:
+    """The result of the module; without *namespaces* that for all of them."""
+    path = directory / "used.json"
+    tasks = [
+        {"killinit.zot.zot_cluster_image_info": {"namespaces": namespaces}, "register": "used"},
+        {"ansible.builtin.copy": {"content": "{{ used | to_json }}", "dest": str(path), "mode": "600"}},
+    ]
+    (directory / "used.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+    run = playbook(directory / "used.yml")
+    assert run.returncode == 0, run.stdout + run.stderr
+    used: dict[str, Any] = json.loads(path.read_text())
+    return used
+
+
+def test_a_hundred_namespaces(site: Site, tmp_path: Path) -> None:
+    """One run reads all of them, as each prune does."""
+    image = site.push("buildah-amd64")
+    namespaces = {f"{site.kubectl.namespace}-{number}" for number in range(100)}
+    job = cronjob("nightly", {"containers": [{"name": "app", "image": image}]})
+    objects = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in namespaces]
+    objects += [{**job, "metadata": {"name": "nightly", "namespace": name}} for name in namespaces]
+    try:
+        # Without a namespace of its own, kubectl creates objects in several.
+        site.kubectl(
+            "apply", "--namespace=", "--filename=-", given={"apiVersion": "v1", "kind": "List", "items": objects}
+        )
+        used = _used_images(site.playbook, tmp_path)
+    finally:
+        site.kubectl("delete", "namespace", "--wait=false", *namespaces)
+    (users,) = [each["used_by"] for each in used["images"] if each["reference"] == image]
+    assert {each["namespace"] for each in users} == namespaces
 
 
 def test_what_a_cluster_uses(site: Site, tmp_path: Path) -> None:
@@ -56,16 +89,7 @@ def test_what_a_cluster_uses(site: Site, tmp_path: Path) -> None:
     status = "jsonpath={.status.ephemeralContainerStatuses[0].state.running}"
     kubectl("wait", name, f"--for={status}", "--timeout=60s")
 
-    path = tmp_path / "used.json"
-    tasks = [
-        {"killinit.zot.zot_cluster_image_info": {"namespaces": [kubectl.namespace]}, "register": "used"},
-        {"ansible.builtin.copy": {"content": "{{ used | to_json }}", "dest": str(path), "mode": "600"}},
-    ]
-    (tmp_path / "used.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-    run = playbook(tmp_path / "used.yml")
-    assert run.returncode == 0, run.stdout + run.stderr
-
-    used = json.loads(path.read_text())
+    used = _used_images(playbook, tmp_path, kubectl.namespace)
     assert used["at_risk"] == []
     names = {**dict.fromkeys(old, "old"), **dict.fromkeys(new, "new"), **dict.fromkeys(side, "side")}
     found = {

@@ -251,7 +251,7 @@ def test_what_ends_half_way(shop: Shop) -> None:
     kubectl.apply(
         *(workload(latest, name=name) for name in names),
         workload(f"{shop.web}:{A}", name="zero", replicas=0),
-        workload(latest, kind="DaemonSet", name="agent", spec={"updateStrategy": {"type": "OnDelete"}}),
+        workload(f"{shop.web}:{A}", kind="DaemonSet", name="agent", spec={"updateStrategy": {"type": "OnDelete"}}),
     )
     ready(kubectl, *(f"deployment/{name}" for name in names))
     kubectl("wait", "pod", "--selector=app=agent", "--for=condition=Ready", "--timeout=60s")
@@ -278,13 +278,27 @@ def test_what_ends_half_way(shop: Shop) -> None:
     assert (done["restarted"], shop.runs(*names, "agent")) == ([], {name: {B} for name in (*names, "agent")})
     assert any("deployment/zero: container app: the workload has no replicas" in text for text in done["unverified"])
 
+    # The same after a rollback: the template is restored, and the remedy leads to green.
+    failed = shop.rollback()
+    assert failed.returncode == 2
+    ((agent,),) = [each["rollout"]["problems"] for each in stats(failed, "zot_rollback_report")["clusters"]]
+    assert (shop.image("daemonset", "agent"), shop.runs(*names, "agent")) == (
+        f"{shop.web}:{A}",
+        {"one": {A}, "three": {A}, "two": {A}, "agent": {B}},
+    )
+    assert recap(shop.rollback())["changed"] == 0
+    kubectl(*agent.rpartition("kubectl ")[2].split()[1:])
+    kubectl("wait", "pod", "--selector=app=agent", "--for=condition=Ready", "--timeout=60s")
+    done = report(shop.site.playbook("killinit.zot.restart", zot_namespace=kubectl.namespace))
+    assert (done["restarted"], shop.runs("agent")) == ([], {"agent": {A}})
+
     kill_after_first_patch(shop, C, names)
     records = {name: json.loads(kubectl.get("deployment", name)["metadata"]["annotations"][RECORD]) for name in names}
     assert sorted(each["revision"] for each in records.values()) != [C, C, C]
     kubectl("delete", "daemonset/agent")
     assert report(shop.rollback(), "zot_rollback_report")["ok"]
-    assert shop.runs(*names) == {name: {B} for name in names}
-    for name in (each for each, record in records.items() if record["revision"] == B):
+    assert shop.runs(*names) == {name: {A} for name in names}
+    for name in (each for each, record in records.items() if record["revision"] != C):
         assert json.loads(kubectl.get("deployment", name)["metadata"]["annotations"][RECORD]) == records[name]
 
 

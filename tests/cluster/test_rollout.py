@@ -15,7 +15,19 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from cluster.support import Kubectl, Site, cronjob, pods, pull_secret, ready, report, restricted, workload
+from cluster.support import (
+    Kubectl,
+    Site,
+    auth,
+    cronjob,
+    pods,
+    pull_secret,
+    ready,
+    report,
+    restricted,
+    secret,
+    workload,
+)
 from integration.support import recap
 
 Playbook = Callable[..., CompletedProcess[str]]
@@ -218,3 +230,50 @@ def test_selection_by_the_server(push: Callable[..., str], restart: Restart, kub
         refused = restart(**variables)
         assert refused.returncode == 2
         assert message in refused.stdout + refused.stderr
+
+
+def test_another_name_of_the_registry(site: Site, restart: Restart) -> None:
+    """A workload that names the registry localhost. With zot_registry_aliases it counts in a restart and in a prune."""
+    kubectl, registry = site.kubectl, site.registry
+    alias = registry.host.replace("127.0.0.1", "localhost")
+
+    def publish(archive: str, revision: str) -> str:
+        options = {"repository": f"{site.repository}/app", "tags": [revision, "latest"]}
+        pushed = site.module("zot_push", archive=str(site.images[archive]), **options)
+        assert not pushed["failed"], pushed
+        return str(pushed["image"]["reference"])
+
+    publish("changed-env", "a000000")
+    app = publish("buildah-amd64", "a000001").rpartition(":")[0]
+    named = app.replace(registry.host, alias)
+    entry = {"auth": auth(registry.reader.username, registry.reader.password)}
+    kubectl.apply(secret("zot-pull-secret", {"auths": {registry.host: entry, alias: entry}}))
+    kubectl.apply(
+        workload(f"{app}:latest", name="own"),
+        workload(f"{named}:latest", name="other"),
+        cronjob("nightly", {"containers": [{"name": "app", "image": f"{named}:a000000"}]}),
+    )
+    ready(kubectl, "deployment/own", "deployment/other")
+    publish("changed-layer", "a000002")
+    before = pods(kubectl, "other")
+
+    unknown = restart()
+    assert report(unknown)["restarted"] == ["deployment/own"]
+    assert f"deployment/other names {alias}" in " ".join((unknown.stdout + unknown.stderr).split())
+    assert pods(kubectl, "other") == before
+    aliases = {"zot_registry_aliases": alias}
+    done = restart(**aliases)
+    assert report(done)["restarted"] == ["deployment/other"]
+    assert sorted(report(done)["verified"]) == ["cronjob/nightly", "deployment/other", "deployment/own"]
+    assert set(pods(kubectl, "other").values()) == set(pods(kubectl, "own").values())
+    assert report(site.playbook("killinit.zot.verify", zot_namespace=kubectl.namespace, **aliases), "zot_verify_report")
+
+    # No pod reports the digest of the CronJob.
+    prune = {"zot_prune_repositories": [f"{site.repository}/app"], "zot_prune_keep_last": 1}
+    prune |= {"zot_username": registry.janitor.username, "zot_password": registry.janitor.password}
+    site.environment["K8S_AUTH_KUBECONFIG"] = str(site.cluster.kubeconfig)
+    for more, is_kept in (({}, False), (aliases, True)):
+        planned = site.playbook("killinit.zot.prune", "--check", **prune, **more)
+        found = report(planned, "zot_prune_report")
+        assert ("a000000" in [each["tag"] for each in found["kept"]]) is is_kept
+        assert (f"cronjob/nightly names {alias}" in " ".join((planned.stdout + planned.stderr).split())) is not is_kept

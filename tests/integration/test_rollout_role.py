@@ -272,13 +272,13 @@ def test_a_patch_that_the_server_is_too_busy_for(serve: Any, rollout: Run) -> No
 
 @pytest.fixture
 def hasty_role(tmp_path: Path) -> str:
-    """The path of a copy of the role whose patches have ten seconds instead of two minutes."""
+    """The path of a copy of the role whose patches have ten seconds instead of 45."""
     path = tmp_path / "roles" / "zot_rollout"
     shutil.copytree(ROOT / "roles" / "zot_rollout", path)
     tasks = path / "tasks" / "patch.yml"
     text = tasks.read_text(encoding="utf-8")
-    assert text.count("timeout: 120\n") == 1
-    tasks.write_text(text.replace("timeout: 120\n", "timeout: 10\n"), encoding="utf-8")
+    assert text.count("timeout: 45\n") == 1
+    tasks.write_text(text.replace("timeout: 45\n", "timeout: 10\n"), encoding="utf-8")
     return str(path)
 
 

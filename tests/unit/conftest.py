@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.common import warnings
 from hypothesis import HealthCheck, settings
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import blob
@@ -502,6 +503,9 @@ def run_module(fake: FakeRegistry, tmp_path: Path, capsys: pytest.CaptureFixture
             **options,
         }
         arguments = {name: value for name, value in arguments.items() if value is not None}
+        # Ansible collects them for the process, which elsewhere runs one module.
+        warnings._global_warnings.clear()
+        warnings._global_deprecations.clear()
         with module_arguments(arguments), pytest.raises(SystemExit) as exit_:
             main()
         output = capsys.readouterr().out

@@ -15,7 +15,12 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import ReleaseRecord
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import ImageUse, Object
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
+    ImageUse,
+    Object,
+    digest_of,
+    reported_by,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import is_revision
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import (
@@ -24,6 +29,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images
     compare,
     in_template,
     running_images,
+    short,
     where,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.release import Release, Rollback
@@ -78,7 +84,18 @@ class Container:
         """Compare what the pods run with the tag or the digest that the template names."""
         if self.later:
             return in_template(self.use, registry, self.later, pin=pin)
-        return compare(self.use, registry, self.pods, pin=pin)
+        verdict = compare(self.use, registry, self.pods, pin=pin)
+        return self._with_old_pods(verdict, registry) if verdict.verdict == "pinned" else verdict
+
+    def _with_old_pods(self, verdict: ImageVerdict, registry: RegistryImages) -> ImageVerdict:
+        """The verdict on a pinned container: the controller may not have replaced the pods of an earlier template."""
+        running = dict.fromkeys(filter(None, (reported_by(pod, self.use) for pod in self.pods)))
+        old = [text for text in running if not registry.matches(text, self.use.pinned())]
+        known = [short(digest_of(text)) for text in old if registry.can_resolve(text)]
+        if not known:
+            return replace(verdict, old=old)
+        reason = f"{where(self.use)} runs {', '.join(known)}, but its template names {self.use.image}"
+        return replace(verdict, verdict="mismatched", reason=reason, old=old)
 
 
 def assess_container(container: Container, registry: RegistryImages, policy: Policy) -> ImageVerdict:
@@ -88,7 +105,9 @@ def assess_container(container: Container, registry: RegistryImages, policy: Pol
         return _other_revision(container, target, registry, policy)
     verdict = container.compare(registry, pin=policy.pin or bool(target))
     verdict = replace(verdict, follows=target, our_pin=container.has_our_pin)
-    if verdict.verdict == "mismatched" and not container.pulls_tag:
+    # A new pod pulls the digest in the template.
+    suffices = container.pulls_tag or (verdict.expected and verdict.expected == container.reference.digest)
+    if verdict.verdict == "mismatched" and not suffices:
         return _pinned(container, verdict, policy)
     if target and container.later and _is_cached(container, verdict) and policy.set_image != "false":
         return _pinned(container, replace(verdict, verdict="mismatched", unverified=None), policy)

@@ -228,7 +228,7 @@ def _stamp() -> str:
 def other_names(
     cluster: Workloads, registry: RegistryImages, repositories: t.Collection[str] | None = None
 ) -> list[str]:
-    """A sentence for each host whose image the registry has in the same repository with the same digest.
+    """A sentence for each host whose image the registry has in the same repository, with the same digest if pods run.
 
     Only the *repositories* are read, all that the workloads name if it is None. Raises ZotError.
     """
@@ -242,11 +242,14 @@ def other_names(
                 own = reference.known_as(str(registry.name), [reference.registry])
                 digests = {digest_of(text) for text in running_images(use, cluster.pods_of(workload))}
                 digests |= {reference.digest} if reference.digest else set()
-                candidates += [(reference.registry, name_of(workload), use.image, own.pinned(each)) for each in digests]
+                # For example of a CronJob, no pod reports a digest.
+                places = [own.pinned(each) for each in digests] or [own]
+                candidates += [(reference.registry, name_of(workload), use.image, each) for each in places]
     registry.read(own for _host, _name, _image, own in candidates)
     found: dict[str, str] = {}
     for host, name, image, own in candidates:
         if registry.exists(own):
-            text = f"{name} names {image}, and {registry.name} has the same image in the same repository: if {host} is"
+            same = "the same image" if own.digest else "the same tag"
+            text = f"{name} names {image}, and {registry.name} has {same} in the same repository: if {host} is"
             found.setdefault(host, printable(f"{text} another name of it, add this name to zot_registry_aliases"))
     return list(found.values())

@@ -563,6 +563,20 @@ def test_a_name_by_which_the_cluster_knows_the_registry(scene: Scene) -> None:
     assert (image["reference"], image["digest"]) == (f"{scene.app}:cafe123", scene.digest("cafe123"))
 
 
+def test_a_name_that_may_be_another_one_of_the_registry(scene: Scene) -> None:
+    """Only the name of a template without pods protects its image from a prune."""
+    own = workload("Deployment", f"{scene.app}:cafe123")
+    named = cronjob("zot.zot.svc:5000/openclaw/openclaw:cafe123")
+    (note,) = scene(own, named)["warnings"]
+    # Newer versions of ansible-core add details to the text.
+    assert "openclaw/cronjob/app names zot.zot.svc:5000/openclaw/openclaw:cafe123, and " in str(note)
+    for other in ("zot.zot.svc:5000/openclaw/openclaw:beef000", "zot.zot.svc:5000/openclaw/other:cafe123", "redis:1"):
+        assert "warnings" not in scene(own, cronjob(other))
+    assert "warnings" not in scene(own, named, registry_aliases=["zot.zot.svc:5000"])
+    runs = pod("zot.zot.svc:5000/openclaw/openclaw:cafe123", f"zot.zot.svc:5000/x@{scene.digest('cafe123')}")
+    assert "warnings" not in scene(own, runs)
+
+
 def test_text_of_the_cluster_is_escaped(scene: Scene) -> None:
     found = scene(workload("Deployment", f"{scene.app}:beef000", "app\x1b[2J"))
     assert "\x1b" not in json.dumps(found, ensure_ascii=False)

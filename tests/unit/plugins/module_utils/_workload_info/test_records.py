@@ -414,6 +414,30 @@ class TestRepeats:
         world.release(C)
         assert world.patched == ["web"]
 
+    def test_on_delete_after_a_rollback(self) -> None:
+        """The template names the old digest again, and the pods do not run it before somebody deletes them."""
+        image = f"{APP}:{A}@{DIGESTS[A]}"
+        own = workload(container(image), kind="DaemonSet", name="agent", updateStrategy={"type": "OnDelete"})
+        world = World(own)
+        assert world.release(B, set_image="true")["ok"]
+        old = copy.deepcopy(world.pods())
+        rolled_back = {"reference": f"{APP}:latest", "from": DIGESTS[B], "to": DIGESTS[A]}
+        world.tags[f"{APP}:latest"] = DIGESTS[A]
+        option: Dict = {"ok": True, "revision": A, "exact": False, "images": [rolled_back]}
+        undo: Dict = {"rollback": option, "set_image": "true"}
+        (entry,) = world.look(**undo)["workloads"]
+        world.apply(entry["patch"], starts=False)
+        assert world.image("agent") == image
+        world.pods = lambda: old  # type: ignore[method-assign]
+        for options in (undo, {}):
+            (entry,) = world.look(**options)["workloads"]
+            assert (entry["status"], entry["patch"]) == ("stale", None)
+            assert entry["problem"].endswith("delete its pods: kubectl --namespace=openclaw delete pod agent-1")
+        del world.pods  # type: ignore[method-assign]
+        world.start("agent")
+        for options in (undo, {}):
+            assert world.look(**options)["ok"] is True
+
     @pytest.mark.parametrize("text", ["latest", A])
     def test_on_delete(self, text: str) -> None:
         """The template is patched once. The remedy names the pods, and leads to green."""

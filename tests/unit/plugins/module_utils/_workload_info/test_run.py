@@ -607,6 +607,11 @@ class TestOtherNames:
             )
             assert "warnings" not in info(own, pods, self.IMAGES, registry_aliases=["localhost:5000"])
 
+    def test_a_template_without_pods(self) -> None:
+        own = [workload(), workload(container(self.IMAGE), name="other", replicas=0)]
+        (warning,) = info(own, [pod(f"{APP}@{INDEX}")], self.IMAGES)["warnings"]
+        assert f"deployment/other names {self.IMAGE}, and {REGISTRY} has the same tag" in warning
+
     def test_no_workload_names_the_registry(self) -> None:
         """The error names the other name."""
         pods = [pod(f"localhost:5000/x@{INDEX}")]
