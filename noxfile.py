@@ -122,8 +122,6 @@ def workflows(session: nox.Session) -> None:  # needs: go
 def versions(session: nox.Session) -> None:  # needs: skopeo crane go buildah zstd registry
     """Run the unit tests and playbooks on each Python of this machine with its ansible-core; arguments go to pytest"""
     name_registry(session)
-    playbooks = "tests/integration/test_publish.py tests/integration/test_progress.py"
-    playbooks += " tests/integration/test_cluster_connection.py tests/integration/test_playbook_syntax.py"
     packages = ("pytest", "pytest-xdist", "hypothesis", "jmespath", "kubernetes", "zstandard", "bcrypt", "trustme")
     done = []
     for number, core in pythons.CORES.items():
@@ -136,12 +134,9 @@ def versions(session: nox.Session) -> None:  # needs: skopeo crane go buildah zs
             programs = pythons.make_environment(number, f"ansible-core~={core}.0", *packages, python=python)
             path = f"{programs}:{os.environ['PATH']}"
             # Each suite has its own fixtures, so one run cannot contain both.
-            suites = {"tests/unit": ["--hypothesis-profile=quick", "-m", "not no_cover"]}
-            if core in pythons.SUPPORTED:
-                suites[playbooks] = []
-            for suite, options in suites.items():
+            for suite, options in pythons.suites(number).items():
                 pytest(session, suite, *commands.IN_PARALLEL, *options, python=f"{programs}/python", PATH=path)
-            done.append(f"ansible-core {core} on Python {number}: {' '.join(suites)}")
+            done.append(f"ansible-core {core} on Python {number}: {' '.join(pythons.suites(number))}")
     session.log("\n".join(done))
 
 
@@ -314,8 +309,9 @@ def pytest(session: nox.Session, suites: str, *options: str, python: str = "pyth
     cache = commands.pytest_cache(session.name)
     if not session.posargs:
         shutil.rmtree(cache, ignore_errors=True)
-    ini = (f"--override-ini=testpaths={suites}", f"--override-ini=cache_dir={cache}")
-    command = (python, "-m", "pytest", *ini, *options)
+    if not any(each.startswith("tests/") for each in session.posargs):
+        options += tuple(suites.split())
+    command = (python, "-m", "pytest", f"--override-ini=cache_dir={cache}", *options)
     session.run(*command, *session.posargs, env=variables)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -55,9 +56,20 @@ def release(site: Site) -> Callable[..., CompletedProcess[str]]:
     return run
 
 
+def push_first(site: Site, revision: str) -> None:
+    """Publish what the workloads run before the release of a test."""
+    archives = {name: str(site.images[f"buildah-{name}"]) for name in ("amd64", "arm64")}
+    images = [{"repository": f"{site.repository}/openclaw", "archives": archives}]
+    pushed = site.module("zot_publish", revision=revision, images=images)
+    assert not pushed["failed"], pushed
+
+
 @pytest.mark.parametrize("surroundings", ["", *SURROUNDINGS])
 def test_release(site: Site, surroundings: str, release: Callable[..., CompletedProcess[str]]) -> None:
-    """Publish, verify, restart and verify the digests; check mode predicts it, and the second run changes nothing."""
+    """Publish, verify, restart and verify the digests; check mode predicts it, and the second run changes nothing.
+
+    The session `cluster` runs in New York, and the annotation of the restart is in UTC.
+    """
     registry, repository, kubectl, environment = site.registry, site.repository, site.kubectl, site.environment
     module = site.module
     environment |= SURROUNDINGS.get(surroundings, {})
@@ -65,15 +77,18 @@ def test_release(site: Site, surroundings: str, release: Callable[..., Completed
 
     latest = f"{registry.host}/{repository}/openclaw:latest"
     kubectl.apply(pull_secret(registry, registry.reader))
-    first = release("r1", "buildah-amd64", first=True)
-    assert recap(first)["failed"] == 0, first.stdout + first.stderr
+    push_first(site, "r1")
     kubectl.apply(workload(latest, replicas=2))
     ready(kubectl, "deployment/openclaw")
     before = pods(kubectl)
 
     planned = release("r2", "changed-layer", "--check")
     assert pods(kubectl) == before
+    began = datetime.now(timezone.utc).replace(microsecond=0)
     done = release("r2", "changed-layer")
+    template = kubectl.get("deployment", "openclaw")["spec"]["template"]["metadata"]["annotations"]
+    restarted = datetime.fromisoformat(template["kubectl.kubernetes.io/restartedAt"].replace("Z", "+00:00"))
+    assert began <= restarted <= datetime.now(timezone.utc)
     after = pods(kubectl)
     again = release("r2", "changed-layer")
 
@@ -93,9 +108,7 @@ def test_release(site: Site, surroundings: str, release: Callable[..., Completed
 def test_restarts_are_planned_after_the_repair(site: Site, release: Callable[..., CompletedProcess[str]]) -> None:
     """A pod that waits to pull with a wrong secret is started again once the secret is repaired."""
     registry, repository, kubectl = site.registry, site.repository, site.kubectl
-    kubectl.apply(pull_secret(registry, registry.reader))
-    first = release("r1", "buildah-amd64", first=True)
-    assert recap(first)["failed"] == 0, first.stdout + first.stderr
+    push_first(site, "r1")
     kubectl.apply(pull_secret(registry, replace(registry.reader, password="wrong")))
     kubectl.apply(workload(f"{registry.host}/{repository}/openclaw:latest"))
     wait_until(lambda: "ImagePullBackOff" in kubectl("get", "pods"), "the pull fails", 60)
@@ -159,53 +172,12 @@ def test_workloads_that_name_another_revision(site: Site, release: Callable[...,
 
 @pytest.fixture
 def shop(cluster: Cluster) -> Iterator[Kubectl]:
-    """kubectl in the namespace `shop`, in which there is nothing."""
-    run = Kubectl(cluster, "shop")
+    """kubectl in a second namespace of the test."""
+    run = Kubectl(cluster, f"shop-{secrets.token_hex(4)}")
     run("create", "namespace", run.namespace)
     run("wait", "serviceaccount/default", "--for=create", "--timeout=30s")
     yield run
-    run("delete", "namespace", run.namespace)
-
-
-def test_another_time_zone_and_another_namespace(site: Site, shop: Kubectl) -> None:
-    """release, verify, restart and diagnose on a host in New York, in a namespace that nothing has for a default."""
-    images, registry, repository, environment = site.images, site.registry, site.repository, site.environment
-    playbook = site.playbook
-    environment["TZ"] = "America/New_York"
-    repository = f"{repository}/shop"
-    image = f"{registry.host}/{repository}"
-    shop.apply(pull_secret(registry, registry.reader))
-
-    def run(name: str, **variables: Any) -> CompletedProcess[str]:
-        return playbook(f"killinit.zot.{name}", zot_namespace=shop.namespace, **variables)
-
-    def release(revision: str, archive: str, **variables: Any) -> CompletedProcess[str]:
-        published = [{"repository": repository, "archive": str(images[archive])}]
-        return run("release", zot_publish_revision=revision, zot_publish_images=published, **variables)
-
-    before_the_first_pod = {"zot_pull_secret_images": [image], "zot_rollout_allow_empty": True}
-    report(release("r1", "buildah-amd64", **before_the_first_pod))
-    shop.apply(workload(f"{image}:latest", name="web"))
-    ready(shop, "deployment/web")
-    before, began = pods(shop, "web"), datetime.now(timezone.utc).replace(microsecond=0)
-    released = report(release("r2", "changed-layer"))
-    assert (released["restarted"], released["verified"]) == (["deployment/web"], ["deployment/web"])
-    assert not pods(shop, "web").keys() & before.keys()
-    template = shop.get("deployment", "web")["spec"]["template"]["metadata"]["annotations"]
-    restarted = datetime.fromisoformat(template["kubectl.kubernetes.io/restartedAt"].replace("Z", "+00:00"))
-    assert began <= restarted <= datetime.now(timezone.utc)
-
-    facts = {"verify": "pull_secret", "restart": "rollout", "diagnose": "diagnose"}
-    reports = {
-        name: report(run(name, zot_diagnose_pull_timeout=1), f"zot_{fact}_report") for name, fact in facts.items()
-    }
-    assert {(each["ok"], each["changed"], each["namespace"]) for each in reports.values()} == {(True, False, "shop")}
-    assert reports["restart"]["verified"] == ["deployment/web"]
-    assert (reports["diagnose"]["pods"], reports["diagnose"]["findings"]) == (1, [])
-    shop.apply(workload(f"{image}:gone", name="broken"))
-    wait_until(lambda: "PullBackOff" in shop("get", "pods"), "the pull fails", 60)
-    found = stats(run("diagnose"), "zot_diagnose_report")
-    assert [(each["resource"], each["cause"]) for each in found["findings"]] == [("deployment/broken", "tag_missing")]
+    run("delete", "namespace", run.namespace, "--wait=false")
 
 
 def test_releases_that_fail_are_rolled_back(site: Site, shop: Kubectl, tmp_path: Path) -> None:
@@ -248,7 +220,8 @@ def test_releases_that_fail_are_rolled_back(site: Site, shop: Kubectl, tmp_path:
         assert run.returncode == 2, run.stdout + run.stderr
         return [(each["name"], each["result"]) for each in stats(run, "zot_release_report")["clusters"]]
 
-    report(play("publish", "r1"), "zot_publish_report")
+    first = {"repository": repository, "archive": str(archives["r1"])}
+    assert not site.module("zot_publish", revision="r1", images=[first])["failed"]
     for run in (kubectl, shop):
         run.apply(workload(f"{registry.host}/{repository}:latest"))
         ready(run, "deployment/openclaw")

@@ -75,6 +75,8 @@ def _page(name: str, page: dict[str, Any]) -> str:
     rows += [
         (variable, _role_text(option if prefix in roles(name) else {**option, "required": False}))
         for prefix in prefixes(name)
+        # Of zot_publish, the playbook prune only uses the host, which guide_playbooks.rst describes.
+        if (name, prefix) != ("prune", "zot_publish")
         for variable, option in role_variables(prefix).items()
     ]
     if rows:

@@ -17,8 +17,16 @@ from environment.collection_path import CACHE, ROOT, fetch_collection, link_coll
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
 # Modules run from Python 3.9 on, for which there is no ansible-core that is supported.
 CORES = {"3.9": "2.15", "3.10": "2.16", "3.11": "2.19", "3.12": "2.20", "3.13": "2.21"}
-# The versions of ansible-core that are tested here as a controller. The collection supports 2.16 to 2.21.
-SUPPORTED = ("2.16", "2.19", "2.20", "2.21")
+# The tests of the controller on another ansible-core than that of `dev`.
+PLAYBOOKS = (
+    "test_playbook_syntax.py",
+    "test_cluster_connection.py",
+    "test_progress.py::test_lines_while_it_pushes",
+    "test_events.py::test_a_single_event",
+)
+# The oldest supported ansible-core evaluates templates in another way than those from 2.19 on.
+OLDEST = ("test_publish.py", "test_settings.py", "test_release_clusters.py::test_every_cluster_runs_the_release")
+OTHERS = ("test_publish.py::test_release", "test_settings.py::test_an_inventory_is_enough")
 
 
 def find_python(version: str) -> str | None:
@@ -51,6 +59,19 @@ def make_environment(name: str, *packages: str, python: str = sys.executable) ->
             subprocess.run([*pip, *(["--no-deps"] if pins else []), *what], check=True)
         stamp.write_text(wanted)
     return home / "bin"
+
+
+def suites(version: str) -> dict[str, list[str]]:
+    """The tests to run on a Python with its ansible-core, and the options of pytest for them."""
+    units = ["--hypothesis-profile=quick", "-m", "not no_cover"]
+    if version in ("3.10", "3.12"):
+        # What runs on the oldest and on the newest Python also runs between them, if it does not use ansible-core.
+        units.append("--ignore=tests/unit/plugins/module_utils")
+    found = {"tests/unit": units}
+    if version != "3.9":
+        playbooks = (*PLAYBOOKS, *(OLDEST if version == "3.10" else OTHERS))
+        found[" ".join(f"tests/integration/{name}" for name in playbooks)] = []
+    return found
 
 
 def surroundings() -> dict[str, dict[str, str]]:

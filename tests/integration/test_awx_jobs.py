@@ -98,7 +98,7 @@ def test_every_answer_is_empty(cluster: PatchableCluster, job: Job) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "names"), [("1.10", PLAYBOOKS), ("0012345", PLAYBOOKS), ("no", ("verify", "restart", "rollback"))]
+    ("text", "names"), [("1.10", PLAYBOOKS), ("0012345", ("publish",)), ("no", ("verify", "restart", "rollback"))]
 )
 def test_answers_that_are_no_text(
     text: str, names: tuple[str, ...], cluster: PatchableCluster, job: Job, registry: Registry

@@ -24,6 +24,7 @@ from integration.blocks import ROOT, Block, blocks, comparable, pattern
 from integration.support import Bare, Module, recap
 from integration.test_guides import CLUSTER_TESTS, GUIDES, PLAYBOOKS
 from integration.test_guides import COMMANDS as WITH_CLUSTERS
+from integration.test_release_clusters import DOCUMENTED
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry import settings
 from ansible_collections.killinit.zot.plugins.modules import zot_copy
@@ -172,8 +173,8 @@ def _stage(registry: Registry, module: Module, images: Images, bare: Bare) -> st
 def test_command(page: str, command: str, shell: Shell) -> None:
     """It is run here, or its syntax is checked below, or another test runs it."""
     name, *rest = command.split()
-    # test_guides.py runs them.
-    with_clusters = [*WITH_CLUSTERS.get(page, ()), *WITH_CLUSTERS.get(GUIDES.get(page, ""), ())]
+    # test_guides.py and test_release_clusters.py run them.
+    with_clusters = [*WITH_CLUSTERS.get(page, ()), *WITH_CLUSTERS.get(GUIDES.get(page, ""), ()), *DOCUMENTED]
     if name == "export":
         assert {setting.partition("=")[0] for setting in rest} <= SETTINGS
     elif name == "./dev":

@@ -22,6 +22,7 @@ from cluster.support import pull_secret, workload
 from integration.blocks import ROOT, blocks
 from integration.patchable_cluster import PatchableCluster
 from integration.support import Bare, Module
+from integration.test_release_clusters import DOCUMENTED
 from unit.api_server import kubeconfig, running
 
 from environment.images import Images
@@ -39,13 +40,13 @@ CLUSTER_TESTS = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT
 
 
 def _commands() -> dict[str, list[str]]:
-    """The commands of each page, without those that tests/cluster runs, and those that the guide of the page has."""
+    """The commands of each page, without those that another test runs, and those that the guide of the page has."""
     found: dict[str, list[str]] = {}
     for block in blocks():
         for command in block.commands if block.language == "console" else ():
             # Only this registry has a scanner.
             here = command.startswith(STARTS) or "zot_publish_max_severity" in command
-            known = [*found.get(block.page, ()), *found.get(GUIDES.get(block.page, ""), ())]
+            known = [*found.get(block.page, ()), *found.get(GUIDES.get(block.page, ""), ()), *DOCUMENTED]
             if here and command not in CLUSTER_TESTS and command not in known:
                 found.setdefault(block.page, []).append(command)
     return found

@@ -331,44 +331,52 @@ def test_typed_at_a_command_line(release: dict[str, Any], playbook: Playbook, re
     assert _published_tags(module, f"{repository}/workspace") == ["latest", "r1", "stable"]
 
 
-@pytest.mark.parametrize(
-    ("broken", "message"),
-    [
-        ({"zot_publish_revision": None}, "zot_publish_revision"),
-        ({"zot_publish_revision": ""}, "revision is empty: set it to the tag of the build"),
-        ({"zot_publish_images": []}, "images is empty: list at least one image"),
-        ({"zot_publish_images": [{"repository": "a/b"}]}, "(a/b) has neither archive nor archives"),
-        (
-            {"zot_publish_images": [{"repository": "a/b", "archive": "a.tar", "archives": {"amd64": "b.tar"}}]},
-            "(a/b) has both archive and archives",
-        ),
-        (
-            {"zot_publish_images": [{"repository": "a/b", "archive": "a.tar"}] * 2},
-            "has the repository of another entry",
-        ),
-        ({"zot_publish_images": [{"archive": "a.tar"}]}, "repository"),
-        ({"zot_publish_revision": 5349}, "zot_publish_revision is the number 5349, not text: quote it"),
-        ({"zot_publish_tags": [True]}, "tags[0] is the boolean True, not text: quote it"),
-        (
-            {"zot_publish_tags": "latest,r1-arm64"},
-            "tags has r1-arm64, which is the tag of one architecture",
-        ),
-        ({"zot_publish_tags": "latest,latest-previous"}, "latest-previous would keep the previous image of latest"),
-        ({"zot_publish_keep_previous": "previous"}, "keep_previous is previous, without {tag}"),
-    ],
-    ids=[
-        *("no revision", "empty revision", "no image", "no archive", "both", "twice", "no repository"),
-        *("number", "boolean", "architecture", "keeper", "template"),
-    ],
-)
+UNUSABLE: dict[str, tuple[dict[str, Any], str]] = {
+    "no revision": ({"zot_publish_revision": None}, "zot_publish_revision"),
+    "empty revision": ({"zot_publish_revision": ""}, "revision is empty: set it to the tag of the build"),
+    "no image": ({"zot_publish_images": []}, "images is empty: list at least one image"),
+    "no archive": ({"zot_publish_images": [{"repository": "a/b"}]}, "(a/b) has neither archive nor archives"),
+    "both": (
+        {"zot_publish_images": [{"repository": "a/b", "archive": "a.tar", "archives": {"amd64": "b.tar"}}]},
+        "(a/b) has both archive and archives",
+    ),
+    "twice": (
+        {"zot_publish_images": [{"repository": "a/b", "archive": "a.tar"}] * 2},
+        "has the repository of another entry",
+    ),
+    "no repository": ({"zot_publish_images": [{"archive": "a.tar"}]}, "repository"),
+    "number": ({"zot_publish_revision": 5349}, "zot_publish_revision is the number 5349, not text: quote it"),
+    "boolean": ({"zot_publish_tags": [True]}, "tags[0] is the boolean True, not text: quote it"),
+    "architecture": (
+        {"zot_publish_tags": "latest,r1-arm64"},
+        "tags has r1-arm64, which is the tag of one architecture",
+    ),
+    "keeper": (
+        {"zot_publish_tags": "latest,latest-previous"},
+        "latest-previous would keep the previous image of latest",
+    ),
+    "template": ({"zot_publish_keep_previous": "previous"}, "keep_previous is previous, without {tag}"),
+}
+
+
 def test_variables_that_cannot_be_used(
-    broken: dict[str, Any], message: str, release: dict[str, Any], registry: Registry, playbook: Playbook
+    release: dict[str, Any], registry: Registry, playbook: Playbook, tmp_path: Path
 ) -> None:
     """An error that names them, before the first request."""
+    role = {"name": "killinit.zot.zot_publish"}
+    tasks: list[dict[str, Any]] = []
+    for name, (broken, _message) in UNUSABLE.items():
+        variables = {key: value for key, value in {**release, **broken}.items() if value is not None}
+        note = {"found": f"{{{{ found | default({{}}) | combine({{{name!r}: ansible_failed_result.msg}}) }}}}"}
+        block = [{"ansible.builtin.include_role": role, "vars": variables}]
+        tasks.append({"block": block, "rescue": [{"ansible.builtin.set_fact": note}]})
+    tasks.append({"ansible.builtin.copy": {"content": "{{ found | to_json }}", "dest": str(tmp_path / "found.json")}})
+    path = tmp_path / "play.yml"
+    path.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
     before = len(registry.requests())
-    variables = {name: value for name, value in {**release, **broken}.items() if value is not None}
-    run = playbook("killinit.zot.publish", **variables)
-    assert run.returncode == 2
-    assert message in run.stdout + run.stderr
+    run = playbook(path)
+    assert (run.returncode, recap(run)["rescued"]) == (0, len(UNUSABLE)), run.stdout + run.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert not {name: found[name] for name, (_broken, message) in UNUSABLE.items() if message not in found[name]}
     assert "filter plugin" not in run.stdout + run.stderr
     assert not registry.requests()[before:]

@@ -36,6 +36,9 @@ PAGE = ROOT / "docs/docsite/rst/guide_rollback.rst"
 INVENTORY = yaml.safe_load((ROOT / "docs/examples/clusters.yml").read_text(encoding="utf-8"))
 RELEASE = "ansible-playbook killinit.zot.release --inventory clusters.yml --extra-vars @release.yml"
 ROLLBACK = "ansible-playbook killinit.zot.rollback --inventory clusters.yml --extra-vars @release.yml"
+RESTORE, PLAN = f"{RELEASE} --extra-vars zot_release_on_failure=rollback", f"{ROLLBACK} --check --diff"
+# The commands that this file runs, with the output that the guide shows.
+DOCUMENTED = (RELEASE, RESTORE, PLAN, ROLLBACK)
 
 
 @dataclass
@@ -147,12 +150,13 @@ def test_every_cluster_runs_the_release(fleet: Callable[..., Fleet]) -> None:
     """One after the other; the second run changes nothing."""
     two = fleet("canary", "eu")
     r1 = two.digest("latest")
-    done, again = two.run("release"), two.run("release")
+    # The second time in batches that grow.
+    done, again = two.run("release"), two.run("release", zot_release_serial=[1, "100%"])
     assert done.returncode == again.returncode == 0, done.stdout + done.stderr
     r2 = two.digest(R2)
     assert two.runs() == {"canary": [r2], "eu": [r2]}
     assert r1 != r2 == two.digest("latest")
-    assert results(done) == {"canary": "released", "eu": "released"}
+    assert results(done) == results(again) == {"canary": "released", "eu": "released"}
     assert [each["rollout"]["runs"] for each in report(done)["clusters"]] == [[f"{two.image}@{r2}"]] * 2
     assert [cluster.patched for cluster in two.clusters.values()] == [["app"], ["app"]]
     assert "changed=0" in again.stdout
@@ -179,7 +183,7 @@ def test_a_canary_that_fails_stops_the_others(fleet: Callable[..., Fleet], tmp_p
     planned = three.run("rollback", "--check", "--diff")
     assert planned.returncode == 0, planned.stdout + planned.stderr
     assert r1 in planned.stdout
-    three.assert_documented(f"{ROLLBACK} --check --diff", planned.stdout, r"Move the shared tags back\] \*+", "TASK")
+    three.assert_documented(PLAN, planned.stdout, r"Move the shared tags back\] \*+", "TASK")
     assert (three.digest("latest"), three.runs()["canary"]) == (r2, [r1, r2])
     # One after the other, because the guide shows them in this order.
     done, again = three.run("rollback", "--forks=1"), three.run("rollback")
@@ -207,41 +211,40 @@ def test_a_failure_in_a_batch_ends_after_the_batch(fleet: Callable[..., Fleet]) 
     done = three.run("rollback")
     assert done.returncode == 0, done.stdout + done.stderr
     assert three.runs() == {"canary": [r1], "eu": [r1], "us": [r1]}
-    three.clusters["canary"].healthy = None
-    # In batches that grow.
-    assert results(three.run("release", zot_release_serial=[1, "100%"])) == dict.fromkeys(three.clusters, "released")
-    assert three.runs() == {name: [r2] for name in three.clusters}
 
 
 def test_only_the_cluster_that_failed_has_details(fleet: Callable[..., Fleet]) -> None:
-    """Five clusters at once: each has one line, in the tasks and in the error."""
-    five = fleet("canary", "eu", "us", "asia", "africa")
-    five.clusters["us"].healthy = five.digest("latest")
-    failed = five.run("release", zot_release_serial="100%")
+    """Three clusters at once: each has one line, in the tasks and in the error."""
+    three = fleet("canary", "eu", "us")
+    three.clusters["eu"].healthy = three.digest("latest")
+    failed = three.run("release", zot_release_serial="100%")
     assert failed.returncode == 2
-    first, canary, eu, us, us_runs, asia, africa, last = report(failed)["problems"]
+    first, canary, eu, eu_runs, us, last = report(failed)["problems"]
     assert first == f"The revision {R2} is not released to all clusters."
-    assert [canary, eu, asia, africa] == [f"{name}: released." for name in ("canary", "eu", "asia", "africa")]
-    assert us.startswith("us: failed: deployment/app: the rollout did not finish")
-    assert (us_runs[:7], last[:15]) == ("us runs", "The shared tags")
+    assert [canary, us] == ["canary: released.", "us: released."]
+    assert eu.startswith("eu: failed: deployment/app: the rollout did not finish")
+    assert (eu_runs[:7], last[:15]) == ("eu runs", "The shared tags")
     tasks = failed.stdout.partition("PLAY [Roll out to the clusters]")[2].partition("PLAY RECAP")[0]
     brief = re.findall(r"ok: \[(\w+)\] => \{\n +\"msg\": \[\n +\"1 workload \(1 current\), 1 restarted\"\n", tasks)
-    assert sorted(brief) == ["africa", "asia", "canary", "eu"]
+    assert sorted(brief) == ["canary", "us"]
     assert re.findall(r'"deployment/app: (\w+): ', tasks) == ["progressing"]
     # Not the checks of the pull secrets.
-    assert tasks.count('"msg": [') == len(five.clusters)
+    assert tasks.count('"msg": [') == len(three.clusters)
 
 
-def test_force_also_rolls_back_what_argo_cd_manages(fleet: Callable[..., Fleet]) -> None:
+def test_force_also_rolls_back_what_argo_cd_manages(fleet: Callable[..., Fleet], bare: Bare) -> None:
+    """A workload that names a revision gets the revision, and not the shared tag with the same image."""
     one = fleet("canary", tag=R1)
     (cluster,) = one.clusters.values()
     (deployment,) = (each for each in cluster.objects if each["kind"] == "Deployment")
     deployment["metadata"]["labels"] = {"argocd.argoproj.io/instance": "app"}
     released = one.run("release", zot_release_set_image="force")
     assert (released.returncode, cluster.image("app")) == (0, f"{one.image}:{R2}"), released.stdout
+    assert bare("crane", "tag", f"{one.image}:{R1}", "stable").returncode == 0
     refused, forced = one.run("rollback"), one.run("rollback", zot_release_set_image="force")
     assert (refused.returncode, forced.returncode) == (2, 0)
     assert "the image was not set, since Argo CD reverts it" in refused.stdout + refused.stderr
+    assert report(forced, "zot_rollback_report")["revision"] == R1
     assert cluster.image("app") == f"{one.image}:{R1}"
 
 
@@ -260,19 +263,7 @@ def test_the_second_cluster_fails_and_the_first_is_restored(fleet: Callable[...,
     for each in report(failed)["clusters"][:2]:
         assert each["rollout"]["runs"] == [f"{three.image}@{r1}"]
     assert recap(failed)["failed"] == 1
-    command = f"{RELEASE} --extra-vars zot_release_on_failure=rollback"
-    three.assert_documented(command, failed.stdout + failed.stderr, "Action failed: (?=The revision)", "\\nOrigin: ")
-
-
-def test_another_shared_tag_is_not_the_previous_revision(fleet: Callable[..., Fleet], bare: Bare) -> None:
-    """A workload that names a revision gets the revision, and not the shared tag with the same image."""
-    one = fleet("canary", tag=R1)
-    assert one.run("release", zot_release_set_image="true").returncode == 0
-    assert bare("crane", "tag", f"{one.image}:{R1}", "stable").returncode == 0
-    done = one.run("rollback")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert report(done, "zot_rollback_report")["revision"] == R1
-    assert one.clusters["canary"].image("app") == f"{one.image}:{R1}"
+    three.assert_documented(RESTORE, failed.stdout + failed.stderr, "Action failed: (?=The revision)", "\\nOrigin: ")
 
 
 @pytest.mark.usefixtures("zot")

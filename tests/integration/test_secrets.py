@@ -95,7 +95,7 @@ def short_path() -> Iterator[Path]:
         yield Path(path)
 
 
-@pytest.mark.parametrize("place", ["environment", "options", "authfile", "usual place", "vault"])
+@pytest.mark.parametrize("place", ["environment", "authfile", "usual place", "vault"])
 def test_secret_is_nowhere(
     place: str,
     images: Images,
@@ -106,7 +106,10 @@ def test_secret_is_nowhere(
     tmp_path: Path,
     short_path: Path,
 ) -> None:
-    """At -vvvv, with logs, callbacks and a diff, with results printed, with errors and a crash among them."""
+    """At -vvvv, with logs, callbacks and a diff, with results printed, with errors and a crash among them.
+
+    With the vault the secret is a variable of the role and, through module_defaults, an option of the modules.
+    """
     writer = registry.writer
     account = {"username": writer.username, "password": writer.password}
     play = tmp_path / "play.yml"
@@ -128,10 +131,6 @@ def test_secret_is_nowhere(
     kept.mkdir()
     if place != "environment":
         del environment["ZOT_USERNAME"], environment["ZOT_PASSWORD"]
-    if place == "options":
-        defaults = f"  module_defaults: {{group/killinit.zot.registry: {json.dumps(account)}}}\n  tasks:"
-        play.write_text(PLAY.replace("  tasks:", defaults, 1))
-        variables |= {f"zot_{name}": value for name, value in account.items()}
     if place in ("authfile", "usual place"):
         auth = {"auths": {registry.host: {"auth": forms(**account)[2]}}}
         (kept / "config.json").write_text(json.dumps(auth))

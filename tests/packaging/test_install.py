@@ -73,7 +73,7 @@ def test_playbooks_are_found(playbook: str, installed: Path, run: Callable[..., 
 def test_installs_without_its_dependency(tarball: Path, run: Callable[..., str], tmp_path: Path) -> None:
     """As README has it; the playbook that needs no cluster is complete then."""
     path = {"ANSIBLE_COLLECTIONS_PATH": str(tmp_path)}
-    assert "ansible-galaxy collection install killinit.zot --no-deps\n" in code_blocks("sh")
+    assert "add `--no-deps`" in README
     run("ansible-galaxy", "collection", "install", "--no-deps", tarball, "--collections-path", tmp_path, **path)
     assert [each.name for each in (tmp_path / "ansible_collections").iterdir() if each.is_dir()] == ["killinit"]
     run("ansible-playbook", "--syntax-check", "killinit.zot.publish", **path)

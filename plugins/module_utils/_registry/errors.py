@@ -271,10 +271,16 @@ def missing_tools(names: t.Sequence[str], where: str) -> ZotError:
 
 def missing_library(name: str, purpose: str, alternative: str = "") -> ZotError:
     """The error for a Python library that the module needs for a *purpose* and cannot import."""
+    import sysconfig  # imported only here: most tasks have no error
+
+    install = f"{sys.executable} -m pip install {name}"
+    # pip does not change such a Python: https://peps.python.org/pep-0668/
+    if sys.prefix == sys.base_prefix and os.path.exists(f"{sysconfig.get_path('stdlib')}/EXTERNALLY-MANAGED"):
+        install = f"{sys.executable} needs the package of its distribution, for example apt install python3-{name}"
     return ZotError(
         "tool_missing",
         f"the Python library {name} is required {purpose} and cannot be imported",
-        hint=f"Install it for the Python that runs the module: {sys.executable} -m pip install {name}{alternative}.",
+        hint=f"Install it for the Python that runs the module: {install}{alternative}.",
     )
 
 

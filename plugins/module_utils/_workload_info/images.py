@@ -29,7 +29,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import not_whole
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import lost_members, not_whole
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
 
@@ -87,6 +87,12 @@ class RegistryImages:
             with thread_pool(_PARALLEL) as pool:
                 images = dict(zip(new, pool.map(self._registry.with_children, map(self._now, new))))
             self._whole.update(new)
+            for reference, image in images.items():
+                # The tag may have moved since.
+                self._digests[reference] = image.digest
+                error = lost_members(image)
+                if error and image.digest:
+                    self._incomplete[reference.pinned(image.digest)] = error.message
             self._by_digest.update((image.digest, image) for image in images.values() if image.digest)
         return bool(new)
 

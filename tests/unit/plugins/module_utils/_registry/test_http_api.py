@@ -8,6 +8,7 @@ import base64
 import contextlib
 import json
 import sys
+import sysconfig
 import threading
 import time
 import typing as t
@@ -19,7 +20,7 @@ import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_library
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_api import Http
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session, open_task
 from ansible_collections.killinit.zot.tests.unit.web_server import Reply, Request, WebServer, running
@@ -462,6 +463,15 @@ def test_without_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         Http(opened)
     assert raised.value.error_class == "tool_missing"
     assert f"{sys.executable} -m pip install requests" in raised.value.hint
+
+
+def test_a_python_that_pip_does_not_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of Debian, with which its package of ansible-core runs."""
+    (tmp_path / "EXTERNALLY-MANAGED").touch()
+    monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(tmp_path))
+    for prefix, command in ((sys.base_prefix, "apt install python3-requests"), ("/venv", "-m pip install requests")):
+        monkeypatch.setattr(sys, "prefix", prefix)
+        assert command in str(missing_library("requests", "to read the registry").hint)
 
 
 MANIFEST = ("application/vnd.oci.image.manifest.v1+json", b'{"schemaVersion":2}')
