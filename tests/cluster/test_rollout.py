@@ -251,7 +251,7 @@ def test_another_name_of_the_registry(site: Site, restart: Restart) -> None:
     kubectl.apply(
         workload(f"{app}:latest", name="own"),
         workload(f"{named}:latest", name="other"),
-        cronjob("nightly", {"containers": [{"name": "app", "image": f"{named}:a000000"}]}),
+        cronjob("nightly", workload(f"{named}:a000000")["spec"]["template"]["spec"]),
     )
     ready(kubectl, "deployment/own", "deployment/other")
     publish("changed-layer", "a000002")
@@ -266,12 +266,12 @@ def test_another_name_of_the_registry(site: Site, restart: Restart) -> None:
     assert report(done)["restarted"] == ["deployment/other"]
     assert sorted(report(done)["verified"]) == ["cronjob/nightly", "deployment/other", "deployment/own"]
     assert set(pods(kubectl, "other").values()) == set(pods(kubectl, "own").values())
+    site.environment["K8S_AUTH_KUBECONFIG"] = str(site.cluster.kubeconfig)
     assert report(site.playbook("killinit.zot.verify", zot_namespace=kubectl.namespace, **aliases), "zot_verify_report")
 
     # No pod reports the digest of the CronJob.
     prune = {"zot_prune_repositories": [f"{site.repository}/app"], "zot_prune_keep_last": 1}
     prune |= {"zot_username": registry.janitor.username, "zot_password": registry.janitor.password}
-    site.environment["K8S_AUTH_KUBECONFIG"] = str(site.cluster.kubeconfig)
     for more, is_kept in (({}, False), (aliases, True)):
         planned = site.playbook("killinit.zot.prune", "--check", **prune, **more)
         found = report(planned, "zot_prune_report")
