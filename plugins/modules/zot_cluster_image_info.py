@@ -269,7 +269,7 @@ rc:
   sample: 1
 """
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import cluster_module, connect
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import cluster_module, connect, exit_module
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, InvalidNameError
 from ansible_collections.killinit.zot.plugins.module_utils._cluster_image_info import ClusterImageQuery, run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
@@ -299,7 +299,7 @@ def main() -> None:
             result = run(connect(module), registry, query)
     except (ZotError, ClusterError, InvalidNameError) as error:
         module.fail_json(**error.for_ansible())
-    module.exit_json(**result)
+    exit_module(module, result)
 
 
 if __name__ == "__main__":

@@ -269,7 +269,7 @@ rc:
 """
 
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import cluster_module, connect
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import cluster_module, connect, exit_module
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, InvalidNameError
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.info import run
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state import Scope
@@ -304,7 +304,7 @@ def main() -> None:
             result = run(connect(module), task, options_beside_a_cluster(module.params), scope)
     except (ZotError, ClusterError, InvalidNameError) as error:
         module.fail_json(**error.for_ansible())
-    module.exit_json(**result)
+    exit_module(module, result)
 
 
 if __name__ == "__main__":

@@ -354,7 +354,7 @@ rc:
   returned: if crane failed
 """
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import cluster_module, connect
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import cluster_module, connect, exit_module
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, InvalidNameError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
@@ -393,7 +393,7 @@ def main() -> None:
             result = run(connect(module), registry, query)
     except (ZotError, ClusterError, InvalidNameError) as error:
         module.fail_json(**error.for_ansible())
-    module.exit_json(**result)
+    exit_module(module, result)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,13 @@ def cluster_module(options: t.Mapping[str, t.Any], **rules: t.Any) -> AnsibleK8S
     return module
 
 
+def exit_module(module: AnsibleK8SModule, result: dict[str, t.Any]) -> None:
+    """End a module with its result. Since ansible-core 2.19, exit_json() reports C(warnings) in it as deprecated."""
+    for text in result.pop("warnings", ()):
+        module._module.warn(text)
+    module.exit_json(**result)
+
+
 def connection_options(params: t.Mapping[str, t.Any]) -> dict[str, str]:
     """The options C(kubeconfig) and C(context) of a task, or their variables in the environment, if they are set.
 
