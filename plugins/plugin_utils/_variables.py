@@ -54,7 +54,7 @@ def variable_problems(given: t.Mapping[str, t.Any], prefixes: t.Iterable[str]) -
     No role and no playbook reads or sets it, or its value is no text although it must be. A prefix is the name of a
     role or of a playbook, for example C(zot_prune). It may be misspelt, too. No template is evaluated.
     """
-    found = {}
+    found: dict[str, str] = {}
     for prefix in prefixes:
         found.update(_misspelt_prefixes(given, prefix))
         read, ours = _read(prefix), f"{prefix}_"
