@@ -66,7 +66,9 @@ class Tar:
     def __init__(self, path: str, file: t.BinaryIO) -> None:
         self.path = path
         self.file = file
-        self.compression = _compression(path, os.pread(file.fileno(), 8, 0))
+        with _readable(path):  # the first read can find a disk or a network mount that is damaged
+            start = os.pread(file.fileno(), 8, 0)
+        self.compression = _compression(path, start)
         self.members: dict[str, Member] = {}
         self.documents: dict[str, bytes] = {}
         self.size = 0  # uncompressed

@@ -123,7 +123,9 @@ def _plan(registry: Registry, publication: Publication) -> t.Iterator[Move]:
     planned = publication.planned
     held = [image for image in (publication.revision, *publication.shared) if holds_parts(registry, publication, image)]
     for image in held:
-        publication.outcome.found(image, settled=True)
+        # Publication.settle() has recorded the others, with their members.
+        if not publication.is_published(image):
+            publication.outcome.found(image, settled=True)
     afters = [(part.before, part.planned) for part in publication.parts if publication.indexed and not part.settled]
     afters += [(image, planned) for image in (publication.revision, *publication.shared) if image not in held]
     for before, after in afters:

@@ -267,6 +267,11 @@ def test_what_is_not_a_file(tmp_path: Path, kind: str) -> None:
     assert f"is a {kind}, not a file" in str(refused(path))
 
 
+def test_a_file_that_cannot_be_read() -> None:
+    """The disk or the network mount is damaged."""
+    assert "/proc/self/mem cannot be read: Input/output error" in str(refused(Path("/proc/self/mem")))
+
+
 @pytest.mark.parametrize(
     ("content", "name"),
     [
