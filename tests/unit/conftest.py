@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.common import warnings
+from ansible.module_utils.basic import AnsibleModule
 from hypothesis import HealthCheck, settings
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import blob
@@ -503,18 +503,24 @@ def run_module(fake: FakeRegistry, tmp_path: Path, capsys: pytest.CaptureFixture
             **options,
         }
         arguments = {name: value for name, value in arguments.items() if value is not None}
-        # Ansible collects them for the process, which elsewhere runs one module.
-        warnings._global_warnings.clear()
-        warnings._global_deprecations.clear()
-        with module_arguments(arguments), pytest.raises(SystemExit) as exit_:
-            main()
+        warnings: list[str] = []
+
+        def deprecated(_module: AnsibleModule, msg: str, **_more: t.Any) -> None:
+            raise AssertionError(msg)
+
+        with module_arguments(arguments), pytest.MonkeyPatch.context() as patch:
+            # Where the code of the controller is loaded, both would be printed.
+            patch.setattr(AnsibleModule, "warn", lambda _module, text: warnings.append(text))
+            patch.setattr(AnsibleModule, "deprecate", deprecated)
+            with pytest.raises(SystemExit) as exit_:
+                main()
         output = capsys.readouterr().out
         assert "s3cret" not in output
         assert list(temporary.iterdir()) == []
         result: dict[str, t.Any] = json.loads(output)
         assert result.get("failed", False) is bool(exit_.value.code)
         result.pop("invocation", None)
-        return result
+        return result | ({"warnings": warnings} if warnings else {})
 
     return run
 

@@ -16,7 +16,6 @@ from http.server import BaseHTTPRequestHandler
 from types import SimpleNamespace
 
 import pytest
-from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.killinit.zot.plugins.module_utils._prune import run as prune
 from ansible_collections.killinit.zot.plugins.modules import zot_prune
@@ -267,13 +266,11 @@ def test_search_is_of_yesterday(scene: Scene) -> None:
     assert [each["reason"] for each in done["kept"] if each["tag"] == OLD] == ["moved"]
 
 
-def test_without_search_every_age_is_unknown(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    warnings: list[str] = []
-    monkeypatch.setattr(AnsibleModule, "warn", lambda _module, text: warnings.append(text))
+def test_without_search_every_age_is_unknown(scene: Scene) -> None:
     scene.web.searched = None
     done = scene.prune()
     assert (done["changed"], {each["reason"] for each in done["kept"]}) == (False, {"unknown_age", "shared_tag"})
-    assert "The age of the tags of demo/app is not known" in warnings[0]
+    assert "The age of the tags of demo/app is not known" in done["warnings"][0]
     assert len(scene(untag_members=True)["deleted"]) == 6
 
 
@@ -494,10 +491,8 @@ def test_an_older_zot_does_not_know_every_field(scene: Scene) -> None:
     assert "unknown" not in str(scene.prune())
 
 
-def test_a_broken_revision_and_upload_tags(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_revision_and_upload_tags(scene: Scene) -> None:
     """The intact revisions are kept, the broken one is named, and the upload tag of a day ago is removed."""
-    warnings: list[str] = []
-    monkeypatch.setattr(AnsibleModule, "warn", lambda _module, text: warnings.append(text))
     web = scene.web
     lost, amd64 = scene.tags[f"{NEW}-arm64"], scene.tags[f"{NEW}-amd64"]
     old, young = f"upload-0123456789ab-{NEW}-amd64", "upload-ba9876543210-latest"
@@ -510,7 +505,7 @@ def test_a_broken_revision_and_upload_tags(scene: Scene, monkeypatch: pytest.Mon
     assert tags_of(done["deleted"]) == [old]
     host = scene.server.host
     assert done["broken"] == [f"{host}/{REPOSITORY}:{tag}" for tag in (NEW, "latest")]
-    (warning,) = warnings
+    (warning,) = done["warnings"]
     assert all(word in warning for word in ("linux/arm64", lost, "Publish the same archives again"))
     kept = {each["tag"]: (each["reason"], each["missing"]) for each in done["kept"]}
     assert (kept[OLD], kept[MIDDLE], kept[NEW]) == (("keep_last", []), ("keep_last", []), ("broken", [lost]))
