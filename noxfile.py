@@ -134,9 +134,10 @@ def versions(session: nox.Session) -> None:  # needs: skopeo crane go buildah zs
             programs = pythons.make_environment(number, f"ansible-core~={core}.0", *packages, python=python)
             path = f"{programs}:{os.environ['PATH']}"
             # Each suite has its own fixtures, so one run cannot contain both.
-            for suite, options in pythons.suites(number).items():
+            suites = pythons.suites(number)
+            for suite, options in suites.items():
                 pytest(session, suite, *commands.IN_PARALLEL, *options, python=f"{programs}/python", PATH=path)
-            done.append(f"ansible-core {core} on Python {number}: {' '.join(pythons.suites(number))}")
+            done.append(f"ansible-core {core} on Python {number}: {' '.join(suites)}")
     session.log("\n".join(done))
 
 

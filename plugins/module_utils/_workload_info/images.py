@@ -82,7 +82,6 @@ class RegistryImages:
     def read_whole(self, references: t.Iterable[Reference]) -> bool:
         """Read the manifests and configurations of references. False if all have been read before. Raises ZotError."""
         new = [each for each in dict.fromkeys(references) if each not in self._whole]
-        self.read(new)
         if new:
             with thread_pool(_PARALLEL) as pool:
                 images = dict(zip(new, pool.map(self._registry.with_children, map(self._now, new))))
