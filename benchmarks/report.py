@@ -95,16 +95,30 @@ def growth(costs: dict[str, Any]) -> Iterator[list[str]]:
             ]
 
 
+def table(results: list[dict[str, Any]], costs: dict[str, Any]) -> Iterator[list[str]]:
+    """The rows of the other table in the guide: each yardstick, with the seconds of the ways that it compares."""
+    yield ["Work", "Seconds", "Ratio", "Limit", "Measured"]
+    shown = ""
+    for each in results:
+        sides = costs.get(each["part"], {})
+        seconds = "; ".join(f"{name} {cost['seconds']:.2f}" for name, cost in sides.items())
+        repeated = each["part"] == shown or each["part"] in GROWTH
+        shown = each["part"]
+        limit = f"{each['limit']:g}" + ("" if each["ratio"] <= each["limit"] else ", missed")
+        yield [each["yardstick"], "" if repeated else seconds, f"{each['ratio']:.2f}", limit, each["measured"]]
+
+
 def main() -> None:
-    """Write the plots and the table."""
+    """Write the plots and the tables."""
     results = json.loads((HERE / "results.json").read_text())
     costs = json.loads((HERE / "costs.json").read_text())
 
     style = {"svg.hashsalt": "zot", "svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False}
     mpl.rcParams.update({**style, "font.size": 9})
     PLOTS.mkdir(exist_ok=True)
-    with (PLOTS / "growth.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(growth(costs))
+    for name, rows in (("growth", growth(costs)), ("ratios", table(results, costs))):
+        with (PLOTS / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
     for draw, height in ((ratios, 6.5), (sizes, 3), (numbers, 3), (clusters, 3)):
         data = results if draw is ratios else costs.get(draw.__name__)
         if draw is clusters:
