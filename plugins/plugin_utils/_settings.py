@@ -9,6 +9,7 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible.errors import AnsibleError
@@ -18,6 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.settings im
     ACCOUNT,
     SETTINGS,
     select_account,
+    settable,
     variable,
 )
 
@@ -47,6 +49,15 @@ def option_names(module: str) -> dict[str, str]:
         return {name: name for name in SETTINGS}
     names = [name for name in SETTINGS if name not in _ABSENT_BESIDE_A_CLUSTER]
     return {name: name if name in _PLAIN_BESIDE_A_CLUSTER else f"registry_{name}" for name in names}
+
+
+def with_names(module: str, message: str) -> str:
+    """The *message* of a failed module. If Ansible cannot convert a setting, it names only the option of the module."""
+    found = re.match(r"argument '(\w+)' is of type ", message)
+    for setting, option in option_names(module).items():
+        if found and option == found[1]:
+            return f"{message.rstrip('.')}. Correct {settable(setting, option)}."
+    return message
 
 
 class Variables:
