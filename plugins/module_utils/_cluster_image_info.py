@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import ReleaseRecord, known_reference
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_texts
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use import (
     RESOURCES_WITH_IMAGES,
     ImageInUse,
@@ -85,7 +85,7 @@ class IncompleteError(ClusterError):
     def __init__(self, errors: t.Sequence[ClusterError]) -> None:
         self._unreadable = [error.unreadable() for error in errors]
         super().__init__(
-            "; ".join(map(unreadable_text, self._unreadable)),
+            "; ".join(unreadable_texts(self._unreadable)),
             status=errors[-1].status,
             hint="Grant this permission to the user of the kubeconfig: the README of the role zot_prune has a suitable"
             " ClusterRole. Or leave kinds out whose images need not be kept: zot_prune_ignore_kinds (variable) or"

@@ -9,6 +9,7 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import object_in, printable
@@ -136,7 +137,24 @@ class InvalidNameError(ValueError):
         return {"msg": f"{self}. {hint}", "error_class": "invalid_option", "retryable": False, "hint": hint}
 
 
-def unreadable_text(reading: t.Mapping[str, t.Any]) -> str:
-    """One of C(unreadable) as a sentence without the full stop."""
-    where = f" in namespace {reading['namespace']}" if reading["namespace"] else ""
-    return f"cannot {reading['verb']} {reading['resource']}{where}: {reading['message']}"
+# https://github.com/kubernetes/apiserver/blob/master/pkg/endpoints/handlers/responsewriters/errors.go
+_FORBIDDEN = re.compile(r' is forbidden: (User "[^"]*") cannot ')
+
+
+def unreadable_texts(readings: t.Iterable[t.Mapping[str, t.Any]], about: t.Container[str] | None = None) -> list[str]:
+    """The list C(unreadable) as sentences without the full stop. One names all that a user may not read in a namespace.
+
+    *about* are the resources whose sentences are returned, by default all.
+    """
+    by_reason: dict[tuple[str | None, str], list[t.Mapping[str, t.Any]]] = {}
+    for each in readings:
+        user = _FORBIDDEN.search(each["message"])
+        reason = f"{user[1]} lacks the permissions" if user else each["message"]
+        by_reason.setdefault((each["namespace"], reason), []).append(each)
+    found = []
+    for (namespace, reason), some in by_reason.items():
+        if about is None or any(each["resource"].partition("/")[0] in about for each in some):
+            what = ", ".join(f"{each['verb']} {each['resource']}" for each in some)
+            where = f" in namespace {namespace}" if namespace else ""
+            found.append(f"cannot {what}{where}: {some[0]['message'] if len(some) == 1 else reason}")
+    return found

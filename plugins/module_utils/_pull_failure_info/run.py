@@ -14,7 +14,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client, Readings, connection_options
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_text
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_texts
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import object_name
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import (
     PullFailure,
@@ -90,7 +90,7 @@ def run(client: Client, task: Task, options: Options, scope: PodScope) -> dict[s
         answers = query_registry(task, options, failing)
         groups = _group_failures(failing, answers)
     # Only pods and events show whether a pod fails to pull. The other resources explain a failure.
-    unread_events = [unreadable_text(each) for each in readings.unreadable if each["resource"] == "events"]
+    unread_events = unreadable_texts(each for each in readings.unreadable if each["resource"] == "events")
     unreadable = [*readings.unreadable, *_unread_repositories(scope.registry, answers)]
     summary = [line for group in groups for line in group.lines()]
     healthy = f"No pod in namespace {selection.namespace} fails to pull. Pods checked: {len(pods)}."
@@ -102,7 +102,7 @@ def run(client: Client, task: Task, options: Options, scope: PodScope) -> dict[s
         "ok": not groups and not unread_events,
         "pods": len(pods),
         "findings": [finding for group in groups for finding in group.for_ansible()],
-        "summary": [*(summary or [healthy]), *(f"C{unreadable_text(each)[1:]}" for each in unreadable)],
+        "summary": [*(summary or [healthy]), *(f"C{text[1:]}" for text in unreadable_texts(unreadable))],
         "problems": [*(group.problem() for group in groups), *unread_events],
         "unreadable": unreadable,
     }

@@ -14,7 +14,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_text
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_texts
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     secret_names,
     service_account_of,
@@ -73,7 +73,7 @@ def run(client: Client, task: Task, options: Options, scope: Scope) -> dict[str,
     # The registry refuses an expired key like a wrong password.
     expired = list(filter(None, [key.expiry_text(time.time(), 0)])) if key and found else []
     expires = key.expiry_text(time.time(), scope.warned) if key and scope.warned is not None else None
-    unread = [each for each in map(unreadable_text, state.unreadable) if not any(each in text for text in found)]
+    unread = [each for each in unreadable_texts(state.unreadable) if not any(each in text for text in found)]
     return {
         "changed": False,
         "namespace": scope.namespace,

@@ -14,7 +14,7 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client, Readings
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_texts
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     RESOURCES,
     WORKLOADS,
@@ -144,8 +144,7 @@ class State:
 
     def unread(self, *resources: str) -> str:
         """Why one of these resources could not be read, as a sentence; empty if all could."""
-        wanted = [each for each in self.unreadable if each["resource"].partition("/")[0] in resources]
-        return "; ".join(unreadable_text(each) for each in wanted)
+        return "; ".join(unreadable_texts(self.unreadable, about=resources))
 
     @property
     def unread_secret(self) -> str:

@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import ReleaseRecord
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_texts
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     Object,
     digest_of,
@@ -152,7 +152,7 @@ def _assess(
 ) -> dict[str, t.Any]:
     selection, policy = query.selection, query.policy
     unreadable = [dict(each) for each in cluster.unreadable]
-    problems = [unreadable_text(each) for each in unreadable]
+    problems = unreadable_texts(unreadable)
     unverified: list[str] = []
     found: list[WorkloadVerdict] = []
     notes: list[str] = []
