@@ -24,7 +24,7 @@ import typing as t
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import disk_errors, private_directory
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import NO_READ, ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 
 # These variables differ between any two sessions, even for the same registry.
@@ -113,7 +113,7 @@ class Copier:
         insecure = self._source.insecure
         command = tools.crane(self._source.crane, "pull", "--format=oci", str(source), layout, insecure=insecure)
         with _full_disk(source, directory):
-            self._source.run(command, source, f"cannot read {source}", tools.crane_message)
+            self._source.run(command, source, f"cannot read {source}", tools.crane_message, denied=NO_READ)
         return layout
 
     def _push(self, layout: str, source: Reference, destination: Reference) -> None:

@@ -51,7 +51,8 @@ _INSTALL = {
     "download/go-containerregistry_Linux_x86_64.tar.gz | sudo tar -C /usr/local/bin -xz crane",
 }
 
-# The hint for a tag that the user may not remove.
+# The hints for a repository that the user may not read, and for a tag that the user may not remove.
+NO_READ = "The user may not read this repository: {credentials}. In Zot this is the action read."
 NO_DELETE = "The user may not remove tags of this repository: {credentials}. In Zot this is the action delete."
 
 # Messages of skopeo, crane, Zot and CNCF Distribution. The first match wins, so specific patterns precede general ones.

@@ -19,6 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._registry.authfile import Account
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import (
     NO_DELETE,
+    NO_READ,
     ZotError,
     classify_response,
 )
@@ -44,6 +45,8 @@ _TOKEN_SECONDS, _EARLIER = 60, 5
 _SUCCESS = {"PUT": 201, "DELETE": 202}
 # What a token must allow.
 _ACTIONS = {"PUT": "pull,push", "DELETE": "pull,delete"}
+# The hint for a user who lacks the permission.
+_DENIED = {"GET": NO_READ, "HEAD": NO_READ, "DELETE": NO_DELETE}
 _NEXT = re.compile(r'<([^>]+)>\s*;[^,]*\brel="?next\b', re.IGNORECASE)
 _BEARER = re.compile(r"\bBearer\s+((?:\w+=(?:\"[^\"]*\"|[^\s,\"]+)(?:\s*,\s*)?)+)", re.IGNORECASE)
 _PARAMETER = re.compile(r"(\w+)=(?:\"([^\"]*)\"|([^\s,\"]+))")
@@ -197,11 +200,10 @@ class Http:
         error_class = classify_response(answer.status, codes, text, removes=method == "DELETE")
         wait = answer.headers.get("Retry-After", "")
         message = f"HTTP status {answer.status}{''.join(f', {code}' for code in sorted(codes))}"
-        denied = method == "DELETE" and error_class == "denied"
         raise ZotError(
             error_class,
             f"cannot {VERBS[method]} {what}: {message}",
-            hint=NO_DELETE if denied else None,
+            hint=_DENIED.get(method) if error_class == "denied" else None,
             values=self._session.explained(account),
             # Redact before shortening the text, because a part of a secret would not be recognized.
             stderr=f"{message}\nRetry-After: {wait}\n{self._session.credentials.redact(text)[:4096]}",

@@ -29,6 +29,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import (
     NO_DELETE,
+    NO_READ,
     ZotError,
     lost_members,
     missing_registry,
@@ -207,7 +208,9 @@ class Registry:
         whole = self.reference("catalog", "latest")  # any repository name: crane uses the credentials of the registry
         command = self._crane("catalog", whole.registry)
         what = f"cannot list the repositories of {whole.registry}"
-        raw = self._session.runner.retry(lambda: self._session.run(command, whole, what, tools.crane_message))
+        raw = self._session.runner.retry(
+            lambda: self._session.run(command, whole, what, tools.crane_message, denied=NO_READ)
+        )
         with self.valid_response(whole):
             return [repository_name(name) for name in tools.crane_lines(raw)]
 
@@ -279,11 +282,8 @@ class Registry:
 
         def attempt() -> None:
             try:
-                self._session.run(command, reference, what, tools.crane_message)
+                self._session.run(command, reference, what, tools.crane_message, denied=NO_DELETE)
             except ZotError as error:
-                if error.error_class == "denied":
-                    origin = self._session.credentials.origin(reference.registry, reference.repository)
-                    raise error.with_(hint=NO_DELETE, values=self._session.explained(origin)) from error
                 # The tag was removed by a request whose response was lost, or by another client.
                 if error.error_class != "not_found":
                     raise

@@ -25,7 +25,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials
     disk_errors,
     task_directory,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import NO_READ, ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Runner, ended_by_signals, find_tool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import settable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.tls import Trust, without_plain_http
@@ -193,6 +193,7 @@ class Session:
         what: str,
         message: t.Callable[[str], str],
         names: t.Sequence[str] = (),
+        denied: str | None = None,
     ) -> bytes:
         """Return the standard output of a command. For the arguments see Runner.run()."""
         origin = self.credentials.prepare(reference.registry, reference.repository)
@@ -203,6 +204,7 @@ class Session:
             message=message,
             names=[str(reference), reference.name, *names],
             values=self.explained(origin),
+            denied=denied,
         )
 
     def read(self, command: t.Sequence[str], reference: Reference, *, absent: str | None = None) -> bytes | None:
@@ -211,9 +213,8 @@ class Session:
         *absent* is an additional error text that means the same.
         """
         try:
-            return self.runner.retry(
-                lambda: self.run(command, reference, f"cannot read {reference}", tools.crane_message)
-            )
+            what = f"cannot read {reference}"
+            return self.runner.retry(lambda: self.run(command, reference, what, tools.crane_message, denied=NO_READ))
         except ZotError as error:
             if error.error_class == "not_found" or (absent and absent in error.stderr):
                 return None
