@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import ReleaseRecord, known_reference
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import ApiClient, has_namespace
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_texts
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use import (
     RESOURCES_WITH_IMAGES,
@@ -33,7 +33,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     registry_names,
     template_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import has_namespace
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import Revisions
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, words
@@ -142,7 +141,7 @@ class _UsedImage:
         return f"{self.reference}{digest}, used by {', '.join(users[:3])}{more}: {self.reason}"
 
 
-def run(client: Client, registry: Registry, query: ClusterImageQuery) -> dict[str, t.Any]:
+def run(client: ApiClient, registry: Registry, query: ClusterImageQuery) -> dict[str, t.Any]:
     """The result of the module. Raises ClusterError or ZotError."""
     with registry_names(query.registry, query.aliases):
         uses, records = _read_cluster(client, query)
@@ -187,7 +186,7 @@ def run(client: Client, registry: Registry, query: ClusterImageQuery) -> dict[st
     }
 
 
-def _read_cluster(client: Client, query: ClusterImageQuery) -> tuple[set[ImageInUse], list[dict[str, t.Any]]]:
+def _read_cluster(client: ApiClient, query: ClusterImageQuery) -> tuple[set[ImageInUse], list[dict[str, t.Any]]]:
     """Every use of an image, and the records of releases. Only one page of objects is in memory at a time."""
     found: set[ImageInUse] = set()
     records: dict[tuple[str, str], dict[str, t.Any]] = {}
@@ -231,7 +230,7 @@ def _record(workload: Object, query: ClusterImageQuery) -> dict[str, t.Any] | No
     }
 
 
-def _custom_resources(client: Client, query: ClusterImageQuery, refused: list[ClusterError]) -> list[str]:
+def _custom_resources(client: ApiClient, query: ClusterImageQuery, refused: list[ClusterError]) -> list[str]:
     """The custom resources that may contain a pod template, by the schemas of their definitions."""
     found: list[str] = []
     if not query.reads("CustomResourceDefinition", "customresourcedefinitions"):

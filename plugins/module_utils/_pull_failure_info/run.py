@@ -13,7 +13,12 @@ import textwrap
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client, Readings, connection_options
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import (
+    ApiClient,
+    Readings,
+    Selection,
+    connection_options,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_texts
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import object_name
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import (
@@ -21,7 +26,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events 
     find_failures,
     kubelet_error,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.causes import PASSING, Cause, find_causes
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.evidence import (
@@ -58,7 +62,7 @@ class PodScope:
         return cls(registry, Selection.of(params), params["pull_timeout"], secret, connection_options(params))
 
 
-def run(client: Client, task: Task, options: Options, scope: PodScope) -> dict[str, t.Any]:
+def run(client: ApiClient, task: Task, options: Options, scope: PodScope) -> dict[str, t.Any]:
     """The result of a task. Raises ClusterError if the pods cannot be read or do not exist, ZotError for options.
 
     Other resources that cannot be read are listed in C(unreadable), and the diagnosis continues without them.

@@ -13,7 +13,7 @@ import time
 import typing as t
 from dataclasses import dataclass, replace
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import ApiClient
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_texts
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     secret_names,
@@ -60,7 +60,7 @@ class Repair:
         return {"action": self.action, "changes": list(self.changes), "service_accounts": list(self.accounts)}
 
 
-def run(client: Client, task: Task, options: Options, scope: Scope) -> dict[str, t.Any]:
+def run(client: ApiClient, task: Task, options: Options, scope: Scope) -> dict[str, t.Any]:
     """Return the verdict on a scope. Raises ClusterError and ZotError."""
     state = read_state(client, scope)
     checks = _checks(state, task, options)

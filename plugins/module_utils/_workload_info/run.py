@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import ReleaseRecord
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import ApiClient, Selection
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_texts
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     Object,
@@ -26,7 +26,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     registry_names,
     template_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
@@ -37,7 +36,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
     registry_option,
     repositories_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.containers import Policy
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.containers import Policy, runs_lost_image
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import (
     RegistryImages,
     assess_other_pods,
@@ -45,7 +44,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images
     running_images,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.release import Release, Rollback
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.restore import runs_lost_image
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import Workloads, read_workloads
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.verdicts import (
     WorkloadVerdict,
@@ -115,13 +113,13 @@ class WorkloadQuery:
         )
 
 
-def run(client: Client, registry: Registry, query: WorkloadQuery) -> dict[str, t.Any]:
+def run(client: ApiClient, registry: Registry, query: WorkloadQuery) -> dict[str, t.Any]:
     """The result of the module. Raises ClusterError or ZotError."""
     with registry_names(query.registry, query.aliases):
         return _run(client, registry, query)
 
 
-def _run(client: Client, registry: Registry, query: WorkloadQuery) -> dict[str, t.Any]:
+def _run(client: ApiClient, registry: Registry, query: WorkloadQuery) -> dict[str, t.Any]:
     began = time.monotonic()
     deadline = None if query.wait_timeout is None else began + query.wait_timeout
     while True:
