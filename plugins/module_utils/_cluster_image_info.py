@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import ReleaseRecord, known_reference
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import ApiClient, has_namespace
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import ApiClient, Selection
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_texts
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use import (
     RESOURCES_WITH_IMAGES,
@@ -157,7 +157,7 @@ def run(client: ApiClient, registry: Registry, query: ClusterImageQuery) -> dict
         )
     with thread_pool(_PARALLEL) as pool:
         repositories = {each.repository: each for _first, use in used for each in _references(use, query)}
-        tagged = _TaggedImages.read(registry, query, repositories, pool)
+        tagged = _TaggedImages(registry, query, repositories, pool)
         # If a tag has moved, a template that names it and a pod that reports the old digest use two images.
         tags = list(dict.fromkeys(reference for reference, use in used if not use.digest))
         current = dict(zip(tags, pool.map(registry.digest, tags)))
@@ -194,11 +194,8 @@ def _read_cluster(client: ApiClient, query: ClusterImageQuery) -> tuple[set[Imag
     built_in = [each for each in RESOURCES_WITH_IMAGES if query.reads(each, RESOURCES[each][1])]
     custom = _custom_resources(client, query, refused)
     for namespace in query.namespaces or (None,):
-        # A mistyped name is not a namespace without images.
-        if namespace is not None and not has_namespace(client, namespace):
-            raise ClusterError(
-                "the namespace does not exist", verb="find", resource="images", namespace=namespace, status=404
-            )
+        if namespace is not None:
+            Selection(namespace).require_namespace(client, "images")
         for resource in (*built_in, *custom):
             try:
                 for page in client.pages(resource, namespace):
@@ -299,24 +296,20 @@ class _TaggedImages:
     """The tagged images of the used repositories."""
 
     def __init__(
-        self, registry: Registry, query: ClusterImageQuery, images: t.Mapping[str, t.Sequence[TaggedImage]]
-    ) -> None:
-        self._registry = registry
-        self._query = query
-        self._images = images
-
-    @classmethod
-    def read(
-        cls,
+        self,
         registry: Registry,
         query: ClusterImageQuery,
         repositories: t.Mapping[str, Reference],
         pool: ThreadPoolExecutor,
-    ) -> _TaggedImages:
+    ) -> None:
         """Read the inventory of each repository. A repository that does not exist has no tags."""
+        self._registry = registry
+        self._query = query
         with thread_pool(_PARALLEL) as more:
-            found = list(pool.map(lambda each: read_inventory(registry, each, more), repositories.values()))
-        return cls(registry, query, {name: each.images if each else () for name, each in zip(repositories, found)})
+            found = pool.map(lambda each: read_inventory(registry, each, more), repositories.values())
+            self._images: dict[str, t.Sequence[TaggedImage]] = {
+                name: each.images if each else () for name, each in zip(repositories, found)
+            }
 
     def has(self, reference: Reference) -> bool:
         """Whether an image of this repository and tag was read, of whatever registry."""

@@ -360,16 +360,13 @@ class Selection:
         return ClusterError(message, verb="find", resource=resource, namespace=self.namespace, status=404, hint=hint)
 
     def require_namespace(self, client: ApiClient, resource: str = "workloads") -> None:
-        """Raise ClusterError if the namespace does not exist."""
-        if not has_namespace(client, self.namespace):
+        """Raise ClusterError if the namespace does not exist. A mistyped name is not an empty namespace."""
+        try:
+            found = client.get("namespaces", "", self.namespace)
+        except ClusterError as error:
+            # The permission to read it is optional.
+            if error.status != 403:
+                raise
+            return
+        if found is None:
             raise self.nothing("the namespace does not exist", resource)
-
-
-def has_namespace(client: ApiClient, namespace: str) -> bool:
-    """Whether a namespace exists; true if the user may not read it, because this permission is optional."""
-    try:
-        return client.get("namespaces", "", namespace) is not None
-    except ClusterError as error:
-        if error.status != 403:
-            raise
-        return True

@@ -74,34 +74,18 @@ class ClusterError(Exception):
         self._hint = hint
 
     @classmethod
-    def from_answer(
-        cls,
-        answer: t.Any,
-        selector: str = "",
-        *,
-        verb: str,
-        resource: str,
-        namespace: str | None,
-        hint: str | None = None,
-    ) -> ClusterError:
+    def from_answer(cls, answer: t.Any, selector: str = "", **where: t.Any) -> ClusterError:
         """The error for an HTTP response, whose body may be a Status object of Kubernetes.
 
         *answer* has C(status), C(reason), C(body) and C(headers), as an exception of the Kubernetes library. *selector*
-        is that of the request: the message of the API does not name it.
+        is that of the request: the message of the API does not name it. *where* are more arguments of the error.
         """
         message = object_in(answer.body).get("message") or answer.reason or f"HTTP status {answer.status}"
         if answer.status == 400 and selector:
             message = f"{message}, in the selector {selector}"
         seconds = str((answer.headers or {}).get("Retry-After") or "")
-        return cls(
-            message,
-            verb=verb,
-            resource=resource,
-            namespace=namespace,
-            status=answer.status,
-            hint=hint,
-            retry_after=float(seconds) if seconds.isdecimal() else 0,
-        )
+        retry_after = float(seconds) if seconds.isdecimal() else 0
+        return cls(message, status=answer.status, retry_after=retry_after, **where)
 
     def __str__(self) -> str:
         where = f" in namespace {self.namespace}" if self.namespace else " in all namespaces" if self.resource else ""

@@ -110,10 +110,10 @@ class Manifest(t.NamedTuple):
         """Whether it lists manifests instead of layers."""
         return self.media_type in INDEX_TYPES
 
-    def names(self, digests: t.Iterable[str]) -> str:
-        """Entries with these *digests* as text, with their platforms."""
-        platforms = {entry.digest: entry.platform for entry in self.entries}
-        return ", ".join(" ".join(map(str, filter(None, (platforms.get(each), each)))) for each in digests)
+    @property
+    def platform_by_digest(self) -> dict[str, str | None]:
+        """The platform of each entry, by digest."""
+        return {entry.digest: str(entry.platform) if entry.platform else None for entry in self.entries}
 
     @property
     def by_platform(self) -> list[tuple[Platform, str]]:

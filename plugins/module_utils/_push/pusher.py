@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import re
 import shutil
@@ -22,7 +21,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy imp
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Archive, Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._push.request import ArchivedImage, OpenedArchive
-from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import disk_errors, private_directory
+from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import private_directory, replace_json
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session, last_line
@@ -195,9 +194,8 @@ def _policy(directory: str) -> str | None:
     if any(os.path.exists(path) for path in (usual, *_POLICIES)):
         return None
     path = os.path.join(directory, "policy.json")
-    with disk_errors(directory), open(path, "w") as file:
-        accept = {name: {"": [{"type": "insecureAcceptAnything"}]} for name in ("docker-archive", "oci")}
-        json.dump({"default": [{"type": "reject"}], "transports": accept}, file)
+    accept = {name: {"": [{"type": "insecureAcceptAnything"}]} for name in ("docker-archive", "oci")}
+    replace_json(path, {"default": [{"type": "reject"}], "transports": accept})
     return path
 
 

@@ -15,14 +15,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import tempfile
 import threading
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import disk_errors, private_directory
+from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import (
+    disk_errors,
+    private_directory,
+    replace_json,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import NO_READ, ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session, crane_message
 
@@ -95,12 +98,8 @@ class Copier:
             if self._accounts.get(reference.name) == entry:
                 return
             self._accounts[reference.name] = entry
-            # Replace the file atomically, because another thread may start crane at the same time.
-            with disk_errors(self._directory):
-                handle, path = tempfile.mkstemp(dir=self._directory)
-                with os.fdopen(handle, "w") as file:
-                    json.dump({"auths": {name: each for name, each in self._accounts.items() if each}}, file)
-                os.replace(path, os.path.join(self._directory, "config.json"))
+            auths = {name: each for name, each in self._accounts.items() if each}
+            replace_json(os.path.join(self._directory, "config.json"), {"auths": auths})
 
     def _pull(self, source: Reference, directory: str) -> str:
         # Use a new layout for each attempt, because crane would add a second entry to an existing layout.

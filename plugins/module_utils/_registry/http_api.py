@@ -21,14 +21,12 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
     NO_DELETE,
     NO_READ,
     ZotError,
-    classify_response,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_client import (
     VERBS,
     Answer,
     Content,
     HttpClient,
-    codes_of,
     invalid_answer,
     joined,
     object_of,
@@ -195,19 +193,8 @@ class Http:
         self.date = answer.headers.get("Date", "")
         if answer.status == _SUCCESS.get(method, 200):
             return answer
-        text = answer.body.decode(errors="replace")
-        codes = codes_of(answer.body)
-        error_class = classify_response(answer.status, codes, text, removes=method == "DELETE")
-        wait = answer.headers.get("Retry-After", "")
-        message = f"HTTP status {answer.status}{''.join(f', {code}' for code in sorted(codes))}"
-        raise ZotError(
-            error_class,
-            f"cannot {VERBS[method]} {what}: {message}",
-            hint=_DENIED.get(method) if error_class == "denied" else None,
-            values=self._session.explained(account),
-            # Redact before shortening the text, because a part of a secret would not be recognized.
-            stderr=f"{message}\nRetry-After: {wait}\n{self._session.credentials.redact(text)[:4096]}",
-        )
+        message, removes = f"cannot {VERBS[method]} {what}", method == "DELETE"
+        raise self._client.refused(answer, message, account, denied=_DENIED.get(method), removes=removes)
 
     def _authorized(
         self, method: str, path: str, what: str, repository: str, accept: str, content: Content | None

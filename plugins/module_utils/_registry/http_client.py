@@ -28,6 +28,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.text import obje
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import disk_errors
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import (
     ZotError,
+    classify_response,
     missing_library,
     missing_registry,
 )
@@ -120,6 +121,23 @@ class HttpClient:
         """Whether an address belongs to the registry: the same host and port, and an allowed scheme."""
         schemes = ("https", "http") if self.may_be_plain else ("https",)
         return origin(url) in [origin(f"{scheme}://{self.name}") for scheme in schemes]
+
+    def refused(
+        self, answer: Answer, message: str, origin: str, *, denied: str | None = None, removes: bool = False
+    ) -> ZotError:
+        """The error for a response. *origin* is that of the credentials, *denied* the hint if they have no rights."""
+        text, codes = answer.body.decode(errors="replace"), _codes_of(answer.body)
+        error_class = classify_response(answer.status, codes, text, removes=removes)
+        status = f"HTTP status {answer.status}{''.join(f', {code}' for code in sorted(codes))}"
+        wait = answer.headers.get("Retry-After", "")
+        return ZotError(
+            error_class,
+            f"{message}: {status}",
+            hint=denied if error_class == "denied" else None,
+            values=self._session.explained(origin),
+            # Redact before shortening the text, because a part of a secret would not be recognized.
+            stderr=f"{status}\nRetry-After: {wait}\n{self._session.credentials.redact(text)[:4096]}",
+        )
 
     def _try(
         self, method: str, url: str, accept: str, authorization: str, end: float, content: Content | None
@@ -281,7 +299,7 @@ def object_of(answer: Answer, what: str) -> dict[str, t.Any]:
         raise invalid_answer(what, f"{error}{f' ({kind})' if 'json' not in kind else ''}") from error
 
 
-def codes_of(body: bytes) -> set[str]:
+def _codes_of(body: bytes) -> set[str]:
     """The error codes of a response. Zot wraps them in a list, except for wrong credentials."""
     errors = object_in(body).get("errors")
     found = [each.get("code") for each in errors if isinstance(each, dict)] if isinstance(errors, list) else []

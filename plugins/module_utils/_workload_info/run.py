@@ -13,7 +13,6 @@ import functools
 import time
 import typing as t
 from dataclasses import dataclass
-from datetime import datetime, timezone
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import ReleaseRecord
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import ApiClient, Selection
@@ -27,7 +26,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     template_of,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import now_text, printable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
@@ -104,7 +103,7 @@ class WorkloadQuery:
             registry,
             Selection.of(params),
             repositories_option("repositories", params["repositories"]),
-            Policy(release, params["set_image"], params["pin"], _stamp(), rollback),
+            Policy(release, params["set_image"], params["pin"], now_text(), rollback),
             references_option("assume_pushed", params["assume_pushed"], registry),
             check_mode,
             params["wait_timeout"] if params["wait"] else None,
@@ -217,10 +216,6 @@ def _assess_workloads(
 
 def _unknown(workload: Object, reason: str, problem: str | None = None) -> WorkloadVerdict:
     return WorkloadVerdict(name_of(workload), workload["kind"], "unknown", reason, problem=problem)
-
-
-def _stamp() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def other_names(
