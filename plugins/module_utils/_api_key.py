@@ -28,6 +28,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_client import (
     Answer,
     HttpClient,
+    HttpRequest,
     invalid_answer,
     object_of,
 )
@@ -94,7 +95,7 @@ class ApiKeys:
         what = f"the API keys of {self.username!r} at {self.name}"
 
         def attempt() -> Answer:
-            answer = self._client.send("GET", _PATH, what, "application/json", self._basic)
+            answer = self._client.send(HttpRequest("GET", _PATH, what, accept="application/json"), self._basic)
             if not self._client.is_ours(answer.url) or answer.status in (404, 405):
                 raise self._no_keys()
             self._require(answer, 200, f"cannot list {what}")

@@ -24,7 +24,7 @@ from ansible.module_utils.common.text.formatters import bytes_to_human
 from ansible.utils.display import Display
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import layers
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidArchiveError
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import InvalidArchiveError
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.scanner import PROGRESS_FILE
 

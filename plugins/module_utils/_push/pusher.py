@@ -18,7 +18,8 @@ import threading
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Archive, Image
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import Archive
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._push.request import ArchivedImage, OpenedArchive
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import private_directory, replace_json

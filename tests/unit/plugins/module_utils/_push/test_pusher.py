@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Archive, InvalidArchiveError
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import Archive, InvalidArchiveError
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._push import pusher as pusher_file
 from ansible_collections.killinit.zot.plugins.module_utils._push.pusher import ArchivePusher, skopeo_message
