@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
@@ -102,18 +101,11 @@ def _check(path: str) -> str | None:
             os.unlink(path)
         return None
     except OSError as error:
-        return _not_written(path, error)
+        return _job_report.not_written(path, error)
 
 
 def _unknown_format(path: str) -> str:
     return f"The report {path} has no known extension: use {', '.join(_FORMATS)} (JSON, Markdown, variables of a job)."
-
-
-def _not_written(path: str, error: OSError) -> str:
-    return (
-        f"The report {path} cannot be written on the controller: {error.strerror}. Name a file in a directory that "
-        "exists and is writable."
-    )
 
 
 def _write(path: str, reports: dict[str, dict[str, t.Any]], host: str | None) -> str | None:
@@ -122,22 +114,7 @@ def _write(path: str, reports: dict[str, dict[str, t.Any]], host: str | None) ->
     if extension not in _FORMATS:
         return _unknown_format(path)
     text = _job_report.as_markdown(reports, host=host) if extension == ".md" else _FORMATS[extension](reports)
-    temporary = None
-    try:
-        # Replace the file atomically, so that a full disk does not leave a truncated report.
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(path), delete=False) as file:
-            temporary = file.name
-            file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-        return _not_written(path, error)
-    return None
+    return _job_report.write_file(path, [text])
 
 
 def _append(variable: str, text: str) -> str | None:

@@ -22,6 +22,7 @@ from ansible_collections.killinit.zot.plugins.plugin_utils._progress import prog
 from ansible_collections.killinit.zot.plugins.plugin_utils._settings import (
     CLUSTER_MODULES,
     cluster_defaults,
+    with_names,
     with_settings,
 )
 
@@ -63,6 +64,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         wrap_async = self._task.async_val and not self._connection.has_native_async
         with progress_lines(variables.get("inventory_hostname")) if shown else contextlib.nullcontext():
             result.update(self._execute_module(module_args=arguments, task_vars=variables, wrap_async=wrap_async))
+        if result.get("failed"):
+            result["msg"] = with_names(module, str(result.get("msg", "")))
         if not wrap_async:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result

@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import ReleaseRecord, known_reference
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import ApiClient, Selection
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_texts
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.image_use import (
     RESOURCES_WITH_IMAGES,
     ImageInUse,
@@ -33,7 +33,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     registry_names,
     template_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import has_namespace
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import Revisions
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, words
@@ -85,7 +84,7 @@ class IncompleteError(ClusterError):
     def __init__(self, errors: t.Sequence[ClusterError]) -> None:
         self._unreadable = [error.unreadable() for error in errors]
         super().__init__(
-            "; ".join(map(unreadable_text, self._unreadable)),
+            "; ".join(unreadable_texts(self._unreadable)),
             status=errors[-1].status,
             hint="Grant this permission to the user of the kubeconfig: the README of the role zot_prune has a suitable"
             " ClusterRole. Or leave kinds out whose images need not be kept: zot_prune_ignore_kinds (variable) or"
@@ -142,7 +141,7 @@ class _UsedImage:
         return f"{self.reference}{digest}, used by {', '.join(users[:3])}{more}: {self.reason}"
 
 
-def run(client: Client, registry: Registry, query: ClusterImageQuery) -> dict[str, t.Any]:
+def run(client: ApiClient, registry: Registry, query: ClusterImageQuery) -> dict[str, t.Any]:
     """The result of the module. Raises ClusterError or ZotError."""
     with registry_names(query.registry, query.aliases):
         uses, records = _read_cluster(client, query)
@@ -158,7 +157,7 @@ def run(client: Client, registry: Registry, query: ClusterImageQuery) -> dict[st
         )
     with thread_pool(_PARALLEL) as pool:
         repositories = {each.repository: each for _first, use in used for each in _references(use, query)}
-        tagged = _TaggedImages.read(registry, query, repositories, pool)
+        tagged = _TaggedImages(registry, query, repositories, pool)
         # If a tag has moved, a template that names it and a pod that reports the old digest use two images.
         tags = list(dict.fromkeys(reference for reference, use in used if not use.digest))
         current = dict(zip(tags, pool.map(registry.digest, tags)))
@@ -187,7 +186,7 @@ def run(client: Client, registry: Registry, query: ClusterImageQuery) -> dict[st
     }
 
 
-def _read_cluster(client: Client, query: ClusterImageQuery) -> tuple[set[ImageInUse], list[dict[str, t.Any]]]:
+def _read_cluster(client: ApiClient, query: ClusterImageQuery) -> tuple[set[ImageInUse], list[dict[str, t.Any]]]:
     """Every use of an image, and the records of releases. Only one page of objects is in memory at a time."""
     found: set[ImageInUse] = set()
     records: dict[tuple[str, str], dict[str, t.Any]] = {}
@@ -195,11 +194,8 @@ def _read_cluster(client: Client, query: ClusterImageQuery) -> tuple[set[ImageIn
     built_in = [each for each in RESOURCES_WITH_IMAGES if query.reads(each, RESOURCES[each][1])]
     custom = _custom_resources(client, query, refused)
     for namespace in query.namespaces or (None,):
-        # A mistyped name is not a namespace without images.
-        if namespace is not None and not has_namespace(client, namespace):
-            raise ClusterError(
-                "the namespace does not exist", verb="find", resource="images", namespace=namespace, status=404
-            )
+        if namespace is not None:
+            Selection(namespace).require_namespace(client, "images")
         for resource in (*built_in, *custom):
             try:
                 for page in client.pages(resource, namespace):
@@ -231,7 +227,7 @@ def _record(workload: Object, query: ClusterImageQuery) -> dict[str, t.Any] | No
     }
 
 
-def _custom_resources(client: Client, query: ClusterImageQuery, refused: list[ClusterError]) -> list[str]:
+def _custom_resources(client: ApiClient, query: ClusterImageQuery, refused: list[ClusterError]) -> list[str]:
     """The custom resources that may contain a pod template, by the schemas of their definitions."""
     found: list[str] = []
     if not query.reads("CustomResourceDefinition", "customresourcedefinitions"):
@@ -300,24 +296,20 @@ class _TaggedImages:
     """The tagged images of the used repositories."""
 
     def __init__(
-        self, registry: Registry, query: ClusterImageQuery, images: t.Mapping[str, t.Sequence[TaggedImage]]
-    ) -> None:
-        self._registry = registry
-        self._query = query
-        self._images = images
-
-    @classmethod
-    def read(
-        cls,
+        self,
         registry: Registry,
         query: ClusterImageQuery,
         repositories: t.Mapping[str, Reference],
         pool: ThreadPoolExecutor,
-    ) -> _TaggedImages:
+    ) -> None:
         """Read the inventory of each repository. A repository that does not exist has no tags."""
+        self._registry = registry
+        self._query = query
         with thread_pool(_PARALLEL) as more:
-            found = list(pool.map(lambda each: read_inventory(registry, each, more), repositories.values()))
-        return cls(registry, query, {name: each.images if each else () for name, each in zip(repositories, found)})
+            found = pool.map(lambda each: read_inventory(registry, each, more), repositories.values())
+            self._images: dict[str, t.Sequence[TaggedImage]] = {
+                name: each.images if each else () for name, each in zip(repositories, found)
+            }
 
     def has(self, reference: Reference) -> bool:
         """Whether an image of this repository and tag was read, of whatever registry."""

@@ -245,8 +245,7 @@ rc:
   sample: null
 """
 
-from ansible_collections.killinit.zot.plugins.module_utils._api_key import run
-from ansible_collections.killinit.zot.plugins.module_utils._registry.api_keys import ApiKeys
+from ansible_collections.killinit.zot.plugins.module_utils._api_key import ApiKeys, run
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import Spec, run_registry_module
 
 SPEC = Spec(

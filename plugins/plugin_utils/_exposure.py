@@ -12,8 +12,10 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.killinit.zot.plugins.module_utils._registry.scanner import SEVERITIES
+
 Fields = t.Mapping[str, t.Any]
-_SEVERITIES = ("critical", "high", "medium", "low", "unknown")
+_SEVERITIES = SEVERITIES[::-1]
 
 
 @dataclass

@@ -9,8 +9,11 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import tempfile
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.plugin_utils._markdown import escaped, heading, markdown_table
@@ -34,6 +37,34 @@ _MOST_ROWS = 200
 _PINNED = re.compile(r"[A-Za-z0-9._:/\[\]-]+@sha256:[0-9a-f]{64}")
 _COUNTS = ("critical", "high", "medium", "low", "unknown", "fixable", "not_scanned")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+
+
+def write_file(path: str, parts: t.Iterable[str]) -> str | None:
+    """Replace a file of a report. Return why that failed, or None."""
+    temporary = None
+    try:
+        # Replace the file atomically, so that a full disk does not leave a truncated report.
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(path), delete=False) as file:
+            temporary = file.name
+            file.writelines(parts)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+        return None
+    except OSError as error:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        return not_written(path, error)
+
+
+def not_written(path: str, error: OSError) -> str:
+    """Why a file of a report cannot be written, and what to do."""
+    return (
+        f"The report {path} cannot be written on the controller: {error.strerror}. Name a file in a directory that"
+        " exists and is writable."
+    )
 
 
 def pinned_images(reports: Reports) -> list[str]:

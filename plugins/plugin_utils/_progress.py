@@ -24,14 +24,14 @@ from ansible.module_utils.common.text.formatters import bytes_to_human
 from ansible.utils.display import Display
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import layers
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidArchiveError
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import InvalidArchiveError
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.scanner import PROGRESS_FILE
 
 # Seconds between two reads of /proc. A layer that is pushed between two reads is counted when a later layer is read.
 _READ_INTERVAL = 1.0
 _READS_PER_LINE = 5
-# The end of the command line that skopeo_push() builds.
+# The end of the command line that ArchivePusher.push() builds.
 _UPLOAD = re.compile(":upload-[0-9a-f]{12}-")
 _COMMAND = re.compile(r"\0docker-archive:([^\0]*?)(?::@([0-9]+))?\0docker://([^\0]+)\0\Z")
 

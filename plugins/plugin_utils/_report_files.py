@@ -10,21 +10,18 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import json
-import os
-import tempfile
 import typing as t
-from datetime import datetime, timezone
 from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, size_text
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import now_text, printable, size_text
 from ansible_collections.killinit.zot.plugins.plugin_utils._exposure import where_it_runs
+from ansible_collections.killinit.zot.plugins.plugin_utils._job_report import write_file
 from ansible_collections.killinit.zot.plugins.plugin_utils._report import (
     Dict,
     Page,
@@ -90,7 +87,7 @@ class Report:
         problems = [*self._problems, *self._of_clusters("problems")]
         content = {
             "registry": self._registry,
-            "created": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "created": now_text(),
             "ok": not problems,
             "problems": problems,
             "clusters": self.clusters,
@@ -125,22 +122,9 @@ class Report:
 
 
 def _replace(path: str, parts: t.Iterable[str]) -> None:
-    """Replace the file atomically, so that a full disk does not leave a truncated page."""
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(path), delete=False) as file:
-            temporary = file.name
-            file.writelines(parts)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-        raise AnsibleActionFail(
-            f"The report {path} cannot be written on the controller: {error.strerror}. Name a file in a directory that"
-            " exists and is writable."
-        ) from None
+    problem = write_file(path, parts)
+    if problem:
+        raise AnsibleActionFail(problem)
 
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "playbooks" / "templates"

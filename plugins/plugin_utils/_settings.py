@@ -9,6 +9,7 @@ Private to killinit.zot: it may change at any time.
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible.errors import AnsibleError
@@ -16,8 +17,10 @@ from ansible.errors import AnsibleError
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import words
 from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import (
     ACCOUNT,
+    OPTIONS_BESIDE_A_CLUSTER,
     SETTINGS,
     select_account,
+    settable,
     variable,
 )
 
@@ -32,8 +35,6 @@ CLUSTER_MODULES = frozenset(
         "zot_cluster_image_info",
     )
 )
-_PLAIN_BESIDE_A_CLUSTER = ("registry", "crane_path", "registry_aliases")
-_ABSENT_BESIDE_A_CLUSTER = ("retries", "skopeo_path")
 _CLUSTER = ("kubeconfig", "context")
 # Without in_use a task prunes without a cluster. The error of an empty namespace says more than that of a missing one.
 _NEVER_ABSENT = ("in_use", "namespace")
@@ -41,12 +42,18 @@ _NEVER_ABSENT = ("in_use", "namespace")
 _MAY_BE_EMPTY = {"zot_publish": ("revision", "tags", "keep_previous")}
 
 
-def option_names(module: str) -> dict[str, str]:
+def option_names(module: str) -> t.Mapping[str, str]:
     """The option of each registry setting in a module."""
-    if module not in CLUSTER_MODULES:
-        return {name: name for name in SETTINGS}
-    names = [name for name in SETTINGS if name not in _ABSENT_BESIDE_A_CLUSTER]
-    return {name: name if name in _PLAIN_BESIDE_A_CLUSTER else f"registry_{name}" for name in names}
+    return OPTIONS_BESIDE_A_CLUSTER if module in CLUSTER_MODULES else {name: name for name in SETTINGS}
+
+
+def with_names(module: str, message: str) -> str:
+    """The *message* of a failed module. If Ansible cannot convert a setting, it names only the option of the module."""
+    found = re.match(r"argument '(\w+)' is of type ", message)
+    for setting, option in option_names(module).items():
+        if found and option == found[1]:
+            return f"{message.rstrip('.')}. Correct {settable(setting, option)}."
+    return message
 
 
 class Variables:

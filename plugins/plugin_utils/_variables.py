@@ -54,9 +54,11 @@ def variable_problems(given: t.Mapping[str, t.Any], prefixes: t.Iterable[str]) -
     No role and no playbook reads or sets it, or its value is no text although it must be. A prefix is the name of a
     role or of a playbook, for example C(zot_prune). It may be misspelt, too. No template is evaluated.
     """
+    known = tuple(f"{each}_" for each in (*_OF_PLAYBOOKS, *(path.name for path in _ROLES.iterdir())))
+    others = [name for name in given if name.startswith("zot") and not name.startswith(known)]
     found: dict[str, str] = {}
     for prefix in prefixes:
-        found.update(_misspelt_prefixes(given, prefix))
+        found.update(_misspelt_prefixes(others, prefix))
         read, ours = _read(prefix), f"{prefix}_"
         for name in sorted(given):
             if not name.startswith(ours):
@@ -71,14 +73,12 @@ def variable_problems(given: t.Mapping[str, t.Any], prefixes: t.Iterable[str]) -
     return found
 
 
-def _misspelt_prefixes(given: t.Iterable[str], prefix: str) -> t.Iterator[tuple[str, str]]:
-    """A sentence for each variable of no role or playbook that is almost a variable of *prefix*."""
-    others = tuple(f"{each}_" for each in (*_OF_PLAYBOOKS, *(path.name for path in _ROLES.iterdir())))
-    for name in given:
-        if name.startswith("zot") and not name.startswith(others):
-            nearest = difflib.get_close_matches(name, _read(prefix), 1, 0.9)
-            if nearest:
-                yield name, f"{name} is not a variable of {prefix}: did you mean {nearest[0]}?"
+def _misspelt_prefixes(others: t.Iterable[str], prefix: str) -> t.Iterator[tuple[str, str]]:
+    """A sentence for each of *others*, variables of no role or playbook, that is almost a variable of *prefix*."""
+    for name in others:
+        nearest = difflib.get_close_matches(name, _read(prefix), 1, 0.9)
+        if nearest:
+            yield name, f"{name} is not a variable of {prefix}: did you mean {nearest[0]}?"
 
 
 @functools.cache

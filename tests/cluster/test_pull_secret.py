@@ -347,6 +347,7 @@ def test_rights_to_check(scene: Scene) -> None:
     scene.account(CHECK, without=rules)
     refused = scene.run()
     assert refused.returncode == 2
+    assert len(_report(refused)["problems"]) == 1
     unreadable = _report(refused)["unreadable"]
     assert {(each["verb"], each["resource"].partition("/")[0]) for each in unreadable} == rules
     assert {each["namespace"] for each in unreadable} == {scene.kubectl.namespace}

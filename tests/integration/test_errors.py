@@ -102,6 +102,17 @@ def test_reader_may_read_and_not_write(
     assert [image["exists"] for image in there["images"]] == [True, False, False]
 
 
+@pytest.mark.parametrize("count", [1, 12], ids=["crane", "HTTP"])
+def test_a_denied_read_asks_for_the_right_to_read(count: int, tools: Tools, registry: Registry, module: Module) -> None:
+    """And does not tell somebody who reads to push."""
+    reader = {"username": registry.reader.username, "password": registry.reader.password}
+    images = [f"private/app:{number}" for number in range(count)]
+    result = module("zot_image_info", images=images, **reader, **tools.options())
+    assert (result["failed"], result["error_class"]) == (True, "denied")
+    assert "may not read this repository: user 'reader'" in result["hint"]
+    assert "push" not in result["hint"]
+
+
 def test_rate_limit(tools: Tools, module: Module) -> None:
     """429 without a quota: worth a retry."""
     with registries.running(rate=1) as limited:

@@ -208,6 +208,19 @@ def test_a_variable_that_cannot_be_read(settings: dict[str, Any], run: Run, tmp_
     assert "the variable zot_password cannot be evaluated" in refused or "Decryption failed" in refused
 
 
+def test_a_setting_of_the_wrong_type_is_named(run: Run) -> None:
+    """By all names that the reader can set, wherever it was set."""
+    names = "zot_timeout (variable), timeout (option) or ZOT_TIMEOUT (environment)"
+    query = image_info(images=["app:1"], registry=NOBODY)
+    for given in ({"env": {"ZOT_TIMEOUT": "abc"}}, {"vars": {"zot_timeout": "abc"}}):
+        (found,) = run(query, **given)
+        assert "'timeout'" in found["result"]["msg"]
+        assert names in found["result"]["msg"]
+    (found,) = run(image_info(images=["app:1"], registry=NOBODY, parallel="x"))
+    assert found["failed"]
+    assert "(variable)" not in found["result"]["msg"]
+
+
 def test_a_password_in_a_name_is_refused(run: Run, registry: Registry, images: Images) -> None:
     """Ansible would mask it in the result, and a role would go on with the masked name. Nothing is written."""
     before = len(registry.requests())

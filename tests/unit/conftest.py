@@ -52,6 +52,12 @@ def captured_text(scenario: str, *, tool: str, command: str = "") -> str:
     return texts[0]
 
 
+def captured_outputs(tool: str) -> list[t.Any]:
+    """What a tool printed, as arguments of a test."""
+    found = [each for each in CAPTURED["outputs"] if each["tools"][0].startswith(tool)]
+    return [pytest.param(each, id=f"{each['scenario']}-{each['tools'][0]}-{n}") for n, each in enumerate(found)]
+
+
 def _digest(raw: bytes) -> str:
     return f"sha256:{hashlib.sha256(raw).hexdigest()}"
 

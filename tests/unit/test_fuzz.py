@@ -35,9 +35,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
     json_object,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
+from ansible_collections.killinit.zot.plugins.module_utils._push.pusher import skopeo_message
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import Credentials
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import crane_lines
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import crane_message
 
 CORPUS = Path(__file__).parent / "corpus"
 SECONDS = 10
@@ -85,13 +87,13 @@ def _printed(text: str) -> None:
 
 def skopeo(data: bytes) -> None:
     """What skopeo says when it fails."""
-    _printed(tools.skopeo_message(data.decode(errors="replace")))
+    _printed(skopeo_message(data.decode(errors="replace")))
 
 
 def crane(data: bytes) -> None:
     """What crane says when it fails, and the tags that it lists."""
-    _printed(tools.crane_message(data.decode(errors="replace")))
-    assert not any("\n" in tag for tag in tools.crane_lines(data))
+    _printed(crane_message(data.decode(errors="replace")))
+    assert not any("\n" in tag for tag in crane_lines(data))
 
 
 def pull_secret(data: bytes) -> None:

@@ -134,20 +134,13 @@ class Explorer:
             Path(path).write_text(found.reported, encoding="utf-8")
         return subprocess.CompletedProcess(command, found.rc, found.stdout, found.stderr)
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        _what: str,
-        _accept: str,
-        _authorization: str,
-        content: http_client.Content | None = None,
-    ) -> http_client.Answer:
+    def send(self, request: http_client.HttpRequest, _authorization: str) -> http_client.Answer:
         """In place of HttpClient.send()."""
+        path, (_type, body) = request.path, request.content or ("", b"")
         if "/blobs/" in path:
             found = Answer(200, self._fake.blobs[path.rpartition("/")[2]], b"")
         else:
-            found = self.answer([HTTP, method, path, content.data.decode() if content else ""])
+            found = self.answer([HTTP, request.method, path, body.decode()])
         headers = {"Docker-Content-Digest": found.reported} if found.reported else {}
         return http_client.Answer(found.rc, headers, found.stdout, f"http://{HOST}{path}")
 

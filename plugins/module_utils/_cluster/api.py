@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Connect to the Kubernetes API as kubernetes.core does. No other file of module_utils imports kubernetes.core.
+"""Connect to the Kubernetes API as kubernetes.core does, and read what a task selects.
+
+No other file of module_utils imports kubernetes.core.
 
 Private to killinit.zot: it may change at any time.
 """
@@ -14,18 +16,24 @@ import logging
 import os
 import time
 import typing as t
+from dataclasses import dataclass
 from urllib.parse import quote
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.limits import (
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import (
+    ClusterError,
     first_cause,
     first_line,
     logged_errors,
     retries,
     time_limit,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, api_of
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import object_in, parse_http_date
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
+    Object,
+    WorkloadName,
+    api_of,
+    namespace_name,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import object_in, parse_http_date, words
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client as kubernetes_core
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
@@ -125,11 +133,21 @@ def connect(module: AnsibleK8SModule) -> ApiClient:
         raise ClusterError(first_line(error)) from error
 
 
-class Client(t.Protocol):
-    """The Kubernetes API with the credentials of one user. Every method raises ClusterError."""
+class ApiClient:
+    """The Kubernetes API with the credentials of one user. Every method raises ClusterError.
 
-    # The address of the API server.
-    server: str
+    *server* is the address of the API server.
+    """
+
+    def __init__(self, client: t.Any, server: str) -> None:
+        self.server = server
+        self._client = client
+        self._has_answered = False
+        self._clock_offset = 0.0
+
+    def now(self) -> float:
+        """The time of the API server in seconds since 1970, from its last answer. The clock of this host may differ."""
+        return time.time() + self._clock_offset
 
     def list(
         self,
@@ -144,40 +162,6 @@ class Client(t.Protocol):
 
         With *metadata_only* the API sends only C(metadata) of each object.
         """
-
-    def pages(self, resource: str, namespace: str | None = None) -> t.Iterator[t.List[Object]]:  # noqa: UP006
-        """The same objects page by page, to limit the use of memory. An object may be in two pages."""
-
-    def get(self, resource: str, namespace: str, name: str) -> Object | None:
-        """One object; None when it does not exist."""
-
-    def now(self) -> float:
-        """The time of the API server in seconds since 1970. The clock of this host may differ."""
-
-
-class ApiClient:
-    """A Client on the dynamic client of the Kubernetes library."""
-
-    def __init__(self, client: t.Any, server: str) -> None:
-        self.server = server
-        self._client = client
-        self._has_answered = False
-        self._clock_offset = 0.0
-
-    def now(self) -> float:
-        """The time of the API server, from its last answer."""
-        return time.time() + self._clock_offset
-
-    def list(
-        self,
-        resource: str,
-        namespace: str | None = None,
-        *,
-        labels: t.Sequence[str] = (),
-        fields: t.Sequence[str] = (),
-        metadata_only: bool = False,
-    ) -> t.List[Object]:  # noqa: UP006 - within the class, list is this method
-        """All objects of a resource. Raises ClusterError."""
         selectors = [("labelSelector", labels), ("fieldSelector", fields)]
         query = [(name, ",".join(parts)) for name, parts in selectors if parts]
         accept = _METADATA if metadata_only else "application/json"
@@ -188,7 +172,7 @@ class ApiClient:
             return [item for page in self._pages(resource, namespace, query, accept, None) for item in page]
 
     def pages(self, resource: str, namespace: str | None = None) -> t.Iterator[t.List[Object]]:  # noqa: UP006
-        """All objects of a resource, page by page. Raises ClusterError."""
+        """All objects page by page, to limit the use of memory. An object may be in two pages."""
         page = _PAGE_OF_DEFINITIONS if resource == "customresourcedefinitions" else _PAGE
         try:
             yield from self._pages(resource, namespace, [], "application/json", page)
@@ -219,7 +203,7 @@ class ApiClient:
             paging = [("limit", str(limit)), ("continue", page)]
 
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
-        """One object; None when it does not exist. Raises ClusterError."""
+        """One object; None when it does not exist."""
         try:
             return self._request("get", resource, namespace, name, [], "application/json")
         except ClusterError as error:
@@ -238,7 +222,7 @@ class ApiClient:
         dry_run: bool = False,
         hint: str | None = None,
     ) -> Object:
-        """Create, patch (a JSON merge patch) or delete an object. Return the answer. Raises ClusterError.
+        """Create, patch (a JSON merge patch) or delete an object. Return the answer.
 
         *hint* is that of the error.
         """
@@ -317,14 +301,14 @@ class _ExpiredError(Exception):
 class Readings:
     """Reads the resources for one verdict. A resource that cannot be read is recorded in *unreadable*."""
 
-    def __init__(self, client: Client, *, raise_temporary: bool = False) -> None:
+    def __init__(self, client: ApiClient, *, raise_temporary: bool = False) -> None:
         """With *raise_temporary*, an error that a retry can correct is raised instead of recorded."""
         self.client = client
         self._raise_temporary = raise_temporary
         self.unreadable: list[dict[str, t.Any]] = []
 
     def list(self, resource: str, namespace: str | None = None, **query: t.Any) -> t.List[Object] | None:  # noqa: UP006
-        """Like Client.list(); None if the resource cannot be read. Raises ClusterError if the connection fails."""
+        """Like ApiClient.list(); None if the resource cannot be read. Raises ClusterError if the connection fails."""
         try:
             return self.client.list(resource, namespace, **query)
         except ClusterError as error:
@@ -332,7 +316,7 @@ class Readings:
             return None
 
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
-        """Like Client.get(); also None if the object cannot be read. *unreadable* then lists it."""
+        """Like ApiClient.get(); also None if the object cannot be read. *unreadable* then lists it."""
         try:
             return self.client.get(resource, namespace, name)
         except ClusterError as error:
@@ -344,3 +328,45 @@ class Readings:
         if error.status in (None, 200, 400, 401) or (self._raise_temporary and error.retryable):
             raise error
         self.unreadable.append(error.unreadable())
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The options C(namespace), C(workloads), C(label_selectors) and C(allow_empty) of a task."""
+
+    namespace: str
+    names: t.Sequence[WorkloadName] = ()
+    labels: t.Sequence[str] = ()
+    allow_empty: bool = False
+
+    @classmethod
+    def of(cls, params: t.Mapping[str, t.Any]) -> Selection:
+        """The selection of a task. A module may lack some of the four options. Raises InvalidNameError."""
+        return cls(
+            namespace_name(params["namespace"]),
+            tuple(dict.fromkeys(map(WorkloadName.parse, words(params.get("workloads", ()))))),
+            # The API refuses an empty selector in a list of selectors.
+            tuple(text.strip() for text in params["label_selectors"] if text.strip()),
+            params.get("allow_empty", False),
+        )
+
+    @property
+    def with_labels(self) -> str:
+        """The label selectors as a part of a sentence; empty if there are none."""
+        return f" with the labels {', '.join(self.labels)}" if self.labels else ""
+
+    def nothing(self, message: str, resource: str = "workloads", *, hint: str | None = None) -> ClusterError:
+        """The error for a selection that finds no *resource*."""
+        return ClusterError(message, verb="find", resource=resource, namespace=self.namespace, status=404, hint=hint)
+
+    def require_namespace(self, client: ApiClient, resource: str = "workloads") -> None:
+        """Raise ClusterError if the namespace does not exist. A mistyped name is not an empty namespace."""
+        try:
+            found = client.get("namespaces", "", self.namespace)
+        except ClusterError as error:
+            # The permission to read it is optional.
+            if error.status != 403:
+                raise
+            return
+        if found is None:
+            raise self.nothing("the namespace does not exist", resource)

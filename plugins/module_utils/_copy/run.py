@@ -10,18 +10,18 @@ Private to killinit.zot: it may change at any time.
 from __future__ import annotations
 
 import os
+import re
 import typing as t
 from functools import partial
 
 from ansible_collections.killinit.zot.plugins.module_utils._copy.plan import Gate, Job, Plan, make_plans
 from ansible_collections.killinit.zot.plugins.module_utils._copy.source import Source, copy_requests
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import NO_READ, ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.referrers import Referrer
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import ThreadPool, find_tool, thread_pool
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session, last_line
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import images_option
 from ansible_collections.killinit.zot.plugins.module_utils._registry.tls import is_loopback
 from ansible_collections.killinit.zot.plugins.module_utils._tag.move import (
@@ -93,18 +93,38 @@ def _gate(source: Session, params: t.Mapping[str, t.Any]) -> Gate:
     key = os.path.abspath(key)  # cosign runs in another working directory
 
     def verify(image: Reference) -> None:
-        plain = source.insecure or is_loopback(image.registry)
-        command = tools.cosign_verify(program, str(image), key=key, insecure=source.insecure, plain_http=plain)
+        command = [
+            program,
+            "verify",
+            f"--key={key}",
+            # A signature with a key does not need the transparency log, and a closed network cannot reach it.
+            # https://github.com/sigstore/cosign/blob/main/doc/cosign_verify.md
+            "--insecure-ignore-tlog=true",
+            *(["--allow-insecure-registry"] if source.insecure else []),
+            *(["--allow-http-registry"] if source.insecure or is_loopback(image.registry) else []),
+            str(image),
+        ]
         what = f"cosign does not verify {image} with {key}"
         try:
-            source.runner.retry(lambda: source.run(command, image, what, tools.cosign_message))
+            source.runner.retry(lambda: source.run(command, image, what, message=cosign_message, denied=NO_READ))
         except ZotError as error:
-            if tools.is_unsigned(error.stderr):
+            if is_unsigned(error.stderr):
                 hint = "Sign the image with the private key of verify_key."
                 raise error.with_(error_class="denied", hint=hint) from error
             raise
 
     return Gate(params["require"], verify)
+
+
+def cosign_message(stderr: str) -> str:
+    """The error message of cosign, or else the last line."""
+    found = re.findall(r"^Error: (.*)", stderr, re.MULTILINE)
+    return found[0].strip() if found else last_line(stderr)
+
+
+def is_unsigned(stderr: str) -> bool:
+    """Whether cosign found no valid signature. Other errors, for example of the network, do not prove that."""
+    return bool(re.search(r"no (?:matching )?(?:signatures|attestations)\b", stderr))
 
 
 def _write(to: _Destination, plans: t.Sequence[Plan], pool: ThreadPool) -> None:

@@ -196,8 +196,7 @@ class Source:
         lost = [each for each in members if self._reader.digest(contents.source.pinned(each)) is None]
         if lost:
             platforms = dict(zip(contents.images, contents.platforms))
-            names = ", ".join(f"{platforms.get(each, '')} {each}".strip() for each in lost)
-            raise not_whole(str(contents.source), names)
+            raise not_whole(contents.source, [(platforms.get(each), each) for each in lost])
 
     def _members(self, index: Reference, manifest: Manifest) -> list[str]:
         """The digests of the members of an index, including those of nested indexes."""

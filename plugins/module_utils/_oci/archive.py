@@ -18,14 +18,18 @@ import posixpath
 import re
 import typing as t
 
-from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import Directory, Member, Tar
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
+    Archive,
+    Directory,
+    InvalidArchiveError,
+    Member,
+    Tar,
+    UnfitPlatformError,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import as_go_reads, canonical_config
 from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
-    Archive,
-    InvalidArchiveError,
     InvalidImageError,
     Platform,
-    UnfitPlatformError,
     json_object,
     sha256,
 )

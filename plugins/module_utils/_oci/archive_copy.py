@@ -18,19 +18,16 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import b
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
     ALWAYS_ALLOWED,
     GROWTH_LIMIT,
+    Archive,
     Directory,
+    InvalidArchiveError,
+    MissingLibraryError,
     Stream,
     Tar,
     compression_of,
     open_files,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
-    Archive,
-    InvalidArchiveError,
-    MissingLibraryError,
-    Platform,
-    sha256,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform, sha256
 
 # Headers and documents of a docker archive that skopeo writes.
 _OVERHEAD = 1024 * 1024

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Values: platform, manifest, index, configuration, and image, also that of an archive. Nothing here reads a file.
+"""Values: platform, manifest, index, configuration, and image. Nothing here reads a file.
 
 Private to killinit.zot: it may change at any time.
 
@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import re
 import typing as t
-from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable, strict_json
@@ -110,10 +109,10 @@ class Manifest(t.NamedTuple):
         """Whether it lists manifests instead of layers."""
         return self.media_type in INDEX_TYPES
 
-    def names(self, digests: t.Iterable[str]) -> str:
-        """Entries with these *digests* as text, with their platforms."""
-        platforms = {entry.digest: entry.platform for entry in self.entries}
-        return ", ".join(" ".join(map(str, filter(None, (platforms.get(each), each)))) for each in digests)
+    @property
+    def platform_by_digest(self) -> dict[str, str | None]:
+        """The platform of each entry, by digest."""
+        return {entry.digest: str(entry.platform) if entry.platform else None for entry in self.entries}
 
     @property
     def by_platform(self) -> list[tuple[Platform, str]]:
@@ -265,45 +264,3 @@ def _number(fields: t.Mapping[str, t.Any], name: str) -> int:
     if not isinstance(value, int):
         raise InvalidImageError(f"{name} is not a number")
     return value
-
-
-_WRITE_AGAIN = "Write the archive again with docker save, podman save, docker buildx or another builder."
-
-
-class InvalidArchiveError(ValueError):
-    """The file is not an archive that can be pushed. The message names the reason and the member."""
-
-    def __init__(self, message: str, hint: str = _WRITE_AGAIN) -> None:
-        """*hint* is the remedy."""
-        super().__init__(message, hint)
-        self.hint = hint
-
-    def __str__(self) -> str:
-        return str(self.args[0])
-
-
-class UnfitPlatformError(InvalidArchiveError):
-    """The archive has no image for the requested platform, or images for several platforms and none was requested."""
-
-
-class MissingLibraryError(RuntimeError):
-    """The library for the compression of the archive is not installed. The message is its name."""
-
-
-@dataclass(frozen=True)
-class Archive:
-    """One image of an archive.
-
-    *index* is its position in manifest.json and *count* the number of images in it. An image that only index.json
-    lists has a *manifest* instead: its digest. *layers* are the names of the members, without duplicates.
-    *state* changes with the file.
-    """
-
-    path: str
-    compression: str
-    config: t.Mapping[str, t.Any] = field(repr=False)
-    index: int = 0
-    count: int = 1
-    manifest: str = ""
-    layers: tuple[str, ...] = ()
-    state: tuple[int, ...] = ()

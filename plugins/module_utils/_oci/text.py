@@ -132,6 +132,11 @@ def parse_http_date(text: str) -> Time | None:
         return None
 
 
+def now_text() -> str:
+    """The time of this host as a time of RFC 3339 in UTC, with whole seconds."""
+    return f"{datetime.now(timezone.utc):%FT%TZ}"
+
+
 def utc_text(seconds: float | None) -> str | None:
     """Seconds since 1970 as a time of RFC 3339 in UTC, with whole seconds. None stays None."""
     return None if seconds is None else f"{datetime.fromtimestamp(int(seconds), timezone.utc):%FT%TZ}"

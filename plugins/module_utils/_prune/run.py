@@ -175,8 +175,8 @@ def _broken(tags: t.Iterable[PlannedTag]) -> list[ZotError]:
     found = []
     for each in indexes.values():
         members = each.decision.image.members if each.decision.image else ()
-        names = [f"{one.platform or ''} {one.digest}".strip() for one in members if one.digest in each.decision.missing]
-        found.append(not_whole(str(each.reference), ", ".join(names)))
+        lost = [(one.platform, one.digest) for one in members if one.digest in each.decision.missing]
+        found.append(not_whole(each.reference, lost))
     return found
 
 

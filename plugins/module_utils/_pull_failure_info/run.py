@@ -13,15 +13,19 @@ import textwrap
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client, Readings, connection_options
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_text
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import (
+    ApiClient,
+    Readings,
+    Selection,
+    connection_options,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_texts
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import object_name
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_events import (
     PullFailure,
     find_failures,
     kubelet_error,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.causes import PASSING, Cause, find_causes
 from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.evidence import (
@@ -58,7 +62,7 @@ class PodScope:
         return cls(registry, Selection.of(params), params["pull_timeout"], secret, connection_options(params))
 
 
-def run(client: Client, task: Task, options: Options, scope: PodScope) -> dict[str, t.Any]:
+def run(client: ApiClient, task: Task, options: Options, scope: PodScope) -> dict[str, t.Any]:
     """The result of a task. Raises ClusterError if the pods cannot be read or do not exist, ZotError for options.
 
     Other resources that cannot be read are listed in C(unreadable), and the diagnosis continues without them.
@@ -90,7 +94,7 @@ def run(client: Client, task: Task, options: Options, scope: PodScope) -> dict[s
         answers = query_registry(task, options, failing)
         groups = _group_failures(failing, answers)
     # Only pods and events show whether a pod fails to pull. The other resources explain a failure.
-    unread_events = [unreadable_text(each) for each in readings.unreadable if each["resource"] == "events"]
+    unread_events = unreadable_texts(each for each in readings.unreadable if each["resource"] == "events")
     unreadable = [*readings.unreadable, *_unread_repositories(scope.registry, answers)]
     summary = [line for group in groups for line in group.lines()]
     healthy = f"No pod in namespace {selection.namespace} fails to pull. Pods checked: {len(pods)}."
@@ -102,7 +106,7 @@ def run(client: Client, task: Task, options: Options, scope: PodScope) -> dict[s
         "ok": not groups and not unread_events,
         "pods": len(pods),
         "findings": [finding for group in groups for finding in group.for_ansible()],
-        "summary": [*(summary or [healthy]), *(f"C{unreadable_text(each)[1:]}" for each in unreadable)],
+        "summary": [*(summary or [healthy]), *(f"C{text[1:]}" for text in unreadable_texts(unreadable))],
         "problems": [*(group.problem() for group in groups), *unread_events],
         "unreadable": unreadable,
     }

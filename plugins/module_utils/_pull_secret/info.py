@@ -13,8 +13,8 @@ import time
 import typing as t
 from dataclasses import dataclass, replace
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_text
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import ApiClient
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import unreadable_texts
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     secret_names,
     service_account_of,
@@ -60,7 +60,7 @@ class Repair:
         return {"action": self.action, "changes": list(self.changes), "service_accounts": list(self.accounts)}
 
 
-def run(client: Client, task: Task, options: Options, scope: Scope) -> dict[str, t.Any]:
+def run(client: ApiClient, task: Task, options: Options, scope: Scope) -> dict[str, t.Any]:
     """Return the verdict on a scope. Raises ClusterError and ZotError."""
     state = read_state(client, scope)
     checks = _checks(state, task, options)
@@ -73,7 +73,7 @@ def run(client: Client, task: Task, options: Options, scope: Scope) -> dict[str,
     # The registry refuses an expired key like a wrong password.
     expired = list(filter(None, [key.expiry_text(time.time(), 0)])) if key and found else []
     expires = key.expiry_text(time.time(), scope.warned) if key and scope.warned is not None else None
-    unread = [each for each in map(unreadable_text, state.unreadable) if not any(each in text for text in found)]
+    unread = [each for each in unreadable_texts(state.unreadable) if not any(each in text for text in found)]
     return {
         "changed": False,
         "namespace": scope.namespace,

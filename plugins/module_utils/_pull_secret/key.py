@@ -16,6 +16,7 @@ import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
 from ansible_collections.killinit.zot.plugins.module_utils import _api_key
+from ansible_collections.killinit.zot.plugins.module_utils._api_key import ApiKeys
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import ApiClient
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
@@ -28,7 +29,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import i
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import run as pull_secret
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.request import Request, pull_credentials
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state import Scope
-from ansible_collections.killinit.zot.plugins.module_utils._registry.api_keys import ApiKeys
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import texts_option

@@ -16,7 +16,7 @@ import time
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import owner_text
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import ApiClient
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import ApiClient, Selection
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import Object, secret_names
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets import (
@@ -26,7 +26,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
     hidden_texts,
     printable_key,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.request import (
     Request,
     SecretPlan,

@@ -13,8 +13,8 @@ import time
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client, Readings
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import ApiClient, Readings, Selection
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_texts
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     RESOURCES,
     WORKLOADS,
@@ -33,7 +33,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.pull_secrets
     PullSecret,
     SecretEntry,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, same_registry
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import words
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
@@ -144,8 +143,7 @@ class State:
 
     def unread(self, *resources: str) -> str:
         """Why one of these resources could not be read, as a sentence; empty if all could."""
-        wanted = [each for each in self.unreadable if each["resource"].partition("/")[0] in resources]
-        return "; ".join(unreadable_text(each) for each in wanted)
+        return "; ".join(unreadable_texts(self.unreadable, about=resources))
 
     @property
     def unread_secret(self) -> str:
@@ -177,7 +175,7 @@ class Probe:
     error: ZotError | None = None
 
 
-def read_state(client: Client, scope: Scope) -> State:
+def read_state(client: ApiClient, scope: Scope) -> State:
     """Read a scope. Raises ClusterError if the connection fails, or if the scope selects nothing."""
     readings = Readings(client)
     secret = readings.get("secrets", scope.namespace, scope.secret)
@@ -243,7 +241,7 @@ def _nothing_found(state: State) -> ClusterError:
     )
 
 
-def _elsewhere(client: Client, scope: Scope) -> tuple[str, ...] | None:
+def _elsewhere(client: ApiClient, scope: Scope) -> tuple[str, ...] | None:
     """The namespaces that have a secret of this name; None if the user may not list them, which is not an error.
 
     Only the metadata is requested, because the data of secrets in other namespaces is not needed.
@@ -255,7 +253,7 @@ def _elsewhere(client: Client, scope: Scope) -> tuple[str, ...] | None:
     return tuple(each["metadata"]["namespace"] for each in found)
 
 
-def _broken(client: Client, scope: Scope, names: t.Iterable[str]) -> dict[str, str]:
+def _broken(client: ApiClient, scope: Scope, names: t.Iterable[str]) -> dict[str, str]:
     """The secrets among *names* that kubelet cannot read, each with the reason. The permission to read is optional."""
     found = {}
     for name in filter(is_name, names):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import re
 import shutil
@@ -19,19 +18,22 @@ import threading
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Archive, Image
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import Archive
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, is_digest
 from ansible_collections.killinit.zot.plugins.module_utils._push.request import ArchivedImage, OpenedArchive
-from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
-from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import disk_errors, private_directory
+from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import private_directory, replace_json
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session, last_line
 from ansible_collections.killinit.zot.plugins.module_utils._registry.tls import is_loopback
 
 _DAMAGED = "Build the image again: a layer is damaged, or expands to more than 200 times its size."
+_NO_TLS = "--dest-tls-verify=false"
 # A converted image can be large, so only one exists at a time.
 _CONVERSION = threading.Lock()
+_FATAL = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
+_TERMINAL_FATAL = re.compile(r"^FATA\[[0-9]+\] (.*)$", re.MULTILINE)
 _POLICIES = ("/etc/containers/policy.json", "/usr/share/containers/policy.json")
 
 
@@ -70,12 +72,10 @@ class ArchivePusher:
         what = f"cannot convert {archive.path}"
         _require_space(directory, opened.converted_size(archive), what)
         opened.extract(archive, layout)
-        command = tools.skopeo_convert(
-            self._session.skopeo, layout=layout, archive=path, tmpdir=directory, policy=self._policy
-        )
+        command = [*self._skopeo_copy(directory), f"oci:{layout}", f"docker-archive:{path}"]
         largest = opened.largest_size(archive)
         try:
-            self._session.run_on_files(command, what, tools.skopeo_message, largest)
+            self._session.run_on_files(command, what, skopeo_message, largest)
         except ZotError as error:
             if os.strerror(errno.ENOSPC).lower() in error.stderr.lower():
                 raise _no_space(what, os.strerror(errno.ENOSPC)) from error
@@ -124,27 +124,26 @@ class ArchivePusher:
         opened.require_unchanged(archive)
         with private_directory(self._session.directory) as directory:
             digestfile = os.path.join(directory, "digest")
+            options = [
+                # Without it skopeo first sends a Docker manifest, which Zot rejects.
+                "--format=oci",
+                f"--authfile={self._session.credentials.config}",
+                f"--digestfile={digestfile}",
+            ]
 
-            def command(verify_tls: bool) -> list[str]:
-                return tools.skopeo_push(
-                    self._session.skopeo,
-                    archive=path,
-                    index=archive.index if archive.count > 1 else None,
-                    destination=str(reference),
-                    authfile=self._session.credentials.config,
-                    digestfile=digestfile,
-                    tmpdir=directory,
-                    policy=self._policy,
-                    verify_tls=verify_tls,
-                )
+            def push(*more: str) -> None:
+                # The only command that writes an image.
+                source = f"docker-archive:{path}" + (f":@{archive.index}" if archive.count > 1 else "")
+                command = [*self._skopeo_copy(directory), *options, *more, source, f"docker://{reference}"]
+                self._session.run(command, reference, what, message=skopeo_message)
 
             what = f"cannot push {archive.path} to {reference}"
             try:
-                self._session.run(command(not self._session.insecure), reference, what, tools.skopeo_message)
+                push(*([_NO_TLS] if self._session.insecure else []))
             except ZotError as error:
                 if "server gave HTTP response" in error.stderr and is_loopback(reference.registry):
                     # Like crane, allow plain HTTP only for a loopback address.
-                    self._session.run(command(False), reference, what, tools.skopeo_message)
+                    push(_NO_TLS)
                 elif (
                     error.error_class == "rate_limited"
                     and not re.search(r"StatusCode: 429|429 \(", error.stderr)
@@ -167,6 +166,25 @@ class ArchivePusher:
                 )
             return digest
 
+    def _skopeo_copy(self, directory: str) -> list[str]:
+        """The beginning of a command of skopeo.
+
+        Without C(--tmpdir) it expands archives in /var/tmp and ignores TMPDIR
+        (https://github.com/containers/skopeo/issues/805).
+        """
+        policy = [f"--policy={self._policy}"] if self._policy else []
+        return [self._session.skopeo, f"--tmpdir={directory}", *policy, "copy", "--quiet"]
+
+
+def skopeo_message(stderr: str) -> str:
+    """The message of the fatal log entry, or else the last line."""
+    found = _FATAL.findall(stderr)
+    if found:
+        # The message is a quoted Go string. Only quotes, line breaks and tabs need to be decoded.
+        return re.sub(r"\\(.)", lambda escape: {"n": "\n", "t": "\t"}.get(escape[1], escape[1]), found[-1])
+    found = _TERMINAL_FATAL.findall(stderr)
+    return found[-1].strip() if found else last_line(stderr)
+
 
 def _policy(directory: str) -> str | None:
     """The path of a signature policy for skopeo. None if the machine has one; most containers have none.
@@ -177,9 +195,8 @@ def _policy(directory: str) -> str | None:
     if any(os.path.exists(path) for path in (usual, *_POLICIES)):
         return None
     path = os.path.join(directory, "policy.json")
-    with disk_errors(directory), open(path, "w") as file:
-        accept = {name: {"": [{"type": "insecureAcceptAnything"}]} for name in ("docker-archive", "oci")}
-        json.dump({"default": [{"type": "reject"}], "transports": accept}, file)
+    accept = {name: {"": [{"type": "insecureAcceptAnything"}]} for name in ("docker-archive", "oci")}
+    replace_json(path, {"default": [{"type": "reject"}], "transports": accept})
     return path
 
 

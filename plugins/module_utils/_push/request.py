@@ -17,19 +17,17 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
+    Archive,
+    InvalidArchiveError,
+    MissingLibraryError,
+    UnfitPlatformError,
+)
 from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import (
     image_identity,
     predicted_configurations,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
-    Archive,
-    Image,
-    InvalidArchiveError,
-    InvalidImageError,
-    MissingLibraryError,
-    Platform,
-    UnfitPlatformError,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Image, InvalidImageError, Platform
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import architecture_tag, upload_tag
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_library

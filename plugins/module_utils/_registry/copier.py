@@ -15,17 +15,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import tempfile
 import threading
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
-from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import disk_errors, private_directory
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import (
+    disk_errors,
+    private_directory,
+    replace_json,
+)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import NO_READ, ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session, crane_message
 
 # These variables differ between any two sessions, even for the same registry.
 _OWN_PATHS = ("DOCKER_CONFIG", "SSL_CERT_DIR")
@@ -71,15 +73,12 @@ class Copier:
         self._prepare(self._source, source)
         self._prepare(self._destination, destination)
         # Manifests are copied byte by byte.
-        command = tools.crane(
-            self._destination.crane, "copy", str(source), str(destination), insecure=self._destination.insecure
-        )
         try:
             self._destination.runner.run(
-                command,
+                self._destination.crane("copy", str(source), str(destination)),
                 what=_what(source, destination),
                 environment=variables,
-                message=tools.crane_message,
+                message=crane_message,
                 names=[str(source), str(destination), source.name, destination.name],
             )
         except ZotError as error:
@@ -99,29 +98,23 @@ class Copier:
             if self._accounts.get(reference.name) == entry:
                 return
             self._accounts[reference.name] = entry
-            # Replace the file atomically, because another thread may start crane at the same time.
-            with disk_errors(self._directory):
-                handle, path = tempfile.mkstemp(dir=self._directory)
-                with os.fdopen(handle, "w") as file:
-                    json.dump({"auths": {name: each for name, each in self._accounts.items() if each}}, file)
-                os.replace(path, os.path.join(self._directory, "config.json"))
+            auths = {name: each for name, each in self._accounts.items() if each}
+            replace_json(os.path.join(self._directory, "config.json"), {"auths": auths})
 
     def _pull(self, source: Reference, directory: str) -> str:
         # Use a new layout for each attempt, because crane would add a second entry to an existing layout.
         with disk_errors(directory):
             layout = os.path.join(tempfile.mkdtemp(dir=directory), "layout")
-        insecure = self._source.insecure
-        command = tools.crane(self._source.crane, "pull", "--format=oci", str(source), layout, insecure=insecure)
+        command = self._source.crane("pull", "--format=oci", str(source), layout)
         with _full_disk(source, directory):
-            self._source.run(command, source, f"cannot read {source}", tools.crane_message)
+            self._source.run(command, source, f"cannot read {source}", denied=NO_READ)
         return layout
 
     def _push(self, layout: str, source: Reference, destination: Reference) -> None:
         # Pushes the only entry of the layout. With --index crane would push its index.json instead.
-        insecure = self._destination.insecure
-        command = tools.crane(self._destination.crane, "push", layout, str(destination), insecure=insecure)
+        command = self._destination.crane("push", layout, str(destination))
         try:
-            self._destination.run(command, destination, _what(source, destination), tools.crane_message)
+            self._destination.run(command, destination, _what(source, destination))
         except ZotError as error:
             raise _collected(error) from error
 

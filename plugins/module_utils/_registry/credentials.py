@@ -84,12 +84,7 @@ class Credentials:
         origin = self.origin(registry, repository)
         with self._lock:
             if not self._is_written:
-                # Replace the file atomically, because another thread may start a tool at the same time.
-                with disk_errors(self.directory):
-                    handle, path = tempfile.mkstemp(dir=self.directory)
-                    with os.fdopen(handle, "w") as file:
-                        json.dump(self._document, file)
-                    os.replace(path, self.config)
+                replace_json(self.config, self._document)
                 self._is_written = True
         return origin
 
@@ -196,6 +191,16 @@ def private_directory(parent: str) -> t.Iterator[str]:
     finally:
         with delayed_signals():
             shutil.rmtree(path, ignore_errors=True)
+
+
+def replace_json(path: str, document: t.Mapping[str, t.Any]) -> None:
+    """Replace a file atomically, because another thread may start a tool at the same time. Raises ZotError."""
+    directory = os.path.dirname(path)
+    with disk_errors(directory):
+        handle, temporary = tempfile.mkstemp(dir=directory)
+        with os.fdopen(handle, "w") as file:
+            json.dump(document, file)
+        os.replace(temporary, path)
 
 
 @contextlib.contextmanager

@@ -51,7 +51,8 @@ _INSTALL = {
     "download/go-containerregistry_Linux_x86_64.tar.gz | sudo tar -C /usr/local/bin -xz crane",
 }
 
-# The hint for a tag that the user may not remove.
+# The hints for a repository that the user may not read, and for a tag that the user may not remove.
+NO_READ = "The user may not read this repository: {credentials}. In Zot this is the action read."
 NO_DELETE = "The user may not remove tags of this repository: {credentials}. In Zot this is the action delete."
 
 # Messages of skopeo, crane, Zot and CNCF Distribution. The first match wins, so specific patterns precede general ones.
@@ -225,11 +226,12 @@ def classify_response(status: int, codes: t.Collection[str], text: str, *, remov
     return classes.get(status, "unavailable" if status >= 500 else "tool_failed")
 
 
-def not_whole(index: str, lost: str) -> ZotError:
-    """The error of an *index* that must not be used. *lost* are the platforms and digests of its lost members."""
+def not_whole(index: Reference, lost: t.Iterable[tuple[object, str]]) -> ZotError:
+    """The error of an *index* that must not be used. *lost* are the platforms, or None, and digests of its members."""
+    names = ", ".join(f"{platform or ''} {digest}".strip() for platform, digest in lost)
     return ZotError(
         "not_found",
-        f"{index} is not whole: the registry has lost its member {lost}",
+        f"{index} is not whole: the registry has lost its member {names}",
         hint="Publish the same archives again, which restores the member, or choose another revision.",
     )
 
@@ -238,7 +240,7 @@ def lost_members(image: Image) -> ZotError | None:
     """The error of an *image* whose index has lost a member; None if it is whole."""
     if image.manifest is None or not image.missing:
         return None
-    return not_whole(str(image.reference), image.manifest.names(image.missing))
+    return not_whole(image.reference, [(image.manifest.platform_by_digest.get(each), each) for each in image.missing])
 
 
 def unread(error: ZotError, reference: object) -> ZotError:

@@ -19,15 +19,14 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._registry.authfile import Account
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import (
     NO_DELETE,
+    NO_READ,
     ZotError,
-    classify_response,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_client import (
     VERBS,
     Answer,
-    Content,
     HttpClient,
-    codes_of,
+    HttpRequest,
     invalid_answer,
     joined,
     object_of,
@@ -44,6 +43,8 @@ _TOKEN_SECONDS, _EARLIER = 60, 5
 _SUCCESS = {"PUT": 201, "DELETE": 202}
 # What a token must allow.
 _ACTIONS = {"PUT": "pull,push", "DELETE": "pull,delete"}
+# The hint for a user who lacks the permission.
+_DENIED = {"GET": NO_READ, "HEAD": NO_READ, "DELETE": NO_DELETE}
 _NEXT = re.compile(r'<([^>]+)>\s*;[^,]*\brel="?next\b', re.IGNORECASE)
 _BEARER = re.compile(r"\bBearer\s+((?:\w+=(?:\"[^\"]*\"|[^\s,\"]+)(?:\s*,\s*)?)+)", re.IGNORECASE)
 _PARAMETER = re.compile(r"(\w+)=(?:\"([^\"]*)\"|([^\s,\"]+))")
@@ -89,7 +90,7 @@ class Http:
     def put_manifest(self, reference: Reference, media_type: str, raw: bytes) -> None:
         """Write a manifest or index whose content the repository has, for example under one more tag. No retry."""
         path = f"/v2/{reference.repository}/manifests/{reference.tag}"
-        self._once("PUT", path, str(reference), reference.repository, "*/*", Content(media_type, raw))
+        self._once(HttpRequest("PUT", path, str(reference), reference.repository, content=(media_type, raw)))
 
     def blob(self, reference: Reference) -> bytes | None:
         """The blob with the digest of *reference*, for example a configuration. None only if it does not exist."""
@@ -114,7 +115,7 @@ class Http:
 
         Zot has no conditional DELETE, so the tag is read right before each attempt.
         """
-        path, repository = f"/v2/{reference.repository}/manifests/{reference.tag}", reference.repository
+        path = f"/v2/{reference.repository}/manifests/{reference.tag}"
         attempted = False
 
         def attempt() -> str:
@@ -124,7 +125,7 @@ class Http:
                 # If the response to an earlier attempt was lost, this task has removed the absent tag.
                 return "moved" if current else "removed" if attempted else "absent"
             attempted = True
-            self._once("DELETE", path, str(reference), repository, "*/*")
+            self._once(HttpRequest("DELETE", path, str(reference), reference.repository))
             return "removed"
 
         try:
@@ -142,7 +143,7 @@ class Http:
     def document(self, repository: str, path: str) -> dict[str, t.Any] | None:
         """The JSON object of a path that belongs to *repository*; None only if it does not exist."""
         what = f"{self.name}{path.partition('?')[0]}"
-        answer = self._read("GET", path, what, repository)
+        answer = self._read(HttpRequest("GET", path, what, repository))
         return None if answer is None else object_of(answer, what)
 
     def pages(self, repository: str, path: str) -> t.Iterator[dict[str, t.Any]]:
@@ -156,7 +157,7 @@ class Http:
             if path in visited or len(visited) >= _MOST_PAGES:
                 raise invalid_answer(what, "its pages do not end")
             visited.add(path)
-            answer = self._read("GET", path, what, repository)
+            answer = self._read(HttpRequest("GET", path, what, repository))
             if answer is None and len(visited) > 1:
                 raise invalid_answer(what, "its next page does not exist")
             if answer is None:
@@ -173,50 +174,34 @@ class Http:
     def _read_object(self, method: str, reference: Reference, name: str, accept: str = "*/*") -> Answer | None:
         """The response for an object in the repository of *reference*; None if the object does not exist."""
         path = f"/v2/{reference.repository}/{name}"
-        return self._read(method, path, str(reference), reference.repository, accept)
+        return self._read(HttpRequest(method, path, str(reference), reference.repository, accept))
 
-    def _read(self, method: str, path: str, what: str, repository: str, accept: str = "*/*") -> Answer | None:
+    def _read(self, request: HttpRequest) -> Answer | None:
         """The response to one request, with retries; None if the object does not exist."""
         try:
-            return self._session.runner.retry(lambda: self._once(method, path, what, repository, accept))
+            return self._session.runner.retry(lambda: self._once(request))
         except ZotError as error:
             if error.error_class == "not_found":
                 return None
             raise
 
-    def _once(
-        self, method: str, path: str, what: str, repository: str, accept: str, content: Content | None = None
-    ) -> Answer:
-        account = self._session.credentials.origin(self.name, repository)
-        answer = self._authorized(method, path, what, repository, accept, content)
+    def _once(self, request: HttpRequest) -> Answer:
+        method, account = request.method, self._session.credentials.origin(self.name, request.repository)
+        answer = self._authorized(request)
         self.date = answer.headers.get("Date", "")
         if answer.status == _SUCCESS.get(method, 200):
             return answer
-        text = answer.body.decode(errors="replace")
-        codes = codes_of(answer.body)
-        error_class = classify_response(answer.status, codes, text, removes=method == "DELETE")
-        wait = answer.headers.get("Retry-After", "")
-        message = f"HTTP status {answer.status}{''.join(f', {code}' for code in sorted(codes))}"
-        denied = method == "DELETE" and error_class == "denied"
-        raise ZotError(
-            error_class,
-            f"cannot {VERBS[method]} {what}: {message}",
-            hint=NO_DELETE if denied else None,
-            values=self._session.explained(account),
-            # Redact before shortening the text, because a part of a secret would not be recognized.
-            stderr=f"{message}\nRetry-After: {wait}\n{self._session.credentials.redact(text)[:4096]}",
-        )
+        message, removes = f"cannot {VERBS[method]} {request.what}", method == "DELETE"
+        raise self._client.refused(answer, message, account, denied=_DENIED.get(method), removes=removes)
 
-    def _authorized(
-        self, method: str, path: str, what: str, repository: str, accept: str, content: Content | None
-    ) -> Answer:
+    def _authorized(self, request: HttpRequest) -> Answer:
         """The response to a request with the cached token, with a new token, or with the credentials themselves."""
-        account = self._session.credentials.account(self.name, repository)
-        scope = f"repository:{repository}:{_ACTIONS.get(method, 'pull')}"
+        account = self._session.credentials.account(self.name, request.repository)
+        scope = f"repository:{request.repository}:{_ACTIONS.get(request.method, 'pull')}"
         with self._lock:
             token, until = self._tokens.get(scope, ("", 0.0))
         authorization = f"Bearer {token}" if token and time.monotonic() < until else account.basic
-        answer = self._client.send(method, path, what, accept, authorization, content)
+        answer = self._client.send(request, authorization)
         # Only the registry itself may send a challenge: another host must not choose who receives the credentials.
         if answer.status != 401 or not self._client.is_ours(answer.url):
             return answer
@@ -229,7 +214,7 @@ class Http:
             if newer == token or time.monotonic() >= until:  # no other thread has renewed the token
                 newer, seconds = self._token(fields, scope, account.basic, account.identity_token)
                 self._tokens[scope] = newer, time.monotonic() + seconds - _EARLIER
-        return self._client.send(method, path, what, accept, f"Bearer {newer}", content)
+        return self._client.send(request, f"Bearer {newer}")
 
     def _token(self, fields: t.Mapping[str, str], scope: str, basic: str, identity_token: str) -> tuple[str, float]:
         """A token and its lifetime. https://distribution.github.io/distribution/spec/auth/token/"""

@@ -28,6 +28,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.text import obje
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import disk_errors
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import (
     ZotError,
+    classify_response,
     missing_library,
     missing_registry,
 )
@@ -59,11 +60,18 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Content:
-    """The body of a request."""
+class HttpRequest:
+    """A request to the registry with the credentials of a *repository*. *what* is its object in the messages of errors.
 
-    media_type: str
-    data: bytes
+    *content* is the media type and the body.
+    """
+
+    method: str
+    path: str
+    what: str
+    repository: str = ""
+    accept: str = "*/*"
+    content: tuple[str, bytes] | None = None
 
 
 class TooLongError(Exception):
@@ -92,50 +100,66 @@ class HttpClient:
         """Close all connections."""
         self._adapter.close()
 
-    def send(
-        self, method: str, path: str, what: str, accept: str, authorization: str, content: Content | None = None
-    ) -> Answer:
+    def send(self, request: HttpRequest, authorization: str) -> Answer:
         """Follow redirects and return the last response. Only the host of the registry receives *authorization*."""
-        url = f"{self._scheme}://{self.name}{path}"
+        url = f"{self._scheme}://{self.name}{request.path}"
         for _attempt in range(_MOST_REDIRECTS + 1):
             credentials = authorization if self.is_ours(url) else ""
             answer = self._bounded(
-                lambda end: self._try(method, url, accept, credentials, end, content),  # noqa: B023
-                f"{VERBS[method]} {what}",
+                lambda end: self._try(request, url, credentials, end),  # noqa: B023
+                f"{VERBS[request.method]} {request.what}",
             )
             location = answer.headers.get("Location")
             # A redirect must not choose what a request writes or removes.
-            if answer.status not in _REDIRECTS or not location or method in ("PUT", "DELETE"):
+            if answer.status not in _REDIRECTS or not location or request.method in ("PUT", "DELETE"):
                 return answer
-            url = joined(answer.url, location, what)
+            url = joined(answer.url, location, request.what)
             if urlsplit(url).scheme not in ("https", self._scheme):
-                raise invalid_answer(what, f"it redirects to {url!r}, which is not an address with https")
-        raise invalid_answer(what, f"it redirects more than {_MOST_REDIRECTS} times")
+                raise invalid_answer(request.what, f"it redirects to {url!r}, which is not an address with https")
+        raise invalid_answer(request.what, f"it redirects more than {_MOST_REDIRECTS} times")
 
     def send_once(self, method: str, url: str, what: str, authorization: str, **more: t.Any) -> Answer:
         """The response of any address, without redirects. *more* are arguments of requests."""
-        return self._bounded(lambda end: self._exchange(method, url, "*/*", authorization, end, **more), f"read {what}")
+        return self._bounded(lambda end: self._exchange(method, url, authorization, end, **more), f"read {what}")
 
     def is_ours(self, url: str) -> bool:
         """Whether an address belongs to the registry: the same host and port, and an allowed scheme."""
         schemes = ("https", "http") if self.may_be_plain else ("https",)
         return origin(url) in [origin(f"{scheme}://{self.name}") for scheme in schemes]
 
-    def _try(
-        self, method: str, url: str, accept: str, authorization: str, end: float, content: Content | None
-    ) -> Answer:
+    def refused(
+        self, answer: Answer, message: str, account: str, *, denied: str | None = None, removes: bool = False
+    ) -> ZotError:
+        """The error for a response. *account* is the origin of the credentials, *denied* the hint without rights."""
+        text, codes = answer.body.decode(errors="replace"), _codes_of(answer.body)
+        error_class = classify_response(answer.status, codes, text, removes=removes)
+        status = f"HTTP status {answer.status}{''.join(f', {code}' for code in sorted(codes))}"
+        wait = answer.headers.get("Retry-After", "")
+        return ZotError(
+            error_class,
+            f"{message}: {status}",
+            hint=denied if error_class == "denied" else None,
+            values=self._session.explained(account),
+            # Redact before shortening the text, because a part of a secret would not be recognized.
+            stderr=f"{status}\nRetry-After: {wait}\n{self._session.credentials.redact(text)[:4096]}",
+        )
+
+    def _try(self, request: HttpRequest, url: str, authorization: str, end: float) -> Answer:
         """Send one request. Like crane, use plain HTTP if that is allowed and the registry does not support TLS."""
-        more = {"data": content.data, "headers": {"Content-Type": content.media_type}} if content else {}
+        media_type, data = request.content or ("", None)
+        headers = {"Accept": request.accept, **({"Content-Type": media_type} if media_type else {})}
         try:
-            return self._exchange(method, url, accept, authorization, end, **more)
+            return self._exchange(request.method, url, authorization, end, data=data, headers=headers)
         except self._requests.exceptions.SSLError as error:
             if not (self.may_be_plain and self.is_ours(url) and _NOT_TLS.search(str(error).upper())):
                 raise
         self._scheme = "http"
-        return self._exchange(method, f"http:{url.partition(':')[2]}", accept, authorization, end, **more)
+        return self._exchange(
+            request.method, f"http:{url.partition(':')[2]}", authorization, end, data=data, headers=headers
+        )
 
-    def _exchange(self, method: str, url: str, accept: str, authorization: str, end: float, **more: t.Any) -> Answer:
-        headers = {"Accept": accept, "Accept-Encoding": "identity", **more.pop("headers", {})}
+    def _exchange(self, method: str, url: str, authorization: str, end: float, **more: t.Any) -> Answer:
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity", **more.pop("headers", {})}
         # Without auth, the library would take credentials from the address.
         auth = partial(authorize, authorization=authorization)
         request = self._requests.Request(method, url, headers, auth=auth, **more).prepare()
@@ -281,7 +305,7 @@ def object_of(answer: Answer, what: str) -> dict[str, t.Any]:
         raise invalid_answer(what, f"{error}{f' ({kind})' if 'json' not in kind else ''}") from error
 
 
-def codes_of(body: bytes) -> set[str]:
+def _codes_of(body: bytes) -> set[str]:
     """The error codes of a response. Zot wraps them in a list, except for wrong credentials."""
     errors = object_in(body).get("errors")
     found = [each.get("code") for each in errors if isinstance(each, dict)] if isinstance(errors, list) else []

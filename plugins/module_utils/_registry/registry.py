@@ -26,9 +26,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
     repository_name,
     tag_name,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import (
     NO_DELETE,
+    NO_READ,
     ZotError,
     lost_members,
     missing_registry,
@@ -181,7 +181,7 @@ class Registry:
         http = self._http_for(reference)
         if http:
             return http.digest(reference)
-        raw = self._session.read(self._crane("digest", str(reference)), reference)
+        raw = self._session.read(self._session.crane("digest", str(reference)), reference)
         return None if raw is None else raw.decode(errors="replace").strip()
 
     def certainly_holds(self, reference: Reference, digest: str | None) -> bool:
@@ -196,20 +196,20 @@ class Registry:
         http = self._http_for(reference)
         if http:
             return http.tags(reference.repository)
-        raw = self._session.read(self._crane("ls", reference.name), reference)
+        raw = self._session.read(self._session.crane("ls", reference.name), reference)
         if raw is None:
             return None
         with self.valid_response(reference):
-            return [tag_name(tag) for tag in tools.crane_lines(raw)]
+            return [tag_name(tag) for tag in crane_lines(raw)]
 
     def catalog(self) -> list[str]:
         """The repositories of the registry that the user may read."""
         whole = self.reference("catalog", "latest")  # any repository name: crane uses the credentials of the registry
-        command = self._crane("catalog", whole.registry)
+        command = self._session.crane("catalog", whole.registry)
         what = f"cannot list the repositories of {whole.registry}"
-        raw = self._session.runner.retry(lambda: self._session.run(command, whole, what, tools.crane_message))
+        raw = self._session.runner.retry(lambda: self._session.run(command, whole, what, denied=NO_READ))
         with self.valid_response(whole):
-            return [repository_name(name) for name in tools.crane_lines(raw)]
+            return [repository_name(name) for name in crane_lines(raw)]
 
     def nearest_tags(self, reference: Reference) -> str:
         """For a reference that does not exist: a sentence that lists the most similar tags."""
@@ -218,10 +218,10 @@ class Registry:
     def append(self, manifests: t.Iterable[Reference], reference: Reference) -> None:
         """Write an index of *manifests* under a tag."""
         members = [str(member) for member in manifests]
-        insecure = self._session.insecure
-        command = tools.crane_append(self._session.crane, members, str(reference), insecure=insecure)
-        what = f"cannot write the index {reference}"
-        self._session.run(command, reference, what, tools.crane_message, names=members)
+        given = [part for member in members for part in ("--manifest", member)]
+        # Of several options --tag crane uses only the last.
+        command = self._session.crane("index", "append", *given, "--tag", str(reference))
+        self._session.run(command, reference, f"cannot write the index {reference}", names=members)
 
     def prepare(self, source: Reference) -> None:
         """Read the manifest with the digest of *source*, so that tag() sends only one request, unless crane does it."""
@@ -240,8 +240,8 @@ class Registry:
                 raise ZotError("not_found", f"cannot tag {source}: it does not exist")
             self._http.put_manifest(source.tagged(tag), *self._prepared[source])
             return
-        command = self._crane("tag", str(source), tag)
-        self._session.run(command, source, f"cannot tag {source} as {tag}", tools.crane_message)
+        command = self._session.crane("tag", str(source), tag)
+        self._session.run(command, source, f"cannot tag {source} as {tag}")
 
     def move(self, reference: Reference, digest: str, read: t.Callable[[], Image] | None = None) -> Image:
         """Move the tag *reference* to an image of its repository, and return the image that it then refers to."""
@@ -275,15 +275,12 @@ class Registry:
         crane is used, because C(skopeo delete) removes the digest of the tag and thus all its tags
         (https://github.com/containers/skopeo/blob/main/docs/skopeo-delete.1.md).
         """
-        command, what = self._crane("delete", str(reference)), f"cannot remove the tag {reference}"
+        command, what = self._session.crane("delete", str(reference)), f"cannot remove the tag {reference}"
 
         def attempt() -> None:
             try:
-                self._session.run(command, reference, what, tools.crane_message)
+                self._session.run(command, reference, what, denied=NO_DELETE)
             except ZotError as error:
-                if error.error_class == "denied":
-                    origin = self._session.credentials.origin(reference.registry, reference.repository)
-                    raise error.with_(hint=NO_DELETE, values=self._session.explained(origin)) from error
                 # The tag was removed by a request whose response was lost, or by another client.
                 if error.error_class != "not_found":
                     raise
@@ -366,21 +363,18 @@ class Registry:
                 hint="Push the image again. If the error remains, ask the operator of the registry.",
             ) from error
 
-    def _crane(self, *arguments: str) -> list[str]:
-        return tools.crane(self._session.crane, *arguments, insecure=self._session.insecure)
-
     def _read_manifest(self, reference: Reference) -> bytes | None:
         http = self._http_for(reference)
         if http:
             return http.manifest(reference)
-        return self._session.read(self._crane("manifest", str(reference)), reference)
+        return self._session.read(self._session.crane("manifest", str(reference)), reference)
 
     def _read_blob(self, reference: Reference, digest: str) -> bytes | None:
         http, pinned = self._http_for(reference), reference.pinned(digest)
         if http:
             return http.blob(pinned)
         # Unlike C(crane config) this does not request the manifest first.
-        return self._session.read(self._crane("blob", str(pinned)), reference, absent="BLOB_UNKNOWN: ")
+        return self._session.read(self._session.crane("blob", str(pinned)), reference, absent="BLOB_UNKNOWN: ")
 
     def _configuration(self, reference: Reference, digest: str) -> bytes:
         """The configuration of that digest. Threads that need the same one share a single download."""
@@ -398,3 +392,8 @@ class Registry:
             return self._configurations[name]
         finally:
             done.set()
+
+
+def crane_lines(stdout: bytes) -> list[str]:
+    """The lines of C(crane ls) or C(crane catalog), which follow the pages of the registry."""
+    return stdout.decode(errors="replace").split("\n")[:-1]

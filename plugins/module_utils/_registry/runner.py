@@ -95,13 +95,15 @@ class Runner:
         message: t.Callable[[str], str],
         names: t.Sequence[str] = (),
         values: t.Mapping[str, str] | None = None,
+        denied: str | None = None,
         largest: int = resource.RLIM_INFINITY,
     ) -> bytes:
         """Return the standard output of one run.
 
         *what* is the beginning of the error message, for example "cannot read REFERENCE". *message* extracts the error
-        from standard error. *names* are the references in the command, *values* those of ZotError. *largest* limits the
-        size of the files that the tool writes. Raises ZotError.
+        from standard error. *names* are the references in the command, *values* those of ZotError, and *denied* is the
+        hint for a user who lacks the permission. *largest* limits the size of the files that the tool writes. Raises
+        ZotError.
         """
         done = self._done(command, what, environment, largest)
         if done.returncode == 0:
@@ -109,10 +111,12 @@ class Runner:
         text = done.stderr.decode(errors="replace")
         # Redact before shortening the text, because a part of a secret would not be recognized.
         redacted = elide(self._redact(text), _LONGEST_TEXT)
+        # Classify before secrets are redacted: a short secret can be part of any word.
+        error_class = classify(message(elide(text, _LONGEST_TEXT)), names=names)
         raise ZotError(
-            # Classify before secrets are redacted: a short secret can be part of any word.
-            classify(message(elide(text, _LONGEST_TEXT)), names=names),
+            error_class,
             what,
+            hint=denied if error_class == "denied" else None,
             values=values,
             detail=message(redacted) or f"exit status {done.returncode} without output",
             command=command,

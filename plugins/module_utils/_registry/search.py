@@ -179,8 +179,7 @@ def index_members(
             members[pinned] = {member: name for member, name in image.members.items() if member != digest}
     for pinned in {each.pinned(digest) for each, digest in references.items()} - members.keys():
         manifest = registry.manifest(pinned)
-        entries = manifest.entries if manifest else ()
-        members[pinned] = {each.digest: str(each.platform) if each.platform else None for each in entries}
+        members[pinned] = manifest.platform_by_digest if manifest else {}
     return members
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import resource
 import shutil
 import sys
@@ -19,17 +20,17 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, registry_name
-from ansible_collections.killinit.zot.plugins.module_utils._registry import tools
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import (
     Credentials,
     disk_errors,
     task_directory,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import NO_READ, ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Runner, ended_by_signals, find_tool
 from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import settable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.tls import Trust, without_plain_http
 
+_CRANE_FALLBACK = r"; (?=(?:GET |Get \")http://)"
 # Removed from the environment of the tools.
 _OURS = ("ZOT_USERNAME", "ZOT_PASSWORD", "ZOT_AUTHFILE")
 
@@ -56,6 +57,23 @@ class Options:
     registry_aliases: t.Sequence[str] = ()
     foreign_account: str | None = None
     names: t.Mapping[str, str] = field(default_factory=dict)
+
+
+def last_line(stderr: str) -> str:
+    """The last line that a tool printed."""
+    return (stderr.strip().splitlines() or [""])[-1]
+
+
+def crane_message(stderr: str) -> str:
+    """The error that crane printed, without its progress lines.
+
+    After HTTPS failed, crane may try HTTP and print both errors. The second is the relevant one only if the registry
+    answered the first request in plain HTTP.
+    """
+    found = re.search(r"^Error: (.*)", stderr, re.MULTILINE | re.DOTALL)
+    https, *http = re.split(_CRANE_FALLBACK, found.group(1).strip() if found else last_line(stderr), maxsplit=1)
+    plain_http = http and "server gave HTTP response" in https and "proxyconnect" not in http[0]
+    return http[0] if plain_http else https
 
 
 @contextlib.contextmanager
@@ -161,12 +179,12 @@ class Session:
         """Every secret that the tools received so far, in plain text and base64."""
         return self.credentials.secrets
 
-    @property
-    def crane(self) -> str:
-        """The path of crane. Raises ZotError if it is not installed."""
+    def crane(self, *arguments: str) -> list[str]:
+        """A command of crane. Raises ZotError if crane is not installed."""
         # The modules that use a cluster do not need skopeo. The other modules need both programs.
         others = {} if self._options.names else {"skopeo": self._options.skopeo_path}
-        return find_tool(self._options.crane_path, "crane", others)
+        program = find_tool(self._options.crane_path, "crane", others)
+        return [program, *(["--insecure"] if self.insecure else []), *arguments]
 
     @property
     def skopeo(self) -> str:
@@ -191,8 +209,10 @@ class Session:
         command: t.Sequence[str],
         reference: Reference,
         what: str,
-        message: t.Callable[[str], str],
+        *,
+        message: t.Callable[[str], str] = crane_message,
         names: t.Sequence[str] = (),
+        denied: str | None = None,
     ) -> bytes:
         """Return the standard output of a command. For the arguments see Runner.run()."""
         origin = self.credentials.prepare(reference.registry, reference.repository)
@@ -203,6 +223,7 @@ class Session:
             message=message,
             names=[str(reference), reference.name, *names],
             values=self.explained(origin),
+            denied=denied,
         )
 
     def read(self, command: t.Sequence[str], reference: Reference, *, absent: str | None = None) -> bytes | None:
@@ -211,9 +232,8 @@ class Session:
         *absent* is an additional error text that means the same.
         """
         try:
-            return self.runner.retry(
-                lambda: self.run(command, reference, f"cannot read {reference}", tools.crane_message)
-            )
+            what = f"cannot read {reference}"
+            return self.runner.retry(lambda: self.run(command, reference, what, denied=NO_READ))
         except ZotError as error:
             if error.error_class == "not_found" or (absent and absent in error.stderr):
                 return None

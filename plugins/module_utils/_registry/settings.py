@@ -26,6 +26,11 @@ SETTINGS = (
     "crane_path",
     "registry_aliases",
 )
+# The options of the modules that also read a cluster. There the plain names are those of the cluster.
+OPTIONS_BESIDE_A_CLUSTER: t.Mapping[str, str] = {
+    **{name: name for name in ("registry", "crane_path", "registry_aliases")},
+    **{name: f"registry_{name}" for name in (*ACCOUNT, "ca_path", "validate_certs", "timeout")},
+}
 
 
 def variable(setting: str) -> str:

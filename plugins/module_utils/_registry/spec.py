@@ -33,6 +33,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.errors impo
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session, Task, open_task
 from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import (
     ACCOUNT,
+    OPTIONS_BESIDE_A_CLUSTER,
     environment_account,
     environment_variable,
     foreign_account,
@@ -80,11 +81,8 @@ class Spec(t.NamedTuple):
         return {"argument_spec": {**_REGISTRY_OPTIONS, **self.options}, **self.rules}
 
 
-# A module that also reads a cluster names these options registry_*, because the plain names are those of the cluster.
-_BESIDE_A_CLUSTER = {name: f"registry_{name}" for name in (*ACCOUNT, "ca_path", "validate_certs", "timeout")}
 CLUSTER_MODULE_OPTIONS: t.Mapping[str, dict[str, t.Any]] = {
-    **{name: _REGISTRY_OPTIONS[name] for name in ("registry", "crane_path", "registry_aliases")},
-    **{option: _REGISTRY_OPTIONS[name] for name, option in _BESIDE_A_CLUSTER.items()},
+    **{option: _REGISTRY_OPTIONS[name] for name, option in OPTIONS_BESIDE_A_CLUSTER.items()},
     "registry_timeout": {**_REGISTRY_OPTIONS["timeout"], "default": 30},
 }
 
@@ -108,8 +106,8 @@ def options_of(params: t.Mapping[str, t.Any]) -> Options:
 def options_beside_a_cluster(params: t.Mapping[str, t.Any]) -> Options:
     """The registry options of a module with C(CLUSTER_MODULE_OPTIONS). Raises ZotError."""
     at_least(1, registry_timeout=params["registry_timeout"])
-    names = {name: _BESIDE_A_CLUSTER.get(name, name) for name in _REGISTRY_OPTIONS}
-    return _options({name: params[names[name]] for name in names if names[name] in params}, names)
+    given = {name: params[option] for name, option in OPTIONS_BESIDE_A_CLUSTER.items()}
+    return _options(given, OPTIONS_BESIDE_A_CLUSTER)
 
 
 def _options(given: t.Mapping[str, t.Any], names: t.Mapping[str, str] = MappingProxyType({})) -> Options:

@@ -75,9 +75,9 @@ class RegistryImages:
             places = [index.pinned(each) for index, platforms in members.items() for each in platforms]
             gone = {place for place, digest in zip(places, pool.map(self._registry.digest, places)) if digest is None}
         for index, platforms in members.items():
-            lost = [f"{platform or ''} {each}" for each, platform in platforms.items() if index.pinned(each) in gone]
+            lost = [(platform, each) for each, platform in platforms.items() if index.pinned(each) in gone]
             if lost:
-                self._incomplete[index] = not_whole(str(index), ", ".join(map(str.strip, lost))).message
+                self._incomplete[index] = not_whole(index, lost).message
 
     def read_whole(self, references: t.Iterable[Reference]) -> bool:
         """Read the manifests and configurations of references. False if all have been read before. Raises ZotError."""

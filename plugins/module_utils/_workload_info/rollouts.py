@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client, Readings
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import ApiClient, Readings, Selection
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     GIVEN_UP_REASONS,
     RESOURCES,
@@ -24,7 +24,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     owner_of,
     template_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 
 # As kubectl rollout restart: https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/objectrestarter.go
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
@@ -252,7 +251,7 @@ class Workloads:
         return "progressing" in states and "failed" not in states
 
 
-def read_workloads(client: Client, selection: Selection) -> Workloads:
+def read_workloads(client: ApiClient, selection: Selection) -> Workloads:
     """Read the cluster with one list for each kind. Raises ClusterError, also if the selection finds nothing."""
     readings = Readings(client, raise_temporary=True)
     kinds = {name.kind for name in selection.names}

@@ -13,11 +13,10 @@ import functools
 import time
 import typing as t
 from dataclasses import dataclass
-from datetime import datetime, timezone
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.annotations import ReleaseRecord
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Client
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_text
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import ApiClient, Selection
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_texts
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     Object,
     digest_of,
@@ -26,9 +25,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     registry_names,
     template_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import printable
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import now_text, printable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
@@ -37,7 +35,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import
     registry_option,
     repositories_option,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.containers import Policy
+from ansible_collections.killinit.zot.plugins.module_utils._workload_info.containers import Policy, runs_lost_image
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import (
     RegistryImages,
     assess_other_pods,
@@ -45,7 +43,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images
     running_images,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.release import Release, Rollback
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.restore import runs_lost_image
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import Workloads, read_workloads
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.verdicts import (
     WorkloadVerdict,
@@ -106,7 +103,7 @@ class WorkloadQuery:
             registry,
             Selection.of(params),
             repositories_option("repositories", params["repositories"]),
-            Policy(release, params["set_image"], params["pin"], _stamp(), rollback),
+            Policy(release, params["set_image"], params["pin"], now_text(), rollback),
             references_option("assume_pushed", params["assume_pushed"], registry),
             check_mode,
             params["wait_timeout"] if params["wait"] else None,
@@ -115,13 +112,13 @@ class WorkloadQuery:
         )
 
 
-def run(client: Client, registry: Registry, query: WorkloadQuery) -> dict[str, t.Any]:
+def run(client: ApiClient, registry: Registry, query: WorkloadQuery) -> dict[str, t.Any]:
     """The result of the module. Raises ClusterError or ZotError."""
     with registry_names(query.registry, query.aliases):
         return _run(client, registry, query)
 
 
-def _run(client: Client, registry: Registry, query: WorkloadQuery) -> dict[str, t.Any]:
+def _run(client: ApiClient, registry: Registry, query: WorkloadQuery) -> dict[str, t.Any]:
     began = time.monotonic()
     deadline = None if query.wait_timeout is None else began + query.wait_timeout
     while True:
@@ -152,7 +149,7 @@ def _assess(
 ) -> dict[str, t.Any]:
     selection, policy = query.selection, query.policy
     unreadable = [dict(each) for each in cluster.unreadable]
-    problems = [unreadable_text(each) for each in unreadable]
+    problems = unreadable_texts(unreadable)
     unverified: list[str] = []
     found: list[WorkloadVerdict] = []
     notes: list[str] = []
@@ -219,10 +216,6 @@ def _assess_workloads(
 
 def _unknown(workload: Object, reason: str, problem: str | None = None) -> WorkloadVerdict:
     return WorkloadVerdict(name_of(workload), workload["kind"], "unknown", reason, problem=problem)
-
-
-def _stamp() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def other_names(

@@ -31,6 +31,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._workload_info.contai
     Container,
     Policy,
     assess_container,
+    restore,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.images import (
     ImageVerdict,
@@ -45,7 +46,6 @@ from ansible_collections.killinit.zot.plugins.module_utils._workload_info.releas
     manager_of,
     patch_of,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._workload_info.restore import restore
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import (
     Rollout,
     delete_old_pods,

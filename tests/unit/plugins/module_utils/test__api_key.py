@@ -10,8 +10,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._api_key import run
-from ansible_collections.killinit.zot.plugins.module_utils._registry.api_keys import ApiKey
+from ansible_collections.killinit.zot.plugins.module_utils._api_key import ApiKey, run
 
 DAY = 86400
 NOW = 1_800_000_000.0

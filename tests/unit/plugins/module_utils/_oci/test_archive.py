@@ -28,12 +28,12 @@ from hypothesis import strategies as st
 from ansible_collections.killinit.zot.plugins.module_utils._oci import archive_file
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import layers
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
     Archive,
     InvalidArchiveError,
     MissingLibraryError,
-    Platform,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform
 
 CONFIG = {"architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": ["sha256:1"]}}
 

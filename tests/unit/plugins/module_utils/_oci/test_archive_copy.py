@@ -18,7 +18,7 @@ import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci import archive_file
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import InvalidArchiveError
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import InvalidArchiveError
 
 
 def zstd(data: bytes) -> bytes:

@@ -18,14 +18,13 @@ import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import blob
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
-from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import image_identity
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import (
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import (
     Archive,
     InvalidArchiveError,
-    Platform,
     UnfitPlatformError,
-    sha256,
 )
+from ansible_collections.killinit.zot.plugins.module_utils._oci.configuration import image_identity
+from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Platform, sha256
 
 WRITE = t.Callable[..., Path]
 

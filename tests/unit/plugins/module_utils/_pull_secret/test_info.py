@@ -273,16 +273,28 @@ class TestOtherSecrets:
     ids=["secret", "workloads", "service accounts"],
 )
 def test_what_cannot_be_read_is_unknown(refused: list[str], unknown: set[str], scene: Scene) -> None:
-    """It is named with the API's own words, and is no reason to repair anything."""
+    """It is named, with the API's own words in C(unreadable), and is no reason to repair anything."""
     result = scene(GOOD, workload(), service_account("default", "zot-pull-secret"), refused=refused)
     assert {check["check"] for check in result["checks"] if check["verdict"] == "unknown"} == unknown
     assert not result["ok"]
     assert [each["resource"].partition("/")[0] for each in result["unreadable"]] == refused
     for each in result["unreadable"]:
         assert f'User "ops" cannot {each["verb"]}' in each["message"]
-        assert len([text for text in result["problems"] if each["message"] in text]) == 1
+        assert len([text for text in result["problems"] if f"{each['verb']} {each['resource']}" in text]) == 1
     assert result["repair"]["action"] == "none"
     assert result["repair"]["service_accounts"] == []
+
+
+def test_a_user_without_rights_is_one_problem(scene: Scene) -> None:
+    """It names all that must be granted, once."""
+    kinds = ["deployments", "statefulsets", "daemonsets", "cronjobs"]
+    result = scene(GOOD, workload(), service_account(), refused=["secrets", *kinds, "serviceaccounts"])
+    assert len(result["unreadable"]) == 6
+    (problem,) = result["problems"]
+    assert problem.count('User "ops"') == 1
+    for right in ("get secrets/zot-pull-secret", *(f"list {kind}" for kind in kinds), "list serviceaccounts"):
+        assert right in problem
+    assert {check["verdict"] for check in result["checks"]} == {"unknown"}
 
 
 def test_one_kind_that_cannot_be_read_does_not_hide_the_others(scene: Scene) -> None:

@@ -16,13 +16,14 @@ from types import SimpleNamespace
 import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Archive, InvalidArchiveError
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import Archive, InvalidArchiveError
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._push import pusher as pusher_file
-from ansible_collections.killinit.zot.plugins.module_utils._push.pusher import ArchivePusher
+from ansible_collections.killinit.zot.plugins.module_utils._push.pusher import ArchivePusher, skopeo_message
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
+from ansible_collections.killinit.zot.tests.unit.conftest import captured_outputs
 
 HOST = "127.0.0.1:5000"
 APP = Reference(HOST, "demo/app", "1")
@@ -212,3 +213,38 @@ def test_policy_of_the_user(tmp_path: Path, no_policy: Path) -> None:
     own.parent.mkdir(parents=True)
     own.write_text("{}")
     assert pusher_file._policy(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize("output", captured_outputs("skopeo"))
+def test_skopeo_message_of_captured_output(output: dict[str, t.Any]) -> None:
+    """The text of the one fatal line as Go's strconv.Unquote reads it: nothing around it, nothing left escaped."""
+    _before, _found, quoted = output["stderr"].partition("level=fatal msg=")
+    assert skopeo_message(output["stderr"]) == json.loads(quoted)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "expected"),
+    [
+        pytest.param(
+            'time="2026-11-23T12:00:00Z" level=warning msg="Failed, retrying in 2s ... (1/3)"\n'
+            'time="2026-11-23T12:00:02Z" level=fatal msg="writing manifest: denied"\n',
+            "writing manifest: denied",
+            id="a warning before",
+        ),
+        pytest.param(
+            'FATA[0002] initializing source docker-archive:/builds/a.tar: "x" \n',
+            'initializing source docker-archive:/builds/a.tar: "x"',
+            id="on a terminal",
+        ),
+        pytest.param(
+            'level=fatal msg="getting username: 1 error occurred:\\n\\t* no helper\\n\\n"',
+            "getting username: 1 error occurred:\n\t* no helper\n\n",
+            id="several lines in one",
+        ),
+        pytest.param("unknown flag: --x\nusage", "usage", id="no fatal line"),
+        pytest.param("  \n", "", id="blank"),
+        pytest.param("", "", id="nothing"),
+    ],
+)
+def test_skopeo_message(stderr: str, expected: str) -> None:
+    assert skopeo_message(stderr) == expected

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_copy import OpenArchive
-from ansible_collections.killinit.zot.plugins.module_utils._oci.image import MissingLibraryError
+from ansible_collections.killinit.zot.plugins.module_utils._oci.archive_file import MissingLibraryError
 from ansible_collections.killinit.zot.plugins.module_utils._push.pusher import ArchivePusher
 from ansible_collections.killinit.zot.plugins.module_utils._push.run import run as push
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError

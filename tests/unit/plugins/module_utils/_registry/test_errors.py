@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._registry import errors, tools
+from ansible_collections.killinit.zot.plugins.module_utils._push.pusher import skopeo_message
+from ansible_collections.killinit.zot.plugins.module_utils._registry import errors
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import crane_message
 
 OUTPUTS: list[dict[str, t.Any]] = json.loads((Path(__file__).parents[3] / "captured.json").read_text(encoding="utf-8"))[
     "outputs"
@@ -33,7 +35,7 @@ def outputs(*, fooling: bool) -> list[t.Any]:
 
 def message(output: dict[str, t.Any]) -> str:
     """What the runner finds in it, and has classified."""
-    of_tool = tools.skopeo_message if output["tools"][0].startswith("skopeo") else tools.crane_message
+    of_tool = skopeo_message if output["tools"][0].startswith("skopeo") else crane_message
     return of_tool(output["stderr"])
 
 

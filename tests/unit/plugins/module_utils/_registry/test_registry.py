@@ -17,8 +17,9 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.image import Ima
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry import registry as registry_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
+from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry, crane_lines
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
+from ansible_collections.killinit.zot.tests.unit.conftest import CAPTURED
 from ansible_collections.killinit.zot.tests.unit.web_registry import WebRegistry
 from ansible_collections.killinit.zot.tests.unit.web_server import WebServer, running
 
@@ -360,3 +361,20 @@ class TestOverHttp:
         assert manifest is not None
         assert manifest.digest == digest
         assert [command[1] for command in fake.commands] == ["manifest"]
+
+
+@pytest.mark.parametrize(
+    ("stdout", "expected"),
+    [
+        *(
+            pytest.param(each["stdout"].encode(), each["stdout"].split(), id=each["tool"])
+            for each in CAPTURED["successes"]
+            if each["command"] == "crane ls"
+        ),
+        pytest.param(b"", [], id="no tag at all"),
+        pytest.param(b"latest\n", ["latest"], id="one"),
+        pytest.param(b"\xff\n", ["\ufffd"], id="no text"),
+    ],
+)
+def test_crane_lines(stdout: bytes, expected: list[str]) -> None:
+    assert crane_lines(stdout) == expected

@@ -17,7 +17,13 @@ import pytest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session, open_task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import (
+    Options,
+    Session,
+    crane_message,
+    open_task,
+)
+from ansible_collections.killinit.zot.tests.unit.conftest import captured_outputs
 
 HOST = "127.0.0.1:5000"
 APP = Reference(HOST, "demo/app", "1")
@@ -127,3 +133,50 @@ class TestEnvironment:
         """crane copies a large image faster with it. Go uses the last setting of a name."""
         monkeypatch.setenv("GODEBUG", "netdns=go,http2client=1")
         assert variables()["GODEBUG"] == "http2client=0,netdns=go,http2client=1"
+
+
+@pytest.mark.parametrize("output", captured_outputs("crane"))
+def test_crane_message_of_captured_output(output: dict[str, t.Any]) -> None:
+    """A piece of the line that begins with Error; no line that crane prints on its way."""
+    message = crane_message(output["stderr"])
+    assert message
+    assert message in output["stderr"].partition("Error: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("stderr", "expected"),
+    [
+        pytest.param(
+            "2026/11/23 12:00:00 HEAD request failed, falling back on GET\nError: GET https://h: gone\n",
+            "GET https://h: gone",
+            id="noise before",
+        ),
+        pytest.param(
+            'Error: Get "https://h:1/v2/": connection refused; Get "http://h:1/v2/": connection refused',
+            'Get "https://h:1/v2/": connection refused',
+            id="HTTPS and then HTTP",
+        ),
+        pytest.param(
+            "Error: GET https://h/v2/: status code 429; GET http://h/v2/: status code 400 Bad Request: Client sent an"
+            " HTTP request to an HTTPS server.\n\n",
+            "GET https://h/v2/: status code 429",
+            id="HTTPS is spoken there",
+        ),
+        pytest.param(
+            'Error: Get "https://h/v2/": http: server gave HTTP response to HTTPS client; GET http://h/v2/: status'
+            " code 503",
+            "GET http://h/v2/: status code 503",
+            id="HTTP is spoken there",
+        ),
+        pytest.param(
+            'Error: Get "https://h/v2/": http: server gave HTTP response to HTTPS client; Get "http://h/v2/":'
+            " proxyconnect tcp: dial tcp 127.0.0.1:1: connect: connection refused",
+            'Get "https://h/v2/": http: server gave HTTP response to HTTPS client',
+            id="HTTP was not let through",
+        ),
+        pytest.param("panic: x\n\ngoroutine 1", "goroutine 1", id="no Error line"),
+        pytest.param("", "", id="nothing"),
+    ],
+)
+def test_crane_message(stderr: str, expected: str) -> None:
+    assert crane_message(stderr) == expected

@@ -170,7 +170,7 @@ class World:
 
 @pytest.fixture(autouse=True)
 def _known_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_stamp", lambda: "2026-11-24T12:00:00Z")
+    monkeypatch.setattr(run, "now_text", lambda: "2026-11-24T12:00:00Z")
 
 
 POLICIES = ["Always", "IfNotPresent"]

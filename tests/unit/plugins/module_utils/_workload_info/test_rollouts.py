@@ -8,8 +8,8 @@ import typing as t
 
 import pytest
 
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import name_of
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.selection import Selection
 from ansible_collections.killinit.zot.plugins.module_utils._workload_info.rollouts import (
     RESTARTED_AT,
     Rollout,

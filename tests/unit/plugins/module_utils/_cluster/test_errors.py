@@ -11,7 +11,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.limits import time_limit
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import time_limit
 
 
 def start_slowly() -> None:
