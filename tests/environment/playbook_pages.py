@@ -20,6 +20,13 @@ from antsibull_docs_parser.rst import to_rst_plain
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "docs" / "docsite" / "rst"
+# What a playbook accepts, because several playbooks can have one file of variables, but ignores or refuses.
+IGNORED = {
+    "prune": "zot_publish_.*",  # but the host, which guide_playbooks.rst describes
+    "rollback": "zot_publish_(?!images$|tags$|keep_previous$).*",
+    "rotate": "zot_pull_secret_(repair|expires_within|fail)",
+    "verify": "zot_pull_secret_(repair|username|password|force)",
+}
 LABEL = "ansible_collections.killinit.zot.docsite"
 HEADER = "\n".join(["..", *(f"  {line[2:]}" for line in Path(__file__).read_text(encoding="utf-8").splitlines()[:3])])
 
@@ -51,6 +58,13 @@ def roles(playbook: str) -> set[str]:
     return set(re.findall(r"_role:\n +name: killinit\.zot\.(\w+)", text))
 
 
+def settable(playbook: str, variable: str) -> bool:
+    """Whether the variable of a role has an effect on a playbook: the playbook sets some of them itself."""
+    text = (ROOT / "playbooks" / f"{playbook}.yml").read_text(encoding="utf-8")
+    ignored = re.fullmatch(IGNORED.get(playbook, ""), variable)
+    return not ignored and not re.search(rf"^ +{variable}:", text, re.MULTILINE)
+
+
 def role_variables(role: str) -> dict[str, Any]:
     """The options of a role that only this role has."""
     path = ROOT / "roles" / role / "meta" / "argument_specs.yml"
@@ -75,9 +89,8 @@ def _page(name: str, page: dict[str, Any]) -> str:
     rows += [
         (variable, _role_text(option if prefix in roles(name) else {**option, "required": False}))
         for prefix in prefixes(name)
-        # Of zot_publish, the playbook prune only uses the host, which guide_playbooks.rst describes.
-        if (name, prefix) != ("prune", "zot_publish")
         for variable, option in role_variables(prefix).items()
+        if settable(name, variable)
     ]
     if rows:
         lines += [".. list-table::", "   :header-rows: 1", "   :widths: 35 65", "", "   * - Variable", "     - Meaning"]
