@@ -53,7 +53,7 @@ options:
       - A container names another revision if this list has a reference of the same repository whose tag is different
         but has the same form. All tags of 7 to 40 hexadecimal digits, for example C(3f2c1ab), have the same form. Other
         tags have the same form if only their numbers differ, for example C(1.4.1) and C(1.4.2). A tag without digits,
-        for example C(stable), is never a revision, and beside C(1.4.2) in this list C(1.4) is none.
+        for example C(stable), is never a revision. If this list has C(1.4.2), C(1.4) is not a revision.
       - A workload with zero replicas and a CronJob are assessed by their template.
     type: list
     elements: raw

@@ -65,13 +65,19 @@ def settable(playbook: str, variable: str) -> bool:
     return not ignored and not re.search(rf"^ +{variable}:", text, re.MULTILINE)
 
 
-def role_variables(role: str) -> dict[str, Any]:
-    """The options of a role that only this role has."""
+def role_variables(playbook: str, prefix: str) -> dict[str, Any]:
+    """The variables with the name of a role, as the roles describe them that the playbook runs."""
+    found = {name: {**option, "required": False} for name, option in _options(prefix).items()}
+    for role in sorted(roles(playbook)):
+        found |= {name: option for name, option in _options(role).items() if name in found}
+    return {name: option for name, option in found.items() if name.startswith(f"{prefix}_")}
+
+
+def _options(role: str) -> dict[str, Any]:
     path = ROOT / "roles" / role / "meta" / "argument_specs.yml"
     if not path.exists():
         return {}
-    options = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
-    return {name: option for name, option in options.items() if name.startswith(f"{role}_")}
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"])
 
 
 def _page(name: str, page: dict[str, Any]) -> str:
@@ -87,9 +93,9 @@ def _page(name: str, page: dict[str, Any]) -> str:
     lines += ["What it prints", "--------------", "", *_text(page["prints"]), "", "Variables", "---------", ""]
     rows = [(variable, _text(text)) for variable, text in page.get("variables", {}).items()]
     rows += [
-        (variable, _role_text(option if prefix in roles(name) else {**option, "required": False}))
+        (variable, _role_text(option))
         for prefix in prefixes(name)
-        for variable, option in role_variables(prefix).items()
+        for variable, option in role_variables(name, prefix).items()
         if settable(name, variable)
     ]
     if rows:
