@@ -23,7 +23,7 @@ CAPTIONS = {
     "docsite/guide_compatibility": "Background",
 }
 KINDS = {"module": "Modules", "filter": "Filters", "lookup": "Lookups", "role": "Roles"}
-NAME = re.compile(r'<span class="(?:pre|std[^"]*)">[^<]+')
+NAME = re.compile(r'<(?:h1|span class="(?:pre|std[^"]*)")>[^<]+')
 IMAGE = re.compile(r'(?<!">)<img [^>]*src="([^"]+)"[^>]*>')
 TOCTREE = re.compile(r"^\.\. toctree::\n((?:    :.*\n)+)\n((?:    \S+\n)+)", re.MULTILINE)
 

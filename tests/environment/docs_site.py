@@ -39,7 +39,7 @@ html_css_files = ["pages.css"]
 STYLE = """
 /* The index page has headings instead of the captions that the sidebar shows. */
 .rst-content .toctree-wrapper > .caption { display: none }
-/* Long names break only in the tables of a phone. */
+/* Long names break only on a phone, in titles and tables. */
 wbr { display: none }
 @media (max-width: 768px) {
   /* On a phone, cells of tables wrap and are as narrow as their words, so that most tables fit. */
@@ -48,7 +48,7 @@ wbr { display: none }
   .rst-content table.docutils:not(.ansible-option-table) :is(a, code) { overflow-wrap: break-word; white-space: normal }
   .rst-content table.docutils:not(.ansible-option-table) code { border: 0; padding: 0 }
   .rst-content table.docutils:not(.ansible-option-table) col { width: auto !important }
-  .rst-content table.docutils:not(.ansible-option-table) wbr { display: inline }
+  .rst-content :is(h1, table.docutils:not(.ansible-option-table)) wbr { display: inline }
   /* Lines of YAML and of columns do not wrap, and images keep the size at which their text is readable: both scroll. */
   .rst-content div[class^="highlight"] pre { white-space: pre; overflow-x: auto }
   .rst-content a.image-reference { display: block; overflow-x: auto }
