@@ -32,8 +32,8 @@ options:
     default: fail
   max_severity_ignore:
     description:
-      - The exceptions from O(max_severity), with the keys C(id), C(reason), and C(expires) for the last day. See
-        O(killinit.zot.zot_vulnerability_info#module:ignore).
+      - The exceptions from O(max_severity), with the keys C(id), C(reason), and C(expires) for the last day, as
+        the option C(ignore) of M(killinit.zot.zot_vulnerability_info).
     type: list
     elements: dict
     default: []

@@ -17,7 +17,7 @@ description:
     C(unknown) for a tag with an error.
 options:
   _input:
-    description: RV(killinit.zot.zot_image_info#module:images), or RV(killinit.zot.zot_push#module:tags).
+    description: The result C(images) of M(killinit.zot.zot_image_info), or C(tags) of M(killinit.zot.zot_push).
     type: list
     elements: dict
     required: true

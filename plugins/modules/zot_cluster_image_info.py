@@ -194,8 +194,7 @@ records:
       returned: always
     images:
       description: >-
-        The images before and after the change, as in
-        RV(killinit.zot.zot_workload_info#module:workloads[].record).
+        The images before and after the change, as in C(record) of a workload of M(killinit.zot.zot_workload_info).
       type: list
       elements: dict
       returned: always

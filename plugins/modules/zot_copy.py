@@ -270,7 +270,7 @@ images:
 moved:
   description:
     - The tags of the destination that moved, and after them the tags of O(keep_previous) that moved.
-    - RV(killinit.zot.zot_tag#module:moved) describes how to undo the moves. The copied contents are kept.
+    - M(killinit.zot.zot_tag) describes under C(moved) how to undo the moves. The copied contents are kept.
   type: list
   elements: dict
   returned: always

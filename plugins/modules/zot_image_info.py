@@ -22,6 +22,7 @@ extends_documentation_fragment:
 attributes:
   diff_mode:
     support: N/A
+    description: Changes nothing.
 options:
   images:
     description:

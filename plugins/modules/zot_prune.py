@@ -95,8 +95,8 @@ options:
     default: false
   in_use:
     description:
-      - Digests and references that are in use, usually RV(killinit.zot.zot_cluster_image_info#module:digests) and the
-        references in RV(killinit.zot.zot_cluster_image_info#module:images) of all clusters.
+      - Digests and references that are in use, usually C(digests) and the references in C(images) that
+        M(killinit.zot.zot_cluster_image_info) returns for all clusters.
       - The digest of an index, of one of its members or of a configuration keeps every revision that contains it. A
         reference by tag keeps the revision of this tag, whatever its digest.
       - An empty list is an error. If the option is not set, no image counts as in use.
@@ -253,7 +253,7 @@ kept:
   contains: *tag
 undo:
   description:
-    - The value of O(killinit.zot.zot_tag#module:images) that restores the removed tags.
+    - The value of the option C(images) of M(killinit.zot.zot_tag) that restores the removed tags.
     - A tag is also listed if its removal failed and may nevertheless have happened.
     - If an image does not exist any more, M(killinit.zot.zot_tag) fails and restores no tag. Remove its entry.
     - Zot treats a restored tag as new, so O(keep_last) counts its revision among the newest.

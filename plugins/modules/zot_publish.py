@@ -63,7 +63,7 @@ options:
         type: dict
       archive:
         description:
-          - The archive of an image, in a format of O(killinit.zot.zot_push#module:archive).
+          - The archive of an image, in a format that M(killinit.zot.zot_push) reads.
           - An archive with one platform is published without an index. Each platform of an archive with several
             platforms gets the tag C(REVISION-ARCHITECTURE), and the index of all platforms gets the tag of the
             revision.

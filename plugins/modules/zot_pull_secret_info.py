@@ -52,7 +52,7 @@ options:
   expires_within:
     description:
       - Warn if the API key in the secret expires within this time, for example V(14d). The units are V(m), V(h), V(d)
-        and V(w). This is possible only for a key that RV(key) returns.
+        and V(w). The module only knows when a key expires that M(killinit.zot.zot_pull_secret_key) has written.
     type: raw
   repair_username:
     description:

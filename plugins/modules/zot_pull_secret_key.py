@@ -17,10 +17,10 @@ description:
   - A new key is created, written into the pull secret as M(killinit.zot.zot_pull_secret) does, and used as the pods use
     it. Only then the other keys of this pull secret are revoked. If the task is interrupted anywhere, the pods can
     pull, and the next run finishes.
-  - The key is used twice. Every image that the workloads need is requested with the pull secret, see
-    M(killinit.zot.zot_pull_secret_info). And the keys are listed with the key itself, since an entry for a single
-    repository may have another password. If no workload uses the registry, this is the only use, see
-    RV(secrets[].proof).
+  - The new key is tested twice. The images that the workloads need are requested with the pull secret, as
+    M(killinit.zot.zot_pull_secret_info) does. The keys of the user are listed with the new key, because an entry for a
+    single repository may have another password. If no workload uses the registry, only the second test is possible.
+    RV(secrets[].proof) has the result.
   - Each pull secret has keys with its own label. The label names the namespace, the secret and the cluster.
   - A namespace that fails keeps its key, and the other namespaces are still renewed. The task fails at its end. If the
     registry or the cluster does not answer, no further namespace is tried.
@@ -87,7 +87,8 @@ options:
     elements: raw
     default: []
   force:
-    description: Whether to change a secret that something else manages, as M(killinit.zot.zot_pull_secret) has it.
+    description: >-
+      Whether to change a secret that something else manages, as the option C(force) of M(killinit.zot.zot_pull_secret).
     type: bool
     default: false
 seealso:
@@ -166,8 +167,8 @@ secrets:
       sample: "2026-11-30T10:00:03Z"
     proof:
       description:
-        - How the key was used before other keys were revoked. V(images), every image that the workloads need was
-          requested. V(registry), no workload uses the registry, so that only the registry itself was requested.
+        - How the key was used before other keys were revoked. V(images) means that every image that the workloads
+          need was requested. V(registry) means that no workload uses the registry, so only the registry was requested.
         - V(null) if the task did not need a proof.
       type: str
       sample: images

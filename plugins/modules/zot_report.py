@@ -59,12 +59,12 @@ options:
         elements: str
         default: []
       images:
-        description: RV(killinit.zot.zot_cluster_image_info#module:images).
+        description: The result C(images) of M(killinit.zot.zot_cluster_image_info).
         type: list
         elements: dict
         default: []
       at_risk:
-        description: RV(killinit.zot.zot_cluster_image_info#module:at_risk).
+        description: The result C(at_risk) of M(killinit.zot.zot_cluster_image_info).
         type: list
         elements: str
         default: []
@@ -74,7 +74,7 @@ options:
         elements: str
         default: []
       workloads:
-        description: RV(killinit.zot.zot_workload_info#module:workloads) of each namespace.
+        description: The result C(workloads) of M(killinit.zot.zot_workload_info) for each namespace.
         type: dict
         default: {}
   newest:

@@ -30,6 +30,7 @@ extends_documentation_fragment:
 attributes:
   diff_mode:
     support: N/A
+    description: Changes nothing.
 options:
   images:
     description:
@@ -140,7 +141,8 @@ references:
   sample:
     - oci.killinit.cc/openclaw/openclaw:3f2c1ab
 moves:
-  description: The tags to move, as the value of O(killinit.zot.zot_tag#module:images). Empty if there are RV(problems).
+  description: >-
+    The tags to move, as the option C(images) of M(killinit.zot.zot_tag) accepts them. Empty if there are RV(problems).
   type: list
   elements: dict
   returned: success

@@ -53,7 +53,7 @@ options:
       - A container names another revision if this list has a reference of the same repository whose tag is different
         but has the same form. All tags of 7 to 40 hexadecimal digits, for example C(3f2c1ab), have the same form. Other
         tags have the same form if only their numbers differ, for example C(1.4.1) and C(1.4.2). A tag without digits,
-        for example C(stable), is never a revision, and beside C(1.4.2) in this list C(1.4) is none.
+        for example C(stable), is never a revision. If this list has C(1.4.2), C(1.4) is not a revision.
       - A workload with zero replicas and a CronJob are assessed by their template.
     type: list
     elements: raw
@@ -161,7 +161,9 @@ problems:
   elements: str
   returned: success
   sample:
-    - "deployment/openclaw: container openclaw runs sha256:88d37ded802a, but …/openclaw:latest means sha256:4c553b9"
+    - >-
+      deployment/openclaw: container openclaw runs sha256:88d37ded802a, but oci.killinit.cc/openclaw/openclaw:latest
+      means sha256:4c553b9ea325 now
 unverified:
   description: >-
     A sentence for each image that cannot be verified by its digest, for example of an image volume, of a CronJob, or of
@@ -231,7 +233,9 @@ workloads:
       description: The reason for the status.
       type: str
       returned: always
-      sample: "container openclaw runs sha256:88d37ded802a, but …/openclaw:latest means sha256:4c553b9ea325 now"
+      sample: >-
+        container openclaw runs sha256:88d37ded802a, but oci.killinit.cc/openclaw/openclaw:latest means
+        sha256:4c553b9ea325 now
     problem:
       description: The sentence of this workload in RV(problems); null if it has no problem.
       type: str
@@ -288,7 +292,7 @@ workloads:
       sample:
         apiVersion: apps/v1
         kind: Deployment
-        metadata: {name: openclaw, namespace: openclaw, annotations: {killinit.zot/release: '{"revision": …}'}}
+        metadata: {name: openclaw, namespace: openclaw, annotations: {killinit.zot/release: '{"revision": "3f2c1ab"}'}}
         spec: {template: {metadata: {annotations: {kubectl.kubernetes.io/restartedAt: "2026-11-25T12:00:00Z"}}}}
     changes:
       description: The images that RV(workloads[].patch) sets, one sentence each.

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A Sphinx extension: short names in the sidebar, and an example on the page of each role.
+"""A Sphinx extension for what antsibull-docs and the theme have no option for.
 
-antsibull-docs writes the pages, and has no option for either.
+It gives short names to the sidebar, an example to the page of each role, and on a phone readable names and images.
 """
 
 from __future__ import annotations
@@ -23,12 +23,15 @@ CAPTIONS = {
     "docsite/guide_compatibility": "Background",
 }
 KINDS = {"module": "Modules", "filter": "Filters", "lookup": "Lookups", "role": "Roles"}
+NAME = re.compile(r'<(?:h1|span class="(?:pre|std[^"]*)")>[^<]+')
+IMAGE = re.compile(r'(?<!">)<img [^>]*src="([^"]+)"[^>]*>')
 TOCTREE = re.compile(r"^\.\. toctree::\n((?:    :.*\n)+)\n((?:    \S+\n)+)", re.MULTILINE)
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Change pages when Sphinx reads them."""
+    """Change pages when Sphinx reads and writes them."""
     app.connect("source-read", _change)
+    app.connect("html-page-context", _fit)
     return {"parallel_read_safe": True}
 
 
@@ -38,8 +41,13 @@ def _change(_app: Any, page: str, source: list[str]) -> None:
         source[0] = re.sub(r"^\* :ansplugin:`_.*\n", "", source[0], flags=re.MULTILINE)
     elif page.endswith("_role"):
         source[0] += _example(page.removesuffix("_role"))
-    elif page.startswith("_"):  # [INTERNAL] plugins have a page, but no place in the sidebar
-        source[0] = f":orphan:\n\n{source[0]}"
+
+
+def _fit(_app: Any, _page: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:
+    """Let a long name break between its parts, not inside a word, and let a click open an image in full size."""
+    if "body" in context:
+        body = NAME.sub(lambda name: re.sub(r"(?<=\w)([_./:=]|&#64;)(?=\w)", r"\1<wbr>", name[0]), context["body"])
+        context["body"] = IMAGE.sub(r'<a class="image-reference" href="\1">\g<0></a>', body)
 
 
 def _shorten(found: re.Match[str]) -> str:

@@ -27,8 +27,9 @@ PAGES = {
 }
 SETTINGS = """
 intersphinx_mapping = {"ansible": ("https://docs.ansible.com/projects/ansible/latest/", "../ansible.inv")}
-# Ansible reads environment variables of other plugins only; for modules this page would be empty.
-exclude_patterns = ["environment_variables.rst"]
+# Ansible reads environment variables of other plugins only; for modules this page would be empty. The plugins with an
+# underscore are internal.
+exclude_patterns = ["environment_variables.rst", "_*.rst"]
 title = html_short_title = "killinit.zot"
 sys.path.insert(0, TESTS)
 extensions.append("environment.docs_hooks")
@@ -38,15 +39,20 @@ html_css_files = ["pages.css"]
 STYLE = """
 /* The index page has headings instead of the captions that the sidebar shows. */
 .rst-content .toctree-wrapper > .caption { display: none }
+/* Long names break only on a phone, in titles and tables. */
+wbr { display: none }
 @media (max-width: 768px) {
   /* On a phone, cells of tables wrap and are as narrow as their words, so that most tables fit. */
   .wy-table-responsive table td, .wy-table-responsive table th { white-space: normal !important }
-  .rst-content table.docutils:not(.ansible-option-table) :is(td, th) { min-width: 0; padding: 6px }
-  .rst-content table.docutils:not(.ansible-option-table) code { overflow-wrap: anywhere; white-space: normal }
+  .rst-content table.docutils:not(.ansible-option-table) :is(td, th) { min-width: 0; padding: 4px }
+  .rst-content table.docutils:not(.ansible-option-table) :is(a, code) { overflow-wrap: break-word; white-space: normal }
+  .rst-content table.docutils:not(.ansible-option-table) code { border: 0; padding: 0 }
+  .rst-content table.docutils:not(.ansible-option-table) col { width: auto !important }
+  .rst-content :is(h1, table.docutils:not(.ansible-option-table)) wbr { display: inline }
   /* Lines of YAML and of columns do not wrap, and images keep the size at which their text is readable: both scroll. */
   .rst-content div[class^="highlight"] pre { white-space: pre; overflow-x: auto }
   .rst-content a.image-reference { display: block; overflow-x: auto }
-  .rst-content a.image-reference img { min-width: 640px; max-width: none }
+  .rst-content a.image-reference img { max-width: none }
 }
 """
 

@@ -20,6 +20,13 @@ from antsibull_docs_parser.rst import to_rst_plain
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "docs" / "docsite" / "rst"
+# What a playbook accepts, because several playbooks can have one file of variables, but ignores or refuses.
+IGNORED = {
+    "prune": "zot_publish_.*",  # but the host, which guide_playbooks.rst describes
+    "rollback": "zot_publish_(?!images$|tags$|keep_previous$).*",
+    "rotate": "zot_pull_secret_(repair|expires_within|fail)",
+    "verify": "zot_pull_secret_(repair|username|password|force)",
+}
 LABEL = "ansible_collections.killinit.zot.docsite"
 HEADER = "\n".join(["..", *(f"  {line[2:]}" for line in Path(__file__).read_text(encoding="utf-8").splitlines()[:3])])
 
@@ -51,13 +58,26 @@ def roles(playbook: str) -> set[str]:
     return set(re.findall(r"_role:\n +name: killinit\.zot\.(\w+)", text))
 
 
-def role_variables(role: str) -> dict[str, Any]:
-    """The options of a role that only this role has."""
+def settable(playbook: str, variable: str) -> bool:
+    """Whether the variable of a role has an effect on a playbook: the playbook sets some of them itself."""
+    text = (ROOT / "playbooks" / f"{playbook}.yml").read_text(encoding="utf-8")
+    ignored = re.fullmatch(IGNORED.get(playbook, ""), variable)
+    return not ignored and not re.search(rf"^ +{variable}:", text, re.MULTILINE)
+
+
+def role_variables(playbook: str, prefix: str) -> dict[str, Any]:
+    """The variables with the name of a role, as the roles describe them that the playbook runs."""
+    found = {name: {**option, "required": False} for name, option in _options(prefix).items()}
+    for role in sorted(roles(playbook)):
+        found |= {name: option for name, option in _options(role).items() if name in found}
+    return {name: option for name, option in found.items() if name.startswith(f"{prefix}_")}
+
+
+def _options(role: str) -> dict[str, Any]:
     path = ROOT / "roles" / role / "meta" / "argument_specs.yml"
     if not path.exists():
         return {}
-    options = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
-    return {name: option for name, option in options.items() if name.startswith(f"{role}_")}
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"])
 
 
 def _page(name: str, page: dict[str, Any]) -> str:
@@ -73,11 +93,10 @@ def _page(name: str, page: dict[str, Any]) -> str:
     lines += ["What it prints", "--------------", "", *_text(page["prints"]), "", "Variables", "---------", ""]
     rows = [(variable, _text(text)) for variable, text in page.get("variables", {}).items()]
     rows += [
-        (variable, _role_text(option if prefix in roles(name) else {**option, "required": False}))
+        (variable, _role_text(option))
         for prefix in prefixes(name)
-        # Of zot_publish, the playbook prune only uses the host, which guide_playbooks.rst describes.
-        if (name, prefix) != ("prune", "zot_publish")
-        for variable, option in role_variables(prefix).items()
+        for variable, option in role_variables(name, prefix).items()
+        if settable(name, variable)
     ]
     if rows:
         lines += [".. list-table::", "   :header-rows: 1", "   :widths: 35 65", "", "   * - Variable", "     - Meaning"]

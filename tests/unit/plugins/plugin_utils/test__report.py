@@ -478,7 +478,7 @@ def test_counts_and_badges_have_words() -> None:
     low = scanned("a", finding("CVE-1", severity="low"), summary=counts)
     given = report(one, clusters=[cluster(used("a", ("shop", "job/a", "running")))], vulnerabilities=[low])
     text = render(given, "html")
-    assert "1 image, " in text
+    assert "1 image, 1 in use, " in text
     assert "+ 1 architecture tag</span>" in text
     assert '<span class="badge low">1 low</span>' in text
 
