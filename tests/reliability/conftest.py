@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from integration.support import Module, Playbook
-from reliability.support import Publisher, Site, Start
+from reliability.support import Publisher, Site, Start, tools_of, wait_until
 
 from environment import faults
 from environment import registry as registries
@@ -50,10 +50,11 @@ def shared_proxy(registry: Registry) -> Iterator[Proxy]:
 
 @pytest.fixture
 def proxy(shared_proxy: Proxy) -> Iterator[Proxy]:
-    """The proxy, with no fault before the test and none after it."""
+    """The proxy, with no fault before the test, and no fault and no tool after it."""
     shared_proxy.set()
     yield shared_proxy
     shared_proxy.set()
+    wait_until(lambda: not tools_of(shared_proxy.host), "the tools of this test end")
 
 
 @pytest.fixture
