@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.support import Module, Playbook
+from integration.support import Module
 from reliability.support import Publisher, Site, Start, tools_of, wait_until
 
 from environment import faults
@@ -100,12 +100,11 @@ def site(
     module: Module,
     through: Module,
     start: Start,
-    playbook: Playbook,
     environment: dict[str, str],
     tmp_path: Path,
 ) -> Site:
     """What most tests need."""
-    return Site(registry, repository, proxy, module, through, start, playbook, environment, tmp_path)
+    return Site(registry, repository, proxy, module, through, start, environment, tmp_path)
 
 
 @pytest.fixture
