@@ -9,10 +9,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -267,42 +269,33 @@ def mine(other: WebServer) -> Iterator[WebServer]:
 
 LOOKUP = "{{ lookup('killinit.zot.digest', 'app:1', retries=0) }}"
 COPY = {"repository": "app", "tags": ["1"], "source_repository": "app", "retries": 0}
+# Tasks that read `app` from the registry OTHER, with the account of the registry MINE in the environment.
+ELSEWHERE: dict[str, dict[str, Any]] = {
+    "option": image_info(images=["app:1"], registry="OTHER"),
+    "variable": {**image_info(images=["app:1"]), "vars": {"zot_registry": "OTHER"}},
+    "variable_and_alias": {
+        **image_info(images=["app:1"]),
+        "vars": {"zot_registry": "OTHER", "zot_registry_aliases": ["MINE"]},
+    },
+    "alias": image_info(images=["OTHER/app:1"], registry_aliases=["OTHER"]),
+    "redirect": image_info(images=["app:1"]),
+    "lookup_with_a_variable": {"ansible.builtin.debug": {"msg": LOOKUP}, "vars": {"zot_registry": "OTHER"}},
+    "lookup_of_a_reference": {"ansible.builtin.debug": {"msg": LOOKUP.replace("app:1", "OTHER/app:1")}},
+    "lookup_with_an_option": {"ansible.builtin.debug": {"msg": LOOKUP.replace("retries", "registry='OTHER', retries")}},
+    "source_of_a_copy": {"killinit.zot.zot_copy": {**COPY, "source_registry": "OTHER"}},
+    "destination_of_a_copy": {"killinit.zot.zot_copy": {**COPY, "registry": "OTHER", "source_registry": "MINE"}},
+}
 
 
-@pytest.mark.parametrize(
-    "task",
-    [
-        image_info(images=["app:1"], registry="OTHER"),
-        {**image_info(images=["app:1"]), "vars": {"zot_registry": "OTHER"}},
-        {**image_info(images=["app:1"]), "vars": {"zot_registry": "OTHER", "zot_registry_aliases": ["MINE"]}},
-        image_info(images=["OTHER/app:1"], registry_aliases=["OTHER"]),
-        image_info(images=["app:1"]),  # the redirect
-        {"ansible.builtin.debug": {"msg": LOOKUP}, "vars": {"zot_registry": "OTHER"}},
-        {"ansible.builtin.debug": {"msg": LOOKUP.replace("app:1", "OTHER/app:1")}},
-        {"ansible.builtin.debug": {"msg": LOOKUP.replace("retries", "registry='OTHER', retries")}},
-        {"killinit.zot.zot_copy": {**COPY, "source_registry": "OTHER"}},
-        {"killinit.zot.zot_copy": {**COPY, "registry": "OTHER", "source_registry": "MINE"}},
-    ],
-    ids=[
-        "option",
-        "variable",
-        "variable and alias",
-        "alias",
-        "redirect",
-        "lookup with a variable",
-        "lookup of a reference",
-        "lookup with an option",
-        "source of a copy",
-        "destination of a copy",
-    ],
-)
-def test_the_account_goes_to_no_other_registry(
-    task: dict[str, Any], run: Run, mine: WebServer, other: WebServer
-) -> None:
-    named = json.loads(json.dumps(task).replace("OTHER", other.host).replace("MINE", mine.host))
+def test_the_account_goes_to_no_other_registry(run: Run, mine: WebServer, other: WebServer) -> None:
+    """Each task sends requests there, which have the name of its repository."""
+    tasks = [json.loads(json.dumps(task).replace("app", name)) for name, task in ELSEWHERE.items()]
+    named = json.loads(json.dumps(tasks).replace("OTHER", other.host).replace("MINE", mine.host))
     env = {"ZOT_REGISTRY": mine.host, "ZOT_USERNAME": "ci", "ZOT_PASSWORD": SECRET}
-    found = run(named, env=env)
+    found = run(*named, env=env)
     assert set(other.credentials) == {None}, other.requests
+    paths = " ".join(unquote(each.path) for each in other.requests)
+    assert not [name for name in ELSEWHERE if not re.search(rf"\b{name}\b", paths)], paths
     assert SECRET not in json.dumps(found)
 
 

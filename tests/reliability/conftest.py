@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.support import Module, Playbook
-from reliability.support import Publisher, Site, Start
+from integration.support import Module
+from reliability.support import Publisher, Site, Start, tools_of, wait_until
 
 from environment import faults
 from environment import registry as registries
@@ -50,10 +50,11 @@ def shared_proxy(registry: Registry) -> Iterator[Proxy]:
 
 @pytest.fixture
 def proxy(shared_proxy: Proxy) -> Iterator[Proxy]:
-    """The proxy, with no fault before the test and none after it."""
+    """The proxy, with no fault before the test, and no fault and no tool after it."""
     shared_proxy.set()
     yield shared_proxy
     shared_proxy.set()
+    wait_until(lambda: not tools_of(shared_proxy.host), "the tools of this test end")
 
 
 @pytest.fixture
@@ -99,12 +100,11 @@ def site(
     module: Module,
     through: Module,
     start: Start,
-    playbook: Playbook,
     environment: dict[str, str],
     tmp_path: Path,
 ) -> Site:
     """What most tests need."""
-    return Site(registry, repository, proxy, module, through, start, playbook, environment, tmp_path)
+    return Site(registry, repository, proxy, module, through, start, environment, tmp_path)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from integration.support import Module, Playbook
+from integration.support import Module
 
 from environment.faults import Fault, Proxy
 from environment.images import write_archive
@@ -104,7 +104,6 @@ class Site:
     module: Module  # at the registry
     through: Module  # by way of the proxy
     start: Start
-    playbook: Playbook
     environment: dict[str, str]
     directory: Path
 

@@ -9,16 +9,12 @@ In every case the result is correct, the next run finishes the work, and no writ
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from integration.support import Module, Tools, recap
+from integration.support import Module, Tools
 from reliability.support import Site, archive, require_correct_result, tags_in, tools_of
 
 from environment.faults import Fault
@@ -127,13 +123,9 @@ CASES = [
 class Work:
     """What one of the four has to do: two architectures or one, to the tags 1 and latest."""
 
-    def __init__(
-        self, who: str, repository: str, directory: Path, playbook: Callable[..., CompletedProcess[str]]
-    ) -> None:
+    def __init__(self, who: str, repository: str, directory: Path) -> None:
         self.who = who
         self.repository = repository
-        self.directory = directory
-        self._playbook = playbook
         self.archives = {
             each: str(archive(directory / f"{each}.tar", architecture=each, size=1_000_000))
             for each in ("amd64", "arm64")
@@ -147,46 +139,25 @@ class Work:
 
     def run(self, module: Module, **more: Any) -> Result:
         """Do it, and give the result."""
-        if self.who == "zot_publish":
-            return self._publish({**SHORT, **more})
         wanted: dict[str, Any] = {"repository": self.repository, "tags": ["1", "latest"]}
         if self.who == "zot_push":
             wanted["archive"] = self.archives["amd64"]
         elif self.who == "zot_index":
             wanted["manifests"] = ["amd64", "arm64"]
+        elif self.who == "zot_publish":
+            images = [{"repository": self.repository, "archives": self.archives}]
+            wanted = {"revision": "1", "images": images}
         else:
             wanted = {"images": [f"{self.repository}:1"], "repositories": [self.repository]}
         return module(self.who, **{**SHORT, **more, **wanted})
-
-    def _publish(self, short: dict[str, int]) -> Result:
-        modules = ("zot_publish", "zot_push", "zot_index", "zot_image_info")
-        play = {
-            "hosts": "localhost",
-            "gather_facts": False,
-            "module_defaults": {f"killinit.zot.{name}": short for name in modules},
-            "roles": ["killinit.zot.zot_publish"],
-        }
-        path = self.directory / "play.yml"
-        path.write_text(json.dumps([play]))
-        images = [{"repository": self.repository, "archives": self.archives}]
-        done = self._playbook(path, zot_publish_revision="1", zot_publish_images=images)
-        output = done.stdout + done.stderr
-        assert "MODULE FAILURE" not in output
-        assert "Traceback" not in output
-        # One task fails, alone or as one of a loop.
-        found = re.search(r"^(?:fatal|failed): .*?=> (\{.*?\n?\})$", output, re.MULTILINE | re.DOTALL)
-        result = json.loads(found[1]) if found else {}
-        return {**result, "failed": done.returncode != 0, "changed": recap(done)["changed"] > 0}
 
 
 @pytest.mark.parametrize(("who", "place", "name", "lasting"), CASES)
 def test_fault(site: Site, who: str, place: str, name: str, lasting: bool, tmp_path: Path) -> None:
     """The run ends as expected, with a right result; the next run does the rest of the work, and nothing else."""
     registry, repository, proxy, module, through = site.registry, site.repository, site.proxy, site.module, site.through
-    environment, playbook = site.environment, site.playbook
-    environment |= {"ZOT_REGISTRY": proxy.host, "ZOT_CA_PATH": str(proxy.ca)}
     kind = KINDS[name]
-    work = Work(who, repository, tmp_path, playbook)
+    work = Work(who, repository, tmp_path)
     work.prepare(module)
     before = tags_in(registry, repository)
 
@@ -212,7 +183,7 @@ def test_fault(site: Site, who: str, place: str, name: str, lasting: bool, tmp_p
     assert again["changed"] == (after != between)
     written = {request.path.rpartition("/")[2] for request in registry.requests()[start:] if request.method == "PUT"}
     assert not {tag for tag, digest in between.items() if after[tag] == digest} & written
-    if not again["changed"] or who == "zot_publish":  # a test without faults covers the role
+    if not again["changed"]:
         return
     start = len(registry.requests())
     assert work.run(through)["changed"] is False
@@ -225,9 +196,8 @@ def test_fault(site: Site, who: str, place: str, name: str, lasting: bool, tmp_p
 def test_lost_answer_where_no_tag_may_move(site: Site, who: str, place: str, lasting: bool, tmp_path: Path) -> None:
     """crane repeats the write, and the registry denies it. The tag exists nevertheless."""
     registry, repository, proxy, module, through = site.registry, site.repository, site.proxy, site.module, site.through
-    playbook = site.playbook
     repository = f"immutable/{repository}"
-    work = Work(who, repository, tmp_path, playbook)
+    work = Work(who, repository, tmp_path)
     work.prepare(module)
     before, start = tags_in(registry, repository), len(registry.requests())
     proxy.set(Fault("lost", PLACES[who][place], times=None if lasting else 1))

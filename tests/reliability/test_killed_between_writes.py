@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from integration.support import Bare, Module
-from reliability.support import Site, archive, tags_in, wait_until
+from reliability.support import Site, archive, tags_in, tools_of, wait_until
 
 from environment.faults import Fault
 
@@ -56,7 +56,7 @@ def test_every_point(site: Site, case: str, template: str, bare: Bare, tmp_path:
     undisturbed = prepared(0)
     assert module(name, repository=undisturbed, **options)["changed"] is True
     for number in range(1, writes + 2):
-        repository, fault = prepared(number), Fault("stall", WRITE, after=number - 1, times=1)
+        repository, fault = prepared(number), Fault("hold", WRITE, after=number - 1, times=1)
         site.proxy.set(fault)
         process = start(name, site.proxy, repository=repository, **options).process
         wait_until(lambda: site.proxy.recorded_requests() or process.poll() is not None, "a write or the end")  # noqa: B023
@@ -65,4 +65,7 @@ def test_every_point(site: Site, case: str, template: str, bare: Bare, tmp_path:
         process.communicate(timeout=60)
         again = module(name, repository=repository, **options)
         assert (again["failed"], again["changed"]) == (False, number <= writes), again
+        # The tool of the killed module still runs. Its late write changes nothing.
+        site.proxy.set()
+        wait_until(lambda: not tools_of(site.proxy.host), "the tool of the killed module ends")
         assert tags_in(registry, repository) == tags_in(registry, undisturbed)

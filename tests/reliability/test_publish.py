@@ -139,18 +139,20 @@ def test_an_index_that_lost_an_image_is_repaired(site: Site) -> None:
     image = _build(site, "image", TWO)
     task = _task(image, site.repository)
     done = site.module("zot_publish", **task)
-    index = _published(site, site.repository)["r1"]
+    before = _published(site, site.repository)
     uploads = [tag for tag in tags_in(site.registry, site.repository) if tag.startswith("upload-")]
     options = {"repository": site.repository, "tags": uploads, "state": "absent"}
     assert site.module("zot_tag", **options)["changed"]
     other = str(archive(site.directory / "other.tar"))
     assert site.module("zot_push", repository=site.repository, archive=other, tags=["r1-amd64"])["changed"]
+    if site.registry.kind != "zot":
+        site.registry.forget(site.repository, before["r1-amd64"])
     with pytest.raises(AssertionError, match="which is gone"):
         _published(site, site.repository)
     repaired = site.module("zot_publish", **task)
     assert (repaired["failed"], repaired["changed"]) == (False, True), repaired
     tags = _published(site, site.repository)
-    assert tags["r1"] == index
+    assert tags["r1"] == before["r1"]
     _require_own(done, tags)
 
 
