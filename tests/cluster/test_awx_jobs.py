@@ -72,9 +72,11 @@ def test_every_job_template_with_its_default_answers(site: Site, tmp_path: Path)
     for name in ("report", "prune"):
         run(name)
     assert digests() == first
-    # The credential type of the account for pods sets these variables.
-    environment |= {"ZOT_PULL_USERNAME": registry.reader.username, "ZOT_PULL_PASSWORD": registry.reader.password}
-    run("rotate")
+    keys = registry.kind == "zot"
+    if keys:
+        # The credential type of the account for pods sets these variables.
+        environment |= {"ZOT_PULL_USERNAME": registry.reader.username, "ZOT_PULL_PASSWORD": registry.reader.password}
+        run("rotate")
 
     # The credential type of the source sets these variables.
     with registries.running() as source:
@@ -86,4 +88,4 @@ def test_every_job_template_with_its_default_answers(site: Site, tmp_path: Path)
         run("promote", THIRD)
     assert module("zot_image_info", images=[f"{repository}/app:{THIRD}"])["images"][0]["exists"]
     # test_prune.py runs the second job template of the playbook prune.
-    assert ran == {name for name in templates if not name.startswith("Zot ")}
+    assert ran == {name for name in templates if not name.startswith("Zot ") and (keys or name != "rotate")}

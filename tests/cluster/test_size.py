@@ -43,6 +43,7 @@ def test_thousand_pods(site: Site) -> None:
     assert found["restarted"] == ["deployment/app-42"]
     # The pods come in two pages.
     assert _lists(kubectl) - lists <= 6
-    # The digest of each tag, and for the one stale workload the manifests of its tag and of what it runs.
-    assert len(set(reads)) == IMAGES + 1
+    # The digest of each tag, and for the one stale workload the manifests of its tag and of what it runs. Without the
+    # search extension of Zot, the manifest of an image in use is read by its digest, too.
+    assert len(set(reads)) == IMAGES + (1 if registry.kind == "zot" else 2)
     assert len(reads) <= IMAGES + 4
