@@ -161,9 +161,7 @@ problems:
   elements: str
   returned: success
   sample:
-    - >-
-      deployment/openclaw: container openclaw runs sha256:88d37ded802a, but oci.killinit.cc/openclaw/openclaw:latest
-      means sha256:4c553b9ea325 now
+    - "deployment/app: container app runs sha256:88d37ded802a, but oci.killinit.cc/app:1 means sha256:4c553b9ea325 now"
 unverified:
   description: >-
     A sentence for each image that cannot be verified by its digest, for example of an image volume, of a CronJob, or of
@@ -233,9 +231,7 @@ workloads:
       description: The reason for the status.
       type: str
       returned: always
-      sample: >-
-        container openclaw runs sha256:88d37ded802a, but oci.killinit.cc/openclaw/openclaw:latest means
-        sha256:4c553b9ea325 now
+      sample: "container app runs sha256:88d37ded802a, but oci.killinit.cc/app:latest means sha256:4c553b9ea325 now"
     problem:
       description: The sentence of this workload in RV(problems); null if it has no problem.
       type: str

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "docs" / "docsite" / "rst"
 # What a playbook accepts, because several playbooks can have one file of variables, but ignores or refuses.
 IGNORED = {
+    "diagnose": "zot_pull_secret_(?!name$).*",
     "prune": "zot_publish_.*",  # but the host, which guide_playbooks.rst describes
     "rollback": "zot_publish_(?!images$|tags$|keep_previous$).*",
     "rotate": "zot_pull_secret_(repair|expires_within|fail)",
