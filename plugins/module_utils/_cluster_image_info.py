@@ -27,6 +27,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects impo
     RESOURCES,
     WORKLOADS,
     Object,
+    another_name,
     image_uses,
     name_of,
     namespace_name,
@@ -283,12 +284,9 @@ def _other_names(uses: t.Iterable[ImageInUse], tagged: _TaggedImages, query: Clu
         with contextlib.suppress(InvalidReferenceError):
             reference = Reference.parse(use.image).known_as(query.registry, query.aliases)
             if reference.registry != query.registry and use.image not in reported and tagged.has(reference):
-                text = (
-                    f"{use.namespace}/{use.owner} names {use.image}, and {query.registry} has this tag in the same"
-                    f" repository: if {reference.registry} is another name of it, add this name to"
-                    " zot_registry_aliases. Otherwise a prune can remove the image"
-                )
-                found.setdefault(reference.registry, printable(text))
+                user, host = f"{use.namespace}/{use.owner}", reference.registry
+                text = another_name(user, use.image, query.registry, "this tag", host)
+                found.setdefault(host, f"{text}. Otherwise a prune can remove the image")
     return list(found.values())
 
 

@@ -21,9 +21,10 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, most_similar
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_api import Http
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session
 from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import (
     ACCOUNT,
+    Options,
     environment_account,
     foreign_account,
     select_account,

@@ -26,7 +26,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import b
 from ansible_collections.killinit.zot.plugins.module_utils._registry import registry as registry_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session, open_task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session, open_task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import Options
 from ansible_collections.killinit.zot.tests.unit.module_arguments import module_arguments
 
 # A slow machine is no failure.

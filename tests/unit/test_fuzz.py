@@ -40,6 +40,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, classify
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import crane_lines
 from ansible_collections.killinit.zot.plugins.module_utils._registry.session import crane_message
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import Options
 
 CORPUS = Path(__file__).parent / "corpus"
 SECONDS = 10
@@ -116,7 +117,7 @@ def authfile(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "auth.json")
         path.write_bytes(data)
-        found = Credentials(folder, registry="h.example", username=None, password=None, authfile=str(path))
+        found = Credentials(folder, Options("h.example", authfile=str(path)))
         assert "hunter2" not in found.prepare("h.example", "a/b")
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import InvalidNameError
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import InvalidReferenceError, Reference
-from ansible_collections.killinit.zot.plugins.module_utils._oci.text import object_in, text_problem
+from ansible_collections.killinit.zot.plugins.module_utils._oci.text import object_in, printable, text_problem
 
 Object = t.Mapping[str, t.Any]
 
@@ -210,6 +210,14 @@ def registry_names(registry: str, aliases: t.Sequence[str]) -> t.Iterator[None]:
         yield
     finally:
         _names.pop()
+
+
+def another_name(user: str, image: str, registry: str, held: str, host: str) -> str:
+    """A sentence about a *host* that may be another name of the *registry*, which has *held* in the same repository."""
+    return printable(
+        f"{user} names {image}, and {registry} has {held} in the same repository: if {host} is another name of it, add"
+        " this name to zot_registry_aliases"
+    )
 
 
 def reference_to(image: str) -> Reference | None:

@@ -112,32 +112,24 @@ def plan_removals(
 
     *missing* are the digests of members and of subjects of which the registry has reported that they do not exist.
     """
-    by_tag = {image.tag: image for image in images if not is_upload(image.tag)}
-    groups: dict[str, list[TaggedImage]] = {}
-    for image in by_tag.values():
-        revision = rules.revisions.of(image.tag)
-        if revision is not None and not rules.reason_to_keep(revision):
-            groups.setdefault(revision, []).append(image)
-    lost = {image.tag: _lost_members(image, missing) for image in images}
-    broken = {revision for revision, group in groups.items() if any(lost[image.tag] for image in group)}
-    reasons = _reasons(groups, rules, _used(images, use), broken)
-    decisions: dict[str, Decision] = {}
-    for tag in tags:
-        if tag in by_tag and not is_attachment(tag):
-            decided = _of_image(by_tag[tag], by_tag, rules, use, reasons, broken)
-            decisions[tag] = replace(decided, missing=lost[tag])
+    plan = _Plan(images, rules, use, missing)
+    decisions = {tag: plan.of_image(tag) for tag in tags if tag in plan.by_tag and not is_attachment(tag)}
     kept_digests = _digests(decisions.values(), removed=False)
     for image in filter(lambda each: is_upload(each.tag), images):
-        decisions[image.tag] = _of_upload(image, rules, use, groups, reasons, kept_digests)
+        decisions[image.tag] = plan.of_upload(image, kept_digests)
     kept_digests, removed_digests = (_digests(decisions.values(), removed=each) for each in (False, True))
     for tag in filter(is_attachment, tags):
         subject = subject_of(tag)
         gone = subject not in kept_digests and (subject in removed_digests or subject in missing)
-        checks = (NAME, _named(tag, rules)), (IN_USE, tag in use.tags or subject in use.digests), (ATTACHMENT, not gone)
-        reason = next((name for name, applies in checks if applies), None)
-        removed = reason is None and rules.removes_revisions
-        decisions[tag] = Decision(tag, removed, reason or ATTACHMENT)
+        is_used = tag in use.tags or subject in use.digests
+        reason = _first((NAME, plan.is_named(tag)), (IN_USE, is_used), (ATTACHMENT, not gone))
+        decisions[tag] = Decision(tag, reason is None and rules.removes_revisions, reason or ATTACHMENT)
     return [decisions[tag] for tag in tags if tag in decisions]
+
+
+def _first(*reasons: tuple[str, bool]) -> str | None:
+    """The first reason that applies."""
+    return next((name for name, applies in reasons if applies), None)
 
 
 def _digests(decisions: t.Iterable[Decision], *, removed: bool) -> set[str]:
@@ -146,54 +138,8 @@ def _digests(decisions: t.Iterable[Decision], *, removed: bool) -> set[str]:
     return {digest for image in images for digest in image.digests}
 
 
-def _lost_members(image: TaggedImage, missing: t.Container[str]) -> list[str]:
-    """The members that an index has lost. A single manifest is its own member, and exists."""
-    return [each.digest for each in image.members if each.digest != image.digest and each.digest in missing]
-
-
-def _named(tag: str, rules: PruneRules) -> bool:
-    return any(pattern.fullmatch(tag) for pattern in rules.keep)
-
-
 def _uses(image: TaggedImage, use: ImagesInUse) -> bool:
     return image.tag in use.tags or not use.digests.isdisjoint(image.digests)
-
-
-def _used(images: t.Iterable[TaggedImage], use: ImagesInUse) -> ImagesInUse:
-    """*use* extended by the members of each index in use."""
-    listed = {each.digest for image in images if image.digest in use.digests for each in image.members}
-    return ImagesInUse(use.digests | listed, use.tags)
-
-
-def _reasons(
-    groups: t.Mapping[str, t.Sequence[TaggedImage]], rules: PruneRules, use: ImagesInUse, broken: t.Container[str]
-) -> dict[str, str | None]:
-    """Why each revision is kept; None for a revision that is removed.
-
-    A *broken* revision does not count as one of keep_last. It is kept, to be repaired or removed, until there are
-    enough newer ones.
-    """
-    times = {revision: _time(images) for revision, images in groups.items()}
-    intact = [time for revision, time in times.items() if time is not None and revision not in broken]
-    newest = sorted(intact, reverse=True)
-    # Revisions with the same time as the oldest of keep_last are kept, too.
-    last = newest[: rules.keep_last][-1:] if rules.keep_last else []
-    too_few = rules.keep_last is not None and len(newest) < rules.keep_last
-    found: dict[str, str | None] = {}
-    for revision, images in groups.items():
-        time = times[revision]
-        is_last = time is not None and any(time >= each for each in last)
-        applies = (
-            (NAME, any(_named(image.tag, rules) for image in images)),
-            (IN_USE, any(_uses(image, use) for image in images)),
-            (NO_RULE, not rules.removes_revisions),
-            (UNKNOWN_AGE, time is None),
-            (KEEP_LAST, is_last and revision not in broken),
-            (NEWER, time is not None and rules.newer_than is not None and time >= rules.newer_than),
-            (BROKEN, revision in broken and (is_last or too_few)),
-        )
-        found[revision] = next((name for name, is_so in applies if is_so), None)
-    return found
 
 
 def _time(images: t.Iterable[TaggedImage]) -> float | None:
@@ -203,52 +149,92 @@ def _time(images: t.Iterable[TaggedImage]) -> float | None:
     return max(known) if len(known) == len(times) else None
 
 
-def _of_image(
-    image: TaggedImage,
-    by_tag: t.Mapping[str, TaggedImage],
-    rules: PruneRules,
-    use: ImagesInUse,
-    reasons: t.Mapping[str, str | None],
-    broken: t.Container[str],
-) -> Decision:
-    tag, revision, pushed = image.tag, rules.revisions.of(image.tag), pushed_at(image)
-    always = rules.reason_to_keep(revision)
-    if revision is None or always:
-        checks = (NAME, _named(tag, rules)), (IN_USE, _uses(image, use))
-        reason = next((name for name, applies in checks if applies), always or SHARED)
-        return Decision(tag, False, reason, revision, image, pushed)
-    reason_of_revision = reasons[revision]
-    if reason_of_revision is None:
-        return Decision(tag, True, OLD, revision, image, pushed)
-    index = by_tag.get(revision)
-    # Only the index of the same revision counts: until it exists, a publish still needs the tag of the member.
-    is_member = tag != revision and index is not None and index.digest != image.digest and image.digest in index.digests
-    is_held = is_member and revision not in broken
-    if rules.untag_members and is_held and not _named(tag, rules) and not _uses(image, use):
-        return Decision(tag, True, MEMBER, revision, image, pushed, index)
-    return Decision(tag, False, reason_of_revision, revision, image, pushed)
+class _Plan:
+    """The images of a repository by tag, its revisions, and why each of them is kept."""
 
+    def __init__(
+        self, images: t.Sequence[TaggedImage], rules: PruneRules, use: ImagesInUse, missing: t.Container[str]
+    ) -> None:
+        self._rules, self._use = rules, use
+        self.by_tag = {image.tag: image for image in images if not is_upload(image.tag)}
+        self._groups: dict[str, list[TaggedImage]] = {}
+        for image in self.by_tag.values():
+            revision = rules.revisions.of(image.tag)
+            if revision is not None and not rules.reason_to_keep(revision):
+                self._groups.setdefault(revision, []).append(image)
+        # The members that an index has lost. A single manifest is its own member, and exists.
+        self._lost = {
+            image.tag: [each.digest for each in image.members if each.digest != image.digest and each.digest in missing]
+            for image in images
+        }
+        self._broken = {name for name, group in self._groups.items() if any(self._lost[each.tag] for each in group)}
+        listed = {each.digest for image in images if image.digest in use.digests for each in image.members}
+        self._reasons = self._reasons_to_keep(ImagesInUse(use.digests | listed, use.tags))
 
-def _of_upload(
-    image: TaggedImage,
-    rules: PruneRules,
-    use: ImagesInUse,
-    groups: t.Mapping[str, t.Sequence[TaggedImage]],
-    reasons: t.Mapping[str, str | None],
-    kept: t.Container[str],
-) -> Decision:
-    """The decision for an upload tag. *kept* are the digests that other tags keep.
+    def is_named(self, tag: str) -> bool:
+        """Whether the option keep names a tag."""
+        return any(pattern.fullmatch(tag) for pattern in self._rules.keep)
 
-    A publish that ended needs it no more. Zot keeps an image that loses its last tag while an index lists it.
-    """
-    revision = rules.revisions.of(uploaded_tag(image.tag))
-    # The image can be older than the tag, so the time of the push alone says nothing about the tag.
-    created = pushed_at(image) if image.tagged_at else None
-    # A publish of the revision that runs now has a newer upload tag than the revision.
-    is_removed = revision is not None and reasons.get(revision, SHARED) is None
-    since = _time(groups[revision or ""]) if is_removed else None
-    needed = created is not None and created >= rules.uploaded_before and (since is None or created > since)
-    is_used = image.tag in use.tags or (_uses(image, use) and image.digest not in kept)
-    checks = ((NAME, _named(image.tag, rules)), (IN_USE, is_used), (UNKNOWN_AGE, created is None), (UPLOAD, needed))
-    reason = next((name for name, applies in checks if applies), None)
-    return Decision(image.tag, reason is None, reason or UPLOAD, revision, image, created)
+    def _reasons_to_keep(self, use: ImagesInUse) -> dict[str, str | None]:
+        """Why each revision is kept; None for a revision that is removed. *use* has the members of each index in use.
+
+        A broken revision does not count as one of keep_last. It is kept, to be repaired or removed, until there are
+        enough newer ones.
+        """
+        rules, broken = self._rules, self._broken
+        times = {revision: _time(images) for revision, images in self._groups.items()}
+        intact = [time for revision, time in times.items() if time is not None and revision not in broken]
+        newest = sorted(intact, reverse=True)
+        # Revisions with the same time as the oldest of keep_last are kept, too.
+        last = newest[: rules.keep_last][-1:] if rules.keep_last else []
+        too_few = rules.keep_last is not None and len(newest) < rules.keep_last
+        found: dict[str, str | None] = {}
+        for revision, images in self._groups.items():
+            time = times[revision]
+            is_last = time is not None and any(time >= each for each in last)
+            found[revision] = _first(
+                (NAME, any(self.is_named(image.tag) for image in images)),
+                (IN_USE, any(_uses(image, use) for image in images)),
+                (NO_RULE, not rules.removes_revisions),
+                (UNKNOWN_AGE, time is None),
+                (KEEP_LAST, is_last and revision not in broken),
+                (NEWER, time is not None and rules.newer_than is not None and time >= rules.newer_than),
+                (BROKEN, revision in broken and (is_last or too_few)),
+            )
+        return found
+
+    def of_image(self, tag: str) -> Decision:
+        """The decision for the tag of an image."""
+        image, revision = self.by_tag[tag], self._rules.revisions.of(tag)
+        known = Decision(tag, False, SHARED, revision, image, pushed_at(image), missing=self._lost[tag])
+        is_named, is_used = self.is_named(tag), _uses(image, self._use)
+        always = self._rules.reason_to_keep(revision)
+        if revision is None or always:
+            return replace(known, reason=_first((NAME, is_named), (IN_USE, is_used)) or always or SHARED)
+        reason = self._reasons[revision]
+        if reason is None:
+            return replace(known, removed=True, reason=OLD)
+        index = self.by_tag.get(revision)
+        # Only the index of the same revision counts: until it exists, a publish still needs the tag of the member.
+        is_member = tag != revision and index and index.digest != image.digest and image.digest in index.digests
+        is_held = is_member and revision not in self._broken
+        if self._rules.untag_members and is_held and not is_named and not is_used:
+            return replace(known, removed=True, reason=MEMBER, index=index)
+        return replace(known, reason=reason)
+
+    def of_upload(self, image: TaggedImage, kept: t.Container[str]) -> Decision:
+        """The decision for an upload tag. *kept* are the digests that other tags keep.
+
+        A publish that ended needs it no more. Zot keeps an image that loses its last tag while an index lists it.
+        """
+        revision = self._rules.revisions.of(uploaded_tag(image.tag))
+        # The image can be older than the tag, so the time of the push alone says nothing about the tag.
+        created = pushed_at(image) if image.tagged_at else None
+        # A publish of the revision that runs now has a newer upload tag than the revision.
+        is_removed = revision is not None and self._reasons.get(revision, SHARED) is None
+        since, oldest = _time(self._groups[revision or ""]) if is_removed else None, self._rules.uploaded_before
+        is_needed = created is not None and created >= oldest and (since is None or created > since)
+        is_used = image.tag in self._use.tags or (_uses(image, self._use) and image.digest not in kept)
+        is_named = self.is_named(image.tag)
+        reason = _first((NAME, is_named), (IN_USE, is_used), (UNKNOWN_AGE, created is None), (UPLOAD, is_needed))
+        return Decision(image.tag, reason is None, reason or UPLOAD, revision, image, created)

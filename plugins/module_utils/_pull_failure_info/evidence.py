@@ -31,7 +31,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.text import prin
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import Options
 
 # The secret and the entry of a pull without credentials, as kubelet pulls if it finds none.
 ANONYMOUS = ("", SecretEntry("", "", "", "", contradicts=False))

@@ -34,7 +34,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.ev
     query_registry,
     read_failing_pods,
 )
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import Options
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import at_least, registry_option
 
 T = t.TypeVar("T")

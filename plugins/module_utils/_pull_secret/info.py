@@ -43,7 +43,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state im
     read_state,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import Options
 
 
 @dataclass(frozen=True)

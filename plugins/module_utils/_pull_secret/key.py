@@ -30,7 +30,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_secret import r
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.request import Request, pull_credentials
 from ansible_collections.killinit.zot.plugins.module_utils._pull_secret.state import Scope
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import Options
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import texts_option
 
 _SET_THE_USER = "Set pull_username and pull_password (zot_pull_secret_username and zot_pull_secret_password)."

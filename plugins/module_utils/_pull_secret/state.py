@@ -38,8 +38,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.text import word
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import thread_pool
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Task
-from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import settable
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import Options, settable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.spec import (
     references_option,
     registry_option,

@@ -73,9 +73,10 @@ class Copier:
         self._prepare(self._source, source)
         self._prepare(self._destination, destination)
         # Manifests are copied byte by byte.
+        command = self._destination.crane("copy", str(source), str(destination))
         try:
             self._destination.runner.run(
-                self._destination.crane("copy", str(source), str(destination)),
+                command,
                 what=_what(source, destination),
                 environment=variables,
                 message=crane_message,
@@ -85,7 +86,8 @@ class Copier:
             is_source = f"//{source.registry}/v2/{source.repository}/" in error.stderr
             session, reference = (self._source, source) if is_source else (self._destination, destination)
             origin = session.credentials.prepare(reference.registry, reference.repository)
-            raise _collected(error.with_(values=session.explained(origin))) from error
+            hint = NO_READ if is_source and error.error_class == "denied" else error.hint
+            raise _collected(error.with_(hint=hint, values=session.explained(origin))) from error
 
     def _prepare(self, session: Session, reference: Reference) -> None:
         """Write the credentials of a repository for crane. They can differ between repositories of one registry."""

@@ -27,7 +27,7 @@ import typing as t
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import same_registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import delayed_signals
-from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import given
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import Options, given
 
 if t.TYPE_CHECKING:
     from ansible_collections.killinit.zot.plugins.module_utils._registry.authfile import Account
@@ -36,32 +36,13 @@ if t.TYPE_CHECKING:
 class Credentials:
     """The credentials of one user, and the auth file that passes them to the tools."""
 
-    def __init__(
-        self,
-        directory: str,
-        *,
-        registry: str | None,
-        username: str | None,
-        password: str | None,
-        authfile: str | None,
-        ambient: bool = True,
-        username_option: str = "username",
-        foreign_account: str | None = None,
-    ) -> None:
-        """*directory* is private. *username* and *password* are sent to *registry* only; there is one account at most.
-
-        With *ambient*, the default auth files of skopeo and crane are also searched. *username_option* is the name of
-        the option that messages name. *foreign_account* says why the account in the environment is not used.
-        """
+    def __init__(self, directory: str, options: Options) -> None:
+        """*directory* is private. The user name and the password are sent to the registry of the *options* only."""
         self.directory = directory
         self.config = os.path.join(directory, "config.json")
-        self._registry = registry
-        self._username, self._password, self._authfile = username or None, password, authfile or None
-        if self._username and not registry:
+        self._options = options
+        if options.username and not options.registry:
             raise missing_registry()
-        self._ambient = ambient
-        self._username_option = username_option
-        self._foreign_account = foreign_account
         self._lock = threading.Lock()
         self._origins: dict[tuple[str, str], str] = {}
         self._accounts: dict[tuple[str, str], Account] = {}
@@ -107,24 +88,25 @@ class Credentials:
         return text
 
     def _add(self, registry: str, repository: str) -> str:
-        if self._username is not None:
-            if not same_registry(registry, self._registry or ""):
-                return f"none, since username and password are for {self._registry}"
-            plain = f"{self._username}:{self._password}"
+        options = self._options
+        if options.username:
+            if not same_registry(registry, options.registry or ""):
+                return f"none, since username and password are for {options.registry}"
+            plain = f"{options.username}:{options.password}"
             self._add_entry(registry, {"auth": base64.b64encode(plain.encode()).decode()})
             # A play can set another password of the same user.
-            user, password = os.environ.get("ZOT_USERNAME"), os.environ.get("ZOT_PASSWORD") or self._password
-            from_environment = (
-                user == self._username and password == self._password and self._username_option != "source_username"
-            )
-            origin = "ZOT_USERNAME" if from_environment else given("username", self._username_option)
-            return f"user {self._username!r} from {origin}"
+            user, password = os.environ.get("ZOT_USERNAME"), os.environ.get("ZOT_PASSWORD") or options.password
+            option = options.name_of("username")
+            is_environment = (user, password) == (options.username, options.password) and option != "source_username"
+            origin = "ZOT_USERNAME" if is_environment else given("username", option)
+            return f"user {options.username!r} from {origin}"
         # Imported only here, because most tasks have a user name and a password.
         from ansible_collections.killinit.zot.plugins.module_utils._registry import authfile
 
-        candidates = [self._authfile] if self._authfile else authfile.default_authfiles() if self._ambient else []
+        usual = authfile.default_authfiles() if options.ambient else []
+        candidates = [options.authfile] if options.authfile else usual
         for path in candidates:
-            document = authfile.load(path, required=bool(self._authfile))
+            document = authfile.load(path, required=bool(options.authfile))
             helper = authfile.helper_of(document, registry)
             found = authfile.entry_of(document, registry, repository)
             if found:
@@ -142,9 +124,9 @@ class Credentials:
                     )
                 self._document["credHelpers"][registry] = helper
                 return f"docker-credential-{helper} of {path}"
-        if self._authfile:
-            return f"none: {self._authfile} has no entry for {registry}"
-        return f"none, since {self._foreign_account}" if self._foreign_account else "none were given"
+        if options.authfile:
+            return f"none: {options.authfile} has no entry for {registry}"
+        return f"none, since {options.foreign_account}" if options.foreign_account else "none were given"
 
     def _add_entry(self, key: str, entry: dict[str, t.Any]) -> None:
         self.secrets.update(value for name, value in entry.items() if name != "username" and isinstance(value, str))

@@ -17,7 +17,6 @@ import shutil
 import sys
 import tempfile
 import typing as t
-from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference, registry_name
 from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials import (
@@ -27,36 +26,12 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import NO_READ, ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.runner import Runner, ended_by_signals, find_tool
-from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import settable
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import Options, settable
 from ansible_collections.killinit.zot.plugins.module_utils._registry.tls import Trust, without_plain_http
 
 _CRANE_FALLBACK = r"; (?=(?:GET |Get \")http://)"
 # Removed from the environment of the tools.
 _OURS = ("ZOT_USERNAME", "ZOT_PASSWORD", "ZOT_AUTHFILE")
-
-
-@dataclass(frozen=True)
-class Options:
-    """The options that all modules share. *registry* is the default registry of references.
-
-    With *ambient*, the default auth files of skopeo and crane are also searched for credentials. *names* are the names
-    of these options in the module, if it has other ones.
-    """
-
-    registry: str | None
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    authfile: str | None = None
-    ambient: bool = True
-    ca_path: str | None = None
-    validate_certs: bool = True
-    timeout: int = 600
-    retries: int = 3
-    skopeo_path: str | None = None
-    crane_path: str | None = None
-    registry_aliases: t.Sequence[str] = ()
-    foreign_account: str | None = None
-    names: t.Mapping[str, str] = field(default_factory=dict)
 
 
 def last_line(stderr: str) -> str:
@@ -148,20 +123,11 @@ class Session:
         self.timeout = options.timeout
         self.directory = directory
         self.insecure = not options.validate_certs
-        self.credentials = Credentials(
-            directory,
-            registry=options.registry,
-            username=options.username,
-            password=options.password,
-            authfile=options.authfile,
-            ambient=options.ambient,
-            username_option=options.names.get("username", "username"),
-            foreign_account=options.foreign_account,
-        )
+        self.credentials = Credentials(directory, options)
         # The working directory of the tools: crane treats a reference as a file if a file there has that name.
         empty, certificates = os.path.join(directory, "empty"), os.path.join(directory, "certificates")
         variables = {name: value for name, value in os.environ.items() if name not in _OURS}
-        self.trust = Trust(options.ca_path, variables, option=options.names.get("ca_path", "ca_path"))
+        self.trust = Trust(options, variables)
         with disk_errors(directory):
             os.mkdir(empty)
             os.mkdir(certificates)
@@ -193,7 +159,7 @@ class Session:
 
     def explained(self, credentials: str) -> dict[str, str]:
         """The values for the hint of an error: the origin of the *credentials*, and the settings of the certificate."""
-        options = {name: settable(name, self._options.names.get(name)) for name in ("ca_path", "validate_certs")}
+        options = {name: settable(name, self._options.name_of(name)) for name in ("ca_path", "validate_certs")}
         return {"credentials": credentials, **options}
 
     def variables(self, registry: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import typing as t
+from dataclasses import dataclass, field
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import same_registry
 
@@ -31,6 +32,35 @@ OPTIONS_BESIDE_A_CLUSTER: t.Mapping[str, str] = {
     **{name: name for name in ("registry", "crane_path", "registry_aliases")},
     **{name: f"registry_{name}" for name in (*ACCOUNT, "ca_path", "validate_certs", "timeout")},
 }
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options that all modules share. *registry* is the default registry of references.
+
+    With *ambient*, the default auth files of skopeo and crane are also searched for credentials. *foreign_account* says
+    why the account in the environment is not used. *names* are the names of these options in the module, if it has
+    other ones.
+    """
+
+    registry: str | None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    authfile: str | None = None
+    ambient: bool = True
+    ca_path: str | None = None
+    validate_certs: bool = True
+    timeout: int = 600
+    retries: int = 3
+    skopeo_path: str | None = None
+    crane_path: str | None = None
+    registry_aliases: t.Sequence[str] = ()
+    foreign_account: str | None = None
+    names: t.Mapping[str, str] = field(default_factory=dict)
+
+    def name_of(self, setting: str) -> str:
+        """The name of an option in the module."""
+        return self.names.get(setting, setting)
 
 
 def variable(setting: str) -> str:

@@ -30,10 +30,11 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._oci.revision import Revisions
 from ansible_collections.killinit.zot.plugins.module_utils._oci.text import text_problem, words
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session, Task, open_task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session, Task, open_task
 from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import (
     ACCOUNT,
     OPTIONS_BESIDE_A_CLUSTER,
+    Options,
     environment_account,
     environment_variable,
     foreign_account,

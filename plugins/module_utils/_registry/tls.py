@@ -21,7 +21,7 @@ import re
 import typing as t
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import settable
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import Options, settable
 
 # https://go.dev/src/crypto/x509/root_linux.go
 _BUNDLES = (
@@ -39,12 +39,9 @@ _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICAT
 class Trust:
     """The CA certificates of one registry: those of the system, which the tools find themselves, and *ca_path*."""
 
-    def __init__(self, ca_path: str | None, environment: t.Mapping[str, str], *, option: str = "ca_path") -> None:
-        """*environment* is that of the tools, *option* the name of *ca_path* in the module.
-
-        Raises ZotError if *ca_path* cannot be read or has no certificate.
-        """
-        self.own = _certificates(ca_path, option) if ca_path else b""
+    def __init__(self, options: Options, environment: t.Mapping[str, str]) -> None:
+        """*environment* is that of the tools. Raises ZotError if *ca_path* cannot be read or has no certificate."""
+        self.own = _certificates(options.ca_path, options.name_of("ca_path")) if options.ca_path else b""
         self._bundle, self._extra = _extra_certificates(environment)
 
     def write(self, directory: str) -> dict[str, str]:

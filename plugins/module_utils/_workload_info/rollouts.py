@@ -76,12 +76,11 @@ def rollout_of(workload: Object, pods: t.Sequence[Object]) -> Rollout:
         if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
             text = "; ".join([condition.get("message") or "ProgressDeadlineExceeded", *details])
             return Rollout("failed", text, new, delayed)
+    expected = replicas_of(workload)
     if workload["kind"] == "DaemonSet":
-        expected = replicas_of(workload)
         updated, available = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
         total = status.get("currentNumberScheduled", 0)
     else:
-        expected = replicas_of(workload)
         updated, total = status.get("updatedReplicas", 0), status.get("replicas", 0)
         available = status.get("availableReplicas", 0)
     if (

@@ -19,6 +19,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._cluster.api import A
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import ClusterError, unreadable_texts
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     Object,
+    another_name,
     digest_of,
     image_uses,
     name_of,
@@ -243,6 +244,5 @@ def other_names(
     for host, name, image, own in candidates:
         if registry.exists(own):
             same = "the same image" if own.digest else "the same tag"
-            text = f"{name} names {image}, and {registry.name} has {same} in the same repository: if {host} is"
-            found.setdefault(host, printable(f"{text} another name of it, add this name to zot_registry_aliases"))
+            found.setdefault(host, another_name(name, image, str(registry.name), same, host))
     return list(found.values())

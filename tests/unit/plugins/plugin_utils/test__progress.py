@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.killinit.zot.plugins.module_utils._oci.archive import layers
-from ansible_collections.killinit.zot.plugins.module_utils._registry import scanner
+from ansible_collections.killinit.zot.plugins.module_utils._vulnerability_info import images
 from ansible_collections.killinit.zot.plugins.plugin_utils import _progress
 from ansible_collections.killinit.zot.plugins.plugin_utils._progress import Copies, Copy, scans
 
@@ -143,7 +143,7 @@ def test_without_proc_there_is_no_progress(monkeypatch: pytest.MonkeyPatch) -> N
 def test_scans_of_a_module() -> None:
     """While a module waits for scans, and not after them. The reason comes from the registry."""
     code = (
-        f"from {scanner.__name__} import ScanProgress\n"
+        f"from {images.__name__} import ScanProgress\n"
         "progress = ScanProgress('oci.example', 3)\n"
         "progress.scanned()\n"
         "progress.waits('no database\\x1b[2J')\n"

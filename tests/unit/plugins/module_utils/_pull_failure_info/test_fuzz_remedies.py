@@ -31,7 +31,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._pull_failure_info.ev
     RepositoryAnswer,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import open_task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import Options
 from ansible_collections.killinit.zot.tests.unit.fake_cluster import FakeCluster
 from ansible_collections.killinit.zot.tests.unit.pull_scene import NAMESPACE, NOW, REGISTRY, Scene, node
 

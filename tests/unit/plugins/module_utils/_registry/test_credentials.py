@@ -21,6 +21,7 @@ from ansible_collections.killinit.zot.plugins.module_utils._registry.credentials
     task_directory,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import Options
 
 HOST = "h.example:5000"
 
@@ -40,14 +41,13 @@ def directory(tmp_path: Path) -> str:
 
 
 class Make(t.Protocol):
-    def __call__(self, **options: str | None) -> Credentials: ...
+    def __call__(self, **options: t.Any) -> Credentials: ...
 
 
 @pytest.fixture
 def make(directory: str) -> Make:
-    def make(**options: str | None) -> Credentials:
-        none = dict.fromkeys(("registry", "username", "password", "authfile"))
-        return Credentials(directory, **{**none, "registry": HOST, **options})  # type: ignore[arg-type]
+    def make(**options: t.Any) -> Credentials:
+        return Credentials(directory, Options(**{"registry": HOST, **options}))
 
     return make
 
@@ -79,7 +79,7 @@ def test_username_out_of_the_environment(make: Make, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("ZOT_USERNAME", "me")
     assert make(username="me", password="s3cret").prepare(HOST, "demo/app") == "user 'me' from ZOT_USERNAME"
     # The environment is not used for the source of a copy.
-    source = make(username="me", password="s3cret", username_option="source_username")
+    source = make(username="me", password="s3cret", names={"username": "source_username"})
     assert (
         source.prepare(HOST, "demo/app")
         == "user 'me' from zot_promote_source_username (variable) or source_username (option)"

@@ -22,7 +22,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._registry import runner as runner_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError, missing_library
 from ansible_collections.killinit.zot.plugins.module_utils._registry.http_api import Http
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, Session, open_task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session, open_task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import Options
 from ansible_collections.killinit.zot.tests.unit.web_server import Reply, Request, WebServer, running
 
 pytest.importorskip("requests")

@@ -18,7 +18,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import
 from ansible_collections.killinit.zot.plugins.module_utils._registry import registry as registry_file
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry, crane_lines
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Options, open_task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import open_task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import Options
 from ansible_collections.killinit.zot.tests.unit.conftest import CAPTURED
 from ansible_collections.killinit.zot.tests.unit.web_registry import WebRegistry
 from ansible_collections.killinit.zot.tests.unit.web_server import WebServer, running

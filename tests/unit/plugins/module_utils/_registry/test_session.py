@@ -17,12 +17,8 @@ import pytest
 from ansible_collections.killinit.zot.plugins.module_utils._oci.reference import Reference
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
 from ansible_collections.killinit.zot.plugins.module_utils._registry.registry import Registry
-from ansible_collections.killinit.zot.plugins.module_utils._registry.session import (
-    Options,
-    Session,
-    crane_message,
-    open_task,
-)
+from ansible_collections.killinit.zot.plugins.module_utils._registry.session import Session, crane_message, open_task
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import Options
 from ansible_collections.killinit.zot.tests.unit.conftest import captured_outputs
 
 HOST = "127.0.0.1:5000"

@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry import tls
 from ansible_collections.killinit.zot.plugins.module_utils._registry.errors import ZotError
+from ansible_collections.killinit.zot.plugins.module_utils._registry.settings import Options
 from ansible_collections.killinit.zot.plugins.module_utils._registry.tls import Trust, is_loopback, without_plain_http
 
 
@@ -79,7 +80,7 @@ def test_the_places_of_the_system(directory: Path, monkeypatch: pytest.MonkeyPat
 def test_ca_that_cannot_be_used(tmp_path: Path, name: str, reason: str) -> None:
     (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----")
     with pytest.raises(ZotError, match=rf"ca_path .* {reason}") as raised:
-        Trust(str(tmp_path / name), {})
+        Trust(Options(None, ca_path=str(tmp_path / name)), {})
     assert raised.value.error_class == "invalid_option"
     assert "zot_ca_path" in raised.value.hint
 

@@ -109,7 +109,7 @@ class Registry:
 
 @pytest.fixture(autouse=True)
 def _known_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_stamp", lambda: STAMP)
+    monkeypatch.setattr(run, "now_text", lambda: STAMP)
 
 
 def info(
