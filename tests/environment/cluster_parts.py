@@ -49,10 +49,11 @@ SYSTEM = {"etcd": "etcd-server", "runc": "runc"}
 # A user's PATH often lacks the directories of the system's programs.
 SYSTEM_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 
-# The linker removes this information in any case. Without it, and with fewer runs of the garbage collector of the
-# compiler, the build takes a quarter less time: https://pkg.go.dev/cmd/compile, https://pkg.go.dev/runtime
-WITHOUT_DEBUGGING = ("-gcflags=all=-dwarf=false",)
-FEWER_COLLECTIONS = "400"
+# What makes the compiler cheaper: no inlining, no debugging information, which the linker removes in any case, and no
+# garbage collection below this limit of memory: https://pkg.go.dev/cmd/compile, https://pkg.go.dev/runtime
+# The standard library is compiled as for any other program: the build of crane has most of it in the cache already.
+CHEAP = ("-gcflags=all=-l -dwarf=false", "-gcflags=std=")
+NO_COLLECTION = {"GOGC": "off", "GOMEMLIMIT": "1GiB"}
 
 Log = Callable[[str], None]
 
@@ -138,7 +139,7 @@ def _build_kubernetes(go: str, made: Path) -> None:
         for name, value in stamps.items()
     )
     _go(
-        *(go, "build", "-mod=readonly", "-trimpath", *WITHOUT_DEBUGGING, "-ldflags", f"-s -w {flags}"),
+        *(go, "build", "-mod=readonly", *CHEAP, "-ldflags", f"-s -w {flags}"),
         *("-o", str(made), f"k8s.io/kubernetes/cmd/{made.name}"),
         directory=GO_MODULE,
     )
@@ -147,7 +148,7 @@ def _build_kubernetes(go: str, made: Path) -> None:
 def _build_containerd(go: str, made: Path) -> None:
     module = "github.com/containerd/containerd/v2"
     _go(
-        *(go, "install", "-trimpath", *WITHOUT_DEBUGGING),
+        *(go, "install", *CHEAP),
         *("-ldflags", f"-s -w -X {module}/version.Version={CONTAINERD_VERSION}"),
         # These need C libraries, or a kernel that has them.
         *("-tags", "no_btrfs no_devmapper no_zfs", f"{module}/cmd/{made.name}@{CONTAINERD_VERSION}"),
@@ -159,7 +160,7 @@ def _build_containerd(go: str, made: Path) -> None:
 def _build_pause(go: str, made: Path) -> None:
     """The image of the container that holds each pod's namespaces, as `docker save` would write it."""
     program = made.with_name("pause")
-    _go(*(go, "build", "-trimpath", "-ldflags", "-s -w", "-o", str(program), "./pause"), directory=GO_MODULE)
+    _go(*(go, "build", *CHEAP, "-ldflags", "-s -w", "-o", str(program), "./pause"), directory=GO_MODULE)
     architecture = _go(go, "env", "GOARCH", directory=made.parent).strip()
     layer = _tar({"pause": program.read_bytes()})
     config = {
@@ -197,7 +198,7 @@ def _go(*command: str, directory: Path, **variables: str) -> str:
         "CGO_ENABLED": "0",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
-        "GOGC": FEWER_COLLECTIONS,
+        **NO_COLLECTION,
         # No flags of the user; modules that the user can remove; and no query to git about this directory.
         "GOFLAGS": "-modcacherw -buildvcs=false",
         **variables,

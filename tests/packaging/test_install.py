@@ -65,7 +65,9 @@ def test_playbooks_are_found(installed: Path, run: Callable[..., str]) -> None:
     """By the name of the collection, and all that they name is found, too."""
     # Only the second path has awx.awx, which is no dependency.
     paths = f"{installed}:{ROOT}/.cache/collections"
-    run("ansible-playbook", "--syntax-check", *names("playbooks/*.yml"), ANSIBLE_COLLECTIONS_PATH=paths)
+    playbooks = names("playbooks/*.yml")
+    found = run("ansible-playbook", "--syntax-check", *playbooks, ANSIBLE_COLLECTIONS_PATH=paths)
+    assert found.count("playbook: ") == len(playbooks) > 0
 
 
 def test_installs_without_its_dependency(tarball: Path, run: Callable[..., str], tmp_path: Path) -> None:
