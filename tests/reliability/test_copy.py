@@ -163,11 +163,22 @@ def test_kills(scene: Scene, proxy: Proxy, chance: random.Random, start: Start, 
         scene.require_each_blob_once(repository, lost=False)
 
 
+# What Zot 2.1.20 answers if a blob or a member of the manifest does not exist.
+_LOST_PART = '{"errors":[{"code":"MANIFEST_INVALID","message":"manifest invalid","detail":{"reference":"r1"}}]}'
+
+
+def test_a_member_that_the_garbage_collection_removed(site: Site, scene: Scene) -> None:
+    """Zot refuses the tag of an index that has lost a member. The copy is repeated."""
+    repository = scene.destination("repeated")
+    site.proxy.set(Fault("status", "PUT .*/manifests/r1$", status=400, body=_LOST_PART, times=1))
+    done = site.through("zot_copy", **scene.options(repository, source=site.proxy))
+    assert not done["failed"], done["msg"]
+    scene.require_whole(repository, finished=True)
+
+
 def test_a_blob_that_the_garbage_collection_removed(site: Site, scene: Scene) -> None:
     """Zot refuses the manifest. The hint names the garbage collection, and not the format of the image first."""
-    # What Zot 2.1.20 answers if a blob of the manifest does not exist.
-    answer = '{"errors":[{"code":"MANIFEST_INVALID","message":"manifest invalid","detail":{"reference":"r1"}}]}'
-    site.proxy.set(Fault("status", "PUT .*/manifests/", status=400, body=answer))
+    site.proxy.set(Fault("status", "PUT .*/manifests/", status=400, body=_LOST_PART))
     failed = site.through("zot_copy", **scene.options(f"{scene.source}/new", source=site.proxy))
     assert (failed["failed"], failed["error_class"]) == (True, "manifest_invalid"), failed
     assert "the garbage collection of the registry has removed it during the copy" in failed["hint"]

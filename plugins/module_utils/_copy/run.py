@@ -164,10 +164,10 @@ def _set_tag(to: _Destination, job: Job, move: Move) -> None:
     try:
         set_tag(to.registry, move.tag, move.after)
     except ZotError as error:
-        if error.error_class != "not_found":
+        if error.error_class not in ("not_found", "manifest_invalid"):
             raise
-        # Zot has deleted the image: its last tag was the keeper that has just moved, or the garbage collection ran
-        # before the image had a tag.
+        # Zot has deleted the image or one of its parts: its last tag was the keeper that has just moved, or the garbage
+        # collection ran before the image had a tag.
         to.copier.copy(job.contents.source, job.destination)
         set_tag(to.registry, move.tag, move.after)
 
