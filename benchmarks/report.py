@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,14 +99,14 @@ def growth(costs: dict[str, Any]) -> Iterator[list[str]]:
 def table(results: list[dict[str, Any]], costs: dict[str, Any]) -> Iterator[list[str]]:
     """The rows of the other table in the guide: each yardstick, with the seconds of the ways that it compares."""
     yield ["Work", "Seconds", "Ratio", "Limit", "Measured"]
-    shown = ""
-    for each in results:
-        sides = costs.get(each["part"], {})
+    for part, some in itertools.groupby(results, lambda each: each["part"]):
+        # The other table has the seconds of the yardsticks in GROWTH.
+        sides = {} if part in GROWTH else costs.get(part, {})
         seconds = "; ".join(f"{name} {cost['seconds']:.2f}" for name, cost in sides.items())
-        repeated = each["part"] == shown or each["part"] in GROWTH
-        shown = each["part"]
-        limit = f"{each['limit']:g}" + ("" if each["ratio"] <= each["limit"] else ", missed")
-        yield [each["yardstick"], "" if repeated else seconds, f"{each['ratio']:.2f}", limit, each["measured"]]
+        for each in some:
+            limit = f"{each['limit']:g}" + ("" if each["ratio"] <= each["limit"] else ", missed")
+            yield [each["yardstick"], seconds, f"{each['ratio']:.2f}", limit, each["measured"]]
+            seconds = ""  # they are the same in the other rows of the part
 
 
 def main() -> None:

@@ -50,10 +50,10 @@ def option_names(module: str) -> t.Mapping[str, str]:
 def with_names(module: str, message: str) -> str:
     """The *message* of a failed module. If Ansible cannot convert a setting, it names only the option of the module."""
     found = re.match(r"argument '(\w+)' is of type ", message)
-    for setting, option in option_names(module).items():
-        if found and option == found[1]:
-            return f"{message.rstrip('.')}. Correct {settable(setting, option)}."
-    return message
+    settings = {option: setting for setting, option in option_names(module).items()}
+    if not found or found[1] not in settings:
+        return message
+    return f"{message.rstrip('.')}. Correct {settable(settings[found[1]], found[1])}."
 
 
 class Variables:

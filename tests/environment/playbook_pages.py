@@ -46,7 +46,7 @@ def own_variables() -> dict[str, set[str]]:
 
 def prefixes(playbook: str) -> list[str]:
     """The roles and playbooks whose variables a playbook accepts, its own first."""
-    text = (ROOT / "playbooks" / f"{playbook}.yml").read_text(encoding="utf-8")
+    text = _playbook(playbook)
     lists = re.findall(r"__zot_prefixes: \[(.*?)\]", text)
     lists += re.findall(r"query\('killinit\.zot\._variable_problems', ('.*?')\)", text)
     names = dict.fromkeys(name for each in lists for name in re.findall(r"zot_\w+", each))
@@ -55,23 +55,25 @@ def prefixes(playbook: str) -> list[str]:
 
 def roles(playbook: str) -> set[str]:
     """The roles that a playbook runs; other roles require nothing of it."""
-    text = (ROOT / "playbooks" / f"{playbook}.yml").read_text(encoding="utf-8")
-    return set(re.findall(r"_role:\n +name: killinit\.zot\.(\w+)", text))
-
-
-def settable(playbook: str, variable: str) -> bool:
-    """Whether the variable of a role has an effect on a playbook: the playbook sets some of them itself."""
-    text = (ROOT / "playbooks" / f"{playbook}.yml").read_text(encoding="utf-8")
-    ignored = re.fullmatch(IGNORED.get(playbook, ""), variable)
-    return not ignored and not re.search(rf"^ +{variable}:", text, re.MULTILINE)
+    return set(re.findall(r"_role:\n +name: killinit\.zot\.(\w+)", _playbook(playbook)))
 
 
 def role_variables(playbook: str, prefix: str) -> dict[str, Any]:
-    """The variables with the name of a role, as the roles describe them that the playbook runs."""
-    found = {name: {**option, "required": False} for name, option in _options(prefix).items()}
+    """The variables with a prefix that have an effect on a playbook, described for the roles that it runs."""
+    ignored = re.compile(IGNORED.get(playbook, ""))
+    set_by_playbook = re.findall(r"^ +(zot_\w+):", _playbook(playbook), re.MULTILINE)
+    found = {
+        name: {**option, "required": False}
+        for name, option in _options(prefix).items()
+        if name.startswith(f"{prefix}_") and name not in set_by_playbook and not ignored.fullmatch(name)
+    }
     for role in sorted(roles(playbook)):
         found |= {name: option for name, option in _options(role).items() if name in found}
-    return {name: option for name, option in found.items() if name.startswith(f"{prefix}_")}
+    return found
+
+
+def _playbook(name: str) -> str:
+    return (ROOT / "playbooks" / f"{name}.yml").read_text(encoding="utf-8")
 
 
 def _options(role: str) -> dict[str, Any]:
@@ -97,7 +99,6 @@ def _page(name: str, page: dict[str, Any]) -> str:
         (variable, _role_text(option))
         for prefix in prefixes(name)
         for variable, option in role_variables(name, prefix).items()
-        if settable(name, variable)
     ]
     if rows:
         lines += [".. list-table::", "   :header-rows: 1", "   :widths: 35 65", "", "   * - Variable", "     - Meaning"]
