@@ -124,9 +124,7 @@ def start(registry: Registry, directory: Path | None = None, *, detached: bool =
             f" of a cluster that there is in {EXISTING}"
         )
     if not is_built():
-        raise ClusterError(
-            f"the cluster's programs are not there yet: {', '.join(path.name for path in cluster_parts.missing())}"
-        )
+        raise ClusterError("the programs of the cluster are not built yet: ./dev environment start --cluster")
     _clear_away_ended_clusters()
     attempts = PORT_ATTEMPTS
     while True:
@@ -324,7 +322,7 @@ def _is_ready(api: _Api) -> bool:
 
 def _plan(directory: Path, api: _Api, *, detached: bool) -> dict[str, Any]:
     """What cluster_node.py does, in this order."""
-    containerd, kubernetes = cluster_parts.CONTAINERD, cluster_parts.KUBERNETES
+    programs = cluster_parts.PROGRAMS
     kubectl = [str(cluster_parts.KUBECTL), f"--kubeconfig={directory}/{KUBECONFIG_FILE}", "--cache-dir=/run/kubectl"]
     peer = f"http://127.0.0.1:{free_port()}"
     store = f"http://127.0.0.1:{free_port()}"
@@ -336,7 +334,7 @@ def _plan(directory: Path, api: _Api, *, detached: bool) -> dict[str, Any]:
     return {
         "tied": not detached,
         # Nothing else of our environment: these programs take options from variables, too.
-        "environment": {"PATH": f"{containerd}:{cluster_parts.SYSTEM_PATH}"},
+        "environment": {"PATH": f"{programs}:{cluster_parts.SYSTEM_PATH}"},
         "steps": [
             program(
                 cluster_parts.system_program("etcd"),
@@ -348,9 +346,9 @@ def _plan(directory: Path, api: _Api, *, detached: bool) -> dict[str, Any]:
                 f"--initial-advertise-peer-urls={peer}",
                 f"--initial-cluster=etcd={peer}",
             ),
-            program(containerd / "containerd", f"--config={directory}/containerd.toml"),
+            program(programs / "containerd", f"--config={directory}/containerd.toml"),
             program(
-                kubernetes / "kube-apiserver",
+                programs / "kube-apiserver",
                 f"--etcd-servers={store}",
                 "--bind-address=127.0.0.1",
                 "--advertise-address=127.0.0.1",
@@ -370,13 +368,13 @@ def _plan(directory: Path, api: _Api, *, detached: bool) -> dict[str, Any]:
             ),
             {
                 "until": [
-                    *(str(containerd / "ctr"), "--namespace=k8s.io"),
+                    *(str(programs / "ctr"), "--namespace=k8s.io"),
                     *("images", "import", str(cluster_parts.PAUSE_ARCHIVE)),
                 ]
             },
             {"until": [*kubectl, "get", "--raw=/readyz"]},
             program(
-                kubernetes / "kube-controller-manager",
+                programs / "kube-controller-manager",
                 f"--kubeconfig={directory}/controller-manager.kubeconfig",
                 "--use-service-account-credentials",
                 f"--service-account-private-key-file={directory}/service-account.key",
@@ -389,13 +387,13 @@ def _plan(directory: Path, api: _Api, *, detached: bool) -> dict[str, Any]:
                 "--node-monitor-period=1s",  # how soon a node that is ready is taken for ready
             ),
             program(
-                kubernetes / "kube-scheduler",
+                programs / "kube-scheduler",
                 f"--kubeconfig={directory}/scheduler.kubeconfig",
                 "--leader-elect=false",
                 "--secure-port=0",
             ),
             program(
-                kubernetes / "kubelet",
+                programs / "kubelet",
                 f"--config={directory}/kubelet.json",
                 f"--kubeconfig={directory}/kubelet.kubeconfig",
                 f"--hostname-override={NODE}",

@@ -4,8 +4,8 @@
 
 """The programs of the cluster.
 
-Some are built from Go modules, once, into .cache/kubernetes/NAME-VERSION/: Kubernetes by the module in kubernetes-go/,
-containerd by `go install`, and a pause image. etcd and runc come from Debian's packages.
+Those of Kubernetes and containerd and a pause image are built once, from the Go modules that kubernetes-go/go.mod lists,
+into a directory of .cache/kubernetes/. etcd and runc come from Debian's packages.
 """
 
 from __future__ import annotations
@@ -28,21 +28,20 @@ HERE = Path(__file__).resolve().parent
 CACHE = HERE.parent.parent / ".cache" / "kubernetes"
 GO_MODULE = HERE / "kubernetes-go"
 
-KUBERNETES_VERSION = "v1.37.2"  # also in kubernetes-go/go.mod
-CONTAINERD_VERSION = "v2.4.2"
-GO_VERSION = (1, 26, 6)  # what the go.mod of this containerd asks for; Kubernetes asks for 1.26.0
 
-KUBERNETES = CACHE / f"kubernetes-{KUBERNETES_VERSION}"
-CONTAINERD = CACHE / f"containerd-{CONTAINERD_VERSION}"
-PAUSE = CACHE / "pause-1"
+def _listed(pattern: str) -> list[str]:
+    """What lines of go.mod say."""
+    return re.findall(rf"^\s*{pattern}$", (GO_MODULE / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
 
-KUBECTL = KUBERNETES / "kubectl"
-PAUSE_ARCHIVE = PAUSE / "pause.tar"
+
+[KUBERNETES_VERSION] = _listed(r"k8s\.io/kubernetes (v\S+)(?: // indirect)?")
+[CONTAINERD_VERSION] = _listed(r"github\.com/containerd/containerd/v2 (v\S+)(?: // indirect)?")
+[GO_VERSION] = _listed(r"go (\S+)")
+
+PROGRAMS = CACHE / f"kubernetes-{KUBERNETES_VERSION}-containerd-{CONTAINERD_VERSION}"
+KUBECTL = PROGRAMS / "kubectl"
+PAUSE_ARCHIVE = PROGRAMS / "pause.tar"
 PAUSE_IMAGE = "localhost/pause:1"
-
-KUBERNETES_COMMANDS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl")
-# ctr imports the pause image.
-CONTAINERD_COMMANDS = ("containerd", "containerd-shim-runc-v2", "ctr")
 
 # Program: Debian package.
 SYSTEM = {"etcd": "etcd-server", "runc": "runc"}
@@ -63,32 +62,27 @@ class ClusterError(Exception):
 
 
 def is_built() -> bool:
-    return not missing()
-
-
-def missing() -> list[Path]:
-    """The programs that are still to be built."""
-    wanted = [
-        *(KUBERNETES / name for name in KUBERNETES_COMMANDS),
-        *(CONTAINERD / name for name in CONTAINERD_COMMANDS),
-        PAUSE_ARCHIVE,
-    ]
-    return [path for path in wanted if not path.exists()]
+    return PROGRAMS.exists()
 
 
 def build(log: Log) -> None:
-    """Brings every program that is not there yet; the others are left alone, and then nothing needs the network."""
+    """Build all programs, unless they are there: then nothing needs the network."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        wanted = missing()
-        if not wanted:
+        if is_built():
             return
         go = _find_go()
-        log(f"building {', '.join(path.name for path in wanted)} (all of it takes about 10 minutes on two cores)")
+        names = ", ".join(_listed(r"tool \S+/(\S+)"))
+        log(f"building the cluster's programs: {names} (about 10 minutes on two cores)")
         start = time.monotonic()
-        for path in wanted:
-            _build_one(go, path, log)
+        # Made aside and renamed at the end: an interrupted build leaves nothing that appears complete.
+        with tempfile.TemporaryDirectory(prefix="build-", dir=CACHE) as temporary:
+            made = Path(temporary) / PROGRAMS.name
+            made.mkdir()
+            _build_programs(go, made)
+            _make_pause_archive(go, made)
+            made.rename(PROGRAMS)
         log(f"built the cluster's programs in {time.monotonic() - start:.0f} s")
 
 
@@ -104,73 +98,48 @@ def system_program(name: str) -> str:
 
 def _find_go() -> str:
     go = shutil.which("go")
-    wanted = ".".join(map(str, GO_VERSION))
     if go is None:
-        raise ClusterError(f"building the cluster needs Go {wanted} or newer, and there is no go")
+        raise ClusterError(f"building the cluster needs Go {GO_VERSION} or newer, and there is no go")
     version = subprocess.run([go, "env", "GOVERSION"], check=True, capture_output=True, text=True).stdout.strip()
-    if tuple(map(int, re.findall(r"\d+", version)[:3])) < GO_VERSION:
-        raise ClusterError(f"building the cluster needs Go {wanted} or newer, and {go} is {version}")
+    if _numbers(version) < _numbers(GO_VERSION):
+        raise ClusterError(f"building the cluster needs Go {GO_VERSION} or newer, and {go} is {version}")
     return go
 
 
-def _build_one(go: str, path: Path, log: Log) -> None:
-    start = time.monotonic()
-    path.parent.mkdir(exist_ok=True)
-    # Made aside and renamed at the end: an interrupted build leaves nothing that appears complete.
-    with tempfile.TemporaryDirectory(prefix="build-", dir=CACHE) as temporary:
-        made = Path(temporary) / path.name
-        if path.parent == KUBERNETES:
-            _build_kubernetes(go, made)
-        elif path.parent == CONTAINERD:
-            _build_containerd(go, made)
-        else:
-            _build_pause(go, made)
-        made.rename(path)
-    log(f"{path.name}: {path.stat().st_size / 1e6:.0f} MB in {time.monotonic() - start:.0f} s")
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)[:3]))
 
 
-def _build_kubernetes(go: str, made: Path) -> None:
+def _build_programs(go: str, made: Path) -> None:
     major, minor = KUBERNETES_VERSION.lstrip("v").split(".")[:2]
     stamps = {"gitVersion": KUBERNETES_VERSION, "gitMajor": major, "gitMinor": minor}
     # What Kubernetes' own hack/lib/version.sh sets: without it, the server says that it is v0.0.0.
-    flags = " ".join(
-        f"-X {package}.{name}={value}"
+    stamped = [
+        f"{package}.{name}={value}"
         for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
         for name, value in stamps.items()
-    )
+    ]
+    stamped.append(f"github.com/containerd/containerd/v2/version.Version={CONTAINERD_VERSION}")
     _go(
-        *(go, "build", "-mod=readonly", *CHEAP, "-ldflags", f"-s -w {flags}"),
-        *("-o", str(made), f"k8s.io/kubernetes/cmd/{made.name}"),
-        directory=GO_MODULE,
+        *(go, "build", "-mod=readonly", *CHEAP),
+        *("-ldflags", f"-s -w {' '.join(f'-X {each}' for each in stamped)}"),
+        # These parts of containerd need C libraries, or a kernel that has them.
+        *("-tags", "no_btrfs no_devmapper no_zfs"),
+        *("-o", f"{made}/", "tool", "./pause"),
     )
 
 
-def _build_containerd(go: str, made: Path) -> None:
-    module = "github.com/containerd/containerd/v2"
-    _go(
-        *(go, "install", *CHEAP),
-        *("-ldflags", f"-s -w -X {module}/version.Version={CONTAINERD_VERSION}"),
-        # These need C libraries, or a kernel that has them.
-        *("-tags", "no_btrfs no_devmapper no_zfs", f"{module}/cmd/{made.name}@{CONTAINERD_VERSION}"),
-        directory=made.parent,
-        GOBIN=str(made.parent),
-    )
-
-
-def _build_pause(go: str, made: Path) -> None:
+def _make_pause_archive(go: str, made: Path) -> None:
     """The image of the container that holds each pod's namespaces, as `docker save` would write it."""
-    program = made.with_name("pause")
-    _go(*(go, "build", *CHEAP, "-ldflags", "-s -w", "-o", str(program), "./pause"), directory=GO_MODULE)
-    architecture = _go(go, "env", "GOARCH", directory=made.parent).strip()
-    layer = _tar({"pause": program.read_bytes()})
+    layer = _tar({"pause": (made / "pause").read_bytes()})
     config = {
-        "architecture": architecture,
+        "architecture": _go(go, "env", "GOARCH").strip(),
         "os": "linux",
         "config": {"Entrypoint": ["/pause"]},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
     }
     manifest = [{"Config": "config.json", "RepoTags": [PAUSE_IMAGE], "Layers": ["layer.tar"]}]
-    made.write_bytes(
+    (made / PAUSE_ARCHIVE.name).write_bytes(
         _tar(
             {
                 "manifest.json": json.dumps(manifest).encode(),
@@ -192,7 +161,7 @@ def _tar(files: dict[str, bytes]) -> bytes:
     return output.getvalue()
 
 
-def _go(*command: str, directory: Path, **variables: str) -> str:
+def _go(*command: str) -> str:
     environment = {
         **os.environ,
         "CGO_ENABLED": "0",
@@ -201,18 +170,11 @@ def _go(*command: str, directory: Path, **variables: str) -> str:
         **NO_COLLECTION,
         # No flags of the user; modules that the user can remove; and no query to git about this directory.
         "GOFLAGS": "-modcacherw -buildvcs=false",
-        **variables,
     }
     # This takes both cores for minutes: every other process has priority.
     command = ("nice", *command)
     result = subprocess.run(
-        command,
-        cwd=directory,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
+        command, cwd=GO_MODULE, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if result.returncode != 0:
         raise ClusterError(f"{' '.join(command)}: exit code {result.returncode}\n{result.stderr.strip()}")
