@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: _variable_problems
-short_description: "[INTERNAL] Find misspelt variables of roles and playbooks, and numbers that must be text"
+short_description: "[INTERNAL] Find variables of roles and playbooks that are misspelt, missing, or no text"
 version_added: 1.0.0
 author:
   - killinit.zot contributors (@killinit)
@@ -21,6 +21,9 @@ options:
     type: list
     elements: str
     required: true
+  required_by:
+    description: A role. A variable that it needs and that is not set is a problem, too.
+    type: str
 """
 
 EXAMPLES = r"""
@@ -41,16 +44,23 @@ import typing as t
 
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.killinit.zot.plugins.plugin_utils._variables import variable_problems
+from ansible_collections.killinit.zot.plugins.plugin_utils._variables import missing_variables, variable_problems
 
 
 class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core has no types
     """Reads the names of all variables of a task."""
 
-    def run(self, terms: list[str], variables: dict[str, t.Any] | None = None, **_options: t.Any) -> list[str]:
+    def run(
+        self,
+        terms: list[str],
+        variables: dict[str, t.Any] | None = None,
+        required_by: str | None = None,
+        **_options: t.Any,
+    ) -> list[str]:
         """Return the sentences."""
         given = {name: value for name, value in (variables or {}).items() if not _is_registered(value)}
-        return list(variable_problems(given, terms).values())
+        missing = missing_variables(given, required_by) if required_by else []
+        return [*variable_problems(given, terms).values(), *missing]
 
 
 def _is_registered(value: t.Any) -> bool:

@@ -81,14 +81,34 @@ def _misspelt_prefixes(others: t.Iterable[str], prefix: str) -> t.Iterator[tuple
             yield name, f"{name} is not a variable of {prefix}: did you mean {nearest[0]}?"
 
 
+def missing_variables(given: t.Mapping[str, t.Any], role: str) -> list[str]:
+    """A sentence for each variable that a role needs and that is not set. The message of Ansible has a page of data."""
+    return [
+        f"Set {name}: {_first_sentence(option['description'])}"
+        for name, option in _options(role).items()
+        if option.get("required") and given.get(name) in (None, "")
+    ]
+
+
+def _first_sentence(description: str | list[str]) -> str:
+    text = description if isinstance(description, str) else description[0]
+    return text[0].lower() + text[1:].partition(". ")[0].strip().rstrip(".") + "."
+
+
 @functools.cache
 def _read(prefix: str) -> tuple[str, ...]:
     found = {f"{prefix}_{name}" for name in _OF_PLAYBOOKS.get(prefix, ())}
-    path = _ROLES / prefix / "meta" / "argument_specs.yml"
-    if path.exists():
-        entries = yaml_load(path.read_text(encoding="utf-8"))["argument_specs"].values()
-        found |= {name for entry in entries for name in entry["options"] if name.startswith(f"{prefix}_")}
-    return tuple(sorted(found))
+    return tuple(sorted(found | {name for name in _options(prefix) if name.startswith(f"{prefix}_")}))
+
+
+@functools.cache
+def _options(role: str) -> dict[str, t.Any]:
+    """The variables of a role, with what its argument specification says of each; empty for a playbook."""
+    path = _ROLES / role / "meta" / "argument_specs.yml"
+    if not path.exists():
+        return {}
+    entries = yaml_load(path.read_text(encoding="utf-8"))["argument_specs"].values()
+    return {name: option for entry in entries for name, option in entry["options"].items()}
 
 
 def _set(prefix: str) -> tuple[str, ...]:

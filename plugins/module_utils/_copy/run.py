@@ -231,18 +231,19 @@ def _diff(plan: Plan) -> dict[str, t.Any]:
     job, header = plan.job, f"{plan.job.destination.name} (from {plan.request.source})"
     before = job.contents.digest not in job.missing
     keys = {each.tag or each.digest: _referrer_text(each) for each in job.contents.referrers}
+    moves = [each for move in plan.moves for each in (move, move.keeper) if each]
     return {
         "before_header": header,
         "before": {
             "digest": job.contents.digest if before else None,
             "referrers": [text for key, text in keys.items() if key not in job.missing],
-            "tags": {str(move.tag.tag): move.before for move in plan.moves},
+            "tags": {str(move.tag.tag): move.before for move in moves},
         },
         "after_header": header,
         "after": {
             "digest": job.contents.digest if before or job.contents.digest in job.copied else None,
             "referrers": [text for key, text in keys.items() if key not in job.missing or key in job.copied],
-            "tags": {str(move.tag.tag): move.after if move.written else move.before for move in plan.moves},
+            "tags": {str(move.tag.tag): move.after if move.written else move.before for move in moves},
         },
     }
 

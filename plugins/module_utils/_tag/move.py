@@ -190,11 +190,12 @@ class TagOutcome(t.NamedTuple):
     def diff(self) -> dict[str, t.Any]:
         """The entry of the tag in the diff."""
         reference = str(self.after.reference)
+        after = _diff_entry(self.after, planned=self.changed and not self.removed)
         return {
             "before_header": reference,
             "before": _diff_entry(self.before),
             "after_header": reference,
-            "after": _diff_entry(self.after, planned=self.changed and not self.removed),
+            "after": {**after, **({"previous_tag": str(self.previous_tag)} if self.previous_tag else {})},
         }
 
 

@@ -298,6 +298,9 @@ class TestTags:
         assert [(each["tag"], each["from"], each["to"]) for each in result["moved"]] == [
             ("latest-previous", None, before)
         ]
+        (diff,) = result["diff"]
+        assert diff["before"]["tags"] == {"latest": before, "latest-previous": None}
+        assert diff["after"]["tags"] == {"latest": before, "latest-previous": before}
         assert "no tag was written" not in result["msg"]
 
     def test_the_image_that_the_keeper_loses(self, scene: Scene) -> None:

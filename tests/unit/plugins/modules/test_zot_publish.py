@@ -80,6 +80,8 @@ def test_a_new_revision_keeps_what_the_shared_tags_held(publish: Run, fake: t.An
     assert (tags["latest-previous"], tags["stable-previous"], tags["latest"]) == (before, before, tags["r2"])
     entry = next(tag for tag in result["tags"] if tag["reference"].endswith("demo/tool:latest"))
     assert entry["previous_tag"].endswith("demo/tool:latest-previous")
+    (diff,) = [each["after"] for each in result["diff"] if each["after"]["reference"] == entry["reference"]]
+    assert diff["previous_tag"] == entry["previous_tag"]
 
 
 @pytest.mark.parametrize("check", [False, True])

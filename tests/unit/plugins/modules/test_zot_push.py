@@ -108,11 +108,12 @@ def test_diff_of_a_tag_that_moves(run_module: t.Any, fake: t.Any, app: str, dock
     before = fake.put("demo/app", "1", docker_config(architecture="arm64"))
     result = run_module(zot_push.main, archive=app, repository="demo/app", tags=["1"], keep_previous="{tag}-previous")
     digest = fake.tags["demo/app"]["1"]
+    after = {"reference": f"{HOST}/demo/app:1", "digest": digest, "platforms": ["linux/amd64"]}
     assert result["diff"] == [
         {
             **HEADERS,
             "before": {"reference": f"{HOST}/demo/app:1", "digest": before, "platforms": ["linux/arm64"]},
-            "after": {"reference": f"{HOST}/demo/app:1", "digest": digest, "platforms": ["linux/amd64"]},
+            "after": {**after, "previous_tag": f"{HOST}/demo/app:1-previous"},
         }
     ]
     assert result["tags"][0].pop("size") == result["image"]["size"]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, killinit.zot contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Variables of each role and playbook that are misspelt, or a number instead of text."""
+"""Variables of each role and playbook that are misspelt, missing, or a number instead of text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.killinit.zot.plugins.plugin_utils import _variables
-from ansible_collections.killinit.zot.plugins.plugin_utils._variables import variable_problems
+from ansible_collections.killinit.zot.plugins.plugin_utils._variables import missing_variables, variable_problems
 
 ROOT = Path(_variables.__file__ or "").parents[2]
 
@@ -103,3 +103,14 @@ def test_the_names_of_the_playbooks_are_complete() -> None:
     prefixes += ["zot_awx", "zot_promote", "zot_release", "zot_report", "zot_verify"]
     assert len(names) > 60
     assert variable_problems(dict.fromkeys(names), prefixes) == {}
+
+
+def test_the_missing_variables_of_a_role() -> None:
+    """Each with what it is. An empty answer in AWX is null or an empty text."""
+    given = {"zot_publish_images": None, "zot_namespace": ""}
+    expected = ["Set zot_publish_revision: the tag of the build", "Set zot_publish_images: the images to publish"]
+    found = missing_variables(given, "zot_publish")
+    assert [each[: len(start)] for each, start in zip(found, expected)] == expected
+    namespace = "Set zot_namespace: the namespace of the workloads and their pods."
+    assert missing_variables(given, "zot_rollout") == [namespace]
+    assert missing_variables({"zot_namespace": "{{ namespace }}"}, "zot_rollout") == []
