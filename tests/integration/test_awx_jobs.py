@@ -120,7 +120,8 @@ def test_required_answers_are_empty(name: str, cluster: PatchableCluster, job: J
     done = job(name, "", required=True)
     assert len(registry.requests()) == before
     assert done.returncode == 2
-    assert "revision is empty" in done.stdout or "zot_namespace" in done.stdout, done.stdout
+    variable = {"publish": "zot_publish_revision", "restart": "zot_namespace"}[name]
+    assert f"Set {variable}: the " in done.stdout, done.stdout
     assert cluster.patched == []
 
 
@@ -153,6 +154,9 @@ def test_a_report_that_cannot_be_written(
     given = {
         "zot_namespace": "apps",
         "zot_report_file": "report.json, none/report.md",
+        "zot_publish_revision": "0a1b2c3",
+        "zot_publish_images": [{"repository": "demo/app", "archive": "app.tar"}],
+        "zot_prune_repositories": ["demo/app"],
         "zot_prune_without_clusters": True,
     }
     done = playbook(awx_jobs.ROOT / f"playbooks/{name}.yml", **given)
