@@ -4,8 +4,8 @@
 
 """The programs of the cluster.
 
-Those of Kubernetes and containerd and a pause image are built once, from the Go modules that kubernetes-go/go.mod lists,
-into a directory of .cache/kubernetes/. etcd and runc come from Debian's packages.
+Those of Kubernetes and containerd and a pause image are built once, from the Go modules that kubernetes-go/go.mod
+lists, into a directory of .cache/kubernetes/. etcd and runc come from Debian's packages.
 """
 
 from __future__ import annotations
