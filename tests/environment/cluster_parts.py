@@ -27,11 +27,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parent.parent / ".cache" / "kubernetes"
 GO_MODULE = HERE / "kubernetes-go"
+GO_MOD = (GO_MODULE / "go.mod").read_text(encoding="utf-8")
 
 
 def _listed(pattern: str) -> list[str]:
     """What lines of go.mod say."""
-    return re.findall(rf"^\s*{pattern}$", (GO_MODULE / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
+    return re.findall(rf"^\s*{pattern}$", GO_MOD, re.MULTILINE)
 
 
 [KUBERNETES_VERSION] = _listed(r"k8s\.io/kubernetes (v\S+)(?: // indirect)?")
