@@ -247,10 +247,11 @@ def ready(kubectl: Kubectl, *names: str) -> None:
 
 
 def pods(kubectl: Kubectl, app: str = "openclaw", *, label: str = "app") -> dict[str, str]:
-    """The uid of each pod of an application, and the digest that its container reports."""
+    """The uid of each pod of an application, and the digest that its container reports: none, if the pod is new."""
     found = kubectl.get("pods", f"--selector={label}={app}")["items"]
+    new = [{"imageID": ""}]
     return {
-        pod["metadata"]["uid"]: pod["status"]["containerStatuses"][0]["imageID"].rpartition("@")[2]
+        pod["metadata"]["uid"]: pod["status"].get("containerStatuses", new)[0]["imageID"].rpartition("@")[2]
         for pod in found
         if "deletionTimestamp" not in pod["metadata"]
     }
