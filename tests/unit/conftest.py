@@ -12,6 +12,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 import tarfile
 import tempfile
 import typing as t
@@ -35,6 +36,23 @@ settings.register_profile("unit", deadline=None, suppress_health_check=[HealthCh
 # For ./dev quick. All examples run in the sessions units and versions.
 settings.register_profile("quick", settings.get_profile("unit"), max_examples=20)
 settings.load_profile("unit")
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> t.Generator[None, object, object]:
+    """Measure no coverage of a test that is marked `no_cover`.
+
+    In a process of xdist, pytest-cov starts two measurements and pauses only one, see the two calls of start() in
+    https://github.com/pytest-dev/pytest-cov/blob/v7.1.0/src/pytest_cov/plugin.py
+    """
+    trace = sys.gettrace()
+    if item.get_closest_marker("no_cover"):
+        sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(trace)
+
 
 HOST = "127.0.0.1:5000"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
