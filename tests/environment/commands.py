@@ -48,8 +48,10 @@ def quick() -> dict[str, list[str]]:
     documentation = "lint-collection-docs . --plugin-docs --skip-rstcheck --validate-collection-refs=all"
     workflows = " ".join(map(str, sorted(Path(".github/workflows").glob("*.yml"))))
     examples = "docs/examples/ci"
+    # More than cores, because many unit tests wait for a limit of time.
+    processes = "--numprocesses=4 --dist=worksteal"
     checks = {
-        "unit tests": f"python -m pytest {' '.join(IN_PARALLEL)} --hypothesis-profile=quick --quiet tests/unit",
+        "unit tests": f"python -m pytest {processes} --hypothesis-profile=quick --quiet tests/unit",
         # The session molecule checks its scenarios and the examples: ansible-lint starts Ansible for each playbook.
         "Ansible": "ansible-lint -q playbooks roles meta galaxy.yml",
         "documentation": f"antsibull-docs {documentation}",
