@@ -21,7 +21,7 @@ from benchmarks.archives import archive
 from environment.registry import Registry
 
 MIB = 1 << 20
-SMALL, LARGE = 40 * MIB, 4096 * MIB
+SMALL, LARGE = 40 * MIB, 1024 * MIB
 # How much more the large archive may take than the small one.
 FLAT = 8 * MIB
 
@@ -63,7 +63,7 @@ def measure(registry: Registry, repository: str, tmp_path: Path) -> Measure:
 
 
 def test_push_and_nothing_to_do(measure: Measure, tmp_path: Path) -> None:
-    """Pushed, and found to be there already: 40 MiB, and 4 GiB of which the disk has next to nothing."""
+    """Pushed, and found to be there already: 40 MiB, and 1 GiB of which the disk has next to nothing."""
     small, large = (archive(tmp_path / f"{size}.tar", layers=1, size=size, sparse=True) for size in (SMALL, LARGE))
     assert large.stat().st_size > LARGE
     assert large.stat().st_blocks * 512 < MIB

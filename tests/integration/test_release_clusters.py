@@ -84,6 +84,7 @@ def fleet(
     images: Images,
     repository: str,
     bare: Bare,
+    module: Module,
     playbook: Callable[..., CompletedProcess[str]],
     environment: dict[str, str],
     tmp_path: Path,
@@ -92,7 +93,10 @@ def fleet(
     environment["ANSIBLE_SHOW_CUSTOM_STATS"] = "true"
     image = f"{registry.host}/{repository}/app"
     archives = {"amd64": str(images["buildah-amd64"]), "arm64": str(images["buildah-arm64"])}
-    published = {R1: archives, R2: {**archives, "amd64": str(images["changed-layer"])}}
+    built = {R1: archives, R2: {**archives, "amd64": str(images["changed-layer"])}}
+
+    def images_of(revision: str) -> list[dict[str, Any]]:
+        return [{"repository": f"{repository}/app", "archives": built[revision]}]
 
     def digest(tag: str) -> str:
         done = bare("crane", "digest", f"{image}:{tag}")
@@ -105,7 +109,7 @@ def fleet(
     def run(name: str, *options: str, revision: str = R2, **variables: Any) -> CompletedProcess[str]:
         common = {
             "zot_publish_revision": revision,
-            "zot_publish_images": [{"repository": f"{repository}/app", "archives": published[revision]}],
+            "zot_publish_images": images_of(revision),
             "zot_rollout_wait_timeout": 1,
             "zot_rollout_wait_sleep": 1,
             "zot_clusters": "clusters",
@@ -116,7 +120,8 @@ def fleet(
     with ExitStack() as stack:
 
         def start(*names: str, tag: str = "latest") -> Fleet:
-            assert run("publish", revision=R1).returncode == 0
+            published = module("zot_publish", revision=R1, images=images_of(R1))
+            assert not published["failed"], published
             inventory = copy.deepcopy(INVENTORY)
             group = inventory["all"]["children"]["clusters"]
             namespace = group["vars"]["zot_namespace"]
