@@ -313,7 +313,8 @@ def pytest(session: nox.Session, suites: str, *options: str, python: str = "pyth
     if not any(each.startswith("tests/") for each in session.posargs):
         options += tuple(suites.split())
     command = (python, "-m", "pytest", f"--override-ini=cache_dir={cache}", *options)
-    session.run(*command, *session.posargs, env=variables)
+    config = {"ANSIBLE_CONFIG": str(ROOT / "tests/environment/ansible.cfg")}
+    session.run(*command, *session.posargs, env={**config, **variables})
 
 
 def name_registry(session: nox.Session) -> None:

@@ -333,8 +333,9 @@ def _plan(directory: Path, api: _Api, *, detached: bool) -> dict[str, Any]:
 
     return {
         "tied": not detached,
-        # Nothing else of our environment: these programs take options from variables, too.
-        "environment": {"PATH": f"{programs}:{cluster_parts.SYSTEM_PATH}"},
+        # Nothing else of our environment: these programs take options from variables, too. Those of the Go runtime save
+        # a fifth of the CPU time: on one core its threads do not look for work, and garbage is collected less often.
+        "environment": {"PATH": f"{programs}:{cluster_parts.SYSTEM_PATH}", "GOMAXPROCS": "1", "GOGC": "400"},
         "steps": [
             program(
                 cluster_parts.system_program("etcd"),
