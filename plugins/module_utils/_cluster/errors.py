@@ -156,6 +156,9 @@ class _OutOfTime(BaseException):
     """Not an Exception, because the library catches those."""
 
 
+_LEAVE = contextlib._GeneratorContextManager.__exit__.__code__
+
+
 @contextlib.contextmanager
 def time_limit(seconds: float) -> t.Iterator[None]:
     """Raise TimeoutError in the block after *seconds*, and kill the process that it waits for.
@@ -168,8 +171,9 @@ def time_limit(seconds: float) -> t.Iterator[None]:
         return
     running = True
 
-    def end(_number: int, _frame: FrameType | None) -> None:
-        if running:
+    def end(_number: int, frame: FrameType | None) -> None:
+        # While contextlib leaves the block, nothing below would catch the exception.
+        if running and frame and frame.f_code is not _LEAVE:
             raise _OutOfTime
 
     before = signal.signal(signal.SIGALRM, end)

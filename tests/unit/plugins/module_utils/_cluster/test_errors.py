@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import sys
 import time
 import typing as t
+from types import FrameType
 
 import pytest
 
@@ -24,3 +27,20 @@ def test_the_time_ends_while_a_process_is_being_started() -> None:
     """On a slow machine. The process has no number yet, so it cannot be killed."""
     with pytest.raises(TimeoutError, match=r"no complete answer within 0\.05 seconds"), time_limit(0.05):
         start_slowly()
+
+
+def test_a_time_limit_that_is_reached_while_the_block_ends() -> None:
+    """The alarm comes after the block, and before time_limit() stops it: the result of the block counts."""
+    frames = []
+
+    def alarm(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and frame.f_code.co_name == "__exit__":
+            sys.setprofile(None)
+            frames.append(frame)
+            handler = signal.getsignal(signal.SIGALRM)
+            assert callable(handler)
+            handler(signal.SIGALRM, frame)
+
+    with time_limit(60):
+        sys.setprofile(alarm)
+    assert len(frames) == 1
