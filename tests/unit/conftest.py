@@ -45,9 +45,10 @@ def pytest_runtest_call(item: pytest.Item) -> t.Generator[None, object, object]:
     In a process of xdist, pytest-cov starts two measurements and pauses only one, see the two calls of start() in
     https://github.com/pytest-dev/pytest-cov/blob/v7.1.0/src/pytest_cov/plugin.py
     """
+    if not item.get_closest_marker("no_cover"):
+        return (yield)
     trace = sys.gettrace()
-    if item.get_closest_marker("no_cover"):
-        sys.settrace(None)
+    sys.settrace(None)
     try:
         return (yield)
     finally:

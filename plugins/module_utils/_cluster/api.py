@@ -21,11 +21,11 @@ from urllib.parse import quote
 
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import (
     ClusterError,
+    call_within,
     first_cause,
     first_line,
     logged_errors,
     retries,
-    time_limit,
 )
 from ansible_collections.killinit.zot.plugins.module_utils._cluster.objects import (
     Object,
@@ -105,8 +105,11 @@ def connect(module: AnsibleK8SModule) -> ApiClient:
     # The library can log the answers, which may contain secrets.
     logging.getLogger("kubernetes.client.rest").setLevel(logging.WARNING)
     try:
-        with time_limit(_PLUGIN_TIMEOUT), logged_errors() as logged:
-            configuration = kubernetes_core._create_configuration(kubernetes_core._create_auth_spec(module))
+        with logged_errors() as logged:
+            configuration = call_within(
+                _PLUGIN_TIMEOUT,
+                lambda: kubernetes_core._create_configuration(kubernetes_core._create_auth_spec(module)),
+            )
         if logged:
             message = f"the credentials in the kubeconfig cannot be used: {' '.join(logged[0].split())}"
             raise ClusterError(message, hint="Log in to the cluster again, or correct the kubeconfig.")
@@ -260,21 +263,24 @@ class ApiClient:
         }
         method, content_type = _METHODS[verb]
         timeout = _TIMEOUT if self._has_answered else _FIRST_TIMEOUT
+
+        def send() -> tuple[t.Any, t.Any]:
+            answer = self._client.request(
+                method,
+                "/" + "/".join(parts),
+                body=body,
+                query_params=list(query),
+                header_params={"Accept": accept},
+                content_type=content_type,
+                serialize=False,
+                # A pair, because older versions of the library ignore a number with a fraction.
+                _request_timeout=(timeout, timeout),
+            )
+            return answer, answer.data
+
         try:
             # A read without an answer is repeated. The whole answer has twice the time of its first byte.
-            with time_limit(2 * timeout + _RETRY_AFTER):
-                answer = self._client.request(
-                    method,
-                    "/" + "/".join(parts),
-                    body=body,
-                    query_params=list(query),
-                    header_params={"Accept": accept},
-                    content_type=content_type,
-                    serialize=False,
-                    # A pair, because older versions of the library ignore a number with a fraction.
-                    _request_timeout=(timeout, timeout),
-                )
-                data = answer.data
+            answer, data = call_within(2 * timeout + _RETRY_AFTER, send)
         except Exception as error:
             status = getattr(error, "status", None)
             if status:

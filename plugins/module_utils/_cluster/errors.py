@@ -22,6 +22,8 @@ from ansible_collections.killinit.zot.plugins.module_utils._oci.text import obje
 if t.TYPE_CHECKING:
     from types import FrameType, TracebackType
 
+T = t.TypeVar("T")
+
 # The statuses of temporary errors: https://kubernetes.io/docs/reference/using-api/api-concepts/#api-status-codes
 _RETRYABLE = frozenset({408, 409, 410, 429, 500, 502, 503, 504})
 # The equivalent classes of errors.py in _registry.
@@ -156,35 +158,32 @@ class _OutOfTime(BaseException):
     """Not an Exception, because the library catches those."""
 
 
-_LEAVE = contextlib._GeneratorContextManager.__exit__.__code__
-
-
-@contextlib.contextmanager
-def time_limit(seconds: float) -> t.Iterator[None]:
-    """Raise TimeoutError in the block after *seconds*, and kill the process that it waits for.
+def call_within(seconds: float, function: t.Callable[[], T]) -> T:
+    """Call the function. Raise TimeoutError after *seconds*, and kill the process that it waits for.
 
     A timeout of a socket limits the wait for the next byte, not the whole answer, and the library starts the plugin of
-    a kubeconfig without any limit. Only the main thread can be interrupted. In another thread the block has no limit.
+    a kubeconfig without any limit. Only the main thread can be interrupted. In another thread there is no limit.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+        return function()
     running = True
 
-    def end(_number: int, frame: FrameType | None) -> None:
-        # While contextlib leaves the block, nothing below would catch the exception.
-        if running and frame and frame.f_code is not _LEAVE:
+    def end(_number: int, _frame: FrameType | None) -> None:
+        if running:
             raise _OutOfTime
 
     before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        yield
+        # The alarm may come when the function has ended. The end of a `with` block could not catch that.
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            return function()
+        finally:
+            running = False
     except _OutOfTime as error:
         _kill_processes(error.__traceback__)
         raise TimeoutError(f"no complete answer within {seconds:g} seconds") from None
     finally:
-        running = False
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 

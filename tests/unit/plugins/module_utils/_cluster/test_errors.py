@@ -14,7 +14,7 @@ from types import FrameType
 
 import pytest
 
-from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import time_limit
+from ansible_collections.killinit.zot.plugins.module_utils._cluster.errors import call_within
 
 
 def start_slowly() -> None:
@@ -25,22 +25,28 @@ def start_slowly() -> None:
 
 def test_the_time_ends_while_a_process_is_being_started() -> None:
     """On a slow machine. The process has no number yet, so it cannot be killed."""
-    with pytest.raises(TimeoutError, match=r"no complete answer within 0\.05 seconds"), time_limit(0.05):
-        start_slowly()
+    with pytest.raises(TimeoutError, match=r"no complete answer within 0\.05 seconds"):
+        call_within(0.05, start_slowly)
 
 
-def test_a_time_limit_that_is_reached_while_the_block_ends() -> None:
-    """The alarm comes after the block, and before time_limit() stops it: the result of the block counts."""
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_time_ends_when_the_function_has_ended(fails: bool) -> None:
+    """The alarm comes before the limit is stopped, after a result or an error."""
     frames = []
 
     def alarm(frame: FrameType, event: str, _argument: object) -> None:
-        if event == "call" and frame.f_code.co_name == "__exit__":
+        if event == "return" and frame.f_code.co_name == "function":
             sys.setprofile(None)
             frames.append(frame)
             handler = signal.getsignal(signal.SIGALRM)
             assert callable(handler)
             handler(signal.SIGALRM, frame)
 
-    with time_limit(60):
+    def function() -> None:
         sys.setprofile(alarm)
+        if fails:
+            raise OSError
+
+    with pytest.raises(TimeoutError, match="no complete answer within 60 seconds"):
+        call_within(60, function)
     assert len(frames) == 1
