@@ -236,7 +236,11 @@ class HttpClient:
         """
         from urllib3.util.ssl_ import create_urllib3_context
 
-        context = create_urllib3_context()
+        context: t.Any = create_urllib3_context()
+        # The library would set the protocols again for each connection, which frees memory that another thread may be
+        # reading: https://github.com/python/cpython/issues/141012
+        context.set_alpn_protocols(["http/1.1"])
+        context.set_alpn_protocols = lambda _protocols: None
         with disk_errors(self._session.directory):
             handle, bundle = tempfile.mkstemp(suffix=".pem", dir=self._session.directory)
             with os.fdopen(handle, "wb") as file:

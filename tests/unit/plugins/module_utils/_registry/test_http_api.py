@@ -7,6 +7,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import socket
+import ssl
 import sys
 import sysconfig
 import threading
@@ -371,18 +373,38 @@ def test_the_registry_does_not_run(tmp_path: Path) -> None:
     assert raised.value.message == "cannot read 127.0.0.1:1/v2/demo/app/tags/list: [Errno 111] Connection refused"
 
 
-def test_plain_http_needs_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Except on this machine; elsewhere the account is not sent in the clear."""
+@pytest.fixture(name="localtest")
+def _localtest(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[WebServer]:
+    """A server without TLS whose name is not that of this machine: plain HTTP is refused."""
+    lookup = socket.getaddrinfo
+    monkeypatch.setattr("socket.getaddrinfo", lambda _host, *more, **options: lookup("127.0.0.1", *more, **options))
     with running(lambda _request: Reply()) as server:
-        name = f"localtest:{server.host.rpartition(':')[2]}"
-        lookup = __import__("socket").getaddrinfo
-        monkeypatch.setattr("socket.getaddrinfo", lambda _host, *more, **options: lookup("127.0.0.1", *more, **options))
-        with session(name, tmp_path) as opened, pytest.raises(ZotError) as raised:
-            Http(opened).document("demo/app", PATH)
-        assert (raised.value.error_class, server.requests) == ("tls", [])
-        with session(name, tmp_path, validate_certs=False) as opened:
-            assert Http(opened).document("demo/app", PATH) == {}
-    assert server.credentials == [BASIC]
+        server.host = f"localtest:{server.host.rpartition(':')[2]}"
+        yield server
+
+
+def test_plain_http_needs_an_option(localtest: WebServer, tmp_path: Path) -> None:
+    """Except on this machine; elsewhere the account is not sent in the clear."""
+    with session(localtest.host, tmp_path) as opened, pytest.raises(ZotError) as raised:
+        Http(opened).document("demo/app", PATH)
+    assert (raised.value.error_class, localtest.requests) == ("tls", [])
+    with session(localtest.host, tmp_path, validate_certs=False) as opened:
+        assert Http(opened).document("demo/app", PATH) == {}
+    assert localtest.credentials == [BASIC]
+
+
+def test_a_connection_does_not_change_the_tls_context_of_all(
+    localtest: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread may read it at that time: https://github.com/python/cpython/issues/141012"""
+    changed: list[ssl.SSLContext] = []
+    monkeypatch.setattr(ssl.SSLContext, "set_alpn_protocols", lambda context, _protocols: changed.append(context))
+    with session(localtest.host, tmp_path) as opened:
+        http = Http(opened)
+        for _connection in range(3):
+            with pytest.raises(ZotError, match="cannot read"):
+                http.document("demo/app", PATH)
+    assert len(changed) == 1
 
 
 def test_pages(tmp_path: Path) -> None:
