@@ -49,10 +49,11 @@ SYSTEM = {"etcd": "etcd-server", "runc": "runc"}
 # A user's PATH often lacks the directories of the system's programs.
 SYSTEM_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 
-# What makes the compiler cheaper: no inlining, no debugging information, which the linker removes in any case, and no
-# garbage collection below this limit of memory: https://pkg.go.dev/cmd/compile, https://pkg.go.dev/runtime
+# What makes the compiler cheaper: no inlining, no debugging information, which the linker removes in any case, one
+# thread for each package, since several are compiled at a time, and no garbage collection below this limit of memory:
+# https://pkg.go.dev/cmd/compile, https://pkg.go.dev/runtime
 # The standard library is compiled as for any other program: the build of crane has most of it in the cache already.
-CHEAP = ("-gcflags=all=-l -dwarf=false", "-gcflags=std=")
+CHEAP = ("-gcflags=all=-l -dwarf=false -c=1", "-gcflags=std=")
 NO_COLLECTION = {"GOGC": "off", "GOMEMLIMIT": "1GiB"}
 
 Log = Callable[[str], None]
