@@ -240,6 +240,12 @@ def create_workloads(kubectl: Kubectl, digests: dict[str, str], *, workloads: in
             list(pool.map(patch, api.list_namespaced_pod(kubectl.namespace).items))
 
 
+def delete_namespaces(cluster: Cluster, names: Collection[str]) -> None:
+    """Delete the many namespaces of one test, unless the cluster ends with the tests: a deletion takes it 0.2 s."""
+    if cluster.directory is None:
+        Kubectl(cluster, "default")("delete", "namespace", "--wait=false", *names)
+
+
 def ready(kubectl: Kubectl, *names: str) -> None:
     """Wait until workloads are rolled out."""
     for name in names:

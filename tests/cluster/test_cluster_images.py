@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cluster.support import Site, cronjob, pull_secret, ready, workload
+from cluster.support import Site, cronjob, delete_namespaces, pull_secret, ready, workload
 from integration.support import Module, Playbook
 
 from environment.images import Images
@@ -56,7 +56,7 @@ def test_a_hundred_namespaces(site: Site, tmp_path: Path) -> None:
         )
         used = _used_images(site.playbook, tmp_path)
     finally:
-        site.kubectl("delete", "namespace", "--wait=false", *namespaces)
+        delete_namespaces(site.cluster, namespaces)
     (users,) = [each["used_by"] for each in used["images"] if each["reference"] == image]
     assert {each["namespace"] for each in users} == namespaces
 

@@ -23,7 +23,7 @@ from typing import Any
 import kubernetes
 import pytest
 import yaml
-from cluster.support import Site, auth, pull_secret, ready, restricted, secret, stats, workload
+from cluster.support import Site, auth, delete_namespaces, pull_secret, ready, restricted, secret, stats, workload
 from integration.secret_leaks import Watched, assert_no_leak, forms, verbose_settings
 from integration.support import recap
 
@@ -278,7 +278,7 @@ def test_fifty_namespaces(scene: Scene) -> None:
         labels = [key["label"].partition("/")[0] for key in scene.ask().json()["apiKeys"]]
         assert sorted(label for label in labels if label in namespaces) == sorted(namespaces)
     finally:
-        scene.kubectl("delete", "namespace", "--wait=false", *namespaces)
+        delete_namespaces(scene.site.cluster, namespaces)
 
 
 def test_an_entry_that_somebody_has_changed_is_replaced(scene: Scene) -> None:
