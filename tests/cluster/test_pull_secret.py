@@ -151,18 +151,12 @@ def _wrong_password(scene: Scene) -> None:
     scene.kubectl.apply(secret(NAME, {"auths": content}))
 
 
-def _immutable(scene: Scene) -> None:
-    content = {"other.example": OTHER, scene.registry.host: scene.entry(WRONG)}
-    scene.kubectl.apply({**secret(NAME, {"auths": content}), "immutable": True})
-
-
-# The fault, the check that fails, and how the secret is repaired: each way that the API server treats differently. The
-# unit tests have all contents of a secret.
+# The fault, the check that fails, and how the secret is repaired: once each way. The unit tests have all contents of a
+# secret.
 BROKEN: dict[str, tuple[Callable[[Scene], None], str, str]] = {
     "missing": (_missing, "exists", "create"),
     "wrong type": (_opaque, "type", "replace"),
     "wrong password": (_wrong_password, "read", "merge"),
-    "immutable": (_immutable, "read", "replace"),
 }
 
 

@@ -171,7 +171,7 @@ def test_every_cluster_runs_the_release(fleet: Callable[..., Fleet]) -> None:
 
 
 def test_a_canary_that_fails_stops_the_others(fleet: Callable[..., Fleet], tmp_path: Path) -> None:
-    """The message names the command that rolls back, which does it; a second rollback changes nothing."""
+    """The message names the command that rolls back, which does it."""
     three = fleet("canary", "eu", "us")
     r1 = three.digest("latest")
     three.clusters["canary"].healthy = r1
@@ -191,14 +191,13 @@ def test_a_canary_that_fails_stops_the_others(fleet: Callable[..., Fleet], tmp_p
     three.assert_documented(PLAN, planned.stdout, r"Move the shared tags back\] \*+", "TASK")
     assert (three.digest("latest"), three.runs()["canary"]) == (r2, [r1, r2])
     # One after the other, because the guide shows them in this order.
-    done, again = three.run("rollback", "--forks=1"), three.run("rollback")
-    assert done.returncode == again.returncode == 0, done.stdout + done.stderr
+    done = three.run("rollback", "--forks=1")
+    assert done.returncode == 0, done.stdout + done.stderr
     assert three.runs() == {"canary": [r1], "eu": [r1], "us": [r1]}
     assert (three.digest("latest"), three.digest(R2)) == (r1, r2)
     three.assert_documented(ROLLBACK, done.stdout, r"Show the status of each workload\] \*+", "TASK")
     found = report(done, "zot_rollback_report")
     assert (found["ok"], found["revision"], [each["ok"] for each in found["clusters"]]) == (True, R1, [True] * 3)
-    assert "changed=0" in again.stdout
     assert len(three.clusters["canary"].patched) == 2
     assert three.clusters["eu"].patched == []
 
@@ -213,28 +212,22 @@ def test_a_failure_in_a_batch_ends_after_the_batch(fleet: Callable[..., Fleet]) 
     assert failed.returncode == 2
     assert results(failed) == {"canary": "failed", "eu": "released", "us": "not started"}
     assert three.runs() == {"canary": [r1, r2], "eu": [r2], "us": [r1]}
+    # Each cluster has one line, in the tasks and in the error. The one that failed also has details.
+    first, canary, canary_runs, *others, last = report(failed)["problems"]
+    assert (first, others) == (
+        f"The revision {R2} is not released to all clusters.",
+        ["eu: released.", "us: not started."],
+    )
+    assert canary.startswith("canary: failed: deployment/app: the rollout did not finish")
+    assert (canary_runs[:11], last[:15]) == ("canary runs", "The shared tags")
+    tasks = failed.stdout.partition("PLAY [Roll out to the clusters]")[2].partition("PLAY RECAP")[0]
+    brief = re.findall(r"ok: \[(\w+)\] => \{\n +\"msg\": \[\n +\"1 workload \(1 current\), 1 restarted\"\n", tasks)
+    assert (brief, re.findall(r'"deployment/app: (\w+): ', tasks)) == (["eu"], ["progressing"])
+    # Not the checks of the pull secrets.
+    assert tasks.count('"msg": [') == 2
     done = three.run("rollback")
     assert done.returncode == 0, done.stdout + done.stderr
     assert three.runs() == {"canary": [r1], "eu": [r1], "us": [r1]}
-
-
-def test_only_the_cluster_that_failed_has_details(fleet: Callable[..., Fleet]) -> None:
-    """Three clusters at once: each has one line, in the tasks and in the error."""
-    three = fleet("canary", "eu", "us")
-    three.clusters["eu"].healthy = three.digest("latest")
-    failed = three.run("release", zot_release_serial="100%")
-    assert failed.returncode == 2
-    first, canary, eu, eu_runs, us, last = report(failed)["problems"]
-    assert first == f"The revision {R2} is not released to all clusters."
-    assert [canary, us] == ["canary: released.", "us: released."]
-    assert eu.startswith("eu: failed: deployment/app: the rollout did not finish")
-    assert (eu_runs[:7], last[:15]) == ("eu runs", "The shared tags")
-    tasks = failed.stdout.partition("PLAY [Roll out to the clusters]")[2].partition("PLAY RECAP")[0]
-    brief = re.findall(r"ok: \[(\w+)\] => \{\n +\"msg\": \[\n +\"1 workload \(1 current\), 1 restarted\"\n", tasks)
-    assert sorted(brief) == ["canary", "us"]
-    assert re.findall(r'"deployment/app: (\w+): ', tasks) == ["progressing"]
-    # Not the checks of the pull secrets.
-    assert tasks.count('"msg": [') == len(three.clusters)
 
 
 def test_force_also_rolls_back_what_argo_cd_manages(fleet: Callable[..., Fleet], bare: Bare) -> None:
