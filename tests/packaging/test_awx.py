@@ -16,14 +16,16 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from integration.blocks import blocks
+from integration.secret_leaks import Watched, assert_no_leak, forms, verbose_settings
 
 from ansible_collections.killinit.zot.plugins.module_utils._registry import settings
 from environment import awx
@@ -98,11 +100,16 @@ def server() -> Iterator[Controller]:
 
 
 def set_up(
-    server: Controller, *options: str, without: str | None = None, token: str | None = None, **others: Any
+    server: Controller,
+    *options: str,
+    without: str | None = None,
+    token: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    **others: Any,
 ) -> subprocess.CompletedProcess[str]:
     """Run the playbook with the variables of the guide, without one of them, or with others."""
-    environment = {**os.environ, "CONTROLLER_HOST": server.url, "CONTROLLER_OAUTH_TOKEN": token or server.token}
-    environment["ANSIBLE_PIPELINING"] = "true"
+    environment = {**os.environ, "ANSIBLE_PIPELINING": "true", **(environment or {})}
+    environment |= {"CONTROLLER_HOST": server.url, "CONTROLLER_OAUTH_TOKEN": token or server.token}
     given = "".join(re.findall(rf"(?m)^(?!{without}:)\w+:.*\n(?:[ -].*\n)*", EXAMPLE))
     command = ["ansible-playbook", str(ROOT / "playbooks/awx.yml"), *options]
     with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
@@ -110,6 +117,34 @@ def set_up(
         file.flush()
         command += ["--extra-vars", f"@{file.name}", "--extra-vars", json.dumps(others)]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@dataclass(frozen=True)
+class WatchedRun:
+    """A run of the playbook at -vvvv, with logs, callbacks and a diff, and the directories of all that it left."""
+
+    done: subprocess.CompletedProcess[str]
+    watched: Watched
+    directories: tuple[Path, ...]
+
+    def assert_no_leak(self, token: str) -> None:
+        # The modules read it from the environment, as the user gave it.
+        given = ["CONTROLLER_OAUTH_TOKEN"]
+        secrets = forms("user", token)
+        assert_no_leak(secrets, self.watched, self.done, self.directories, ours=[], given=given, tools=())
+
+
+@contextmanager
+def watched_run(server: Controller, directory: Path, token: str | None = None) -> Iterator[WatchedRun]:
+    home = directory / "home"
+    home.mkdir()
+    # Ansible puts a socket into it, whose path may not be long.
+    with tempfile.TemporaryDirectory() as temporary:
+        places = {"HOME": home, "ANSIBLE_LOCAL_TEMP": home / "tmp", "ANSIBLE_REMOTE_TMP": home / "tmp"}
+        environment = {**verbose_settings(directory), **{name: str(path) for name, path in places.items()}}
+        with Watched(home) as watched:
+            done = set_up(server, "-vvvv", "--diff", token=token, environment={**environment, "TMPDIR": temporary})
+        yield WatchedRun(done, watched, (directory, Path(temporary)))
 
 
 def state(server: Controller) -> list[Fields]:
@@ -134,8 +169,8 @@ def project(server: Controller, name: str, organization: int) -> Fields:
 
 
 @pytest.fixture(scope="module")
-def done(server: Controller) -> Controller:
-    """AWX, once the playbook has configured it as the guide has it, beside an organization with the same names."""
+def first_run(server: Controller, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedRun]:
+    """The run that configures AWX as the guide has it, beside an organization with the same names."""
     default = server.named("organizations", "Default")["id"]
     fetched = project(server, "killinit.zot", default)
     inventory = server.make("inventories", name="killinit.zot", organization=default)
@@ -149,8 +184,15 @@ def done(server: Controller) -> Controller:
     for name, kind in zip(GIVEN["zot_awx_credentials"], (registry, cluster), strict=True):
         inputs = dict.fromkeys(kind["inputs"].get("required", ()), "x")
         server.make("credentials", name=name, credential_type=kind["id"], organization=owner, inputs=inputs)
-    run = set_up(server)
-    assert run.returncode == 0, run.stdout + run.stderr
+    with watched_run(server, tmp_path_factory.mktemp("first")) as run:
+        assert run.done.returncode == 0, run.done.stdout + run.done.stderr
+        yield run
+
+
+@pytest.fixture(scope="module")
+def done(server: Controller, first_run: WatchedRun) -> Controller:
+    """AWX after the first run."""
+    assert first_run
     return server
 
 
@@ -505,11 +547,23 @@ def _refused(server: Controller, **variables: Any) -> str:
     return refused.stdout + refused.stderr
 
 
-def test_the_answer_of_awx_is_shown(done: Controller) -> None:
-    text = _refused(done, token="another")
+def test_the_token_is_nowhere(server: Controller, first_run: WatchedRun) -> None:
+    first_run.assert_no_leak(server.token)
+
+
+def test_a_token_that_awx_refuses(done: Controller, tmp_path: Path) -> None:
+    """It is nowhere, either, and the error names its variable."""
+    token = "a-token-of-somebody-else-0815"
+    with watched_run(done, tmp_path, token) as run:
+        assert run.done.returncode == 2
+        run.assert_no_leak(token)
+    text = run.done.stdout + run.done.stderr
     assert "HTTP 401" in text
     assert "CONTROLLER_OAUTH_TOKEN" in text
     assert "a change of its inputs" not in text
+
+
+def test_the_answer_of_awx_is_shown(done: Controller) -> None:
     template = {"name": "Other", "description": "", "playbook": "playbooks/other.yml", "survey": []}
     text = _refused(done, zot_awx_job_templates=[template])
     assert "Playbook not found for project" in text
