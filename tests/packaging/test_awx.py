@@ -140,10 +140,15 @@ def watched_run(server: Controller, directory: Path, token: str | None = None) -
     home.mkdir()
     # Ansible puts a socket into it, whose path may not be long.
     with tempfile.TemporaryDirectory() as temporary:
-        places = {"HOME": home, "ANSIBLE_LOCAL_TEMP": home / "tmp", "ANSIBLE_REMOTE_TMP": home / "tmp"}
-        environment = {**verbose_settings(directory), **{name: str(path) for name, path in places.items()}}
+        environment = {
+            **verbose_settings(directory),
+            "HOME": str(home),
+            "ANSIBLE_LOCAL_TEMP": str(home / "tmp"),
+            "ANSIBLE_REMOTE_TMP": str(home / "tmp"),
+            "TMPDIR": temporary,
+        }
         with Watched(home) as watched:
-            done = set_up(server, "-vvvv", "--diff", token=token, environment={**environment, "TMPDIR": temporary})
+            done = set_up(server, "-vvvv", "--diff", token=token, environment=environment)
         yield WatchedRun(done, watched, (directory, Path(temporary)))
 
 
