@@ -143,7 +143,7 @@ def _missing(_scene: Scene) -> None:
 
 def _opaque(scene: Scene) -> None:
     content = {"auths": {"other.example": OTHER, scene.registry.host: scene.entry()}}
-    scene.kubectl.apply(secret(NAME, content, kind="Opaque"))
+    scene.kubectl.apply({**secret(NAME, content, kind="Opaque"), "immutable": True})
 
 
 def _wrong_password(scene: Scene) -> None:
@@ -155,7 +155,7 @@ def _wrong_password(scene: Scene) -> None:
 # secret.
 BROKEN: dict[str, tuple[Callable[[Scene], None], str, str]] = {
     "missing": (_missing, "exists", "create"),
-    "wrong type": (_opaque, "type", "replace"),
+    "wrong type, immutable": (_opaque, "type", "replace"),
     "wrong password": (_wrong_password, "read", "merge"),
 }
 
